@@ -1,0 +1,1 @@
+//! Peers and hosts for the tests of the whole.

@@ -1,0 +1,2 @@
+//! The contract between the two halves.
+#![cfg_attr(not(test), no_std)]

@@ -1,0 +1,13 @@
+//! Watches SQL Server logins from the Linux kernel and says which phase took how long, who was
+//! waited for, and why.
+//!
+//! The core — [`tds`], [`session`] and [`record`] — does no I/O and reads no clock: it takes bytes
+//! and times. [`probe`] feeds it from the kernel, [`capture`] from pcap files, and [`sink`] writes
+//! what it says.
+
+pub mod capture;
+pub mod probe;
+pub mod record;
+pub mod session;
+pub mod sink;
+pub mod tds;

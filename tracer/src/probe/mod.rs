@@ -1,0 +1,1 @@
+//! The kernel side of the agent: all of aya, all sockets of the host, all `unsafe`.

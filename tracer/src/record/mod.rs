@@ -1,0 +1,1 @@
+//! The event stream's types: the contract with whoever reads the output.

@@ -1,0 +1,1 @@
+//! Where records go: JSON lines, or a timeline for a person.
