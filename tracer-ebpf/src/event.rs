@@ -122,7 +122,8 @@ pub enum Kind {
     Ack = 3,
     /// A segment of an undecided login, with those of its bytes that may be told.
     Segment = 4,
-    /// More bytes of the segment before, which had several visible runs.
+    /// More bytes of the segment before, which had several visible runs. The last run of a segment
+    /// ends where the segment does.
     More = 5,
     /// A message header of a decided connection.
     Header = 6,

@@ -23,6 +23,8 @@ struct Runs {
     from: Seq,
     /// Whether the segment itself was told.
     told: bool,
+    /// Whether bytes were left out after the last run.
+    hidden: bool,
 }
 
 /// Tells a login's segment. [`Next::Command`] where a request in it shows that the login is over.
@@ -31,6 +33,7 @@ pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, step: St
     let mut runs = Runs {
         from: scene.segment.seq,
         told: false,
+        hidden: false,
     };
     let mut step = step;
     let framed = take_up(scene, &mut step, &mut runs);
@@ -75,9 +78,7 @@ pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, step: St
             }
         }
     }
-    if next == Next::Nothing {
-        close(scene, step, &mut runs);
-    }
+    close(scene, step, &mut runs);
     next
 }
 
@@ -304,6 +305,7 @@ fn hide<B: Bytes + ?Sized, S: Sink<B>>(
         run(scene, step, runs, hidden.from);
     }
     runs.from = hidden.to.min(end);
+    runs.hidden = true;
 }
 
 /// Tells the run up to `to`, as far as the budget goes.
@@ -338,17 +340,17 @@ fn run<B: Bytes + ?Sized, S: Sink<B>>(
     event.run_seq = runs.from;
     event.run_len = len;
     runs.told = true;
+    runs.hidden = false;
     let at = scene.offset(runs.from);
     scene.sink.tell(&event, scene.packet, at);
 }
 
-/// Tells what is left of the segment, and the segment itself where nothing of it could be.
+/// Tells what is left of the segment. The last record of a segment always reaches its end, with
+/// no bytes where the rest was left out: then the reader knows that it has all.
 #[inline(always)]
 fn close<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, step: Step, runs: &mut Runs) {
     let end = scene.segment.end();
-    if end.after(runs.from) {
+    if end.after(runs.from) || runs.hidden {
         run(scene, step, runs, end);
-    } else if !runs.told {
-        scene.tell(Kind::Segment, step);
     }
 }
