@@ -339,9 +339,10 @@ fn run<B: Bytes + ?Sized, S: Sink<B>>(
     let mut event = scene.event(kind, step);
     event.run_seq = runs.from;
     event.run_len = len;
+    let at = scene.offset(runs.from);
     runs.told = true;
     runs.hidden = false;
-    let at = scene.offset(runs.from);
+    runs.from = runs.from.add(len);
     scene.sink.tell(&event, scene.packet, at);
 }
 
@@ -350,7 +351,11 @@ fn run<B: Bytes + ?Sized, S: Sink<B>>(
 #[inline(always)]
 fn close<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, step: Step, runs: &mut Runs) {
     let end = scene.segment.end();
-    if end.after(runs.from) || runs.hidden {
+    if end.after(runs.from) {
+        run(scene, step, runs, end);
+    }
+    if runs.hidden || end.after(runs.from) {
+        runs.from = end;
         run(scene, step, runs, end);
     }
 }
