@@ -173,17 +173,13 @@ mod tests {
     const CHALLENGE_REPLY: &[u8] = include_bytes!("samples/reply_ntlm_challenge.bin");
     const AUTHENTICATE: &[u8] = include_bytes!("samples/ntlm_authenticate_freetds.bin");
 
-    fn some(text: &str) -> Option<String> {
-        Some(text.to_owned())
-    }
-
     #[test]
     fn the_first_message_names_domain_and_workstation() {
         let at = LOGIN7.windows(8).position(|w| w == SIGNATURE).unwrap();
         let message = Ntlm::decode(&LOGIN7[at..]).unwrap();
         let expected = Ntlm::Negotiate {
-            domain: some("LAB"),
-            workstation: some("vm"),
+            domain: Some("LAB".into()),
+            workstation: Some("vm".into()),
         };
         assert_eq!(message, expected);
     }
@@ -192,12 +188,12 @@ mod tests {
     fn the_challenge_names_the_server() {
         let message = Ntlm::decode(&CHALLENGE_REPLY[3..]).unwrap();
         let expected = Ntlm::Challenge {
-            target: some("LAB"),
+            target: Some("LAB".into()),
             names: TargetInfo {
-                nb_computer: some("LABSQL"),
-                nb_domain: some("LAB"),
-                dns_computer: some("sql1.lab.test"),
-                dns_domain: some("lab.test"),
+                nb_computer: Some("LABSQL".into()),
+                nb_domain: Some("LAB".into()),
+                dns_computer: Some("sql1.lab.test".into()),
+                dns_domain: Some("lab.test".into()),
             },
         };
         assert_eq!(message, expected);
@@ -221,8 +217,8 @@ mod tests {
     #[test]
     fn the_last_message_names_the_user_and_tells_ntlmv2_by_the_response() {
         let (domain, user, version, null) = authenticated(AUTHENTICATE);
-        assert_eq!(domain, some("LAB"));
-        assert_eq!(user, some("alice"));
+        assert_eq!(domain, Some("LAB".into()));
+        assert_eq!(user, Some("alice".into()));
         assert_eq!((version, null), (Some(NtlmVersion::V2), false));
     }
 

@@ -65,7 +65,7 @@ pub struct TlsSide {
     pub finished: bool,
     /// The last alert that came in clear.
     pub alert: Option<Alert>,
-    /// Alerts that came encrypted. One right before the end is most likely a close_notify.
+    /// Alerts that came encrypted. One right before the end is most likely a `close_notify`.
     pub encrypted_alerts: u32,
     /// Bytes were missing, or made no sense, and messages may have been missed.
     pub truncated: bool,

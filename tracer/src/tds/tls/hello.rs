@@ -112,7 +112,7 @@ impl ServerHello {
                     server.version = versions.first().map_or(server.version, |chosen| chosen.0);
                 }
                 TlsExtension::ALPN(protocols) => {
-                    server.alpn = protocols.first().map(|name| text(name))
+                    server.alpn = protocols.first().map(|name| text(name));
                 }
                 TlsExtension::PreSharedKey(_) => server.psk_selected = true,
                 _ => {}
