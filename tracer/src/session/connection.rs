@@ -21,7 +21,7 @@ use super::{
 };
 use crate::record::{
     Connection as Facts, ConnectionFacts, Encryption, Endpoint, Login as LoginFacts, Nanos,
-    PartialReason, PhaseName, Phases, Process, Server, Tcp, Text, Timestamp,
+    PartialReason, PhaseName, Phases, Process, Server, Tcp,
 };
 
 /// A connection that was seen.
@@ -91,8 +91,15 @@ impl Connection {
         }
         let facts = ConnectionFacts {
             connection,
-            client: Endpoint { address: client.address, port: client.port },
-            server: Server { address: server.address, port: server.port, instance: None },
+            client: Endpoint {
+                address: client.address,
+                port: client.port,
+            },
+            server: Server {
+                address: server.address,
+                port: server.port,
+                instance: None,
+            },
             process: None,
             tcp: Tcp::default(),
             tds: None,
@@ -133,7 +140,11 @@ impl Connection {
 
     /// Takes one event and the bytes it brought.
     pub(super) fn take(&mut self, event: &Event, run: &[u8], out: &mut Output<'_>) {
-        let side = if event.direction == Side::ToServer as u8 { Side::ToServer } else { Side::ToClient };
+        let side = if event.direction == Side::ToServer as u8 {
+            Side::ToServer
+        } else {
+            Side::ToClient
+        };
         self.number(event, side, out);
         self.sent = [event.client, event.server];
         self.last_seen = self.last_seen.max(event.time);
@@ -156,20 +167,28 @@ impl Connection {
     /// Checks the numbering: a gap is events that were lost on the way.
     fn number(&mut self, event: &Event, side: Side, out: &mut Output<'_>) {
         let last = &mut self.numbers[side as usize];
-        let missing = event.number.wrapping_sub(*last).wrapping_sub(1).cast_signed();
+        let missing = event
+            .number
+            .wrapping_sub(*last)
+            .wrapping_sub(1)
+            .cast_signed();
         if missing >= 0 {
             *last = event.number;
         }
         if missing > 0 {
             out.events_missing(missing.cast_unsigned());
-            self.facts.connection.mark_partial(PartialReason::EventsLost);
+            self.facts
+                .connection
+                .mark_partial(PartialReason::EventsLost);
         }
     }
 
     fn syn(&mut self, event: &Event) {
         let handshake = &mut self.handshake;
         handshake.first_syn.get_or_insert(event.time);
-        handshake.gap = handshake.last_syn.map_or(0, |last| event.time.saturating_sub(last));
+        handshake.gap = handshake
+            .last_syn
+            .map_or(0, |last| event.time.saturating_sub(last));
         handshake.last_syn = Some(event.time);
         handshake.syns += 1;
         if let Some(login) = &mut self.login {
@@ -196,11 +215,16 @@ impl Connection {
         }
         self.handshake.ack = Some(event.time);
         if let (Some(syn), Some(syn_ack)) = (self.handshake.last_syn, self.handshake.syn_ack) {
-            self.evidence.handshake(syn_ack.saturating_sub(syn), event.time.saturating_sub(syn_ack));
+            self.evidence.handshake(
+                syn_ack.saturating_sub(syn),
+                event.time.saturating_sub(syn_ack),
+            );
         }
         if let Some(login) = &mut self.login {
             login.timeline.moved(event.time, Side::ToServer);
-            login.phases.end(PhaseName::Handshake, event.time, true, &self.sent);
+            login
+                .phases
+                .end(PhaseName::Handshake, event.time, true, &self.sent);
         }
     }
 
@@ -211,7 +235,9 @@ impl Connection {
             if event.kind == Kind::Segment as u8 && event.marks & mark::RETRANSMIT == 0 {
                 // A connection joined late has no handshake to wait for.
                 if self.joined_late && !login.phases.has(PhaseName::Handshake) {
-                    login.phases.end(PhaseName::Handshake, event.time, true, &self.sent);
+                    login
+                        .phases
+                        .end(PhaseName::Handshake, event.time, true, &self.sent);
                 }
                 login.timeline.moved(event.time, side);
             }
@@ -226,8 +252,11 @@ impl Connection {
     /// Lets the login read what has become whole.
     fn read(&mut self, side: Side, out: &mut Output<'_>) {
         let Some(login) = &mut self.login else { return };
-        let mut context =
-            Context { facts: &mut self.facts, sent: &self.sent, identity: &out.config.identity };
+        let mut context = Context {
+            facts: &mut self.facts,
+            sent: &self.sent,
+            identity: &out.config.identity,
+        };
         if let Some(verdict) = login.read(side, &mut context) {
             self.decide(verdict, out);
             self.read_tail(side, out);
@@ -236,8 +265,10 @@ impl Connection {
 
     /// Reads boundaries out of streams that were told whole though the login is decided.
     fn read_tail(&mut self, side: Side, out: &mut Output<'_>) {
-        while let Some(Found::Unit(unit)) =
-            self.tail.as_mut().and_then(|tail| tail[side as usize].next())
+        while let Some(Found::Unit(unit)) = self
+            .tail
+            .as_mut()
+            .and_then(|tail| tail[side as usize].next())
         {
             let boundary = Boundary {
                 side,
@@ -258,22 +289,35 @@ impl Connection {
     fn header(&mut self, side: Side, event: &Event, run: &[u8], out: &mut Output<'_>) {
         self.hops(side, event.ttl);
         self.tail = None;
-        let Some(framing) = Framing::of(event.framing) else { return };
+        let Some(framing) = Framing::of(event.framing) else {
+            return;
+        };
         let complete = (event.marks & mark::COMPLETE != 0).then_some(event.time);
-        let kind = if framing == Framing::Smp { event.header[1] } else { event.header[0] };
+        let kind = if framing == Framing::Smp {
+            event.header[1]
+        } else {
+            event.header[0]
+        };
         self.undecided_request(side, framing, kind, event.time, out);
         if framing == Framing::Smp {
-            let ended = self.mars.packet(side, run, event.time, complete, self.sent[1].last_data);
+            let ended = self
+                .mars
+                .packet(side, run, event.time, complete, self.sent[1].last_data);
             self.tell_mars(ended, out);
             return;
         }
         if framing == Framing::Tls {
-            self.mars.sealed_record(event.packet_len.saturating_sub(TLS_HEADER));
+            self.mars
+                .sealed_record(event.packet_len.saturating_sub(TLS_HEADER));
         }
         let boundary = Boundary {
             side,
             packet: (framing == Framing::Tds).then_some(kind),
-            status: if framing == Framing::Tds { event.header[1] } else { 0 },
+            status: if framing == Framing::Tds {
+                event.header[1]
+            } else {
+                0
+            },
             first: event.marks & mark::FIRST != 0,
             at: event.time,
             complete,
@@ -283,11 +327,24 @@ impl Connection {
     }
 
     /// A request of a connection whose login was not seen decided.
-    fn undecided_request(&mut self, side: Side, framing: Framing, kind: u8, at: u64, out: &mut Output<'_>) {
+    fn undecided_request(
+        &mut self,
+        side: Side,
+        framing: Framing,
+        kind: u8,
+        at: u64,
+        out: &mut Output<'_>,
+    ) {
         let request = framing == Framing::Smp
             || (side == Side::ToServer
                 && framing == Framing::Tds
-                && !matches!(kind, packet_type::PRELOGIN | packet_type::LOGIN7 | packet_type::SSPI | packet_type::ATTENTION));
+                && !matches!(
+                    kind,
+                    packet_type::PRELOGIN
+                        | packet_type::LOGIN7
+                        | packet_type::SSPI
+                        | packet_type::ATTENTION
+                ));
         if self.login.is_some() && request {
             self.lost_login(at, out);
         }
@@ -312,7 +369,7 @@ impl Connection {
         }
         if let Some(done) = self.requests.message_ended(side, event.time) {
             self.tell_request(&done, None, out);
-            }
+        }
     }
 
     fn fin(&mut self, side: Side, event: &Event, out: &mut Output<'_>) {
@@ -343,10 +400,13 @@ impl Connection {
         if self.ends.began().is_none() {
             self.ended_in = match &self.login {
                 Some(login) => Some(login.phase()),
-                None if self.requests.in_flight() || self.mars.in_flight() > 0 => Some(PhaseName::Command),
+                None if self.requests.in_flight() || self.mars.in_flight() > 0 => {
+                    Some(PhaseName::Command)
+                }
                 None => None,
             };
-            self.left_in_flight = u32::from(self.requests.owed_since().is_some()) + self.mars.in_flight();
+            self.left_in_flight =
+                u32::from(self.requests.owed_since().is_some()) + self.mars.in_flight();
         }
     }
 
@@ -371,7 +431,8 @@ impl Connection {
         self.evidence.socket(owner.role);
         let client = owner.role & role::CLIENT != 0;
         if self.facts.process.is_none() || (client && !self.client_socket) {
-            self.facts.process = Some(owner.process.clone()).filter(|process| *process != Process::default());
+            self.facts.process =
+                Some(owner.process.clone()).filter(|process| *process != Process::default());
             self.client_socket = client;
         }
     }

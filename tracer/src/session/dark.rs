@@ -98,11 +98,17 @@ impl Dark {
         if !starts {
             return Meaning::Continuation;
         }
-        let before = self.turns.len().checked_sub(2).map(|index| self.turns[index]);
+        let before = self
+            .turns
+            .len()
+            .checked_sub(2)
+            .map(|index| self.turns[index]);
         match (self.client_turns(), self.strict) {
             (1, true) => Meaning::Prelogin,
             (1, false) => Meaning::Login { prelogin_end: None },
-            (2, true) => Meaning::Login { prelogin_end: before.map(|turn| turn.last) },
+            (2, true) => Meaning::Login {
+                prelogin_end: before.map(|turn| turn.last),
+            },
             (turns, strict) => {
                 let reply_end = before.map_or(from, |turn| turn.last);
                 let first_reply = turns == 2 + usize::from(strict);
@@ -134,14 +140,22 @@ impl Dark {
                 false
             }
             _ => {
-                self.turns.push(Turn { side, first: from, last: to, bytes: u64::from(len) });
+                self.turns.push(Turn {
+                    side,
+                    first: from,
+                    last: to,
+                    bytes: u64::from(len),
+                });
                 true
             }
         }
     }
 
     fn client_turns(&self) -> usize {
-        self.turns.iter().filter(|turn| turn.side == Side::ToServer).count()
+        self.turns
+            .iter()
+            .filter(|turn| turn.side == Side::ToServer)
+            .count()
     }
 
     /// Whether the client's Finished, where it is sealed, has passed.
@@ -158,7 +172,10 @@ impl Dark {
     /// The reply to the login, once there is one: what it says by itself, and whether `ended` it
     /// was followed by the connection's end.
     pub(super) fn belief(&self, ended: bool) -> Option<Belief> {
-        let reply = self.turns.last().filter(|turn| turn.side == Side::ToClient)?;
+        let reply = self
+            .turns
+            .last()
+            .filter(|turn| turn.side == Side::ToClient)?;
         if self.client_turns() < 1 + usize::from(self.strict) {
             return None;
         }
@@ -169,12 +186,19 @@ impl Dark {
             (false, true) => (true, 0.6),
             (false, false) => (true, 0.9),
         };
-        Some(Belief { accepted, confidence, at: reply.last })
+        Some(Belief {
+            accepted,
+            confidence,
+            at: reply.last,
+        })
     }
 
     /// When the last reply began and ended, where the server spoke last.
     pub(super) fn last_reply(&self) -> Option<(u64, u64)> {
-        let turn = self.turns.last().filter(|turn| turn.side == Side::ToClient)?;
+        let turn = self
+            .turns
+            .last()
+            .filter(|turn| turn.side == Side::ToClient)?;
         Some((turn.first, turn.last))
     }
 }
@@ -195,7 +219,10 @@ mod tests {
     #[test]
     fn a_request_after_the_reply_proves_the_login() {
         let mut dark = dark(false, false);
-        assert_eq!(dark.client(10, 10, 400), Meaning::Login { prelogin_end: None });
+        assert_eq!(
+            dark.client(10, 10, 400),
+            Meaning::Login { prelogin_end: None }
+        );
         dark.server(30, 35, 380);
         assert_eq!(dark.client(40, 40, 90), Meaning::Request { reply_end: 35 });
     }
@@ -209,7 +236,12 @@ mod tests {
         assert_eq!(dark.client(12, 12, 105), Meaning::Prelogin);
         dark.server(13, 13, 250);
         dark.server(14, 14, 60);
-        assert_eq!(dark.client(15, 15, 363), Meaning::Login { prelogin_end: Some(14) });
+        assert_eq!(
+            dark.client(15, 15, 363),
+            Meaning::Login {
+                prelogin_end: Some(14)
+            }
+        );
     }
 
     #[test]

@@ -53,8 +53,13 @@ pub(super) enum End {
 
 /// The outcome of a login that ended without an answer, by the order of output.md.
 pub(super) fn outcome(login: &Login, end: End, at: u64) -> Outcome {
-    let owed = login.owed_since().is_some_and(|since| at.saturating_sub(since) >= OWED_TOO_LONG);
-    let gave_up = matches!(end, End::Fin(Side::ToServer) | End::Rst(Side::ToServer) | End::Silence);
+    let owed = login
+        .owed_since()
+        .is_some_and(|since| at.saturating_sub(since) >= OWED_TOO_LONG);
+    let gave_up = matches!(
+        end,
+        End::Fin(Side::ToServer) | End::Rst(Side::ToServer) | End::Silence
+    );
     if owed && gave_up {
         return Outcome::Timeout;
     }
@@ -76,7 +81,11 @@ pub(super) fn believed(login: &Login, encryption: Option<Encryption>) -> Option<
     }
     let belief = login.dark.belief(true)?;
     Some(Verdict {
-        outcome: if belief.accepted { Outcome::Success } else { Outcome::Failed },
+        outcome: if belief.accepted {
+            Outcome::Success
+        } else {
+            Outcome::Failed
+        },
         basis: Basis::Inferred,
         confidence: Some(belief.confidence),
         at: belief.at,
@@ -91,16 +100,26 @@ impl Connection {
         let (by, how) = self.closed_by(stopped);
         let began = ends.began();
         let last = ends.last.unwrap_or(self.last_seen);
-        let data = self.sent[0].last_data.max(self.sent[1].last_data).max(self.started);
+        let data = self.sent[0]
+            .last_data
+            .max(self.sent[1].last_data)
+            .max(self.started);
         Close {
             by,
             how,
             class: self.close_class(by, how),
             phase: self.ended_in,
-            duration_ns: Some(Nanos(last.max(self.last_seen).min(now.max(last)).saturating_sub(self.started))),
+            duration_ns: Some(Nanos(
+                last.max(self.last_seen)
+                    .min(now.max(last))
+                    .saturating_sub(self.started),
+            )),
             idle_ns: began.map(|began| Nanos(began.saturating_sub(data))),
-            keep_alive_probes: Some(self.sent[0].keep_alives + self.sent[1].keep_alives).filter(|probes| *probes > 0),
-            middlebox: ends.rst.and_then(|(_, side, ttl)| self.is_foreign(side, ttl)),
+            keep_alive_probes: Some(self.sent[0].keep_alives + self.sent[1].keep_alives)
+                .filter(|probes| *probes > 0),
+            middlebox: ends
+                .rst
+                .and_then(|(_, side, ttl)| self.is_foreign(side, ttl)),
             half_open: (how == CloseMeans::Fin && !ends.over() && !stopped).then_some(true),
             requests_in_flight: Some(self.in_flight()).filter(|count| *count > 0),
         }
@@ -118,30 +137,47 @@ impl Connection {
 
     fn close_class(&self, by: ClosedBy, how: CloseMeans) -> CloseClass {
         let outcome = self.facts.login.outcome;
-        let settled = matches!(outcome, Outcome::Success | Outcome::Redirected | Outcome::Failed)
-            || (outcome == Outcome::Unknown && self.joined_late);
+        let settled = matches!(
+            outcome,
+            Outcome::Success | Outcome::Redirected | Outcome::Failed
+        ) || (outcome == Outcome::Unknown && self.joined_late);
         if !settled {
-            let probe = outcome == Outcome::Aborted && by == ClosedBy::Client && how == CloseMeans::Fin;
-            return if probe && self.ends.rst.is_none() { CloseClass::Normal } else { CloseClass::Abnormal };
+            let probe =
+                outcome == Outcome::Aborted && by == ClosedBy::Client && how == CloseMeans::Fin;
+            return if probe && self.ends.rst.is_none() {
+                CloseClass::Normal
+            } else {
+                CloseClass::Abnormal
+            };
         }
         let quiet = self.in_flight() == 0;
         match (how, by) {
             (CloseMeans::Timeout | CloseMeans::Evicted, _) => CloseClass::Abnormal,
-            (CloseMeans::Rst, ClosedBy::Client) if quiet && self.foreign_rst() != Some(true) => CloseClass::BenignReset,
+            (CloseMeans::Rst, ClosedBy::Client) if quiet && self.foreign_rst() != Some(true) => {
+                CloseClass::BenignReset
+            }
             (CloseMeans::Rst, _) => CloseClass::Abnormal,
             (CloseMeans::Fin, ClosedBy::Client) if self.ends.rst.is_some() => {
-                if quiet || self.mars.was_used() { CloseClass::BenignReset } else { CloseClass::Abnormal }
+                if quiet || self.mars.was_used() {
+                    CloseClass::BenignReset
+                } else {
+                    CloseClass::Abnormal
+                }
             }
             (CloseMeans::Fin, ClosedBy::Client) => CloseClass::Normal,
             // Refusing a login, the server closes after its ERROR (MS-TDS §3.3.5.5); a client that
             // ends TLS first has closed, whoever's FIN is seen first.
-            (CloseMeans::Fin, _) if outcome == Outcome::Failed || self.client_said_bye => CloseClass::Normal,
+            (CloseMeans::Fin, _) if outcome == Outcome::Failed || self.client_said_bye => {
+                CloseClass::Normal
+            }
             (CloseMeans::Fin, _) => CloseClass::Abnormal,
         }
     }
 
     fn foreign_rst(&self) -> Option<bool> {
-        self.ends.rst.and_then(|(_, side, ttl)| self.is_foreign(side, ttl))
+        self.ends
+            .rst
+            .and_then(|(_, side, ttl)| self.is_foreign(side, ttl))
     }
 
     /// Whether a RST took another path than its side's data: then a middlebox sent it.

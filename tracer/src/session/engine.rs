@@ -7,13 +7,9 @@ use tracer_ebpf::{
     flow::FlowKey,
 };
 
-use super::{
-    connection::Connection,
-    login::Login,
-    usage::Done,
-};
+use super::{connection::Connection, login::Login, usage::Done};
 use crate::record::{
-    Body, Close, CloseRecord, Count, Loss, LossReason, LossRecord, LoginRecord, MarsRecord,
+    Body, Close, CloseRecord, Count, LoginRecord, Loss, LossReason, LossRecord, MarsRecord,
     MarsSession, NamedPhase, Nanos, PartialReason, PhaseName, PhaseRecord, Process, Record,
     Request, RequestRecord, Text, Timestamp, identity::Policy,
 };
@@ -66,7 +62,9 @@ impl Config {
     }
 
     pub(super) fn interface(&self, index: u32) -> Option<Text> {
-        self.interfaces.get(&index).map(|name| Text::from(name.as_str()))
+        self.interfaces
+            .get(&index)
+            .map(|name| Text::from(name.as_str()))
     }
 }
 
@@ -125,7 +123,9 @@ pub struct Engine {
 enum Entry {
     Open(Box<Connection>),
     /// It ended; forgotten at this time.
-    Over { until: u64 },
+    Over {
+        until: u64,
+    },
 }
 
 /// What a connection needs to speak.
@@ -151,7 +151,10 @@ impl Engine {
 
     /// Connections open now.
     pub fn open_connections(&self) -> usize {
-        self.connections.values().filter(|entry| matches!(entry, Entry::Open(_))).count()
+        self.connections
+            .values()
+            .filter(|entry| matches!(entry, Entry::Open(_)))
+            .count()
     }
 
     /// Connections seen so far.
@@ -188,8 +191,11 @@ impl Engine {
         if event.time >= self.next_tick {
             self.on_tick(event.time, listener);
         }
-        let mut out =
-            Output { config: &self.config, listener, losses: &mut self.losses };
+        let mut out = Output {
+            config: &self.config,
+            listener,
+            losses: &mut self.losses,
+        };
         match self.connections.get_mut(&event.key) {
             Some(Entry::Open(connection)) if connection.born == event.born => {
                 connection.take(event, run, &mut out);
@@ -206,7 +212,9 @@ impl Engine {
                 self.open(event, run, listener);
                 return;
             }
-            Some(Entry::Over { until }) if event.marks & mark::JOINED_LATE != 0 && event.time < *until => {
+            Some(Entry::Over { until })
+                if event.marks & mark::JOINED_LATE != 0 && event.time < *until =>
+            {
                 return;
             }
             Some(Entry::Over { .. }) | None => {
@@ -218,7 +226,10 @@ impl Engine {
     }
 
     fn open(&mut self, event: &Event, run: &[u8], listener: &mut dyn Listener) {
-        let tells = matches!(Kind::of(event.kind), Some(Kind::Fin | Kind::Rst | Kind::Ack));
+        let tells = matches!(
+            Kind::of(event.kind),
+            Some(Kind::Fin | Kind::Rst | Kind::Ack)
+        );
         if tells && event.marks & mark::JOINED_LATE != 0 {
             return;
         }
@@ -230,7 +241,11 @@ impl Engine {
         if let Some(owner) = self.stray_owners.remove(&event.key) {
             connection.owner(&owner);
         }
-        let mut out = Output { config: &self.config, listener, losses: &mut self.losses };
+        let mut out = Output {
+            config: &self.config,
+            listener,
+            losses: &mut self.losses,
+        };
         connection.take(event, run, &mut out);
         self.connections.insert(event.key, Entry::Open(connection));
         self.settle(&event.key, event.time, listener);
@@ -238,12 +253,22 @@ impl Engine {
 
     /// Lets go of a connection that has closed in order.
     fn settle(&mut self, key: &FlowKey, now: u64, listener: &mut dyn Listener) {
-        let Some(entry) = self.connections.get_mut(key) else { return };
-        let Entry::Open(connection) = entry else { return };
+        let Some(entry) = self.connections.get_mut(key) else {
+            return;
+        };
+        let Entry::Open(connection) = entry else {
+            return;
+        };
         if connection.is_closed() || connection.is_unreachable() {
-            let mut out = Output { config: &self.config, listener, losses: &mut self.losses };
+            let mut out = Output {
+                config: &self.config,
+                listener,
+                losses: &mut self.losses,
+            };
             connection.finish(now, None, &mut out);
-            *entry = Entry::Over { until: now + LINGER };
+            *entry = Entry::Over {
+                until: now + LINGER,
+            };
         }
     }
 
@@ -259,7 +284,11 @@ impl Engine {
 
     fn socket_end(&mut self, end: &SocketEnd, listener: &mut dyn Listener) {
         if let Some(Entry::Open(connection)) = self.connections.get_mut(&end.key) {
-            let mut out = Output { config: &self.config, listener, losses: &mut self.losses };
+            let mut out = Output {
+                config: &self.config,
+                listener,
+                losses: &mut self.losses,
+            };
             connection.socket_end(end, &mut out);
         }
         self.settle(&end.key, end.time, listener);
@@ -281,8 +310,15 @@ impl Engine {
         }
         for (_, key) in idle.into_iter().take(share) {
             if let Some(Entry::Open(mut connection)) = self.connections.remove(&key) {
-                *self.losses.entry(LossReason::ConnectionEvicted).or_default() += 1;
-                let mut out = Output { config: &self.config, listener, losses: &mut self.losses };
+                *self
+                    .losses
+                    .entry(LossReason::ConnectionEvicted)
+                    .or_default() += 1;
+                let mut out = Output {
+                    config: &self.config,
+                    listener,
+                    losses: &mut self.losses,
+                };
                 connection.finish(now, Some(PartialReason::Evicted), &mut out);
             }
         }
@@ -291,7 +327,11 @@ impl Engine {
     /// Looks at the time: what has waited long enough is told.
     pub fn on_tick(&mut self, now: u64, listener: &mut dyn Listener) {
         self.next_tick = now.saturating_add(TICK);
-        let mut out = Output { config: &self.config, listener, losses: &mut self.losses };
+        let mut out = Output {
+            config: &self.config,
+            listener,
+            losses: &mut self.losses,
+        };
         self.connections.retain(|_, entry| {
             let Entry::Open(connection) = entry else {
                 return !matches!(entry, Entry::Over { until } if *until <= now);
@@ -299,11 +339,14 @@ impl Engine {
             connection.wait(now, &mut out);
             if connection.is_over(now) {
                 connection.finish(now, None, &mut out);
-                *entry = Entry::Over { until: now.saturating_add(LINGER) };
+                *entry = Entry::Over {
+                    until: now.saturating_add(LINGER),
+                };
             }
             true
         });
-        self.stray_owners.retain(|_, owner| owner.time.saturating_add(LINGER) > now);
+        self.stray_owners
+            .retain(|_, owner| owner.time.saturating_add(LINGER) > now);
         self.tell_losses(now, listener);
     }
 
@@ -316,7 +359,11 @@ impl Engine {
             listener.record(Record {
                 timestamp: self.config.wall(now),
                 body: Body::Loss(LossRecord {
-                    loss: Loss { reason, count: Count(count), since: self.config.wall(since) },
+                    loss: Loss {
+                        reason,
+                        count: Count(count),
+                        since: self.config.wall(since),
+                    },
                 }),
             });
         }
@@ -335,7 +382,11 @@ impl Engine {
             .collect();
         open.sort_by_key(|connection| (connection.started, connection.key));
         for mut connection in open {
-            let mut out = Output { config: &self.config, listener, losses: &mut self.losses };
+            let mut out = Output {
+                config: &self.config,
+                listener,
+                losses: &mut self.losses,
+            };
             connection.finish(now, Some(PartialReason::AgentStop), &mut out);
         }
         self.tell_losses(now, listener);
@@ -363,7 +414,11 @@ impl Output<'_> {
         if !self.config.phases {
             return;
         }
-        let ended: Vec<_> = login.phases.iter().map(|ended| (ended.name, ended.to)).collect();
+        let ended: Vec<_> = login
+            .phases
+            .iter()
+            .map(|ended| (ended.name, ended.to))
+            .collect();
         for (name, at) in ended {
             self.phase(connection, name, at);
         }
@@ -375,24 +430,35 @@ impl Output<'_> {
         }
         let reference = connection.reference();
         let facts = &connection.facts;
-        let Some(phase) = facts.phases.of(name) else { return };
+        let Some(phase) = facts.phases.of(name) else {
+            return;
+        };
         let body = Body::Phase(PhaseRecord {
             connection: reference,
             client: facts.client.clone(),
             server: facts.server.clone(),
-            phase: NamedPhase { name, phase: phase.clone() },
+            phase: NamedPhase {
+                name,
+                phase: phase.clone(),
+            },
         });
         self.tell(at, body);
     }
 
     pub(super) fn request(&mut self, connection: &mut Connection, done: &Done, sid: Option<u16>) {
-        let Some(kind) = done.kind.filter(|_| self.config.requests) else { return };
+        let Some(kind) = done.kind.filter(|_| self.config.requests) else {
+            return;
+        };
         let request = Request {
             kind,
             start: self.config.wall(done.start),
-            first_byte_ns: done.first_byte.map(|at| Nanos(at.saturating_sub(done.start))),
+            first_byte_ns: done
+                .first_byte
+                .map(|at| Nanos(at.saturating_sub(done.start))),
             duration_ns: Nanos(done.end.saturating_sub(done.start)),
-            server_ns: done.first_byte.map(|at| Nanos(at.saturating_sub(done.sent))),
+            server_ns: done
+                .first_byte
+                .map(|at| Nanos(at.saturating_sub(done.sent))),
             complete: done.complete,
             reset_connection: done.reset_connection,
             cancelled: done.cancelled,
@@ -418,6 +484,9 @@ impl Output<'_> {
     }
 
     fn tell(&mut self, at: u64, body: Body) {
-        self.listener.record(Record { timestamp: self.config.wall(at), body });
+        self.listener.record(Record {
+            timestamp: self.config.wall(at),
+            body,
+        });
     }
 }

@@ -188,7 +188,12 @@ impl Login {
     }
 
     /// Bytes that are of none of the protocols spoken here.
-    fn stranger(&mut self, side: Side, prefix: &[u8; 8], context: &mut Context<'_>) -> Option<Verdict> {
+    fn stranger(
+        &mut self,
+        side: Side,
+        prefix: &[u8; 8],
+        context: &mut Context<'_>,
+    ) -> Option<Verdict> {
         let speaks_first = side == Side::ToServer && self.stage == Stage::Opening;
         if speaks_first && !self.phases_lost() {
             context.facts.login.stranger = Some(name_stranger(prefix));
@@ -204,7 +209,9 @@ impl Login {
     fn assemble(&mut self, side: Side, unit: &Unit) -> Option<(Zeroizing<Vec<u8>>, u64, u16)> {
         let message = &mut self.messages[side as usize];
         let from = *message.from.get_or_insert(unit.from);
-        let room = MAX_BODY.saturating_sub(message.body.len()).min(unit.body.len());
+        let room = MAX_BODY
+            .saturating_sub(message.body.len())
+            .min(unit.body.len());
         message.body.extend_from_slice(&unit.body[..room]);
         let spid = u16::from_be_bytes([unit.prefix[4], unit.prefix[5]]);
         if message.spid == 0 {
@@ -230,7 +237,9 @@ impl Login {
 }
 
 fn name_stranger(prefix: &[u8; 8]) -> Stranger {
-    const METHODS: [&[u8]; 7] = [b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"CONN", b"HTTP"];
+    const METHODS: [&[u8]; 7] = [
+        b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"CONN", b"HTTP",
+    ];
     if METHODS.iter().any(|method| prefix.starts_with(method)) {
         Stranger::Http
     } else {

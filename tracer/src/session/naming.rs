@@ -19,8 +19,14 @@ pub(super) struct End {
 
 /// The client's end and the server's.
 pub(super) fn ends(key: &FlowKey, client_is_a: bool) -> (End, End) {
-    let a = End { address: address(key.a), port: key.a_port };
-    let b = End { address: address(key.b), port: key.b_port };
+    let a = End {
+        address: address(key.a),
+        port: key.a_port,
+    };
+    let b = End {
+        address: address(key.b),
+        port: key.b_port,
+    };
     if client_is_a { (a, b) } else { (b, a) }
 }
 
@@ -48,7 +54,11 @@ pub(super) fn connection_id(client: End, server: End, isns: (Seq, Seq)) -> Conne
 /// Community ID v1 with seed 0: joins with Zeek, Suricata and Packetbeat.
 pub(super) fn community_id(client: End, server: End) -> Text {
     let ordered = (octets(client.address), client.port) < (octets(server.address), server.port);
-    let (low, high) = if ordered { (client, server) } else { (server, client) };
+    let (low, high) = if ordered {
+        (client, server)
+    } else {
+        (server, client)
+    };
     let mut hash = Sha1::new();
     hash.update([0, 0]);
     hash_address(&mut hash, low.address);
@@ -75,7 +85,10 @@ mod tests {
     use super::*;
 
     fn end(address: &str, port: u16) -> End {
-        End { address: address.parse().unwrap(), port }
+        End {
+            address: address.parse().unwrap(),
+            port,
+        }
     }
 
     #[test]
@@ -83,7 +96,10 @@ mod tests {
         // https://github.com/corelight/community-id-spec, baseline data of TCP.
         let client = end("128.232.110.120", 34855);
         let server = end("66.35.250.204", 80);
-        assert_eq!(&*community_id(client, server), "1:LQU9qZlK+B5F3KDmev6m5PMibrg=");
+        assert_eq!(
+            &*community_id(client, server),
+            "1:LQU9qZlK+B5F3KDmev6m5PMibrg="
+        );
         assert_eq!(community_id(server, client), community_id(client, server));
     }
 

@@ -37,7 +37,9 @@ pub(super) struct Unit {
 impl Unit {
     /// Bytes after the header on the wire.
     pub(super) fn body_len(&self) -> u32 {
-        self.header.len.saturating_sub(header_len(self.header.framing))
+        self.header
+            .len
+            .saturating_sub(header_len(self.header.framing))
     }
 }
 
@@ -100,12 +102,18 @@ impl Stream {
 
     /// Takes one record of a segment.
     pub(super) fn take(&mut self, event: &Event, run: &[u8]) {
-        let whole = Span { from: event.seq, to: event.seq.add(event.payload_len) };
+        let whole = Span {
+            from: event.seq,
+            to: event.seq.add(event.payload_len),
+        };
         let again = event.marks & mark::RETRANSMIT != 0 && event.run_len == 0;
         if again || event.payload_len == 0 || event.payload_len > MAX_SEGMENT {
             return;
         }
-        let continues = self.telling.as_ref().is_some_and(|piece| piece.span == whole)
+        let continues = self
+            .telling
+            .as_ref()
+            .is_some_and(|piece| piece.span == whole)
             && event.kind == Kind::More as u8;
         if !continues {
             self.flush();
@@ -117,7 +125,9 @@ impl Stream {
         }
         if let Some(piece) = &mut self.telling {
             let at = event.run_seq.since(whole.from);
-            let room = usize::try_from(at).ok().and_then(|at| piece.bytes.get_mut(at..));
+            let room = usize::try_from(at)
+                .ok()
+                .and_then(|at| piece.bytes.get_mut(at..));
             if let Some(room) = room {
                 let len = room.len().min(run.len());
                 room[..len].copy_from_slice(&run[..len]);
@@ -159,14 +169,19 @@ impl Stream {
         let known = usize::try_from(end.since(piece.span.from)).unwrap_or(0);
         let fresh = piece.bytes.get(known..).unwrap_or_default();
         self.bytes.extend_from_slice(fresh);
-        let time = self.arrivals.last().map_or(piece.time, |last| last.1.max(piece.time));
+        let time = self
+            .arrivals
+            .last()
+            .map_or(piece.time, |last| last.1.max(piece.time));
         self.arrivals.push((piece.span.to, time));
     }
 
     /// Appends the segments that were waiting for what has come.
     fn catch_up(&mut self) {
         while let Some(end) = self.end() {
-            let Some(next) = self.ahead.first() else { return };
+            let Some(next) = self.ahead.first() else {
+                return;
+            };
             if next.span.from.after(end) {
                 return;
             }
@@ -178,7 +193,9 @@ impl Stream {
     }
 
     fn keep_ahead(&mut self, piece: Piece) {
-        let place = self.ahead.partition_point(|other| other.span.from.before(piece.span.from));
+        let place = self
+            .ahead
+            .partition_point(|other| other.span.from.before(piece.span.from));
         self.ahead.insert(place, piece);
         let kept: usize = self.ahead.iter().map(|piece| piece.bytes.len()).sum();
         if self.ahead.len() > MAX_AHEAD || kept > MAX_AHEAD_BYTES {
@@ -188,7 +205,11 @@ impl Stream {
 
     /// Gives up holes older than is worth waiting for.
     pub(super) fn age(&mut self, now: u64) {
-        if self.ahead.first().is_some_and(|piece| now.saturating_sub(piece.time) > HOLE_PATIENCE) {
+        if self
+            .ahead
+            .first()
+            .is_some_and(|piece| now.saturating_sub(piece.time) > HOLE_PATIENCE)
+        {
             self.skip_hole();
         }
     }
@@ -197,7 +218,9 @@ impl Stream {
     /// behind them still counts.
     pub(super) fn skip_hole(&mut self) {
         self.flush();
-        let (Some(end), Some(next)) = (self.end(), self.ahead.first()) else { return };
+        let (Some(end), Some(next)) = (self.end(), self.ahead.first()) else {
+            return;
+        };
         self.gap = true;
         let missing = next.span.from.since(end).max(0).cast_unsigned();
         let time = next.time;
@@ -254,10 +277,20 @@ impl Stream {
         let to = self.arrived(base.add(len.min(self.bytes.len() as u32)));
         let start = (header_len(header.framing) as usize).min(self.bytes.len());
         let end = (len as usize).min(self.bytes.len());
-        let body = if too_long { Vec::new() } else { self.bytes[start..end].to_vec() };
+        let body = if too_long {
+            Vec::new()
+        } else {
+            self.bytes[start..end].to_vec()
+        };
         self.skipping = len;
         self.pass_over();
-        Some(Unit { header, prefix, body: Zeroizing::new(body), from, to })
+        Some(Unit {
+            header,
+            prefix,
+            body: Zeroizing::new(body),
+            from,
+            to,
+        })
     }
 
     /// Drops bytes that were read.
@@ -277,8 +310,13 @@ impl Stream {
 
     /// When the byte before `position` passed.
     fn arrived(&self, position: Seq) -> u64 {
-        let arrival = self.arrivals.iter().find(|(to, _)| to.at_or_after(position));
-        arrival.or(self.arrivals.last()).map_or(0, |arrival| arrival.1)
+        let arrival = self
+            .arrivals
+            .iter()
+            .find(|(to, _)| to.at_or_after(position));
+        arrival
+            .or(self.arrivals.last())
+            .map_or(0, |arrival| arrival.1)
     }
 
     /// After a hole: looks for a segment that starts with a plausible header.
@@ -286,11 +324,17 @@ impl Stream {
         let Some(base) = self.base else { return false };
         let starts: Vec<_> = self.arrivals.iter().map(|(to, _)| to.since(base)).collect();
         for start in starts {
-            let Ok(at) = usize::try_from(start) else { continue };
+            let Ok(at) = usize::try_from(start) else {
+                continue;
+            };
             let Some(prefix) = self.bytes.get(at..).and_then(|rest| rest.first_chunk()) else {
                 continue;
             };
-            if at > 0 && framing::plausible(prefix, false).or(framing::plausible(prefix, true)).is_some() {
+            if at > 0
+                && framing::plausible(prefix, false)
+                    .or(framing::plausible(prefix, true))
+                    .is_some()
+            {
                 self.skipping = at as u32;
                 self.pass_over();
                 return true;

@@ -28,19 +28,16 @@ pub(super) struct Timeline {
 impl Timeline {
     /// A packet of `side` that moved the conversation forward.
     pub(super) fn moved(&mut self, at: u64, side: Side) {
-        if let Some(last) = self.moves.last_mut() {
+        let count = self.moves.len();
+        match self.moves.last_mut() {
+            Some(last) if count >= MAX_MOVES && last.1 == side => last.0 = at.max(last.0),
             // Packets of two processors may come a little out of order.
-            let at = at.max(last.0);
-            if self.moves.len() >= MAX_MOVES && last.1 == side {
-                last.0 = at;
-                return;
+            Some(last) if count < 2 * MAX_MOVES => {
+                let at = at.max(last.0);
+                self.moves.push((at, side));
             }
-            if self.moves.len() >= 2 * MAX_MOVES {
-                return;
-            }
-            self.moves.push((at, side));
-        } else {
-            self.moves.push((at, side));
+            Some(_) => {}
+            None => self.moves.push((at, side)),
         }
     }
 
@@ -50,7 +47,10 @@ impl Timeline {
         let mut waited = Waited::default();
         let mut at = from;
         let mut turn: Option<(Side, u64)> = None;
-        let inside = self.moves.iter().filter(|(time, _)| *time > from && *time <= to);
+        let inside = self
+            .moves
+            .iter()
+            .filter(|(time, _)| *time > from && *time <= to);
         for &(time, side) in inside {
             let span = time - at;
             at = time;
@@ -166,7 +166,9 @@ impl Phases {
 
     /// Whether a phase has ended at this moment: then nothing is left to end there.
     pub(super) fn ended_at(&self, at: u64) -> bool {
-        self.ended.last().is_some_and(|ended| ended.to == at && ended.complete)
+        self.ended
+            .last()
+            .is_some_and(|ended| ended.to == at && ended.complete)
     }
 
     /// The phases whose both ends were seen.
@@ -203,18 +205,38 @@ mod tests {
     #[test]
     fn an_interval_belongs_to_the_side_that_ended_it() {
         use Side::{ToClient, ToServer};
-        let moves = [(100, ToServer), (400, ToClient), (450, ToServer), (1450, ToClient)];
+        let moves = [
+            (100, ToServer),
+            (400, ToClient),
+            (450, ToServer),
+            (1450, ToClient),
+        ];
         let waited = timeline(&moves).waited(100, 1450, Legs::default());
-        assert_eq!((waited.client_ns.0, waited.server_ns.0, waited.network_ns.0), (50, 1300, 0));
+        assert_eq!(
+            (waited.client_ns.0, waited.server_ns.0, waited.network_ns.0),
+            (50, 1300, 0)
+        );
     }
 
     #[test]
     fn one_round_trip_of_each_turn_of_the_remote_side_is_the_networks() {
         use Side::{ToClient, ToServer};
-        let moves = [(0, ToServer), (300, ToClient), (350, ToClient), (400, ToServer), (420, ToClient)];
-        let legs = Legs { client: 0, server: 100 };
+        let moves = [
+            (0, ToServer),
+            (300, ToClient),
+            (350, ToClient),
+            (400, ToServer),
+            (420, ToClient),
+        ];
+        let legs = Legs {
+            client: 0,
+            server: 100,
+        };
         let waited = timeline(&moves).waited(0, 420, legs);
-        assert_eq!((waited.client_ns.0, waited.server_ns.0, waited.network_ns.0), (50, 250, 120));
+        assert_eq!(
+            (waited.client_ns.0, waited.server_ns.0, waited.network_ns.0),
+            (50, 250, 120)
+        );
     }
 
     #[test]

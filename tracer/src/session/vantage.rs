@@ -45,7 +45,9 @@ impl Evidence {
     /// The side: sockets know, checksums nearly, hop counts tell where one side is remote.
     pub(super) fn side(&self) -> Vantage {
         match self.roles {
-            r if r & (role::CLIENT | role::SERVER) == role::CLIENT | role::SERVER => return Vantage::Both,
+            r if r & (role::CLIENT | role::SERVER) == role::CLIENT | role::SERVER => {
+                return Vantage::Both;
+            }
             r if r & role::CLIENT != 0 => return Vantage::Client,
             r if r & role::SERVER != 0 => return Vantage::Server,
             _ => {}

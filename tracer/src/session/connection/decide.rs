@@ -5,8 +5,7 @@ use tracer_ebpf::seq::Seq;
 use super::Connection;
 use crate::{
     record::{
-        Basis, Confidence, ConnectionRef, Count, Nanos, Outcome, PartialReason, PhaseName, Sides,
-        Vantage,
+        Basis, Confidence, ConnectionRef, Count, Nanos, Outcome, PartialReason, Sides, Vantage,
     },
     session::{
         dark::QUIET,
@@ -22,8 +21,13 @@ use crate::{
 impl Connection {
     /// Tells the login: its phases, its outcome, and all that is known by now.
     pub(super) fn decide(&mut self, verdict: Verdict, out: &mut Output<'_>) {
-        let Some(mut login) = self.login.take() else { return };
-        let answered = matches!(verdict.outcome, Outcome::Success | Outcome::Failed | Outcome::Redirected);
+        let Some(mut login) = self.login.take() else {
+            return;
+        };
+        let answered = matches!(
+            verdict.outcome,
+            Outcome::Success | Outcome::Failed | Outcome::Redirected
+        );
         let phase = login.phase();
         let unseen = self.joined_late && login.phases.has(phase);
         if !unseen && !login.phases.ended_at(verdict.at) {
@@ -58,8 +62,9 @@ impl Connection {
         let into = &mut self.facts.login;
         into.outcome = verdict.outcome;
         into.basis = verdict.basis;
-        into.confidence = verdict.confidence.map(Confidence::new);
-        into.duration_ns = (!self.joined_late).then(|| Nanos(verdict.at.saturating_sub(self.started)));
+        into.confidence = verdict.confidence.map(Confidence);
+        into.duration_ns =
+            (!self.joined_late).then(|| Nanos(verdict.at.saturating_sub(self.started)));
         if matches!(verdict.outcome, Outcome::Timeout) {
             into.owed_by = Some(crate::record::Side::Server);
         }
@@ -83,15 +88,30 @@ impl Connection {
     /// What the counters say.
     pub(super) fn describe_tcp(&mut self) {
         let [client, server] = self.sent;
-        let rtt = self.facts.tcp.rtt_ns.or(self.evidence.round_trip().map(Nanos));
+        let rtt = self
+            .facts
+            .tcp
+            .rtt_ns
+            .or(self.evidence.round_trip().map(Nanos));
         let tcp = &mut self.facts.tcp;
         tcp.rtt_ns = rtt;
         tcp.syn_retransmits = (!self.joined_late).then(|| self.handshake.syns.saturating_sub(1));
-        tcp.retransmits = Sides { client: client.retransmits, server: server.retransmits };
-        tcp.zero_window = Sides { client: client.zero_windows, server: server.zero_windows };
-        tcp.bytes = Sides { client: Count(client.bytes), server: Count(server.bytes) };
-        tcp.packets =
-            Sides { client: Count(client.packets.into()), server: Count(server.packets.into()) };
+        tcp.retransmits = Sides {
+            client: client.retransmits,
+            server: server.retransmits,
+        };
+        tcp.zero_window = Sides {
+            client: client.zero_windows,
+            server: server.zero_windows,
+        };
+        tcp.bytes = Sides {
+            client: Count(client.bytes),
+            server: Count(server.bytes),
+        };
+        tcp.packets = Sides {
+            client: Count(client.packets.into()),
+            server: Count(server.packets.into()),
+        };
         self.facts.connection.vantage = self.evidence.side();
     }
 
@@ -102,8 +122,14 @@ impl Connection {
         }
         self.named = true;
         let (client, server) = (
-            naming::End { address: self.facts.client.address, port: self.facts.client.port },
-            naming::End { address: self.facts.server.address, port: self.facts.server.port },
+            naming::End {
+                address: self.facts.client.address,
+                port: self.facts.client.port,
+            },
+            naming::End {
+                address: self.facts.server.address,
+                port: self.facts.server.port,
+            },
         );
         let server_isn = self.handshake.syn_ack.map_or(Seq(0), |_| self.sent[1].isn);
         let isns = if self.joined_late {
@@ -125,9 +151,19 @@ impl Connection {
 
     /// A request passed though no answer to the login was seen.
     pub(super) fn lost_login(&mut self, at: u64, out: &mut Output<'_>) {
-        let outcome = if self.joined_late { Outcome::Unknown } else { Outcome::Success };
+        let outcome = if self.joined_late {
+            Outcome::Unknown
+        } else {
+            Outcome::Success
+        };
         self.decide(
-            Verdict { outcome, basis: Basis::Inferred, confidence: None, at, request: None },
+            Verdict {
+                outcome,
+                basis: Basis::Inferred,
+                confidence: None,
+                at,
+                request: None,
+            },
             out,
         );
     }
@@ -135,7 +171,11 @@ impl Connection {
     /// The connection ends, or falls silent for good: no answer will come.
     pub(super) fn ended(&mut self, end: End, at: u64, out: &mut Output<'_>) {
         for side in [Side::ToServer, Side::ToClient] {
-            while self.login.as_ref().is_some_and(|login| login.streams[side as usize].has_hole()) {
+            while self
+                .login
+                .as_ref()
+                .is_some_and(|login| login.streams[side as usize].has_hole())
+            {
                 if let Some(login) = &mut self.login {
                     login.streams[side as usize].skip_hole();
                 }
@@ -149,7 +189,9 @@ impl Connection {
             sent: &self.sent,
             identity: &out.config.identity,
         };
-        let verdict = login.cut_reply(at, &mut context).or_else(|| ending::believed(login, encryption));
+        let verdict = login
+            .cut_reply(at, &mut context)
+            .or_else(|| ending::believed(login, encryption));
         let verdict = verdict.unwrap_or_else(|| Verdict {
             outcome: self.outcome_at(end, at),
             basis: Basis::Observed,
@@ -161,7 +203,9 @@ impl Connection {
     }
 
     fn outcome_at(&self, end: End, at: u64) -> Outcome {
-        let Some(login) = &self.login else { return Outcome::Unknown };
+        let Some(login) = &self.login else {
+            return Outcome::Unknown;
+        };
         let unanswered = self.handshake.syns > 0 && self.handshake.syn_ack.is_none();
         if unanswered && self.sent[1].packets <= 1 {
             return match end {
@@ -170,8 +214,16 @@ impl Connection {
             };
         }
         let lost = login.streams.iter().any(Stream::has_gap)
-            || self.facts.connection.partial_reasons.contains(&PartialReason::EventsLost);
-        if self.joined_late || lost { Outcome::Unknown } else { ending::outcome(login, end, at) }
+            || self
+                .facts
+                .connection
+                .partial_reasons
+                .contains(&PartialReason::EventsLost);
+        if self.joined_late || lost {
+            Outcome::Unknown
+        } else {
+            ending::outcome(login, end, at)
+        }
     }
 
     /// Decides what only time can tell: a sealed login after which nothing more comes, a SYN that

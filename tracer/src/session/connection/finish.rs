@@ -31,7 +31,12 @@ impl Connection {
     }
 
     /// Ends the connection: decides its login if that is open, and tells its `close`.
-    pub(in crate::session) fn finish(&mut self, now: u64, reason: Option<PartialReason>, out: &mut Output<'_>) {
+    pub(in crate::session) fn finish(
+        &mut self,
+        now: u64,
+        reason: Option<PartialReason>,
+        out: &mut Output<'_>,
+    ) {
         let ending = self.ends.began().is_some();
         if let Some(reason) = reason.filter(|_| !self.is_over(now)) {
             self.facts.connection.mark_partial(reason);
@@ -58,7 +63,11 @@ impl Connection {
         if let Some(done) = self.requests.end(server_last) {
             self.tell_request(&done, None, out);
         }
-        let how = if self.ends.rst.is_some() { CloseMeans::Rst } else { CloseMeans::Fin };
+        let how = if self.ends.rst.is_some() {
+            CloseMeans::Rst
+        } else {
+            CloseMeans::Fin
+        };
         for ended in self.mars.finish(at, how, server_last) {
             match ended {
                 Ended::Request(sid, done) => self.tell_request(&done, Some(sid), out),
@@ -67,12 +76,18 @@ impl Connection {
         }
         let negotiated = self.facts.tds.as_ref().and_then(|tds| tds.mars) == Some(true);
         self.facts.mars = self.mars.summary(negotiated);
-        self.facts.requests = if self.mars.was_used() { self.mars.requests() } else { self.requests.summary() };
+        self.facts.requests = if self.mars.was_used() {
+            self.mars.requests()
+        } else {
+            self.requests.summary()
+        };
     }
 
     /// A request's response is over: the first of them ends the phase after the login.
     pub(super) fn tell_request(&mut self, done: &Done, sid: Option<u16>, out: &mut Output<'_>) {
-        if self.facts.phases.command.is_none() && let Some(decided) = self.decided_at {
+        if self.facts.phases.command.is_none()
+            && let Some(decided) = self.decided_at
+        {
             let server = done.end.saturating_sub(done.sent.max(decided));
             let network = server.min(self.evidence.legs().server);
             let total = done.end.saturating_sub(decided);

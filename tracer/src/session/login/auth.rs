@@ -1,7 +1,10 @@
 //! How the client proves who it is: what LOGIN7, SSPI tokens and feature acknowledgements show.
 
 use crate::{
-    record::{Auth, AuthKind, Encryption, Entra, Nanos, Ntlm as NtlmFacts, Outcome, Text, identity::Policy},
+    record::{
+        Auth, AuthKind, Encryption, Entra, Nanos, Ntlm as NtlmFacts, Outcome, Text,
+        identity::Policy,
+    },
     tds::{
         fedauth::FedAuthInfo,
         login7::Login7,
@@ -140,7 +143,13 @@ impl AuthEvidence {
                 facts.target_computer = name(names.dns_computer.or(names.nb_computer));
                 false
             }
-            Ntlm::Authenticate { domain, user, workstation, version, null_credentials } => {
+            Ntlm::Authenticate {
+                domain,
+                user,
+                workstation,
+                version,
+                null_credentials,
+            } => {
                 facts.version = version.map(|version| match version {
                     NtlmVersion::V1 => 1,
                     NtlmVersion::V2 => 2,
@@ -155,14 +164,21 @@ impl AuthEvidence {
     }
 
     /// What is to be said of it, given how much was encrypted and what came of the login.
-    pub(super) fn facts(&self, encryption: Option<Encryption>, outcome: Outcome, sealed: bool) -> Option<Auth> {
+    pub(super) fn facts(
+        &self,
+        encryption: Option<Encryption>,
+        outcome: Outcome,
+        sealed: bool,
+    ) -> Option<Auth> {
         if !self.login_read && !sealed {
             return None;
         }
         let kind = self.kind(encryption, outcome, sealed);
-        let fallback = self.offered.first().copied().filter(|first| {
-            *first == AuthKind::Kerberos && kind == AuthKind::Ntlm
-        });
+        let fallback = self
+            .offered
+            .first()
+            .copied()
+            .filter(|first| *first == AuthKind::Kerberos && kind == AuthKind::Ntlm);
         Some(Auth {
             kind,
             rounds: (self.rounds > 0).then_some(self.rounds),
@@ -189,13 +205,21 @@ impl AuthEvidence {
         }
         // Sealed, but answered in clear: an SSPI login would have had a token in an answer.
         let answered_in_clear = encryption == Some(Encryption::LoginOnly) && outcome.is_good();
-        if answered_in_clear && !self.long_sealed { AuthKind::Sql } else { AuthKind::Unknown }
+        if answered_in_clear && !self.long_sealed {
+            AuthKind::Sql
+        } else {
+            AuthKind::Unknown
+        }
     }
 }
 
 impl super::Login {
     /// What is to be said of the authentication.
-    pub(in crate::session) fn auth(&self, encryption: Option<Encryption>, outcome: Outcome) -> Option<Auth> {
+    pub(in crate::session) fn auth(
+        &self,
+        encryption: Option<Encryption>,
+        outcome: Outcome,
+    ) -> Option<Auth> {
         self.auth.facts(encryption, outcome, self.sealed_login)
     }
 }

@@ -24,9 +24,15 @@ use crate::{
 };
 
 impl Login {
-    pub(super) fn client_packet(&mut self, unit: &Unit, context: &mut Context<'_>) -> Option<Verdict> {
+    pub(super) fn client_packet(
+        &mut self,
+        unit: &Unit,
+        context: &mut Context<'_>,
+    ) -> Option<Verdict> {
         match unit.header.kind {
-            packet_type::PRELOGIN if holds_tls(&unit.body) || self.messages_hold_tls(Side::ToServer) => {
+            packet_type::PRELOGIN
+                if holds_tls(&unit.body) || self.messages_hold_tls(Side::ToServer) =>
+            {
                 self.wrapped_tls(Side::ToServer, unit, context)
             }
             packet_type::PRELOGIN => self.client_prelogin(unit, context),
@@ -52,9 +58,10 @@ impl Login {
                 context.facts.login.attention = Some(true);
                 None
             }
-            packet_type::SQL_BATCH | packet_type::RPC | packet_type::BULK_LOAD | packet_type::TRANSACTION_MANAGER => {
-                self.request(unit.from)
-            }
+            packet_type::SQL_BATCH
+            | packet_type::RPC
+            | packet_type::BULK_LOAD
+            | packet_type::TRANSACTION_MANAGER => self.request(unit.from),
             _ => None,
         }
     }
@@ -70,7 +77,9 @@ impl Login {
         let (body, ..) = self.assemble(Side::ToServer, unit)?;
         let asked = Prelogin::decode(&body).ok()?;
         let tds = context.facts.tds.get_or_insert_with(Tds::default);
-        tds.client_version = asked.version.map(|version| Text::from(version.to_string().as_str()));
+        tds.client_version = asked
+            .version
+            .map(|version| Text::from(version.to_string().as_str()));
         tds.encryption_asked = asked.encryption.map(wish);
         tds.fedauth_required = asked.fedauth_required;
         if let Some(trace) = asked.trace_id.filter(|trace| !trace.connection.is_nil()) {
@@ -88,20 +97,29 @@ impl Login {
     }
 
     /// The server's answer to PRELOGIN: the phase ends, and both know what is encrypted.
-    pub(super) fn server_prelogin(&mut self, body: &[u8], at: u64, context: &mut Context<'_>) -> bool {
+    pub(super) fn server_prelogin(
+        &mut self,
+        body: &[u8],
+        at: u64,
+        context: &mut Context<'_>,
+    ) -> bool {
         let Ok(answered) = Prelogin::decode(body) else {
             return false;
         };
         self.phases.end(PhaseName::Prelogin, at, true, context.sent);
         let tds = context.facts.tds.get_or_insert_with(Tds::default);
-        tds.server_version = answered.version.map(|version| Text::from(version.to_string().as_str()));
+        tds.server_version = answered
+            .version
+            .map(|version| Text::from(version.to_string().as_str()));
         tds.encryption_answered = answered.encryption.map(wish);
         tds.instance_mismatch = answered.instance_mismatch;
         let asked = self.asked.as_ref();
         if let Some(mars) = asked.and_then(|asked| asked.mars) {
             tds.mars = Some(mars && answered.mars == Some(true));
         }
-        let agreed = asked.and_then(|asked| asked.encryption).zip(answered.encryption);
+        let agreed = asked
+            .and_then(|asked| asked.encryption)
+            .zip(answered.encryption);
         tds.encryption = agreed.map(|(asked, answered)| agreed_encryption(asked, answered.option));
         self.stage = match tds.encryption {
             Some(Encryption::None) => Stage::Login,
@@ -112,7 +130,12 @@ impl Login {
     }
 
     /// TLS records inside TDS packets (TDS 7.x).
-    pub(super) fn wrapped_tls(&mut self, side: Side, unit: &Unit, context: &mut Context<'_>) -> Option<Verdict> {
+    pub(super) fn wrapped_tls(
+        &mut self,
+        side: Side,
+        unit: &Unit,
+        context: &mut Context<'_>,
+    ) -> Option<Verdict> {
         if matches!(self.stage, Stage::Opening | Stage::Prelogin) {
             self.stage = Stage::Tls;
         }
@@ -122,14 +145,24 @@ impl Login {
     }
 
     /// A TLS record straight on TCP.
-    pub(super) fn record(&mut self, side: Side, unit: &Unit, context: &mut Context<'_>) -> Option<Verdict> {
+    pub(super) fn record(
+        &mut self,
+        side: Side,
+        unit: &Unit,
+        context: &mut Context<'_>,
+    ) -> Option<Verdict> {
         if side == Side::ToServer && self.stage == Stage::Opening && !self.phases_lost() {
             self.strict = true;
             self.stage = Stage::Tls;
-            context.facts.tds.get_or_insert_with(Tds::default).encryption = Some(Encryption::Strict);
+            context
+                .facts
+                .tds
+                .get_or_insert_with(Tds::default)
+                .encryption = Some(Encryption::Strict);
         }
         let sealed_data = unit.header.kind == content_type::APPLICATION_DATA;
-        let handshaking = !sealed_data && matches!(self.stage, Stage::Opening | Stage::Prelogin | Stage::Tls);
+        let handshaking =
+            !sealed_data && matches!(self.stage, Stage::Opening | Stage::Prelogin | Stage::Tls);
         self.tls[side as usize].extend(&unit.prefix[..5]);
         self.tls[side as usize].extend(&unit.body);
         if unit.header.kind == content_type::ALERT {
@@ -138,14 +171,22 @@ impl Login {
         if handshaking {
             self.handshake_moved(side, unit.to, context);
         }
-        if sealed_data { self.sealed(side, unit, context) } else { None }
+        if sealed_data {
+            self.sealed(side, unit, context)
+        } else {
+            None
+        }
     }
 
     fn sealed(&mut self, side: Side, unit: &Unit, context: &mut Context<'_>) -> Option<Verdict> {
         let server_hello = self.tls[Side::ToClient as usize].server_hello.as_ref();
         let tls13 = server_hello.is_some_and(|hello| hello.version == 0x0304);
         let federated = self.asked.as_ref().and_then(|asked| asked.fedauth_required) == Some(true)
-            && self.answered.as_ref().and_then(|answered| answered.fedauth_required) == Some(true);
+            && self
+                .answered
+                .as_ref()
+                .and_then(|answered| answered.fedauth_required)
+                == Some(true);
         self.dark.expect(tls13, self.strict, federated);
         let meaning = match side {
             Side::ToServer => self.dark.client(unit.from, unit.to, unit.body_len()),
@@ -159,13 +200,15 @@ impl Login {
             }
             Meaning::Login { prelogin_end } => {
                 if let Some(end) = prelogin_end {
-                    self.phases.end(PhaseName::Prelogin, end, true, context.sent);
+                    self.phases
+                        .end(PhaseName::Prelogin, end, true, context.sent);
                 }
                 self.sealed_login = true;
                 self.begin_login(unit.from, context);
             }
             Meaning::Token { reply_end } => {
-                self.phases.end(PhaseName::Login, reply_end, true, context.sent);
+                self.phases
+                    .end(PhaseName::Login, reply_end, true, context.sent);
                 self.stage = Stage::Auth;
                 self.auth.sealed_token(unit.from.saturating_sub(reply_end));
             }
@@ -179,7 +222,9 @@ impl Login {
                     request: Some((unit.from, unit.to, unit.body_len())),
                 });
             }
-            Meaning::Continuation if side == Side::ToClient && self.sealed_login => self.note_full(context),
+            Meaning::Continuation if side == Side::ToClient && self.sealed_login => {
+                self.note_full(context)
+            }
             Meaning::Continuation => {}
         }
         None
@@ -226,12 +271,14 @@ impl Login {
 
     fn end_tls(&mut self, at: u64, context: &mut Context<'_>) {
         if let Some((last, _)) = self.tls_last {
-            self.phases.end(PhaseName::Tls, last.min(at), true, context.sent);
+            self.phases
+                .end(PhaseName::Tls, last.min(at), true, context.sent);
         }
     }
 
     fn handshake_moved(&mut self, side: Side, at: u64, context: &mut Context<'_>) {
-        let after_login = matches!(self.stage, Stage::Login | Stage::Auth) || self.phases.has(PhaseName::Tls);
+        let after_login =
+            matches!(self.stage, Stage::Login | Stage::Auth) || self.phases.has(PhaseName::Tls);
         if !after_login {
             let ticket = self.strict && self.tls_is_up() && side == Side::ToClient;
             if !ticket {
@@ -247,7 +294,10 @@ impl Login {
     /// Whether both sides have finished the handshake.
     pub(super) fn tls_is_up(&self) -> bool {
         let [client, server] = &self.tls;
-        let tls13 = server.server_hello.as_ref().is_some_and(|hello| hello.version == 0x0304);
+        let tls13 = server
+            .server_hello
+            .as_ref()
+            .is_some_and(|hello| hello.version == 0x0304);
         if tls13 {
             return self.dark.handshake_is_over();
         }
@@ -283,7 +333,12 @@ fn wish(setting: EncryptionSetting) -> EncryptionOption {
 }
 
 fn describe_login(login: &Login7, context: &mut Context<'_>) {
-    let text = |value: &Option<String>| value.as_deref().filter(|value| !value.is_empty()).map(Text::from);
+    let text = |value: &Option<String>| {
+        value
+            .as_deref()
+            .filter(|value| !value.is_empty())
+            .map(Text::from)
+    };
     let into = &mut context.facts.login;
     into.app_name = text(&login.app_name);
     into.client_library = text(&login.library);
@@ -292,8 +347,14 @@ fn describe_login(login: &Login7, context: &mut Context<'_>) {
     into.database = text(&login.database);
     into.client_pid = Some(login.client_pid).filter(|pid| *pid != 0);
     into.password_change = login.change_password.then_some(true);
-    into.host_name = login.host_name.as_deref().and_then(|name| context.identity.apply(name));
-    into.user = login.user_name.as_deref().and_then(|name| context.identity.apply(name));
+    into.host_name = login
+        .host_name
+        .as_deref()
+        .and_then(|name| context.identity.apply(name));
+    into.user = login
+        .user_name
+        .as_deref()
+        .and_then(|name| context.identity.apply(name));
     if let Some(tds) = &mut context.facts.tds {
         tds.packet_size = Some(login.packet_size).filter(|size| *size != 0);
         tds.read_only_intent = login.read_only_intent.then_some(true);
@@ -335,7 +396,9 @@ fn describe_tls(sides: &[TlsSide; 2], context: &mut Context<'_>) {
     into.resumed = tls::resumed(client, server);
     into.client_certificate = client.certificate_seen.then_some(true);
     for (side, from) in [(client, RecordSide::Client), (server, RecordSide::Server)] {
-        if into.alert.is_none() && let Some(alert) = side.alert {
+        if into.alert.is_none()
+            && let Some(alert) = side.alert
+        {
             into.alert = Some(Alert {
                 from,
                 level: alert.level_name().and_then(level),
@@ -362,7 +425,9 @@ fn describe_certificate(certificate: &certificate::Certificate) -> Certificate {
         issuer: Some(Text::from(certificate.issuer.as_str())),
         not_after: Calendar::from_unix_seconds(certificate.not_after),
         signature_algorithm: Some(Text::from(certificate.signature_algorithm.as_str())),
-        key_bits: certificate.key_bits.and_then(|bits| u32::try_from(bits).ok()),
+        key_bits: certificate
+            .key_bits
+            .and_then(|bits| u32::try_from(bits).ok()),
         self_signed: Some(certificate.self_signed),
         crl_hosts: certificate
             .crl_hosts

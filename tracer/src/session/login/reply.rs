@@ -26,7 +26,11 @@ struct Reply {
 }
 
 impl Login {
-    pub(super) fn server_packet(&mut self, unit: &Unit, context: &mut Context<'_>) -> Option<Verdict> {
+    pub(super) fn server_packet(
+        &mut self,
+        unit: &Unit,
+        context: &mut Context<'_>,
+    ) -> Option<Verdict> {
         let tls = holds_tls(&unit.body) && matches!(self.stage, Stage::Prelogin | Stage::Tls);
         if tls || self.tls_continues(unit) {
             return self.wrapped_tls(Side::ToClient, unit, context);
@@ -44,19 +48,32 @@ impl Login {
         self.stage == Stage::Tls
             && !self.sealed_login
             && self.tls[Side::ToClient as usize].records > 0
-            && matches!(unit.header.kind, packet_type::PRELOGIN | packet_type::TABULAR_RESULT)
+            && matches!(
+                unit.header.kind,
+                packet_type::PRELOGIN | packet_type::TABULAR_RESULT
+            )
             && !self.tls_is_up()
     }
 
     /// What came of a reply that never ended, when the connection does.
-    pub(in crate::session) fn cut_reply(&mut self, at: u64, context: &mut Context<'_>) -> Option<Verdict> {
+    pub(in crate::session) fn cut_reply(
+        &mut self,
+        at: u64,
+        context: &mut Context<'_>,
+    ) -> Option<Verdict> {
         let (body, spid) = self.unfinished(Side::ToClient)?;
         matches!(self.stage, Stage::Login | Stage::Auth)
             .then(|| self.reply(&body, at, spid, context))
             .flatten()
     }
 
-    fn reply(&mut self, body: &[u8], at: u64, spid: u16, context: &mut Context<'_>) -> Option<Verdict> {
+    fn reply(
+        &mut self,
+        body: &[u8],
+        at: u64,
+        spid: u16,
+        context: &mut Context<'_>,
+    ) -> Option<Verdict> {
         let reply = self.tokens(body, at, context);
         let tds = context.facts.tds.get_or_insert_with(Tds::default);
         if spid != 0 {
@@ -67,7 +84,9 @@ impl Login {
         }
         if let Some(ack) = &reply.ack {
             tds.version = Some(version_text(ack.tds_version));
-            tds.server_program = Some(ack.program_name.as_str()).filter(|name| !name.is_empty()).map(Text::from);
+            tds.server_program = Some(ack.program_name.as_str())
+                .filter(|name| !name.is_empty())
+                .map(Text::from);
         }
         context.facts.login.error = reply.errors.first().copied();
         context.facts.login.further_errors = reply.errors.iter().skip(1).copied().collect();
@@ -82,7 +101,13 @@ impl Login {
         if decided {
             self.auth.answered(at);
         }
-        outcome.map(|outcome| Verdict { outcome, basis: Basis::Observed, confidence: None, at, request: None })
+        outcome.map(|outcome| Verdict {
+            outcome,
+            basis: Basis::Observed,
+            confidence: None,
+            at,
+            request: None,
+        })
     }
 
     /// A reply to the login ends its phase; the one that decides after that ends authentication.
@@ -118,7 +143,9 @@ impl Login {
         for token in Tokens::new(body, self.version) {
             match token {
                 Token::LoginAck(ack) => reply.ack = Some(ack),
-                Token::Error(message) if reply.errors.len() <= crate::record::Login::MAX_FURTHER_ERRORS => {
+                Token::Error(message)
+                    if reply.errors.len() <= crate::record::Login::MAX_FURTHER_ERRORS =>
+                {
                     reply.errors.push(error(message));
                 }
                 Token::EnvChange(EnvChange::Routing(to) | EnvChange::EnhancedRouting(to)) => {
@@ -133,7 +160,11 @@ impl Login {
                 }
                 Token::Sspi(range) => {
                     reply.sspi = true;
-                    self.auth.server_token(body.get(range).unwrap_or_default(), at, context.identity);
+                    self.auth.server_token(
+                        body.get(range).unwrap_or_default(),
+                        at,
+                        context.identity,
+                    );
                 }
                 Token::FedAuthInfo(info) => reply.federated = Some(info),
                 Token::FeatureExtAck(ids) => {
@@ -148,5 +179,9 @@ impl Login {
 }
 
 fn error(message: Message) -> SqlError {
-    SqlError { number: message.number, state: message.state, class: message.class }
+    SqlError {
+        number: message.number,
+        state: message.state,
+        class: message.class,
+    }
 }

@@ -4,7 +4,10 @@ use tracer_ebpf::framing::{SMP_HEADER, TDS_HEADER, smp_flag, status};
 
 use super::requests::{Boundary, Done, Requests};
 use crate::{
-    record::{Basis, CloseMeans, ClosedBy, Count, MarsSession, MarsSummary, Nanos, Requests as Summary, Sides},
+    record::{
+        Basis, CloseMeans, ClosedBy, Count, MarsSession, MarsSummary, Nanos, Requests as Summary,
+        Sides,
+    },
     session::timeline::Side,
 };
 
@@ -82,12 +85,17 @@ impl Mars {
             smp_flag::DATA => {
                 session.bytes[side as usize] += u64::from(len.saturating_sub(SMP_HEADER));
                 session.sends(side, seqnum, at);
-                let inner = run.get(SMP_HEADER as usize..).and_then(|rest| rest.first_chunk());
-                let done = inner.and_then(|inner| session.data(side, inner, at, complete, server_last));
+                let inner = run
+                    .get(SMP_HEADER as usize..)
+                    .and_then(|rest| rest.first_chunk());
+                let done =
+                    inner.and_then(|inner| session.data(side, inner, at, complete, server_last));
                 if complete.is_none() {
                     self.pending[side as usize] = Some(sid);
                 }
-                done.map(|done| Ended::Request(sid, done)).into_iter().collect()
+                done.map(|done| Ended::Request(sid, done))
+                    .into_iter()
+                    .collect()
             }
             smp_flag::FIN => self.fin(sid, side, at, server_last),
             _ => Vec::new(),
@@ -99,7 +107,11 @@ impl Mars {
         let place = match known {
             Some(place) if flag == smp_flag::SYN => {
                 // The session identifier is used again: the old session's end was not seen.
-                self.sessions[place] = Session { sid, opened: at, ..Session::default() };
+                self.sessions[place] = Session {
+                    sid,
+                    opened: at,
+                    ..Session::default()
+                };
                 self.opened += 1;
                 place
             }
@@ -109,7 +121,11 @@ impl Mars {
                     return None;
                 }
                 self.opened += 1;
-                self.sessions.push(Session { sid, opened: at, ..Session::default() });
+                self.sessions.push(Session {
+                    sid,
+                    opened: at,
+                    ..Session::default()
+                });
                 self.max_concurrent = self.max_concurrent.max(self.sessions.len() as u32);
                 self.sessions.len() - 1
             }
@@ -133,7 +149,13 @@ impl Mars {
         self.end(session, at, CloseMeans::Fin, server_last)
     }
 
-    fn end(&mut self, mut session: Session, at: u64, how: CloseMeans, server_last: u64) -> Vec<Ended> {
+    fn end(
+        &mut self,
+        mut session: Session,
+        at: u64,
+        how: CloseMeans,
+        server_last: u64,
+    ) -> Vec<Ended> {
         let mut ended = Vec::new();
         if let Some(done) = session.requests.end(server_last) {
             ended.push(Ended::Request(session.sid, done));
@@ -149,7 +171,10 @@ impl Mars {
     /// The SMP packet of this side whose end had not come has ended.
     pub(in crate::session) fn packet_ended(&mut self, side: Side, at: u64) -> Option<Ended> {
         let sid = self.pending[side as usize].take()?;
-        let session = self.sessions.iter_mut().find(|session| session.sid == sid)?;
+        let session = self
+            .sessions
+            .iter_mut()
+            .find(|session| session.sid == sid)?;
         if session.message_open[side as usize] {
             return None;
         }
@@ -158,11 +183,20 @@ impl Mars {
     }
 
     /// The connection has ended: so have its sessions.
-    pub(in crate::session) fn finish(&mut self, at: u64, how: CloseMeans, server_last: u64) -> Vec<Ended> {
+    pub(in crate::session) fn finish(
+        &mut self,
+        at: u64,
+        how: CloseMeans,
+        server_last: u64,
+    ) -> Vec<Ended> {
         let mut ended = Vec::new();
         for session in std::mem::take(&mut self.sessions) {
             // A session that one side has finished was about to end anyway.
-            let means = if session.finished == [false, false] { how } else { CloseMeans::Fin };
+            let means = if session.finished == [false, false] {
+                how
+            } else {
+                CloseMeans::Fin
+            };
             self.resets += u32::from(means == CloseMeans::Rst);
             ended.extend(self.end(session, at, means, server_last));
         }
@@ -181,7 +215,10 @@ impl Mars {
 
     /// Whether a response is owed in any session.
     pub(in crate::session) fn in_flight(&self) -> u32 {
-        let open = self.sessions.iter().filter(|session| session.requests.in_flight());
+        let open = self
+            .sessions
+            .iter()
+            .filter(|session| session.requests.in_flight());
         open.count() as u32
     }
 
@@ -245,7 +282,14 @@ impl Session {
         }
     }
 
-    fn data(&mut self, side: Side, inner: &[u8; TDS_HEADER as usize], at: u64, complete: Option<u64>, server_last: u64) -> Option<Done> {
+    fn data(
+        &mut self,
+        side: Side,
+        inner: &[u8; TDS_HEADER as usize],
+        at: u64,
+        complete: Option<u64>,
+        server_last: u64,
+    ) -> Option<Done> {
         let open = &mut self.message_open[side as usize];
         let first = !*open;
         *open = inner[1] & status::EOM == 0;
@@ -264,7 +308,10 @@ impl Session {
         MarsSession {
             sid: self.sid,
             requests: self.requests.count_seen(),
-            bytes: Sides { client: Count(self.bytes[0]), server: Count(self.bytes[1]) },
+            bytes: Sides {
+                client: Count(self.bytes[0]),
+                server: Count(self.bytes[1]),
+            },
             window_stalls: self.stalls,
             stalled_ns: Nanos(self.stalled_ns),
             duration_ns: Some(Nanos(at.saturating_sub(self.opened))),
@@ -302,11 +349,39 @@ mod tests {
     fn each_session_has_its_own_requests() {
         let mut mars = Mars::default();
         for sid in 0..2 {
-            mars.packet(Side::ToServer, &smp(smp_flag::SYN, sid, 0, 4, None), 10, Some(10), 0);
-            mars.packet(Side::ToServer, &smp(smp_flag::DATA, sid, 1, 4, Some((1, 1))), 20, Some(20), 0);
+            mars.packet(
+                Side::ToServer,
+                &smp(smp_flag::SYN, sid, 0, 4, None),
+                10,
+                Some(10),
+                0,
+            );
+            mars.packet(
+                Side::ToServer,
+                &smp(smp_flag::DATA, sid, 1, 4, Some((1, 1))),
+                20,
+                Some(20),
+                0,
+            );
         }
-        let ended = mars.packet(Side::ToClient, &smp(smp_flag::DATA, 1, 1, 4, Some((4, 1))), 50, Some(50), 50);
-        assert!(matches!(ended[..], [Ended::Request(1, Done { end: 50, complete: true, .. })]));
+        let ended = mars.packet(
+            Side::ToClient,
+            &smp(smp_flag::DATA, 1, 1, 4, Some((4, 1))),
+            50,
+            Some(50),
+            50,
+        );
+        assert!(matches!(
+            ended[..],
+            [Ended::Request(
+                1,
+                Done {
+                    end: 50,
+                    complete: true,
+                    ..
+                }
+            )]
+        ));
         assert_eq!(mars.in_flight(), 1);
         let summary = mars.summary(true).unwrap();
         assert_eq!((summary.sessions, summary.max_concurrent), (2, 2));
@@ -316,14 +391,46 @@ mod tests {
     #[test]
     fn a_sender_out_of_window_is_stalled_until_it_moves() {
         let mut mars = Mars::default();
-        mars.packet(Side::ToServer, &smp(smp_flag::SYN, 0, 0, 2, None), 0, Some(0), 0);
+        mars.packet(
+            Side::ToServer,
+            &smp(smp_flag::SYN, 0, 0, 2, None),
+            0,
+            Some(0),
+            0,
+        );
         for seqnum in 1..=2 {
-            mars.packet(Side::ToClient, &smp(smp_flag::DATA, 0, seqnum, 4, Some((4, 0))), 10, Some(10), 10);
+            mars.packet(
+                Side::ToClient,
+                &smp(smp_flag::DATA, 0, seqnum, 4, Some((4, 0))),
+                10,
+                Some(10),
+                10,
+            );
         }
-        mars.packet(Side::ToServer, &smp(smp_flag::ACK, 0, 0, 4, None), 110, Some(110), 10);
-        mars.packet(Side::ToServer, &smp(smp_flag::FIN, 0, 0, 4, None), 200, Some(200), 10);
-        let ended = mars.packet(Side::ToClient, &smp(smp_flag::FIN, 0, 0, 4, None), 210, Some(210), 10);
-        let [Ended::Session(session)] = &ended[..] else { panic!("{ended:?}") };
+        mars.packet(
+            Side::ToServer,
+            &smp(smp_flag::ACK, 0, 0, 4, None),
+            110,
+            Some(110),
+            10,
+        );
+        mars.packet(
+            Side::ToServer,
+            &smp(smp_flag::FIN, 0, 0, 4, None),
+            200,
+            Some(200),
+            10,
+        );
+        let ended = mars.packet(
+            Side::ToClient,
+            &smp(smp_flag::FIN, 0, 0, 4, None),
+            210,
+            Some(210),
+            10,
+        );
+        let [Ended::Session(session)] = &ended[..] else {
+            panic!("{ended:?}")
+        };
         assert_eq!((session.window_stalls, session.stalled_ns.0), (1, 100));
         assert_eq!(session.closed_by, Some(ClosedBy::Client));
         assert_eq!(mars.span(), Some((0, Some(210))));

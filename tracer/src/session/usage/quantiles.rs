@@ -17,7 +17,10 @@ pub(super) struct Histogram {
 impl Histogram {
     pub(super) fn add(&mut self, nanos: u64) {
         let bucket = bucket(nanos);
-        match self.buckets.binary_search_by_key(&bucket, |(index, _)| *index) {
+        match self
+            .buckets
+            .binary_search_by_key(&bucket, |(index, _)| *index)
+        {
             Ok(place) => self.buckets[place].1 = self.buckets[place].1.saturating_add(1),
             Err(place) => self.buckets.insert(place, (bucket, 1)),
         }
@@ -28,7 +31,10 @@ impl Histogram {
     /// Adds what another histogram counted.
     pub(super) fn merge(&mut self, other: &Self) {
         for &(bucket, count) in &other.buckets {
-            match self.buckets.binary_search_by_key(&bucket, |(index, _)| *index) {
+            match self
+                .buckets
+                .binary_search_by_key(&bucket, |(index, _)| *index)
+            {
                 Ok(place) => self.buckets[place].1 = self.buckets[place].1.saturating_add(count),
                 Err(place) => self.buckets.insert(place, (bucket, count)),
             }
@@ -87,7 +93,10 @@ mod tests {
     fn every_quantile_is_within_a_sixteenth() {
         for value in [1, 7, 8, 1000, 123_456_789, 14_000_000_000, u64::MAX / 2] {
             let estimate = middle(bucket(value));
-            assert!(estimate.abs_diff(value) <= value / 16 + 1, "{value} {estimate}");
+            assert!(
+                estimate.abs_diff(value) <= value / 16 + 1,
+                "{value} {estimate}"
+            );
         }
     }
 

@@ -103,7 +103,9 @@ impl Requests {
         open.first_byte.get_or_insert(boundary.at);
         let over = boundary.packet.is_some() && boundary.status & status::EOM != 0;
         // A cancelled request is answered by the message that acknowledges the attention.
-        over.then_some(boundary.complete).flatten().and_then(|end| self.finish(end, true))
+        over.then_some(boundary.complete)
+            .flatten()
+            .and_then(|end| self.finish(end, true))
     }
 
     /// The message whose last packet had not ended has ended now.
@@ -124,7 +126,14 @@ impl Requests {
     pub(in crate::session) fn end(&mut self, server_last: u64) -> Option<Done> {
         let open = self.open?;
         let answered = open.first_byte.is_some();
-        self.finish(if answered { server_last.max(open.start) } else { open.start }, answered)
+        self.finish(
+            if answered {
+                server_last.max(open.start)
+            } else {
+                open.start
+            },
+            answered,
+        )
     }
 
     fn finish(&mut self, end: u64, complete: bool) -> Option<Done> {
@@ -158,12 +167,15 @@ impl Requests {
 
     /// Whether a response is owed.
     pub(in crate::session) fn in_flight(&self) -> bool {
-        self.open.is_some_and(|open| open.first_byte.is_none() || open.kind.is_some())
+        self.open
+            .is_some_and(|open| open.first_byte.is_none() || open.kind.is_some())
     }
 
     /// When the client last asked something that has no response yet.
     pub(in crate::session) fn owed_since(&self) -> Option<u64> {
-        self.open.filter(|open| open.first_byte.is_none()).map(|open| open.sent)
+        self.open
+            .filter(|open| open.first_byte.is_none())
+            .map(|open| open.sent)
     }
 
     /// The requests in sum; `None` without any.
@@ -171,7 +183,10 @@ impl Requests {
         if self.counts.count == Count(0) && self.counts.attention == Count(0) {
             return None;
         }
-        Some(Summary { server_ns: self.times.quantiles(), ..self.counts.clone() })
+        Some(Summary {
+            server_ns: self.times.quantiles(),
+            ..self.counts.clone()
+        })
     }
 
     /// Adds what another session counted.
@@ -207,12 +222,28 @@ mod tests {
     use super::*;
 
     fn client(packet: u8, at: u64) -> Boundary {
-        Boundary { side: Side::ToServer, packet: Some(packet), status: status::EOM, first: true, at, complete: Some(at), server_last: 0 }
+        Boundary {
+            side: Side::ToServer,
+            packet: Some(packet),
+            status: status::EOM,
+            first: true,
+            at,
+            complete: Some(at),
+            server_last: 0,
+        }
     }
 
     fn server(at: u64, last: bool) -> Boundary {
         let bits = if last { status::EOM } else { 0 };
-        Boundary { side: Side::ToClient, packet: Some(packet_type::TABULAR_RESULT), status: bits, first: true, at, complete: last.then_some(at), server_last: at }
+        Boundary {
+            side: Side::ToClient,
+            packet: Some(packet_type::TABULAR_RESULT),
+            status: bits,
+            first: true,
+            at,
+            complete: last.then_some(at),
+            server_last: at,
+        }
     }
 
     #[test]
@@ -221,7 +252,10 @@ mod tests {
         assert_eq!(requests.boundary(&client(packet_type::SQL_BATCH, 10)), None);
         assert_eq!(requests.boundary(&server(30, false)), None);
         let done = requests.boundary(&server(90, true)).unwrap();
-        assert_eq!((done.first_byte, done.end, done.complete), (Some(30), 90, true));
+        assert_eq!(
+            (done.first_byte, done.end, done.complete),
+            (Some(30), 90, true)
+        );
         assert_eq!(requests.summary().unwrap().server_ns.unwrap().max.0, 80);
     }
 
@@ -233,13 +267,24 @@ mod tests {
         let done = requests.boundary(&server(60, true)).unwrap();
         assert!(done.cancelled && done.complete);
         let summary = requests.summary().unwrap();
-        assert_eq!((summary.count.0, summary.rpc.0, summary.attention.0), (1, 1, 1));
+        assert_eq!(
+            (summary.count.0, summary.rpc.0, summary.attention.0),
+            (1, 1, 1)
+        );
     }
 
     #[test]
     fn inside_tls_the_next_request_ends_the_response_before_it() {
         let mut requests = Requests::default();
-        let sealed = |side, at, server_last| Boundary { side, packet: None, status: 0, first: true, at, complete: Some(at), server_last };
+        let sealed = |side, at, server_last| Boundary {
+            side,
+            packet: None,
+            status: 0,
+            first: true,
+            at,
+            complete: Some(at),
+            server_last,
+        };
         requests.boundary(&sealed(Side::ToServer, 10, 0));
         requests.boundary(&sealed(Side::ToClient, 20, 20));
         requests.boundary(&sealed(Side::ToServer, 100, 40));
