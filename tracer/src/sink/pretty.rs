@@ -1,6 +1,9 @@
 //! A timeline for a person: one line and one bar per phase for each login.
 
-use std::{borrow::Cow, fmt::Write};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write},
+};
 
 use anstyle::{AnsiColor, Style};
 
@@ -39,25 +42,25 @@ impl Pretty {
         }
     }
 
-    fn login(&self, facts: &ConnectionFacts) -> String {
-        let mut text = self.headline(facts);
+    fn login(&self, facts: &ConnectionFacts) -> Result<String, fmt::Error> {
+        let mut text = self.headline(facts)?;
         let phases = facts.phases.of_login();
         let total = phases
             .iter()
             .map(|(_, phase)| phase.start_ns.0 + phase.duration_ns.0)
             .max();
         for (name, phase) in phases {
-            text.push_str(&self.bar(name, phase, total.unwrap_or(0)));
+            text.push_str(&self.bar(name, phase, total.unwrap_or(0))?);
         }
         for cause in &facts.diagnosis {
             let percent = cause.confidence.0 * 100.0;
             let line = format!("  why: {} ({percent:.0} % sure)\n", printable(&cause.cause));
             text.push_str(&self.paint(DOUBTFUL, &line));
         }
-        text
+        Ok(text)
     }
 
-    fn headline(&self, facts: &ConnectionFacts) -> String {
+    fn headline(&self, facts: &ConnectionFacts) -> Result<String, fmt::Error> {
         let login = &facts.login;
         let style = match login.outcome {
             outcome if outcome.is_good() => GOOD,
@@ -66,28 +69,33 @@ impl Pretty {
         };
         let mut text = self.paint(style, &word(login.outcome));
         if let Some(error) = login.error.filter(|_| !login.outcome.is_good()) {
-            text += &format!(" (error {} state {})", error.number, error.state);
+            write!(text, " (error {} state {})", error.number, error.state)?;
         }
-        text += &format!("  {}", ends(&facts.client, &facts.server));
+        write!(text, "  {}", ends(&facts.client, &facts.server)?)?;
         if let Some(redirect) = &login.redirect {
-            text += &format!(" ⇒ {}:{}", printable(&redirect.address), redirect.port);
+            write!(
+                text,
+                " ⇒ {}:{}",
+                printable(&redirect.address),
+                redirect.port
+            )?;
         }
         if let Some(process) = &facts.process {
             let name = process.name.as_deref().unwrap_or("?");
-            text += &format!("  {}[{}]", printable(name), process.pid);
+            write!(text, "  {}[{}]", printable(name), process.pid)?;
         }
         if let Some(duration) = login.duration_ns {
-            text += &format!("  {}", Time(duration));
+            write!(text, "  {}", Time(duration))?;
         }
         text.push_str(&waited_for(facts));
         if facts.connection.partial {
             text.push_str("  (partial)");
         }
         text.push('\n');
-        text
+        Ok(text)
     }
 
-    fn bar(&self, name: PhaseName, phase: &Phase, total: u64) -> String {
+    fn bar(&self, name: PhaseName, phase: &Phase, total: u64) -> Result<String, fmt::Error> {
         let column = |time: u64| scale(time, total);
         let start = column(phase.start_ns.0).min(WIDTH - 1);
         let end = column(phase.start_ns.0 + phase.duration_ns.0).clamp(start + 1, WIDTH);
@@ -95,7 +103,7 @@ impl Pretty {
         let mut text = format!("  {:<9} {}", name.as_str(), columns(start, " "));
         text.push_str(&self.paint(BAR, &columns(end - start, "█")));
         text.push_str(&columns(WIDTH - end, " "));
-        text += &format!(" {:>10}", Time(phase.duration_ns).to_string());
+        write!(text, " {:>10}", Time(phase.duration_ns).to_string())?;
         if let Some(waited) = phase.waited {
             let shares = format!(
                 "  client {} · server {} · network {}",
@@ -109,52 +117,52 @@ impl Pretty {
             text.push_str("  ended here");
         }
         text.push('\n');
-        text
+        Ok(text)
     }
 
-    fn close(&self, record: &CloseRecord) -> String {
+    fn close(&self, record: &CloseRecord) -> Result<String, fmt::Error> {
         let CloseRecord { facts, close } = record;
         let mut text = format!("closed by {} ({})", word(close.by), word(close.how));
         if close.class != CloseClass::Normal {
-            text += &format!(", {}", word(close.class));
+            write!(text, ", {}", word(close.class))?;
         }
-        text += &format!("  {}", ends(&facts.client, &facts.server));
+        write!(text, "  {}", ends(&facts.client, &facts.server)?)?;
         if let Some(duration) = close.duration_ns {
-            text += &format!("  after {}", Time(duration));
+            write!(text, "  after {}", Time(duration))?;
         }
         if let Some(requests) = &facts.requests {
-            text += &format!(", {} requests", requests.count.0);
+            write!(text, ", {} requests", requests.count.0)?;
         }
         let style = if close.class == CloseClass::Abnormal {
             BAD
         } else {
             QUIET
         };
-        self.paint(style, &text) + "\n"
+        Ok(self.paint(style, &text) + "\n")
     }
 
-    fn small(&self, body: &Body) -> String {
-        match body {
-            Body::Login(login) => self.login(&login.facts),
-            Body::Close(close) => self.close(close),
+    fn text(&self, body: &Body) -> Result<String, fmt::Error> {
+        Ok(match body {
+            Body::Login(login) => self.login(&login.facts)?,
+            Body::Close(close) => self.close(close)?,
             Body::Phase(record) => format!(
                 "phase {} {}  {}\n",
                 record.phase.name.as_str(),
                 Time(record.phase.phase.duration_ns),
-                ends(&record.client, &record.server)
+                ends(&record.client, &record.server)?
             ),
             Body::Request(record) => format!(
                 "request {} {}  {}\n",
                 word(record.request.kind),
                 Time(record.request.duration_ns),
-                ends(&record.client, &record.server)
+                ends(&record.client, &record.server)?
             ),
             Body::Mars(record) => format!(
                 "mars session {}, {} requests, stalled {}  {}\n",
                 record.mars.sid,
                 record.mars.requests.0,
                 Time(record.mars.stalled_ns),
-                ends(&record.client, &record.server)
+                ends(&record.client, &record.server)?
             ),
             Body::Lookup(record) => {
                 let good = record.lookup.outcome == LookupOutcome::Answered;
@@ -164,7 +172,7 @@ impl Pretty {
                     printable(instance),
                     self.paint(if good { GOOD } else { BAD }, &word(record.lookup.outcome)),
                     Time(record.lookup.duration_ns),
-                    ends(&record.client, &record.server)
+                    ends(&record.client, &record.server)?
                 )
             }
             Body::Loss(record) => {
@@ -182,11 +190,11 @@ impl Pretty {
                     .into_iter()
                     .flatten()
                 {
-                    text += &format!(", {}", printable(part));
+                    write!(text, ", {}", printable(part))?;
                 }
                 self.paint(QUIET, &text) + "\n"
             }
-        }
+        })
     }
 }
 
@@ -195,7 +203,7 @@ impl Render for Pretty {
         let time = record.timestamp.to_string();
         // The day is the reader's own; microseconds are enough for the eye.
         let clock = time.get(11..26).unwrap_or(&time);
-        let text = self.small(&record.body);
+        let text = self.text(&record.body)?;
         out.extend_from_slice(format!("{}  {text}", self.paint(QUIET, clock)).as_bytes());
         Ok(())
     }
@@ -221,7 +229,7 @@ fn scale(time: u64, total: u64) -> u64 {
     u64::try_from(columns).unwrap_or(WIDTH).min(WIDTH)
 }
 
-fn ends(client: &Endpoint, server: &Server) -> String {
+fn ends(client: &Endpoint, server: &Server) -> Result<String, fmt::Error> {
     let socket = |address, port| std::net::SocketAddr::new(address, port);
     let mut text = format!(
         "{} → {}",
@@ -229,9 +237,9 @@ fn ends(client: &Endpoint, server: &Server) -> String {
         socket(server.address, server.port)
     );
     if let Some(instance) = &server.instance {
-        text += &format!("\\{}", printable(instance));
+        write!(text, "\\{}", printable(instance))?;
     }
-    text
+    Ok(text)
 }
 
 /// A name as the stream writes it, with spaces.
@@ -254,8 +262,8 @@ fn printable(text: &str) -> Cow<'_, str> {
 /// A duration with three or four digits that matter.
 struct Time(Nanos);
 
-impl std::fmt::Display for Time {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Time {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let micros = (self.0.0 + 500) / 1000;
         let mut text = String::new();
         match micros {
