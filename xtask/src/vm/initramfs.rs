@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{
     host::find_program,
-    process::{command, output, target},
+    process::{command, output},
     vm::kernels::Fetched,
 };
 
@@ -46,7 +46,7 @@ poweroff -f
 ";
 
 /// Packs the initramfs and returns its path.
-pub(crate) fn pack(place: &Path, kernel: &Fetched) -> Result<PathBuf> {
+pub(crate) fn pack(place: &Path, kernel: &Fetched, agent: &Path) -> Result<PathBuf> {
     let tree = place.join("tree");
     if tree.exists() {
         fs::remove_dir_all(&tree)?;
@@ -61,7 +61,7 @@ pub(crate) fn pack(place: &Path, kernel: &Fetched) -> Result<PathBuf> {
 
     let own = std::env::current_exe()?;
     put_program(&tree, &own, "xtask")?;
-    put_program(&tree, &target().join("debug/tds-tracer"), "tds-tracer")?;
+    put_program(&tree, agent, "tds-tracer")?;
     for tool in TOOLS {
         let path = find_program(tool).with_context(|| format!("{tool} is missing"))?;
         put_program(&tree, &path, tool)?;

@@ -7,7 +7,11 @@ mod kernels;
 mod qemu;
 mod tds;
 
-use std::{fs, time::Instant};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
@@ -26,19 +30,27 @@ pub(crate) struct Args {
     /// Show the guest's console while it runs
     #[arg(long, short)]
     verbose: bool,
+    /// Try this agent instead of building one
+    #[arg(long, value_name = "PATH")]
+    agent: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     setup::ensure(For::Vm)?;
-    try_all(&args.kernels, args.verbose)
+    try_all(args)
 }
 
 /// All kernels, once set up: the part of `cargo xtask test`.
 pub(crate) fn all() -> Result<()> {
-    try_all(&[], false)
+    try_all(&Args {
+        kernels: Vec::new(),
+        verbose: false,
+        agent: None,
+    })
 }
 
-fn try_all(wanted: &[String], verbose: bool) -> Result<()> {
+fn try_all(args: &Args) -> Result<()> {
+    let wanted = &args.kernels;
     let kernels: Vec<&Kernel> = KERNELS
         .iter()
         .filter(|kernel| wanted.is_empty() || wanted.iter().any(|name| name == kernel.series))
@@ -47,10 +59,13 @@ fn try_all(wanted: &[String], verbose: bool) -> Result<()> {
         let known: Vec<_> = KERNELS.iter().map(|kernel| kernel.series).collect();
         bail!("no such kernel; there are {}", known.join(", "));
     }
-    run_it(&mut cargo(["build", "--package", "tracer"]))?;
+    let agent = match &args.agent {
+        Some(path) => path.clone(),
+        None => build_agent()?,
+    };
     let failed: Vec<&str> = kernels
         .into_iter()
-        .filter(|kernel| !passes(kernel, verbose))
+        .filter(|kernel| !passes(kernel, &agent, args.verbose))
         .map(|kernel| kernel.series)
         .collect();
     if !failed.is_empty() {
@@ -59,9 +74,14 @@ fn try_all(wanted: &[String], verbose: bool) -> Result<()> {
     Ok(())
 }
 
-fn passes(kernel: &Kernel, verbose: bool) -> bool {
+fn build_agent() -> Result<PathBuf> {
+    run_it(&mut cargo(["build", "--package", "tracer"]))?;
+    Ok(target().join("debug/tds-tracer"))
+}
+
+fn passes(kernel: &Kernel, agent: &Path, verbose: bool) -> bool {
     let start = Instant::now();
-    let outcome = try_one(kernel, verbose);
+    let outcome = try_one(kernel, agent, verbose);
     let took = start.elapsed().as_secs_f64();
     match outcome {
         Ok(count) => println!(
@@ -77,11 +97,11 @@ fn passes(kernel: &Kernel, verbose: bool) -> bool {
 }
 
 /// Boots one kernel and returns how many checks passed in it.
-fn try_one(kernel: &Kernel, verbose: bool) -> Result<usize> {
+fn try_one(kernel: &Kernel, agent: &Path, verbose: bool) -> Result<usize> {
     let place = target().join("vm").join(kernel.series);
     fs::create_dir_all(&place)?;
     let booted = kernel.fetch(&place).context("fetching the kernel")?;
-    let initramfs = initramfs::pack(&place, &booted).context("packing the initramfs")?;
+    let initramfs = initramfs::pack(&place, &booted, agent).context("packing the initramfs")?;
     let report = qemu::boot(&place, &booted.image, &initramfs, verbose)?;
     report.judge(kernel.series)
 }
