@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{
     netns::Namespace,
-    process::{cargo, run, target},
+    process::{cargo, command, output, run, target},
     setup::say,
 };
 
@@ -43,11 +43,17 @@ impl MockServer {
             Encryption::None => "none",
             Encryption::Full => "optional",
         };
+        let (certificate, key) = certificate()?;
         let log = File::create(target().join(format!("peers/server-{}.log", address.port())))?;
         let child = namespace
             .command(mock_server())
-            .args(["-m", mode])
-            .args(["-b", &address.to_string()])
+            .args(["--tls-mode", mode])
+            .args(["--host", &address.ip().to_string()])
+            .args(["--port", &address.port().to_string()])
+            .arg("--cert")
+            .arg(certificate)
+            .arg("--key")
+            .arg(key)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -79,6 +85,21 @@ pub(crate) fn ensure_mock_server() -> Result<usize> {
             .arg(target().join("peers")),
     )?;
     Ok(1)
+}
+
+/// A self-signed certificate and its key, made when they are not there yet.
+fn certificate() -> Result<(PathBuf, PathBuf)> {
+    let folder = target().join("peers");
+    let (certificate, key) = (folder.join("server.pem"), folder.join("server.key"));
+    if !certificate.is_file() {
+        let mut make = command("openssl", ["req", "-x509", "-newkey", "rsa:2048", "-nodes"]);
+        make.args(["-days", "3650", "-subj", "/CN=sql.example", "-keyout"])
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate);
+        output(&mut make)?;
+    }
+    Ok((certificate, key))
 }
 
 fn mock_server() -> PathBuf {
