@@ -1,0 +1,1 @@
+//! No decoder panics, whatever the bytes.
