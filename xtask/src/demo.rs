@@ -36,6 +36,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     host::require_root("the demo")?;
     setup::ensure(For::Demo)?;
     run_it(&mut cargo(["build", "--package", "tracer"]))?;
+    peers::build_mock_server()?;
 
     let client = Namespace::new("client")?;
     let server = Namespace::new("server")?;

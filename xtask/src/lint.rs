@@ -27,7 +27,6 @@ const RULES: &[Rule] = &[
             "tokio::",
             "rtnetlink::",
             "std::fs",
-            "std::io",
             "std::net::Tcp",
             "std::net::Udp",
             "std::thread",

@@ -1,9 +1,9 @@
-//! The real server and client of the demo. Nobody here wrote them.
+//! The demo's server and client. Nobody here wrote them: Microsoft's mock server, which the tests'
+//! package wraps, and FreeTDS.
 
 use std::{
     fs::File,
     net::SocketAddr,
-    path::PathBuf,
     process::{Child, Stdio},
     thread,
     time::{Duration, Instant},
@@ -13,12 +13,13 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{
     netns::Namespace,
-    process::{cargo, command, output, run, target},
-    setup::say,
+    process::{cargo, run, target},
 };
 
-const MOCK_SERVER: &str = "mssql-mock-tds";
-const MOCK_SERVER_VERSION: &str = "0.3.0";
+/// The package of the peers, and the feature under which it builds those of others.
+const PACKAGE: &str = "tds-tracer-tests";
+/// As `cargo --workspace --features` wants it.
+pub(crate) const FEATURE: &str = "tds-tracer-tests/peers";
 
 /// How the server answers the client's question about encryption.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,7 +30,7 @@ pub(crate) enum Encryption {
     Full,
 }
 
-/// Microsoft's mock server, serving one port.
+/// A mock server, serving one port until it is dropped.
 pub(crate) struct MockServer(Child);
 
 impl MockServer {
@@ -43,17 +44,10 @@ impl MockServer {
             Encryption::None => "none",
             Encryption::Full => "optional",
         };
-        let (certificate, key) = certificate()?;
-        let log = File::create(target().join(format!("peers/server-{}.log", address.port())))?;
+        let log = File::create(target().join(format!("demo-server-{}.log", address.port())))?;
         let child = namespace
-            .command(mock_server())
-            .args(["--tls-mode", mode])
-            .args(["--host", &address.ip().to_string()])
-            .args(["--port", &address.port().to_string()])
-            .arg("--cert")
-            .arg(certificate)
-            .arg("--key")
-            .arg(key)
+            .command(target().join("debug/mock-server"))
+            .args(["--mode", mode, "--listen", &address.to_string()])
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -73,37 +67,24 @@ impl Drop for MockServer {
     }
 }
 
-/// Builds the mock server under `target/peers` unless it is there; returns the number of steps.
-pub(crate) fn ensure_mock_server() -> Result<usize> {
-    if mock_server().is_file() {
-        return Ok(0);
-    }
-    say("building Microsoft's mock server for tests (two minutes)");
-    run(
-        cargo(["install", MOCK_SERVER, "--version", MOCK_SERVER_VERSION])
-            .args(["--locked", "--root"])
-            .arg(target().join("peers")),
-    )?;
-    Ok(1)
+/// Builds the mock server.
+pub(crate) fn build_mock_server() -> Result<()> {
+    let bin = ["--bin", "mock-server"];
+    run(cargo(["build", "--package", PACKAGE, "--features", "peers"]).args(bin))
 }
 
-/// A self-signed certificate and its key, made when they are not there yet.
-fn certificate() -> Result<(PathBuf, PathBuf)> {
-    let folder = target().join("peers");
-    let (certificate, key) = (folder.join("server.pem"), folder.join("server.key"));
-    if !certificate.is_file() {
-        let mut make = command("openssl", ["req", "-x509", "-newkey", "rsa:2048", "-nodes"]);
-        make.args(["-days", "3650", "-subj", "/CN=sql.example", "-keyout"])
-            .arg(&key)
-            .arg("-out")
-            .arg(&certificate);
-        output(&mut make)?;
-    }
-    Ok((certificate, key))
-}
-
-fn mock_server() -> PathBuf {
-    target().join("peers/bin").join(MOCK_SERVER)
+/// Installs the clients that neither Debian nor cargo's registry has; says what it does.
+pub(crate) fn install_python_clients() -> Result<()> {
+    let bin = ["--bin", "install-peers"];
+    run(cargo([
+        "run",
+        "--quiet",
+        "--package",
+        PACKAGE,
+        "--features",
+        "peers",
+    ])
+    .args(bin))
 }
 
 /// One login by `tsql`.

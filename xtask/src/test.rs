@@ -9,7 +9,7 @@ use anyhow::{Result, anyhow, bail};
 use clap::Parser;
 
 use crate::{
-    host, lint,
+    host, lint, peers,
     process::{cargo, command, root, run as run_it, target},
     setup::{self, For},
     toolchain::{BOOTSTRAP, EbpfToolchain},
@@ -31,6 +31,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("house rules", lint::run),
     ("clippy, host", clippy_host),
     ("clippy, kernel programs", clippy_ebpf),
+    ("build", build),
     ("tests", tests),
     ("documentation", documentation),
     ("licences and duplicates", deny),
@@ -98,6 +99,8 @@ fn clippy_host() -> Result<()> {
         "clippy",
         "--workspace",
         "--all-targets",
+        "--features",
+        peers::FEATURE,
         "--",
         "-D",
         "warnings",
@@ -134,8 +137,23 @@ fn without_cargo(command: &mut Command) -> &mut Command {
     command
 }
 
+/// All programs, which the tests of the whole start.
+fn build() -> Result<()> {
+    run_it(&mut cargo([
+        "build",
+        "--workspace",
+        "--features",
+        peers::FEATURE,
+    ]))
+}
+
 fn tests() -> Result<()> {
-    run_it(&mut cargo(["test", "--workspace", "--no-fail-fast"]))
+    let mut test = cargo(["test", "--workspace", "--features", peers::FEATURE]);
+    test.arg("--no-fail-fast");
+    if host::is_root() {
+        test.env("TDS_TRACER_REQUIRE_ROOT", "1");
+    }
+    run_it(&mut test)
 }
 
 fn documentation() -> Result<()> {
@@ -149,7 +167,15 @@ fn documentation() -> Result<()> {
 }
 
 fn deny() -> Result<()> {
-    run_it(&mut cargo(["deny", "check", "bans", "licenses", "sources"]))
+    run_it(&mut cargo([
+        "deny",
+        "--log-level",
+        "error",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ]))
 }
 
 /// Advisories come from a repository that this does not fetch by itself: a test run must not

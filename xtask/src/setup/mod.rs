@@ -55,14 +55,14 @@ pub(crate) fn ensure(purpose: For) -> Result<()> {
     let mut steps = apt::install(&packages)?;
     steps += components()?;
     steps += ebpf::ensure(purpose)?;
-    if purpose >= For::Demo && purpose != For::Vm {
-        steps += peers::ensure_mock_server()?;
-    }
     if purpose == For::Test {
         steps += cargo_deny()?;
     }
     if steps == 0 {
         eprintln!("set-up: nothing to install");
+    }
+    if purpose == For::Test {
+        peers::install_python_clients()?;
     }
     Ok(())
 }

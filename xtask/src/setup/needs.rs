@@ -30,16 +30,14 @@ const TEST: &[For] = &[For::Test];
 /// All of it.
 pub(crate) const ALL: &[Need] = &[
     Need::program("cc", &["gcc", "libc6-dev"], EVERY),
-    // OpenSSL's bindings, under the peers, look for it.
-    Need::program(
-        "pkg-config",
-        &["pkg-config", "libssl-dev"],
-        &[For::Demo, For::Test],
-    ),
+    Need {
+        probe: Probe::Works("pkg-config", &["--exists", "openssl"]),
+        packages: &["pkg-config", "libssl-dev"],
+        purposes: EVERY,
+    },
     Need::program("ip", &["iproute2"], NET),
     Need::program("nsenter", &["util-linux"], NET),
     Need::program("tsql", &["freetds-bin"], &[For::Demo, For::Test]),
-    Need::program("openssl", &["openssl"], &[For::Demo, For::Test]),
     Need::program("tcpdump", &["tcpdump"], TEST),
     Need::program("tshark", &["tshark"], TEST),
     Need::program("bpftool", &["bpftool"], VM),

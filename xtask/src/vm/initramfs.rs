@@ -172,3 +172,26 @@ fn archive(tree: &Path, into: &Path) -> Result<PathBuf> {
     }
     Ok(into.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::closure;
+
+    const DEPENDENCIES: &str = "kernel/net/sched/cls_bpf.ko:\n\
+        kernel/net/ipv4/tcp_diag.ko.xz: kernel/net/ipv4/inet_diag.ko.xz kernel/net/core/sock.ko.xz\n";
+
+    #[test]
+    fn a_module_comes_after_all_that_it_needs() {
+        let order = closure(DEPENDENCIES, "tcp_diag").unwrap();
+        let names: Vec<_> = order
+            .iter()
+            .map(|f| f.rsplit('/').next().unwrap())
+            .collect();
+        assert_eq!(names, ["sock.ko.xz", "inet_diag.ko.xz", "tcp_diag.ko.xz"]);
+    }
+
+    #[test]
+    fn a_module_that_the_kernel_does_not_have_is_none() {
+        assert_eq!(closure(DEPENDENCIES, "diag"), None);
+    }
+}

@@ -125,3 +125,32 @@ impl Report {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Report;
+
+    fn judged(lines: &[&str]) -> Option<usize> {
+        let report = Report {
+            lines: lines.iter().map(|&line| line.to_owned()).collect(),
+            console: String::new(),
+        };
+        report.judge("6.1").ok()
+    }
+
+    #[test]
+    fn a_guest_passes_when_every_check_does_and_it_came_to_its_end() {
+        assert_eq!(judged(&["kernel 6.1.0-50", "ok a", "ok b", "end"]), Some(2));
+    }
+
+    #[test]
+    fn a_guest_fails_for_a_failed_check_an_early_stop_or_another_kernel() {
+        assert_eq!(
+            judged(&["kernel 6.1.0-50", "ok a", "FAIL b: why", "end"]),
+            None
+        );
+        assert_eq!(judged(&["kernel 6.1.0-50", "ok a"]), None);
+        assert_eq!(judged(&["kernel 6.12.95", "ok a", "end"]), None);
+        assert_eq!(judged(&["kernel 6.1.0-50", "end"]), None);
+    }
+}
