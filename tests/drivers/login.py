@@ -18,6 +18,7 @@ def arguments():
     parser.add_argument("--password", default="secret")
     parser.add_argument("--query", default="SELECT 1")
     parser.add_argument("--timeout", type=int, default=10)
+    parser.add_argument("--certificate")
     parser.add_argument("--mars", action="store_true")
     return parser.parse_args()
 
@@ -26,7 +27,9 @@ def pymssql(o):
     """The encryption is in the file that FREETDSCONF names."""
     import pymssql
 
-    c = pymssql.connect(server="scenario", user=o.user, password=o.password, login_timeout=o.timeout, autocommit=True)
+    c = pymssql.connect(
+        server="scenario", port=str(o.port), user=o.user, password=o.password, login_timeout=o.timeout, autocommit=True
+    )
     rows = query(c, o.query)
     c.close()
     return rows
@@ -42,7 +45,7 @@ def python_tds(o):
         # Any file will do for a list of authorities: nothing is checked.
         more = {"cafile": __file__, "validate_host": False, "enc_login_only": o.encrypt == "off"}
         verify = OpenSSL.SSL.Context.set_verify
-        OpenSSL.SSL.Context.load_verify_locations = lambda *_: None
+        OpenSSL.SSL.Context.load_verify_locations = lambda *_, **__: None
         OpenSSL.SSL.Context.set_verify = lambda self, mode, callback=None: verify(self, 0, lambda *_: True)
     if o.auth == "ntlm":
         import pytds.login
@@ -81,6 +84,8 @@ def odbc(o):
         f"DRIVER={drivers[0]}", f"SERVER=tcp:{o.host},{o.port}", f"Encrypt={encrypt}", "TrustServerCertificate=yes",
         f"MARS_Connection={'yes' if o.mars else 'no'}", "ConnectRetryCount=0",
     ]
+    if o.certificate:
+        parts.append(f"ServerCertificate={o.certificate}")
     more = {}
     if o.auth == "token":
         token = o.password.encode("utf-16-le")

@@ -76,6 +76,8 @@ pub struct Login {
     pub user: String,
     /// Password or token.
     pub password: String,
+    /// The server's certificate, which some clients insist on in TDS 8.0.
+    pub certificate: Option<PathBuf>,
     /// What to ask once logged in.
     pub query: String,
     /// Whether to ask over MARS, in two sessions.
@@ -94,6 +96,7 @@ impl Login {
             auth: "sql",
             user: "sa".to_owned(),
             password: "S3cret!pw".to_owned(),
+            certificate: None,
             query: "SELECT 1".to_owned(),
             mars: false,
             timeout: 10,
@@ -166,13 +169,14 @@ impl Driver {
             }
         };
         // tsql ends with success whatever the server said.
-        let answered = self != Self::Tsql || output.contains("(1 row affected)");
+        let answered = self != Self::Tsql || output.contains(" affected)");
         Ok(Fared { ok: status.success() && answered, output })
     }
 }
 
 fn arguments(login: &Login) -> Vec<String> {
     let port = login.port.to_string();
+    let certificate = login.certificate.as_ref().map(|path| path.display().to_string());
     [
         ("--host", login.host.as_str()),
         ("--port", &port),
@@ -182,8 +186,9 @@ fn arguments(login: &Login) -> Vec<String> {
         ("--password", &login.password),
         ("--query", &login.query),
     ]
-    .iter()
-    .flat_map(|(name, value)| [(*name).to_owned(), (*value).to_owned()])
+    .into_iter()
+    .chain(certificate.as_deref().map(|path| ("--certificate", path)))
+    .flat_map(|(name, value)| [name.to_owned(), value.to_owned()])
     .collect()
 }
 
@@ -204,10 +209,14 @@ impl Freetds {
             Encrypt::Strict => "strict",
         };
         let Login { host, port, timeout, .. } = login;
+        let authority = match &login.certificate {
+            Some(path) => format!("ca file = {}\n", path.display()),
+            None => String::new(),
+        };
         let text = format!(
             "[global]\ntds version = 7.4\nconnect timeout = {timeout}\n\n\
              [scenario]\nhost = {host}\nport = {port}\nencryption = {encryption}\n\
-             check certificate hostname = no\n"
+             check certificate hostname = no\n{authority}"
         );
         std::fs::write(&path, text).with_context(|| path.display().to_string())?;
         Ok(Self(path))

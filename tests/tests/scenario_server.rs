@@ -83,13 +83,19 @@ fn with_tls_1_3_inside_tds_7() {
 
 #[test]
 fn with_tds_8() {
-    let facts = ["encryption=strict", "tls TLSv1.3", "accepted"];
-    accepts(&["--encrypt", "strict"], &[MssqlTds, Tiberius, Odbc, Pymssql], &facts, |login| {
+    let certificate = std::env::temp_dir().join(format!("tds-tracer-{}.pem", std::process::id()));
+    let path = certificate.to_str().unwrap();
+    let strict = |login: &mut Login| {
         login.encrypt = Encrypt::Strict;
-    });
+        login.certificate = Some(certificate.clone());
+    };
+    let facts = ["encryption=strict", "tls TLSv1.3", "accepted"];
+    let arguments = ["--encrypt", "strict", "--certificate-out", path];
+    accepts(&arguments, &[MssqlTds, Tiberius, Odbc, Pymssql], &facts, strict);
     let facts = ["encryption=strict", "tls TLSv1.2", "accepted"];
-    let arguments = ["--encrypt", "strict", "--tls-max", "1.2", "--no-alpn"];
-    accepts(&arguments, &[Tiberius, Odbc], &facts, |login| login.encrypt = Encrypt::Strict);
+    let arguments = [&arguments[..], &["--tls-max", "1.2", "--no-alpn"]].concat();
+    accepts(&arguments, &[Tiberius, Odbc], &facts, strict);
+    std::fs::remove_file(certificate).unwrap();
 }
 
 #[test]

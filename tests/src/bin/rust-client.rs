@@ -1,6 +1,7 @@
 //! One login and one query by a driver written in Rust by others.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 
 use anyhow::{Context, Result, bail};
@@ -40,6 +41,9 @@ struct Options {
     /// Password of SQL authentication, or the token.
     #[arg(long, default_value = "secret")]
     password: String,
+    /// The server's certificate, which TDS 8.0 checks whatever one says.
+    #[arg(long)]
+    certificate: Option<PathBuf>,
     /// What to ask once logged in.
     #[arg(long, default_value = "SELECT 1")]
     query: String,
@@ -83,7 +87,8 @@ async fn mssql_tds(options: &Options) -> Result<usize> {
     let source = format!("tcp:{},{}", options.host, options.port);
     let mut context = ClientContext::with_data_source(&source);
     context.connect_timeout = 15;
-    context.encryption_options.trust_server_certificate = true;
+    context.encryption_options.trust_server_certificate = options.certificate.is_none();
+    context.encryption_options.server_certificate.clone_from(&options.certificate);
     context.encryption_options.mode = match options.encrypt {
         Encrypt::None => bail!("mssql-tds cannot refuse encryption"),
         Encrypt::Off => EncryptionSetting::PreferOff,
