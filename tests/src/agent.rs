@@ -32,10 +32,16 @@ impl Agent {
         let running = Running::start(command.arg("run").args(arguments))?;
         let mut agent = Self { running };
         let started = agent.wait(Duration::from_secs(20), |events| {
-            events.iter().any(|event| event["agent"]["action"] == "start")
+            events
+                .iter()
+                .any(|event| event["agent"]["action"] == "start")
         })?;
         if !started {
-            bail!("the agent does not start: {}{:?}", agent.running.errors(), agent.running.lines());
+            bail!(
+                "the agent does not start: {}{:?}",
+                agent.running.errors(),
+                agent.running.lines()
+            );
         }
         Ok(agent)
     }
@@ -60,7 +66,11 @@ impl Agent {
     /// Stops it as a service manager would.
     pub fn stop(self) -> Result<Record> {
         let ended = self.running.stop("TERM")?;
-        Ok(Record { events: parse(&ended.lines)?, log: ended.errors, success: ended.status.success() })
+        Ok(Record {
+            events: parse(&ended.lines)?,
+            log: ended.errors,
+            success: ended.status.success(),
+        })
     }
 
     fn wait(&mut self, limit: Duration, done: impl Fn(&[Value]) -> bool) -> Result<bool> {
@@ -78,10 +88,15 @@ impl Agent {
 
 /// The lines of one event.
 pub fn of(events: &[Value], event: &str) -> Vec<Value> {
-    events.iter().filter(|line| line["event"] == event).cloned().collect()
+    events
+        .iter()
+        .filter(|line| line["event"] == event)
+        .cloned()
+        .collect()
 }
 
 fn parse(lines: &[String]) -> Result<Vec<Value>> {
-    let parse = |line: &String| serde_json::from_str(line).with_context(|| format!("not JSON: {line}"));
+    let parse =
+        |line: &String| serde_json::from_str(line).with_context(|| format!("not JSON: {line}"));
     lines.iter().map(parse).collect()
 }

@@ -43,13 +43,23 @@ impl Capture {
         let file = std::env::temp_dir().join(format!("{}-{port}.pcap", host.name()));
         let mut command = host.command("tcpdump");
         command.args(["-i", interface, "-w"]).arg(&file).args([
-            "-Z", "root", "-U", "--immediate-mode", "--time-stamp-precision=nano", "-s", "0",
+            "-Z",
+            "root",
+            "-U",
+            "--immediate-mode",
+            "--time-stamp-precision=nano",
+            "-s",
+            "0",
         ]);
         let running = Running::start(command.arg(format!("tcp port {port}")))?;
         if !running.wait_errors("listening on", Duration::from_secs(10)) {
             bail!("tcpdump does not start: {}", running.errors());
         }
-        Ok(Self { running, file, port })
+        Ok(Self {
+            running,
+            file,
+            port,
+        })
     }
 
     /// Stops, and reads what was captured.
@@ -58,10 +68,20 @@ impl Capture {
         std::thread::sleep(Duration::from_millis(100));
         self.running.stop("INT")?;
         let fields = [
-            "frame.time_epoch", "tcp.stream", "tcp.srcport", "tcp.flags", "tcp.payload",
+            "frame.time_epoch",
+            "tcp.stream",
+            "tcp.srcport",
+            "tcp.flags",
+            "tcp.payload",
         ];
         let mut command = Command::new("tshark");
-        command.arg("-r").arg(&self.file).args(["-n", "-o", "tcp.desegment_tcp_streams:FALSE", "-T", "fields"]);
+        command.arg("-r").arg(&self.file).args([
+            "-n",
+            "-o",
+            "tcp.desegment_tcp_streams:FALSE",
+            "-T",
+            "fields",
+        ]);
         // Only TCP is of interest, and tshark would hide a payload it knows.
         command.args(["--disable-protocol", "tds", "--disable-protocol", "tls"]);
         for field in fields {
@@ -80,7 +100,11 @@ impl Capture {
 
 fn segment(line: &str, server: u16) -> Result<Segment> {
     let mut fields = line.split('\t');
-    let mut next = || fields.next().with_context(|| format!("too few fields: {line}"));
+    let mut next = || {
+        fields
+            .next()
+            .with_context(|| format!("too few fields: {line}"))
+    };
     let at_ns = nanoseconds(next()?)?;
     let stream = next()?.parse()?;
     let source: u16 = next()?.parse()?;
@@ -101,19 +125,29 @@ fn segment(line: &str, server: u16) -> Result<Segment> {
 
 fn nanoseconds(epoch: &str) -> Result<u64> {
     let (seconds, fraction) = epoch.split_once('.').context("a time without fraction")?;
-    let fraction: u64 = format!("{fraction:0<9}").get(..9).context("a short time")?.parse()?;
+    let fraction: u64 = format!("{fraction:0<9}")
+        .get(..9)
+        .context("a short time")?
+        .parse()?;
     Ok(seconds.parse::<u64>()? * 1_000_000_000 + fraction)
 }
 
 fn hex(digits: &str) -> Result<Vec<u8>> {
     let digits: String = digits.chars().filter(char::is_ascii_hexdigit).collect();
     let pair = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16);
-    Ok((0..digits.len() / 2).map(|index| pair(index * 2)).collect::<Result<_, _>>()?)
+    Ok((0..digits.len() / 2)
+        .map(|index| pair(index * 2))
+        .collect::<Result<_, _>>()?)
 }
 
 /// Whether the tools of a capture are there.
 pub fn available() -> bool {
     ["tcpdump", "tshark"].iter().all(|tool| {
-        run(Command::new(tool).arg("--version"), "", Duration::from_secs(10)).is_ok_and(|(status, _)| status.success())
+        run(
+            Command::new(tool).arg("--version"),
+            "",
+            Duration::from_secs(10),
+        )
+        .is_ok_and(|(status, _)| status.success())
     })
 }

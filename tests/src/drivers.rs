@@ -126,9 +126,8 @@ impl Driver {
     /// Whether the client is installed or built.
     pub fn available(self) -> bool {
         match self {
-            Self::Tsql => {
-                run(Command::new("tsql").arg("-C"), "", Duration::from_secs(10)).is_ok_and(|(status, _)| status.success())
-            }
+            Self::Tsql => run(Command::new("tsql").arg("-C"), "", Duration::from_secs(10))
+                .is_ok_and(|(status, _)| status.success()),
             Self::MssqlTds | Self::Tiberius => program("rust-client").is_ok(),
             Self::Pymssql | Self::PythonTds | Self::Odbc => python().exists(),
         }
@@ -136,7 +135,9 @@ impl Driver {
 
     /// Logs in from a namespace, or from where the test runs.
     pub fn run(self, host: Option<&Namespace>, login: &Login) -> Result<Fared> {
-        let start = |program: &Path| host.map_or_else(|| Command::new(program), |host| host.command(program));
+        let start = |program: &Path| {
+            host.map_or_else(|| Command::new(program), |host| host.command(program))
+        };
         let limit = Duration::from_secs(u64::from(login.timeout) + 20);
         let (status, output) = match self {
             Self::Tsql => {
@@ -147,9 +148,17 @@ impl Driver {
                 run(&mut command, &format!("{}\ngo\nexit\n", login.query), limit)?
             }
             Self::MssqlTds | Self::Tiberius => {
-                let name = if self == Self::MssqlTds { "mssql-tds" } else { "tiberius" };
+                let name = if self == Self::MssqlTds {
+                    "mssql-tds"
+                } else {
+                    "tiberius"
+                };
                 let mut command = start(&program("rust-client")?);
-                run(command.args(["--driver", name]).args(arguments(login)), "", limit)?
+                run(
+                    command.args(["--driver", name]).args(arguments(login)),
+                    "",
+                    limit,
+                )?
             }
             Self::Pymssql | Self::PythonTds | Self::Odbc => {
                 let name = match self {
@@ -160,7 +169,9 @@ impl Driver {
                 let mut command = start(&python());
                 let configuration = Freetds::write(login)?;
                 command.env("FREETDSCONF", &configuration.0);
-                command.arg(workspace().join("tests/drivers/login.py")).args(["--driver", name]);
+                command
+                    .arg(workspace().join("tests/drivers/login.py"))
+                    .args(["--driver", name]);
                 command.args(["--timeout", &login.timeout.to_string()]);
                 if login.mars {
                     command.arg("--mars");
@@ -170,13 +181,19 @@ impl Driver {
         };
         // tsql ends with success whatever the server said.
         let answered = self != Self::Tsql || output.contains(" affected)");
-        Ok(Fared { ok: status.success() && answered, output })
+        Ok(Fared {
+            ok: status.success() && answered,
+            output,
+        })
     }
 }
 
 fn arguments(login: &Login) -> Vec<String> {
     let port = login.port.to_string();
-    let certificate = login.certificate.as_ref().map(|path| path.display().to_string());
+    let certificate = login
+        .certificate
+        .as_ref()
+        .map(|path| path.display().to_string());
     [
         ("--host", login.host.as_str()),
         ("--port", &port),
@@ -208,7 +225,12 @@ impl Freetds {
             Encrypt::On => "require",
             Encrypt::Strict => "strict",
         };
-        let Login { host, port, timeout, .. } = login;
+        let Login {
+            host,
+            port,
+            timeout,
+            ..
+        } = login;
         let authority = match &login.certificate {
             Some(path) => format!("ca file = {}\n", path.display()),
             None => String::new(),
@@ -251,7 +273,11 @@ pub fn ensure_python(mut say: impl FnMut(&str)) -> Result<PathBuf> {
     say(&format!("python3 -m venv {}", directory.display()));
     step(Command::new("python3").args(["-m", "venv"]).arg(&directory))?;
     say(&format!("pip install {}", PYTHON_PACKAGES.join(" ")));
-    step(Command::new(python()).args(["-m", "pip", "install", "--quiet"]).args(PYTHON_PACKAGES))?;
+    step(
+        Command::new(python())
+            .args(["-m", "pip", "install", "--quiet"])
+            .args(PYTHON_PACKAGES),
+    )?;
     std::fs::write(mark, packages)?;
     Ok(python())
 }

@@ -55,11 +55,17 @@ pub fn phases(segments: &[Segment], shape: Shape) -> Result<Vec<End>> {
     if shape == Shape::Strict {
         ends.push(("tls", since(take_strict_tls(&mut rest)?)));
     }
-    ends.push(("prelogin", since(take_reply(&mut rest).context("no prelogin reply")?)));
+    ends.push((
+        "prelogin",
+        since(take_reply(&mut rest).context("no prelogin reply")?),
+    ));
     if shape == Shape::Wrapped {
         ends.push(("tls", since(take_wrapped_tls(&mut rest)?)));
     }
-    ends.push(("login", since(take_reply(&mut rest).context("no login reply")?)));
+    ends.push((
+        "login",
+        since(take_reply(&mut rest).context("no login reply")?),
+    ));
     Ok(ends)
 }
 
@@ -81,7 +87,10 @@ pub fn last_reply(segments: &[Segment], rounds: usize, shape: Shape) -> Result<u
 /// Flights, where a change of side or of type starts a new one.
 fn flights(segments: &[Segment]) -> Vec<Flight> {
     let mut flights: Vec<Flight> = Vec::new();
-    for segment in segments.iter().filter(|segment| !segment.payload.is_empty()) {
+    for segment in segments
+        .iter()
+        .filter(|segment| !segment.payload.is_empty())
+    {
         let first = segment.payload[0];
         let inner = segment.payload.get(HEADER_LEN).copied().unwrap_or_default();
         let wrapped = matches!(first, WRAP | REPLY) && TLS_RECORDS.contains(&inner);
@@ -102,7 +111,10 @@ fn flights(segments: &[Segment]) -> Vec<Flight> {
 
 /// Up to the end of the server's next flight.
 fn take_reply(rest: &mut &[Flight]) -> Result<u64> {
-    let index = rest.iter().position(|flight| !flight.from_client).context("no reply")?;
+    let index = rest
+        .iter()
+        .position(|flight| !flight.from_client)
+        .context("no reply")?;
     let end = rest[index].last_ns;
     *rest = &rest[index + 1..];
     Ok(end)
@@ -111,14 +123,20 @@ fn take_reply(rest: &mut &[Flight]) -> Result<u64> {
 /// Up to the last wrapped handshake message of either side.
 fn take_wrapped_tls(rest: &mut &[Flight]) -> Result<u64> {
     let count = rest.iter().take_while(|flight| flight.wrapped).count();
-    let end = rest.get(count.wrapping_sub(1)).context("no TLS handshake")?.last_ns;
+    let end = rest
+        .get(count.wrapping_sub(1))
+        .context("no TLS handshake")?
+        .last_ns;
     *rest = &rest[count..];
     Ok(end)
 }
 
 /// Up to the client's answer to the server's hello, which ends TLS 1.3.
 fn take_strict_tls(rest: &mut &[Flight]) -> Result<u64> {
-    let hello = rest.iter().position(|flight| !flight.from_client).context("no server hello")?;
+    let hello = rest
+        .iter()
+        .position(|flight| !flight.from_client)
+        .context("no server hello")?;
     let finished = rest.get(hello + 1).context("no client finished")?;
     if finished.first != APPLICATION_DATA && !TLS_RECORDS.contains(&finished.first) {
         bail!("no TLS record after the server's hello");
@@ -154,17 +172,31 @@ pub fn line_phases(line: &Value) -> Vec<(String, u64, u64)> {
 /// Panics unless the phases of a login follow each other without a gap, add
 /// up to its duration, and give each side its part.
 pub fn assert_sums(line: &Value) {
-    let phases: Vec<_> =
-        line_phases(line).into_iter().filter(|(name, ..)| LOGIN_PHASES.contains(&name.as_str())).collect();
+    let phases: Vec<_> = line_phases(line)
+        .into_iter()
+        .filter(|(name, ..)| LOGIN_PHASES.contains(&name.as_str()))
+        .collect();
     let mut at = 0;
     for (name, start, duration) in &phases {
-        assert_eq!(*start, at, "{name} does not start where the phase before it ended: {line:#}");
+        assert_eq!(
+            *start, at,
+            "{name} does not start where the phase before it ended: {line:#}"
+        );
         at += duration;
         let phase = &line["phases"][name];
-        let parts = ["client_ns", "server_ns", "network_ns"].map(|part| phase[part].as_u64().unwrap_or_default());
-        assert_eq!(parts.iter().sum::<u64>(), *duration, "the parts of {name} do not add up: {line:#}");
+        let parts = ["client_ns", "server_ns", "network_ns"]
+            .map(|part| phase[part].as_u64().unwrap_or_default());
+        assert_eq!(
+            parts.iter().sum::<u64>(),
+            *duration,
+            "the parts of {name} do not add up: {line:#}"
+        );
     }
-    assert_eq!(line["login"]["duration_ns"].as_u64(), Some(at), "phases do not add up: {line:#}");
+    assert_eq!(
+        line["login"]["duration_ns"].as_u64(),
+        Some(at),
+        "phases do not add up: {line:#}"
+    );
 }
 
 /// Panics unless every phase of a login took as long as the capture says.
@@ -188,7 +220,16 @@ mod tests {
 
     fn segment(at_ns: u64, from_client: bool, payload: &[u8]) -> Segment {
         let payload = payload.to_vec();
-        Segment { at_ns, stream: 0, from_client, syn: false, ack: true, fin: false, rst: false, payload }
+        Segment {
+            at_ns,
+            stream: 0,
+            from_client,
+            syn: false,
+            ack: true,
+            fin: false,
+            rst: false,
+            payload,
+        }
     }
 
     fn opening() -> Vec<Segment> {
@@ -228,6 +269,14 @@ mod tests {
             segment(200, false, &[REPLY, 0, 0, 9, 0, 0, 0, 0, 0xE3]),
         ]);
         let ends = phases(&segments, Shape::Wrapped).unwrap();
-        assert_eq!(ends, [("handshake", 20), ("prelogin", 40), ("tls", 80), ("login", 100)]);
+        assert_eq!(
+            ends,
+            [
+                ("handshake", 20),
+                ("prelogin", 40),
+                ("tls", 80),
+                ("login", 100)
+            ]
+        );
     }
 }

@@ -45,7 +45,10 @@ impl Namespace {
     /// control groups and the tracing file system.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("nsenter");
-        command.arg(format!("--net=/run/netns/{}", self.name)).arg("--").arg(program);
+        command
+            .arg(format!("--net=/run/netns/{}", self.name))
+            .arg("--")
+            .arg(program);
         command
     }
 
@@ -74,29 +77,50 @@ pub struct Network {
 impl Network {
     /// Makes both, with IPv4 and IPv6 on the cable.
     pub fn new() -> Result<Self> {
-        let network = Self { client: Namespace::new("c")?, server: Namespace::new("s")? };
+        let network = Self {
+            client: Namespace::new("c")?,
+            server: Namespace::new("s")?,
+        };
         let (client, server) = (network.client.name(), network.server.name());
         let ends = [
-            "link", "add", INTERFACE, "netns", client, "type", "veth", "peer", "name", INTERFACE, "netns", server,
+            "link", "add", INTERFACE, "netns", client, "type", "veth", "peer", "name", INTERFACE,
+            "netns", server,
         ];
         ip(&ends)?;
-        for (host, v4, v6) in
-            [(&network.client, CLIENT_V4, CLIENT_V6), (&network.server, SERVER_V4, SERVER_V6)]
-        {
+        for (host, v4, v6) in [
+            (&network.client, CLIENT_V4, CLIENT_V6),
+            (&network.server, SERVER_V4, SERVER_V6),
+        ] {
             host.ip(&["addr", "add", &format!("{v4}/24"), "dev", INTERFACE])?;
-            host.ip(&["addr", "add", &format!("{v6}/64"), "dev", INTERFACE, "nodad"])?;
+            host.ip(&[
+                "addr",
+                "add",
+                &format!("{v6}/64"),
+                "dev",
+                INTERFACE,
+                "nodad",
+            ])?;
             host.ip(&["link", "set", INTERFACE, "up"])?;
         }
         // The server's host does not forward, hence drops without a word.
-        network.client.ip(&["route", "add", BLACK_HOLE_V4, "via", SERVER_V4])?;
+        network
+            .client
+            .ip(&["route", "add", BLACK_HOLE_V4, "via", SERVER_V4])?;
         Ok(network)
     }
 }
 
 fn ip(arguments: &[&str]) -> Result<()> {
-    let output = Command::new("ip").args(arguments).output().context("cannot run ip")?;
+    let output = Command::new("ip")
+        .args(arguments)
+        .output()
+        .context("cannot run ip")?;
     if !output.status.success() {
-        bail!("ip {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "ip {}: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(())
 }

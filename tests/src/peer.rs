@@ -29,11 +29,14 @@ impl Peer {
 
     fn start(host: Option<&Namespace>, name: &str, arguments: &[&str]) -> Result<Self> {
         let program = program(name)?;
-        let mut command = host.map_or_else(|| Command::new(&program), |host| host.command(&program));
+        let mut command =
+            host.map_or_else(|| Command::new(&program), |host| host.command(&program));
         let mut running = Running::start(command.args(arguments))?;
         let mut address = None;
         running.wait_lines(Duration::from_secs(20), |lines| {
-            address = lines.iter().find_map(|line| line.strip_prefix("listening ")?.parse().ok());
+            address = lines
+                .iter()
+                .find_map(|line| line.strip_prefix("listening ")?.parse().ok());
             address.is_some()
         });
         let Some(address) = address else {
@@ -79,7 +82,10 @@ pub fn program(name: &str) -> Result<PathBuf> {
     };
     let path = directory.join(name);
     if !path.exists() {
-        bail!("{} is not built: cargo xtask setup, or see CONTRIBUTING.md", path.display());
+        bail!(
+            "{} is not built: cargo xtask setup, or see CONTRIBUTING.md",
+            path.display()
+        );
     }
     Ok(path)
 }

@@ -39,7 +39,9 @@ impl Running {
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (sender, lines) = channel();
         std::thread::spawn(move || {
-            let reader = stdout.into_iter().flat_map(|pipe| BufReader::new(pipe).lines());
+            let reader = stdout
+                .into_iter()
+                .flat_map(|pipe| BufReader::new(pipe).lines());
             for line in reader.map_while(Result::ok) {
                 if sender.send(line).is_err() {
                     break;
@@ -49,14 +51,21 @@ impl Running {
         let errors = Arc::new(Mutex::new(String::new()));
         let keep = Arc::clone(&errors);
         std::thread::spawn(move || {
-            let reader = stderr.into_iter().flat_map(|pipe| BufReader::new(pipe).lines());
+            let reader = stderr
+                .into_iter()
+                .flat_map(|pipe| BufReader::new(pipe).lines());
             for line in reader.map_while(Result::ok) {
                 let mut kept = keep.lock().unwrap_or_else(PoisonError::into_inner);
                 kept.push_str(&line);
                 kept.push('\n');
             }
         });
-        Ok(Self { child, lines, seen: Vec::new(), errors })
+        Ok(Self {
+            child,
+            lines,
+            seen: Vec::new(),
+            errors,
+        })
     }
 
     /// Process id.
@@ -72,7 +81,10 @@ impl Running {
 
     /// Standard error so far.
     pub fn errors(&self) -> String {
-        self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.errors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Waits until `done` likes the lines of standard output, and says whether
@@ -109,7 +121,11 @@ impl Running {
         self.signal(signal)?;
         let status = self.wait(Duration::from_secs(15))?;
         self.wait_lines(Duration::from_secs(2), |_| false);
-        Ok(Ended { status, lines: std::mem::take(&mut self.seen), errors: self.errors() })
+        Ok(Ended {
+            status,
+            lines: std::mem::take(&mut self.seen),
+            errors: self.errors(),
+        })
     }
 
     /// Sends a signal by name.
@@ -129,7 +145,10 @@ impl Running {
                 return Ok(status);
             }
             if Instant::now() > end {
-                bail!("still running after {limit:?}; standard error: {}", self.errors());
+                bail!(
+                    "still running after {limit:?}; standard error: {}",
+                    self.errors()
+                );
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -158,8 +177,14 @@ pub fn run(command: &mut Command, input: &str, limit: Duration) -> Result<(ExitS
         std::io::Write::write_all(&mut stdin, input.as_bytes()).ok();
     }
     let readers = [
-        child.stdout.take().map(|pipe| std::thread::spawn(move || read_all(pipe))),
-        child.stderr.take().map(|pipe| std::thread::spawn(move || read_all(pipe))),
+        child
+            .stdout
+            .take()
+            .map(|pipe| std::thread::spawn(move || read_all(pipe))),
+        child
+            .stderr
+            .take()
+            .map(|pipe| std::thread::spawn(move || read_all(pipe))),
     ];
     let end = Instant::now() + limit;
     let status = loop {
@@ -172,7 +197,11 @@ pub fn run(command: &mut Command, input: &str, limit: Duration) -> Result<(ExitS
         }
         std::thread::sleep(Duration::from_millis(5));
     };
-    let text = readers.into_iter().flatten().filter_map(|reader| reader.join().ok()).collect();
+    let text = readers
+        .into_iter()
+        .flatten()
+        .filter_map(|reader| reader.join().ok())
+        .collect();
     Ok((status, text))
 }
 

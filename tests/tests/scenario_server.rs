@@ -26,7 +26,11 @@ fn available(drivers: &[Driver]) -> Vec<Driver> {
 }
 
 fn login(server: &Peer, encrypt: Encrypt) -> Login {
-    Login::to(server.address().ip().to_string(), server.address().port(), encrypt)
+    Login::to(
+        server.address().ip().to_string(),
+        server.address().port(),
+        encrypt,
+    )
 }
 
 /// Every driver logs in and has its answer, and the server saw each of
@@ -37,9 +41,16 @@ fn accepts(arguments: &[&str], drivers: &[Driver], facts: &[&str], prepare: impl
         let mut login = login(&server, Encrypt::Off);
         prepare(&mut login);
         let fared = driver.run(None, &login).unwrap();
-        assert!(fared.ok, "{driver:?} on {arguments:?}: {}\nserver: {:#?}", fared.output, server.lines());
+        assert!(
+            fared.ok,
+            "{driver:?} on {arguments:?}: {}\nserver: {:#?}",
+            fared.output,
+            server.lines()
+        );
         for fact in facts {
-            server.wait_line(fact).unwrap_or_else(|error| panic!("{driver:?} on {arguments:?}: {error}"));
+            server
+                .wait_line(fact)
+                .unwrap_or_else(|error| panic!("{driver:?} on {arguments:?}: {error}"));
         }
     }
 }
@@ -47,10 +58,20 @@ fn accepts(arguments: &[&str], drivers: &[Driver], facts: &[&str], prepare: impl
 #[test]
 fn without_encryption() {
     let facts = ["encryption=none", "accepted"];
-    accepts(&["--encrypt", "not-sup"], &[MssqlTds, PythonTds, Tsql, Odbc], &facts, |login| {
-        login.encrypt = Encrypt::Off;
-    });
-    accepts(&["--encrypt", "off"], &[Tiberius, Pymssql], &facts, |login| login.encrypt = Encrypt::None);
+    accepts(
+        &["--encrypt", "not-sup"],
+        &[MssqlTds, PythonTds, Tsql, Odbc],
+        &facts,
+        |login| {
+            login.encrypt = Encrypt::Off;
+        },
+    );
+    accepts(
+        &["--encrypt", "off"],
+        &[Tiberius, Pymssql],
+        &facts,
+        |login| login.encrypt = Encrypt::None,
+    );
 }
 
 #[test]
@@ -64,21 +85,33 @@ fn with_an_encrypted_login_only() {
 fn with_everything_encrypted_because_the_client_asks() {
     let drivers = [Tsql, MssqlTds, Tiberius, Pymssql, PythonTds, Odbc];
     let facts = ["encryption=full", "tls TLSv1.2", "accepted"];
-    accepts(&["--encrypt", "on"], &drivers, &facts, |login| login.encrypt = Encrypt::On);
+    accepts(&["--encrypt", "on"], &drivers, &facts, |login| {
+        login.encrypt = Encrypt::On
+    });
 }
 
 #[test]
 fn with_everything_encrypted_because_the_server_insists() {
     let drivers = [Tsql, MssqlTds, Tiberius, Odbc];
-    accepts(&["--encrypt", "req"], &drivers, &["encryption=full", "accepted"], |_| {});
+    accepts(
+        &["--encrypt", "req"],
+        &drivers,
+        &["encryption=full", "accepted"],
+        |_| {},
+    );
 }
 
 #[test]
 fn with_tls_1_3_inside_tds_7() {
     let arguments = ["--encrypt", "on", "--tls-max", "1.3"];
-    accepts(&arguments, &[Odbc, Pymssql], &["encryption=full", "tls TLSv1.3"], |login| {
-        login.encrypt = Encrypt::On;
-    });
+    accepts(
+        &arguments,
+        &[Odbc, Pymssql],
+        &["encryption=full", "tls TLSv1.3"],
+        |login| {
+            login.encrypt = Encrypt::On;
+        },
+    );
 }
 
 #[test]
@@ -91,7 +124,12 @@ fn with_tds_8() {
     };
     let facts = ["encryption=strict", "tls TLSv1.3", "accepted"];
     let arguments = ["--encrypt", "strict", "--certificate-out", path];
-    accepts(&arguments, &[MssqlTds, Tiberius, Odbc, Pymssql], &facts, strict);
+    accepts(
+        &arguments,
+        &[MssqlTds, Tiberius, Odbc, Pymssql],
+        &facts,
+        strict,
+    );
     let facts = ["encryption=strict", "tls TLSv1.2", "accepted"];
     let arguments = [&arguments[..], &["--tls-max", "1.2", "--no-alpn"]].concat();
     accepts(&arguments, &[Tiberius, Odbc], &facts, strict);
@@ -101,22 +139,48 @@ fn with_tds_8() {
 #[test]
 fn with_the_handshake_wrapped_in_replies() {
     let arguments = ["--encrypt", "on", "--wrap-reply-type", "4"];
-    accepts(&arguments, &[Tsql, MssqlTds, Pymssql], &["encryption=full", "accepted"], |login| {
-        login.encrypt = Encrypt::On;
-    });
+    accepts(
+        &arguments,
+        &[Tsql, MssqlTds, Pymssql],
+        &["encryption=full", "accepted"],
+        |login| {
+            login.encrypt = Encrypt::On;
+        },
+    );
 }
 
 #[test]
 fn with_a_password_that_is_checked() {
     let arguments = ["--encrypt", "off", "--password", "S3cret!pw"];
-    accepts(&arguments, &[Tsql, Tiberius, MssqlTds, Odbc], &["accepted"], |_| {});
-    refuses(&["--encrypt", "off", "--password", "another"], &[Tsql, Tiberius], "18456");
+    accepts(
+        &arguments,
+        &[Tsql, Tiberius, MssqlTds, Odbc],
+        &["accepted"],
+        |_| {},
+    );
+    refuses(
+        &["--encrypt", "off", "--password", "another"],
+        &[Tsql, Tiberius],
+        "18456",
+    );
 }
 
 #[test]
 fn with_ntlm_over_an_encrypted_login() {
-    let arguments = ["--encrypt", "off", "--auth", "ntlm", "--password", "S3cret!pw"];
-    let facts = ["encryption=login_only", "ntlm v2", "proved=Some(true)", "accepted"];
+    let arguments = [
+        "--encrypt",
+        "off",
+        "--auth",
+        "ntlm",
+        "--password",
+        "S3cret!pw",
+    ];
+    let facts = [
+        "encryption=login_only",
+        "ntlm v2",
+        "proved=Some(true)",
+        "accepted",
+    ];
     accepts(&arguments, &[Tsql, Pymssql, PythonTds], &facts, |login| {
         login.auth = "ntlm";
         login.user = r"LAB\alice".to_owned();
@@ -126,36 +190,61 @@ fn with_ntlm_over_an_encrypted_login() {
 #[test]
 fn with_a_federated_token_in_the_login() {
     let arguments = ["--encrypt", "on", "--auth", "fedauth"];
-    accepts(&arguments, &[MssqlTds, Tiberius, Odbc], &["fedauth AtOnce", "accepted"], |login| {
-        login.auth = "token";
-        login.encrypt = Encrypt::On;
-    });
+    accepts(
+        &arguments,
+        &[MssqlTds, Tiberius, Odbc],
+        &["fedauth AtOnce", "accepted"],
+        |login| {
+            login.auth = "token";
+            login.encrypt = Encrypt::On;
+        },
+    );
 }
 
 #[test]
 fn with_a_federated_token_on_demand() {
     // The others fetch theirs from the network.
     let arguments = ["--encrypt", "on", "--auth", "fedauth"];
-    accepts(&arguments, &[MssqlTds], &["fedauth OnDemand", "accepted"], |login| {
-        login.auth = "token-on-demand";
-        login.encrypt = Encrypt::On;
-    });
+    accepts(
+        &arguments,
+        &[MssqlTds],
+        &["fedauth OnDemand", "accepted"],
+        |login| {
+            login.auth = "token-on-demand";
+            login.encrypt = Encrypt::On;
+        },
+    );
 }
 
 #[test]
 fn with_mars() {
-    accepts(&["--mars"], &[PythonTds, Odbc], &["mars", "accepted"], |login| login.mars = true);
-    accepts(&["--mars", "--encrypt", "on"], &[PythonTds, Odbc], &["mars", "encryption=full"], |login| {
-        login.mars = true;
-        login.encrypt = Encrypt::On;
-    });
+    accepts(
+        &["--mars"],
+        &[PythonTds, Odbc],
+        &["mars", "accepted"],
+        |login| login.mars = true,
+    );
+    accepts(
+        &["--mars", "--encrypt", "on"],
+        &[PythonTds, Odbc],
+        &["mars", "encryption=full"],
+        |login| {
+            login.mars = true;
+            login.encrypt = Encrypt::On;
+        },
+    );
 }
 
 #[test]
 fn with_a_large_result() {
-    accepts(&["--big", "20000"], &[Tsql, Tiberius], &["accepted"], |login| {
-        login.query = "SELECT BIGRESULT".to_owned();
-    });
+    accepts(
+        &["--big", "20000"],
+        &[Tsql, Tiberius],
+        &["accepted"],
+        |login| {
+            login.query = "SELECT BIGRESULT".to_owned();
+        },
+    );
 }
 
 #[test]
@@ -177,7 +266,11 @@ fn refuses(arguments: &[&str], drivers: &[Driver], why: &str) {
         let mut server = server(arguments);
         let fared = driver.run(None, &login(&server, Encrypt::Off)).unwrap();
         assert!(!fared.ok, "{driver:?} on {arguments:?}: {}", fared.output);
-        assert!(fared.output.contains(why), "{driver:?} does not say {why}: {}", fared.output);
+        assert!(
+            fared.output.contains(why),
+            "{driver:?} does not say {why}: {}",
+            fared.output
+        );
         server.wait_line("refused").unwrap();
     }
 }
@@ -185,8 +278,16 @@ fn refuses(arguments: &[&str], drivers: &[Driver], why: &str) {
 #[test]
 fn refused_logins_are_understood() {
     let drivers = [Tsql, MssqlTds, Tiberius, Pymssql];
-    refuses(&["--encrypt", "off", "--fail-login", "8"], &drivers, "18456");
-    refuses(&["--encrypt", "not-sup", "--fail-login", "8"], &[Tsql, PythonTds], "Login failed");
+    refuses(
+        &["--encrypt", "off", "--fail-login", "8"],
+        &drivers,
+        "18456",
+    );
+    refuses(
+        &["--encrypt", "not-sup", "--fail-login", "8"],
+        &[Tsql, PythonTds],
+        "Login failed",
+    );
 }
 
 #[test]
@@ -198,7 +299,10 @@ fn a_delay_is_as_long_as_told_at_every_step() {
             let start = Instant::now();
             let fared = driver.run(None, &login(&server, Encrypt::Off)).unwrap();
             assert!(fared.ok, "{driver:?} delayed at {step}: {}", fared.output);
-            assert!(start.elapsed() >= Duration::from_millis(700), "no delay at {step}");
+            assert!(
+                start.elapsed() >= Duration::from_millis(700),
+                "no delay at {step}"
+            );
         }
     }
 }
@@ -226,7 +330,11 @@ fn a_silent_server_is_given_up() {
         let start = Instant::now();
         let fared = driver.run(None, &login).unwrap();
         assert!(!fared.ok, "{driver:?}: {}", fared.output);
-        assert!(start.elapsed() >= Duration::from_secs(1), "{driver:?} gave up at once: {}", fared.output);
+        assert!(
+            start.elapsed() >= Duration::from_secs(1),
+            "{driver:?} gave up at once: {}",
+            fared.output
+        );
         server.wait_line("silent until the client left").unwrap();
     }
 }

@@ -88,7 +88,10 @@ async fn mssql_tds(options: &Options) -> Result<usize> {
     let mut context = ClientContext::with_data_source(&source);
     context.connect_timeout = 15;
     context.encryption_options.trust_server_certificate = options.certificate.is_none();
-    context.encryption_options.server_certificate.clone_from(&options.certificate);
+    context
+        .encryption_options
+        .server_certificate
+        .clone_from(&options.certificate);
     context.encryption_options.mode = match options.encrypt {
         Encrypt::None => bail!("mssql-tds cannot refuse encryption"),
         Encrypt::Off => EncryptionSetting::PreferOff,
@@ -109,7 +112,9 @@ async fn mssql_tds(options: &Options) -> Result<usize> {
             context.tds_authentication_method = method.clone();
             context.user_name.clone_from(&options.user);
             context.password.clone_from(&options.password);
-            context.auth_method_map.insert(method, Box::new(FixedToken(options.password.clone())));
+            context
+                .auth_method_map
+                .insert(method, Box::new(FixedToken(options.password.clone())));
         }
     }
     let mut client = TdsConnectionProvider::new()
@@ -164,9 +169,15 @@ async fn tiberius(options: &Options) -> Result<usize> {
     });
     let tcp = TcpStream::connect((options.host.as_str(), options.port)).await?;
     tcp.set_nodelay(true)?;
-    let mut client =
-        Client::connect(config, tcp.compat_write()).await.context("tiberius did not log in")?;
-    let rows = client.simple_query(options.query.as_str()).await?.into_first_result().await?.len();
+    let mut client = Client::connect(config, tcp.compat_write())
+        .await
+        .context("tiberius did not log in")?;
+    let rows = client
+        .simple_query(options.query.as_str())
+        .await?
+        .into_first_result()
+        .await?
+        .len();
     client.close().await?;
     Ok(rows)
 }

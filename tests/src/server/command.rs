@@ -25,7 +25,11 @@ pub struct Commands {
 impl Commands {
     /// Starts for a client just logged in.
     pub fn new(wide: bool, big: i32) -> Self {
-        Self { wide, big, transactions: 0 }
+        Self {
+            wide,
+            big,
+            transactions: 0,
+        }
     }
 
     /// Answers one message.
@@ -61,7 +65,10 @@ impl Commands {
         let reply = Reply::new(self.wide);
         let has = |word: &str| sql.contains(word);
         Ok(if has("KILLME") {
-            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "asked to drop the session"));
+            return Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "asked to drop the session",
+            ));
         } else if has("RAISERROR") {
             reply.error(50_000, 1, 16, "as you wish").done(done::ERROR)
         } else if has("BIGRESULT") {
@@ -74,7 +81,10 @@ impl Commands {
             reply.integers(&[], end::BATCH, done::FINAL)
         } else if let Some(database) = sql.trim_start().strip_prefix("USE ") {
             let database = database.trim().trim_matches(['[', ']', ';']);
-            reply.change(1, database, "master").info(5701, 2, "Changed database context.").done(done::FINAL)
+            reply
+                .change(1, database, "master")
+                .info(5701, 2, "Changed database context.")
+                .done(done::FINAL)
         } else if has("SELECT") && !has("INSERT BULK") {
             reply.integers(&[1], end::BATCH, done::FINAL)
         } else {
@@ -86,19 +96,28 @@ impl Commands {
     fn procedure(&self, body: &[u8]) -> Reply {
         const BY_ID: u16 = 0xFFFF;
         let word = |at: usize| Some(u16::from_le_bytes([*body.get(at)?, *body.get(at + 1)?]));
-        let id = word(0).filter(|length| *length == BY_ID).and_then(|_| word(2)).unwrap_or(0);
+        let id = word(0)
+            .filter(|length| *length == BY_ID)
+            .and_then(|_| word(2))
+            .unwrap_or(0);
         let reply = Reply::new(self.wide);
         let reply = match id {
             0 | 10 | 12 | 13 => reply.integers(&[1], end::STATEMENT, done::MORE),
             _ => reply,
         };
         let reply = reply.return_status();
-        let reply = if matches!(id, 11..=13) { reply.return_value(1) } else { reply };
+        let reply = if matches!(id, 11..=13) {
+            reply.return_value(1)
+        } else {
+            reply
+        };
         reply.end(end::PROCEDURE, done::FINAL, EXECUTE, 0)
     }
 
     fn transaction(&mut self, body: &[u8]) -> Reply {
-        let request = body.first_chunk().map_or(0, |bytes| u16::from_le_bytes(*bytes));
+        let request = body
+            .first_chunk()
+            .map_or(0, |bytes| u16::from_le_bytes(*bytes));
         let reply = Reply::new(self.wide);
         match request {
             BEGIN => {
@@ -122,12 +141,18 @@ impl Commands {
                 return self.answer(link, &message);
             }
         }
-        link.send(kind::REPLY, &Reply::new(self.wide).done(done::FINAL).into_bytes())
+        link.send(
+            kind::REPLY,
+            &Reply::new(self.wide).done(done::FINAL).into_bytes(),
+        )
     }
 }
 
 fn delay(sql: &str) -> Duration {
     let quoted = sql.split('\'').nth(1).unwrap_or("00:00:08");
-    let seconds = quoted.split(':').filter_map(|part| part.parse::<f64>().ok()).fold(0.0, |sum, part| sum * 60.0 + part);
+    let seconds = quoted
+        .split(':')
+        .filter_map(|part| part.parse::<f64>().ok())
+        .fold(0.0, |sum, part| sum * 60.0 + part);
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }

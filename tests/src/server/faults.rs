@@ -40,7 +40,10 @@ impl FromStr for Delay {
     fn from_str(text: &str) -> Result<Self, String> {
         let (step, pause) = text.split_once('=').ok_or("expected STEP=MILLISECONDS")?;
         let pause = pause.parse().map_err(|error| format!("{pause}: {error}"))?;
-        Ok(Self { step: Step::from_str(step, true)?, pause: Duration::from_millis(pause) })
+        Ok(Self {
+            step: Step::from_str(step, true)?,
+            pause: Duration::from_millis(pause),
+        })
     }
 }
 
@@ -77,7 +80,10 @@ impl Faults {
         }
         if self.reset_at == Some(step) {
             SockRef::from(tcp).set_linger(Some(Duration::ZERO))?;
-            return Err(io::Error::new(io::ErrorKind::ConnectionReset, "reset as planned"));
+            return Err(io::Error::new(
+                io::ErrorKind::ConnectionReset,
+                "reset as planned",
+            ));
         }
         Ok(())
     }

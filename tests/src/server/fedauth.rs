@@ -22,7 +22,11 @@ pub enum Bring {
 /// How this client brings its token; none where it brings none.
 pub fn asked(login: &Login7) -> Option<Bring> {
     let options = login.feature(feature::FEDAUTH)?.first().copied()?;
-    Some(if options >> 1 == LIBRARY_ON_DEMAND { Bring::OnDemand } else { Bring::AtOnce })
+    Some(if options >> 1 == LIBRARY_ON_DEMAND {
+        Bring::OnDemand
+    } else {
+        Bring::AtOnce
+    })
 }
 
 /// Tells the client where to fetch a token, and takes any it brings.
@@ -31,7 +35,10 @@ pub fn fetch(link: &mut impl Link, wide: bool) -> io::Result<usize> {
     link.send(kind::REPLY, &info.into_bytes())?;
     let message = link.receive()?;
     if message.kind != kind::FEDAUTH {
-        return Err(super::packet::invalid(format!("{:#x} where a token was expected", message.kind)));
+        return Err(super::packet::invalid(format!(
+            "{:#x} where a token was expected",
+            message.kind
+        )));
     }
     Ok(message.payload.len())
 }
@@ -39,5 +46,8 @@ pub fn fetch(link: &mut impl Link, wide: bool) -> io::Result<usize> {
 /// The acknowledgement: a signed nonce for a client that sent one, which no
 /// client checks, else nothing.
 pub fn acknowledgement(nonce: bool) -> (u8, Vec<u8>) {
-    (feature::FEDAUTH, if nonce { vec![0x5A; 64] } else { Vec::new() })
+    (
+        feature::FEDAUTH,
+        if nonce { vec![0x5A; 64] } else { Vec::new() },
+    )
 }

@@ -53,9 +53,14 @@ impl Login7 {
             database: text(bytes, DATABASE)?,
             ..Self::default()
         };
-        let (offset, mut length) = (usize::from(u16_at(bytes, SSPI)?), usize::from(u16_at(bytes, SSPI + 2)?));
+        let (offset, mut length) = (
+            usize::from(u16_at(bytes, SSPI)?),
+            usize::from(u16_at(bytes, SSPI + 2)?),
+        );
         if length == usize::from(u16::MAX) {
-            length = usize::try_from(u32_at(bytes, SSPI_LONG)?).unwrap_or(usize::MAX).max(length);
+            length = usize::try_from(u32_at(bytes, SSPI_LONG)?)
+                .unwrap_or(usize::MAX)
+                .max(length);
         }
         login.sspi = slice(bytes, offset, length)?.to_vec();
         if byte_at(bytes, OPTION_FLAGS_3)? & EXTENSION_FLAG != 0 {
@@ -72,7 +77,10 @@ impl Login7 {
 
     /// The data of a feature, where the client sent it.
     pub fn feature(&self, id: u8) -> Option<&[u8]> {
-        self.features.iter().find(|(found, _)| *found == id).map(|(_, data)| data.as_slice())
+        self.features
+            .iter()
+            .find(|(found, _)| *found == id)
+            .map(|(_, data)| data.as_slice())
     }
 }
 
@@ -92,7 +100,10 @@ fn features(bytes: &[u8], mut at: usize) -> io::Result<Vec<(u8, Vec<u8>)>> {
 /// Undoes the password's disguise: XOR 0xA5, then the halves of each byte
 /// swapped.
 fn reveal(disguised: &[u8]) -> String {
-    let clear: Vec<u8> = disguised.iter().map(|byte| (byte ^ 0xA5).rotate_left(4)).collect();
+    let clear: Vec<u8> = disguised
+        .iter()
+        .map(|byte| (byte ^ 0xA5).rotate_left(4))
+        .collect();
     utf16(&clear)
 }
 
@@ -101,18 +112,28 @@ fn text(bytes: &[u8], at: usize) -> io::Result<String> {
 }
 
 fn field(bytes: &[u8], at: usize, unit: usize) -> io::Result<&[u8]> {
-    slice(bytes, u16_at(bytes, at)?.into(), usize::from(u16_at(bytes, at + 2)?) * unit)
+    slice(
+        bytes,
+        u16_at(bytes, at)?.into(),
+        usize::from(u16_at(bytes, at + 2)?) * unit,
+    )
 }
 
 /// UTF-16LE as text, whatever is wrong in it replaced.
 pub fn utf16(bytes: &[u8]) -> String {
-    let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+    let units: Vec<u16> = bytes
+        .chunks_exact(2)
+        .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+        .collect();
     String::from_utf16_lossy(&units)
 }
 
 /// A little-endian u16 at an offset.
 pub fn u16_at(bytes: &[u8], at: usize) -> io::Result<u16> {
-    Ok(u16::from_le_bytes([byte_at(bytes, at)?, byte_at(bytes, at + 1)?]))
+    Ok(u16::from_le_bytes([
+        byte_at(bytes, at)?,
+        byte_at(bytes, at + 1)?,
+    ]))
 }
 
 /// A little-endian u32 at an offset.
@@ -125,9 +146,14 @@ pub fn slice(bytes: &[u8], at: usize, length: usize) -> io::Result<&[u8]> {
     if length == 0 {
         return Ok(&[]);
     }
-    at.checked_add(length).and_then(|end| bytes.get(at..end)).ok_or_else(|| invalid("field outside its message"))
+    at.checked_add(length)
+        .and_then(|end| bytes.get(at..end))
+        .ok_or_else(|| invalid("field outside its message"))
 }
 
 fn byte_at(bytes: &[u8], at: usize) -> io::Result<u8> {
-    bytes.get(at).copied().ok_or_else(|| invalid("message cut short"))
+    bytes
+        .get(at)
+        .copied()
+        .ok_or_else(|| invalid("message cut short"))
 }

@@ -60,7 +60,9 @@ impl Server {
         let end = tcp.set_nodelay(true).and_then(|()| session.run(tcp));
         match end {
             Ok(()) => println!("{spid} end"),
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => println!("{spid} end by client"),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                println!("{spid} end by client")
+            }
             Err(error) => println!("{spid} end: {}", describe(&error)),
         }
     }

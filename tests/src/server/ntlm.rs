@@ -39,7 +39,9 @@ pub fn is_ntlm(token: &[u8]) -> bool {
 /// The server's challenge message (MS-NLMP 2.2.1.2).
 pub fn challenge(nonce: [u8; 8]) -> Vec<u8> {
     let target = utf16le(DOMAIN_NAME);
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since_1970 = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let filetime = (FILETIME_EPOCH * 10_000_000) + (since_1970.as_nanos() / 100) as u64;
     let mut info = Vec::new();
     for (id, value) in [
@@ -111,11 +113,17 @@ impl Authenticate {
 }
 
 fn field(message: &[u8], at: usize) -> io::Result<&[u8]> {
-    slice(message, u32_at(message, at + 4)? as usize, u16_at(message, at)?.into())
+    slice(
+        message,
+        u32_at(message, at + 4)? as usize,
+        u16_at(message, at)?.into(),
+    )
 }
 
 fn find(token: &[u8]) -> Option<&[u8]> {
-    let start = token.windows(SIGNATURE.len()).position(|window| window == SIGNATURE)?;
+    let start = token
+        .windows(SIGNATURE.len())
+        .position(|window| window == SIGNATURE)?;
     Some(&token[start..])
 }
 
@@ -162,8 +170,8 @@ mod tests {
         ]
         .concat();
         let proof = [
-            0x68, 0xcd, 0x0a, 0xb8, 0x51, 0xe5, 0x1c, 0x96, 0xaa, 0xbc, 0x92, 0x7b, 0xeb, 0xef, 0x6a,
-            0x1c,
+            0x68, 0xcd, 0x0a, 0xb8, 0x51, 0xe5, 0x1c, 0x96, 0xaa, 0xbc, 0x92, 0x7b, 0xeb, 0xef,
+            0x6a, 0x1c,
         ];
         let answer = Authenticate {
             domain: "Domain".to_owned(),

@@ -72,7 +72,11 @@ pub fn read_packet(from: &mut impl Read) -> io::Result<Packet> {
     };
     let mut payload = vec![0; length];
     from.read_exact(&mut payload)?;
-    Ok(Packet { kind, last: status & END_OF_MESSAGE != 0, payload })
+    Ok(Packet {
+        kind,
+        last: status & END_OF_MESSAGE != 0,
+        payload,
+    })
 }
 
 /// Reads the packets of one message, the first of which may be there already.
@@ -81,7 +85,10 @@ pub fn read_message(from: &mut impl Read, first: Option<Packet>) -> io::Result<M
         Some(packet) => packet,
         None => read_packet(from)?,
     };
-    let mut message = Message { kind: packet.kind, payload: Vec::new() };
+    let mut message = Message {
+        kind: packet.kind,
+        payload: Vec::new(),
+    };
     loop {
         message.payload.append(&mut packet.payload);
         if packet.last {
@@ -98,7 +105,11 @@ pub fn packets(kind: u8, payload: &[u8], spid: u16) -> Vec<Vec<u8>> {
         .map(|index| {
             let start = index * PAYLOAD_MAX;
             let chunk = &payload[start..payload.len().min(start + PAYLOAD_MAX)];
-            let status = if index + 1 == count { END_OF_MESSAGE } else { 0 };
+            let status = if index + 1 == count {
+                END_OF_MESSAGE
+            } else {
+                0
+            };
             let mut packet = vec![kind, status];
             packet.extend(((chunk.len() + HEADER_LEN) as u16).to_be_bytes());
             packet.extend(spid.to_be_bytes());

@@ -126,12 +126,18 @@ impl Scenario {
     /// What the TLS side offers. Inside TDS 7.x real servers stop at TLS 1.2,
     /// and no ticket may follow the handshake.
     pub fn tls_policy(&self) -> Policy {
-        let max = if self.strict() { TlsVersion::V1_3 } else { TlsVersion::V1_2 };
+        let max = if self.strict() {
+            TlsVersion::V1_3
+        } else {
+            TlsVersion::V1_2
+        };
         let max = self.tls_max.unwrap_or(max);
         Policy {
             min: self.tls_min.min(max).openssl(),
             max: max.openssl(),
-            tickets: self.tls_tickets.unwrap_or(if self.strict() { 2 } else { 0 }),
+            tickets: self
+                .tls_tickets
+                .unwrap_or(if self.strict() { 2 } else { 0 }),
             alpn: self.strict() && !self.no_alpn,
             ask_client_certificate: self.ask_client_certificate,
         }
@@ -140,12 +146,19 @@ impl Scenario {
     /// Where clients are sent on to, if they are.
     pub fn route(&self) -> Option<Route> {
         let route = self.route.clone()?;
-        Some(Route { database: self.route_database.clone(), ..route })
+        Some(Route {
+            database: self.route_database.clone(),
+            ..route
+        })
     }
 }
 
 fn parse_route(text: &str) -> Result<Route, String> {
     let (host, port) = text.rsplit_once(':').ok_or("expected HOST:PORT")?;
     let port = port.parse().map_err(|error| format!("{port}: {error}"))?;
-    Ok(Route { host: host.to_owned(), port, database: None })
+    Ok(Route {
+        host: host.to_owned(),
+        port,
+        database: None,
+    })
 }

@@ -37,7 +37,13 @@ enum Verdict {
 
 impl<'a> Session<'a> {
     pub(super) fn new(scenario: &'a Scenario, acceptor: &'a SslAcceptor, spid: u16) -> Self {
-        Self { scenario, acceptor, spid, prelogin: Prelogin::default(), encryption: encryption::NOT_SUP }
+        Self {
+            scenario,
+            acceptor,
+            spid,
+            prelogin: Prelogin::default(),
+            encryption: encryption::NOT_SUP,
+        }
     }
 
     /// Serves the client until either side is done. What ends in an error has
@@ -53,7 +59,9 @@ impl<'a> Session<'a> {
     }
 
     fn converse(&mut self, mut stream: Stream) -> io::Result<()> {
-        self.scenario.faults.at(Step::Accept, stream.socket()?.tcp())?;
+        self.scenario
+            .faults
+            .at(Step::Accept, stream.socket()?.tcp())?;
         if self.scenario.strict() {
             self.start_tls(&mut stream, None)?;
         }
@@ -67,7 +75,9 @@ impl<'a> Session<'a> {
             login.version,
             self.encryption_name()
         ));
-        self.scenario.faults.at(Step::Login, stream.socket()?.tcp())?;
+        self.scenario
+            .faults
+            .at(Step::Login, stream.socket()?.tcp())?;
         stream.spid = self.spid;
         match self.authenticate(&mut stream, &login)? {
             Verdict::Accepted(features) => self.accept(stream, &login, &features),
@@ -85,9 +95,13 @@ impl<'a> Session<'a> {
         }
         self.prelogin = Prelogin::parse(&first.payload)?;
         self.encryption = self.prelogin.encryption_answer(self.scenario.encrypt);
-        self.scenario.faults.at(Step::Prelogin, stream.socket()?.tcp())?;
+        self.scenario
+            .faults
+            .at(Step::Prelogin, stream.socket()?.tcp())?;
         let fedauth = self.scenario.auth == Auth::Fedauth;
-        let answer = self.prelogin.answer(self.encryption, self.scenario.mars, fedauth);
+        let answer = self
+            .prelogin
+            .answer(self.encryption, self.scenario.mars, fedauth);
         stream.send(kind::REPLY, &answer)?;
         let wrapped = !self.scenario.strict() && self.encryption != encryption::NOT_SUP;
         if wrapped {
@@ -103,7 +117,10 @@ impl<'a> Session<'a> {
             stream.receive()?
         };
         if login.kind != kind::LOGIN7 {
-            return Err(invalid(format!("{:#x} where LOGIN7 was expected", login.kind)));
+            return Err(invalid(format!(
+                "{:#x} where LOGIN7 was expected",
+                login.kind
+            )));
         }
         Ok(login)
     }
@@ -120,8 +137,16 @@ impl<'a> Session<'a> {
         }
         match self.scenario.auth {
             Auth::Sql => {
-                let right = self.scenario.password.as_ref().is_none_or(|right| *right == login.password);
-                Ok(if right { Verdict::Accepted(Vec::new()) } else { Verdict::Refused })
+                let right = self
+                    .scenario
+                    .password
+                    .as_ref()
+                    .is_none_or(|right| *right == login.password);
+                Ok(if right {
+                    Verdict::Accepted(Vec::new())
+                } else {
+                    Verdict::Refused
+                })
             }
             Auth::Ntlm => self.ntlm(stream, login),
             Auth::Fedauth => self.fedauth(stream, login),
@@ -140,9 +165,20 @@ impl<'a> Session<'a> {
             Some(password) => answer.proves(password, NONCE).map_err(io::Error::other)?,
             None => None,
         };
-        self.log(&format!("ntlm v{} user={}\\{} proved={proved:?}", answer.version(), answer.domain, answer.user));
-        self.scenario.faults.at(Step::Auth, stream.socket()?.tcp())?;
-        Ok(if proved == Some(false) { Verdict::Refused } else { Verdict::Accepted(Vec::new()) })
+        self.log(&format!(
+            "ntlm v{} user={}\\{} proved={proved:?}",
+            answer.version(),
+            answer.domain,
+            answer.user
+        ));
+        self.scenario
+            .faults
+            .at(Step::Auth, stream.socket()?.tcp())?;
+        Ok(if proved == Some(false) {
+            Verdict::Refused
+        } else {
+            Verdict::Accepted(Vec::new())
+        })
     }
 
     fn fedauth(&self, stream: &mut Stream, login: &Login7) -> io::Result<Verdict> {
@@ -152,7 +188,9 @@ impl<'a> Session<'a> {
         self.log(&format!("fedauth {bring:?}"));
         if bring == Bring::OnDemand {
             fedauth::fetch(stream, login.wide())?;
-            self.scenario.faults.at(Step::Auth, stream.socket()?.tcp())?;
+            self.scenario
+                .faults
+                .at(Step::Auth, stream.socket()?.tcp())?;
         }
         let nonce = bring == Bring::AtOnce && self.prelogin.nonce;
         Ok(Verdict::Accepted(vec![fedauth::acknowledgement(nonce)]))
@@ -161,16 +199,27 @@ impl<'a> Session<'a> {
     fn refuse(&self, mut stream: Stream, login: &Login7) -> io::Result<()> {
         let state = self.scenario.fail_login.unwrap_or(1);
         let text = format!("Login failed for user '{}'.", login.user);
-        let reply = Reply::new(login.wide()).error(LOGIN_FAILED, state, 14, &text).done(done::ERROR);
+        let reply = Reply::new(login.wide())
+            .error(LOGIN_FAILED, state, 14, &text)
+            .done(done::ERROR);
         self.log("refused");
         stream.send(kind::REPLY, &reply.into_bytes())
     }
 
-    fn accept(&self, mut stream: Stream, login: &Login7, features: &[(u8, Vec<u8>)]) -> io::Result<()> {
+    fn accept(
+        &self,
+        mut stream: Stream,
+        login: &Login7,
+        features: &[(u8, Vec<u8>)],
+    ) -> io::Result<()> {
         let route = self.scenario.route();
         let mut reply = Reply::new(login.wide());
         if route.is_none() {
-            let database = if login.database.is_empty() { "master" } else { &login.database };
+            let database = if login.database.is_empty() {
+                "master"
+            } else {
+                &login.database
+            };
             let text = format!("Changed database context to '{database}'.");
             reply = reply.change(1, database, "master").info(5701, 2, &text);
         }
@@ -187,7 +236,11 @@ impl<'a> Session<'a> {
             reply = reply.route(route);
         }
         stream.send(kind::REPLY, &reply.done(done::FINAL).into_bytes())?;
-        self.log(if route.is_some() { "routed" } else { "accepted" });
+        self.log(if route.is_some() {
+            "routed"
+        } else {
+            "accepted"
+        });
         self.commands(stream, login.wide())
     }
 
@@ -198,13 +251,17 @@ impl<'a> Session<'a> {
             let mut mars = Mars::new(stream, self.scenario.mars_window);
             loop {
                 let (sid, message) = mars.receive()?;
-                self.scenario.faults.at(Step::Command, mars.stream().socket()?.tcp())?;
+                self.scenario
+                    .faults
+                    .at(Step::Command, mars.stream().socket()?.tcp())?;
                 commands.answer(&mut mars.link(sid), &message)?;
             }
         }
         loop {
             let message = stream.receive()?;
-            self.scenario.faults.at(Step::Command, stream.socket()?.tcp())?;
+            self.scenario
+                .faults
+                .at(Step::Command, stream.socket()?.tcp())?;
             commands.answer(&mut stream, &message)?;
         }
     }

@@ -38,7 +38,12 @@ pub struct Mars {
 impl Mars {
     /// Takes over a connection whose login is done.
     pub fn new(stream: Stream, window: u32) -> Self {
-        Self { stream, window, sessions: BTreeMap::new(), inbox: VecDeque::new() }
+        Self {
+            stream,
+            window,
+            sessions: BTreeMap::new(),
+            inbox: VecDeque::new(),
+        }
     }
 
     /// The connection below.
@@ -62,13 +67,32 @@ impl Mars {
     }
 
     fn session(&mut self, sid: u16) -> io::Result<&mut Session> {
-        self.sessions.get_mut(&sid).ok_or_else(|| invalid(format!("SMP session {sid} is not open")))
+        self.sessions
+            .get_mut(&sid)
+            .ok_or_else(|| invalid(format!("SMP session {sid} is not open")))
     }
 
     fn pump(&mut self) -> io::Result<()> {
         let mut header = [0; HEADER_LEN];
         self.stream.read_exact(&mut header)?;
-        let [smid, flag, sid_low, sid_high, l0, l1, l2, l3, s0, s1, s2, s3, w0, w1, w2, w3] = header;
+        let [
+            smid,
+            flag,
+            sid_low,
+            sid_high,
+            l0,
+            l1,
+            l2,
+            l3,
+            s0,
+            s1,
+            s2,
+            s3,
+            w0,
+            w1,
+            w2,
+            w3,
+        ] = header;
         if smid != SMID {
             return Err(invalid(format!("{smid:#x} where SMP was expected")));
         }
@@ -82,7 +106,13 @@ impl Mars {
         self.stream.read_exact(&mut payload)?;
         match flag {
             SYN => {
-                self.sessions.insert(sid, Session { peer_window: window, ..Session::default() });
+                self.sessions.insert(
+                    sid,
+                    Session {
+                        peer_window: window,
+                        ..Session::default()
+                    },
+                );
             }
             ACK => self.session(sid)?.peer_window = window,
             DATA => self.data(sid, sequence, window, &payload)?,
@@ -109,11 +139,21 @@ impl Mars {
             session.payload.extend(packet.payload);
             if packet.last {
                 let payload = std::mem::take(&mut session.payload);
-                messages.push((sid, Message { kind: packet.kind, payload }));
+                messages.push((
+                    sid,
+                    Message {
+                        kind: packet.kind,
+                        payload,
+                    },
+                ));
             }
         }
         self.inbox.extend(messages);
-        if due { self.send_control(ACK, sid) } else { Ok(()) }
+        if due {
+            self.send_control(ACK, sid)
+        } else {
+            Ok(())
+        }
     }
 
     fn send_control(&mut self, flag: u8, sid: u16) -> io::Result<()> {

@@ -26,7 +26,14 @@ pub struct Socket {
 impl Socket {
     /// Takes a stream that neither wraps nor breaks anything.
     pub fn new(tcp: TcpStream) -> Self {
-        Self { tcp, wrap: None, pending: 0, unread: Vec::new(), out: Vec::new(), handshake_fault: None }
+        Self {
+            tcp,
+            wrap: None,
+            pending: 0,
+            unread: Vec::new(),
+            out: Vec::new(),
+            handshake_fault: None,
+        }
     }
 
     /// The same connection once more, for what goes around TLS.
@@ -68,12 +75,20 @@ impl Socket {
         if !self.unread.is_empty() {
             return Ok(true);
         }
-        self.tcp.set_read_timeout(Some(wait.max(Duration::from_millis(1))))?;
+        self.tcp
+            .set_read_timeout(Some(wait.max(Duration::from_millis(1))))?;
         let peeked = self.tcp.peek(&mut [0]);
         self.tcp.set_read_timeout(None)?;
         match peeked {
             Ok(_) => Ok(true),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(false),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                ) =>
+            {
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }
@@ -117,7 +132,11 @@ impl Read for Socket {
             self.unread.drain(..count);
             return Ok(count);
         }
-        if self.wrap.is_some() { self.read_wrapped(into) } else { self.tcp.read(into) }
+        if self.wrap.is_some() {
+            self.read_wrapped(into)
+        } else {
+            self.tcp.read(into)
+        }
     }
 }
 

@@ -29,7 +29,10 @@ pub struct Stream {
 impl Stream {
     /// Starts in clear.
     pub fn new(tcp: TcpStream) -> Self {
-        Self { layer: Layer::Clear(Socket::new(tcp)), spid: 0 }
+        Self {
+            layer: Layer::Clear(Socket::new(tcp)),
+            spid: 0,
+        }
     }
 
     /// The TCP side.
@@ -42,7 +45,12 @@ impl Stream {
     }
 
     /// Puts TLS on; says with which version and cipher.
-    pub fn start_tls(&mut self, acceptor: &SslAcceptor, wrap: Option<u8>, faults: &Faults) -> io::Result<String> {
+    pub fn start_tls(
+        &mut self,
+        acceptor: &SslAcceptor,
+        wrap: Option<u8>,
+        faults: &Faults,
+    ) -> io::Result<String> {
         let Layer::Clear(mut socket) = std::mem::replace(&mut self.layer, Layer::Gone) else {
             return Err(packet::invalid("TLS inside TLS"));
         };
@@ -51,7 +59,11 @@ impl Stream {
         let accepted = tls.accept();
         let ssl = tls.ssl();
         let cipher = ssl.current_cipher().map_or("none", |cipher| cipher.name());
-        let facts = format!("{} {cipher} resumed={}", ssl.version_str(), ssl.session_reused());
+        let facts = format!(
+            "{} {cipher} resumed={}",
+            ssl.version_str(),
+            ssl.session_reused()
+        );
         tls.get_mut().end_handshake();
         self.layer = Layer::Tls(tls);
         match accepted {
@@ -139,4 +151,3 @@ impl Write for Stream {
         }
     }
 }
-

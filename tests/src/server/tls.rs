@@ -46,7 +46,10 @@ impl Certificate {
             .build(&builder.x509v3_context(None, None))?;
         builder.append_extension(names)?;
         builder.sign(&key, MessageDigest::sha256())?;
-        Ok(Self { certificate: builder.build(), key })
+        Ok(Self {
+            certificate: builder.build(),
+            key,
+        })
     }
 
     /// The certificate in PEM.
@@ -78,9 +81,7 @@ pub struct Policy {
 /// Prepares the server side of handshakes.
 pub fn acceptor(certificate: &Certificate, policy: Policy) -> Result<SslAcceptor> {
     let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
-    builder.clear_options(
-        SslOptions::NO_TLSV1 | SslOptions::NO_TLSV1_1 | SslOptions::NO_TLSV1_3,
-    );
+    builder.clear_options(SslOptions::NO_TLSV1 | SslOptions::NO_TLSV1_1 | SslOptions::NO_TLSV1_3);
     builder.set_min_proto_version(Some(policy.min))?;
     builder.set_max_proto_version(Some(policy.max))?;
     // Level 0, for TLS 1.0 and 1.1 sign their key exchange with SHA-1.

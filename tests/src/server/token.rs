@@ -52,7 +52,10 @@ pub struct Reply {
 impl Reply {
     /// Starts an empty reply.
     pub fn new(wide: bool) -> Self {
-        Self { bytes: Vec::new(), wide }
+        Self {
+            bytes: Vec::new(),
+            wide,
+        }
     }
 
     /// The message's payload.
@@ -252,7 +255,8 @@ impl Reply {
     }
 
     fn user_type(&mut self) {
-        self.bytes.extend(if self.wide { &[0; 4][..] } else { &[0; 2][..] });
+        self.bytes
+            .extend(if self.wide { &[0; 4][..] } else { &[0; 2][..] });
     }
 
     fn message(&mut self, token: u8, number: u32, state: u8, class: u8, text: &str) {
@@ -261,7 +265,11 @@ impl Reply {
         body.extend(long_text(text));
         body.extend(short_text(SERVER_NAME));
         body.push(0);
-        body.extend(if self.wide { &[1, 0, 0, 0][..] } else { &[1, 0][..] });
+        body.extend(if self.wide {
+            &[1, 0, 0, 0][..]
+        } else {
+            &[1, 0][..]
+        });
         self.sized(token, &body);
     }
 
