@@ -25,16 +25,32 @@ pub struct Segment {
     pub stream: u32,
     /// Whether the client sent it.
     pub from_client: bool,
-    /// SYN flag.
-    pub syn: bool,
-    /// ACK flag.
-    pub ack: bool,
-    /// FIN flag.
-    pub fin: bool,
-    /// RST flag.
-    pub rst: bool,
+    /// TCP flags, as in the header.
+    pub flags: u8,
     /// What it carries.
     pub payload: Vec<u8>,
+}
+
+impl Segment {
+    /// Whether it opens a connection.
+    pub fn syn(&self) -> bool {
+        self.flags & 0x02 != 0
+    }
+
+    /// Whether it acknowledges.
+    pub fn ack(&self) -> bool {
+        self.flags & 0x10 != 0
+    }
+
+    /// Whether its side has said all.
+    pub fn fin(&self) -> bool {
+        self.flags & 0x01 != 0
+    }
+
+    /// Whether it ends the connection at once.
+    pub fn rst(&self) -> bool {
+        self.flags & 0x04 != 0
+    }
 }
 
 impl Capture {
@@ -110,15 +126,11 @@ fn segment(line: &str, server: u16) -> Result<Segment> {
     let source: u16 = next()?.parse()?;
     let flags = u32::from_str_radix(next()?.trim_start_matches("0x"), 16)?;
     let payload = hex(next().unwrap_or_default())?;
-    let has = |bit: u32| flags & bit != 0;
     Ok(Segment {
         at_ns,
         stream,
         from_client: source != server,
-        fin: has(0x01),
-        syn: has(0x02),
-        rst: has(0x04),
-        ack: has(0x10),
+        flags: flags as u8,
         payload,
     })
 }

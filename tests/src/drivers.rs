@@ -23,9 +23,9 @@ pub const PYTHON_PACKAGES: [&str; 6] = [
 /// A client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Driver {
-    /// FreeTDS's command line client (Debian: freetds-bin), with GnuTLS.
+    /// The command line client of `FreeTDS` (Debian: freetds-bin), with `GnuTLS`.
     Tsql,
-    /// FreeTDS inside a Python module, with OpenSSL.
+    /// `FreeTDS` inside a Python module, with `OpenSSL`.
     Pymssql,
     /// A client in pure Python.
     PythonTds,
@@ -133,6 +133,16 @@ impl Driver {
         }
     }
 
+    /// Whether the client is not there; if so, says so, or fails where
+    /// skipping is a failure.
+    pub fn missing(self) -> bool {
+        let missing = !self.available();
+        if missing {
+            crate::root::skip("cargo xtask setup", &format!("{self:?}"));
+        }
+        missing
+    }
+
     /// Logs in from a namespace, or from where the test runs.
     pub fn run(self, host: Option<&Namespace>, login: &Login) -> Result<Fared> {
         let start = |program: &Path| {
@@ -209,7 +219,7 @@ fn arguments(login: &Login) -> Vec<String> {
     .collect()
 }
 
-/// A configuration file of FreeTDS for one login, gone afterwards.
+/// A configuration file of `FreeTDS` for one login, gone afterwards.
 struct Freetds(PathBuf);
 
 impl Freetds {
@@ -283,7 +293,7 @@ pub fn ensure_python(mut say: impl FnMut(&str)) -> Result<PathBuf> {
 }
 
 fn step(command: &mut Command) -> Result<()> {
-    let (status, output) = run(command, "", Duration::from_secs(600))?;
+    let (status, output) = run(command, "", Duration::from_mins(10))?;
     if !status.success() {
         bail!("{command:?}: {output}");
     }

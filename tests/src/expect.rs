@@ -41,13 +41,13 @@ struct Flight {
 /// SYN to each one's end.
 pub fn phases(segments: &[Segment], shape: Shape) -> Result<Vec<End>> {
     let start = segments.first().context("an empty capture")?;
-    if !start.syn || start.ack {
+    if !start.syn() || start.ack() {
         bail!("the capture does not start with a SYN");
     }
     let since = |at: u64| at - start.at_ns;
     let handshake = segments
         .iter()
-        .find(|segment| segment.from_client && segment.ack && !segment.syn)
+        .find(|segment| segment.from_client && segment.ack() && !segment.syn())
         .context("the handshake is not completed")?;
     let mut ends = vec![("handshake", since(handshake.at_ns))];
     let flights = flights(segments);
@@ -218,26 +218,31 @@ pub fn assert_times(line: &Value, ends: &[End]) {
 mod tests {
     use super::*;
 
+    const SYN: u8 = 0x02;
+    const ACK: u8 = 0x10;
+
     fn segment(at_ns: u64, from_client: bool, payload: &[u8]) -> Segment {
-        let payload = payload.to_vec();
         Segment {
             at_ns,
             stream: 0,
             from_client,
-            syn: false,
-            ack: true,
-            fin: false,
-            rst: false,
-            payload,
+            flags: ACK,
+            payload: payload.to_vec(),
         }
     }
 
     fn opening() -> Vec<Segment> {
-        let mut syn = segment(100, true, &[]);
-        (syn.syn, syn.ack) = (true, false);
-        let mut answer = segment(110, false, &[]);
-        answer.syn = true;
-        vec![syn, answer, segment(120, true, &[])]
+        vec![
+            Segment {
+                flags: SYN,
+                ..segment(100, true, &[])
+            },
+            Segment {
+                flags: SYN | ACK,
+                ..segment(110, false, &[])
+            },
+            segment(120, true, &[]),
+        ]
     }
 
     #[test]

@@ -69,16 +69,17 @@ impl Peer {
 /// Path of a program of this workspace, as built beside the running test;
 /// `TDS_TRACER_BIN_DIR` names another place.
 pub fn program(name: &str) -> Result<PathBuf> {
-    let directory = match std::env::var_os("TDS_TRACER_BIN_DIR") {
-        Some(directory) => PathBuf::from(directory),
-        None => {
-            let test = std::env::current_exe()?;
-            let mut directory = test.parent().context("a test without directory")?;
-            if directory.ends_with("deps") {
-                directory = directory.parent().context("a test without directory")?;
-            }
-            directory.to_owned()
-        }
+    let directory = if let Some(directory) = std::env::var_os("TDS_TRACER_BIN_DIR") {
+        PathBuf::from(directory)
+    } else {
+        let test = std::env::current_exe()?;
+        let directory = test.parent().context("a test without directory")?;
+        let deps = directory.ends_with("deps");
+        directory
+            .parent()
+            .filter(|_| deps)
+            .unwrap_or(directory)
+            .to_owned()
     };
     let path = directory.join(name);
     if !path.exists() {

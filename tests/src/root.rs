@@ -1,4 +1,4 @@
-//! What needs root says so, and is not skipped unnoticed.
+//! What cannot run here says so, and is not skipped unnoticed.
 
 use std::process::Command;
 use std::sync::OnceLock;
@@ -15,26 +15,36 @@ pub fn is_root() -> bool {
     })
 }
 
-/// Says that a test is skipped for want of root, and how many are by now.
+/// Says that something is skipped, what it lacks, and how many are by now.
 ///
 /// # Panics
 /// Where skipping is a failure: with `CI=true` or `TDS_TRACER_REQUIRE_ROOT=1`.
-pub fn skip(why: &str) {
+pub fn skip(lacks: &str, what: &str) {
     let set = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
     assert!(
         !set("CI", "true") && !set("TDS_TRACER_REQUIRE_ROOT", "1"),
-        "needs root, and may not be skipped here: {why}"
+        "needs {lacks}, and may not be skipped here: {what}"
     );
     let count = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
-    eprintln!("SKIPPED (needs root): {why} [{count} skipped so far]");
+    eprintln!("SKIPPED (needs {lacks}): {what} [{count} skipped so far]");
 }
 
-/// Returns from a test, saying why, unless it runs as root.
+/// Returns from a test, saying so, unless it runs as root.
 #[macro_export]
 macro_rules! root_or_skip {
-    ($why:expr) => {
+    ($what:expr) => {
         if !$crate::root::is_root() {
-            $crate::root::skip($why);
+            $crate::root::skip("root", $what);
+            return;
+        }
+    };
+}
+
+/// Returns from a test, saying so, unless a driver is there.
+#[macro_export]
+macro_rules! driver_or_skip {
+    ($driver:expr) => {
+        if $driver.missing() {
             return;
         }
     };

@@ -10,7 +10,7 @@ use harness::expect::{Shape, last_reply, phases};
 use harness::net::{BLACK_HOLE_V4, INTERFACE, Namespace, Network, SERVER_V4, SERVER_V6};
 use harness::peer::{Peer, program};
 use harness::process::run;
-use harness::root_or_skip;
+use harness::{driver_or_skip, root_or_skip};
 
 const PORT: u16 = 1433;
 
@@ -55,14 +55,6 @@ fn raw(host: &Namespace, address: &str, arguments: &[&str]) -> Fared {
     }
 }
 
-fn missing(driver: Driver) -> bool {
-    let missing = !driver.available();
-    if missing {
-        eprintln!("SKIPPED (not installed, see cargo xtask setup): {driver:?}");
-    }
-    missing
-}
-
 #[test]
 fn a_capture_shows_the_phases_of_a_login_and_its_delay() {
     root_or_skip!("a capture shows the phases of a login and its delay");
@@ -72,7 +64,7 @@ fn a_capture_shows_the_phases_of_a_login_and_its_delay() {
         ("127.0.0.1", "req", Shape::Wrapped, Driver::Tsql),
         (SERVER_V4, "strict", Shape::Strict, Driver::Tiberius),
     ] {
-        if missing(driver) {
+        if driver.missing() {
             continue;
         }
         let arguments = [
@@ -93,10 +85,7 @@ fn a_capture_shows_the_phases_of_a_login_and_its_delay() {
             driver.run(Some(host), &login).unwrap()
         });
         assert!(fared.ok, "{}", fared.output);
-        assert!(
-            segments.iter().any(|segment| segment.fin),
-            "the end is not captured"
-        );
+        assert!(segments.iter().any(Segment::fin), "the end is not captured");
         let ends = phases(&segments, shape).unwrap();
         let [.., (_, from), (name, to)] = ends[..] else {
             panic!("{ends:?}")
@@ -107,7 +96,7 @@ fn a_capture_shows_the_phases_of_a_login_and_its_delay() {
         assert!(waited < Duration::from_millis(400), "{encrypt}: {ends:?}");
         let opened = segments
             .iter()
-            .filter(|segment| segment.syn && segment.from_client)
+            .filter(|segment| segment.syn() && segment.from_client)
             .count();
         assert_eq!(opened, 1, "a packet counts once, on loopback too");
     }
@@ -116,9 +105,7 @@ fn a_capture_shows_the_phases_of_a_login_and_its_delay() {
 #[test]
 fn a_round_of_ntlm_ends_after_its_delay() {
     root_or_skip!("a round of NTLM ends after its delay");
-    if missing(Driver::Tsql) {
-        return;
-    }
+    driver_or_skip!(Driver::Tsql);
     let arguments = [
         "--encrypt",
         "off",
@@ -161,7 +148,7 @@ fn a_black_hole_answers_nothing() {
     assert!(
         segments
             .iter()
-            .all(|segment| segment.syn && segment.from_client),
+            .all(|segment| segment.syn() && segment.from_client),
         "{segments:?}"
     );
 }
@@ -175,7 +162,10 @@ fn a_host_without_server_refuses_at_once() {
         "{}",
         fared.output
     );
-    assert!(segments[1].rst && !segments[1].from_client, "{segments:?}");
+    assert!(
+        segments[1].rst() && !segments[1].from_client,
+        "{segments:?}"
+    );
 }
 
 #[test]
@@ -192,12 +182,12 @@ fn a_planned_end_is_a_fin_or_a_reset_as_told() {
             });
             let end = segments
                 .iter()
-                .find(|segment| segment.fin || segment.rst)
+                .find(|segment| segment.fin() || segment.rst())
                 .unwrap();
             assert!(!end.from_client, "{how} {step}: {segments:?}");
-            assert_eq!(end.rst, reset, "{how} {step}: {segments:?}");
+            assert_eq!(end.rst(), reset, "{how} {step}: {segments:?}");
             assert_eq!(
-                segments.iter().any(|segment| segment.rst),
+                segments.iter().any(Segment::rst),
                 reset,
                 "{how} {step}: {segments:?}"
             );
@@ -213,13 +203,28 @@ fn a_client_resets_when_told() {
         raw(host, SERVER_V4, &["--send", "prelogin", "--end", "rst"])
     });
     let last = segments.last().unwrap();
-    assert!(last.rst && last.from_client, "{segments:?}");
+    assert!(last.rst() && last.from_client, "{segments:?}");
     assert!(
         segments
             .iter()
             .all(|segment| segment.from_client || segment.payload.is_empty()),
         "{segments:?}"
     );
+}
+
+#[test]
+fn microsofts_mock_server_takes_its_clients() {
+    for (mode, encrypt, driver) in [
+        ("none", Encrypt::Off, Driver::MssqlTds),
+        ("optional", Encrypt::On, Driver::MssqlTds),
+        ("strict", Encrypt::Strict, Driver::Tiberius),
+    ] {
+        driver_or_skip!(driver);
+        let server = Peer::mock(None, &["--mode", mode]).unwrap();
+        let login = Login::to("127.0.0.1", server.address().port(), encrypt);
+        let fared = driver.run(None, &login).unwrap();
+        assert!(fared.ok, "{mode}, {driver:?}: {}", fared.output);
+    }
 }
 
 #[test]

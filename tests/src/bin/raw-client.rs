@@ -59,9 +59,9 @@ fn main() -> Result<()> {
         Send::Prelogin => tcp.write_all(&PRELOGIN)?,
         Send::Http => tcp.write_all(b"GET / HTTP/1.0\r\n\r\n")?,
     }
-    if options.read {
-        // Whatever comes, or the end of it, will do.
-        tcp.read(&mut [0; 4096]).ok();
+    if options.read && tcp.read(&mut [0; 4096]).is_err() {
+        // The server was quicker to leave.
+        return Ok(());
     }
     std::thread::sleep(Duration::from_millis(options.wait));
     if options.end == End::Rst {

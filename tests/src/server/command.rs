@@ -52,7 +52,7 @@ impl Commands {
         link.send(kind::REPLY, &reply.into_bytes())
     }
 
-    /// The request after ALL_HEADERS, which TDS 7.2 put before it.
+    /// The request after `ALL_HEADERS`, which TDS 7.2 put before it.
     fn body<'a>(&self, payload: &'a [u8]) -> &'a [u8] {
         let headers = match payload.first_chunk() {
             Some(length) if self.wide => u32::from_le_bytes(*length) as usize,

@@ -72,7 +72,7 @@ impl Faults {
             std::thread::sleep(delay.pause);
         }
         if self.silent_at == Some(step) {
-            drain(tcp, Duration::from_secs(3600))?;
+            drain(tcp, Duration::from_hours(1))?;
             return Err(ended("silent until the client left"));
         }
         if self.close_at == Some(step) {

@@ -61,7 +61,7 @@ impl Server {
         match end {
             Ok(()) => println!("{spid} end"),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-                println!("{spid} end by client")
+                println!("{spid} end by client");
             }
             Err(error) => println!("{spid} end: {}", describe(&error)),
         }

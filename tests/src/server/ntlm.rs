@@ -28,7 +28,7 @@ const PROOF_LEN: usize = 16;
 /// Seconds from 1601 to 1970.
 const FILETIME_EPOCH: u64 = 11_644_473_600;
 
-/// NetBIOS name of the domain the server says it is in.
+/// `NetBIOS` name of the domain the server says it is in.
 pub const DOMAIN_NAME: &str = "LAB";
 
 /// Whether a token is NTLM's or holds NTLM's.

@@ -97,10 +97,9 @@ impl Prelogin {
         use encryption::{NOT_SUP, OFF, ON, REQ};
         let asked = self.encryption.unwrap_or(NOT_SUP);
         match (setting, asked) {
-            (Encrypt::Strict, _) => ON,
             (Encrypt::Off, OFF) => OFF,
             (Encrypt::NotSup, _) | (Encrypt::Off, NOT_SUP) => NOT_SUP,
-            (Encrypt::Off, _) | (_, ON | REQ) => ON,
+            (Encrypt::Strict | Encrypt::Off, _) | (_, ON | REQ) => ON,
             _ => REQ,
         }
     }

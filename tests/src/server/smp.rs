@@ -76,7 +76,7 @@ impl Mars {
         let mut header = [0; HEADER_LEN];
         self.stream.read_exact(&mut header)?;
         let [
-            smid,
+            protocol,
             flag,
             sid_low,
             sid_high,
@@ -93,8 +93,8 @@ impl Mars {
             w2,
             w3,
         ] = header;
-        if smid != SMID {
-            return Err(invalid(format!("{smid:#x} where SMP was expected")));
+        if protocol != SMID {
+            return Err(invalid(format!("{protocol:#x} where SMP was expected")));
         }
         let sid = u16::from_le_bytes([sid_low, sid_high]);
         let length = (u32::from_le_bytes([l0, l1, l2, l3]) as usize)

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use harness::drivers::{Driver, Encrypt};
 use harness::net::BLACK_HOLE_V4;
-use harness::root_or_skip;
+use harness::{driver_or_skip, root_or_skip};
 
-use crate::driver_or_skip;
 use crate::run::{PORT, Path, Server, observe_driver, observe_raw, observe_raw_to};
 
 const SOON: Duration = Duration::from_secs(20);

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use harness::drivers::{Driver, Encrypt};
 use harness::expect::Shape;
-use harness::root_or_skip;
+use harness::{driver_or_skip, root_or_skip};
 
-use crate::driver_or_skip;
 use crate::run::{Path, Run, Server, observe_driver};
 
 const CLEAR: [&str; 3] = ["handshake", "prelogin", "login"];

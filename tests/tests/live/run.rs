@@ -315,23 +315,3 @@ fn alone() -> File {
     lock.lock().unwrap();
     lock
 }
-
-/// Returns from a test, saying why, where a driver is not there.
-#[macro_export]
-macro_rules! driver_or_skip {
-    ($driver:expr) => {
-        if !$driver.available() {
-            let strict = std::env::var("CI").is_ok_and(|value| value == "true");
-            assert!(
-                !strict,
-                "not installed, see cargo xtask setup: {:?}",
-                $driver
-            );
-            eprintln!(
-                "SKIPPED (not installed, see cargo xtask setup): {:?}",
-                $driver
-            );
-            return;
-        }
-    };
-}
