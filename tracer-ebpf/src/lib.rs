@@ -1,2 +1,28 @@
-//! The contract between the two halves.
+//! The contract between the kernel half and the agent, and the rules both halves share.
+//!
+//! The kernel programs, the replay of captures, the fuzzers and the tests all run this code: how a
+//! packet is walked ([`packet`]), what a connection remembers ([`flow`]), where the next message
+//! header is ([`framing`]), what of a message may leave the kernel ([`secrets`]), and what is told
+//! about it ([`event`]). [`observe`] puts them together, one packet at a time.
+//!
+//! Nothing here allocates, panics, or depends on anything.
 #![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::inline_always,
+    reason = "the verifier follows packet pointers only within one function"
+)]
+
+pub mod bytes;
+pub mod config;
+pub mod event;
+pub mod flow;
+pub mod framing;
+pub mod loss;
+pub mod observe;
+pub mod packet;
+pub mod secrets;
+pub mod seq;
+
+/// Changes whenever a record, a map or a rule of the contract changes shape.
+pub const ABI_VERSION: u32 = 1;

@@ -1,1 +1,155 @@
 //! The event stream's types: the contract with whoever reads the output.
+//!
+//! Plain data, filled by the session engine. What is unknown is `None` and left out of the line.
+//! Names bind: more may be added, none renamed.
+
+mod agent;
+mod close;
+mod connection;
+mod diagnosis;
+mod login;
+mod lookup;
+mod loss;
+mod phases;
+mod requests;
+mod tds;
+mod values;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_with::skip_serializing_none;
+
+pub use self::{
+    agent::{Agent, AgentAction, AgentRecord},
+    close::{Close, CloseClass, CloseMeans, ClosedBy},
+    connection::{
+        Connection, ConnectionId, ConnectionRef, Endpoint, PartialReason, Process, Server, Tcp,
+        Vantage,
+    },
+    diagnosis::Diagnosis,
+    login::{Login, Outcome, Redirect, SqlError, Stranger},
+    lookup::{Lookup, LookupAnswer, LookupKind, LookupOutcome, LookupRecord},
+    loss::{Loss, LossReason, LossRecord},
+    phases::{NamedPhase, Phase, PhaseName, PhaseRecord, Phases, Waited},
+    requests::{
+        MarsRecord, MarsSession, MarsSummary, Quantiles, Request, RequestKind, RequestRecord,
+        Requests,
+    },
+    tds::{
+        Alert, AlertLevel, Auth, AuthKind, Certificate, Encryption, EncryptionOption, Entra, Ntlm,
+        Tds, Tls,
+    },
+    values::{Basis, Calendar, Confidence, Count, Nanos, Side, Sides, Text, Timestamp},
+};
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The packet or moment that decided the event.
+    pub timestamp: Timestamp,
+    /// What happened.
+    pub body: Body,
+}
+
+/// What happened, told apart by `event`.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Body {
+    /// The outcome of a login is known.
+    Login(Box<LoginRecord>),
+    /// A connection ended.
+    Close(Box<CloseRecord>),
+    /// A phase ended.
+    Phase(PhaseRecord),
+    /// A request's response ended.
+    Request(RequestRecord),
+    /// An SMP session ended.
+    Mars(MarsRecord),
+    /// A SQL Browser exchange ended.
+    Lookup(LookupRecord),
+    /// Something was not seen.
+    Loss(LossRecord),
+    /// Something happened to the agent.
+    Agent(AgentRecord),
+}
+
+impl Body {
+    /// Which event it is.
+    pub fn event(&self) -> Event {
+        match self {
+            Self::Login(_) => Event::Login,
+            Self::Close(_) => Event::Close,
+            Self::Phase(_) => Event::Phase,
+            Self::Request(_) => Event::Request,
+            Self::Mars(_) => Event::Mars,
+            Self::Lookup(_) => Event::Lookup,
+            Self::Loss(_) => Event::Loss,
+            Self::Agent(_) => Event::Agent,
+        }
+    }
+}
+
+/// The events' names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "each is documented on its Body")]
+pub enum Event {
+    Login,
+    Close,
+    Phase,
+    Request,
+    Mars,
+    Lookup,
+    Loss,
+    Agent,
+}
+
+/// `login`: one per connection attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct LoginRecord {
+    /// What is known of the connection by now.
+    #[serde(flatten)]
+    pub facts: ConnectionFacts,
+}
+
+/// `close`: one per connection.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct CloseRecord {
+    /// What is known of the connection by now.
+    #[serde(flatten)]
+    pub facts: ConnectionFacts,
+    /// How it ended.
+    pub close: Close,
+}
+
+/// A connection as known by then.
+#[skip_serializing_none]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct ConnectionFacts {
+    /// Which connection, seen from where.
+    pub connection: Connection,
+    /// The connecting end.
+    pub client: Endpoint,
+    /// The listening end.
+    pub server: Server,
+    /// The local side's process.
+    pub process: Option<Process>,
+    /// What TCP went through.
+    pub tcp: Tcp,
+    /// The TDS session's terms; left out where no TDS was spoken.
+    pub tds: Option<Tds>,
+    /// The TLS session's terms; left out where there was none.
+    pub tls: Option<Tls>,
+    /// How the client proves who it is; left out where it did not come to that.
+    pub auth: Option<Auth>,
+    /// What came of the login.
+    pub login: Login,
+    /// The phases that happened.
+    pub phases: Phases,
+    /// SMP sessions; left out without MARS.
+    pub mars: Option<MarsSummary>,
+    /// Requests; left out where none was sent.
+    pub requests: Option<Requests>,
+    /// Causes that fit, most likely first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub diagnosis: Vec<Diagnosis>,
+}

@@ -1,0 +1,340 @@
+//! The records in the ring buffer: fixed layouts, native byte order, no padding.
+
+use crate::{flow::FlowKey, seq::Seq};
+
+/// A value that is part of a record: it knows its size and how to be read from bytes.
+trait Field: Sized {
+    const SIZE: usize;
+    fn read(bytes: &[u8]) -> Option<Self>;
+}
+
+/// The fields of a record, one after the other.
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    #[inline]
+    fn next<F: Field>(&mut self) -> Option<F> {
+        let value = F::read(self.0)?;
+        self.0 = self.0.get(F::SIZE..)?;
+        Some(value)
+    }
+}
+
+macro_rules! number_field {
+    ($($number:ty),*) => {$(
+        impl Field for $number {
+            const SIZE: usize = size_of::<Self>();
+            #[inline]
+            fn read(bytes: &[u8]) -> Option<Self> {
+                bytes.first_chunk().copied().map(Self::from_ne_bytes)
+            }
+        }
+    )*};
+}
+number_field!(u8, u16, u32, u64);
+
+impl<const N: usize> Field for [u8; N] {
+    const SIZE: usize = N;
+    #[inline]
+    fn read(bytes: &[u8]) -> Option<Self> {
+        bytes.first_chunk().copied()
+    }
+}
+
+impl Field for [u32; 4] {
+    const SIZE: usize = 16;
+    #[inline]
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Fields(bytes);
+        Some([
+            fields.next()?,
+            fields.next()?,
+            fields.next()?,
+            fields.next()?,
+        ])
+    }
+}
+
+impl Field for Seq {
+    const SIZE: usize = 4;
+    #[inline]
+    fn read(bytes: &[u8]) -> Option<Self> {
+        u32::read(bytes).map(Self)
+    }
+}
+
+/// Declares a record once: the layout the kernel writes and the checked reading of it.
+macro_rules! record {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[repr(C)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
+
+        impl $name {
+            /// Bytes of the record.
+            pub const SIZE: usize = 0 $(+ <$type as Field>::SIZE)*;
+
+            /// Reads the record from the start of `bytes`; `None` where they are too few.
+            #[inline]
+            pub fn read(bytes: &[u8]) -> Option<Self> {
+                <Self as Field>::read(bytes)
+            }
+        }
+
+        impl Field for $name {
+            const SIZE: usize = Self::SIZE;
+            #[inline]
+            fn read(bytes: &[u8]) -> Option<Self> {
+                let mut fields = Fields(bytes);
+                Some(Self { $($field: fields.next()?,)* })
+            }
+        }
+
+        // The compiler added no padding, so no uninitialised byte leaves the kernel.
+        const _: () = assert!(size_of::<$name>() == $name::SIZE);
+    };
+}
+
+impl Field for FlowKey {
+    const SIZE: usize = 36;
+    #[inline]
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Fields(bytes);
+        Some(Self {
+            a: fields.next()?,
+            b: fields.next()?,
+            a_port: fields.next()?,
+            b_port: fields.next()?,
+        })
+    }
+}
+
+/// What a record says. The first byte of every record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// A SYN, first or again.
+    Syn = 1,
+    /// A SYN-ACK, first or again.
+    SynAck = 2,
+    /// An acknowledgement that matters: it completes the handshake, or follows a FIN.
+    Ack = 3,
+    /// A segment of an undecided login, with those of its bytes that may be told.
+    Segment = 4,
+    /// More bytes of the segment before, which had several visible runs. The last run of a segment
+    /// ends where the segment does.
+    More = 5,
+    /// A message header of a decided connection.
+    Header = 6,
+    /// The end of a message whose last packet did not end in its header's segment.
+    End = 7,
+    /// A FIN.
+    Fin = 8,
+    /// A RST.
+    Rst = 9,
+    /// Whose socket a connection is: an [`Owner`].
+    Owner = 16,
+    /// What the kernel's TCP knew when the socket closed: a [`SocketEnd`].
+    SocketEnd = 17,
+}
+
+impl Kind {
+    /// From a record's first byte.
+    pub const fn of(value: u8) -> Option<Self> {
+        Some(match value {
+            1 => Self::Syn,
+            2 => Self::SynAck,
+            3 => Self::Ack,
+            4 => Self::Segment,
+            5 => Self::More,
+            6 => Self::Header,
+            7 => Self::End,
+            8 => Self::Fin,
+            9 => Self::Rst,
+            16 => Self::Owner,
+            17 => Self::SocketEnd,
+            _ => return None,
+        })
+    }
+}
+
+/// Bits of [`Event::marks`].
+pub mod mark {
+    /// The connection was joined after its SYN.
+    pub const JOINED_LATE: u8 = 0x01;
+    /// Bytes of this direction before these were never seen.
+    pub const GAP: u8 = 0x02;
+    /// The payload was seen before (a retransmission).
+    pub const RETRANSMIT: u8 = 0x04;
+    /// The payload fills a hole that was left before (reordering).
+    pub const FILLS_GAP: u8 = 0x08;
+    /// Framing was lost and taken up again at this header.
+    pub const RESYNC: u8 = 0x10;
+    /// The message ends within this segment.
+    pub const COMPLETE: u8 = 0x20;
+    /// The first packet of its message.
+    pub const FIRST: u8 = 0x40;
+}
+
+/// Which way a packet goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Direction {
+    /// From the client to the server.
+    ToServer = 0,
+    /// From the server to the client.
+    ToClient = 1,
+}
+
+record! {
+    /// What one direction has carried so far. Every event carries both directions', so that a
+    /// lost record loses no count.
+    Counters {
+        /// TCP payload bytes, retransmissions not counted.
+        bytes: u64,
+        /// When its last payload passed, nanoseconds as in [`Event::time`]; 0 before the first.
+        last_data: u64,
+        /// When it last acknowledged new data of its peer, in the same way.
+        acked_at: u64,
+        /// Segments, empty ones and retransmissions included.
+        packets: u32,
+        /// Segments whose payload had passed before.
+        retransmits: u32,
+        /// Segments that closed the sender's receive window.
+        zero_windows: u32,
+        /// Keep-alive probes: at most one byte, just before the next expected position.
+        keep_alives: u32,
+        /// Initial sequence number; the first one seen where the SYN was not.
+        isn: Seq,
+        /// Fills up to the next field.
+        reserved: u32,
+    }
+}
+
+record! {
+    /// One thing that happened to a connection; `run_len` bytes of the stream follow the record.
+    Event {
+        /// See [`Kind`].
+        kind: u8,
+        /// See [`Direction`].
+        direction: u8,
+        /// See [`mark`].
+        marks: u8,
+        /// TCP flags of the segment.
+        tcp_flags: u8,
+        /// Time to live or hop limit of the segment.
+        ttl: u8,
+        /// [`crate::framing::Framing`] of a [`Kind::Header`]; else 0.
+        framing: u8,
+        /// Receive window as sent, unscaled.
+        window: u16,
+        /// When the packet passed: nanoseconds of `CLOCK_BOOTTIME`, or of the capture's clock.
+        time: u64,
+        /// When the connection's first packet passed: with the key it names the connection.
+        born: u64,
+        /// Counts the events of this direction from 1, so that a lost one is seen.
+        number: u32,
+        /// The interface the packet was seen on.
+        ifindex: u32,
+        /// The connection's addresses and ports.
+        key: FlowKey,
+        /// 1: the client is side `a` of the key. 0: side `b`.
+        client_is_a: u32,
+        /// Sequence number of the segment.
+        seq: Seq,
+        /// Acknowledgement number of the segment.
+        ack: Seq,
+        /// Payload bytes of the segment.
+        payload_len: u32,
+        /// Position of the bytes that follow; of the header for [`Kind::Header`], of the position
+        /// after the message for [`Kind::End`].
+        run_seq: Seq,
+        /// Bytes that follow.
+        run_len: u32,
+        /// Length of the message's packet by its header, for [`Kind::Header`]; else 0.
+        packet_len: u32,
+        /// The header's first bytes, for [`Kind::Header`]; unknown ones are 0.
+        header: [u8; 8],
+        /// What the client has sent.
+        client: Counters,
+        /// What the server has sent.
+        server: Counters,
+    }
+}
+
+/// Bits of [`Owner::role`].
+pub mod role {
+    /// The local socket connected.
+    pub const CLIENT: u32 = 1;
+    /// The local socket was accepted.
+    pub const SERVER: u32 = 2;
+}
+
+record! {
+    /// Whose socket a connection is.
+    Owner {
+        /// [`Kind::Owner`].
+        kind: u8,
+        /// Fills up to the next field.
+        reserved: [u8; 7],
+        /// When it was known, nanoseconds of `CLOCK_BOOTTIME`.
+        time: u64,
+        /// The cgroup's id (its directory's inode).
+        cgroup: u64,
+        /// The connection; side and role say which end this is.
+        key: FlowKey,
+        /// See [`role`].
+        role: u32,
+        /// The process (thread group) id as the host sees it; 0 where only the cgroup is known.
+        pid: u32,
+        /// The user id.
+        uid: u32,
+        /// The thread's name, zero-padded.
+        name: [u8; 16],
+    }
+}
+
+record! {
+    /// What the kernel's TCP knew when the socket closed.
+    SocketEnd {
+        /// [`Kind::SocketEnd`].
+        kind: u8,
+        /// Fills up to the next field.
+        reserved: [u8; 7],
+        /// When it closed, nanoseconds of `CLOCK_BOOTTIME`.
+        time: u64,
+        /// The connection.
+        key: FlowKey,
+        /// See [`role`].
+        role: u32,
+        /// Smoothed round-trip time, microseconds; 0 where the kernel had none.
+        srtt_us: u32,
+        /// Segments the local side retransmitted.
+        retransmits: u32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_reads_back_what_its_layout_holds() {
+        let mut bytes = [0; SocketEnd::SIZE];
+        bytes[0] = Kind::SocketEnd as u8;
+        bytes[8..16].copy_from_slice(&77_u64.to_ne_bytes());
+        bytes[48..50].copy_from_slice(&1433_u16.to_ne_bytes());
+        bytes[56..60].copy_from_slice(&1250_u32.to_ne_bytes());
+        let end = SocketEnd::read(&bytes).unwrap();
+        assert_eq!((end.time, end.key.a_port, end.srtt_us), (77, 1433, 1250));
+        assert_eq!(SocketEnd::read(&bytes[..SocketEnd::SIZE - 1]), None);
+    }
+
+    #[test]
+    fn every_kind_reads_back_from_its_byte() {
+        let known = (0..=u8::MAX).filter_map(Kind::of);
+        assert!(known.clone().all(|kind| Kind::of(kind as u8) == Some(kind)));
+        assert_eq!(known.count(), 11);
+    }
+}

@@ -1,0 +1,242 @@
+//! What is remembered of a connection, per direction, and how a segment changes it.
+
+use crate::{
+    event::{Counters, Direction},
+    packet::Segment,
+    secrets::Withheld,
+    seq::{Seq, Span},
+};
+
+/// A connection without direction: the side with the lower port is `a`, with equal ports the one
+/// with the lower address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(C)]
+pub struct FlowKey {
+    /// Address of side `a`, network byte order; IPv4 as IPv4-mapped IPv6.
+    pub a: [u32; 4],
+    /// Address of side `b`.
+    pub b: [u32; 4],
+    /// Port of side `a`.
+    pub a_port: u16,
+    /// Port of side `b`.
+    pub b_port: u16,
+}
+
+impl FlowKey {
+    /// The key of a packet, and whether its sender is side `a`.
+    #[inline(always)]
+    pub const fn of(
+        source: [u32; 4],
+        source_port: u16,
+        destination: [u32; 4],
+        destination_port: u16,
+    ) -> (Self, bool) {
+        let from_a = source_port < destination_port
+            || (source_port == destination_port && before(&source, &destination));
+        if from_a {
+            (
+                Self {
+                    a: source,
+                    b: destination,
+                    a_port: source_port,
+                    b_port: destination_port,
+                },
+                true,
+            )
+        } else {
+            (
+                Self {
+                    a: destination,
+                    b: source,
+                    a_port: destination_port,
+                    b_port: source_port,
+                },
+                false,
+            )
+        }
+    }
+}
+
+#[inline(always)]
+const fn before(left: &[u32; 4], right: &[u32; 4]) -> bool {
+    // Any total order will do; unrolled, since the kernel's verifier would walk a loop each time.
+    if left[3] != right[3] {
+        return left[3] < right[3];
+    }
+    if left[2] != right[2] {
+        return left[2] < right[2];
+    }
+    if left[1] != right[1] {
+        return left[1] < right[1];
+    }
+    left[0] < right[0]
+}
+
+/// Where a packet was seen: an interface, and whether on its way in or out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Point(pub u32);
+
+impl Point {
+    /// The point of one hook.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(ifindex: u32, ingress: bool) -> Self {
+        Self(ifindex << 1 | ingress as u32)
+    }
+
+    /// The interface.
+    #[inline(always)]
+    pub const fn ifindex(self) -> u32 {
+        self.0 >> 1
+    }
+}
+
+/// One direction of a connection. Only packets of this direction write to it, so two processors
+/// that carry the two directions do not race.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Half {
+    /// What it has carried.
+    pub sent: Counters,
+    /// The position expected next.
+    pub next_seq: Seq,
+    /// The position of the next message header.
+    pub next_header: Seq,
+    /// The highest acknowledgement it has sent.
+    pub acked: Seq,
+    /// The hole last left open.
+    pub hole: Span,
+    /// Events told so far.
+    pub events: u32,
+    /// Login bytes told so far.
+    pub copied: u32,
+    /// Where its packets are counted; elsewhere they are copies.
+    pub point: Point,
+    /// What of the message at hand may not be told.
+    pub withheld: Withheld,
+    /// The first bytes of a header that straddles two segments.
+    pub carry: [u8; 8],
+    /// How many of them there are.
+    pub carried: u8,
+    /// 1: the SYN was seen.
+    pub syn: u8,
+    /// 1: the FIN was seen.
+    pub fin: u8,
+    /// 1: the peer has acknowledged the FIN.
+    pub fin_acked: u8,
+    /// 1: `next_seq` means something.
+    pub synced: u8,
+    /// 1: `next_header` means something.
+    pub framed: u8,
+    /// 1: a TDS message has begun and not ended.
+    pub message_open: u8,
+    /// 1: the last packet of a message has begun and not ended.
+    pub end_open: u8,
+    /// 1: TLS handshake records were seen straight on TCP or in TDS.
+    pub handshaking: u8,
+    /// 1: TLS application data was seen.
+    pub sealed: u8,
+    /// 1: what is secret in the message at hand must be found in the next segment.
+    pub undetermined: u8,
+    /// 1: the login budget is spent.
+    pub over_budget: u8,
+    /// Packet type of the message at hand.
+    pub message: u8,
+    /// TLS records told since the login was decided.
+    pub records: u8,
+    /// Fills up.
+    pub reserved: [u8; 2],
+}
+
+/// A connection.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Flow {
+    /// When its first packet passed, nanoseconds.
+    pub born: u64,
+    /// What the client sends.
+    pub client: Half,
+    /// What the server sends.
+    pub server: Half,
+    /// 1: the client is side `a` of the key.
+    pub client_is_a: u8,
+    /// 1: it was joined after its SYN.
+    pub joined_late: u8,
+    /// 1: the handshake's last ACK was seen.
+    pub established: u8,
+    /// 1: the login is decided: no bytes are told any more, only boundaries.
+    pub decided: u8,
+    /// 1: a RST was seen.
+    pub reset: u8,
+    /// The direction of the last sealed record, plus 1.
+    pub last_speaker: u8,
+    /// Fills up.
+    pub reserved: [u8; 2],
+}
+
+impl Flow {
+    /// The connection a segment opens, or is first seen of. `to_server` is what the ports say; a
+    /// SYN knows better.
+    #[inline(always)]
+    #[must_use]
+    pub fn new(segment: &Segment, to_server: bool, now: u64) -> Self {
+        use crate::packet::tcp_flag::{ACK, SYN};
+        let opens = segment.has(SYN);
+        let from_client = if opens { !segment.has(ACK) } else { to_server };
+        Self {
+            born: now,
+            client: Half::default(),
+            server: Half::default(),
+            client_is_a: u8::from(segment.from_a == from_client),
+            joined_late: u8::from(!opens || segment.has(ACK)),
+            established: 0,
+            decided: 0,
+            reset: 0,
+            last_speaker: 0,
+            reserved: [0; 2],
+        }
+    }
+
+    /// Which way a segment goes.
+    #[inline(always)]
+    pub const fn direction(&self, segment: &Segment) -> Direction {
+        if segment.from_a == (self.client_is_a != 0) {
+            Direction::ToServer
+        } else {
+            Direction::ToClient
+        }
+    }
+
+    /// The sender's half and the receiver's.
+    #[inline(always)]
+    pub const fn halves(&mut self, direction: Direction) -> (&mut Half, &mut Half) {
+        match direction {
+            Direction::ToServer => (&mut self.client, &mut self.server),
+            Direction::ToClient => (&mut self.server, &mut self.client),
+        }
+    }
+
+    /// Whether both sides have ended and each knows that the other has.
+    #[inline(always)]
+    pub const fn is_closed(&self) -> bool {
+        self.client.fin_acked != 0 && self.server.fin_acked != 0
+    }
+
+    /// Whether a SYN opens a new connection on the same addresses and ports: it does not repeat
+    /// the one that opened this.
+    #[inline(always)]
+    pub const fn is_reopened_by(&self, segment: &Segment) -> bool {
+        use crate::packet::tcp_flag::{ACK, SYN};
+        if !segment.has(SYN) || segment.has(ACK) {
+            return false;
+        }
+        // The client may have become the server's side of the key, so look at the sender's half.
+        let half = if segment.from_a == (self.client_is_a != 0) {
+            &self.client
+        } else {
+            &self.server
+        };
+        half.syn == 0 || half.sent.isn.0 != segment.seq.0
+    }
+}

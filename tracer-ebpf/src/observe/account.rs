@@ -1,0 +1,245 @@
+//! Every packet: is it a copy, what does it count, and does anything need telling?
+
+use super::{Scene, Sink};
+use crate::{
+    bytes::Bytes,
+    event::{Direction, Kind, mark},
+    flow::Half,
+    packet::{
+        Segment,
+        tcp_flag::{ACK, FIN, RST, SYN},
+    },
+    seq::{Seq, Span},
+};
+
+/// What to do with the packet's payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The same packet was counted elsewhere.
+    Copy,
+    /// Nothing.
+    Nothing,
+    /// Tell it as part of a login.
+    Login,
+    /// Look for message boundaries.
+    Command,
+}
+
+/// What the accounting found.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// What to do with the payload.
+    pub next: Next,
+    /// Which way the packet goes.
+    pub direction: Direction,
+    /// For [`crate::event::Event::marks`].
+    pub marks: u8,
+    /// It is the first FIN of its side.
+    pub fin: bool,
+    /// It is the connection's first RST.
+    pub rst: bool,
+    /// It acknowledges the peer's FIN for the first time.
+    pub fin_acked: bool,
+}
+
+/// Counts a packet, tells the handshake, and says what else is to be done.
+#[inline(always)]
+pub fn account<B: Bytes + ?Sized, S: Sink<B>>(
+    scene: &mut Scene<'_, B, S>,
+    decided: impl FnOnce() -> bool,
+) -> Step {
+    let segment = scene.segment;
+    let now = scene.seen.now;
+    let direction = scene.flow.direction(segment);
+    let reset = scene.flow.reset != 0;
+    let mut step = Step {
+        next: Next::Nothing,
+        direction,
+        marks: 0,
+        fin: false,
+        rst: false,
+        fin_acked: false,
+    };
+
+    let (half, peer) = scene.flow.halves(direction);
+    if half.point != scene.seen.point {
+        if half.point.0 != 0 && !advances(half, segment, reset) {
+            step.next = Next::Copy;
+            return step;
+        }
+        half.point = scene.seen.point;
+    }
+    half.sent.packets = half.sent.packets.wrapping_add(1);
+    if segment.window == 0 && segment.flags & (SYN | FIN | RST) == 0 {
+        half.sent.zero_windows = half.sent.zero_windows.wrapping_add(1);
+    }
+    if segment.has(ACK) && (segment.ack.after(half.acked) || half.sent.acked_at == 0) {
+        half.acked = segment.ack;
+        half.sent.acked_at = now;
+        if peer.fin != 0 && peer.fin_acked == 0 && segment.ack.at_or_after(peer.next_seq) {
+            peer.fin_acked = 1;
+            step.fin_acked = true;
+        }
+    }
+    if segment.has(SYN) {
+        synchronise(half, segment);
+        scene.tell(
+            if segment.has(ACK) {
+                Kind::SynAck
+            } else {
+                Kind::Syn
+            },
+            step,
+        );
+        return step;
+    }
+    if segment.has(RST) {
+        step.rst = !reset;
+        scene.flow.reset = 1;
+        return step;
+    }
+    let fresh = segment.payload_len > 0 && receive(half, segment, now, &mut step);
+    if segment.payload_len == 0
+        && half.synced != 0
+        && !segment.has(FIN)
+        && segment.seq.add(1) == half.next_seq
+    {
+        half.sent.keep_alives = half.sent.keep_alives.wrapping_add(1);
+    }
+    if segment.has(FIN) && half.fin == 0 {
+        half.fin = 1;
+        half.next_seq = half.next_seq.max(segment.end()).add(1);
+        step.fin = true;
+    }
+    if scene.flow.established == 0
+        && direction == Direction::ToServer
+        && segment.has(ACK)
+        && scene.flow.server.syn != 0
+    {
+        scene.flow.established = 1;
+        scene.tell(Kind::Ack, step);
+    }
+    step.next = payload(scene, step, fresh, decided);
+    step
+}
+
+/// Whether a packet seen at another point than its direction's has something new: then the
+/// direction has moved there. A copy never has, since the first point saw it first.
+#[inline(always)]
+fn advances(half: &Half, segment: &Segment, reset: bool) -> bool {
+    if segment.has(SYN) {
+        return half.syn == 0;
+    }
+    if segment.has(RST) {
+        return !reset;
+    }
+    (segment.payload_len > 0 && (half.synced == 0 || segment.end().after(half.next_seq)))
+        || (segment.has(FIN) && half.fin == 0)
+        || (segment.has(ACK) && segment.ack.after(half.acked))
+}
+
+#[inline(always)]
+fn synchronise(half: &mut Half, segment: &Segment) {
+    let again = half.syn != 0 && half.sent.isn == segment.seq;
+    if again {
+        half.sent.retransmits = half.sent.retransmits.wrapping_add(1);
+        return;
+    }
+    half.syn = 1;
+    half.synced = 1;
+    half.framed = 1;
+    half.sent.isn = segment.seq;
+    half.next_seq = segment.seq.add(1);
+    half.next_header = half.next_seq;
+}
+
+/// Counts payload; whether any of it is new or fills a hole.
+#[inline(always)]
+fn receive(half: &mut Half, segment: &Segment, now: u64, step: &mut Step) -> bool {
+    let end = segment.end();
+    if half.synced == 0 {
+        half.synced = 1;
+        half.sent.isn = segment.seq;
+        half.next_seq = segment.seq;
+    }
+    let carried = Span {
+        from: segment.seq,
+        to: end,
+    };
+    if !end.after(half.next_seq) {
+        if carried.overlaps(half.hole) {
+            step.marks |= mark::FILLS_GAP;
+            half.sent.bytes = half.sent.bytes.wrapping_add(u64::from(segment.payload_len));
+            half.hole = rest(half.hole, carried);
+            return true;
+        }
+        if segment.payload_len == 1 && end == half.next_seq {
+            half.sent.keep_alives = half.sent.keep_alives.wrapping_add(1);
+        } else {
+            half.sent.retransmits = half.sent.retransmits.wrapping_add(1);
+            step.marks |= mark::RETRANSMIT;
+        }
+        return false;
+    }
+    let mut new = segment.payload_len;
+    if segment.seq.after(half.next_seq) {
+        half.hole = Span {
+            from: half.next_seq,
+            to: segment.seq,
+        };
+        step.marks |= mark::GAP;
+    } else {
+        new = end.since(half.next_seq).cast_unsigned();
+    }
+    half.sent.bytes = half.sent.bytes.wrapping_add(u64::from(new));
+    half.sent.last_data = now;
+    half.next_seq = end;
+    true
+}
+
+/// What is left of a hole once `filled` has come: the later part where it splits.
+#[inline(always)]
+fn rest(hole: Span, filled: Span) -> Span {
+    let from: Seq = if filled.from.after(hole.from) && filled.to.at_or_after(hole.to) {
+        return Span {
+            from: hole.from,
+            to: filled.from,
+        };
+    } else {
+        hole.from.max(filled.to)
+    };
+    Span { from, to: hole.to }
+}
+
+#[inline(always)]
+fn payload<B: Bytes + ?Sized, S: Sink<B>>(
+    scene: &mut Scene<'_, B, S>,
+    step: Step,
+    fresh: bool,
+    decided: impl FnOnce() -> bool,
+) -> Next {
+    if scene.segment.payload_len == 0 {
+        return Next::Nothing;
+    }
+    if scene.flow.decided == 0 && decided() {
+        scene.flow.decided = 1;
+    }
+    if scene.flow.decided == 0 {
+        if fresh {
+            return Next::Login;
+        }
+        if step.marks & mark::RETRANSMIT != 0 {
+            scene.tell(Kind::Segment, step);
+        }
+        return Next::Nothing;
+    }
+    let (half, _) = scene.flow.halves(step.direction);
+    // The one comparison a segment without a boundary costs.
+    let boundary =
+        half.framed == 0 || scene.segment.end().after(half.next_header) || half.end_open != 0;
+    if fresh && boundary && scene.config.requests != 0 {
+        Next::Command
+    } else {
+        Next::Nothing
+    }
+}

@@ -1,0 +1,270 @@
+//! What of a login message may leave the kernel.
+//!
+//! Passwords, SSPI tokens, NTLM responses and federated tokens are never copied: the bytes around
+//! them are told, and they are left out. Where a message's layout cannot be read, its whole body is.
+
+use crate::{
+    bytes::Bytes,
+    framing::packet_type,
+    seq::{Seq, Span},
+};
+
+/// Bytes of an SSPI token that name its mechanism and hold nothing of the ticket: the outer
+/// wrapping and a mechanism list of four (RFC 4178 §4.2.1).
+pub const MECHANISM_BYTES: u32 = 80;
+/// The fixed part of LOGIN7 (MS-TDS §2.2.6.4).
+pub const LOGIN7_FIXED: u32 = 94;
+/// Feature extensions looked through for the federated token.
+const MAX_FEATURES: usize = 16;
+/// The federated authentication feature (MS-TDS §2.2.6.4).
+const FEATURE_FEDAUTH: u8 = 0x02;
+const FEATURE_END: u8 = 0xFF;
+/// `fExtension` in LOGIN7's third flag byte.
+const HAS_EXTENSION: u8 = 0x10;
+const NTLMSSP: [u8; 8] = *b"NTLMSSP\0";
+const NTLM_AUTHENTICATE: u32 = 3;
+/// How far into a message an NTLM token is looked for: behind SPNEGO's wrapping (RFC 4178 §4.2.2).
+const MAX_WRAPPING: u32 = 40;
+
+/// Up to four parts of a message that may not be told, in ascending order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Withheld {
+    /// The parts; empty ones mean nothing.
+    pub spans: [Span; 4],
+}
+
+impl Withheld {
+    /// Nothing is withheld.
+    pub const NOTHING: Self = Self {
+        spans: [Span {
+            from: Seq(0),
+            to: Seq(0),
+        }; 4],
+    };
+
+    /// One part.
+    #[inline(always)]
+    #[must_use]
+    pub const fn one(from: Seq, to: Seq) -> Self {
+        let mut withheld = Self::NOTHING;
+        withheld.spans[0] = Span { from, to };
+        withheld
+    }
+
+    /// Sorted by position, seen from `base`: the message's start.
+    #[inline(always)]
+    const fn sorted(mut self, base: Seq) -> Self {
+        // A sorting network for four.
+        self.order(0, 1, base);
+        self.order(2, 3, base);
+        self.order(0, 2, base);
+        self.order(1, 3, base);
+        self.order(1, 2, base);
+        self
+    }
+
+    #[inline(always)]
+    const fn order(&mut self, low: usize, high: usize, base: Seq) {
+        if self.spans[low].from.since(base) > self.spans[high].from.since(base) {
+            let low_span = self.spans[low];
+            self.spans[low] = self.spans[high];
+            self.spans[high] = low_span;
+        }
+    }
+}
+
+/// What is known of a client's message when its body is about to pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Message {
+    /// TDS packet type.
+    pub kind: u8,
+    /// Whether this is the first packet of its message.
+    pub first: bool,
+    /// Whether the client has sent sealed records: then the message that began in them goes on.
+    pub sealed: bool,
+    /// Position of the body: after the packet header.
+    pub body: Seq,
+    /// Position after the packet.
+    pub end: Seq,
+}
+
+/// What is known of a message's secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrets {
+    /// These parts.
+    Known(Withheld),
+    /// They will be known from the body's first bytes; until then it is withheld whole.
+    InBody,
+}
+
+/// What of a client's TDS packet may not be told.
+///
+/// `at` is the body's offset in `packet`; `readable` says how many body bytes this packet holds.
+#[inline(always)]
+pub fn of_client<B: Bytes + ?Sized>(
+    message: &Message,
+    packet: &B,
+    at: u32,
+    readable: u32,
+) -> Secrets {
+    let all = Secrets::Known(Withheld::one(message.body, message.end));
+    match message.kind {
+        packet_type::PRELOGIN | packet_type::ATTENTION => Secrets::Known(Withheld::NOTHING),
+        packet_type::LOGIN7 if message.sealed || !message.first => all,
+        packet_type::LOGIN7 => login7(message, packet, at, readable),
+        packet_type::SSPI if !message.first => all,
+        packet_type::SSPI => sspi(message, packet, at, readable),
+        _ => all,
+    }
+}
+
+#[inline(always)]
+fn login7<B: Bytes + ?Sized>(message: &Message, packet: &B, at: u32, readable: u32) -> Secrets {
+    let whole = message.end.since(message.body).cast_unsigned();
+    if readable < LOGIN7_FIXED && readable < whole {
+        return if readable == 0 {
+            Secrets::InBody
+        } else {
+            Secrets::Known(Withheld::one(message.body, message.end))
+        };
+    }
+    let read = || -> Option<Withheld> {
+        let password = characters(message.body, packet.load(at + 44)?);
+        let new_password = characters(message.body, packet.load(at + 86)?);
+        let [offset_low, offset_high, len_low, len_high]: [u8; 4] = packet.load(at + 78)?;
+        let token = message
+            .body
+            .add(u32::from(u16::from_le_bytes([offset_low, offset_high])));
+        let mut token_len = u32::from(u16::from_le_bytes([len_low, len_high]));
+        if token_len == u32::from(u16::MAX) {
+            token_len = token_len.max(u32::from_le_bytes(packet.load(at + 90)?));
+        }
+        let [flags]: [u8; 1] = packet.load(at + 27)?;
+        let mut token_span = Span::default();
+        if token_len > MECHANISM_BYTES {
+            token_span = Span {
+                from: token.add(MECHANISM_BYTES),
+                to: token.add(token_len),
+            };
+        }
+        let mut federated = Span::default();
+        if flags & HAS_EXTENSION != 0 {
+            federated = federated_token(message, packet, at)?;
+        }
+        Some(
+            Withheld {
+                spans: [password, new_password, token_span, federated],
+            }
+            .sorted(message.body),
+        )
+    };
+    Secrets::Known(read().unwrap_or(Withheld::one(message.body, message.end)))
+}
+
+/// The part a field of UTF-16 characters takes, from its offset and length in LOGIN7.
+#[inline(always)]
+const fn characters(body: Seq, field: [u8; 4]) -> Span {
+    let from = body.add(u16::from_le_bytes([field[0], field[1]]) as u32);
+    let to = from.add(u16::from_le_bytes([field[2], field[3]]) as u32 * 2);
+    Span { from, to }
+}
+
+/// The federated token among LOGIN7's feature extensions. Where they cannot be read to the end,
+/// everything from there on.
+#[inline(always)]
+fn federated_token<B: Bytes + ?Sized>(message: &Message, packet: &B, at: u32) -> Option<Span> {
+    let pointer = u32::from(u16::from_le_bytes(packet.load(at + 56)?));
+    let whole = message.end.since(message.body).cast_unsigned();
+    let Some(first) = packet.load(at + pointer) else {
+        return Some(Span {
+            from: message.body.add(pointer),
+            to: message.end,
+        });
+    };
+    let mut feature = u32::from_le_bytes(first);
+    for _ in 0..MAX_FEATURES {
+        if feature >= whole {
+            break;
+        }
+        let Some([id]) = packet.load(at + feature) else {
+            break;
+        };
+        if id == FEATURE_END {
+            return Some(Span::default());
+        }
+        let Some(len) = packet.load(at + feature + 1) else {
+            break;
+        };
+        let len = u32::from_le_bytes(len);
+        let data = feature + 5;
+        if id == FEATURE_FEDAUTH {
+            // The option byte behind the length is no secret: it names the library.
+            return Some(Span {
+                from: message.body.add(data + 1),
+                to: message.body.add(data.saturating_add(len)),
+            });
+        }
+        feature = data.saturating_add(len);
+    }
+    Some(Span {
+        from: message.body.add(feature.min(whole)),
+        to: message.end,
+    })
+}
+
+#[inline(always)]
+fn sspi<B: Bytes + ?Sized>(message: &Message, packet: &B, at: u32, readable: u32) -> Secrets {
+    if readable == 0 {
+        return Secrets::InBody;
+    }
+    // Without an NTLM authenticate message that can be read, only the wrapping is told.
+    let tail = Withheld::one(message.body.add(MECHANISM_BYTES), message.end);
+    let Some(offset) = ntlm_offset(packet, at, readable) else {
+        return Secrets::Known(tail);
+    };
+    let token = message.body.add(offset);
+    let read = || -> Option<Withheld> {
+        let start = at + offset;
+        if u32::from_le_bytes(packet.load(start + 8)?) != NTLM_AUTHENTICATE {
+            return Some(tail);
+        }
+        let lm = field(token, packet.load(start + 12)?);
+        let nt = field(token, packet.load(start + 20)?);
+        let key = field(token, packet.load(start + 52)?);
+        Some(
+            Withheld {
+                spans: [lm, nt, key, Span::default()],
+            }
+            .sorted(message.body),
+        )
+    };
+    Secrets::Known(read().unwrap_or(Withheld::one(message.body, message.end)))
+}
+
+/// The part an NTLM field takes, from its length, room and offset (MS-NLMP §2.2.1.3).
+#[inline(always)]
+const fn field(token: Seq, field: [u8; 8]) -> Span {
+    let len = u16::from_le_bytes([field[0], field[1]]) as u32;
+    let from = token.add(u32::from_le_bytes([field[4], field[5], field[6], field[7]]));
+    Span {
+        from,
+        to: from.add(len),
+    }
+}
+
+#[inline(always)]
+fn ntlm_offset<B: Bytes + ?Sized>(packet: &B, at: u32, readable: u32) -> Option<u32> {
+    for offset in 0..MAX_WRAPPING {
+        if offset + 8 > readable {
+            break;
+        }
+        if packet.load(at + offset) == Some(NTLMSSP) {
+            return Some(offset);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

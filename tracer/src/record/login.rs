@@ -1,0 +1,134 @@
+//! What came of the login.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_with::skip_serializing_none;
+
+use super::{Basis, Confidence, Nanos, Side, Text};
+
+/// The login's outcome and what it asked for.
+#[skip_serializing_none]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Login {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How the outcome is known.
+    pub basis: Basis,
+    /// Where inferred, how sure.
+    pub confidence: Option<Confidence>,
+    /// From the first packet to the deciding one; left out where the first was not seen.
+    pub duration_ns: Option<Nanos>,
+    /// Who owed the next message when the login ended without an answer.
+    pub owed_by: Option<Side>,
+    /// The reply arrived after the client had given up, by this much.
+    pub late_reply_ns: Option<Nanos>,
+    /// The client sent an attention before the login was decided.
+    pub attention: Option<bool>,
+    /// The first error of the server's reply.
+    pub error: Option<SqlError>,
+    /// Further errors of the reply, at most [`Login::MAX_FURTHER_ERRORS`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub further_errors: Vec<SqlError>,
+    /// The database asked for, then the one that the server chose.
+    pub database: Option<Text>,
+    /// LOGIN7 `AppName`.
+    pub app_name: Option<Text>,
+    /// LOGIN7 `CltIntName`.
+    pub client_library: Option<Text>,
+    /// LOGIN7 `ServerName`: the name that the client connected to.
+    pub server_name: Option<Text>,
+    /// LOGIN7 Language.
+    pub language: Option<Text>,
+    /// LOGIN7 `ClientPID`: a process on the client's host.
+    pub client_pid: Option<u32>,
+    /// LOGIN7 `HostName`, by the identity policy.
+    pub host_name: Option<Text>,
+    /// LOGIN7 `UserName`, by the identity policy.
+    pub user: Option<Text>,
+    /// The login asked for a new password (the fact, never the value).
+    pub password_change: Option<bool>,
+    /// Where the server sent the client.
+    pub redirect: Option<Redirect>,
+    /// What the client speaks where it does not speak TDS 7 or later.
+    pub stranger: Option<Stranger>,
+}
+
+impl Login {
+    /// More errors than this are not listed.
+    pub const MAX_FURTHER_ERRORS: usize = 7;
+}
+
+/// How a login ended; the first that fits, in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Acknowledged with a routing change.
+    Redirected,
+    /// LOGINACK seen, or inferred in the dark.
+    Success,
+    /// An ERROR token and no LOGINACK, or a refusal inferred in the dark.
+    Failed,
+    /// RST in answer to SYN.
+    Refused,
+    /// No answer to any SYN.
+    Unreachable,
+    /// The client gave up while the server had owed the next message for a second or more.
+    Timeout,
+    /// Ended inside the TLS phase by an alert or by either side closing.
+    TlsFailed,
+    /// RST by either side before the login was decided.
+    Reset,
+    /// The server's FIN before the login was decided.
+    Closed,
+    /// The client's FIN before the login was decided, a probe without data, a peer without TDS.
+    Aborted,
+    /// Joined late, or too much was lost to say.
+    #[default]
+    Unknown,
+}
+
+impl Outcome {
+    /// The login did what its client wanted, or was passed on to where it will.
+    pub fn is_good(self) -> bool {
+        matches!(self, Self::Success | Self::Redirected)
+    }
+}
+
+/// An ERROR token without its text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct SqlError {
+    /// Error number, such as 18456.
+    pub number: u32,
+    /// State, which tells apart the causes of one number.
+    pub state: u8,
+    /// Severity.
+    pub class: u8,
+}
+
+/// ENVCHANGE routing.
+#[skip_serializing_none]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Redirect {
+    /// Host name or address as the server wrote it.
+    pub address: Text,
+    /// TCP port.
+    pub port: u16,
+    /// Database, in enhanced routing.
+    pub database: Option<Text>,
+}
+
+/// Clients that are no TDS 7 clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Stranger {
+    /// Connected and sent nothing.
+    Silent,
+    /// TDS 4.2 or 5.0: packet type 2.
+    PreTds7,
+    /// An HTTP request.
+    Http,
+    /// TLS that never became TDS.
+    Tls,
+    /// Anything else.
+    Other,
+}

@@ -1,0 +1,288 @@
+//! The scalar values of the stream: times, counts, bounded text.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    ops::{Add, AddAssign, Deref},
+};
+
+use jiff::fmt::{StdFmtWrite, temporal::DateTimePrinter};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Serialize, Serializer};
+
+/// The largest integer that every JSON reader keeps whole: beyond it, jq and JavaScript round.
+const MAX_SAFE_INTEGER: u64 = 1 << 53;
+
+/// Writes `value` as an integer, or as a string of digits where a reader would round it.
+fn serialize_wide<S: Serializer>(value: u64, serializer: S) -> Result<S::Ok, S::Error> {
+    if value <= MAX_SAFE_INTEGER {
+        serializer.serialize_u64(value)
+    } else {
+        serializer.collect_str(&value)
+    }
+}
+
+macro_rules! wide_integer {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u64);
+
+        impl From<u64> for $name {
+            fn from(value: u64) -> Self {
+                Self(value)
+            }
+        }
+
+        impl Add for $name {
+            type Output = Self;
+
+            fn add(self, other: Self) -> Self {
+                Self(self.0.saturating_add(other.0))
+            }
+        }
+
+        impl AddAssign for $name {
+            fn add_assign(&mut self, other: Self) {
+                *self = *self + other;
+            }
+        }
+
+        impl AddAssign<u64> for $name {
+            fn add_assign(&mut self, other: u64) {
+                *self = *self + Self(other);
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serialize_wide(self.0, serializer)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({
+                    "description": "An integer, or beyond 2^53 its digits as a string.",
+                    "anyOf": [
+                        { "type": "integer", "minimum": 0, "maximum": MAX_SAFE_INTEGER },
+                        { "type": "string", "pattern": "^[0-9]{16,20}$" }
+                    ]
+                })
+            }
+        }
+    };
+}
+
+wide_integer! {
+    /// A duration in nanoseconds. Sums saturate.
+    Nanos
+}
+
+wide_integer! {
+    /// A number of things or bytes. Sums saturate.
+    Count
+}
+
+/// A moment, in nanoseconds since 1970-01-01 UTC; written as RFC 3339 with nine digits and `Z`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// The moment `nanoseconds` after (or before) the epoch, clamped to what the type holds.
+    pub fn from_nanoseconds(nanoseconds: i128) -> Self {
+        let limit = u64::MAX;
+        Self(u64::try_from(nanoseconds).unwrap_or(if nanoseconds < 0 { 0 } else { limit }))
+    }
+
+    /// The time from `earlier` to this moment; zero where `earlier` is later.
+    pub fn since(self, earlier: Self) -> Nanos {
+        Nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(9));
+        // Every u64 of nanoseconds lies within jiff's years -9999 to 9999.
+        let moment = jiff::Timestamp::from_nanosecond(i128::from(self.0))
+            .map_err(|_out_of_range| fmt::Error)?;
+        PRINTER
+            .print_timestamp(&moment, StdFmtWrite(formatter))
+            .map_err(|_formatter_failed| fmt::Error)
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl JsonSchema for Timestamp {
+    fn schema_name() -> Cow<'static, str> {
+        "Timestamp".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "RFC 3339 in UTC, nine digits of a second.",
+            "type": "string",
+            "format": "date-time",
+            "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{9}Z$"
+        })
+    }
+}
+
+/// A calendar moment in whole seconds since 1970-01-01 UTC, as certificates state it: unlike
+/// [`Timestamp`] it reaches the year 9999 and back before 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Calendar(jiff::civil::DateTime);
+
+impl Calendar {
+    /// The moment, or nothing where it lies outside the years -9999 to 9999.
+    pub fn from_unix_seconds(seconds: i64) -> Option<Self> {
+        let epoch = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
+        let moment = epoch.checked_add(jiff::SignedDuration::from_secs(seconds));
+        moment.ok().map(Self)
+    }
+}
+
+impl Serialize for Calendar {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:.9}Z", self.0))
+    }
+}
+
+impl JsonSchema for Calendar {
+    fn schema_name() -> Cow<'static, str> {
+        "Calendar".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Timestamp::json_schema(generator)
+    }
+}
+
+/// How sure an inference is, from 0 to 1; written with three decimals at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
+pub struct Confidence(pub f64);
+
+impl Serialize for Confidence {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64((self.0.clamp(0.0, 1.0) * 1000.0).round() / 1000.0)
+    }
+}
+
+impl JsonSchema for Confidence {
+    fn schema_name() -> Cow<'static, str> {
+        "Confidence".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "number", "minimum": 0, "maximum": 1 })
+    }
+}
+
+/// Text that came from the wire or the host: at most [`Text::MAX_CHARS`] characters, the last one
+/// `…` where more was cut off.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Text(Box<str>);
+
+impl Text {
+    /// The longest text, in characters. TDS names hold 128; certificates' names can be longer.
+    pub const MAX_CHARS: usize = 256;
+
+    /// The text, cut where it is too long.
+    pub fn new(text: &str) -> Self {
+        let mut ends = text
+            .char_indices()
+            .map(|(at, _)| at)
+            .skip(Self::MAX_CHARS - 1);
+        match (ends.next(), ends.next()) {
+            (Some(end), Some(_)) => Self(format!("{}…", &text[..end]).into()),
+            _ => Self(text.into()),
+        }
+    }
+
+    /// The text as a string slice.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self::new(&text)
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl JsonSchema for Text {
+    fn schema_name() -> Cow<'static, str> {
+        "Text".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "maxLength": Self::MAX_CHARS })
+    }
+}
+
+/// One value for each side of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Sides<T> {
+    /// What the client sent, did or asked.
+    pub client: T,
+    /// What the server sent, did or asked.
+    pub server: T,
+}
+
+/// One end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The end that sent the SYN, or that speaks like a client where the SYN was not seen.
+    Client,
+    /// The end that listens.
+    Server,
+}
+
+/// How something is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// Read from the wire.
+    #[default]
+    Observed,
+    /// Concluded from sizes, directions and times, because the content is encrypted.
+    Inferred,
+}
