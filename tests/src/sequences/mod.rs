@@ -34,7 +34,7 @@ pub fn folder() -> PathBuf {
 /// The capture of one published sequence: pcap, nanoseconds, Ethernet.
 pub fn capture(name: &str) -> Result<Vec<u8>> {
     let scenario = frames::load(&folder().join("login-sequences.json"), name)?;
-    let mut conversation = Conversation::new(name).context("no such sequence")?;
+    let mut conversation = Conversation::new(&scenario).context("no such sequence")?;
     let mut trace = Trace::new(&scenario);
     for (index, frame) in scenario.frames.iter().enumerate() {
         for segment in segments(&scenario, index, &mut conversation) {

@@ -57,33 +57,30 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    pub(super) fn new(name: &str) -> Option<Self> {
+    pub(super) fn new(scenario: &Scenario) -> Option<Self> {
         let session = |ephemeral, key_bytes, server_name| Session {
             ephemeral,
             key_bytes,
             server_name,
         };
-        let plan = |session: Session, flight, login, tds_version, spid| Plan {
-            session,
-            mars: false,
-            flight,
-            login,
-            tds_version,
-            spid,
-            server_name: "SQLPROD",
-        };
-        let plan = match name {
-            "sql-auth" => plan(session(false, 128, "sql120"), 800, 210, 0x7100_0001, 96),
-            "kerberos" => plan(session(true, 256, "sql20"), 1190, 3300, 0x7400_0004, 57),
-            "ntlm" => plan(session(false, 256, "sql55"), 1000, 330, 0x730A_0003, 315),
-            "mars" => Plan {
-                mars: true,
-                ..plan(session(true, 256, "sql22"), 1200, 1700, 0x7400_0004, 255)
-            },
+        let (mars, session, flight, login) = match scenario.name.as_str() {
+            "sql-auth" => (false, session(false, 128, "sql120"), 793, 263),
+            "kerberos" => (false, session(true, 256, "sql20"), 1181, 3489),
+            "ntlm" => (false, session(false, 256, "sql55"), 1000, 330),
+            "mars" => (true, session(true, 256, "sql22"), 1200, 1700),
             _ => return None,
         };
+        let mut frames = scenario.frames.iter();
         Some(Self {
-            plan,
+            plan: Plan {
+                session,
+                mars,
+                flight,
+                login,
+                tds_version: frames.find_map(|frame| frame.tds_version)?,
+                spid: frames.find(|frame| frame.spid != 0)?.spid,
+                server_name: "SQLPROD",
+            },
             sent: [0; 2],
             continued: 0,
         })

@@ -160,7 +160,7 @@ pub(super) fn sealed(length: usize) -> Vec<u8> {
 
 /// Bytes without meaning, the same every time.
 pub(super) fn noise(seed: u8, length: usize) -> Vec<u8> {
-    let mut state = u64::from(seed) * 0x9E37_79B9_7F4A_7C15 + 1;
+    let mut state = u64::from(seed).wrapping_mul(0x9E37_79B9_7F4A_7C15) + 1;
     (0..length)
         .map(|_| {
             state ^= state << 13;
