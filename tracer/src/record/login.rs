@@ -88,6 +88,23 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The name as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Redirected => "redirected",
+            Self::Success => "success",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::Timeout => "timeout",
+            Self::TlsFailed => "tls_failed",
+            Self::Reset => "reset",
+            Self::Closed => "closed",
+            Self::Aborted => "aborted",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// The login did what its client wanted, or was passed on to where it will.
     pub fn is_good(self) -> bool {
         matches!(self, Self::Success | Self::Redirected)

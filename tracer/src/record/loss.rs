@@ -23,44 +23,80 @@ pub struct Loss {
     pub since: Timestamp,
 }
 
-/// Reasons for not seeing, or not saying.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LossReason {
+/// Declares the reasons with their names as they are written.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $reason:ident = $name:literal,)*) => {
+        /// Reasons for not seeing, or not saying.
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema,
+        )]
+        pub enum LossReason {
+            $($(#[$doc])* #[serde(rename = $name)] $reason,)*
+        }
+
+        impl LossReason {
+            /// The name as it is written.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$reason => $name,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
     /// The ring buffer was full: events were dropped in the kernel.
-    RingFull,
-    /// The kernel's table of flows was full: a flow gave way to another.
-    FlowTableFull,
+    RingFull = "ring_full",
+    /// The kernel's table of flows was full.
+    FlowTableFull = "flow_table_full",
     /// A packet's headers could not be read.
-    HeaderUnreadable,
-    /// A packet's payload could not be read.
-    PayloadUnreadable,
+    HeaderUnreadable = "header_unreadable",
+    /// A chain of IPv6 extension headers was too long to walk.
+    HeaderChainTooLong = "header_chain_too_long",
     /// A login was longer than the bytes kept of it.
-    BudgetSpent,
+    BudgetSpent = "budget_spent",
+    /// A login had more segments than are told.
+    LoginTooLong = "login_too_long",
     /// An IP fragment other than the first.
-    Fragment,
+    Fragment = "fragment",
     /// More message headers in one packet than are looked at.
-    HeadersSkipped,
-    /// The framing was lost in a stream and found again.
-    Resynchronised,
+    HeadersUnwalked = "headers_unwalked",
+    /// The bytes at a message boundary were no header.
+    FramingLost = "framing_lost",
+    /// Bytes came before the header that says whether they are secret; they were not copied.
+    Withheld = "withheld",
     /// An event that does not decode.
-    MalformedEvent,
+    MalformedEvent = "malformed_event",
     /// The owner of a socket had no place until its connection's first packet.
-    OwnerTableFull,
+    OwnerTableFull = "owner_table_full",
     /// Events missing from a connection's numbering.
-    EventsMissing,
+    EventsMissing = "events_missing",
     /// The agent's table of connections was full: one gave way to another.
-    ConnectionEvicted,
-    /// Bytes that arrived too far out of order to be kept.
-    ReorderFull,
-    /// A capture's packet was shorter than its headers say.
-    Snapped,
-    /// A capture's packet could not be read.
-    PacketUnreadable,
-    /// Peers that do not speak TDS, beyond the rate at which they are reported.
-    StrangerSuppressed,
+    ConnectionEvicted = "connection_evicted",
+    /// Records of peers that do not speak TDS, beyond the rate at which they are told.
+    StrangerSuppressed = "stranger_suppressed",
     /// The reader of the output was too slow: records were dropped.
-    OutputBlocked,
+    OutputBlocked = "output_blocked",
     /// A record that could not be written: it was larger than a line may be.
-    RecordTooLarge,
+    RecordTooLarge = "record_too_large",
+}
+
+impl From<tracer_ebpf::loss::LossReason> for LossReason {
+    fn from(reason: tracer_ebpf::loss::LossReason) -> Self {
+        use tracer_ebpf::loss::LossReason as Kernel;
+        match reason {
+            Kernel::RingFull => Self::RingFull,
+            Kernel::FlowTableFull => Self::FlowTableFull,
+            Kernel::HeaderUnreadable => Self::HeaderUnreadable,
+            Kernel::BudgetSpent => Self::BudgetSpent,
+            Kernel::Fragment => Self::Fragment,
+            Kernel::HeadersUnwalked => Self::HeadersUnwalked,
+            Kernel::FramingLost => Self::FramingLost,
+            Kernel::Withheld => Self::Withheld,
+            Kernel::LoginTooLong => Self::LoginTooLong,
+            Kernel::HeaderChainTooLong => Self::HeaderChainTooLong,
+            Kernel::OwnerTableFull => Self::OwnerTableFull,
+        }
+    }
 }

@@ -437,9 +437,9 @@ impl Connection {
         }
     }
 
-    /// A packet's checksum showed that it had not left its host yet.
-    pub(super) fn offloaded(&mut self, side: Side) {
-        self.evidence.offloaded(side);
+    /// A packet's checksum was looked at.
+    pub(super) fn checksum(&mut self, side: Side, right: bool) {
+        self.evidence.checksum(side, right);
     }
 
     /// The kernel's own figures at the end of a local socket.

@@ -90,8 +90,15 @@ pub enum Input<'a> {
     Owner(SocketOwner),
     /// A socket closed.
     SocketEnd(SocketEnd),
-    /// A packet of a capture had the checksum of one that has not left its host.
-    Offloaded(FlowKey, Direction),
+    /// The checksum of a captured packet: wrong ones have not left their host yet.
+    Checksum {
+        /// The connection.
+        key: FlowKey,
+        /// Which way the packet went.
+        direction: Direction,
+        /// Whether it was right.
+        right: bool,
+    },
     /// Something was not seen, so many times since the last word of it.
     Loss(LossReason, u64),
 }
@@ -178,9 +185,9 @@ impl Engine {
             Input::Event(event, run) => self.event(event, run, listener),
             Input::Owner(owner) => self.owner(owner),
             Input::SocketEnd(end) => self.socket_end(&end, listener),
-            Input::Offloaded(key, direction) => {
+            Input::Checksum { key, direction, right } => {
                 if let Some(Entry::Open(connection)) = self.connections.get_mut(&key) {
-                    connection.offloaded(direction);
+                    connection.checksum(direction, right);
                 }
             }
             Input::Loss(reason, count) => *self.losses.entry(reason).or_default() += count,

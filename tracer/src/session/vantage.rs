@@ -12,9 +12,9 @@ const VOTES_NEEDED: u32 = 2;
 pub(super) struct Evidence {
     /// Roles of local sockets, see [`role`].
     roles: u32,
-    /// Packets of each direction whose checksum was left to the sender's network card: they were
-    /// seen before they left their host.
-    offloaded: [u32; 2],
+    /// Packets of each direction whose checksum was right, and wrong. One that is wrong was left
+    /// to the sender's network card: the packet was seen before it left its host.
+    checksums: [(u32, u32); 2],
     /// Hops each side's packets had behind them.
     hops: [Option<u8>; 2],
     /// Round trip to the server's host and to the client's, from the handshake.
@@ -27,9 +27,10 @@ impl Evidence {
         self.roles |= role;
     }
 
-    /// A packet's checksum was wrong as outgoing ones are.
-    pub(super) fn offloaded(&mut self, direction: Direction) {
-        self.offloaded[direction as usize] += 1;
+    /// A packet's checksum was looked at.
+    pub(super) fn checksum(&mut self, direction: Direction, right: bool) {
+        let (rights, wrongs) = &mut self.checksums[direction as usize];
+        *(if right { rights } else { wrongs }) += 1;
     }
 
     /// A packet's time to live.
@@ -52,7 +53,9 @@ impl Evidence {
             r if r & role::SERVER != 0 => return Vantage::Server,
             _ => {}
         }
-        let [client, server] = self.offloaded.map(|votes| votes >= VOTES_NEEDED);
+        // Damage on the way would not be wrong more often than right.
+        let offloads = |(rights, wrongs)| wrongs >= VOTES_NEEDED && wrongs > rights;
+        let [client, server] = self.checksums.map(offloads);
         match (client, server) {
             (true, true) => return Vantage::Both,
             (true, false) => return Vantage::Client,
@@ -110,9 +113,9 @@ mod tests {
         evidence.ttl(Direction::ToServer, 60);
         evidence.ttl(Direction::ToClient, 64);
         assert_eq!(evidence.side(), Vantage::Server);
-        evidence.offloaded(Direction::ToServer);
+        evidence.checksum(Direction::ToServer, false);
         assert_eq!(evidence.side(), Vantage::Server, "one packet may be broken");
-        evidence.offloaded(Direction::ToServer);
+        evidence.checksum(Direction::ToServer, false);
         assert_eq!(evidence.side(), Vantage::Client);
         evidence.socket(role::SERVER);
         assert_eq!(evidence.side(), Vantage::Server);

@@ -264,11 +264,6 @@ impl Connection {
     pub(in crate::session) fn is_unreachable(&self) -> bool {
         self.facts.login.outcome == Outcome::Unreachable && self.login.is_none()
     }
-
-    /// The side the packets were seen from.
-    pub(in crate::session) fn vantage(&self) -> Vantage {
-        self.evidence.side()
-    }
 }
 
 impl super::Handshake {
