@@ -1,1 +1,4 @@
 //! Peers and hosts for the tests of the whole.
+
+pub mod replay;
+pub mod sequences;

@@ -12,7 +12,7 @@ pub const ETHERTYPE_IPV6: u16 = 0x86DD;
 /// `802.1Q` and `802.1ad`, and the two numbers used for stacked tags before the latter.
 const VLAN_ETHERTYPES: [u16; 4] = [0x8100, 0x88A8, 0x9100, 0x9200];
 const VLAN_TAG: usize = 4;
-/// Two tags are QinQ; a few more occur inside providers, and none beyond that.
+/// Two tags are `QinQ`; a few more occur inside providers, and none beyond that.
 const MAX_VLAN_TAGS: usize = 4;
 
 const SLL_HEADER: usize = 16;
