@@ -1,2 +1,75 @@
-//! Everything a developer runs.
-fn main() {}
+//! Everything a developer runs: `cargo xtask COMMAND`.
+//!
+//! Exit status: 0 when all went well, 1 when something failed, 2 when this machine lacks something
+//! that only its owner can give (the message says the command to run).
+
+mod bench;
+mod demo;
+mod fuzz;
+mod host;
+mod lint;
+mod netns;
+mod peers;
+mod process;
+mod schema;
+mod setup;
+mod test;
+#[path = "../../tracer/build/toolchain.rs"]
+mod toolchain;
+mod vm;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about, version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what is missing on this machine, saying each step; installs nothing the second time
+    Setup(setup::Args),
+    /// Watch real logins in two network namespaces of their own (root)
+    Demo(demo::Args),
+    /// Run every check there is and end with a summary: what CI runs
+    Test(test::Args),
+    /// Try the agent under Debian's 5.10, 6.1 and 6.12 kernels in an emulator
+    Vm(vm::Args),
+    /// Measure: the kernel programs, replay, or the whole agent under load
+    Bench(bench::Args),
+    /// Print the JSON Schema of the event stream, or write the checked-in copy
+    Schema(schema::Args),
+    /// Run each fuzz target for a bounded time
+    Fuzz(fuzz::Args),
+    /// Check the house rules that no compiler knows
+    Lint,
+    /// What runs inside the emulator
+    #[command(hide = true)]
+    VmGuest(vm::guest::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Setup(args) => setup::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Vm(args) => vm::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
+        Command::Lint => lint::run(),
+        Command::VmGuest(args) => vm::guest::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            let status = error.downcast_ref::<host::Lacking>().map_or(1, |_| 2);
+            ExitCode::from(status)
+        }
+    }
+}

@@ -7,11 +7,19 @@ mod agent;
 mod close;
 mod connection;
 mod diagnosis;
+pub mod ecs;
+pub mod identity;
+mod line;
 mod login;
 mod lookup;
 mod loss;
+pub mod otel;
 mod phases;
+mod rename;
 mod requests;
+#[cfg(test)]
+pub(crate) mod samples;
+mod schema;
 mod tds;
 mod values;
 
@@ -27,6 +35,7 @@ pub use self::{
         Vantage,
     },
     diagnosis::Diagnosis,
+    line::{LineError, LineFormat, MAX_LINE, Naming},
     login::{Login, Outcome, Redirect, SqlError, Stranger},
     lookup::{Lookup, LookupAnswer, LookupKind, LookupOutcome, LookupRecord},
     loss::{Loss, LossReason, LossRecord},
@@ -35,6 +44,7 @@ pub use self::{
         MarsRecord, MarsSession, MarsSummary, Quantiles, Request, RequestKind, RequestRecord,
         Requests,
     },
+    schema::{schema, schema_text},
     tds::{
         Alert, AlertLevel, Auth, AuthKind, Certificate, Encryption, EncryptionOption, Entra, Ntlm,
         Tds, Tls,

@@ -174,7 +174,13 @@ pub struct Confidence(pub f64);
 
 impl Serialize for Confidence {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64((self.0.clamp(0.0, 1.0) * 1000.0).round() / 1000.0)
+        // JSON has no NaN, and what is no number supports nothing.
+        let bounded = if self.0.is_nan() {
+            0.0
+        } else {
+            self.0.clamp(0.0, 1.0)
+        };
+        serializer.serialize_f64((bounded * 1000.0).round() / 1000.0)
     }
 }
 
@@ -285,4 +291,60 @@ pub enum Basis {
     Observed,
     /// Concluded from sizes, directions and times, because the content is encrypted.
     Inferred,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Calendar, Confidence, Count, Nanos, Text, Timestamp};
+
+    #[test]
+    fn times_have_nine_digits_and_a_z() {
+        let written = |nanoseconds| json!(Timestamp(nanoseconds));
+        assert_eq!(written(0), "1970-01-01T00:00:00.000000000Z");
+        assert_eq!(
+            written(1_795_376_726_077_542_569),
+            "2026-11-22T19:45:26.077542569Z"
+        );
+        assert_eq!(written(u64::MAX), "2554-07-21T23:34:33.709551615Z");
+    }
+
+    #[test]
+    fn a_certificate_without_an_end_is_written_as_the_year_9999() {
+        let end = Calendar::from_unix_seconds(253_402_300_799);
+        assert_eq!(json!(end), "9999-12-31T23:59:59.000000000Z");
+        let old = Calendar::from_unix_seconds(-1);
+        assert_eq!(json!(old), "1969-12-31T23:59:59.000000000Z");
+        assert_eq!(Calendar::from_unix_seconds(i64::MAX), None);
+    }
+
+    #[test]
+    fn integers_that_a_reader_would_round_are_strings() {
+        assert_eq!(json!(Nanos(1 << 53)), json!(9_007_199_254_740_992_u64));
+        assert_eq!(json!(Count((1 << 53) + 1)), json!("9007199254740993"));
+    }
+
+    #[test]
+    fn sums_saturate() {
+        let mut count = Count(u64::MAX - 1);
+        count += 5;
+        assert_eq!(count, Count(u64::MAX));
+    }
+
+    #[test]
+    fn long_text_is_cut_at_a_character_and_marked() {
+        let exact = "é".repeat(Text::MAX_CHARS);
+        assert_eq!(Text::new(&exact).as_str(), exact);
+        let cut = Text::new(&format!("{exact}é"));
+        assert_eq!(cut.chars().count(), Text::MAX_CHARS);
+        assert!(cut.ends_with("é…"));
+    }
+
+    #[test]
+    fn a_confidence_is_between_nothing_and_certainty() {
+        assert_eq!(json!(Confidence(0.123_456)), json!(0.123));
+        assert_eq!(json!(Confidence(7.0)), json!(1.0));
+        assert_eq!(json!(Confidence(f64::NAN)), json!(0.0));
+    }
 }

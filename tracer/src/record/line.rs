@@ -1,0 +1,265 @@
+//! A record as the line that is written: with schema version and host, under 8 KiB.
+
+use std::{fmt, io};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Body, Record, Text, Timestamp, ecs, otel};
+
+/// A line is shorter than this, its newline included: container runtimes cut at 16 KiB.
+pub const MAX_LINE: usize = 8192;
+
+/// Whose names the lines use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Naming {
+    /// The project's own, as the JSON Schema describes them.
+    #[default]
+    Native,
+    /// OpenTelemetry's semantic conventions.
+    Otel,
+    /// The Elastic Common Schema.
+    Ecs,
+}
+
+/// Why a record did not become a line.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    /// Even with its texts cut short.
+    #[error("the record is longer than a line may be")]
+    TooLong,
+    /// A value that JSON can not hold.
+    #[error("the record does not serialise")]
+    Serialise(#[from] serde_json::Error),
+    /// Text for a person that could not be put together.
+    #[error("the record can not be shown")]
+    Format(#[from] fmt::Error),
+}
+
+/// Turns records into lines.
+#[derive(Clone, Debug)]
+pub struct LineFormat {
+    host: Text,
+    naming: Naming,
+}
+
+impl LineFormat {
+    /// Lines that say they come from `host`.
+    pub fn new(host: &str, naming: Naming) -> Self {
+        Self {
+            host: host.into(),
+            naming,
+        }
+    }
+
+    /// Appends the record's line to `out`, with its newline; on an error `out` is as before.
+    pub fn append(&self, record: &Record, out: &mut Vec<u8>) -> Result<(), LineError> {
+        let before = out.len();
+        let appended = self.try_append(record, out);
+        if appended.is_err() {
+            out.truncate(before);
+        }
+        appended
+    }
+
+    fn try_append(&self, record: &Record, out: &mut Vec<u8>) -> Result<(), LineError> {
+        let before = out.len();
+        let line = Line::new(&self.host, record);
+        if self.naming == Naming::Native {
+            serde_json::to_writer(&mut *out, &line)?;
+            out.push(b'\n');
+            if out.len() - before < MAX_LINE {
+                return Ok(());
+            }
+            out.truncate(before);
+        }
+        let value = self.rename(serde_json::to_value(&line)?);
+        append_within_limit(value, out)
+    }
+
+    fn rename(&self, line: Value) -> Value {
+        match self.naming {
+            Naming::Native => line,
+            Naming::Otel => otel::rename(line),
+            Naming::Ecs => ecs::rename(line),
+        }
+    }
+}
+
+impl Record {
+    /// Appends the record's line in the project's own names; see [`LineFormat`].
+    pub fn to_line(&self, host: &str, out: &mut Vec<u8>) -> Result<(), LineError> {
+        LineFormat::new(host, Naming::Native).append(self, out)
+    }
+}
+
+/// The line's whole shape: what the JSON Schema is derived from.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "A line of tds-tracer's event stream")]
+pub(super) struct Line<'a> {
+    schema_version: SchemaVersion,
+    /// The packet or moment that decided the event.
+    timestamp: Timestamp,
+    host: Host<'a>,
+    #[serde(flatten)]
+    body: &'a Body,
+}
+
+impl<'a> Line<'a> {
+    fn new(host: &'a str, record: &'a Record) -> Self {
+        let Record { timestamp, body } = record;
+        Self {
+            schema_version: SchemaVersion::One,
+            timestamp: *timestamp,
+            host: Host { name: host },
+            body,
+        }
+    }
+}
+
+/// Changes only when a name changes its meaning.
+#[derive(Serialize, JsonSchema)]
+enum SchemaVersion {
+    #[serde(rename = "1")]
+    One,
+}
+
+/// The host on which the agent runs, or the capture was read.
+#[derive(Serialize, JsonSchema)]
+struct Host<'a> {
+    name: &'a str,
+}
+
+/// Writes the value, with its texts cut ever shorter until the line is short enough. Only hostile
+/// peers make this necessary: they may fill every name with characters that JSON must escape.
+fn append_within_limit(mut value: Value, out: &mut Vec<u8>) -> Result<(), LineError> {
+    const LIMITS: [usize; 4] = [usize::MAX, 96, 48, 24];
+    let before = out.len();
+    for limit in LIMITS {
+        shorten(&mut value, limit);
+        write_value(&value, out)?;
+        if out.len() - before < MAX_LINE {
+            return Ok(());
+        }
+        out.truncate(before);
+    }
+    Err(LineError::TooLong)
+}
+
+fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<(), LineError> {
+    serde_json::to_writer(&mut *out, value)?;
+    out.push(b'\n');
+    Ok(())
+}
+
+fn shorten(value: &mut Value, limit: usize) {
+    match value {
+        Value::String(text) => {
+            if let Some(end) = cut(text, limit) {
+                text.truncate(end);
+                text.push('…');
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| shorten(item, limit)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| shorten(field, limit)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Where to cut the text so that its JSON form has at most `limit` bytes, if it has more.
+fn cut(text: &str, limit: usize) -> Option<usize> {
+    let mut length = 0;
+    for (at, character) in text.char_indices() {
+        length += match character {
+            '"' | '\\' => 2,
+            '\0'..='\x1f' => 6,
+            _ => character.len_utf8(),
+        };
+        if length > limit {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// Told apart from a writer's own failure by its kind.
+impl From<LineError> for io::Error {
+    fn from(error: LineError) -> Self {
+        Self::new(io::ErrorKind::InvalidData, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::{LineFormat, MAX_LINE, Naming, Record};
+    use crate::record::{Body, Text, samples};
+
+    fn line(record: &Record, naming: Naming) -> Vec<u8> {
+        let mut out = Vec::new();
+        LineFormat::new("sql1", naming)
+            .append(record, &mut out)
+            .expect("a line");
+        out
+    }
+
+    #[test]
+    fn every_sample_is_one_line_under_the_limit_in_every_naming() {
+        for record in samples::all() {
+            for naming in [Naming::Native, Naming::Otel, Naming::Ecs] {
+                let line = line(&record, naming);
+                assert!(line.len() < MAX_LINE, "{} bytes", line.len());
+                assert_eq!(
+                    line.iter().position(|&byte| byte == b'\n'),
+                    Some(line.len() - 1)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_hostile_peer_that_fills_every_name_does_not_make_the_line_too_long() {
+        let hostile = "\u{1}".repeat(10_000);
+        let mut record = samples::login();
+        let Body::Login(login) = &mut record.body else {
+            unreachable!("a login")
+        };
+        samples::fill_texts(&mut login.facts, &Text::new(&hostile));
+        for naming in [Naming::Native, Naming::Otel, Naming::Ecs] {
+            let line = line(&record, naming);
+            assert!(line.len() < MAX_LINE, "{} bytes", line.len());
+            serde_json::from_slice::<Value>(&line).expect("JSON");
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_is_left_out_and_never_null() {
+        fn nulls(value: &Value) -> usize {
+            match value {
+                Value::Null => 1,
+                Value::Array(items) => items.iter().map(nulls).sum(),
+                Value::Object(fields) => fields.values().map(nulls).sum(),
+                _ => 0,
+            }
+        }
+        for record in samples::all() {
+            let value: Value =
+                serde_json::from_slice(&line(&record, Naming::Native)).expect("JSON");
+            assert_eq!(nulls(&value), 0, "{value}");
+        }
+    }
+
+    #[test]
+    fn every_line_says_version_event_time_and_host() {
+        for record in samples::all() {
+            let value: Value =
+                serde_json::from_slice(&line(&record, Naming::Native)).expect("JSON");
+            assert_eq!(value["schema_version"], "1");
+            assert!(value["event"].is_string());
+            assert_eq!(value["timestamp"].as_str().map(str::len), Some(30));
+            assert_eq!(value["host"]["name"], "sql1");
+        }
+    }
+}

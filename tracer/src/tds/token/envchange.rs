@@ -1,0 +1,71 @@
+//! ENVCHANGE (MS-TDS 2.2.7.9): what changed in the session's environment.
+
+use crate::tds::reader::Reader;
+
+/// A change of the session's environment. Old values are dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EnvChange {
+    /// The current database.
+    Database(String),
+    /// The language.
+    Language,
+    /// The packet size, in bytes.
+    PacketSize(u32),
+    /// The collation.
+    Collation,
+    /// The server's mirroring partner.
+    MirrorPartner(String),
+    /// Log in elsewhere.
+    Routing(Routing),
+    /// Log in elsewhere, to a named database.
+    EnhancedRouting(Routing),
+    /// The reset of a pooled connection was done.
+    ResetAck,
+    /// Any other type, by number: character set, transactions, user instance.
+    Other(u8),
+}
+
+/// Where a client is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Routing {
+    /// Protocol: 0 is TCP, the only one defined.
+    pub protocol: u8,
+    /// TCP port.
+    pub port: u16,
+    /// Host, as the server names it.
+    pub host: String,
+    /// Database, in enhanced routing only.
+    pub database: Option<String>,
+}
+
+impl EnvChange {
+    /// Decodes the token's value: what follows its 16-bit length.
+    pub(super) fn decode(value: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(value);
+        Some(match reader.u8()? {
+            1 => Self::Database(reader.b_varchar()?),
+            2 => Self::Language,
+            4 => Self::PacketSize(reader.b_varchar()?.parse().ok()?),
+            7 => Self::Collation,
+            13 => Self::MirrorPartner(reader.b_varchar()?),
+            18 => Self::ResetAck,
+            20 => Self::Routing(routing(&mut reader, false)?),
+            21 => Self::EnhancedRouting(routing(&mut reader, true)?),
+            other => Self::Other(other),
+        })
+    }
+}
+
+fn routing(reader: &mut Reader<'_>, enhanced: bool) -> Option<Routing> {
+    let _value_len = reader.u16()?;
+    Some(Routing {
+        protocol: reader.u8()?,
+        port: reader.u16()?,
+        host: reader.us_varchar()?,
+        database: if enhanced {
+            Some(reader.us_varchar()?)
+        } else {
+            None
+        },
+    })
+}

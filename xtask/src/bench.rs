@@ -1,0 +1,49 @@
+//! Measurements, each a program of the crate that owns what is measured; this finds and runs them.
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::{
+    host,
+    process::{cargo, run as run_it},
+    setup::{self, For},
+};
+
+/// Options of `bench`.
+#[derive(Parser)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Nanoseconds per packet class, by `BPF_PROG_TEST_RUN` on the real object (root)
+    Kernel(Rest),
+    /// Packets and bytes per second of `replay`, beside tshark and a bare loop
+    Replay(Rest),
+    /// Short connections as fast as the machine can, memory, and overload (root)
+    Live(Rest),
+}
+
+/// What follows is the measuring program's own.
+#[derive(Parser)]
+struct Rest {
+    /// Passed on to the measuring program
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let (package, kind, name, rest) = match &args.what {
+        What::Kernel(rest) => ("tracer", "--example", "bench-kernel", rest),
+        What::Replay(rest) => ("tds-tracer-tests", "--bin", "bench-replay", rest),
+        What::Live(rest) => ("tds-tracer-tests", "--bin", "bench-live", rest),
+    };
+    if matches!(args.what, What::Kernel(_) | What::Live(_)) {
+        host::require_root("this measurement")?;
+    }
+    setup::ensure(For::Test)?;
+    run_it(&mut cargo(["build", "--release", "--package", "tracer"]))?;
+    run_it(cargo(["run", "--release", "--package", package, kind, name, "--"]).args(&rest.args))
+}

@@ -1,0 +1,113 @@
+//! The demo's server and client. Nobody here wrote them: Microsoft's mock server, which the tests'
+//! package wraps, and FreeTDS.
+
+use std::{
+    fs::File,
+    net::SocketAddr,
+    process::{Child, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    netns::Namespace,
+    process::{cargo, run, target},
+};
+
+/// The package of the peers, and the feature under which it builds those of others.
+const PACKAGE: &str = "tds-tracer-tests";
+/// As `cargo --workspace --features` wants it.
+pub(crate) const FEATURE: &str = "tds-tracer-tests/peers";
+
+/// How the server answers the client's question about encryption.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Encryption {
+    /// Everything in clear.
+    None,
+    /// TLS wrapped in TDS, offered and taken.
+    Full,
+}
+
+/// A mock server, serving one port until it is dropped.
+pub(crate) struct MockServer(Child);
+
+impl MockServer {
+    /// Starts it in that namespace and waits until it listens.
+    pub(crate) fn start(
+        namespace: &Namespace,
+        address: SocketAddr,
+        encryption: Encryption,
+    ) -> Result<Self> {
+        let mode = match encryption {
+            Encryption::None => "none",
+            Encryption::Full => "optional",
+        };
+        let log = File::create(target().join(format!("demo-server-{}.log", address.port())))?;
+        let child = namespace
+            .command(target().join("debug/mock-server"))
+            .args(["--mode", mode, "--listen", &address.to_string()])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("cannot start the mock server")?;
+        let server = Self(child);
+        namespace.wait_for_listener(address.port())?;
+        Ok(server)
+    }
+}
+
+impl Drop for MockServer {
+    fn drop(&mut self) {
+        // It holds nothing worth a farewell.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Builds the mock server.
+pub(crate) fn build_mock_server() -> Result<()> {
+    let bin = ["--bin", "mock-server"];
+    run(cargo(["build", "--package", PACKAGE, "--features", "peers"]).args(bin))
+}
+
+/// Installs the clients that neither Debian nor cargo's registry has; says what it does.
+pub(crate) fn install_python_clients() -> Result<()> {
+    let bin = ["--bin", "install-peers"];
+    run(cargo([
+        "run",
+        "--quiet",
+        "--package",
+        PACKAGE,
+        "--features",
+        "peers",
+    ])
+    .args(bin))
+}
+
+/// One login by `tsql`.
+pub(crate) fn tsql_login(namespace: &Namespace, server: SocketAddr) -> Result<()> {
+    let mut command = namespace.command("tsql");
+    command
+        .args(["-H", &server.ip().to_string()])
+        .args(["-p", &server.port().to_string()])
+        .args(["-U", "sa", "-P", "not-a-secret"])
+        .env("TDSVER", "7.4")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut child = command.spawn().context("cannot start tsql")?;
+    // Dropped at once: the end of its input ends tsql after the login.
+    drop(child.stdin.take());
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while child.try_wait()?.is_none() {
+        if Instant::now() > deadline {
+            child.kill()?;
+            bail!("tsql did not end");
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! Installs what is missing, by probing for the things themselves: no stamp to go stale.
+
+mod apt;
+mod ebpf;
+mod needs;
+
+use anyhow::{Result, bail};
+use clap::{Parser, ValueEnum};
+
+use crate::{
+    peers,
+    process::{cargo, command, run as run_it, succeeds},
+    setup::needs::Need,
+};
+
+/// What is about to be run, and so what has to be there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum For {
+    /// Compiling the workspace, kernel programs included
+    Build,
+    /// `cargo xtask demo`
+    Demo,
+    /// `cargo xtask vm`
+    Vm,
+    /// `cargo xtask test`, which is all of the above
+    Test,
+}
+
+/// Options of `setup`.
+#[derive(Parser)]
+pub(crate) struct Args {
+    /// Install only what this command needs
+    #[arg(long = "for", value_enum, default_value = "test")]
+    purpose: For,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    ensure(args.purpose)
+}
+
+/// Makes sure that all that `purpose` needs is installed, saying each step before it is taken.
+pub(crate) fn ensure(purpose: For) -> Result<()> {
+    if !succeeds(&mut command("rustup", ["--version"])) {
+        bail!("rustup is missing: the kernel programs need a second toolchain beside the first");
+    }
+    let mut packages: Vec<&str> = needs::ALL
+        .iter()
+        .filter(|need| need.wanted_for(purpose) && !need.is_there())
+        .flat_map(Need::packages)
+        .copied()
+        .collect();
+    packages.extend(ebpf::missing_packages());
+    packages.sort_unstable();
+    packages.dedup();
+    let mut steps = apt::install(&packages)?;
+    steps += components()?;
+    steps += ebpf::ensure(purpose)?;
+    if purpose == For::Test {
+        steps += cargo_deny()?;
+    }
+    if steps == 0 {
+        eprintln!("set-up: nothing to install");
+    }
+    if purpose == For::Test {
+        peers::install_python_clients()?;
+    }
+    Ok(())
+}
+
+/// Says a step, numbered by nothing but its order on the screen.
+pub(crate) fn say(step: &str) {
+    eprintln!("set-up: {step}");
+}
+
+/// A rustup installed with the minimal profile has neither.
+fn components() -> Result<usize> {
+    let mut steps = 0;
+    for (name, probe) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
+        if !succeeds(&mut cargo([probe, "--version"])) {
+            say(&format!("adding rustup's component {name}"));
+            run_it(&mut command("rustup", ["component", "add", name]))?;
+            steps += 1;
+        }
+    }
+    Ok(steps)
+}
+
+fn cargo_deny() -> Result<usize> {
+    const VERSION: &str = "0.20.2";
+    if succeeds(&mut cargo(["deny", "--version"])) {
+        return Ok(0);
+    }
+    say("building cargo-deny, which checks licences and duplicates (a few minutes)");
+    run_it(&mut cargo([
+        "install",
+        "cargo-deny",
+        "--version",
+        VERSION,
+        "--locked",
+    ]))?;
+    Ok(1)
+}

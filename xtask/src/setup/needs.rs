@@ -1,0 +1,84 @@
+//! The programs of the system that the commands use, how to see that one is there, and the Debian
+//! packages that bring it.
+
+use crate::{
+    host::find_program,
+    process::{command, succeeds},
+    setup::For,
+};
+
+/// How to see that something is there.
+enum Probe {
+    /// A program by its name.
+    Program(&'static str),
+    /// A command that succeeds.
+    Works(&'static str, &'static [&'static str]),
+}
+
+/// One thing, who needs it, and where it comes from.
+pub(crate) struct Need {
+    probe: Probe,
+    packages: &'static [&'static str],
+    purposes: &'static [For],
+}
+
+const EVERY: &[For] = &[For::Build, For::Demo, For::Vm, For::Test];
+const NET: &[For] = &[For::Demo, For::Vm, For::Test];
+const VM: &[For] = &[For::Vm, For::Test];
+const TEST: &[For] = &[For::Test];
+
+/// All of it.
+pub(crate) const ALL: &[Need] = &[
+    Need::program("cc", &["gcc", "libc6-dev"], EVERY),
+    Need {
+        probe: Probe::Works("pkg-config", &["--exists", "openssl"]),
+        packages: &["pkg-config", "libssl-dev"],
+        purposes: EVERY,
+    },
+    Need::program("ip", &["iproute2"], NET),
+    Need::program("nsenter", &["util-linux"], NET),
+    Need::program("tsql", &["freetds-bin"], &[For::Demo, For::Test]),
+    Need::program("tcpdump", &["tcpdump"], TEST),
+    Need::program("tshark", &["tshark"], TEST),
+    Need::program("bpftool", &["bpftool"], VM),
+    Need::program("qemu-system-x86_64", &["qemu-system-x86"], VM),
+    Need::program("busybox", &["busybox-static"], VM),
+    Need::program("cpio", &["cpio"], VM),
+    Need::program("depmod", &["kmod"], VM),
+    Need::program("strip", &["binutils"], VM),
+    Need::program("xz", &["xz-utils"], VM),
+    Need {
+        probe: Probe::Works("python3", &["-c", "import venv, ensurepip"]),
+        packages: &["python3", "python3-venv"],
+        purposes: TEST,
+    },
+];
+
+impl Need {
+    const fn program(
+        name: &'static str,
+        packages: &'static [&'static str],
+        purposes: &'static [For],
+    ) -> Self {
+        Self {
+            probe: Probe::Program(name),
+            packages,
+            purposes,
+        }
+    }
+
+    pub(crate) fn wanted_for(&self, purpose: For) -> bool {
+        self.purposes.contains(&purpose)
+    }
+
+    pub(crate) fn is_there(&self) -> bool {
+        match self.probe {
+            Probe::Program(name) => find_program(name).is_some(),
+            Probe::Works(program, args) => succeeds(&mut command(program, args)),
+        }
+    }
+
+    pub(crate) fn packages(&self) -> &'static [&'static str] {
+        self.packages
+    }
+}

@@ -1,0 +1,190 @@
+//! Every check there is, one after the other; a failure does not hide the next.
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, anyhow, bail};
+use clap::Parser;
+
+use crate::{
+    host, lint, peers,
+    process::{cargo, command, root, run as run_it, target},
+    setup::{self, For},
+    toolchain::{BOOTSTRAP, EbpfToolchain},
+    vm,
+};
+
+/// Options of `test`.
+#[derive(Parser)]
+pub(crate) struct Args {
+    /// Leave the kernels out, which take the longest
+    #[arg(long)]
+    no_vm: bool,
+}
+
+type Check = fn() -> Result<()>;
+
+const CHECKS: &[(&str, Check)] = &[
+    ("format", format),
+    ("house rules", lint::run),
+    ("clippy, host", clippy_host),
+    ("clippy, kernel programs", clippy_ebpf),
+    ("build", build),
+    ("tests", tests),
+    ("documentation", documentation),
+    ("licences and duplicates", deny),
+    ("advisories", advisories),
+];
+
+/// How one check ended, for the summary.
+struct Ended {
+    name: &'static str,
+    took: Duration,
+    result: Result<()>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if host::is_ci() {
+        host::require_root("a run that may skip nothing")?;
+    }
+    let mut ended = vec![timed("set-up", || setup::ensure(For::Test))];
+    for (name, check) in CHECKS {
+        ended.push(timed(name, check));
+    }
+    if !args.no_vm {
+        ended.push(timed("kernels", vm::all));
+    }
+    summary(&ended)
+}
+
+fn timed(name: &'static str, check: impl FnOnce() -> Result<()>) -> Ended {
+    eprintln!("\n== {name}");
+    let start = Instant::now();
+    let result = check();
+    if let Err(error) = &result {
+        eprintln!("{error:#}");
+    }
+    Ended {
+        name,
+        took: start.elapsed(),
+        result,
+    }
+}
+
+fn summary(ended: &[Ended]) -> Result<()> {
+    println!("\nsummary");
+    for Ended { name, took, result } in ended {
+        let word = if result.is_ok() { "ok" } else { "FAILED" };
+        println!("  {word:6} {name} ({:.1} s)", took.as_secs_f64());
+    }
+    if !host::is_root() {
+        println!("  tests that need root were skipped: `sudo -E cargo xtask test` runs them");
+    }
+    let failed = ended.iter().filter(|check| check.result.is_err()).count();
+    println!("checks: {} passed, {failed} failed", ended.len() - failed);
+    if failed > 0 {
+        bail!("{failed} of {} checks failed", ended.len());
+    }
+    Ok(())
+}
+
+fn format() -> Result<()> {
+    run_it(&mut cargo(["fmt", "--all", "--check"]))
+}
+
+fn clippy_host() -> Result<()> {
+    run_it(&mut cargo([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--features",
+        peers::FEATURE,
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}
+
+fn clippy_ebpf() -> Result<()> {
+    let toolchain = EbpfToolchain::find().map_err(|why| anyhow!(why))?;
+    let mut clippy = command("rustup", ["run", &toolchain.name, "cargo", "clippy"]);
+    clippy
+        .current_dir(root())
+        .args(["--package", "tracer-ebpf", "--bins", "--release"])
+        .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core"])
+        .arg("--target-dir")
+        .arg(target().join("clippy-ebpf"))
+        .args(["--", "-D", "warnings"])
+        .env("RUSTFLAGS", "--cfg=bpf_target_arch=\"x86_64\"");
+    if toolchain.stable {
+        clippy.env(BOOTSTRAP, "1");
+    }
+    run_it(without_cargo(&mut clippy))
+}
+
+/// This process runs under cargo, whose word about the compiler must not reach another toolchain.
+fn without_cargo(command: &mut Command) -> &mut Command {
+    for name in [
+        "RUSTC",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "RUSTUP_TOOLCHAIN",
+        "CARGO",
+    ] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// All programs, which the tests of the whole start.
+fn build() -> Result<()> {
+    run_it(&mut cargo([
+        "build",
+        "--workspace",
+        "--features",
+        peers::FEATURE,
+    ]))
+}
+
+fn tests() -> Result<()> {
+    let mut test = cargo(["test", "--workspace", "--features", peers::FEATURE]);
+    test.arg("--no-fail-fast");
+    if host::is_root() {
+        test.env("TDS_TRACER_REQUIRE_ROOT", "1");
+    }
+    run_it(&mut test)
+}
+
+fn documentation() -> Result<()> {
+    let mut doc = cargo([
+        "doc",
+        "--workspace",
+        "--no-deps",
+        "--document-private-items",
+    ]);
+    run_it(doc.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn deny() -> Result<()> {
+    run_it(&mut cargo([
+        "deny",
+        "--log-level",
+        "error",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ]))
+}
+
+/// Advisories come from a repository that this does not fetch by itself: a test run must not
+/// depend on the day's network. Where `cargo deny fetch db` has been run, they are checked.
+fn advisories() -> Result<()> {
+    let database = std::env::home_dir().map(|home| home.join(".cargo/advisory-dbs"));
+    if !database.is_some_and(|folder| folder.is_dir()) {
+        println!("NOT CHECKED: no advisory database here; `cargo deny fetch db` brings it");
+        return Ok(());
+    }
+    run_it(&mut cargo(["deny", "--offline", "check", "advisories"]))
+}
