@@ -154,8 +154,8 @@ impl Listener for Heard<'_> {
     fn record(&mut self, record: Record) {
         match &record.body {
             Body::Login(login) => {
-                let outcome = login.facts.login.as_ref().map(|login| name(&login.outcome));
-                *self.logins.entry(outcome.unwrap_or_default()).or_default() += 1;
+                let outcome = name(&login.facts.login.outcome);
+                *self.logins.entry(outcome).or_default() += 1;
             }
             Body::Loss(loss) => {
                 let reason = name(&loss.loss.reason);

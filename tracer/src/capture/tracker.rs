@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use tracer_ebpf::{
-    bytes::{Bytes, Snapped},
+    bytes::Snapped,
     config::Config,
     event::{Direction, Event},
     flow::{Flow, FlowKey, Point},
