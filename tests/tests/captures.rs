@@ -131,7 +131,7 @@ fn expectations(folder: &Path) -> BTreeMap<String, Vec<Value>> {
         by_capture.entry(capture).or_default().push(expected);
     }
     for expected in by_capture.values_mut() {
-        expected.sort_by_key(|one| one["syn"].as_str().unwrap().to_owned());
+        expected.sort_by_key(|one| one["syn"].as_str().map(str::to_owned));
     }
     by_capture
 }
@@ -145,17 +145,18 @@ fn compare(capture: &str, expected: &[Value], events: &[Value], path: &Path, tab
         let client = ends.0.as_str().unwrap();
         let at = (capture, client);
         let Some(login) = logins.get_mut(&key_of(ends)).and_then(Vec::pop) else {
-            table.row(capture, client, "login", &Value::Null, &json!("one line"));
+            if expected["syn"].is_string() {
+                table.row(capture, client, "login", &Value::Null, &json!("one line"));
+            }
             continue;
         };
-        table.compare(
-            at,
-            "start",
-            &json!({"start": clock(&login)}),
-            &json!(syn_clock(expected)),
-        );
-        compare_fields(at, expected, &login, table);
-        compare_phases(at, expected, &login, &segments, table);
+        // A connection of which only stray packets were captured has no SYN, and nothing is said.
+        if let Some(syn) = expected["syn"].as_str() {
+            let start = json!({"start": clock(&login)});
+            table.compare(at, "start", &start, &json!(clock_of(syn)));
+            compare_fields(at, expected, &login, table);
+            compare_phases(at, expected, &login, &segments, table);
+        }
 
         let close = closes
             .get_mut(&key_of(ends))
@@ -290,8 +291,8 @@ fn clock(login: &Value) -> String {
         .to_owned()
 }
 
-fn syn_clock(expected: &Value) -> String {
-    let (seconds, fraction) = expected["syn"].as_str().unwrap().split_once('.').unwrap();
+fn clock_of(seconds: &str) -> String {
+    let (seconds, fraction) = seconds.split_once('.').unwrap();
     format!("{:02}.{fraction}", seconds.parse::<u64>().unwrap() % 60)
 }
 
