@@ -1,10 +1,280 @@
-//! Reads captures.
+//! Reads captures and says about them what the agent would have said live.
 
-use std::process::ExitCode;
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    fs,
+    io::{self, IsTerminal, Write},
+    path::Path,
+    process::ExitCode,
+    time::Duration,
+};
 
-use crate::cli::ReplayOptions;
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use tracer_ebpf::flow::FlowKey;
+
+use crate::{
+    capture::{
+        link::{self, LinkError},
+        merge::Merge,
+        open::STDIN,
+        reader::Packet,
+        tracker::{Sighted, Tracker},
+        tunnel::decapsulate,
+    },
+    cli::{PARTIAL, ReplayOptions, UNUSABLE},
+    record::{Body, Event, Record},
+    session::{Config, Engine, Listener},
+    sink::{Output, Sent, Summary},
+};
+
+/// How long the output may take to be written once everything is said.
+const PATIENCE: Duration = Duration::from_secs(3600);
+/// Packets between two looks at the progress.
+const PROGRESS_EVERY: u64 = 65_536;
 
 /// Reads captures.
-pub fn replay(_options: &ReplayOptions) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`replay` is not built yet")
+pub fn replay(options: &ReplayOptions) -> anyhow::Result<ExitCode> {
+    let mut files = Merge::open(&options.files);
+    let output = options.output.open(&host()).context("the output")?;
+    let mut heard = Heard::new(&output);
+    let mut counts = Counts::default();
+    let is_readable = files.files().next().is_some();
+    if is_readable {
+        read(options, &mut files, &mut heard, &mut counts);
+    }
+    counts.logins = heard.logins;
+    counts.losses = heard.losses;
+    let written = output.finish(PATIENCE).context("the output")?;
+
+    complain(&files);
+    if !is_readable {
+        return Ok(ExitCode::from(UNUSABLE));
+    }
+    counts.tell(&files, written);
+    Ok(if files.failures().is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(PARTIAL)
+    })
+}
+
+fn read(options: &ReplayOptions, files: &mut Merge, heard: &mut Heard<'_>, counts: &mut Counts) {
+    let filter = &options.output.filter;
+    let mut engine = Engine::new(Config {
+        identity: options.identities.clone(),
+        phases: filter.wants(Event::Phase),
+        requests: filter.wants(Event::Request),
+        ..Config::default()
+    });
+    let mut tracker = Tracker::new(options.ports.clone(), true);
+    let bar = bar(options);
+    let progress = files.progress();
+    let mut last_ns = 0;
+    while let Some((_, packet)) = files.next() {
+        counts.packets += 1;
+        counts.bytes += packet.data.len() as u64;
+        last_ns = last_ns.max(packet.time_ns);
+        one(options, &packet, &mut tracker, &mut engine, heard, counts);
+        for (key, born) in heard.decided.borrow_mut().drain(..) {
+            tracker.decided(&key, born);
+        }
+        if counts.packets.is_multiple_of(PROGRESS_EVERY) {
+            bar.set_position(progress.bytes());
+            if heard.output.is_closed() {
+                break;
+            }
+        }
+    }
+    bar.finish_and_clear();
+    engine.finish(last_ns, heard);
+    counts.connections = engine.connections_seen();
+}
+
+fn one(
+    options: &ReplayOptions,
+    packet: &Packet<'_>,
+    tracker: &mut Tracker,
+    engine: &mut Engine,
+    heard: &mut Heard<'_>,
+    counts: &mut Counts,
+) {
+    let layer = match link::network_layer(packet.link, packet.data) {
+        Ok(layer) => layer,
+        Err(error) => {
+            if error != LinkError::NotIp {
+                *counts.unread.entry(error.to_string()).or_default() += 1;
+            }
+            return;
+        }
+    };
+    let outer = (layer.ethertype, &packet.data[layer.offset..]);
+    let network = if options.decapsulate {
+        decapsulate(outer)
+    } else {
+        outer
+    };
+    let before = (packet.data.len() - network.1.len()) as u32;
+    let point = Sighted::point(&layer, packet.interface);
+    if let Some(name) = packet.interface_name
+        && counts.interfaces.insert(point.ifindex(), ()).is_none()
+    {
+        engine.name_interface(point.ifindex(), name.to_owned());
+    }
+    let sighted = Sighted {
+        network,
+        wire_len: packet.orig_len.saturating_sub(before),
+        time_ns: packet.time_ns,
+        point,
+    };
+    tracker.packet(&sighted, engine, heard);
+}
+
+/// What the engine says, on its way out.
+struct Heard<'a> {
+    output: &'a Output,
+    decided: RefCell<Vec<(FlowKey, u64)>>,
+    logins: BTreeMap<String, u64>,
+    losses: BTreeMap<String, u64>,
+}
+
+impl<'a> Heard<'a> {
+    fn new(output: &'a Output) -> Self {
+        Self {
+            output,
+            decided: RefCell::default(),
+            logins: BTreeMap::new(),
+            losses: BTreeMap::new(),
+        }
+    }
+}
+
+impl Listener for Heard<'_> {
+    fn record(&mut self, record: Record) {
+        match &record.body {
+            Body::Login(login) => {
+                let outcome = name(&login.facts.login.outcome);
+                *self.logins.entry(outcome).or_default() += 1;
+            }
+            Body::Loss(loss) => {
+                let reason = name(&loss.loss.reason);
+                *self.losses.entry(reason).or_default() += loss.loss.count.0;
+            }
+            _ => {}
+        }
+        // Nothing is dropped in replay; a reader that left is noticed between packets.
+        let _sent: Sent = self.output.send(record);
+    }
+
+    fn decided(&mut self, key: FlowKey, born: u64) {
+        self.decided.get_mut().push((key, born));
+    }
+}
+
+/// The name a value has in the event stream.
+fn name(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(name)) => name,
+        _ => String::new(),
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    packets: u64,
+    bytes: u64,
+    connections: u64,
+    logins: BTreeMap<String, u64>,
+    losses: BTreeMap<String, u64>,
+    /// Packets whose link header could not be read, by reason.
+    unread: BTreeMap<String, u64>,
+    interfaces: BTreeMap<u32, ()>,
+}
+
+impl Counts {
+    /// The closing summary.
+    fn tell(&self, files: &Merge, written: Summary) {
+        let list = |counts: &BTreeMap<String, u64>| {
+            let each = counts.iter().map(|(name, count)| format!("{count} {name}"));
+            each.collect::<Vec<_>>().join(", ")
+        };
+        let logins: u64 = self.logins.values().sum();
+        say(&format!(
+            "{} files, {} packets, {} bytes, {} connections, {logins} logins{}{}",
+            files.files().count(),
+            self.packets,
+            self.bytes,
+            self.connections,
+            if logins == 0 { "" } else { ": " },
+            list(&self.logins),
+        ));
+        for (title, counts) in [("lost", &self.losses), ("not read", &self.unread)] {
+            if !counts.is_empty() {
+                say(&format!("{title}: {}", list(counts)));
+            }
+        }
+        if written.dropped > 0 {
+            say(&format!("{} records were not written", written.dropped));
+        }
+    }
+}
+
+/// One line for each file that is bad, and for each that is odd.
+fn complain(files: &Merge) {
+    for failure in files.failures() {
+        say(&format!("{}: {}", failure.path.display(), failure.error));
+    }
+    for (path, oddities) in files.files() {
+        let path = path.display();
+        if let Some(at) = oddities.truncated_at {
+            say(&format!(
+                "warning: {path} ends inside a packet, at byte {at}; what is whole was read"
+            ));
+        }
+        if oddities.untimed > 0 {
+            let count = oddities.untimed;
+            say(&format!(
+                "warning: {path} has {count} packets without a time; they count as sent with the one before"
+            ));
+        }
+        if oddities.orphans > 0 {
+            let count = oddities.orphans;
+            say(&format!(
+                "warning: {path} has {count} packets of interfaces it does not describe; not read"
+            ));
+        }
+    }
+}
+
+fn say(line: &str) {
+    // Nobody is left to tell where standard error is gone.
+    drop(writeln!(io::stderr(), "tds-tracer: {line}"));
+}
+
+/// A bar over the bytes of all files, on a terminal and where the total is known.
+fn bar(options: &ReplayOptions) -> ProgressBar {
+    let mut files = options.files.iter();
+    if !io::stderr().is_terminal() || files.any(|path| path == Path::new(STDIN)) {
+        return ProgressBar::hidden();
+    }
+    let sizes = options
+        .files
+        .iter()
+        .filter_map(|path| fs::metadata(path).ok());
+    let bar = ProgressBar::new(sizes.map(|size| size.len()).sum());
+    let style =
+        ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn host() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "localhost".to_owned(),
+        name => name.to_owned(),
+    }
 }

@@ -1,5 +1,7 @@
 //! Runs the agent's `replay` and reads what it says.
 
+mod segments;
+
 use std::{
     env,
     ffi::OsStr,
@@ -9,6 +11,8 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+
+pub use self::segments::{Segment, is_same_message, segments};
 
 /// The agent: `TDS_TRACER`, or what was built beside these tests.
 pub fn agent() -> Result<PathBuf> {

@@ -9,7 +9,8 @@
 //! - [`merge`]: several files as one, by time.
 //! - [`link`]: from the link header to the network header.
 //! - [`tunnel`]: from an outer network header to the innermost one.
-//! - [`checksum`] and [`vantage`]: on which host the capture was taken.
+//! - [`checksum`]: which packets had not left their host when they were captured.
+//! - [`tracker`]: connections, and the events the kernel would have told of them.
 
 pub mod checksum;
 pub mod link;
@@ -18,8 +19,8 @@ pub mod open;
 pub mod reader;
 #[cfg(test)]
 mod test_files;
+pub mod tracker;
 pub mod tunnel;
-pub mod vantage;
 mod window;
 
 /// Reads a big-endian 16-bit number, `None` past the end.

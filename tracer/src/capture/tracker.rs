@@ -1,0 +1,346 @@
+//! Connections of a capture, and the events the kernel would have told of them.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use tracer_ebpf::{
+    bytes::Snapped,
+    config::Config,
+    event::{Direction, Event},
+    flow::{Flow, FlowKey, Point},
+    loss,
+    observe::{self, Fate, Sighting, Sink, opens_flow},
+    packet::{Link, Segment, Skip, tcp_flag, walk},
+};
+
+use self::proof::{Candidate, Held, Verdict};
+use super::{checksum::tcp_checksum_is_right, link::NetworkLayer, tunnel::Network};
+use crate::{
+    record::LossReason,
+    session::{Engine, Input, Listener},
+};
+
+mod proof;
+
+/// The port SQL Server is known by without proof.
+const SQL_SERVER_PORT: u16 = 1433;
+/// Connections remembered at once; the longest idle give way, counted.
+const MAX_FLOWS: usize = 65_536;
+/// The part of the table that gives way at once.
+const EVICTED_SHARE: usize = 16;
+/// Servers remembered as SQL Server's.
+const MAX_SERVERS: usize = 65_536;
+
+type Endpoint = ([u32; 4], u16);
+
+/// Turns packets into the engine's input.
+#[derive(Debug)]
+pub struct Tracker {
+    ports: BTreeSet<u16>,
+    servers: HashSet<Endpoint>,
+    flows: HashMap<FlowKey, Tracked>,
+    config: Config,
+}
+
+#[derive(Debug)]
+struct Tracked {
+    flow: Flow,
+    last_seen: u64,
+    decided: bool,
+    /// What is held back until the connection proves to be SQL Server's.
+    candidate: Option<Box<Candidate>>,
+}
+
+/// A packet of a capture, from its network header on.
+#[derive(Debug, Clone, Copy)]
+pub struct Sighted<'a> {
+    /// Ethertype and bytes.
+    pub network: Network<'a>,
+    /// Bytes there were on the wire, from the network header on.
+    pub wire_len: u32,
+    /// Nanoseconds since 1970.
+    pub time_ns: u64,
+    /// Where it was captured.
+    pub point: Point,
+}
+
+impl Sighted<'_> {
+    /// The point a packet was captured at: the interface the link header names, else the number of
+    /// the interface in the file, counted from 1.
+    pub fn point(layer: &NetworkLayer, interface: u32) -> Point {
+        let index = layer.interface_index.unwrap_or(interface + 1);
+        let incoming = layer.direction == Some(super::link::Direction::Incoming);
+        Point::new(index, incoming)
+    }
+}
+
+impl Tracker {
+    /// Watches these ports; none means port 1433 and whatever proves to be TDS.
+    pub fn new(ports: BTreeSet<u16>, requests: bool) -> Self {
+        Self {
+            ports,
+            servers: HashSet::new(),
+            flows: HashMap::new(),
+            config: Config {
+                requests: u32::from(requests),
+                withhold_unframed: 0,
+                ..Config::default()
+            },
+        }
+    }
+
+    /// The connection's login is decided; its bytes are not needed any more.
+    pub fn decided(&mut self, key: &FlowKey, born: u64) {
+        if let Some(tracked) = self.flows.get_mut(key)
+            && tracked.flow.born == born
+        {
+            tracked.decided = true;
+        }
+    }
+
+    /// Takes in one packet.
+    pub fn packet(&mut self, seen: &Sighted<'_>, engine: &mut Engine, to: &mut dyn Listener) {
+        let (ethertype, kept) = seen.network;
+        let bytes = Snapped {
+            kept,
+            wire_len: seen.wire_len,
+        };
+        let segment = match walk(&bytes, Link::Network(ethertype)) {
+            Ok(segment) => segment,
+            Err(skip) => {
+                if let Some(reason) = skipped(skip) {
+                    engine.on_event(Input::Loss(reason, 1), to);
+                }
+                return;
+            }
+        };
+        if !self.find(&segment, seen.time_ns, engine, to) {
+            return;
+        }
+        let right = tcp_checksum_is_right(ethertype, kept);
+        self.observe(&segment, bytes, seen, right == Some(false), engine, to);
+    }
+
+    /// Makes sure there is a flow for the segment, if it is to be watched.
+    fn find(
+        &mut self,
+        segment: &Segment,
+        now: u64,
+        engine: &mut Engine,
+        to: &mut dyn Listener,
+    ) -> bool {
+        match self.flows.get_mut(&segment.key) {
+            Some(tracked) if !tracked.flow.is_reopened_by(segment) => {
+                tracked.last_seen = now;
+                return true;
+            }
+            _ => {}
+        }
+        let to_server = self.is_server(destination(segment));
+        let watched = to_server || self.is_server(source(segment));
+        let is_syn = segment.has(tcp_flag::SYN) && !segment.has(tcp_flag::ACK);
+        let provable = self.ports.is_empty() && is_syn;
+        if !(watched && opens_flow(segment) || provable) {
+            return false;
+        }
+        if self.flows.len() >= MAX_FLOWS {
+            self.evict(engine, to);
+        }
+        let tracked = Tracked {
+            flow: Flow::new(segment, to_server, now),
+            last_seen: now,
+            decided: false,
+            candidate: (!watched).then(Box::default),
+        };
+        self.flows.insert(segment.key, tracked);
+        true
+    }
+
+    fn is_server(&self, (address, port): Endpoint) -> bool {
+        if self.ports.is_empty() {
+            port == SQL_SERVER_PORT || self.servers.contains(&(address, port))
+        } else {
+            self.ports.contains(&port)
+        }
+    }
+
+    fn observe(
+        &mut self,
+        segment: &Segment,
+        bytes: Snapped<'_>,
+        seen: &Sighted<'_>,
+        offloaded: bool,
+        engine: &mut Engine,
+        to: &mut dyn Listener,
+    ) {
+        let Some(tracked) = self.flows.get_mut(&segment.key) else {
+            return;
+        };
+        let sighting = Sighting {
+            now: seen.time_ns,
+            point: seen.point,
+        };
+        let direction = tracked.flow.direction(segment);
+        let decided = tracked.decided;
+        let mut teller = Teller {
+            candidate: tracked.candidate.as_deref_mut(),
+            engine,
+            to,
+        };
+        let fate = observe::packet(
+            &mut tracked.flow,
+            segment,
+            &bytes,
+            sighting,
+            &self.config,
+            || decided,
+            &mut teller,
+        );
+        if offloaded {
+            teller.offloaded(segment.key, direction);
+        }
+        let verdict = match &mut tracked.candidate {
+            Some(candidate) => candidate.judge(segment, direction, bytes.kept),
+            None => Verdict::Open,
+        };
+        match verdict {
+            Verdict::Proven => self.proven(segment, direction, engine, to),
+            Verdict::Stranger => drop(self.flows.remove(&segment.key)),
+            Verdict::Open => {}
+        }
+        if fate == Fate::Forget {
+            self.flows.remove(&segment.key);
+        }
+    }
+
+    /// Remembers the server, and tells what was held back.
+    fn proven(
+        &mut self,
+        segment: &Segment,
+        direction: Direction,
+        engine: &mut Engine,
+        to: &mut dyn Listener,
+    ) {
+        let server = match direction {
+            Direction::ToServer => destination(segment),
+            Direction::ToClient => source(segment),
+        };
+        if self.servers.len() < MAX_SERVERS {
+            self.servers.insert(server);
+        }
+        let tracked = self.flows.get_mut(&segment.key);
+        let candidate = tracked.and_then(|tracked| tracked.candidate.take());
+        for held in candidate.into_iter().flat_map(|candidate| candidate.held) {
+            match held {
+                Held::Event(event, run) => engine.on_event(Input::Event(&event, &run), to),
+                Held::Offloaded(direction) => {
+                    engine.on_event(Input::Offloaded(segment.key, direction), to);
+                }
+                Held::Loss(reason) => engine.on_event(Input::Loss(reason, 1), to),
+            }
+        }
+    }
+
+    /// Makes room: those that have proved nothing give way first, then the longest idle.
+    fn evict(&mut self, engine: &mut Engine, to: &mut dyn Listener) {
+        let mut idle: Vec<(bool, u64, FlowKey)> = self
+            .flows
+            .iter()
+            .map(|(key, tracked)| (tracked.candidate.is_none(), tracked.last_seen, *key))
+            .collect();
+        let share = (idle.len() / EVICTED_SHARE).max(1).min(idle.len());
+        if share < idle.len() {
+            idle.select_nth_unstable(share - 1);
+        }
+        for (is_watched, _, key) in idle.into_iter().take(share) {
+            self.flows.remove(&key);
+            if is_watched {
+                engine.on_event(Input::Loss(LossReason::FlowTableFull, 1), to);
+            }
+        }
+    }
+}
+
+/// Hands events to the engine, or holds them back.
+struct Teller<'a> {
+    candidate: Option<&'a mut Candidate>,
+    engine: &'a mut Engine,
+    to: &'a mut dyn Listener,
+}
+
+impl Teller<'_> {
+    fn offloaded(&mut self, key: FlowKey, direction: Direction) {
+        match &mut self.candidate {
+            Some(candidate) => candidate.held.push(Held::Offloaded(direction)),
+            None => {
+                let input = Input::Offloaded(key, direction);
+                self.engine.on_event(input, self.to);
+            }
+        }
+    }
+}
+
+impl Sink<Snapped<'_>> for Teller<'_> {
+    fn tell(&mut self, event: &Event, packet: &Snapped<'_>, at: u32) {
+        let from = packet.kept.get(at as usize..).unwrap_or_default();
+        let run = &from[..from.len().min(event.run_len as usize)];
+        // What the snap length cut off is missing, as if it had been lost.
+        let mut event = *event;
+        event.run_len = run.len() as u32;
+        match &mut self.candidate {
+            Some(candidate) => candidate.held.push(Held::Event(event, run.to_vec())),
+            None => self.engine.on_event(Input::Event(&event, run), self.to),
+        }
+    }
+
+    fn lose(&mut self, reason: loss::LossReason) {
+        let reason = lost(reason);
+        match &mut self.candidate {
+            Some(candidate) => candidate.held.push(Held::Loss(reason)),
+            None => self.engine.on_event(Input::Loss(reason, 1), self.to),
+        }
+    }
+}
+
+fn source(segment: &Segment) -> Endpoint {
+    let key = &segment.key;
+    if segment.from_a {
+        (key.a, key.a_port)
+    } else {
+        (key.b, key.b_port)
+    }
+}
+
+fn destination(segment: &Segment) -> Endpoint {
+    let key = &segment.key;
+    if segment.from_a {
+        (key.b, key.b_port)
+    } else {
+        (key.a, key.a_port)
+    }
+}
+
+/// What is lost with a packet that cannot be walked; nothing where it is none of TCP.
+fn skipped(skip: Skip) -> Option<LossReason> {
+    match skip {
+        Skip::NotTcp => None,
+        Skip::Fragment => Some(LossReason::Fragment),
+        Skip::Unreadable | Skip::ChainTooLong => Some(LossReason::HeaderUnreadable),
+    }
+}
+
+/// The event stream's name for what the kernel half counts.
+fn lost(reason: loss::LossReason) -> LossReason {
+    match reason {
+        loss::LossReason::RingFull => LossReason::RingFull,
+        loss::LossReason::FlowTableFull => LossReason::FlowTableFull,
+        loss::LossReason::HeaderUnreadable | loss::LossReason::HeaderChainTooLong => {
+            LossReason::HeaderUnreadable
+        }
+        loss::LossReason::Withheld => LossReason::PayloadUnreadable,
+        loss::LossReason::BudgetSpent | loss::LossReason::LoginTooLong => LossReason::BudgetSpent,
+        loss::LossReason::Fragment => LossReason::Fragment,
+        loss::LossReason::HeadersUnwalked => LossReason::HeadersSkipped,
+        loss::LossReason::FramingLost => LossReason::Resynchronised,
+        loss::LossReason::OwnerTableFull => LossReason::OwnerTableFull,
+    }
+}
