@@ -245,7 +245,7 @@ impl<'a> Session<'a> {
     }
 
     fn commands(&self, mut stream: Stream, wide: bool) -> io::Result<()> {
-        let mut commands = Commands::new(wide, self.scenario.big);
+        let mut commands = Commands::new(wide, self.scenario.big, self.spid);
         if self.scenario.mars && self.prelogin.mars {
             self.log("mars");
             let mut mars = Mars::new(stream, self.scenario.mars_window);
