@@ -84,7 +84,7 @@ fn with_everything_encrypted_because_the_client_asks() {
     let drivers = [Tsql, MssqlTds, Tiberius, Pymssql, PythonTds, Odbc];
     let facts = ["encryption=full", "tls TLSv1.2", "accepted"];
     accepts(&["--encrypt", "on"], &drivers, &facts, |login| {
-        login.encrypt = Encrypt::On
+        login.encrypt = Encrypt::On;
     });
 }
 
@@ -213,16 +213,13 @@ fn with_a_federated_token_in_the_login() {
 #[test]
 fn with_a_federated_token_on_demand() {
     // The others fetch theirs from the network.
-    let arguments = ["--encrypt", "on", "--auth", "fedauth"];
-    accepts(
-        &arguments,
-        &[MssqlTds],
-        &["fedauth OnDemand", "accepted"],
-        |login| {
+    for encrypt in [Encrypt::Off, Encrypt::On] {
+        let facts = ["fedauth OnDemand", "accepted"];
+        accepts(&["--auth", "fedauth"], &[MssqlTds], &facts, |login| {
             login.auth = "token-on-demand";
-            login.encrypt = Encrypt::On;
-        },
-    );
+            login.encrypt = encrypt;
+        });
+    }
 }
 
 #[test]
