@@ -2,6 +2,7 @@
 
 import argparse
 import glob
+import io
 import os
 import struct
 import sys
@@ -18,6 +19,7 @@ def arguments():
     parser.add_argument("--password", default="secret")
     parser.add_argument("--query", default="SELECT 1")
     parser.add_argument("--timeout", type=int, default=10)
+    parser.add_argument("--errand", default="query", choices=["query", "time-out", "bulk-load"])
     parser.add_argument("--certificate")
     parser.add_argument("--mars", action="store_true")
     return parser.parse_args()
@@ -58,10 +60,17 @@ def python_tds(o):
         user = password = None
     else:
         user, password = o.user, o.password
+    if o.errand == "time-out":
+        more["timeout"] = 1
     c = pytds.connect(
         dsn=o.host, port=o.port, user=user, password=password, login_timeout=o.timeout,
         autocommit=True, use_mars=o.mars, **more,
     )
+    if o.errand == "time-out":
+        time_out(c)
+    if o.errand == "bulk-load":
+        column = pytds.Column("value", type=pytds.tds_types.NVarCharType(size=10))
+        c.cursor().copy_to(io.StringIO("one\ntwo\n"), "target", columns=[column])
     rows = query(c, o.query)
     if o.mars:
         one, two = c.cursor(), c.cursor()
@@ -94,6 +103,9 @@ def odbc(o):
         parts += [f"UID={o.user}", f"PWD={{{o.password}}}"]
     pyodbc.pooling = False
     c = pyodbc.connect(";".join(parts), timeout=o.timeout, autocommit=True, **more)
+    if o.errand == "time-out":
+        c.timeout = 1
+        time_out(c)
     rows = query(c, o.query)
     if o.mars:
         one, two = c.cursor(), c.cursor()
@@ -102,6 +114,18 @@ def odbc(o):
         rows = len(one.fetchall()) + len(two.fetchall())
     c.close()
     return rows
+
+
+def time_out(connection):
+    """Asks for something slow, and gives up after a second."""
+    cursor = connection.cursor()
+    try:
+        cursor.execute("WAITFOR DELAY '00:00:10'")
+    except Exception as error:
+        print("given up:", error)
+    else:
+        raise AssertionError("not given up")
+    cursor.close()
 
 
 def query(connection, sql):

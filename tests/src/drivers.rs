@@ -61,6 +61,28 @@ impl Encrypt {
     }
 }
 
+/// What a client does between its login and its query.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Errand {
+    /// Nothing.
+    #[default]
+    Query,
+    /// Asks for something slow, and takes it back after a second.
+    TimeOut,
+    /// Loads rows in bulk.
+    BulkLoad,
+}
+
+impl Errand {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::TimeOut => "time-out",
+            Self::BulkLoad => "bulk-load",
+        }
+    }
+}
+
 /// One login and one query.
 #[derive(Clone, Debug)]
 pub struct Login {
@@ -80,6 +102,8 @@ pub struct Login {
     pub certificate: Option<PathBuf>,
     /// What to ask once logged in.
     pub query: String,
+    /// What to do before that.
+    pub errand: Errand,
     /// Whether to ask over MARS, in two sessions.
     pub mars: bool,
     /// Login timeout in seconds.
@@ -98,6 +122,7 @@ impl Login {
             password: "S3cret!pw".to_owned(),
             certificate: None,
             query: "SELECT 1".to_owned(),
+            errand: Errand::Query,
             mars: false,
             timeout: 10,
         }
@@ -212,6 +237,7 @@ fn arguments(login: &Login) -> Vec<String> {
         ("--user", &login.user),
         ("--password", &login.password),
         ("--query", &login.query),
+        ("--errand", login.errand.name()),
     ]
     .into_iter()
     .chain(certificate.as_deref().map(|path| ("--certificate", path)))

@@ -62,6 +62,9 @@ fn a_capture_shows_the_phases_of_a_login_and_its_delay() {
         (SERVER_V4, "not-sup", Shape::Clear, Driver::Tsql),
         (SERVER_V6, "off", Shape::Wrapped, Driver::Tsql),
         ("127.0.0.1", "req", Shape::Wrapped, Driver::Tsql),
+        (SERVER_V4, "req", Shape::Wrapped, Driver::Odbc),
+        (SERVER_V4, "req", Shape::Wrapped, Driver::MssqlTds),
+        (SERVER_V4, "off", Shape::Wrapped, Driver::PythonTds),
         (SERVER_V4, "strict", Shape::Strict, Driver::Tiberius),
     ] {
         if driver.missing() {

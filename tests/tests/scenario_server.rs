@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use harness::drivers::{Driver, Encrypt, Login};
+use harness::drivers::{Driver, Encrypt, Errand, Login};
 use harness::peer::Peer;
 
 use Driver::{MssqlTds, Odbc, Pymssql, PythonTds, Tiberius, Tsql};
@@ -84,7 +84,7 @@ fn with_everything_encrypted_because_the_client_asks() {
     let drivers = [Tsql, MssqlTds, Tiberius, Pymssql, PythonTds, Odbc];
     let facts = ["encryption=full", "tls TLSv1.2", "accepted"];
     accepts(&["--encrypt", "on"], &drivers, &facts, |login| {
-        login.encrypt = Encrypt::On
+        login.encrypt = Encrypt::On;
     });
 }
 
@@ -213,16 +213,13 @@ fn with_a_federated_token_in_the_login() {
 #[test]
 fn with_a_federated_token_on_demand() {
     // The others fetch theirs from the network.
-    let arguments = ["--encrypt", "on", "--auth", "fedauth"];
-    accepts(
-        &arguments,
-        &[MssqlTds],
-        &["fedauth OnDemand", "accepted"],
-        |login| {
+    for encrypt in [Encrypt::Off, Encrypt::On] {
+        let facts = ["fedauth OnDemand", "accepted"];
+        accepts(&["--auth", "fedauth"], &[MssqlTds], &facts, |login| {
             login.auth = "token-on-demand";
-            login.encrypt = Encrypt::On;
-        },
-    );
+            login.encrypt = encrypt;
+        });
+    }
 }
 
 #[test]
@@ -254,6 +251,46 @@ fn with_a_large_result() {
             login.query = "SELECT BIGRESULT".to_owned();
         },
     );
+}
+
+#[test]
+fn with_a_request_taken_back() {
+    for encrypt in [Encrypt::Off, Encrypt::On] {
+        accepts(
+            &[],
+            &[Odbc, PythonTds, MssqlTds],
+            &["accepted", "attention"],
+            |login| {
+                login.encrypt = encrypt;
+                login.errand = Errand::TimeOut;
+            },
+        );
+    }
+}
+
+#[test]
+fn with_a_bulk_load() {
+    accepts(
+        &[],
+        &[PythonTds, Tiberius],
+        &["accepted", "bulk load"],
+        |login| {
+            login.errand = Errand::BulkLoad;
+        },
+    );
+}
+
+#[test]
+fn with_a_client_sent_on_to_another_database() {
+    for driver in available(&[MssqlTds]) {
+        let mut target = server(&["--encrypt", "off"]);
+        let address = target.address().to_string();
+        let mut gateway = server(&["--route", &address, "--route-database", "elsewhere"]);
+        let fared = driver.run(None, &login(&gateway, Encrypt::Off)).unwrap();
+        assert!(fared.ok, "{driver:?}: {}", fared.output);
+        gateway.wait_line("routed").unwrap();
+        target.wait_line("database=elsewhere").unwrap();
+    }
 }
 
 #[test]

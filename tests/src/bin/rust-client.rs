@@ -9,10 +9,10 @@ use clap::{Parser, ValueEnum};
 use mssql_tds::connection::client_context::{
     ClientContext, EntraIdTokenFactory, TdsAuthenticationMethod,
 };
-use mssql_tds::connection::tds_client::ResultSet;
+use mssql_tds::connection::tds_client::{ExecuteOptions, ResultSet};
 use mssql_tds::connection_provider::tds_connection_provider::TdsConnectionProvider;
 use mssql_tds::core::{EncryptionSetting, TdsResult};
-use tiberius::{AuthMethod, Client, Config, EncryptionLevel};
+use tiberius::{AuthMethod, Client, Config, EncryptionLevel, IntoRow};
 use tokio::net::TcpStream;
 use tokio_util::compat::TokioAsyncWriteCompatExt;
 
@@ -44,6 +44,9 @@ struct Options {
     /// The server's certificate, which TDS 8.0 checks whatever one says.
     #[arg(long)]
     certificate: Option<PathBuf>,
+    /// What to do before the query.
+    #[arg(long, value_enum, default_value = "query")]
+    errand: Errand,
     /// What to ask once logged in.
     #[arg(long, default_value = "SELECT 1")]
     query: String,
@@ -70,6 +73,13 @@ enum Auth {
     Token,
     /// A token fetched when the server says from where.
     TokenOnDemand,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Errand {
+    Query,
+    TimeOut,
+    BulkLoad,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -121,6 +131,17 @@ async fn mssql_tds(options: &Options) -> Result<usize> {
         .create_client(context, &source, None)
         .await
         .context("mssql-tds did not log in")?;
+    match options.errand {
+        Errand::Query => {}
+        Errand::TimeOut => {
+            let patience = ExecuteOptions::new().timeout_secs(1);
+            let slow = client
+                .execute("WAITFOR DELAY '00:00:10'".to_owned(), patience)
+                .await;
+            anyhow::ensure!(slow.is_err(), "not given up");
+        }
+        Errand::BulkLoad => bail!("not asked of mssql-tds"),
+    }
     client.execute(options.query.clone(), ()).await?;
     let mut rows = 0;
     while client.on_rows() && client.next_row().await?.is_some() {
@@ -172,6 +193,17 @@ async fn tiberius(options: &Options) -> Result<usize> {
     let mut client = Client::connect(config, tcp.compat_write())
         .await
         .context("tiberius did not log in")?;
+    match options.errand {
+        Errand::Query => {}
+        Errand::TimeOut => bail!("tiberius cannot take a request back"),
+        Errand::BulkLoad => {
+            let mut load = client.bulk_insert("target").await?;
+            for value in [1_i32, 2] {
+                load.send(value.into_row()).await?;
+            }
+            load.finalize().await?;
+        }
+    }
     let rows = client
         .simple_query(options.query.as_str())
         .await?

@@ -16,24 +16,27 @@ const ROLLBACK: u16 = 8;
 /// The state of one connection that commands change.
 pub struct Commands {
     /// TDS 7.2 and later.
-    pub wide: bool,
+    wide: bool,
     /// Rows of the answer to a batch that says BIGRESULT.
-    pub big: i32,
+    big: i32,
+    spid: u16,
     transactions: u64,
 }
 
 impl Commands {
     /// Starts for a client just logged in.
-    pub fn new(wide: bool, big: i32) -> Self {
+    pub fn new(wide: bool, big: i32, spid: u16) -> Self {
         Self {
             wide,
             big,
+            spid,
             transactions: 0,
         }
     }
 
     /// Answers one message.
     pub fn answer(&mut self, link: &mut impl Link, message: &Message) -> io::Result<()> {
+        println!("{} {}", self.spid, name(message.kind));
         let reply = Reply::new(self.wide);
         let reply = match message.kind {
             kind::BATCH => {
@@ -145,6 +148,18 @@ impl Commands {
             kind::REPLY,
             &Reply::new(self.wide).done(done::FINAL).into_bytes(),
         )
+    }
+}
+
+/// What is said of a request: never its text.
+fn name(of: u8) -> &'static str {
+    match of {
+        kind::BATCH => "batch",
+        kind::RPC => "procedure",
+        kind::ATTENTION => "attention",
+        kind::BULK => "bulk load",
+        kind::TRANSACTION => "transaction",
+        _ => "unknown request",
     }
 }
 

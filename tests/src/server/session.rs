@@ -8,14 +8,14 @@ use openssl::ssl::SslAcceptor;
 use super::command::Commands;
 use super::faults::Step;
 use super::fedauth::{self, Bring};
-use super::login7::Login7;
+use super::login7::{Login7, feature};
 use super::ntlm;
 use super::packet::{Link, Message, invalid, kind};
 use super::prelogin::{Encrypt, Prelogin, encryption};
 use super::scenario::{Auth, Scenario};
 use super::smp::Mars;
 use super::stream::Stream;
-use super::token::{Reply, done};
+use super::token::{Reply, Route, done};
 
 const LOGIN_FAILED: u32 = 18456;
 
@@ -212,26 +212,12 @@ impl<'a> Session<'a> {
         login: &Login7,
         features: &[(u8, Vec<u8>)],
     ) -> io::Result<()> {
-        let route = self.scenario.route();
-        let mut reply = Reply::new(login.wide());
-        if route.is_none() {
-            let database = if login.database.is_empty() {
-                "master"
-            } else {
-                &login.database
-            };
-            let text = format!("Changed database context to '{database}'.");
-            reply = reply.change(1, database, "master").info(5701, 2, &text);
-        }
-        if login.version >> 24 >= 0x71 || login.version >> 24 == 0x08 {
-            reply = reply.collation();
-        }
-        reply = reply
-            .change(2, "us_english", "")
-            .info(5703, 1, "Changed language setting to us_english.")
+        let (route, feature) = self.route(login);
+        let features: Vec<_> = features.iter().cloned().chain(feature).collect();
+        let mut reply = greeting(login, route.is_none())
             .login_ack(login)
             .change(4, "4096", "4096")
-            .features(features);
+            .features(&features);
         if let Some(route) = &route {
             reply = reply.route(route);
         }
@@ -244,8 +230,23 @@ impl<'a> Session<'a> {
         self.commands(stream, login.wide())
     }
 
+    /// Where the client is sent on to, and the feature that lets it be sent to
+    /// a database, where it asked for that.
+    fn route(&self, login: &Login7) -> (Option<Route>, Option<(u8, Vec<u8>)>) {
+        let Some(mut route) = self.scenario.route() else {
+            return (None, None);
+        };
+        let enhanced = login.feature(feature::ENHANCED_ROUTING).is_some();
+        route.database = route.database.filter(|_| enhanced);
+        let feature = route
+            .database
+            .is_some()
+            .then(|| (feature::ENHANCED_ROUTING, vec![1]));
+        (Some(route), feature)
+    }
+
     fn commands(&self, mut stream: Stream, wide: bool) -> io::Result<()> {
-        let mut commands = Commands::new(wide, self.scenario.big);
+        let mut commands = Commands::new(wide, self.scenario.big, self.spid);
         if self.scenario.mars && self.prelogin.mars {
             self.log("mars");
             let mut mars = Mars::new(stream, self.scenario.mars_window);
@@ -278,4 +279,24 @@ impl<'a> Session<'a> {
     fn log(&self, what: &str) {
         println!("{} {what}", self.spid);
     }
+}
+
+/// What comes before the acknowledgement: the context that the client is in,
+/// unless it is sent on.
+fn greeting(login: &Login7, stays: bool) -> Reply {
+    let mut reply = Reply::new(login.wide());
+    if stays {
+        let database = match login.database.as_str() {
+            "" => "master",
+            database => database,
+        };
+        let text = format!("Changed database context to '{database}'.");
+        reply = reply.change(1, database, "master").info(5701, 2, &text);
+    }
+    if login.version >> 24 >= 0x71 || login.version >> 24 == 0x08 {
+        reply = reply.collation();
+    }
+    reply
+        .change(2, "us_english", "")
+        .info(5703, 1, "Changed language setting to us_english.")
 }

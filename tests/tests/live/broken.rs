@@ -64,7 +64,7 @@ fn a_server_that_accepts_and_never_answers() {
     for step in ["accept", "prelogin"] {
         let server = Server::Scenario(&["--encrypt", "off", "--silent-at", step]);
         let run = observe_driver(Path::Client, &server, Driver::Tsql, Encrypt::Off, |login| {
-            login.timeout = 3
+            login.timeout = 3;
         });
         assert!(!run.fared.ok);
         run.assert_outcome("timeout", None);
@@ -84,7 +84,7 @@ fn a_server_that_goes_silent_after_the_login_packet() {
     driver_or_skip!(Driver::Tsql);
     let server = Server::Scenario(&["--encrypt", "off", "--silent-at", "login"]);
     let run = observe_driver(Path::Client, &server, Driver::Tsql, Encrypt::Off, |login| {
-        login.timeout = 3
+        login.timeout = 3;
     });
     run.assert_outcome("timeout", Some("login_only"));
     run.assert_phases(&["handshake", "prelogin", "tls", "login"], false);

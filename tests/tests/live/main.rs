@@ -1,6 +1,7 @@
 //! The agent on real traffic: real clients and servers on two hosts of their
 //! own, each login checked against a packet capture of the same run.
 
+mod after;
 mod broken;
 mod decided;
 mod run;
