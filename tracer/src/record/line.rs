@@ -177,9 +177,15 @@ impl Limits {
             }
             Value::Array(items) => {
                 items.truncate(self.list);
-                items.iter_mut().for_each(|item| self.shorten(item));
+                for item in items {
+                    self.shorten(item);
+                }
             }
-            Value::Object(fields) => fields.values_mut().for_each(|field| self.shorten(field)),
+            Value::Object(fields) => {
+                for field in fields.values_mut() {
+                    self.shorten(field);
+                }
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }

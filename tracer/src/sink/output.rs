@@ -390,8 +390,8 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    fn render() -> Box<LineFormat> {
-        Box::new(LineFormat::new("sql1", Naming::Native))
+    fn render() -> LineFormat {
+        LineFormat::new("sql1", Naming::Native)
     }
 
     fn pipe(overflow: Overflow, capacity: usize) -> (PipeReader, Output) {
@@ -402,7 +402,13 @@ mod tests {
         };
         (
             reader,
-            Output::start(target, render(), Filter::default(), overflow, capacity),
+            Output::start(
+                target,
+                Box::new(render()),
+                Filter::default(),
+                overflow,
+                capacity,
+            ),
         )
     }
 
@@ -487,8 +493,13 @@ mod tests {
         fs::create_dir_all(&folder).expect("a folder");
         let (path, moved) = (folder.join("events"), folder.join("events.1"));
         let destination = Destination::File(path.clone());
-        let output = Output::open(&destination, render(), Filter::default(), Overflow::Wait)
-            .expect("an output");
+        let output = Output::open(
+            &destination,
+            Box::new(render()),
+            Filter::default(),
+            Overflow::Wait,
+        )
+        .expect("an output");
         output.send(samples::login());
         while fs::metadata(&path).expect("the file").len() == 0 {
             std::thread::sleep(Duration::from_millis(1));
