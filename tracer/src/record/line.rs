@@ -131,13 +131,12 @@ struct Host<'a> {
     name: &'a str,
 }
 
-/// Writes the value, with its texts cut ever shorter until the line is short enough. Only hostile
-/// peers make this necessary: they may fill every name with characters that JSON must escape.
+/// Writes the value, with its texts and lists cut ever shorter until the line is short enough. Only
+/// hostile peers make this necessary: they may fill every name with characters that JSON escapes.
 fn append_within_limit(mut value: Value, out: &mut Vec<u8>) -> Result<(), LineError> {
-    const LIMITS: [usize; 4] = [usize::MAX, 96, 48, 24];
     let before = out.len();
-    for limit in LIMITS {
-        shorten(&mut value, limit);
+    for limits in Limits::STEPS {
+        limits.shorten(&mut value);
         write_value(&value, out)?;
         if out.len() - before < MAX_LINE {
             return Ok(());
@@ -147,24 +146,55 @@ fn append_within_limit(mut value: Value, out: &mut Vec<u8>) -> Result<(), LineEr
     Err(LineError::TooLong)
 }
 
+/// How much of a value is kept.
+struct Limits {
+    /// Bytes of a text, as JSON escapes it. Never so few that a time, a GUID or a Community ID,
+    /// which the agent writes itself, would be cut.
+    text: usize,
+    /// Items of a list.
+    list: usize,
+}
+
+impl Limits {
+    const STEPS: [Self; 5] = [
+        Self {
+            text: usize::MAX,
+            list: usize::MAX,
+        },
+        Self { text: 96, list: 16 },
+        Self { text: 48, list: 8 },
+        Self { text: 40, list: 2 },
+        Self { text: 40, list: 0 },
+    ];
+
+    fn shorten(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => {
+                if let Some(end) = cut(text, self.text) {
+                    text.truncate(end);
+                    text.push('…');
+                }
+            }
+            Value::Array(items) => {
+                items.truncate(self.list);
+                for item in items {
+                    self.shorten(item);
+                }
+            }
+            Value::Object(fields) => {
+                for field in fields.values_mut() {
+                    self.shorten(field);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+}
+
 fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<(), LineError> {
     serde_json::to_writer(&mut *out, value)?;
     out.push(b'\n');
     Ok(())
-}
-
-fn shorten(value: &mut Value, limit: usize) {
-    match value {
-        Value::String(text) => {
-            if let Some(end) = cut(text, limit) {
-                text.truncate(end);
-                text.push('…');
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| shorten(item, limit)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| shorten(field, limit)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
 }
 
 /// Where to cut the text so that its JSON form has at most `limit` bytes, if it has more.
@@ -230,7 +260,9 @@ mod tests {
         for naming in [Naming::Native, Naming::Otel, Naming::Ecs] {
             let line = line(&record, naming);
             assert!(line.len() < MAX_LINE, "{} bytes", line.len());
-            serde_json::from_slice::<Value>(&line).expect("JSON");
+            let value: Value = serde_json::from_slice(&line).expect("JSON");
+            let time = value.get("timestamp").or_else(|| value.get("@timestamp"));
+            assert_eq!(time.and_then(Value::as_str).map(str::len), Some(30));
         }
     }
 

@@ -390,8 +390,8 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    fn render() -> Box<LineFormat> {
-        Box::new(LineFormat::new("sql1", Naming::Native))
+    fn render() -> LineFormat {
+        LineFormat::new("sql1", Naming::Native)
     }
 
     fn pipe(overflow: Overflow, capacity: usize) -> (PipeReader, Output) {
@@ -402,7 +402,13 @@ mod tests {
         };
         (
             reader,
-            Output::start(target, render(), Filter::default(), overflow, capacity),
+            Output::start(
+                target,
+                Box::new(render()),
+                Filter::default(),
+                overflow,
+                capacity,
+            ),
         )
     }
 
@@ -442,7 +448,13 @@ mod tests {
     #[test]
     fn a_reader_that_never_reads_again_does_not_keep_the_agent_from_stopping() {
         let (_reader, output) = pipe(Overflow::Drop, 8);
-        while output.send(samples::login()) != Sent::Dropped {}
+        // Until the pipe and every buffer before it are full, not the queue alone.
+        let mut dropped_in_a_row = 0;
+        while dropped_in_a_row < 100 {
+            let dropped = output.send(samples::login()) == Sent::Dropped;
+            dropped_in_a_row = if dropped { dropped_in_a_row + 1 } else { 0 };
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let error = output
             .finish(Duration::from_millis(50))
             .expect_err("a time-out");
@@ -481,8 +493,13 @@ mod tests {
         fs::create_dir_all(&folder).expect("a folder");
         let (path, moved) = (folder.join("events"), folder.join("events.1"));
         let destination = Destination::File(path.clone());
-        let output = Output::open(&destination, render(), Filter::default(), Overflow::Wait)
-            .expect("an output");
+        let output = Output::open(
+            &destination,
+            Box::new(render()),
+            Filter::default(),
+            Overflow::Wait,
+        )
+        .expect("an output");
         output.send(samples::login());
         while fs::metadata(&path).expect("the file").len() == 0 {
             std::thread::sleep(Duration::from_millis(1));
