@@ -13,6 +13,7 @@
 //! - [`tracker`]: connections, and the events the kernel would have told of them.
 
 pub mod checksum;
+mod copies;
 pub mod link;
 pub mod merge;
 pub mod open;

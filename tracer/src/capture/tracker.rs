@@ -13,7 +13,9 @@ use tracer_ebpf::{
 };
 
 use self::proof::{Candidate, Held, Verdict};
-use super::{checksum::tcp_checksum_is_right, link::NetworkLayer, tunnel::Network};
+use super::{
+    checksum::tcp_checksum_is_right, copies::Copies, link::NetworkLayer, tunnel::Network,
+};
 use crate::{
     record::LossReason,
     session::{Engine, Input, Listener},
@@ -29,6 +31,8 @@ const MAX_FLOWS: usize = 65_536;
 const EVICTED_SHARE: usize = 16;
 /// Servers remembered as SQL Server's.
 const MAX_SERVERS: usize = 65_536;
+/// Checksums looked at in one connection: enough for the vote on the vantage.
+const MAX_CHECKSUMS: u8 = 12;
 
 type Endpoint = ([u32; 4], u16);
 
@@ -46,6 +50,9 @@ struct Tracked {
     flow: Flow,
     last_seen: u64,
     decided: bool,
+    /// Checksums looked at.
+    checksums: u8,
+    copies: Copies,
     /// What is held back until the connection proves to be SQL Server's.
     candidate: Option<Box<Candidate>>,
 }
@@ -116,8 +123,7 @@ impl Tracker {
         if !self.find(&segment, seen.time_ns, engine, to) {
             return;
         }
-        let right = tcp_checksum_is_right(ethertype, kept);
-        self.observe(&segment, bytes, seen, right == Some(false), engine, to);
+        self.observe(&segment, bytes, seen, engine, to);
     }
 
     /// Makes sure there is a flow for the segment, if it is to be watched.
@@ -149,6 +155,8 @@ impl Tracker {
             flow: Flow::new(segment, to_server, now),
             last_seen: now,
             decided: false,
+            checksums: 0,
+            copies: Copies::default(),
             candidate: (!watched).then(Box::default),
         };
         self.flows.insert(segment.key, tracked);
@@ -168,7 +176,6 @@ impl Tracker {
         segment: &Segment,
         bytes: Snapped<'_>,
         seen: &Sighted<'_>,
-        offloaded: bool,
         engine: &mut Engine,
         to: &mut dyn Listener,
     ) {
@@ -179,6 +186,9 @@ impl Tracker {
             now: seen.time_ns,
             point: seen.point,
         };
+        if tracked.copies.is_copy(seen) {
+            return;
+        }
         let direction = tracked.flow.direction(segment);
         let decided = tracked.decided;
         let mut teller = Teller {
@@ -195,8 +205,11 @@ impl Tracker {
             || decided,
             &mut teller,
         );
-        if offloaded {
-            teller.offloaded(segment.key, direction);
+        if tracked.checksums < MAX_CHECKSUMS
+            && let Some(right) = tcp_checksum_is_right(seen.network.0, bytes.kept)
+        {
+            tracked.checksums += 1;
+            teller.checksum(segment.key, direction, right);
         }
         let verdict = match &mut tracked.candidate {
             Some(candidate) => candidate.judge(segment, direction, bytes.kept),
@@ -232,8 +245,9 @@ impl Tracker {
         for held in candidate.into_iter().flat_map(|candidate| candidate.held) {
             match held {
                 Held::Event(event, run) => engine.on_event(Input::Event(&event, &run), to),
-                Held::Offloaded(direction) => {
-                    engine.on_event(Input::Offloaded(segment.key, direction), to);
+                Held::Checksum(direction, right) => {
+                    let key = segment.key;
+                    engine.on_event(Input::Checksum { key, direction, right }, to);
                 }
                 Held::Loss(reason) => engine.on_event(Input::Loss(reason, 1), to),
             }
@@ -268,11 +282,15 @@ struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    fn offloaded(&mut self, key: FlowKey, direction: Direction) {
+    fn checksum(&mut self, key: FlowKey, direction: Direction, right: bool) {
         match &mut self.candidate {
-            Some(candidate) => candidate.held.push(Held::Offloaded(direction)),
+            Some(candidate) => candidate.held.push(Held::Checksum(direction, right)),
             None => {
-                let input = Input::Offloaded(key, direction);
+                let input = Input::Checksum {
+                    key,
+                    direction,
+                    right,
+                };
                 self.engine.on_event(input, self.to);
             }
         }
@@ -293,7 +311,7 @@ impl Sink<Snapped<'_>> for Teller<'_> {
     }
 
     fn lose(&mut self, reason: loss::LossReason) {
-        let reason = lost(reason);
+        let reason = LossReason::from(reason);
         match &mut self.candidate {
             Some(candidate) => candidate.held.push(Held::Loss(reason)),
             None => self.engine.on_event(Input::Loss(reason, 1), self.to),
@@ -324,23 +342,7 @@ fn skipped(skip: Skip) -> Option<LossReason> {
     match skip {
         Skip::NotTcp => None,
         Skip::Fragment => Some(LossReason::Fragment),
-        Skip::Unreadable | Skip::ChainTooLong => Some(LossReason::HeaderUnreadable),
-    }
-}
-
-/// The event stream's name for what the kernel half counts.
-fn lost(reason: loss::LossReason) -> LossReason {
-    match reason {
-        loss::LossReason::RingFull => LossReason::RingFull,
-        loss::LossReason::FlowTableFull => LossReason::FlowTableFull,
-        loss::LossReason::HeaderUnreadable | loss::LossReason::HeaderChainTooLong => {
-            LossReason::HeaderUnreadable
-        }
-        loss::LossReason::Withheld => LossReason::PayloadUnreadable,
-        loss::LossReason::BudgetSpent | loss::LossReason::LoginTooLong => LossReason::BudgetSpent,
-        loss::LossReason::Fragment => LossReason::Fragment,
-        loss::LossReason::HeadersUnwalked => LossReason::HeadersSkipped,
-        loss::LossReason::FramingLost => LossReason::Resynchronised,
-        loss::LossReason::OwnerTableFull => LossReason::OwnerTableFull,
+        Skip::Unreadable => Some(LossReason::HeaderUnreadable),
+        Skip::ChainTooLong => Some(LossReason::HeaderChainTooLong),
     }
 }

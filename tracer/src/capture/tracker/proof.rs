@@ -34,7 +34,7 @@ pub(super) struct Candidate {
 #[derive(Debug)]
 pub(super) enum Held {
     Event(Event, Vec<u8>),
-    Offloaded(Direction),
+    Checksum(Direction, bool),
     Loss(LossReason),
 }
 
