@@ -31,7 +31,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("house rules", lint::run),
     ("clippy, host", clippy_host),
     ("clippy, kernel programs", clippy_ebpf),
-    ("build", build),
+    ("build", peers::build_all),
     ("tests", tests),
     ("documentation", documentation),
     ("licences and duplicates", deny),
@@ -135,16 +135,6 @@ fn without_cargo(command: &mut Command) -> &mut Command {
         command.env_remove(name);
     }
     command
-}
-
-/// All programs, which the tests of the whole start.
-fn build() -> Result<()> {
-    run_it(&mut cargo([
-        "build",
-        "--workspace",
-        "--features",
-        peers::FEATURE,
-    ]))
 }
 
 fn tests() -> Result<()> {
