@@ -1,5 +1,5 @@
-//! The demo's server and client. Nobody here wrote them: Microsoft's mock server, which the tests'
-//! package wraps, and FreeTDS.
+//! The server and the client of the demo, which others wrote: the mock server that the tests'
+//! package wraps, and `tsql`.
 
 use std::{
     fs::File,
