@@ -1,1 +1,11 @@
 //! Peers and hosts for the tests of the whole.
+
+pub mod agent;
+pub mod capture;
+pub mod drivers;
+pub mod expect;
+pub mod net;
+pub mod peer;
+pub mod process;
+pub mod root;
+pub mod server;

@@ -6,8 +6,12 @@
 //! what it says.
 
 pub mod capture;
+pub mod cli;
+pub mod doctor;
 pub mod probe;
 pub mod record;
+pub mod replay;
+pub mod run;
 pub mod session;
 pub mod sink;
 pub mod tds;

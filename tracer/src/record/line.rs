@@ -1,6 +1,6 @@
 //! A record as the line that is written: with schema version and host, under 8 KiB.
 
-use std::io;
+use std::{fmt, io};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -32,6 +32,9 @@ pub enum LineError {
     /// A value that JSON can not hold.
     #[error("the record does not serialise")]
     Serialise(#[from] serde_json::Error),
+    /// Text for a person that could not be put together.
+    #[error("the record can not be shown")]
+    Format(#[from] fmt::Error),
 }
 
 /// Turns records into lines.
@@ -180,7 +183,7 @@ fn cut(text: &str, limit: usize) -> Option<usize> {
     None
 }
 
-/// Any writer's failure to take a line is told apart from the record's own.
+/// Told apart from a writer's own failure by its kind.
 impl From<LineError> for io::Error {
     fn from(error: LineError) -> Self {
         Self::new(io::ErrorKind::InvalidData, error)

@@ -45,6 +45,8 @@ pub enum LossReason {
     Resynchronised,
     /// An event that does not decode.
     MalformedEvent,
+    /// The owner of a socket had no place until its connection's first packet.
+    OwnerTableFull,
     /// Events missing from a connection's numbering.
     EventsMissing,
     /// The agent's table of connections was full: one gave way to another.

@@ -174,8 +174,12 @@ pub struct Confidence(pub f64);
 
 impl Serialize for Confidence {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // `max` answers nothing known (NaN) with 0.
-        let bounded = self.0.max(0.0).min(1.0);
+        // JSON has no NaN, and what is no number supports nothing.
+        let bounded = if self.0.is_nan() {
+            0.0
+        } else {
+            self.0.clamp(0.0, 1.0)
+        };
         serializer.serialize_f64((bounded * 1000.0).round() / 1000.0)
     }
 }

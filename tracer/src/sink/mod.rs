@@ -1,1 +1,89 @@
 //! Where records go: JSON lines, or a timeline for a person.
+//!
+//! [`Filter`] decides what is said, a [`Render`] how, and [`Output`] writes it without ever holding
+//! up whoever produces it.
+
+mod filter;
+mod output;
+mod pretty;
+
+use std::{
+    io::{self, IsTerminal},
+    path::PathBuf,
+};
+
+use anstream::{AutoStream, ColorChoice};
+
+pub use self::{
+    filter::{EventSet, EventSetError, Filter},
+    output::{Output, Overflow, Sent, Summary},
+    pretty::Pretty,
+};
+use crate::record::{LineError, LineFormat, Naming, Record};
+
+/// Turns a record into bytes.
+pub trait Render: Send {
+    /// Appends what is to be written of the record, which may be nothing.
+    fn render(&mut self, record: &Record, out: &mut Vec<u8>) -> Result<(), LineError>;
+}
+
+impl Render for LineFormat {
+    fn render(&mut self, record: &Record, out: &mut Vec<u8>) -> Result<(), LineError> {
+        self.append(record, out)
+    }
+}
+
+/// For whom the output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For a program: JSON lines.
+    Json(Naming),
+    /// For a person.
+    Pretty,
+}
+
+/// Where the output goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Standard output.
+    Stdout,
+    /// A file, appended to; see [`Output::reopen`].
+    File(PathBuf),
+}
+
+/// How records are written.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to.
+    pub destination: Destination,
+    /// For whom.
+    pub format: Format,
+    /// Which records.
+    pub filter: Filter,
+    /// What happens when the reader is slower than the records come.
+    pub overflow: Overflow,
+}
+
+impl Settings {
+    /// Opens the output for records of this host.
+    pub fn open(&self, host: &str) -> io::Result<Output> {
+        let render: Box<dyn Render> = match self.format {
+            Format::Json(naming) => Box::new(LineFormat::new(host, naming)),
+            Format::Pretty => Box::new(Pretty::new(self.wants_colour())),
+        };
+        Output::open(
+            &self.destination,
+            render,
+            self.filter.clone(),
+            self.overflow,
+        )
+    }
+
+    /// On a terminal that can, unless `NO_COLOR` and its kin say otherwise.
+    fn wants_colour(&self) -> bool {
+        let stdout = io::stdout();
+        self.destination == Destination::Stdout
+            && stdout.is_terminal()
+            && AutoStream::choice(&stdout) != ColorChoice::Never
+    }
+}

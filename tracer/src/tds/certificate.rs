@@ -85,14 +85,16 @@ fn crl_hosts(certificate: &X509Certificate<'_>) -> Vec<String> {
                 for point in points.iter() {
                     if let Some(DistributionPointName::FullName(names)) = &point.distribution_point
                     {
-                        names.iter().for_each(|name| push_host(&mut hosts, name));
+                        for name in names {
+                            push_host(&mut hosts, name);
+                        }
                     }
                 }
             }
             ParsedExtension::AuthorityInfoAccess(access) => {
-                access
-                    .iter()
-                    .for_each(|access| push_host(&mut hosts, &access.access_location));
+                for access in access.iter() {
+                    push_host(&mut hosts, &access.access_location);
+                }
             }
             _ => {}
         }
@@ -128,3 +130,59 @@ fn uri_host(uri: &str) -> Option<&str> {
 
 // Real certificates name two or three.
 const MAX_HOSTS: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EC: &[u8] = include_bytes!("samples/certificate_ec_self_signed.bin");
+    const RSA: &[u8] = include_bytes!("samples/certificate_rsa_issued.bin");
+
+    #[test]
+    fn a_self_signed_certificate_tells_all_its_facts() {
+        let certificate = Certificate::decode(EC).unwrap();
+        assert_eq!(certificate.subject, "CN=sql1.lab.test, O=Lab");
+        assert_eq!(certificate.issuer, certificate.subject);
+        assert!(certificate.self_signed);
+        assert_eq!(certificate.signature_algorithm, "ecdsa-with-SHA256");
+        assert_eq!(certificate.key_bits, Some(521));
+        assert_eq!(certificate.not_before, 1_795_380_547);
+        assert_eq!(
+            certificate.not_after - certificate.not_before,
+            3650 * 86_400
+        );
+        assert_eq!(
+            certificate.crl_hosts,
+            ["crl.lab.test", "crl2.lab.test", "ocsp.lab.test"]
+        );
+    }
+
+    #[test]
+    fn an_issued_certificate_is_not_self_signed() {
+        let certificate = Certificate::decode(RSA).unwrap();
+        assert_eq!(certificate.subject, "CN=sql2.lab.test");
+        assert!(!certificate.self_signed);
+        assert_eq!(certificate.key_bits, Some(2048));
+        assert!(certificate.crl_hosts.is_empty());
+    }
+
+    #[test]
+    fn a_certificate_cut_short_is_malformed() {
+        for len in [0, 1, 4, EC.len() / 2, EC.len() - 1] {
+            assert!(Certificate::decode(&EC[..len]).is_err());
+        }
+    }
+
+    #[test]
+    fn hosts_come_without_scheme_port_user_or_brackets() {
+        for (uri, host) in [
+            ("http://crl.example/a.crl", Some("crl.example")),
+            ("http://user@crl.example:8080?q", Some("crl.example")),
+            ("http://[2001:db8::1]:80/a", Some("2001:db8::1")),
+            ("ldap:///CN=ca", None),
+            ("crl.example", None),
+        ] {
+            assert_eq!(uri_host(uri), host);
+        }
+    }
+}

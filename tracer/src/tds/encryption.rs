@@ -75,8 +75,7 @@ pub fn negotiate(asked: EncryptionSetting, answered: EncryptionOption) -> Encryp
     match (asked.option, answered) {
         (Off, Off) => Encryption::LoginOnly,
         // A client certificate travels inside TLS, so it cannot do without.
-        (Off, NotSupported) if asked.client_certificate => Encryption::Refused,
-        (NotSupported, _) if asked.client_certificate => Encryption::Refused,
+        (Off, NotSupported) | (NotSupported, _) if asked.client_certificate => Encryption::Refused,
         (Off, NotSupported) | (NotSupported, NotSupported | Off) => Encryption::None,
         (Off | On | Required, On | Required) => Encryption::Full,
         (On | Required, Off | NotSupported) | (NotSupported, On | Required) => Encryption::Refused,

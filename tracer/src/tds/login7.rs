@@ -9,6 +9,10 @@ use super::{
 };
 
 /// What a LOGIN7 message says. A text that was not sent, or not seen, is `None`.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts of a message, not a state"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login7 {
     /// TDS version the client asks for. TDS 8.0 clients may put anything here.
@@ -254,3 +258,135 @@ const SSPI_LONG: usize = 90;
 
 const FEATURE_FEDAUTH: u8 = 0x02;
 const FEATURE_END: u8 = 0xFF;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tds::{ntlm::Ntlm, spnego::Spnego};
+
+    const SQL: &[u8] = include_bytes!("samples/login7_odbc18_sql.bin");
+    const KERBEROS: &[u8] = include_bytes!("samples/login7_odbc18_kerberos.bin");
+    const NTLM: &[u8] = include_bytes!("samples/login7_freetds_ntlm.bin");
+    const FEDAUTH: &[u8] = include_bytes!("samples/login7_mssqltds_fedauth.bin");
+
+    #[test]
+    fn a_sql_login_says_who_asks_for_what() {
+        let login = Login7::decode(SQL).unwrap();
+        assert_eq!(login.tds_version.name(), Some("7.4"));
+        assert_eq!(login.user_name.as_deref(), Some("sa"));
+        assert_eq!(login.host_name.as_deref(), Some("vm"));
+        assert_eq!(login.app_name.as_deref(), Some("python3.11"));
+        assert_eq!(login.server_name.as_deref(), Some("sql1.lab.test,1433"));
+        assert_eq!(login.library.as_deref(), Some("ODBC"));
+        assert_eq!((login.language, login.database), (None, None));
+        assert!(!login.integrated_security);
+        assert_eq!((login.sspi_len, login.sspi), (0, None));
+        assert_eq!(login.fedauth, None);
+        assert!(!login.features.is_empty());
+        assert!(!login.truncated);
+    }
+
+    #[test]
+    fn an_integrated_login_points_at_its_sspi_message() {
+        let login = Login7::decode(KERBEROS).unwrap();
+        assert!(login.integrated_security);
+        assert_eq!(login.user_name, None);
+        assert_eq!(login.sspi_len, 722);
+        let sspi = login.sspi.unwrap();
+        assert!(Spnego::decode(&KERBEROS[sspi]).is_ok());
+    }
+
+    #[test]
+    fn freetds_puts_ntlm_into_the_login_without_spnego() {
+        let login = Login7::decode(NTLM).unwrap();
+        assert_eq!((login.packet_size, login.client_pid), (4096, 0x78C6));
+        let message = Ntlm::decode(&NTLM[login.sspi.unwrap()]).unwrap();
+        assert!(matches!(message, Ntlm::Negotiate { .. }));
+    }
+
+    #[test]
+    fn a_federated_login_lists_its_features_and_its_library() {
+        let login = Login7::decode(FEDAUTH).unwrap();
+        let fedauth = login.fedauth.unwrap();
+        assert_eq!(fedauth.library, Some(FedAuthLibrary::SecurityToken));
+        assert!(fedauth.echo);
+        assert_eq!(
+            login.features,
+            [0x10, 0x0E, 0x02, 0x0D, 0x0B, 0x0A, 0x0F, 0x01]
+        );
+        assert_eq!(login.database.as_deref(), Some("master"));
+        assert!(!login.truncated);
+    }
+
+    #[test]
+    fn a_withheld_fedauth_feature_is_present_with_an_unknown_library() {
+        let mut message = FEDAUTH.to_vec();
+        let at = message
+            .windows(5)
+            .position(|w| w == [2, 0x3D, 0, 0, 0])
+            .unwrap();
+        message[at + 5..at + 5 + 0x3D].fill(0);
+        let login = Login7::decode(&message).unwrap();
+        assert_eq!(login.fedauth.unwrap().library, None);
+        assert_eq!(login.features.len(), 8);
+    }
+
+    #[test]
+    fn a_message_cut_among_its_features_keeps_what_came_before() {
+        let login = Login7::decode(&FEDAUTH[..0xD0]).unwrap();
+        assert_eq!(login.database.as_deref(), Some("master"));
+        assert_eq!(login.features, [0x10]);
+        assert!(login.truncated);
+    }
+
+    #[test]
+    fn a_message_cut_inside_the_sspi_message_keeps_its_declared_length() {
+        let login = Login7::decode(&KERBEROS[..400]).unwrap();
+        assert_eq!(login.sspi_len, 722);
+        assert_eq!(login.sspi.unwrap().end, 400);
+        assert!(login.truncated);
+    }
+
+    #[test]
+    fn a_long_sspi_message_has_its_length_in_the_long_field() {
+        let mut message = KERBEROS.to_vec();
+        message[80..82].copy_from_slice(&[0xFF, 0xFF]);
+        message[90..94].copy_from_slice(&70_000_u32.to_le_bytes());
+        let login = Login7::decode(&message).unwrap();
+        assert_eq!(login.sspi_len, 70_000);
+        assert!(login.truncated);
+    }
+
+    #[test]
+    fn the_shorter_fixed_part_before_tds_7_2_has_no_long_sspi_length() {
+        let mut message = NTLM.to_vec();
+        message[36..38].copy_from_slice(&86_u16.to_le_bytes());
+        message[80..82].copy_from_slice(&[0xFF, 0xFF]);
+        assert_eq!(Login7::decode(&message).unwrap().sspi_len, 0xFFFF);
+    }
+
+    #[test]
+    fn less_than_the_numbers_at_the_start_is_malformed() {
+        for len in 0..TEXTS {
+            assert!(Login7::decode(&SQL[..len]).is_err());
+        }
+        assert!(Login7::decode(&SQL[..TEXTS]).unwrap().truncated);
+    }
+
+    #[test]
+    fn an_impossible_length_is_malformed() {
+        let mut message = SQL.to_vec();
+        message[..4].copy_from_slice(&(128 * 1024_u32).to_le_bytes());
+        assert_eq!(Login7::decode(&message).unwrap_err().at, 0);
+    }
+
+    #[test]
+    fn the_password_is_nowhere_in_what_is_decoded() {
+        let mut message = SQL.to_vec();
+        let (offset, chars) = field(&message, 44).unwrap();
+        message[offset..offset + 2 * chars].fill(b'Q');
+        let login = Login7::decode(&message).unwrap();
+        assert!(!format!("{login:?}").contains('\u{5151}'));
+        assert_eq!(login, Login7::decode(SQL).unwrap());
+    }
+}

@@ -43,9 +43,9 @@ pub enum Ntlm {
 /// Names the server gives of itself in a challenge's AV pairs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TargetInfo {
-    /// NetBIOS name of the computer.
+    /// `NetBIOS` name of the computer.
     pub nb_computer: Option<String>,
-    /// NetBIOS name of the domain.
+    /// `NetBIOS` name of the domain.
     pub nb_domain: Option<String>,
     /// DNS name of the computer.
     pub dns_computer: Option<String>,
@@ -164,3 +164,102 @@ fn text(message: &[u8], at: usize, unicode: bool) -> Option<String> {
 }
 
 const MESSAGE_TYPE: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOGIN7: &[u8] = include_bytes!("samples/login7_freetds_ntlm.bin");
+    const CHALLENGE_REPLY: &[u8] = include_bytes!("samples/reply_ntlm_challenge.bin");
+    const AUTHENTICATE: &[u8] = include_bytes!("samples/ntlm_authenticate_freetds.bin");
+
+    #[test]
+    fn the_first_message_names_domain_and_workstation() {
+        let at = LOGIN7.windows(8).position(|w| w == SIGNATURE).unwrap();
+        let message = Ntlm::decode(&LOGIN7[at..]).unwrap();
+        let expected = Ntlm::Negotiate {
+            domain: Some("LAB".into()),
+            workstation: Some("vm".into()),
+        };
+        assert_eq!(message, expected);
+    }
+
+    #[test]
+    fn the_challenge_names_the_server() {
+        let message = Ntlm::decode(&CHALLENGE_REPLY[3..]).unwrap();
+        let expected = Ntlm::Challenge {
+            target: Some("LAB".into()),
+            names: TargetInfo {
+                nb_computer: Some("LABSQL".into()),
+                nb_domain: Some("LAB".into()),
+                dns_computer: Some("sql1.lab.test".into()),
+                dns_domain: Some("lab.test".into()),
+            },
+        };
+        assert_eq!(message, expected);
+    }
+
+    fn authenticated(
+        message: &[u8],
+    ) -> (Option<String>, Option<String>, Option<NtlmVersion>, bool) {
+        match Ntlm::decode(message).unwrap() {
+            Ntlm::Authenticate {
+                domain,
+                user,
+                version,
+                null_credentials,
+                ..
+            } => (domain, user, version, null_credentials),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_last_message_names_the_user_and_tells_ntlmv2_by_the_response() {
+        let (domain, user, version, null) = authenticated(AUTHENTICATE);
+        assert_eq!(domain, Some("LAB".into()));
+        assert_eq!(user, Some("alice".into()));
+        assert_eq!((version, null), (Some(NtlmVersion::V2), false));
+    }
+
+    #[test]
+    fn a_response_of_24_bytes_is_ntlmv1() {
+        let mut message = AUTHENTICATE.to_vec();
+        message[20..22].copy_from_slice(&24_u16.to_le_bytes());
+        assert_eq!(authenticated(&message).2, Some(NtlmVersion::V1));
+    }
+
+    #[test]
+    fn nobody_logs_in_without_a_user_or_a_domain() {
+        for at in [28, 36] {
+            let mut message = AUTHENTICATE.to_vec();
+            message[at..at + 2].fill(0);
+            assert!(authenticated(&message).3, "field at {at}");
+        }
+    }
+
+    #[test]
+    fn a_user_principal_name_needs_no_domain() {
+        let mut message = AUTHENTICATE.to_vec();
+        let at = Reader::starting_at(&message, 40).u32().unwrap() as usize;
+        message[at] = b'@';
+        message[28..30].fill(0);
+        assert!(!authenticated(&message).3);
+    }
+
+    #[test]
+    fn names_beyond_a_cut_are_unknown_not_empty() {
+        let (domain, user, version, null) = authenticated(&AUTHENTICATE[..64]);
+        assert_eq!((domain, user), (None, None));
+        assert_eq!((version, null), (Some(NtlmVersion::V2), false));
+    }
+
+    #[test]
+    fn withheld_bytes_are_not_ntlm() {
+        assert_eq!(Ntlm::decode(&[0; 64]).unwrap_err().at, 0);
+        assert!(Ntlm::decode(&AUTHENTICATE[..9]).is_err());
+        let mut other = AUTHENTICATE.to_vec();
+        other[8] = 4;
+        assert_eq!(Ntlm::decode(&other).unwrap_err().at, MESSAGE_TYPE);
+    }
+}

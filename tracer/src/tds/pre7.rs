@@ -1,6 +1,6 @@
 //! The login record of TDS 4.2 and 5.0 (packet type 2), recognised without reading its secrets.
 //!
-//! MS-TDS does not describe it; the layout is the one FreeTDS and Sybase's own "TDS 5.0 Functional
+//! MS-TDS does not describe it; the layout is the one `FreeTDS` and Sybase's own "TDS 5.0 Functional
 //! Specification" give. Passwords (offsets 62 and 202) are never touched beyond their lengths.
 
 use super::{Malformed, reader::slice};

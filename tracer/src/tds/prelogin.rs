@@ -82,14 +82,14 @@ impl Guid {
 
 impl fmt::Display for Guid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g, h, i, rest @ ..] = self.0;
-        let first = u32::from_le_bytes([a, b, c, d]);
-        let second = u16::from_le_bytes([e, g]);
-        let third = u16::from_le_bytes([h, i]);
-        write!(f, "{first:08x}-{second:04x}-{third:04x}-")?;
-        for (at, byte) in rest.iter().enumerate() {
-            let dash = if at == 2 { "-" } else { "" };
-            write!(f, "{dash}{byte:02x}")?;
+        // The first three groups are little-endian numbers, the rest is bytes.
+        for (at, from) in TEXT_ORDER.into_iter().enumerate() {
+            let dash = if matches!(at, 4 | 6 | 8 | 10) {
+                "-"
+            } else {
+                ""
+            };
+            write!(f, "{dash}{:02x}", self.0[from])?;
         }
         Ok(())
     }
@@ -180,6 +180,8 @@ fn trace_id(reader: &mut Reader<'_>) -> Option<TraceId> {
     })
 }
 
+const TEXT_ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
+
 const VERSION: u8 = 0x00;
 const ENCRYPTION: u8 = 0x01;
 const INSTOPT: u8 = 0x02;
@@ -189,3 +191,102 @@ const TRACEID: u8 = 0x05;
 const FEDAUTHREQUIRED: u8 = 0x06;
 const NONCEOPT: u8 = 0x07;
 const TERMINATOR: u8 = 0xFF;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tds::encryption::EncryptionOption;
+
+    const ODBC: &[u8] = include_bytes!("samples/prelogin_odbc18_client.bin");
+    const ODBC_KERBEROS: &[u8] = include_bytes!("samples/prelogin_odbc18_client_kerberos.bin");
+    const ODBC_INSTANCE: &[u8] = include_bytes!("samples/prelogin_odbc18_client_instance.bin");
+    const FREETDS: &[u8] = include_bytes!("samples/prelogin_freetds_client.bin");
+    const SERVER: &[u8] = include_bytes!("samples/prelogin_server_krb.bin");
+    const OPENCANARY: &[u8] = include_bytes!("samples/prelogin_opencanary_server.bin");
+
+    fn option(prelogin: &Prelogin) -> EncryptionOption {
+        prelogin.encryption.unwrap().option
+    }
+
+    #[test]
+    fn odbc_driver_18_names_itself_and_its_connection() {
+        let prelogin = Prelogin::decode(ODBC).unwrap();
+        assert_eq!(prelogin.version.unwrap().to_string(), "18.6.2.0");
+        assert_eq!(option(&prelogin), EncryptionOption::Off);
+        assert_eq!(prelogin.mars, Some(false));
+        assert_eq!(prelogin.instance, None);
+        assert_eq!(prelogin.fedauth_required, None);
+        let trace = prelogin.trace_id.unwrap();
+        assert_eq!(
+            trace.connection.to_string(),
+            "6428744a-dde5-84b1-8d51-9413048d2616"
+        );
+        assert_eq!(
+            trace.activity.to_string(),
+            "43e089d6-6fe7-e5e4-41cc-72feffdb2302"
+        );
+        assert_eq!(trace.sequence, 0);
+        assert!(!prelogin.truncated);
+    }
+
+    #[test]
+    fn a_client_that_can_federate_asks_whether_it_must() {
+        let prelogin = Prelogin::decode(ODBC_KERBEROS).unwrap();
+        assert_eq!(prelogin.fedauth_required, Some(true));
+        assert!(!prelogin.nonce_present);
+    }
+
+    #[test]
+    fn a_client_names_the_instance_it_wants() {
+        let prelogin = Prelogin::decode(ODBC_INSTANCE).unwrap();
+        assert_eq!(prelogin.instance.as_deref(), Some("sqlexpress"));
+        assert_eq!(prelogin.instance_mismatch, None);
+    }
+
+    #[test]
+    fn freetds_sends_its_process_id_as_thread_id() {
+        let prelogin = Prelogin::decode(FREETDS).unwrap();
+        assert_eq!(prelogin.thread_id, Some(0x78C6));
+        assert_eq!(prelogin.instance.as_deref(), Some("MSSQLServer"));
+    }
+
+    #[test]
+    fn a_server_answers_with_its_version_and_verdicts() {
+        let prelogin = Prelogin::decode(SERVER).unwrap();
+        assert_eq!(prelogin.version.unwrap().major, 16);
+        assert_eq!(prelogin.instance_mismatch, Some(false));
+        assert_eq!(prelogin.mars, Some(false));
+        assert_eq!(prelogin.trace_id, None);
+    }
+
+    #[test]
+    fn options_of_length_zero_are_absent() {
+        let prelogin = Prelogin::decode(OPENCANARY).unwrap();
+        assert_eq!(option(&prelogin), EncryptionOption::NotSupported);
+        assert_eq!(prelogin.thread_id, None);
+        assert!(!prelogin.truncated);
+    }
+
+    #[test]
+    fn a_message_cut_in_its_data_keeps_what_arrived() {
+        let prelogin = Prelogin::decode(&ODBC[..0x2C]).unwrap();
+        assert_eq!(prelogin.version.unwrap().major, 18);
+        assert_eq!(prelogin.mars, Some(false));
+        assert_eq!(prelogin.trace_id, None);
+        assert!(prelogin.truncated);
+    }
+
+    #[test]
+    fn a_message_cut_in_its_option_list_says_so() {
+        let prelogin = Prelogin::decode(&ODBC[..7]).unwrap();
+        assert_eq!(prelogin.version, None);
+        assert!(prelogin.truncated);
+    }
+
+    #[test]
+    fn a_tls_record_is_not_a_prelogin() {
+        let record = include_bytes!("samples/tls12_client_1.bin");
+        assert_eq!(Prelogin::decode(record).unwrap_err().at, 0);
+        assert!(Prelogin::decode(&[]).is_err());
+    }
+}

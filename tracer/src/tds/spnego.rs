@@ -269,3 +269,76 @@ const SPNEGO: &[u8] = b"\x2b\x06\x01\x05\x05\x02";
 const KERBEROS: &[u8] = b"\x2a\x86\x48\x86\xf7\x12\x01\x02\x02";
 const MS_KERBEROS: &[u8] = b"\x2a\x86\x48\x82\xf7\x12\x01\x02\x02";
 const NTLMSSP: &[u8] = b"\x2b\x06\x01\x04\x01\x82\x37\x02\x02\x0a";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KERBEROS_INIT: &[u8] = include_bytes!("samples/spnego_kerberos_odbc18.bin");
+    const KERBEROS_REPLY: &[u8] = include_bytes!("samples/reply_kerberos.bin");
+    // Windows' usual offer, without a token.
+    const OFFER: &[u8] =
+        b"\x60\x3e\x06\x06\x2b\x06\x01\x05\x05\x02\xa0\x34\x30\x32\xa0\x30\x30\x2e\
+        \x06\x09\x2a\x86\x48\x82\xf7\x12\x01\x02\x02\x06\x09\x2a\x86\x48\x86\xf7\x12\x01\x02\x02\
+        \x06\x0a\x2b\x06\x01\x04\x01\x82\x37\x02\x02\x1e\
+        \x06\x0a\x2b\x06\x01\x04\x01\x82\x37\x02\x02\x0a";
+    const REPLY: &[u8] =
+        b"\xa1\x15\x30\x13\xa0\x03\x0a\x01\x01\xa1\x0c\x06\x0a\x2b\x06\x01\x04\x01\x82\x37\x02\x02\x0a";
+
+    #[test]
+    fn kerberos_shows_in_its_first_bytes() {
+        let message = Spnego::decode(&KERBEROS_INIT[..64]).unwrap();
+        assert_eq!(message.mechanism(), Some(Mechanism::Kerberos));
+        assert!(message.truncated);
+    }
+
+    #[test]
+    fn the_servers_kerberos_answer_is_kerberos() {
+        let message = Spnego::decode(&KERBEROS_REPLY[3..]).unwrap();
+        assert_eq!(message.mechanism(), Some(Mechanism::Kerberos));
+        assert_eq!(message.form, Form::RawKerberos);
+    }
+
+    #[test]
+    fn an_offer_lists_mechanisms_in_order() {
+        let message = Spnego::decode(OFFER).unwrap();
+        assert_eq!(message.form, Form::NegTokenInit);
+        assert_eq!(
+            message.offered,
+            [
+                Mechanism::MsKerberos,
+                Mechanism::Kerberos,
+                Mechanism::Other,
+                Mechanism::Ntlm
+            ]
+        );
+        assert_eq!((message.chosen, message.token), (None, None));
+    }
+
+    #[test]
+    fn an_offer_cut_short_keeps_the_mechanisms_seen() {
+        let message = Spnego::decode(&OFFER[..32]).unwrap();
+        assert_eq!(message.offered, [Mechanism::MsKerberos]);
+        assert!(message.truncated);
+    }
+
+    #[test]
+    fn a_reply_chooses_and_says_how_far_it_is() {
+        let message = Spnego::decode(REPLY).unwrap();
+        assert_eq!(message.state, Some(NegState::AcceptIncomplete));
+        assert_eq!(message.chosen, Some(Mechanism::Ntlm));
+    }
+
+    #[test]
+    fn ntlm_needs_no_spnego() {
+        let message = Spnego::decode(b"NTLMSSP\0\x01\0\0\0").unwrap();
+        assert_eq!(message.form, Form::RawNtlm);
+        assert_eq!(message.mechanism(), Some(Mechanism::Ntlm));
+    }
+
+    #[test]
+    fn withheld_bytes_name_no_mechanism() {
+        assert!(Spnego::decode(&[0; 32]).is_err());
+        assert!(Spnego::decode(&[]).is_err());
+    }
+}

@@ -29,6 +29,10 @@ pub mod content_type {
 ///
 /// Feed it with [`TlsSide::extend`] where records are to be found in a byte stream, or with
 /// [`TlsSide::push`] where they are framed already; not with both.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts of a message, not a state"
+)]
 #[derive(Debug, Clone, Default)]
 pub struct TlsSide {
     /// Records seen, of any type.
@@ -45,23 +49,23 @@ pub struct TlsSide {
     pub certificate_seen: bool,
     /// Facts of its first certificate, when that was readable.
     pub certificate: Option<Certificate>,
-    /// ServerKeyExchange came.
+    /// `ServerKeyExchange` came.
     pub server_key_exchange: bool,
-    /// CertificateRequest came: the server wants a client certificate.
+    /// `CertificateRequest` came: the server wants a client certificate.
     pub certificate_request: bool,
-    /// ServerHelloDone came.
+    /// `ServerHelloDone` came.
     pub server_hello_done: bool,
-    /// ClientKeyExchange came.
+    /// `ClientKeyExchange` came.
     pub client_key_exchange: bool,
-    /// NewSessionTicket came in clear (TLS 1.2 and before).
+    /// `NewSessionTicket` came in clear (TLS 1.2 and before).
     pub new_session_ticket: bool,
-    /// ChangeCipherSpec came. In TLS 1.3 it means nothing.
+    /// `ChangeCipherSpec` came. In TLS 1.3 it means nothing.
     pub change_cipher_spec: bool,
-    /// An encrypted handshake record came after ChangeCipherSpec: Finished of TLS 1.2 and before.
+    /// An encrypted handshake record came after `ChangeCipherSpec`: Finished of TLS 1.2 and before.
     pub finished: bool,
     /// The last alert that came in clear.
     pub alert: Option<Alert>,
-    /// Alerts that came encrypted. One right before the end is most likely a close_notify.
+    /// Alerts that came encrypted. One right before the end is most likely a `close_notify`.
     pub encrypted_alerts: u32,
     /// Bytes were missing, or made no sense, and messages may have been missed.
     pub truncated: bool,
@@ -125,7 +129,7 @@ impl TlsSide {
         self.give_up_on_handshake();
     }
 
-    /// The version in use, by its name: of this side's ServerHello only.
+    /// The version in use, by its name: of this side's `ServerHello` only.
     pub fn version(&self) -> Option<&'static str> {
         self.server_hello
             .as_ref()
@@ -322,3 +326,6 @@ const MAX_FINISHED: usize = 128;
 const ALERT_LEN: usize = 2;
 const CERTIFICATE: u8 = 0x0B;
 const TLS_1_3: u16 = 0x0304;
+
+#[cfg(test)]
+mod tests;

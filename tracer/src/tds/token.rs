@@ -351,3 +351,6 @@ const FED_AUTH_INFO: u8 = 0xEE;
 const DONE: u8 = 0xFD;
 const DONE_PROC: u8 = 0xFE;
 const DONE_IN_PROC: u8 = 0xFF;
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use tls_parser::{
     parse_tls_client_hello_extensions, parse_tls_server_hello_extensions,
 };
 
-/// What a ClientHello says.
+/// What a `ClientHello` says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientHello {
     /// The version field, which stops at 1.2.
@@ -26,7 +26,7 @@ pub struct ClientHello {
     pub has_psk: bool,
 }
 
-/// What a ServerHello says.
+/// What a `ServerHello` says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerHello {
     /// The version chosen, as a number: see [`version_name`].
@@ -112,7 +112,7 @@ impl ServerHello {
                     server.version = versions.first().map_or(server.version, |chosen| chosen.0);
                 }
                 TlsExtension::ALPN(protocols) => {
-                    server.alpn = protocols.first().map(|name| text(name))
+                    server.alpn = protocols.first().map(|name| text(name));
                 }
                 TlsExtension::PreSharedKey(_) => server.psk_selected = true,
                 _ => {}
@@ -127,7 +127,7 @@ impl ServerHello {
     }
 }
 
-/// A HelloRetryRequest is a ServerHello with this random (RFC 8446 section 4.1.3).
+/// A `HelloRetryRequest` is a `ServerHello` with this random (RFC 8446 section 4.1.3).
 pub(super) fn is_retry(hello: &TlsServerHelloContents<'_>) -> bool {
     hello.random == RETRY_RANDOM
 }

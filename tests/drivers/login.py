@@ -1,0 +1,121 @@
+"""One login and one query by a client that Python can load."""
+
+import argparse
+import glob
+import os
+import struct
+import sys
+
+
+def arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--driver", required=True, choices=["pymssql", "python-tds", "odbc"])
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=1433)
+    parser.add_argument("--encrypt", default="off", choices=["none", "off", "on", "strict"])
+    parser.add_argument("--auth", default="sql", choices=["sql", "ntlm", "token"])
+    parser.add_argument("--user", default="sa")
+    parser.add_argument("--password", default="secret")
+    parser.add_argument("--query", default="SELECT 1")
+    parser.add_argument("--timeout", type=int, default=10)
+    parser.add_argument("--certificate")
+    parser.add_argument("--mars", action="store_true")
+    return parser.parse_args()
+
+
+def pymssql(o):
+    """The encryption is in the file that FREETDSCONF names."""
+    import pymssql
+
+    c = pymssql.connect(
+        server="scenario", port=str(o.port), user=o.user, password=o.password, login_timeout=o.timeout, autocommit=True
+    )
+    rows = query(c, o.query)
+    c.close()
+    return rows
+
+
+def python_tds(o):
+    import pytds
+
+    more = {}
+    if o.encrypt in ("off", "on"):
+        import OpenSSL.SSL
+
+        # Any file will do for a list of authorities: nothing is checked.
+        more = {"cafile": __file__, "validate_host": False, "enc_login_only": o.encrypt == "off"}
+        verify = OpenSSL.SSL.Context.set_verify
+        OpenSSL.SSL.Context.load_verify_locations = lambda *_, **__: None
+        OpenSSL.SSL.Context.set_verify = lambda self, mode, callback=None: verify(self, 0, lambda *_: True)
+    if o.auth == "ntlm":
+        import pytds.login
+        import spnego
+
+        more["auth"] = pytds.login.SpnegoAuth(
+            o.user, o.password, hostname=o.host, service="MSSQLSvc", protocol="ntlm",
+            options=spnego.NegotiateOptions.use_ntlm,
+        )
+        user = password = None
+    else:
+        user, password = o.user, o.password
+    c = pytds.connect(
+        dsn=o.host, port=o.port, user=user, password=password, login_timeout=o.timeout,
+        autocommit=True, use_mars=o.mars, **more,
+    )
+    rows = query(c, o.query)
+    if o.mars:
+        one, two = c.cursor(), c.cursor()
+        one.execute(o.query)
+        two.execute(o.query)
+        rows = len(one.fetchall()) + len(two.fetchall())
+        two.close()
+        one.close()
+    c.close()
+    return rows
+
+
+def odbc(o):
+    import pyodbc
+
+    pattern = os.path.join(sys.prefix, "lib*", "python*", "site-packages", "mssql_python_odbc", "**", "debian*", "**", "libmsodbcsql*")
+    drivers = glob.glob(pattern, recursive=True)
+    encrypt = {"none": "no", "off": "no", "on": "yes", "strict": "strict"}[o.encrypt]
+    parts = [
+        f"DRIVER={drivers[0]}", f"SERVER=tcp:{o.host},{o.port}", f"Encrypt={encrypt}", "TrustServerCertificate=yes",
+        f"MARS_Connection={'yes' if o.mars else 'no'}", "ConnectRetryCount=0",
+    ]
+    if o.certificate:
+        parts.append(f"ServerCertificate={o.certificate}")
+    more = {}
+    if o.auth == "token":
+        token = o.password.encode("utf-16-le")
+        more["attrs_before"] = {1256: struct.pack("<I", len(token)) + token}
+    else:
+        parts += [f"UID={o.user}", f"PWD={{{o.password}}}"]
+    pyodbc.pooling = False
+    c = pyodbc.connect(";".join(parts), timeout=o.timeout, autocommit=True, **more)
+    rows = query(c, o.query)
+    if o.mars:
+        one, two = c.cursor(), c.cursor()
+        one.execute(o.query)
+        two.execute(o.query)
+        rows = len(one.fetchall()) + len(two.fetchall())
+    c.close()
+    return rows
+
+
+def query(connection, sql):
+    cursor = connection.cursor()
+    cursor.execute(sql)
+    rows = len(cursor.fetchall())
+    cursor.close()
+    return rows
+
+
+def main():
+    o = arguments()
+    rows = {"pymssql": pymssql, "python-tds": python_tds, "odbc": odbc}[o.driver](o)
+    print("rows", rows)
+
+
+main()

@@ -1,0 +1,165 @@
+//! A packet capture of the same run, taken by tcpdump and read by tshark.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::net::Namespace;
+use crate::process::{Running, run};
+
+/// A running tcpdump.
+pub struct Capture {
+    running: Running,
+    file: PathBuf,
+    port: u16,
+}
+
+/// One TCP segment as captured.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// When, in nanoseconds since 1970.
+    pub at_ns: u64,
+    /// Number of its connection in the capture, from 0.
+    pub stream: u32,
+    /// Whether the client sent it.
+    pub from_client: bool,
+    /// TCP flags, as in the header.
+    pub flags: u8,
+    /// What it carries.
+    pub payload: Vec<u8>,
+}
+
+impl Segment {
+    /// Whether it opens a connection.
+    pub fn syn(&self) -> bool {
+        self.flags & 0x02 != 0
+    }
+
+    /// Whether it acknowledges.
+    pub fn ack(&self) -> bool {
+        self.flags & 0x10 != 0
+    }
+
+    /// Whether its side has said all.
+    pub fn fin(&self) -> bool {
+        self.flags & 0x01 != 0
+    }
+
+    /// Whether it ends the connection at once.
+    pub fn rst(&self) -> bool {
+        self.flags & 0x04 != 0
+    }
+}
+
+impl Capture {
+    /// Starts to capture what goes to and from a TCP port on an interface.
+    pub fn start(host: &Namespace, interface: &str, port: u16) -> Result<Self> {
+        let file = std::env::temp_dir().join(format!("{}-{port}.pcap", host.name()));
+        let mut command = host.command("tcpdump");
+        command.args(["-i", interface, "-w"]).arg(&file).args([
+            "-Z",
+            "root",
+            "-U",
+            "--immediate-mode",
+            "--time-stamp-precision=nano",
+            "-s",
+            "0",
+        ]);
+        let running = Running::start(command.arg(format!("tcp port {port}")))?;
+        if !running.wait_errors("listening on", Duration::from_secs(10)) {
+            bail!("tcpdump does not start: {}", running.errors());
+        }
+        Ok(Self {
+            running,
+            file,
+            port,
+        })
+    }
+
+    /// Stops, and reads what was captured.
+    pub fn stop(self) -> Result<Vec<Segment>> {
+        // What is in flight between the wire and the file.
+        std::thread::sleep(Duration::from_millis(100));
+        self.running.stop("INT")?;
+        let fields = [
+            "frame.time_epoch",
+            "tcp.stream",
+            "tcp.srcport",
+            "tcp.flags",
+            "tcp.payload",
+        ];
+        let mut command = Command::new("tshark");
+        command.arg("-r").arg(&self.file).args([
+            "-n",
+            "-o",
+            "tcp.desegment_tcp_streams:FALSE",
+            "-T",
+            "fields",
+        ]);
+        // Only TCP is of interest, and tshark would hide a payload it knows.
+        command.args(["--disable-protocol", "tds", "--disable-protocol", "tls"]);
+        for field in fields {
+            command.args(["-e", field]);
+        }
+        let output = command.output().context("cannot run tshark")?;
+        if !output.status.success() {
+            bail!("tshark: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        std::fs::remove_file(&self.file)?;
+        let text = String::from_utf8(output.stdout)?;
+        // On loopback tcpdump may show a packet once as sent, once as received.
+        text.lines().map(|line| segment(line, self.port)).collect()
+    }
+}
+
+fn segment(line: &str, server: u16) -> Result<Segment> {
+    let mut fields = line.split('\t');
+    let mut next = || {
+        fields
+            .next()
+            .with_context(|| format!("too few fields: {line}"))
+    };
+    let at_ns = nanoseconds(next()?)?;
+    let stream = next()?.parse()?;
+    let source: u16 = next()?.parse()?;
+    let flags = u32::from_str_radix(next()?.trim_start_matches("0x"), 16)?;
+    let payload = hex(next().unwrap_or_default())?;
+    Ok(Segment {
+        at_ns,
+        stream,
+        from_client: source != server,
+        flags: flags as u8,
+        payload,
+    })
+}
+
+fn nanoseconds(epoch: &str) -> Result<u64> {
+    let (seconds, fraction) = epoch.split_once('.').context("a time without fraction")?;
+    let fraction: u64 = format!("{fraction:0<9}")
+        .get(..9)
+        .context("a short time")?
+        .parse()?;
+    Ok(seconds.parse::<u64>()? * 1_000_000_000 + fraction)
+}
+
+fn hex(digits: &str) -> Result<Vec<u8>> {
+    let digits: String = digits.chars().filter(char::is_ascii_hexdigit).collect();
+    let pair = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16);
+    Ok((0..digits.len() / 2)
+        .map(|index| pair(index * 2))
+        .collect::<Result<_, _>>()?)
+}
+
+/// Whether the tools of a capture are there.
+pub fn available() -> bool {
+    ["tcpdump", "tshark"].iter().all(|tool| {
+        run(
+            Command::new(tool).arg("--version"),
+            "",
+            Duration::from_secs(10),
+        )
+        .is_ok_and(|(status, _)| status.success())
+    })
+}

@@ -1,0 +1,301 @@
+//! Clients that others wrote, driven from outside.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::net::Namespace;
+use crate::peer::{program, workspace};
+use crate::process::run;
+
+/// Packages of the Python clients, in the versions the tests were written for.
+pub const PYTHON_PACKAGES: [&str; 6] = [
+    "mssql-python-odbc==18.6.2.2",
+    "pyodbc==5.5.0",
+    "pymssql==2.4.6",
+    "python-tds==1.17.1",
+    "pyOpenSSL==26.4.0",
+    "pyspnego==0.12.4",
+];
+
+/// A client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driver {
+    /// The command line client of `FreeTDS` (Debian: freetds-bin), with `GnuTLS`.
+    Tsql,
+    /// `FreeTDS` inside a Python module, with `OpenSSL`.
+    Pymssql,
+    /// A client in pure Python.
+    PythonTds,
+    /// Microsoft's ODBC driver 18.
+    Odbc,
+    /// Microsoft's client in Rust.
+    MssqlTds,
+    /// The community's client in Rust.
+    Tiberius,
+}
+
+/// Encryption as a client asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encrypt {
+    /// Cannot encrypt.
+    None,
+    /// Would rather not.
+    Off,
+    /// Wants it.
+    On,
+    /// TDS 8.0.
+    Strict,
+}
+
+impl Encrypt {
+    fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Off => "off",
+            Self::On => "on",
+            Self::Strict => "strict",
+        }
+    }
+}
+
+/// One login and one query.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// Name or address of the server.
+    pub host: String,
+    /// Port of the server.
+    pub port: u16,
+    /// Encryption asked for.
+    pub encrypt: Encrypt,
+    /// `sql`, `ntlm`, `token` or `token-on-demand`.
+    pub auth: &'static str,
+    /// User name; for NTLM with its domain before a backslash.
+    pub user: String,
+    /// Password or token.
+    pub password: String,
+    /// The server's certificate, which some clients insist on in TDS 8.0.
+    pub certificate: Option<PathBuf>,
+    /// What to ask once logged in.
+    pub query: String,
+    /// Whether to ask over MARS, in two sessions.
+    pub mars: bool,
+    /// Login timeout in seconds.
+    pub timeout: u32,
+}
+
+impl Login {
+    /// A login by password that asks `SELECT 1`.
+    pub fn to(host: impl Into<String>, port: u16, encrypt: Encrypt) -> Self {
+        Self {
+            host: host.into(),
+            port,
+            encrypt,
+            auth: "sql",
+            user: "sa".to_owned(),
+            password: "S3cret!pw".to_owned(),
+            certificate: None,
+            query: "SELECT 1".to_owned(),
+            mars: false,
+            timeout: 10,
+        }
+    }
+}
+
+/// How a client fared.
+#[derive(Debug)]
+pub struct Fared {
+    /// Whether it logged in and had its answer.
+    pub ok: bool,
+    /// What it wrote.
+    pub output: String,
+}
+
+impl Driver {
+    /// Name the kernel knows its process by.
+    pub fn process_name(self) -> &'static str {
+        match self {
+            Self::Tsql => "tsql",
+            Self::MssqlTds | Self::Tiberius => "rust-client",
+            Self::Pymssql | Self::PythonTds | Self::Odbc => "python",
+        }
+    }
+
+    /// Whether the client is installed or built.
+    pub fn available(self) -> bool {
+        match self {
+            Self::Tsql => run(Command::new("tsql").arg("-C"), "", Duration::from_secs(10))
+                .is_ok_and(|(status, _)| status.success()),
+            Self::MssqlTds | Self::Tiberius => program("rust-client").is_ok(),
+            Self::Pymssql | Self::PythonTds | Self::Odbc => python().exists(),
+        }
+    }
+
+    /// Whether the client is not there; if so, says so, or fails where
+    /// skipping is a failure.
+    pub fn missing(self) -> bool {
+        let missing = !self.available();
+        if missing {
+            crate::root::skip("cargo xtask setup", &format!("{self:?}"));
+        }
+        missing
+    }
+
+    /// Logs in from a namespace, or from where the test runs.
+    pub fn run(self, host: Option<&Namespace>, login: &Login) -> Result<Fared> {
+        let start = |program: &Path| {
+            host.map_or_else(|| Command::new(program), |host| host.command(program))
+        };
+        let limit = Duration::from_secs(u64::from(login.timeout) + 20);
+        let (status, output) = match self {
+            Self::Tsql => {
+                let mut command = start(Path::new("tsql"));
+                let configuration = Freetds::write(login)?;
+                command.env("FREETDSCONF", &configuration.0);
+                command.args(["-S", "scenario", "-U", &login.user, "-P", &login.password]);
+                run(&mut command, &format!("{}\ngo\nexit\n", login.query), limit)?
+            }
+            Self::MssqlTds | Self::Tiberius => {
+                let name = if self == Self::MssqlTds {
+                    "mssql-tds"
+                } else {
+                    "tiberius"
+                };
+                let mut command = start(&program("rust-client")?);
+                run(
+                    command.args(["--driver", name]).args(arguments(login)),
+                    "",
+                    limit,
+                )?
+            }
+            Self::Pymssql | Self::PythonTds | Self::Odbc => {
+                let name = match self {
+                    Self::Pymssql => "pymssql",
+                    Self::PythonTds => "python-tds",
+                    _ => "odbc",
+                };
+                let mut command = start(&python());
+                let configuration = Freetds::write(login)?;
+                command.env("FREETDSCONF", &configuration.0);
+                command
+                    .arg(workspace().join("tests/drivers/login.py"))
+                    .args(["--driver", name]);
+                command.args(["--timeout", &login.timeout.to_string()]);
+                if login.mars {
+                    command.arg("--mars");
+                }
+                run(command.args(arguments(login)), "", limit)?
+            }
+        };
+        // tsql ends with success whatever the server said.
+        let answered = self != Self::Tsql || output.contains(" affected)");
+        Ok(Fared {
+            ok: status.success() && answered,
+            output,
+        })
+    }
+}
+
+fn arguments(login: &Login) -> Vec<String> {
+    let port = login.port.to_string();
+    let certificate = login
+        .certificate
+        .as_ref()
+        .map(|path| path.display().to_string());
+    [
+        ("--host", login.host.as_str()),
+        ("--port", &port),
+        ("--encrypt", login.encrypt.name()),
+        ("--auth", login.auth),
+        ("--user", &login.user),
+        ("--password", &login.password),
+        ("--query", &login.query),
+    ]
+    .into_iter()
+    .chain(certificate.as_deref().map(|path| ("--certificate", path)))
+    .flat_map(|(name, value)| [name.to_owned(), value.to_owned()])
+    .collect()
+}
+
+/// A configuration file of `FreeTDS` for one login, gone afterwards.
+struct Freetds(PathBuf);
+
+impl Freetds {
+    fn write(login: &Login) -> Result<Self> {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tds-tracer-{}-{count}.conf", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let encryption = match login.encrypt {
+            Encrypt::None => "off",
+            Encrypt::Off => "request",
+            Encrypt::On => "require",
+            Encrypt::Strict => "strict",
+        };
+        let Login {
+            host,
+            port,
+            timeout,
+            ..
+        } = login;
+        let authority = match &login.certificate {
+            Some(path) => format!("ca file = {}\n", path.display()),
+            None => String::new(),
+        };
+        let text = format!(
+            "[global]\ntds version = 7.4\nconnect timeout = {timeout}\n\n\
+             [scenario]\nhost = {host}\nport = {port}\nencryption = {encryption}\n\
+             check certificate hostname = no\n{authority}"
+        );
+        std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Freetds {
+    fn drop(&mut self) {
+        // In a temporary directory, where a file left behind does no harm.
+        std::fs::remove_file(&self.0).ok();
+    }
+}
+
+fn environment() -> PathBuf {
+    workspace().join("target/peers/venv")
+}
+
+/// The interpreter that has the Python clients.
+pub fn python() -> PathBuf {
+    environment().join("bin/python")
+}
+
+/// Makes the interpreter that has the Python clients, unless it is there.
+/// `say` is told of each step before it is taken.
+pub fn ensure_python(mut say: impl FnMut(&str)) -> Result<PathBuf> {
+    let mark = environment().join("packages");
+    let packages = PYTHON_PACKAGES.join("\n");
+    if std::fs::read_to_string(&mark).is_ok_and(|installed| installed == packages) {
+        return Ok(python());
+    }
+    let directory = environment();
+    say(&format!("python3 -m venv {}", directory.display()));
+    step(Command::new("python3").args(["-m", "venv"]).arg(&directory))?;
+    say(&format!("pip install {}", PYTHON_PACKAGES.join(" ")));
+    step(
+        Command::new(python())
+            .args(["-m", "pip", "install", "--quiet"])
+            .args(PYTHON_PACKAGES),
+    )?;
+    std::fs::write(mark, packages)?;
+    Ok(python())
+}
+
+fn step(command: &mut Command) -> Result<()> {
+    let (status, output) = run(command, "", Duration::from_mins(10))?;
+    if !status.success() {
+        bail!("{command:?}: {output}");
+    }
+    Ok(())
+}

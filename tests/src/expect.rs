@@ -1,0 +1,287 @@
+//! What a packet capture says of a login, worked out on its own: by the rules
+//! of the event stream's definition, from whole flights, without any code of
+//! the agent.
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::capture::Segment;
+
+const WRAP: u8 = 0x12;
+const REPLY: u8 = 0x04;
+const TLS_RECORDS: std::ops::RangeInclusive<u8> = 0x14..=0x17;
+const APPLICATION_DATA: u8 = 0x17;
+const HEADER_LEN: usize = 8;
+
+/// How the login is encrypted, hence where its phases end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// No TLS.
+    Clear,
+    /// TLS inside TDS, for the login or for everything.
+    Wrapped,
+    /// TLS 1.3 before TDS.
+    Strict,
+}
+
+/// A phase of a login: its name and when it ended.
+pub type End = (&'static str, u64);
+
+/// Several segments of one side in a row.
+struct Flight {
+    from_client: bool,
+    /// Type of what it starts with.
+    first: u8,
+    /// Whether it is a wrapped TLS handshake.
+    wrapped: bool,
+    last_ns: u64,
+}
+
+/// The phases of the login of one connection, in nanoseconds from its first
+/// SYN to each one's end.
+pub fn phases(segments: &[Segment], shape: Shape) -> Result<Vec<End>> {
+    let start = segments.first().context("an empty capture")?;
+    if !start.syn() || start.ack() {
+        bail!("the capture does not start with a SYN");
+    }
+    let since = |at: u64| at - start.at_ns;
+    let handshake = segments
+        .iter()
+        .find(|segment| segment.from_client && segment.ack() && !segment.syn())
+        .context("the handshake is not completed")?;
+    let mut ends = vec![("handshake", since(handshake.at_ns))];
+    let flights = flights(segments);
+    let mut rest = flights.as_slice();
+    if shape == Shape::Strict {
+        ends.push(("tls", since(take_strict_tls(&mut rest)?)));
+    }
+    ends.push((
+        "prelogin",
+        since(take_reply(&mut rest).context("no prelogin reply")?),
+    ));
+    if shape == Shape::Wrapped {
+        ends.push(("tls", since(take_wrapped_tls(&mut rest)?)));
+    }
+    ends.push((
+        "login",
+        since(take_reply(&mut rest).context("no login reply")?),
+    ));
+    Ok(ends)
+}
+
+/// The next reply after a phase ended, as of an authentication round.
+pub fn last_reply(segments: &[Segment], rounds: usize, shape: Shape) -> Result<u64> {
+    let flights = flights(segments);
+    let start = segments.first().context("an empty capture")?.at_ns;
+    let mut rest = flights.as_slice();
+    take_reply(&mut rest)?;
+    if shape == Shape::Wrapped {
+        take_wrapped_tls(&mut rest)?;
+    }
+    for _ in 0..rounds {
+        take_reply(&mut rest)?;
+    }
+    Ok(take_reply(&mut rest)? - start)
+}
+
+/// Flights, where a change of side or of type starts a new one.
+fn flights(segments: &[Segment]) -> Vec<Flight> {
+    let mut flights: Vec<Flight> = Vec::new();
+    for segment in segments
+        .iter()
+        .filter(|segment| !segment.payload.is_empty())
+    {
+        let first = segment.payload[0];
+        let inner = segment.payload.get(HEADER_LEN).copied().unwrap_or_default();
+        let wrapped = matches!(first, WRAP | REPLY) && TLS_RECORDS.contains(&inner);
+        match flights.last_mut() {
+            Some(last) if last.from_client == segment.from_client && last.wrapped == wrapped => {
+                last.last_ns = segment.at_ns;
+            }
+            _ => flights.push(Flight {
+                from_client: segment.from_client,
+                first,
+                wrapped,
+                last_ns: segment.at_ns,
+            }),
+        }
+    }
+    flights
+}
+
+/// Up to the end of the server's next flight.
+fn take_reply(rest: &mut &[Flight]) -> Result<u64> {
+    let index = rest
+        .iter()
+        .position(|flight| !flight.from_client)
+        .context("no reply")?;
+    let end = rest[index].last_ns;
+    *rest = &rest[index + 1..];
+    Ok(end)
+}
+
+/// Up to the last wrapped handshake message of either side.
+fn take_wrapped_tls(rest: &mut &[Flight]) -> Result<u64> {
+    let count = rest.iter().take_while(|flight| flight.wrapped).count();
+    let end = rest
+        .get(count.wrapping_sub(1))
+        .context("no TLS handshake")?
+        .last_ns;
+    *rest = &rest[count..];
+    Ok(end)
+}
+
+/// Up to the client's answer to the server's hello, which ends TLS 1.3.
+fn take_strict_tls(rest: &mut &[Flight]) -> Result<u64> {
+    let hello = rest
+        .iter()
+        .position(|flight| !flight.from_client)
+        .context("no server hello")?;
+    let finished = rest.get(hello + 1).context("no client finished")?;
+    if finished.first != APPLICATION_DATA && !TLS_RECORDS.contains(&finished.first) {
+        bail!("no TLS record after the server's hello");
+    }
+    *rest = &rest[hello + 1..];
+    Ok(finished.last_ns)
+}
+
+/// Whether a duration is within 50 µs or 5 % of another.
+pub fn close_enough(one: u64, other: u64) -> bool {
+    one.abs_diff(other) <= 50_000.max(other / 20)
+}
+
+/// Names of the phases that a `login` or `close` line must have together
+/// make up the login's duration.
+pub const LOGIN_PHASES: [&str; 5] = ["handshake", "prelogin", "tls", "login", "auth"];
+
+/// The phases of a line, in the order of their start: name, start, duration.
+pub fn line_phases(line: &Value) -> Vec<(String, u64, u64)> {
+    let mut phases: Vec<_> = line["phases"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, phase)| {
+            let number = |field: &str| phase[field].as_u64().unwrap_or_default();
+            (name.clone(), number("start_ns"), number("duration_ns"))
+        })
+        .collect();
+    phases.sort_by_key(|(_, start, duration)| (*start, *duration));
+    phases
+}
+
+/// Panics unless the phases of a login follow each other without a gap, add
+/// up to its duration, and give each side its part.
+pub fn assert_sums(line: &Value) {
+    let phases: Vec<_> = line_phases(line)
+        .into_iter()
+        .filter(|(name, ..)| LOGIN_PHASES.contains(&name.as_str()))
+        .collect();
+    let mut at = 0;
+    for (name, start, duration) in &phases {
+        assert_eq!(
+            *start, at,
+            "{name} does not start where the phase before it ended: {line:#}"
+        );
+        at += duration;
+        let phase = &line["phases"][name];
+        let parts = ["client_ns", "server_ns", "network_ns"]
+            .map(|part| phase[part].as_u64().unwrap_or_default());
+        assert_eq!(
+            parts.iter().sum::<u64>(),
+            *duration,
+            "the parts of {name} do not add up: {line:#}"
+        );
+    }
+    assert_eq!(
+        line["login"]["duration_ns"].as_u64(),
+        Some(at),
+        "phases do not add up: {line:#}"
+    );
+}
+
+/// Panics unless every phase of a login took as long as the capture says.
+pub fn assert_times(line: &Value, ends: &[End]) {
+    let mut before = 0;
+    for (name, end) in ends {
+        let captured = end - before;
+        before = *end;
+        let told = line["phases"][name]["duration_ns"].as_u64();
+        let told = told.unwrap_or_else(|| panic!("no phase {name}: {line:#}"));
+        assert!(
+            close_enough(told, captured),
+            "{name} took {captured} ns by the capture, {told} ns by the agent: {line:#}"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SYN: u8 = 0x02;
+    const ACK: u8 = 0x10;
+
+    fn segment(at_ns: u64, from_client: bool, payload: &[u8]) -> Segment {
+        Segment {
+            at_ns,
+            stream: 0,
+            from_client,
+            flags: ACK,
+            payload: payload.to_vec(),
+        }
+    }
+
+    fn opening() -> Vec<Segment> {
+        vec![
+            Segment {
+                flags: SYN,
+                ..segment(100, true, &[])
+            },
+            Segment {
+                flags: SYN | ACK,
+                ..segment(110, false, &[])
+            },
+            segment(120, true, &[]),
+        ]
+    }
+
+    #[test]
+    fn a_clear_login_has_a_prelogin_and_a_login() {
+        let mut segments = opening();
+        segments.extend([
+            segment(130, true, &[WRAP, 1, 0, 9, 0, 0, 0, 0, 0]),
+            segment(140, false, &[REPLY, 1, 0, 9, 0, 0, 0, 0, 0]),
+            segment(150, true, &[0x10]),
+            segment(170, false, &[REPLY, 0, 0, 9, 0, 0, 0, 0, 0xE3]),
+            segment(180, false, &[REPLY]),
+        ]);
+        let ends = phases(&segments, Shape::Clear).unwrap();
+        assert_eq!(ends, [("handshake", 20), ("prelogin", 40), ("login", 80)]);
+    }
+
+    #[test]
+    fn the_wrapped_handshake_ends_with_its_last_flight() {
+        let wrapped = [WRAP, 1, 0, 20, 0, 0, 0, 0, 0x16];
+        let mut segments = opening();
+        segments.extend([
+            segment(130, true, &[WRAP, 1, 0, 9, 0, 0, 0, 0, 0]),
+            segment(140, false, &[REPLY, 1, 0, 9, 0, 0, 0, 0, 0]),
+            segment(150, true, &wrapped),
+            segment(160, false, &wrapped),
+            segment(170, true, &wrapped),
+            segment(180, false, &wrapped),
+            segment(190, true, &[APPLICATION_DATA]),
+            segment(200, false, &[REPLY, 0, 0, 9, 0, 0, 0, 0, 0xE3]),
+        ]);
+        let ends = phases(&segments, Shape::Wrapped).unwrap();
+        assert_eq!(
+            ends,
+            [
+                ("handshake", 20),
+                ("prelogin", 40),
+                ("tls", 80),
+                ("login", 100)
+            ]
+        );
+    }
+}

@@ -1,0 +1,126 @@
+//! Two hosts and a cable: network namespaces joined by a veth pair.
+
+use std::ffi::OsStr;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, Result, bail};
+
+/// Name of the cable's end in either namespace.
+pub const INTERFACE: &str = "veth0";
+/// IPv4 address of the client's host.
+pub const CLIENT_V4: &str = "10.87.0.1";
+/// IPv4 address of the server's host.
+pub const SERVER_V4: &str = "10.87.0.2";
+/// IPv6 address of the client's host.
+pub const CLIENT_V6: &str = "fd00:87::1";
+/// IPv6 address of the server's host.
+pub const SERVER_V6: &str = "fd00:87::2";
+/// An address that packets reach the server's host for, where they vanish.
+pub const BLACK_HOLE_V4: &str = "10.87.9.9";
+
+/// A namespace on its own.
+pub struct Namespace {
+    name: String,
+}
+
+impl Namespace {
+    /// Makes a namespace with its loopback up, and a name of its own.
+    pub fn new(role: &str) -> Result<Self> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tdst-{}-{count}-{role}", std::process::id());
+        ip(&["netns", "add", &name])?;
+        let namespace = Self { name };
+        namespace.ip(&["link", "set", "lo", "up"])?;
+        Ok(namespace)
+    }
+
+    /// Name, as `ip netns` lists it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A command to run inside. Not by `ip netns exec`, which would hide the
+    /// control groups and the tracing file system.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command
+            .arg(format!("--net=/run/netns/{}", self.name))
+            .arg("--")
+            .arg(program);
+        command
+    }
+
+    /// Runs `ip` inside.
+    pub fn ip(&self, arguments: &[&str]) -> Result<()> {
+        let inside = ["-n", &self.name];
+        ip(&[&inside[..], arguments].concat())
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // Nobody is left to tell when a test is over.
+        ip(&["netns", "delete", &self.name]).ok();
+    }
+}
+
+/// A client's host and a server's host.
+pub struct Network {
+    /// Where the client runs.
+    pub client: Namespace,
+    /// Where the server runs.
+    pub server: Namespace,
+}
+
+impl Network {
+    /// Makes both, with IPv4 and IPv6 on the cable.
+    pub fn new() -> Result<Self> {
+        let network = Self {
+            client: Namespace::new("c")?,
+            server: Namespace::new("s")?,
+        };
+        let (client, server) = (network.client.name(), network.server.name());
+        let ends = [
+            "link", "add", INTERFACE, "netns", client, "type", "veth", "peer", "name", INTERFACE,
+            "netns", server,
+        ];
+        ip(&ends)?;
+        for (host, v4, v6) in [
+            (&network.client, CLIENT_V4, CLIENT_V6),
+            (&network.server, SERVER_V4, SERVER_V6),
+        ] {
+            host.ip(&["addr", "add", &format!("{v4}/24"), "dev", INTERFACE])?;
+            host.ip(&[
+                "addr",
+                "add",
+                &format!("{v6}/64"),
+                "dev",
+                INTERFACE,
+                "nodad",
+            ])?;
+            host.ip(&["link", "set", INTERFACE, "up"])?;
+        }
+        // The server's host does not forward, hence drops without a word.
+        network
+            .client
+            .ip(&["route", "add", BLACK_HOLE_V4, "via", SERVER_V4])?;
+        Ok(network)
+    }
+}
+
+fn ip(arguments: &[&str]) -> Result<()> {
+    let output = Command::new("ip")
+        .args(arguments)
+        .output()
+        .context("cannot run ip")?;
+    if !output.status.success() {
+        bail!(
+            "ip {}: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(())
+}

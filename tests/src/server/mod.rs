@@ -1,0 +1,73 @@
+//! A server that real drivers log in to, and that fails on command.
+//!
+//! It speaks TDS 7.0 to 8.0 as far as a login and a handful of commands need.
+//! [`Scenario`] says how it is set and what goes wrong; [`serve`] runs it.
+
+pub mod attention;
+pub mod command;
+pub mod faults;
+pub mod fedauth;
+pub mod login7;
+pub mod ntlm;
+pub mod packet;
+pub mod prelogin;
+pub mod scenario;
+mod session;
+pub mod smp;
+pub mod socket;
+pub mod stream;
+pub mod tls;
+pub mod token;
+
+use std::io::{self, ErrorKind};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use openssl::ssl::SslAcceptor;
+
+pub use scenario::Scenario;
+
+/// One server, ready to take connections.
+struct Server {
+    scenario: Scenario,
+    acceptor: SslAcceptor,
+}
+
+/// Listens and serves for ever, one thread for each connection. Prints
+/// `listening ADDRESS` once it does, and a line for each thing it sees.
+pub fn serve(scenario: Scenario) -> Result<()> {
+    let certificate = tls::Certificate::self_signed(&scenario.name, scenario.days)?;
+    if let Some(path) = &scenario.certificate_out {
+        std::fs::write(path, certificate.certificate_pem()?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let acceptor = tls::acceptor(&certificate, scenario.tls_policy())?;
+    let listener = TcpListener::bind(&scenario.listen)
+        .with_context(|| format!("cannot listen on {}", scenario.listen))?;
+    println!("listening {}", listener.local_addr()?);
+    let server = Arc::new(Server { scenario, acceptor });
+    for (spid, tcp) in (51..).zip(listener.incoming()) {
+        let (tcp, server) = (tcp?, Arc::clone(&server));
+        std::thread::spawn(move || server.connection(tcp, spid));
+    }
+    Ok(())
+}
+
+impl Server {
+    fn connection(&self, tcp: TcpStream, spid: u16) {
+        let mut session = session::Session::new(&self.scenario, &self.acceptor, spid);
+        let end = tcp.set_nodelay(true).and_then(|()| session.run(tcp));
+        match end {
+            Ok(()) => println!("{spid} end"),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                println!("{spid} end by client");
+            }
+            Err(error) => println!("{spid} end: {}", describe(&error)),
+        }
+    }
+}
+
+fn describe(error: &io::Error) -> String {
+    error.to_string().replace('\n', " ")
+}

@@ -1,0 +1,296 @@
+//! Logins that a server decides: let in, turned away or sent on.
+
+use std::time::Duration;
+
+use harness::drivers::{Driver, Encrypt};
+use harness::expect::Shape;
+use harness::{driver_or_skip, root_or_skip};
+
+use crate::run::{Path, Run, Server, observe_driver};
+
+const CLEAR: [&str; 3] = ["handshake", "prelogin", "login"];
+const WRAPPED: [&str; 4] = ["handshake", "prelogin", "tls", "login"];
+const STRICT: [&str; 4] = ["handshake", "tls", "prelogin", "login"];
+
+fn assert_success(run: &Run, encryption: &str) {
+    assert!(
+        run.fared.ok,
+        "the client was not let in: {}",
+        run.fared.output
+    );
+    run.assert_outcome("success", Some(encryption));
+    let dark = matches!(encryption, "full" | "strict");
+    run.assert_eq("/login/basis", if dark { "inferred" } else { "observed" });
+    let confidence = run.value("/login/confidence").as_f64();
+    assert_eq!(confidence.is_some(), dark, "{:#}", run.login);
+    assert!(
+        confidence.is_none_or(|confidence| confidence > 0.5 && confidence <= 1.0),
+        "{:#}",
+        run.login
+    );
+}
+
+fn clear(path: Path) {
+    let server = Server::Scenario(&["--encrypt", "not-sup"]);
+    let run = observe_driver(path, &server, Driver::Tsql, Encrypt::Off, |_| {});
+    assert_success(&run, "none");
+    run.assert_phases(&CLEAR, true);
+    run.assert_captured(Shape::Clear);
+    run.assert_close("client", "fin", "normal");
+    run.assert_eq("/auth/kind", "sql");
+    run.assert_eq("/tds/version", "7.4");
+}
+
+fn login_only(path: Path) {
+    let run = observe_driver(
+        path,
+        &Server::Scenario(&["--encrypt", "off"]),
+        Driver::Tsql,
+        Encrypt::Off,
+        |_| {},
+    );
+    assert_success(&run, "login_only");
+    run.assert_phases(&WRAPPED, true);
+    run.assert_captured(Shape::Wrapped);
+    run.assert_close("client", "fin", "normal");
+    assert_eq!(run.value("/tls/version"), "1.2", "{:#}", run.login);
+}
+
+#[test]
+fn a_login_without_encryption() {
+    root_or_skip!("a login without encryption");
+    driver_or_skip!(Driver::Tsql);
+    clear(Path::Client);
+}
+
+#[test]
+fn a_login_by_ipv6() {
+    root_or_skip!("a login by IPv6");
+    driver_or_skip!(Driver::Tsql);
+    clear(Path::ClientV6);
+    login_only(Path::ClientV6);
+}
+
+#[test]
+fn a_login_over_loopback() {
+    root_or_skip!("a login over loopback");
+    driver_or_skip!(Driver::Tsql);
+    clear(Path::Loopback);
+    login_only(Path::LoopbackV6);
+}
+
+#[test]
+fn a_login_seen_by_the_server() {
+    root_or_skip!("a login seen by the server");
+    driver_or_skip!(Driver::Tsql);
+    let server = Server::Scenario(&["--encrypt", "off"]);
+    let run = observe_driver(Path::Server, &server, Driver::Tsql, Encrypt::Off, |_| {});
+    assert_success(&run, "login_only");
+    run.assert_phases(&WRAPPED, true);
+    run.assert_captured(Shape::Wrapped);
+    run.assert_eq("/process/name", "scenario-server");
+}
+
+#[test]
+fn a_login_that_alone_is_encrypted() {
+    root_or_skip!("a login that alone is encrypted");
+    driver_or_skip!(Driver::Tsql);
+    login_only(Path::Client);
+}
+
+#[test]
+fn a_connection_encrypted_in_full() {
+    root_or_skip!("a connection encrypted in full");
+    for driver in [Driver::Tsql, Driver::Tiberius, Driver::Odbc] {
+        driver_or_skip!(driver);
+        let server = Server::Scenario(&["--encrypt", "on"]);
+        let run = observe_driver(Path::Client, &server, driver, Encrypt::On, |_| {});
+        assert_success(&run, "full");
+        run.assert_phases(&WRAPPED, true);
+        run.assert_captured(Shape::Wrapped);
+    }
+}
+
+#[test]
+fn a_connection_by_tds_8() {
+    root_or_skip!("a connection by TDS 8.0");
+    for driver in [Driver::Tiberius] {
+        driver_or_skip!(driver);
+        // Without tickets, whose place among the replies differs by driver.
+        let server = Server::Scenario(&["--encrypt", "strict", "--tls-tickets", "0"]);
+        let run = observe_driver(Path::Client, &server, driver, Encrypt::Strict, |_| {});
+        assert_success(&run, "strict");
+        run.assert_phases(&STRICT, true);
+        run.assert_captured(Shape::Strict);
+        run.assert_eq("/tls/alpn", "tds/8.0");
+        run.assert_eq("/tls/version", "1.3");
+    }
+}
+
+#[test]
+fn a_connection_by_tds_8_with_session_tickets() {
+    root_or_skip!("a connection by TDS 8.0 with session tickets");
+    driver_or_skip!(Driver::Tiberius);
+    let server = Server::Scenario(&["--encrypt", "strict", "--tls-tickets", "2"]);
+    let run = observe_driver(
+        Path::Client,
+        &server,
+        Driver::Tiberius,
+        Encrypt::Strict,
+        |_| {},
+    );
+    assert_success(&run, "strict");
+    run.assert_phases(&STRICT, true);
+}
+
+#[test]
+fn microsofts_mock_server_in_every_mode() {
+    root_or_skip!("Microsoft's mock server in every mode");
+    let cases = [
+        (
+            "none",
+            Encrypt::Off,
+            "none",
+            &CLEAR[..],
+            Shape::Clear,
+            Driver::MssqlTds,
+        ),
+        (
+            "none",
+            Encrypt::None,
+            "none",
+            &CLEAR[..],
+            Shape::Clear,
+            Driver::Tiberius,
+        ),
+        (
+            "optional",
+            Encrypt::On,
+            "full",
+            &WRAPPED[..],
+            Shape::Wrapped,
+            Driver::MssqlTds,
+        ),
+        (
+            "strict",
+            Encrypt::Strict,
+            "strict",
+            &STRICT[..],
+            Shape::Strict,
+            Driver::Tiberius,
+        ),
+    ];
+    for (mode, encrypt, encryption, phases, shape, driver) in cases {
+        driver_or_skip!(driver);
+        let run = observe_driver(Path::Client, &Server::Mock(mode), driver, encrypt, |_| {});
+        assert_success(&run, encryption);
+        run.assert_phases(phases, true);
+        // The mock speaks TLS 1.2 in TDS 8.0, whose handshake ends otherwise.
+        if shape != Shape::Strict {
+            run.assert_captured(shape);
+        }
+    }
+}
+
+#[test]
+fn a_login_that_is_refused() {
+    root_or_skip!("a login that is refused");
+    driver_or_skip!(Driver::Tsql);
+    for (encrypt, encryption, phases, shape) in [
+        ("not-sup", "none", &CLEAR[..], Shape::Clear),
+        ("off", "login_only", &WRAPPED[..], Shape::Wrapped),
+    ] {
+        let server = Server::Scenario(&["--encrypt", encrypt, "--fail-login", "8"]);
+        let run = observe_driver(Path::Client, &server, Driver::Tsql, Encrypt::Off, |_| {});
+        assert!(!run.fared.ok);
+        run.assert_outcome("failed", Some(encryption));
+        run.assert_eq("/login/basis", "observed");
+        run.assert_eq("/login/error/number", 18456);
+        run.assert_eq("/login/error/state", 8);
+        run.assert_eq("/login/error/class", 14);
+        run.assert_phases(phases, true);
+        run.assert_captured(shape);
+    }
+}
+
+#[test]
+fn a_login_that_is_refused_in_the_dark() {
+    root_or_skip!("a login that is refused in the dark");
+    driver_or_skip!(Driver::Tsql);
+    let server = Server::Scenario(&["--encrypt", "on", "--fail-login", "8"]);
+    let run = observe_driver(Path::Client, &server, Driver::Tsql, Encrypt::On, |_| {});
+    run.assert_outcome("failed", Some("full"));
+    run.assert_eq("/login/basis", "inferred");
+    run.assert_phases(&WRAPPED, true);
+}
+
+#[test]
+fn a_login_by_ntlm() {
+    root_or_skip!("a login by NTLM");
+    driver_or_skip!(Driver::Tsql);
+    let server = Server::Scenario(&[
+        "--encrypt",
+        "off",
+        "--auth",
+        "ntlm",
+        "--delay-at",
+        "auth=100",
+    ]);
+    let run = observe_driver(Path::Client, &server, Driver::Tsql, Encrypt::Off, |login| {
+        login.user = r"LAB\alice".to_owned();
+        login.auth = "ntlm";
+    });
+    assert_success(&run, "login_only");
+    run.assert_eq("/auth/kind", "ntlm");
+    run.assert_phases(&["handshake", "prelogin", "tls", "login", "auth"], true);
+    run.assert_captured_rounds(Shape::Wrapped, 1);
+    let waited = run.value("/phases/auth/server_ns").as_u64().unwrap();
+    assert!(
+        waited >= 95_000_000,
+        "the server's wait is not seen: {:#}",
+        run.login
+    );
+}
+
+#[test]
+fn a_client_sent_on_to_another_server() {
+    root_or_skip!("a client sent on to another server");
+    driver_or_skip!(Driver::MssqlTds);
+    // Nobody is there, on a port that is not watched.
+    let server = Server::Scenario(&["--encrypt", "off", "--route", "10.87.0.2:1444"]);
+    let run = observe_driver(
+        Path::Client,
+        &server,
+        Driver::MssqlTds,
+        Encrypt::Off,
+        |_| {},
+    );
+    run.assert_outcome("redirected", Some("login_only"));
+    run.assert_eq("/login/redirect/address", "10.87.0.2");
+    run.assert_eq("/login/redirect/port", 1444);
+    run.assert_phases(&WRAPPED, true);
+    run.assert_captured(Shape::Wrapped);
+}
+
+#[test]
+fn a_slow_server_is_who_was_waited_for() {
+    root_or_skip!("a slow server is who was waited for");
+    driver_or_skip!(Driver::Tsql);
+    for (step, phase) in [("prelogin", "prelogin"), ("tls", "tls"), ("login", "login")] {
+        let delay = format!("{step}=300");
+        let server = Server::Scenario(&["--encrypt", "off", "--delay-at", &delay]);
+        let run = observe_driver(Path::Client, &server, Driver::Tsql, Encrypt::Off, |_| {});
+        assert_success(&run, "login_only");
+        run.assert_phases(&WRAPPED, true);
+        run.assert_captured(Shape::Wrapped);
+        let waited = run
+            .value(&format!("/phases/{phase}/server_ns"))
+            .as_u64()
+            .unwrap();
+        assert!(
+            Duration::from_nanos(waited) >= Duration::from_millis(295),
+            "{phase}: {:#}",
+            run.login
+        );
+    }
+}

@@ -1,0 +1,6 @@
+//! The agent on real traffic: real clients and servers on two hosts of their
+//! own, each login checked against a packet capture of the same run.
+
+mod broken;
+mod decided;
+mod run;

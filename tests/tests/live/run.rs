@@ -1,0 +1,317 @@
+//! One observed connection: hosts, server, capture, agent and client.
+
+use std::fs::File;
+use std::time::Duration;
+
+use harness::agent::{Agent, of};
+use harness::capture::{Capture, Segment};
+use harness::drivers::{Driver, Encrypt, Fared, Login};
+use harness::expect::{Shape, assert_sums, assert_times, last_reply, phases};
+use harness::net::{self, Namespace, Network};
+use harness::peer::{Peer, program};
+use harness::process::run;
+use serde_json::Value;
+
+pub(crate) const PORT: u16 = 1433;
+
+/// From where the connection is seen, and which way it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Path {
+    /// Over the cable, seen by the client's host, by IPv4.
+    Client,
+    /// The same by IPv6.
+    ClientV6,
+    /// Over the cable, seen by the server's host.
+    Server,
+    /// Inside one host.
+    Loopback,
+    /// The same by IPv6.
+    LoopbackV6,
+}
+
+impl Path {
+    pub(crate) fn address(self) -> &'static str {
+        match self {
+            Self::Client | Self::Server => net::SERVER_V4,
+            Self::ClientV6 => net::SERVER_V6,
+            Self::Loopback => "127.0.0.1",
+            Self::LoopbackV6 => "::1",
+        }
+    }
+
+    fn listen(self) -> String {
+        let address = self.address();
+        if address.contains(':') {
+            format!("[{address}]:{PORT}")
+        } else {
+            format!("{address}:{PORT}")
+        }
+    }
+
+    fn server(self, network: &Network) -> &Namespace {
+        match self {
+            Self::Loopback | Self::LoopbackV6 => &network.client,
+            _ => &network.server,
+        }
+    }
+
+    fn observer(self, network: &Network) -> (&Namespace, &'static str) {
+        match self {
+            Self::Client | Self::ClientV6 => (&network.client, net::INTERFACE),
+            Self::Server => (&network.server, net::INTERFACE),
+            Self::Loopback | Self::LoopbackV6 => (&network.client, "lo"),
+        }
+    }
+
+    fn vantage(self) -> &'static str {
+        match self {
+            Self::Client | Self::ClientV6 => "client",
+            Self::Server => "server",
+            Self::Loopback | Self::LoopbackV6 => "both",
+        }
+    }
+}
+
+/// The server of a run.
+pub(crate) enum Server<'a> {
+    /// The scenario server with these arguments.
+    Scenario(&'a [&'a str]),
+    /// Microsoft's mock server in this mode.
+    Mock(&'a str),
+    /// None at all.
+    Absent,
+}
+
+/// What came of one connection.
+pub(crate) struct Run {
+    pub(crate) login: Value,
+    pub(crate) close: Value,
+    pub(crate) events: Vec<Value>,
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) fared: Fared,
+    path: Path,
+}
+
+/// Observes one connection that `client` makes from the client's host.
+pub(crate) fn observe(
+    path: Path,
+    server: &Server<'_>,
+    limit: Duration,
+    client: impl FnOnce(&Namespace) -> Fared,
+) -> Run {
+    let _alone = alone();
+    let network = Network::new().unwrap();
+    let host = path.server(&network);
+    let listen = ["--listen", &path.listen()].map(str::to_owned);
+    let listen = [listen[0].as_str(), listen[1].as_str()];
+    let peer = match server {
+        Server::Scenario(arguments) => Some(Peer::scenario(
+            Some(host),
+            &[&listen[..], arguments].concat(),
+        )),
+        Server::Mock(mode) => Some(Peer::mock(
+            Some(host),
+            &[&listen[..], &["--mode", mode]].concat(),
+        )),
+        Server::Absent => None,
+    };
+    let _peer = peer.transpose().unwrap();
+    let (observer, interface) = path.observer(&network);
+    let mut agent = Agent::start(observer, &["--port", &PORT.to_string()]).unwrap();
+    let capture = Capture::start(observer, interface, PORT).unwrap();
+    let fared = client(&network.client);
+    let logins = agent.wait_for("login", 1, limit).unwrap();
+    agent.wait_for("close", 1, limit).unwrap();
+    let segments = capture.stop().unwrap();
+    let record = agent.stop().unwrap();
+    assert!(
+        record.success,
+        "the agent does not end with success: {}",
+        record.log
+    );
+    assert_eq!(
+        logins.len(),
+        1,
+        "no login line within {limit:?}: {:#?}\n{}\n{}",
+        record.events,
+        record.log,
+        fared.output
+    );
+    let (logins, closes) = (of(&record.events, "login"), of(&record.events, "close"));
+    assert_eq!(
+        (logins.len(), closes.len()),
+        (1, 1),
+        "{:#?}\nclient: {}",
+        record.events,
+        fared.output
+    );
+    Run {
+        login: logins[0].clone(),
+        close: closes[0].clone(),
+        events: record.events,
+        segments,
+        fared,
+        path,
+    }
+}
+
+/// Observes one login by a driver.
+pub(crate) fn observe_driver(
+    path: Path,
+    server: &Server<'_>,
+    driver: Driver,
+    encrypt: Encrypt,
+    prepare: impl FnOnce(&mut Login),
+) -> Run {
+    let mut login = Login::to(path.address(), PORT, encrypt);
+    prepare(&mut login);
+    let run = observe(path, server, Duration::from_secs(30), |host| {
+        driver.run(Some(host), &login).unwrap()
+    });
+    if path != Path::Server {
+        run.assert_eq("/process/name", driver.process_name());
+    }
+    run
+}
+
+/// Observes a connection by a client that speaks no SQL.
+pub(crate) fn observe_raw(
+    path: Path,
+    server: &Server<'_>,
+    limit: Duration,
+    arguments: &[&str],
+) -> Run {
+    observe_raw_to(path, server, limit, &path.listen(), arguments)
+}
+
+/// The same, to another address.
+pub(crate) fn observe_raw_to(
+    path: Path,
+    server: &Server<'_>,
+    limit: Duration,
+    address: &str,
+    arguments: &[&str],
+) -> Run {
+    let run = observe(path, server, limit, |host| {
+        let mut command = host.command(program("raw-client").unwrap());
+        let (status, output) = run(
+            command.arg(address).args(arguments),
+            "",
+            Duration::from_secs(40),
+        )
+        .unwrap();
+        Fared {
+            ok: status.success(),
+            output,
+        }
+    });
+    run.assert_eq("/process/name", "raw-client");
+    run
+}
+
+impl Run {
+    /// A value of the `login` line.
+    pub(crate) fn value(&self, pointer: &str) -> &Value {
+        self.login.pointer(pointer).unwrap_or(&Value::Null)
+    }
+
+    /// Both lines say this.
+    pub(crate) fn assert_eq(&self, pointer: &str, expected: impl Into<Value>) {
+        let expected = expected.into();
+        for line in [&self.login, &self.close] {
+            assert_eq!(
+                line.pointer(pointer),
+                Some(&expected),
+                "{pointer}: {line:#}"
+            );
+        }
+    }
+
+    /// The `close` line says this of the end.
+    pub(crate) fn assert_close(&self, by: &str, how: &str, class: &str) {
+        for (field, expected) in [("by", by), ("how", how), ("class", class)] {
+            assert_eq!(
+                self.close["close"][field], expected,
+                "close.{field}: {:#}",
+                self.close
+            );
+        }
+    }
+
+    /// The phases are these, and only the last may be incomplete.
+    pub(crate) fn assert_phases(&self, expected: &[&str], last_complete: bool) {
+        use harness::expect::{LOGIN_PHASES, line_phases};
+        assert_sums(&self.login);
+        let found: Vec<_> = line_phases(&self.login)
+            .into_iter()
+            .map(|(name, ..)| name)
+            .filter(|name| LOGIN_PHASES.contains(&name.as_str()))
+            .collect();
+        let mut ordered = found.clone();
+        ordered.sort_by_key(|name| expected.iter().position(|known| known == name));
+        assert_eq!(ordered, expected, "{:#}", self.login);
+        for (index, name) in expected.iter().enumerate() {
+            let complete = last_complete || index + 1 < expected.len();
+            assert_eq!(
+                self.login["phases"][name]["complete"], complete,
+                "{name}: {:#}",
+                self.login
+            );
+        }
+    }
+
+    /// The outcome, and what is said of every connection that completes its
+    /// handshake.
+    pub(crate) fn assert_outcome(&self, outcome: &str, encryption: Option<&str>) {
+        assert_eq!(
+            self.login["login"]["outcome"], outcome,
+            "{:#}\nclient: {}",
+            self.login, self.fared.output
+        );
+        self.assert_eq("/schema_version", "1");
+        self.assert_eq("/server/port", PORT);
+        self.assert_eq("/connection/partial", false);
+        self.assert_eq("/connection/vantage", self.path.vantage());
+        self.assert_eq("/server/address", self.path.address());
+        assert_eq!(
+            self.value("/tds/encryption").as_str(),
+            encryption,
+            "{:#}",
+            self.login
+        );
+        assert_eq!(
+            self.login.pointer("/connection/id"),
+            self.close.pointer("/connection/id"),
+            "the lines are not of one connection"
+        );
+        for loss in of(&self.events, "loss") {
+            panic!("something was lost: {loss:#}");
+        }
+    }
+
+    /// Every phase took as long as the capture says.
+    pub(crate) fn assert_captured(&self, shape: Shape) {
+        let ends = phases(&self.segments, shape).unwrap();
+        assert_times(&self.login, &ends);
+    }
+
+    /// The same for a login with rounds of authentication.
+    pub(crate) fn assert_captured_rounds(&self, shape: Shape, rounds: usize) {
+        let mut ends = phases(&self.segments, shape).unwrap();
+        ends.push(("auth", last_reply(&self.segments, rounds, shape).unwrap()));
+        assert_times(&self.login, &ends);
+    }
+
+    /// A duration of the login, in nanoseconds.
+    pub(crate) fn duration(&self) -> Duration {
+        Duration::from_nanos(self.value("/login/duration_ns").as_u64().unwrap())
+    }
+}
+
+/// Keeps other tests, also those of other processes, from the processor while
+/// times are compared.
+fn alone() -> File {
+    let lock = File::create(std::env::temp_dir().join("tds-tracer-live.lock")).unwrap();
+    lock.lock().unwrap();
+    lock
+}

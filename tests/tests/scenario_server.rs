@@ -1,0 +1,349 @@
+//! Real drivers say whether the scenario server is right: each of its modes
+//! is taken by two of them, where two speak it.
+
+use std::time::{Duration, Instant};
+
+use harness::drivers::{Driver, Encrypt, Login};
+use harness::peer::Peer;
+
+use Driver::{MssqlTds, Odbc, Pymssql, PythonTds, Tiberius, Tsql};
+
+/// Starts the server on loopback.
+fn server(arguments: &[&str]) -> Peer {
+    Peer::scenario(None, arguments).unwrap()
+}
+
+/// The drivers of a list that are installed or built; the others are skipped
+/// by name.
+fn available(drivers: &[Driver]) -> Vec<Driver> {
+    drivers
+        .iter()
+        .copied()
+        .filter(|driver| !driver.missing())
+        .collect()
+}
+
+fn login(server: &Peer, encrypt: Encrypt) -> Login {
+    Login::to(
+        server.address().ip().to_string(),
+        server.address().port(),
+        encrypt,
+    )
+}
+
+/// Every driver logs in and has its answer, and the server saw each of
+/// `facts` in the course of it.
+fn accepts(arguments: &[&str], drivers: &[Driver], facts: &[&str], prepare: impl Fn(&mut Login)) {
+    for driver in available(drivers) {
+        let mut server = server(arguments);
+        let mut login = login(&server, Encrypt::Off);
+        prepare(&mut login);
+        let fared = driver.run(None, &login).unwrap();
+        assert!(
+            fared.ok,
+            "{driver:?} on {arguments:?}: {}\nserver: {:#?}",
+            fared.output,
+            server.lines()
+        );
+        for fact in facts {
+            server
+                .wait_line(fact)
+                .unwrap_or_else(|error| panic!("{driver:?} on {arguments:?}: {error}"));
+        }
+    }
+}
+
+#[test]
+fn without_encryption() {
+    let facts = ["encryption=none", "accepted"];
+    accepts(
+        &["--encrypt", "not-sup"],
+        &[MssqlTds, PythonTds, Tsql, Odbc],
+        &facts,
+        |login| {
+            login.encrypt = Encrypt::Off;
+        },
+    );
+    accepts(
+        &["--encrypt", "off"],
+        &[Tiberius, Pymssql],
+        &facts,
+        |login| login.encrypt = Encrypt::None,
+    );
+}
+
+#[test]
+fn with_an_encrypted_login_only() {
+    let drivers = [Tsql, MssqlTds, Tiberius, Pymssql, PythonTds, Odbc];
+    let facts = ["encryption=login_only", "tls TLSv1.2", "accepted"];
+    accepts(&["--encrypt", "off"], &drivers, &facts, |_| {});
+}
+
+#[test]
+fn with_everything_encrypted_because_the_client_asks() {
+    let drivers = [Tsql, MssqlTds, Tiberius, Pymssql, PythonTds, Odbc];
+    let facts = ["encryption=full", "tls TLSv1.2", "accepted"];
+    accepts(&["--encrypt", "on"], &drivers, &facts, |login| {
+        login.encrypt = Encrypt::On
+    });
+}
+
+#[test]
+fn with_everything_encrypted_because_the_server_insists() {
+    let drivers = [Tsql, MssqlTds, Tiberius, Odbc];
+    accepts(
+        &["--encrypt", "req"],
+        &drivers,
+        &["encryption=full", "accepted"],
+        |_| {},
+    );
+}
+
+#[test]
+fn with_tls_1_3_inside_tds_7() {
+    let arguments = ["--encrypt", "on", "--tls-max", "1.3"];
+    accepts(
+        &arguments,
+        &[Odbc, Pymssql],
+        &["encryption=full", "tls TLSv1.3"],
+        |login| {
+            login.encrypt = Encrypt::On;
+        },
+    );
+}
+
+#[test]
+fn with_tls_that_is_out_of_use() {
+    let on = |login: &mut Login| login.encrypt = Encrypt::On;
+    let arguments = ["--encrypt", "on", "--tls-min", "1.0", "--tls-max"];
+    let old = [&arguments[..], &["1.1"]].concat();
+    accepts(&old, &[Tsql, Pymssql], &["tls TLSv1.1", "accepted"], on);
+    // No other driver speaks anything as old any more.
+    let oldest = [&arguments[..], &["1.0"]].concat();
+    accepts(&oldest, &[Tsql], &["tls TLSv1 ", "accepted"], on);
+}
+
+#[test]
+fn with_tds_8() {
+    let certificate = std::env::temp_dir().join(format!("tds-tracer-{}.pem", std::process::id()));
+    let path = certificate.to_str().unwrap();
+    let strict = |login: &mut Login| {
+        login.encrypt = Encrypt::Strict;
+        login.certificate = Some(certificate.clone());
+    };
+    let facts = ["encryption=strict", "tls TLSv1.3", "accepted"];
+    let arguments = ["--encrypt", "strict", "--certificate-out", path];
+    accepts(
+        &arguments,
+        &[MssqlTds, Tiberius, Odbc, Pymssql],
+        &facts,
+        strict,
+    );
+    let facts = ["encryption=strict", "tls TLSv1.2", "accepted"];
+    let arguments = [&arguments[..], &["--tls-max", "1.2", "--no-alpn"]].concat();
+    accepts(&arguments, &[Tiberius, Odbc], &facts, strict);
+    std::fs::remove_file(certificate).unwrap();
+}
+
+#[test]
+fn with_the_handshake_wrapped_in_replies() {
+    let arguments = ["--encrypt", "on", "--wrap-reply-type", "4"];
+    accepts(
+        &arguments,
+        &[Tsql, MssqlTds, Pymssql],
+        &["encryption=full", "accepted"],
+        |login| {
+            login.encrypt = Encrypt::On;
+        },
+    );
+}
+
+#[test]
+fn with_a_password_that_is_checked() {
+    let arguments = ["--encrypt", "off", "--password", "S3cret!pw"];
+    accepts(
+        &arguments,
+        &[Tsql, Tiberius, MssqlTds, Odbc],
+        &["accepted"],
+        |_| {},
+    );
+    refuses(
+        &["--encrypt", "off", "--password", "another"],
+        &[Tsql, Tiberius],
+        "18456",
+    );
+}
+
+#[test]
+fn with_ntlm_over_an_encrypted_login() {
+    let arguments = [
+        "--encrypt",
+        "off",
+        "--auth",
+        "ntlm",
+        "--password",
+        "S3cret!pw",
+    ];
+    let facts = [
+        "encryption=login_only",
+        "ntlm v2",
+        "proved=Some(true)",
+        "accepted",
+    ];
+    accepts(&arguments, &[Tsql, Pymssql, PythonTds], &facts, |login| {
+        login.auth = "ntlm";
+        login.user = r"LAB\alice".to_owned();
+    });
+}
+
+#[test]
+fn with_a_federated_token_in_the_login() {
+    let arguments = ["--encrypt", "on", "--auth", "fedauth"];
+    accepts(
+        &arguments,
+        &[MssqlTds, Tiberius, Odbc],
+        &["fedauth AtOnce", "accepted"],
+        |login| {
+            login.auth = "token";
+            login.encrypt = Encrypt::On;
+        },
+    );
+}
+
+#[test]
+fn with_a_federated_token_on_demand() {
+    // The others fetch theirs from the network.
+    let arguments = ["--encrypt", "on", "--auth", "fedauth"];
+    accepts(
+        &arguments,
+        &[MssqlTds],
+        &["fedauth OnDemand", "accepted"],
+        |login| {
+            login.auth = "token-on-demand";
+            login.encrypt = Encrypt::On;
+        },
+    );
+}
+
+#[test]
+fn with_mars() {
+    accepts(
+        &["--mars"],
+        &[PythonTds, Odbc],
+        &["mars", "accepted"],
+        |login| login.mars = true,
+    );
+    accepts(
+        &["--mars", "--encrypt", "on"],
+        &[PythonTds, Odbc],
+        &["mars", "encryption=full"],
+        |login| {
+            login.mars = true;
+            login.encrypt = Encrypt::On;
+        },
+    );
+}
+
+#[test]
+fn with_a_large_result() {
+    accepts(
+        &["--big", "20000"],
+        &[Tsql, Tiberius],
+        &["accepted"],
+        |login| {
+            login.query = "SELECT BIGRESULT".to_owned();
+        },
+    );
+}
+
+#[test]
+fn with_a_client_sent_on_to_another_server() {
+    for driver in available(&[MssqlTds, Odbc]) {
+        let mut target = server(&["--encrypt", "off"]);
+        let target_address = target.address().to_string();
+        let mut gateway = server(&["--encrypt", "off", "--route", &target_address]);
+        let fared = driver.run(None, &login(&gateway, Encrypt::Off)).unwrap();
+        assert!(fared.ok, "{driver:?}: {}", fared.output);
+        gateway.wait_line("routed").unwrap();
+        target.wait_line("accepted").unwrap();
+    }
+}
+
+/// Every driver is turned away, and says why.
+fn refuses(arguments: &[&str], drivers: &[Driver], why: &str) {
+    for driver in available(drivers) {
+        let mut server = server(arguments);
+        let fared = driver.run(None, &login(&server, Encrypt::Off)).unwrap();
+        assert!(!fared.ok, "{driver:?} on {arguments:?}: {}", fared.output);
+        assert!(
+            fared.output.contains(why),
+            "{driver:?} does not say {why}: {}",
+            fared.output
+        );
+        server.wait_line("refused").unwrap();
+    }
+}
+
+#[test]
+fn refused_logins_are_understood() {
+    let drivers = [Tsql, MssqlTds, Tiberius, Pymssql];
+    refuses(
+        &["--encrypt", "off", "--fail-login", "8"],
+        &drivers,
+        "18456",
+    );
+    refuses(
+        &["--encrypt", "not-sup", "--fail-login", "8"],
+        &[Tsql, PythonTds],
+        "Login failed",
+    );
+}
+
+#[test]
+fn a_delay_is_as_long_as_told_at_every_step() {
+    let steps = ["accept", "prelogin", "tls", "login", "command"];
+    for driver in available(&[Tsql, PythonTds]) {
+        for step in steps {
+            let server = server(&["--encrypt", "off", "--delay-at", &format!("{step}=700")]);
+            let start = Instant::now();
+            let fared = driver.run(None, &login(&server, Encrypt::Off)).unwrap();
+            assert!(fared.ok, "{driver:?} delayed at {step}: {}", fared.output);
+            assert!(
+                start.elapsed() >= Duration::from_millis(700),
+                "no delay at {step}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_server_that_closes_or_resets_ends_the_login() {
+    for driver in available(&[Tsql, Tiberius]) {
+        for how in ["--close-at", "--reset-at"] {
+            for step in ["accept", "prelogin", "tls", "login"] {
+                let mut server = server(&["--encrypt", "off", how, step]);
+                let fared = driver.run(None, &login(&server, Encrypt::Off)).unwrap();
+                assert!(!fared.ok, "{driver:?} {how} {step}: {}", fared.output);
+                server.wait_line("as planned").unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_silent_server_is_given_up() {
+    for driver in available(&[Tsql, Odbc]) {
+        let mut server = server(&["--encrypt", "off", "--silent-at", "prelogin"]);
+        let mut login = login(&server, Encrypt::Off);
+        login.timeout = 2;
+        let start = Instant::now();
+        let fared = driver.run(None, &login).unwrap();
+        assert!(!fared.ok, "{driver:?}: {}", fared.output);
+        assert!(
+            start.elapsed() >= Duration::from_secs(1),
+            "{driver:?} gave up at once: {}",
+            fared.output
+        );
+        server.wait_line("silent until the client left").unwrap();
+    }
+}

@@ -1,0 +1,165 @@
+//! The command line: what was typed, turned into what is meant.
+//!
+//! Exit status: 0 where everything was done, 1 where part of it was, 2 where nothing could be.
+
+mod doctor;
+mod output;
+mod replay;
+mod run;
+mod values;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub use self::{
+    doctor::{DoctorArgs, DoctorFormat, DoctorOptions},
+    output::OutputArgs,
+    replay::{ReplayArgs, ReplayOptions},
+    run::{InterfacePatterns, RunArgs, RunOptions},
+};
+use crate::record;
+
+/// Part of what was asked for was done.
+pub const PARTIAL: u8 = 1;
+
+/// Nothing could be done: the request, or this host, does not allow it.
+pub const UNUSABLE: u8 = 2;
+
+/// Says of every SQL Server login how long each phase took, who was waited for, and why.
+#[derive(Debug, Parser)]
+#[command(name = "tds-tracer", version, about, after_help = EXIT_STATUS)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  everything was done; also when the output's reader left or a signal asked to stop
+  1  part of it was done: a capture of several could not be read
+  2  nothing could be done: the command line or this host does not allow it";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watch live connections from inside the kernel.
+    Run(RunArgs),
+    /// Say about captures what would have been said live.
+    Replay(ReplayArgs),
+    /// Print the JSON Schema of the output.
+    Schema,
+    /// Say what this host allows, what the rest costs, and the mend.
+    Doctor(DoctorArgs),
+    /// Print a shell's completions.
+    #[command(hide = true)]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    #[command(hide = true)]
+    Man,
+}
+
+/// Does what the command line asks.
+pub fn main() -> ExitCode {
+    let done = match Cli::try_parse() {
+        Ok(cli) => dispatch(cli.command),
+        Err(error) if !error.use_stderr() => error
+            .print()
+            .map_err(Into::into)
+            .map(|()| ExitCode::SUCCESS),
+        Err(error) => Err(anyhow::Error::msg(one_line(&error))),
+    };
+    done.unwrap_or_else(|error| complain(&error))
+}
+
+fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(args) => crate::run::run(&args.meant()?),
+        Command::Replay(args) => crate::replay::replay(&args.meant()?),
+        Command::Doctor(args) => crate::doctor::doctor(&args.meant()),
+        Command::Schema => print(record::schema_text().as_bytes()),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "tds-tracer", &mut script);
+            print(&script)
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+            print(&page)
+        }
+    }
+}
+
+fn print(bytes: &[u8]) -> anyhow::Result<ExitCode> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes)?;
+    stdout.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One line on standard error; a reader that left is none.
+fn complain(error: &anyhow::Error) -> ExitCode {
+    let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
+        let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        kind == Some(io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(broken_pipe) {
+        return ExitCode::SUCCESS;
+    }
+    // Nobody is left to tell where standard error is gone too.
+    drop(writeln!(io::stderr(), "tds-tracer: {error:#}"));
+    ExitCode::from(UNUSABLE)
+}
+
+/// clap's message without its layout and the reminder of `--help`.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let said: Vec<&str> = lines
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .collect();
+    let line = said.join(" ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::{Cli, one_line};
+
+    fn complaint(line: &str) -> String {
+        one_line(&Cli::try_parse_from(line.split(' ')).expect_err("an error"))
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wrong_value_is_one_line_that_names_the_mend() {
+        for (line, mend) in [
+            ("tds-tracer run --port 0", "0 is not in 1..=65535"),
+            ("tds-tracer run --port 70000", "70000 is not in 1..=65535"),
+            ("tds-tracer run --ring-bytes 100000", "use 131072"),
+            ("tds-tracer run --events logn", "use login, close"),
+            ("tds-tracer run --slow soon", "milliseconds"),
+            ("tds-tracer run --duration soon", "30s"),
+            ("tds-tracer run --format xml", "json, pretty"),
+            ("tds-tracer run --iface [", "pattern"),
+            ("tds-tracer run --prot 1433", "'--port'"),
+            ("tds-tracer replay", "<FILE>"),
+        ] {
+            let complaint = complaint(line);
+            assert!(complaint.contains(mend), "{line}: {complaint}");
+            assert!(!complaint.contains('\n'), "{complaint}");
+        }
+    }
+}

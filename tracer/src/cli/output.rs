@@ -1,0 +1,100 @@
+//! What `run` and `replay` say, and how.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+
+use super::values;
+use crate::{
+    record::{Naming, Nanos, identity::Policy},
+    sink::{Destination, EventSet, Filter, Format, Overflow, Settings},
+};
+
+/// Options of the output, as typed.
+#[derive(Clone, Debug, Args)]
+pub struct OutputArgs {
+    /// For a program, or for a person
+    #[arg(long, value_enum, default_value_t = FormatName::Json)]
+    format: FormatName,
+
+    /// Which events: `login,close` names all of them, `+phase,-close` changes the usual ones
+    /// (login, close, mars, lookup, loss, agent)
+    #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
+    events: Option<EventSet>,
+
+    /// Only logins that took longer than this many milliseconds, or failed, with their close;
+    /// lookups likewise
+    #[arg(long, value_name = "MS", value_parser = values::milliseconds)]
+    slow: Option<Nanos>,
+
+    /// Names of users, domains and workstations: left out, as hashes that are comparable within
+    /// this run, or in clear
+    #[arg(long, value_enum, default_value_t = IdentitiesName::Hide)]
+    identities: IdentitiesName,
+
+    /// Whose names the JSON lines use
+    #[arg(long, value_enum, default_value_t = SchemaName::Native)]
+    schema: SchemaName,
+
+    /// Append to a file instead of standard output; SIGHUP opens it anew
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FormatName {
+    Json,
+    Pretty,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum IdentitiesName {
+    Hide,
+    Hash,
+    Show,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SchemaName {
+    Native,
+    Otel,
+    Ecs,
+}
+
+impl OutputArgs {
+    pub(super) fn settings(&self, overflow: Overflow) -> Settings {
+        let naming = match self.schema {
+            SchemaName::Native => Naming::Native,
+            SchemaName::Otel => Naming::Otel,
+            SchemaName::Ecs => Naming::Ecs,
+        };
+        Settings {
+            destination: self
+                .output
+                .clone()
+                .map_or(Destination::Stdout, Destination::File),
+            format: match self.format {
+                FormatName::Json => Format::Json(naming),
+                FormatName::Pretty => Format::Pretty,
+            },
+            filter: Filter {
+                events: self.events.unwrap_or_default(),
+                slow: self.slow,
+            },
+            overflow,
+        }
+    }
+
+    pub(super) fn identities(&self) -> anyhow::Result<Policy> {
+        Ok(match self.identities {
+            IdentitiesName::Hide => Policy::Hide,
+            IdentitiesName::Show => Policy::Show,
+            IdentitiesName::Hash => {
+                let mut key = [0; 32];
+                getrandom::fill(&mut key).context("no random key for --identities hash")?;
+                Policy::Hash { key }
+            }
+        })
+    }
+}

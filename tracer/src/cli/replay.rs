@@ -1,0 +1,64 @@
+//! `tds-tracer replay`.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use clap::Args;
+
+use super::OutputArgs;
+use crate::{
+    record::identity::Policy,
+    sink::{Overflow, Settings},
+};
+
+/// Options of `replay`, as typed.
+#[derive(Clone, Debug, Args)]
+pub struct ReplayArgs {
+    /// Captures: pcap or pcapng, also compressed; `-` is standard input
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+
+    /// TCP port of SQL Server; may be given more than once. Without it every port on which the
+    /// first exchange proves to be TDS
+    #[arg(long = "port", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    ports: Vec<u16>,
+
+    /// Look into VXLAN, GENEVE, GRE and IP-in-IP
+    #[arg(long)]
+    decapsulate: bool,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// What `replay` is to do.
+#[derive(Clone, Debug)]
+pub struct ReplayOptions {
+    /// Captures, one at least; `-` is standard input.
+    pub files: Vec<PathBuf>,
+    /// Ports of SQL Server; empty where they are to be found out.
+    pub ports: BTreeSet<u16>,
+    /// Look into tunnels.
+    pub decapsulate: bool,
+    /// What is written, where and how.
+    pub output: Settings,
+    /// What becomes of names of users, domains and workstations.
+    pub identities: Policy,
+}
+
+impl ReplayArgs {
+    pub(super) fn meant(self) -> anyhow::Result<ReplayOptions> {
+        let Self {
+            files,
+            ports,
+            decapsulate,
+            output,
+        } = self;
+        Ok(ReplayOptions {
+            files,
+            ports: ports.into_iter().collect(),
+            decapsulate,
+            output: output.settings(Overflow::Wait),
+            identities: output.identities()?,
+        })
+    }
+}

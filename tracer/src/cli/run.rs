@@ -1,0 +1,167 @@
+//! `tds-tracer run`.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use clap::Args;
+use glob::Pattern;
+use tracing_subscriber::filter::LevelFilter;
+
+use super::{OutputArgs, values};
+use crate::{
+    record::identity::Policy,
+    sink::{Overflow, Settings},
+};
+
+/// Options of `run`, as typed.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// TCP port of SQL Server; may be given more than once
+    #[arg(long = "port", value_name = "PORT", default_value = "1433",
+        value_parser = clap::value_parser!(u16).range(1..))]
+    ports: Vec<u16>,
+
+    /// Watch only interfaces of this name or pattern (`eth*`); may be given more than once
+    #[arg(long = "iface", value_name = "PATTERN")]
+    interfaces: Vec<Pattern>,
+
+    /// Leave out interfaces of this name or pattern; may be given more than once
+    #[arg(long = "exclude-iface", value_name = "PATTERN")]
+    excluded: Vec<Pattern>,
+
+    #[command(flatten)]
+    output: OutputArgs,
+
+    /// Bytes kept of each direction of a login
+    #[arg(long, value_name = "BYTES", default_value = "16384", value_parser = values::login_bytes)]
+    login_bytes: u32,
+
+    /// Connections watched at once; the oldest gives way to the next
+    #[arg(long, value_name = "COUNT", default_value_t = 65_536,
+        value_parser = clap::value_parser!(u32).range(16..=16_777_216))]
+    max_flows: u32,
+
+    /// Size of the buffer between kernel and agent: a power of two
+    #[arg(long, value_name = "BYTES", default_value = "8M", value_parser = values::ring_bytes)]
+    ring_bytes: u32,
+
+    /// Stop after this time, such as `30s` or `5m`
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    duration: Option<Duration>,
+
+    /// How much the agent says of its own work on standard error: off, error, warn, info, debug or
+    /// trace
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    log_level: LevelFilter,
+}
+
+/// What `run` is to do.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Watched TCP ports, one at least.
+    pub ports: BTreeSet<u16>,
+    /// Watched interfaces.
+    pub interfaces: InterfacePatterns,
+    /// What is written, where and how.
+    pub output: Settings,
+    /// What becomes of names of users, domains and workstations.
+    pub identities: Policy,
+    /// Bytes kept of each direction of a login.
+    pub login_bytes: u32,
+    /// Connections watched at once.
+    pub max_flows: u32,
+    /// Size of the ring buffer in bytes, a power of two.
+    pub ring_bytes: u32,
+    /// When to stop.
+    pub duration: Option<Duration>,
+    /// Level of the agent's own log.
+    pub log_level: LevelFilter,
+}
+
+impl RunArgs {
+    pub(super) fn meant(self) -> anyhow::Result<RunOptions> {
+        let Self {
+            ports,
+            interfaces,
+            excluded,
+            output,
+            login_bytes,
+            max_flows,
+            ring_bytes,
+            duration,
+            log_level,
+        } = self;
+        Ok(RunOptions {
+            ports: ports.into_iter().collect(),
+            interfaces: InterfacePatterns {
+                selected: interfaces,
+                excluded,
+            },
+            output: output.settings(Overflow::Drop),
+            identities: output.identities()?,
+            login_bytes,
+            max_flows,
+            ring_bytes,
+            duration,
+            log_level,
+        })
+    }
+}
+
+/// Which interfaces are watched, by their names.
+#[derive(Clone, Debug, Default)]
+pub struct InterfacePatterns {
+    selected: Vec<Pattern>,
+    excluded: Vec<Pattern>,
+}
+
+impl InterfacePatterns {
+    /// Whether an interface of this name is watched.
+    pub fn select(&self, name: &str) -> bool {
+        let matches = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(name));
+        (self.selected.is_empty() || matches(&self.selected)) && !matches(&self.excluded)
+    }
+
+    /// Interfaces that were asked for by their full name: one that does not exist is a mistake,
+    /// whereas a pattern may wait for interfaces to come.
+    pub fn named(&self) -> impl Iterator<Item = &str> {
+        let literal = |name: &&str| !name.contains(['*', '?', '[']);
+        self.selected.iter().map(Pattern::as_str).filter(literal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::InterfacePatterns;
+
+    fn patterns(selected: &[&str], excluded: &[&str]) -> InterfacePatterns {
+        let parse = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| name.parse().expect("a pattern"))
+                .collect()
+        };
+        InterfacePatterns {
+            selected: parse(selected),
+            excluded: parse(excluded),
+        }
+    }
+
+    #[test]
+    fn all_interfaces_are_watched_unless_some_are_named() {
+        assert!(patterns(&[], &[]).select("eth0"));
+        assert!(patterns(&["eth*"], &[]).select("eth0"));
+        assert!(!patterns(&["eth*"], &[]).select("lo"));
+    }
+
+    #[test]
+    fn an_excluded_interface_is_not_watched_even_if_named() {
+        assert!(!patterns(&["eth*"], &["eth1"]).select("eth1"));
+        assert!(!patterns(&[], &["veth?"]).select("veth1"));
+    }
+
+    #[test]
+    fn full_names_are_told_apart_from_patterns() {
+        let patterns = patterns(&["eth0", "veth*"], &["lo"]);
+        assert_eq!(patterns.named().collect::<Vec<_>>(), ["eth0"]);
+    }
+}

@@ -1,0 +1,117 @@
+//! Values that are typed with units.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::record::Nanos;
+
+/// Milliseconds, as `250` or `0.5`.
+pub(super) fn milliseconds(text: &str) -> Result<Nanos, String> {
+    let value: f64 = text.parse().map_err(|_not_a_number| wrong_milliseconds())?;
+    let duration = Duration::try_from_secs_f64(value / 1000.0);
+    let duration = duration.map_err(|_negative_or_too_long| wrong_milliseconds())?;
+    u64::try_from(duration.as_nanos())
+        .map(Nanos)
+        .map_err(|_too_long| wrong_milliseconds())
+}
+
+fn wrong_milliseconds() -> String {
+    "give a number of milliseconds, such as 250 or 0.5".to_owned()
+}
+
+/// A duration, as `90`, `90s` or `1m 30s`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = match text.parse::<u32>() {
+        Ok(seconds) => Some(Duration::from_secs(seconds.into())),
+        Err(_) => text
+            .parse::<SignedDuration>()
+            .ok()
+            .and_then(|d| Duration::try_from(d).ok()),
+    };
+    let parsed = parsed.filter(|duration| !duration.is_zero());
+    parsed.ok_or_else(|| "give a time such as 30s, 5m or 1h".to_owned())
+}
+
+/// Bytes, as `65536`, `64K` or `8M`.
+fn bytes(text: &str) -> Result<u32, String> {
+    let (digits, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(at) => text.split_at(at),
+        None => (text, ""),
+    };
+    let shift = match unit {
+        "" => 0,
+        "K" | "KiB" => 10,
+        "M" | "MiB" => 20,
+        _ => return Err(wrong_bytes()),
+    };
+    let value: u32 = digits.parse().map_err(|_not_a_number| wrong_bytes())?;
+    value.checked_mul(1 << shift).ok_or_else(wrong_bytes)
+}
+
+fn wrong_bytes() -> String {
+    "give a number of bytes, such as 65536, 64K or 8M".to_owned()
+}
+
+/// Bytes kept of each direction of a login.
+pub(super) fn login_bytes(text: &str) -> Result<u32, String> {
+    match bytes(text)? {
+        kept @ 512..=131_072 => Ok(kept),
+        _ => Err("use 512 to 128K: no LOGIN7 is longer than 128K".to_owned()),
+    }
+}
+
+/// Size of a ring buffer: the kernel wants a power of two, a page at least.
+pub(super) fn ring_bytes(text: &str) -> Result<u32, String> {
+    const LEAST: u32 = 16 << 10;
+    const MOST: u32 = 1 << 30;
+    let asked = bytes(text)?;
+    let nearest = asked.clamp(LEAST, MOST).next_power_of_two();
+    if nearest == asked {
+        Ok(asked)
+    } else {
+        Err(format!("the kernel wants a power of two: use {nearest}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{duration, login_bytes, milliseconds, ring_bytes};
+    use crate::record::Nanos;
+
+    #[test]
+    fn milliseconds_may_have_decimals() {
+        assert_eq!(milliseconds("250"), Ok(Nanos(250_000_000)));
+        assert_eq!(milliseconds("0.5"), Ok(Nanos(500_000)));
+        for wrong in ["-1", "inf", "NaN", "", "1e300"] {
+            assert!(milliseconds(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn durations_are_seconds_or_have_units() {
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+        for wrong in ["0", "-5s", "soon", ""] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn ring_sizes_are_powers_of_two_and_the_complaint_names_the_next() {
+        assert_eq!(ring_bytes("8M"), Ok(8 << 20));
+        assert_eq!(ring_bytes("64KiB"), Ok(65_536));
+        assert!(ring_bytes("100000").is_err_and(|complaint| complaint.ends_with("use 131072")));
+        assert!(ring_bytes("1").is_err_and(|complaint| complaint.ends_with("use 16384")));
+        assert!(ring_bytes("4096M").is_err());
+    }
+
+    #[test]
+    fn login_bytes_are_bounded() {
+        assert_eq!(login_bytes("16384"), Ok(16_384));
+        assert!(login_bytes("0").is_err());
+        assert!(login_bytes("129K").is_err());
+    }
+}

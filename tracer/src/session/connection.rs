@@ -1,0 +1,483 @@
+//! One connection, from its first packet to its last.
+
+mod decide;
+mod finish;
+
+use tracer_ebpf::{
+    event::{Counters, Event, Kind, SocketEnd, mark, role},
+    flow::FlowKey,
+    framing::{Framing, TLS_HEADER, packet_type},
+};
+
+use super::{
+    ending::{End, Ends},
+    engine::{Config, Output, SocketOwner},
+    login::{Context, Login},
+    naming,
+    stream::{Found, Stream},
+    timeline::Side,
+    usage::{self, Boundary, Mars, Requests},
+    vantage::Evidence,
+};
+use crate::record::{
+    Connection as Facts, ConnectionFacts, Encryption, Endpoint, Login as LoginFacts, Nanos,
+    PartialReason, PhaseName, Phases, Process, Server, Tcp,
+};
+
+/// A connection that was seen.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) key: FlowKey,
+    /// The kernel's name for this use of the key.
+    pub(super) born: u64,
+    pub(super) facts: Box<ConnectionFacts>,
+    /// What the client and the server have sent.
+    pub(super) sent: [Counters; 2],
+    /// When the first packet passed.
+    pub(super) started: u64,
+    /// When the last one did.
+    pub(super) last_seen: u64,
+    pub(super) joined_late: bool,
+    pub(super) ends: Ends,
+    /// The phase the connection ended in.
+    pub(super) ended_in: Option<PhaseName>,
+    /// Time to live of each side's data.
+    pub(super) ttl: [Option<u8>; 2],
+    pub(super) client_said_bye: bool,
+    pub(super) mars: Mars,
+    /// Requests without answer when the connection ended.
+    pub(super) left_in_flight: u32,
+    /// The login, until it is decided.
+    login: Option<Box<Login>>,
+    /// Streams that go on for a while after the decision: what is sealed is told record by record.
+    tail: Option<Box<[Stream; 2]>>,
+    requests: Requests,
+    evidence: Evidence,
+    numbers: [u32; 2],
+    handshake: Handshake,
+    named: bool,
+    client_socket: bool,
+    /// When the login's deciding packet passed.
+    decided_at: Option<u64>,
+    /// When the client gave up on a login; the first answer after that is late.
+    gave_up: Option<u64>,
+}
+
+/// The TCP handshake, and how long a client tries.
+#[derive(Clone, Copy, Debug, Default)]
+struct Handshake {
+    first_syn: Option<u64>,
+    last_syn: Option<u64>,
+    /// Between the last two SYNs.
+    gap: u64,
+    syns: u32,
+    syn_ack: Option<u64>,
+    ack: Option<u64>,
+}
+
+impl Connection {
+    /// A connection whose first event this is.
+    pub(super) fn new(event: &Event, config: &Config) -> Self {
+        let (client, server) = naming::ends(&event.key, event.client_is_a != 0);
+        let joined_late = event.marks & mark::JOINED_LATE != 0;
+        let mut connection = Facts {
+            community_id: Some(naming::community_id(client, server)),
+            start: config.wall(event.born),
+            ..Facts::default()
+        };
+        connection.interface = config.interface(event.ifindex);
+        if joined_late {
+            connection.mark_partial(PartialReason::JoinedLate);
+        }
+        let facts = ConnectionFacts {
+            connection,
+            client: Endpoint {
+                address: client.address,
+                port: client.port,
+            },
+            server: Server {
+                address: server.address,
+                port: server.port,
+                instance: None,
+            },
+            process: None,
+            tcp: Tcp::default(),
+            tds: None,
+            tls: None,
+            auth: None,
+            login: LoginFacts::default(),
+            phases: Phases::default(),
+            mars: None,
+            requests: None,
+            diagnosis: Vec::new(),
+        };
+        Self {
+            key: event.key,
+            born: event.born,
+            facts: Box::new(facts),
+            sent: [event.client, event.server],
+            started: event.born,
+            last_seen: event.time,
+            joined_late,
+            ends: Ends::default(),
+            ended_in: None,
+            ttl: [None; 2],
+            client_said_bye: false,
+            mars: Mars::default(),
+            left_in_flight: 0,
+            login: Some(Box::new(Login::new(event.born, !joined_late))),
+            tail: None,
+            requests: Requests::default(),
+            evidence: Evidence::default(),
+            numbers: [0; 2],
+            handshake: Handshake::default(),
+            named: false,
+            client_socket: false,
+            decided_at: None,
+            gave_up: None,
+        }
+    }
+
+    /// Takes one event and the bytes it brought.
+    pub(super) fn take(&mut self, event: &Event, run: &[u8], out: &mut Output<'_>) {
+        let side = if event.direction == Side::ToServer as u8 {
+            Side::ToServer
+        } else {
+            Side::ToClient
+        };
+        self.number(event, side, out);
+        self.sent = [event.client, event.server];
+        self.last_seen = self.last_seen.max(event.time);
+        if self.ends.began().is_some() {
+            self.ends.last = Some(self.last_seen);
+        }
+        match Kind::of(event.kind) {
+            Some(Kind::Syn) => self.syn(event),
+            Some(Kind::SynAck) => self.syn_ack(event),
+            Some(Kind::Ack) => self.ack(event),
+            Some(Kind::Segment | Kind::More) => self.segment(side, event, run, out),
+            Some(Kind::Header) => self.header(side, event, run, out),
+            Some(Kind::End) => self.message_end(side, event, out),
+            Some(Kind::Fin) => self.fin(side, event, out),
+            Some(Kind::Rst) => self.rst(side, event, out),
+            Some(Kind::Owner | Kind::SocketEnd) | None => {}
+        }
+    }
+
+    /// Checks the numbering: a gap is events that were lost on the way.
+    fn number(&mut self, event: &Event, side: Side, out: &mut Output<'_>) {
+        let last = &mut self.numbers[side as usize];
+        let missing = event
+            .number
+            .wrapping_sub(*last)
+            .wrapping_sub(1)
+            .cast_signed();
+        if missing >= 0 {
+            *last = event.number;
+        }
+        if missing > 0 {
+            out.events_missing(missing.cast_unsigned());
+            self.facts
+                .connection
+                .mark_partial(PartialReason::EventsLost);
+        }
+    }
+
+    fn syn(&mut self, event: &Event) {
+        let handshake = &mut self.handshake;
+        handshake.first_syn.get_or_insert(event.time);
+        handshake.gap = handshake
+            .last_syn
+            .map_or(0, |last| event.time.saturating_sub(last));
+        handshake.last_syn = Some(event.time);
+        handshake.syns += 1;
+        if let Some(login) = &mut self.login {
+            login.streams[Side::ToServer as usize].open(event.seq.add(1));
+            login.timeline.moved(event.time, Side::ToServer);
+        }
+    }
+
+    fn syn_ack(&mut self, event: &Event) {
+        self.handshake.syn_ack.get_or_insert(event.time);
+        if let Some(login) = &mut self.login {
+            login.streams[Side::ToClient as usize].open(event.seq.add(1));
+            login.timeline.moved(event.time, Side::ToClient);
+        }
+    }
+
+    fn ack(&mut self, event: &Event) {
+        if self.ends.began().is_some() {
+            self.ends.closed |= self.ends.fin.is_some() && self.ends.second_fin.is_some();
+            return;
+        }
+        if self.handshake.ack.is_some() {
+            return;
+        }
+        self.handshake.ack = Some(event.time);
+        if let (Some(syn), Some(syn_ack)) = (self.handshake.last_syn, self.handshake.syn_ack) {
+            self.evidence.handshake(
+                syn_ack.saturating_sub(syn),
+                event.time.saturating_sub(syn_ack),
+            );
+        }
+        if let Some(login) = &mut self.login {
+            login.timeline.moved(event.time, Side::ToServer);
+            login
+                .phases
+                .end(PhaseName::Handshake, event.time, true, &self.sent);
+        }
+    }
+
+    fn segment(&mut self, side: Side, event: &Event, run: &[u8], out: &mut Output<'_>) {
+        self.hops(side, event.ttl);
+        self.late_reply(side, event.time);
+        if let Some(login) = &mut self.login {
+            if event.kind == Kind::Segment as u8 && event.marks & mark::RETRANSMIT == 0 {
+                // A connection joined late has no handshake to wait for.
+                if self.joined_late && !login.phases.has(PhaseName::Handshake) {
+                    login
+                        .phases
+                        .end(PhaseName::Handshake, event.time, true, &self.sent);
+                }
+                login.timeline.moved(event.time, side);
+            }
+            login.streams[side as usize].take(event, run);
+            self.read(side, out);
+        } else if let Some(tail) = &mut self.tail {
+            tail[side as usize].take(event, run);
+            self.read_tail(side, out);
+        }
+    }
+
+    /// Lets the login read what has become whole.
+    fn read(&mut self, side: Side, out: &mut Output<'_>) {
+        let Some(login) = &mut self.login else { return };
+        let mut context = Context {
+            facts: &mut self.facts,
+            sent: &self.sent,
+            identity: &out.config.identity,
+        };
+        if let Some(verdict) = login.read(side, &mut context) {
+            self.decide(verdict, out);
+            self.read_tail(side, out);
+        }
+    }
+
+    /// Reads boundaries out of streams that were told whole though the login is decided.
+    fn read_tail(&mut self, side: Side, out: &mut Output<'_>) {
+        while let Some(Found::Unit(unit)) = self
+            .tail
+            .as_mut()
+            .and_then(|tail| tail[side as usize].next())
+        {
+            let boundary = Boundary {
+                side,
+                packet: (unit.header.framing == Framing::Tds).then_some(unit.header.kind),
+                status: unit.header.status,
+                first: true,
+                at: unit.from,
+                complete: Some(unit.to),
+                server_last: self.sent[1].last_data,
+            };
+            if unit.header.framing == Framing::Tls {
+                self.mars.sealed_record(unit.body_len());
+            }
+            self.boundary(&boundary, unit.header.framing, unit.header.kind, out);
+        }
+    }
+
+    fn header(&mut self, side: Side, event: &Event, run: &[u8], out: &mut Output<'_>) {
+        self.hops(side, event.ttl);
+        self.tail = None;
+        let Some(framing) = Framing::of(event.framing) else {
+            return;
+        };
+        let complete = (event.marks & mark::COMPLETE != 0).then_some(event.time);
+        let kind = if framing == Framing::Smp {
+            event.header[1]
+        } else {
+            event.header[0]
+        };
+        self.undecided_request(side, framing, kind, event.time, out);
+        if framing == Framing::Smp {
+            let ended = self
+                .mars
+                .packet(side, run, event.time, complete, self.sent[1].last_data);
+            self.tell_mars(ended, out);
+            return;
+        }
+        if framing == Framing::Tls {
+            self.mars
+                .sealed_record(event.packet_len.saturating_sub(TLS_HEADER));
+        }
+        let boundary = Boundary {
+            side,
+            packet: (framing == Framing::Tds).then_some(kind),
+            status: if framing == Framing::Tds {
+                event.header[1]
+            } else {
+                0
+            },
+            first: event.marks & mark::FIRST != 0,
+            at: event.time,
+            complete,
+            server_last: self.sent[1].last_data,
+        };
+        self.boundary(&boundary, framing, kind, out);
+    }
+
+    /// A request of a connection whose login was not seen decided.
+    fn undecided_request(
+        &mut self,
+        side: Side,
+        framing: Framing,
+        kind: u8,
+        at: u64,
+        out: &mut Output<'_>,
+    ) {
+        let request = framing == Framing::Smp
+            || (side == Side::ToServer
+                && framing == Framing::Tds
+                && !matches!(
+                    kind,
+                    packet_type::PRELOGIN
+                        | packet_type::LOGIN7
+                        | packet_type::SSPI
+                        | packet_type::ATTENTION
+                ));
+        if self.login.is_some() && request {
+            self.lost_login(at, out);
+        }
+    }
+
+    fn boundary(&mut self, boundary: &Boundary, framing: Framing, kind: u8, out: &mut Output<'_>) {
+        let alert = framing == Framing::Tls && kind == tracer_ebpf::framing::content_type::ALERT;
+        if alert {
+            self.client_said_bye |= boundary.side == Side::ToServer;
+            return;
+        }
+        if let Some(done) = self.requests.boundary(boundary) {
+            self.tell_request(&done, None, out);
+        }
+    }
+
+    fn message_end(&mut self, side: Side, event: &Event, out: &mut Output<'_>) {
+        if self.mars.was_used() {
+            let ended = self.mars.packet_ended(side, event.time);
+            self.tell_mars(ended.into_iter().collect(), out);
+            return;
+        }
+        if let Some(done) = self.requests.message_ended(side, event.time) {
+            self.tell_request(&done, None, out);
+        }
+    }
+
+    fn fin(&mut self, side: Side, event: &Event, out: &mut Output<'_>) {
+        self.note_end_phase();
+        match self.ends.fin {
+            None => self.ends.fin = Some((event.time, side)),
+            Some((_, first)) if first != side => self.ends.second_fin = Some(event.time),
+            Some(_) => {}
+        }
+        self.ends.last = Some(self.last_seen);
+        if side == Side::ToServer && self.login.is_some() {
+            self.gave_up.get_or_insert(event.time);
+        }
+        self.ended(End::Fin(side), event.time, out);
+    }
+
+    fn rst(&mut self, side: Side, event: &Event, out: &mut Output<'_>) {
+        self.note_end_phase();
+        self.ends.rst.get_or_insert((event.time, side, event.ttl));
+        self.ends.last = Some(self.last_seen);
+        if side == Side::ToServer && self.login.is_some() {
+            self.gave_up.get_or_insert(event.time);
+        }
+        self.ended(End::Rst(side), event.time, out);
+    }
+
+    fn note_end_phase(&mut self) {
+        if self.ends.began().is_none() {
+            self.ended_in = match &self.login {
+                Some(login) => Some(login.phase()),
+                None if self.requests.in_flight() || self.mars.in_flight() > 0 => {
+                    Some(PhaseName::Command)
+                }
+                None => None,
+            };
+            self.left_in_flight =
+                u32::from(self.requests.owed_since().is_some()) + self.mars.in_flight();
+        }
+    }
+
+    /// An answer to a login that was given up.
+    fn late_reply(&mut self, side: Side, at: u64) {
+        if side == Side::ToClient && self.facts.login.late_reply_ns.is_none() {
+            if let Some(since) = self.gave_up.filter(|since| at > *since) {
+                self.facts.login.late_reply_ns = Some(Nanos(at - since));
+            }
+        }
+    }
+
+    fn hops(&mut self, side: Side, ttl: u8) {
+        if self.ttl[side as usize].is_none() {
+            self.ttl[side as usize] = Some(ttl);
+            self.evidence.ttl(side, ttl);
+        }
+    }
+
+    /// A socket of this host is one of the ends.
+    pub(super) fn owner(&mut self, owner: &SocketOwner) {
+        self.evidence.socket(owner.role);
+        let client = owner.role & role::CLIENT != 0;
+        if self.facts.process.is_none() || (client && !self.client_socket) {
+            self.facts.process =
+                Some(owner.process.clone()).filter(|process| *process != Process::default());
+            self.client_socket = client;
+        }
+    }
+
+    /// A packet's checksum showed that it had not left its host yet.
+    pub(super) fn offloaded(&mut self, side: Side) {
+        self.evidence.offloaded(side);
+    }
+
+    /// The kernel's own figures at the end of a local socket.
+    pub(super) fn socket_end(&mut self, end: &SocketEnd, out: &mut Output<'_>) {
+        self.evidence.socket(end.role);
+        if end.srtt_us > 0 {
+            self.facts.tcp.rtt_ns = Some(Nanos(u64::from(end.srtt_us) * 1000));
+        }
+        // A client's socket that closes before any answer has stopped trying.
+        let trying = self.handshake.syns > 0 && self.handshake.syn_ack.is_none();
+        if trying && end.role & role::CLIENT != 0 {
+            self.ended(End::Silence, self.last_seen, out);
+        }
+    }
+
+    /// Whether the flow's login is still open.
+    pub(super) fn is_undecided(&self) -> bool {
+        self.login.is_some()
+    }
+
+    /// The kernel had forgotten the connection and names it anew.
+    pub(super) fn moved_to(&mut self, born: u64) {
+        self.born = born;
+        self.numbers = [0; 2];
+    }
+
+    fn tell_mars(&mut self, ended: Vec<usage::Ended>, out: &mut Output<'_>) {
+        for ended in ended {
+            match ended {
+                usage::Ended::Request(sid, done) => self.tell_request(&done, Some(sid), out),
+                usage::Ended::Session(session) => out.mars(self, session),
+            }
+        }
+    }
+}
+
+/// Whether TLS hides the outcome.
+pub(super) fn is_dark(facts: &ConnectionFacts) -> bool {
+    let encryption = facts.tds.as_ref().and_then(|tds| tds.encryption);
+    matches!(encryption, Some(Encryption::Full | Encryption::Strict))
+}

@@ -1,0 +1,282 @@
+//! The moment a login's outcome is known.
+
+use tracer_ebpf::seq::Seq;
+
+use super::Connection;
+use crate::{
+    record::{
+        Basis, Confidence, ConnectionRef, Count, Nanos, Outcome, PartialReason, Sides, Vantage,
+    },
+    session::{
+        dark::QUIET,
+        ending::{self, End},
+        engine::Output,
+        login::{Context, Login, Verdict},
+        naming,
+        stream::Stream,
+        timeline::Side,
+    },
+};
+
+impl Connection {
+    /// Tells the login: its phases, its outcome, and all that is known by now.
+    pub(super) fn decide(&mut self, verdict: Verdict, out: &mut Output<'_>) {
+        let Some(mut login) = self.login.take() else {
+            return;
+        };
+        let answered = matches!(
+            verdict.outcome,
+            Outcome::Success | Outcome::Failed | Outcome::Redirected
+        );
+        let phase = login.phase();
+        let unseen = self.joined_late && login.phases.has(phase);
+        if !unseen && !login.phases.ended_at(verdict.at) {
+            login.phases.end(phase, verdict.at, answered, &self.sent);
+        }
+        if login.streams.iter().any(Stream::has_gap) {
+            self.facts.connection.mark_partial(PartialReason::Gap);
+        }
+        self.decided_at = Some(verdict.at);
+        self.client_said_bye |= login.client_said_bye();
+        self.describe_login(&login, verdict);
+        self.describe_tcp();
+        self.name();
+        out.phases(self, &login);
+        out.login(self, verdict.at);
+        out.listener.decided(self.key, self.born);
+        if let Some((from, to, len)) = verdict.request {
+            self.sealed_request(from, to, len, out);
+        }
+        self.tail = Some(Box::new(std::mem::take(&mut login.streams)));
+    }
+
+    fn describe_login(&mut self, login: &Login, verdict: Verdict) {
+        let encryption = self.facts.tds.as_ref().and_then(|tds| tds.encryption);
+        let legs = self.evidence.legs();
+        let whole = !self.facts.connection.partial;
+        for ended in login.phases.iter() {
+            let phase = ended.write(self.started, &login.timeline, legs, whole);
+            *self.facts.phases.place(ended.name) = Some(phase);
+        }
+        self.facts.auth = login.auth(encryption, verdict.outcome);
+        let into = &mut self.facts.login;
+        into.outcome = verdict.outcome;
+        into.basis = verdict.basis;
+        into.confidence = verdict.confidence.map(Confidence);
+        into.duration_ns =
+            (!self.joined_late).then(|| Nanos(verdict.at.saturating_sub(self.started)));
+        if matches!(verdict.outcome, Outcome::Timeout) {
+            into.owed_by = Some(crate::record::Side::Server);
+        }
+    }
+
+    /// A request that was seen only because it decided the login.
+    fn sealed_request(&mut self, from: u64, to: u64, len: u32, out: &mut Output<'_>) {
+        let boundary = crate::session::usage::Boundary {
+            side: Side::ToServer,
+            packet: None,
+            status: 0,
+            first: true,
+            at: from,
+            complete: Some(to),
+            server_last: self.sent[1].last_data,
+        };
+        self.mars.sealed_record(len);
+        self.boundary(&boundary, tracer_ebpf::framing::Framing::Tls, 0, out);
+    }
+
+    /// What the counters say.
+    pub(super) fn describe_tcp(&mut self) {
+        let [client, server] = self.sent;
+        let rtt = self
+            .facts
+            .tcp
+            .rtt_ns
+            .or(self.evidence.round_trip().map(Nanos));
+        let tcp = &mut self.facts.tcp;
+        tcp.rtt_ns = rtt;
+        tcp.syn_retransmits = (!self.joined_late).then(|| self.handshake.syns.saturating_sub(1));
+        tcp.retransmits = Sides {
+            client: client.retransmits,
+            server: server.retransmits,
+        };
+        tcp.zero_window = Sides {
+            client: client.zero_windows,
+            server: server.zero_windows,
+        };
+        tcp.bytes = Sides {
+            client: Count(client.bytes),
+            server: Count(server.bytes),
+        };
+        tcp.packets = Sides {
+            client: Count(client.packets.into()),
+            server: Count(server.packets.into()),
+        };
+        self.facts.connection.vantage = self.evidence.side();
+    }
+
+    /// Gives the connection its name, once: both sides of the stream must agree on it.
+    pub(super) fn name(&mut self) {
+        if self.named {
+            return;
+        }
+        self.named = true;
+        let (client, server) = (
+            naming::End {
+                address: self.facts.client.address,
+                port: self.facts.client.port,
+            },
+            naming::End {
+                address: self.facts.server.address,
+                port: self.facts.server.port,
+            },
+        );
+        let server_isn = self.handshake.syn_ack.map_or(Seq(0), |_| self.sent[1].isn);
+        let isns = if self.joined_late {
+            (self.sent[0].isn, self.sent[1].isn)
+        } else {
+            (self.sent[0].isn, server_isn)
+        };
+        self.facts.connection.id = naming::connection_id(client, server, isns);
+    }
+
+    /// The short name records of one request or session carry.
+    pub(in crate::session) fn reference(&mut self) -> ConnectionRef {
+        self.name();
+        ConnectionRef {
+            id: self.facts.connection.id,
+            community_id: self.facts.connection.community_id.clone(),
+        }
+    }
+
+    /// A request passed though no answer to the login was seen.
+    pub(super) fn lost_login(&mut self, at: u64, out: &mut Output<'_>) {
+        let outcome = if self.joined_late {
+            Outcome::Unknown
+        } else {
+            Outcome::Success
+        };
+        self.decide(
+            Verdict {
+                outcome,
+                basis: Basis::Inferred,
+                confidence: None,
+                at,
+                request: None,
+            },
+            out,
+        );
+    }
+
+    /// The connection ends, or falls silent for good: no answer will come.
+    pub(super) fn ended(&mut self, end: End, at: u64, out: &mut Output<'_>) {
+        for side in [Side::ToServer, Side::ToClient] {
+            while self
+                .login
+                .as_ref()
+                .is_some_and(|login| login.streams[side as usize].has_hole())
+            {
+                if let Some(login) = &mut self.login {
+                    login.streams[side as usize].skip_hole();
+                }
+                self.read(side, out);
+            }
+        }
+        let Some(login) = &mut self.login else { return };
+        let encryption = self.facts.tds.as_ref().and_then(|tds| tds.encryption);
+        let mut context = Context {
+            facts: &mut self.facts,
+            sent: &self.sent,
+            identity: &out.config.identity,
+        };
+        let verdict = login
+            .cut_reply(at, &mut context)
+            .or_else(|| ending::believed(login, encryption));
+        let verdict = verdict.unwrap_or_else(|| Verdict {
+            outcome: self.outcome_at(end, at),
+            basis: Basis::Observed,
+            confidence: None,
+            at,
+            request: None,
+        });
+        self.decide(verdict, out);
+    }
+
+    fn outcome_at(&self, end: End, at: u64) -> Outcome {
+        let Some(login) = &self.login else {
+            return Outcome::Unknown;
+        };
+        let unanswered = self.handshake.syns > 0 && self.handshake.syn_ack.is_none();
+        if unanswered && self.sent[1].packets <= 1 {
+            return match end {
+                End::Rst(Side::ToClient) => Outcome::Refused,
+                _ => Outcome::Unreachable,
+            };
+        }
+        let lost = login.streams.iter().any(Stream::has_gap)
+            || self
+                .facts
+                .connection
+                .partial_reasons
+                .contains(&PartialReason::EventsLost);
+        if self.joined_late || lost {
+            Outcome::Unknown
+        } else {
+            ending::outcome(login, end, at)
+        }
+    }
+
+    /// Decides what only time can tell: a sealed login after which nothing more comes, a SYN that
+    /// nobody answers, a server that never does.
+    pub(in crate::session) fn wait(&mut self, now: u64, out: &mut Output<'_>) {
+        for side in [Side::ToServer, Side::ToClient] {
+            if let Some(login) = &mut self.login {
+                login.streams[side as usize].age(now);
+            }
+            self.read(side, out);
+        }
+        let Some(login) = &self.login else { return };
+        let dark = super::is_dark(&self.facts);
+        if let Some(belief) = login.dark.belief(false).filter(|_| dark) {
+            if now.saturating_sub(belief.at) >= QUIET {
+                let verdict = Verdict {
+                    outcome: Outcome::Success,
+                    basis: Basis::Inferred,
+                    confidence: Some(belief.confidence),
+                    at: belief.at,
+                    request: None,
+                };
+                self.decide(verdict, out);
+                return;
+            }
+        }
+        let quiet = now.saturating_sub(self.last_seen);
+        if self.handshake.syn_ack.is_none() && !self.joined_late {
+            if quiet > self.handshake.patience() {
+                self.ended(End::Silence, self.last_seen, out);
+            }
+        } else if quiet > out.config.login_patience {
+            self.ended(End::Silence, self.last_seen, out);
+        }
+    }
+
+    /// Whether the client tried and nobody answered.
+    pub(in crate::session) fn is_unreachable(&self) -> bool {
+        self.facts.login.outcome == Outcome::Unreachable && self.login.is_none()
+    }
+
+    /// The side the packets were seen from.
+    pub(in crate::session) fn vantage(&self) -> Vantage {
+        self.evidence.side()
+    }
+}
+
+impl super::Handshake {
+    /// How long after its last SYN a client counts as gone: when the next one, twice as far off,
+    /// has not come.
+    fn patience(&self) -> u64 {
+        const FIRST: u64 = 3_000_000_000;
+        const SLACK: u64 = 1_000_000_000;
+        FIRST.max(self.gap.saturating_mul(2)).saturating_add(SLACK)
+    }
+}

@@ -1,0 +1,137 @@
+//! The end of a connection: its last phases, what it was used for, and its `close`.
+
+use super::Connection;
+use crate::{
+    record::{CloseMeans, ConnectionFacts, Nanos, PartialReason, Phase, PhaseName, Waited},
+    session::{
+        ending::End,
+        engine::Output,
+        usage::{Done, Ended},
+    },
+};
+
+/// How long after its last packet a reset connection may still say something.
+const AFTER_RESET: u64 = 1_000_000_000;
+/// How long one side may take to follow the other's FIN before it is half open for good.
+const HALF_OPEN: u64 = 60_000_000_000;
+
+impl Connection {
+    /// Whether the connection is over: nothing of it is to come.
+    pub(in crate::session) fn is_over(&self, now: u64) -> bool {
+        let quiet = now.saturating_sub(self.last_seen);
+        self.is_closed()
+            || (self.ends.rst.is_some() && quiet >= AFTER_RESET)
+            || (self.ends.fin.is_some() && quiet >= HALF_OPEN)
+            || self.is_unreachable()
+    }
+
+    /// Whether both sides have closed in order.
+    pub(in crate::session) fn is_closed(&self) -> bool {
+        self.ends.closed && self.ends.rst.is_none()
+    }
+
+    /// Ends the connection: decides its login if that is open, and tells its `close`.
+    pub(in crate::session) fn finish(
+        &mut self,
+        now: u64,
+        reason: Option<PartialReason>,
+        out: &mut Output<'_>,
+    ) {
+        let ending = self.ends.began().is_some();
+        if let Some(reason) = reason.filter(|_| !self.is_over(now)) {
+            self.facts.connection.mark_partial(reason);
+        }
+        if self.is_undecided() {
+            self.give_up(out);
+        }
+        let last = self.ends.last.unwrap_or(self.last_seen);
+        self.end_usage(last, out);
+        self.describe_tcp();
+        self.end_phases(last);
+        let close = self.describe_close(now, reason.is_some() && !ending && !self.is_unreachable());
+        self.name();
+        out.close(self, close, now.min(last));
+    }
+
+    /// The login will not be decided any more: as far as it came.
+    fn give_up(&mut self, out: &mut Output<'_>) {
+        self.ended(End::Silence, self.last_seen, out);
+    }
+
+    fn end_usage(&mut self, at: u64, out: &mut Output<'_>) {
+        let server_last = self.sent[1].last_data;
+        if let Some(done) = self.requests.end(server_last) {
+            self.tell_request(&done, None, out);
+        }
+        let how = if self.ends.rst.is_some() {
+            CloseMeans::Rst
+        } else {
+            CloseMeans::Fin
+        };
+        for ended in self.mars.finish(at, how, server_last) {
+            match ended {
+                Ended::Request(sid, done) => self.tell_request(&done, Some(sid), out),
+                Ended::Session(session) => out.mars(self, session),
+            }
+        }
+        let negotiated = self.facts.tds.as_ref().and_then(|tds| tds.mars) == Some(true);
+        self.facts.mars = self.mars.summary(negotiated);
+        self.facts.requests = if self.mars.was_used() {
+            self.mars.requests()
+        } else {
+            self.requests.summary()
+        };
+    }
+
+    /// A request's response is over: the first of them ends the phase after the login.
+    pub(super) fn tell_request(&mut self, done: &Done, sid: Option<u16>, out: &mut Output<'_>) {
+        if self.facts.phases.command.is_none()
+            && let Some(decided) = self.decided_at
+        {
+            let server = done.end.saturating_sub(done.sent.max(decided));
+            let network = server.min(self.evidence.legs().server);
+            let total = done.end.saturating_sub(decided);
+            let waited = Waited {
+                client_ns: Nanos(total - server),
+                server_ns: Nanos(server - network),
+                network_ns: Nanos(network),
+            };
+            self.facts.phases.command = Some(Phase {
+                start_ns: Nanos(decided.saturating_sub(self.started)),
+                duration_ns: Nanos(total),
+                complete: done.complete,
+                waited: (!self.facts.connection.partial).then_some(waited),
+                retransmits: 0,
+            });
+            out.phase(self, PhaseName::Command, done.end);
+        }
+        out.request(self, done, sid);
+    }
+
+    fn end_phases(&mut self, last: u64) {
+        if let Some((from, to)) = self.mars.span() {
+            let phase = self.plain_phase(from, to.unwrap_or(last), to.is_some());
+            self.facts.phases.mars = Some(phase);
+        }
+        if let Some(began) = self.ends.began() {
+            let phase = self.plain_phase(began, last, self.ends.over());
+            self.facts.phases.close = Some(phase);
+        }
+    }
+
+    /// A phase in which nobody was waited for.
+    fn plain_phase(&self, from: u64, to: u64, complete: bool) -> Phase {
+        Phase {
+            start_ns: Nanos(from.saturating_sub(self.started)),
+            duration_ns: Nanos(to.saturating_sub(from)),
+            complete,
+            waited: None,
+            retransmits: 0,
+        }
+    }
+
+    /// All that is known of it.
+    pub(in crate::session) fn facts(&self) -> ConnectionFacts {
+        (*self.facts).clone()
+    }
+}

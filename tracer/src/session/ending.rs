@@ -1,0 +1,199 @@
+//! Outcome and close, from how a connection ends.
+
+use super::{
+    connection::Connection,
+    login::{Login, Verdict},
+    timeline::Side,
+};
+use crate::record::{Basis, Close, CloseClass, CloseMeans, ClosedBy, Encryption, Nanos, Outcome};
+
+/// A server that owes for this long is what a client gives up on, nanoseconds.
+const OWED_TOO_LONG: u64 = 1_000_000_000;
+/// A RST whose hops differ by more than this from its side's data came from in between.
+const SAME_PATH: u8 = 1;
+
+/// How a connection's packets ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ends {
+    /// The first FIN.
+    pub(super) fin: Option<(u64, Side)>,
+    /// The other side's FIN.
+    pub(super) second_fin: Option<u64>,
+    /// Both FINs were acknowledged.
+    pub(super) closed: bool,
+    /// The first RST: when, whose, and its time to live.
+    pub(super) rst: Option<(u64, Side, u8)>,
+    /// The last packet seen since the first of them.
+    pub(super) last: Option<u64>,
+}
+
+impl Ends {
+    /// When the end began.
+    pub(super) fn began(&self) -> Option<u64> {
+        match (self.fin, self.rst) {
+            (Some((fin, _)), Some((rst, ..))) => Some(fin.min(rst)),
+            (fin, rst) => fin.map(|(at, _)| at).or(rst.map(|(at, ..)| at)),
+        }
+    }
+
+    /// Whether nothing more is to come.
+    pub(super) fn over(&self) -> bool {
+        self.closed || self.rst.is_some()
+    }
+}
+
+/// Why an undecided login will not be decided by a message any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Fin(Side),
+    Rst(Side),
+    /// The client stopped sending for good.
+    Silence,
+}
+
+/// The outcome of a login that ended without an answer, by the order of output.md.
+pub(super) fn outcome(login: &Login, end: End, at: u64) -> Outcome {
+    let owed = login
+        .owed_since()
+        .is_some_and(|since| at.saturating_sub(since) >= OWED_TOO_LONG);
+    let gave_up = matches!(
+        end,
+        End::Fin(Side::ToServer) | End::Rst(Side::ToServer) | End::Silence
+    );
+    if owed && gave_up {
+        return Outcome::Timeout;
+    }
+    if login.inside_tls() && end != End::Silence {
+        return Outcome::TlsFailed;
+    }
+    match end {
+        End::Rst(_) => Outcome::Reset,
+        End::Fin(Side::ToClient) if login.client_said_bye() => Outcome::Aborted,
+        End::Fin(Side::ToClient) => Outcome::Closed,
+        End::Fin(Side::ToServer) | End::Silence => Outcome::Aborted,
+    }
+}
+
+/// What the records of a sealed login suggest when its connection ends.
+pub(super) fn believed(login: &Login, encryption: Option<Encryption>) -> Option<Verdict> {
+    if !matches!(encryption, Some(Encryption::Full | Encryption::Strict)) {
+        return None;
+    }
+    let belief = login.dark.belief(true)?;
+    Some(Verdict {
+        outcome: if belief.accepted {
+            Outcome::Success
+        } else {
+            Outcome::Failed
+        },
+        basis: Basis::Inferred,
+        confidence: Some(belief.confidence),
+        at: belief.at,
+        request: None,
+    })
+}
+
+impl Connection {
+    /// The `close` of this connection. `stopped`: the agent stopped watching before it ended.
+    pub(super) fn describe_close(&self, now: u64, stopped: bool) -> Close {
+        let ends = &self.ends;
+        let (by, how) = self.closed_by(stopped);
+        let began = ends.began();
+        let last = ends.last.unwrap_or(self.last_seen);
+        let data = self.sent[0]
+            .last_data
+            .max(self.sent[1].last_data)
+            .max(self.started);
+        Close {
+            by,
+            how,
+            class: self.close_class(by, how),
+            phase: self.ended_in,
+            duration_ns: Some(Nanos(
+                last.max(self.last_seen)
+                    .min(now.max(last))
+                    .saturating_sub(self.started),
+            )),
+            idle_ns: began.map(|began| Nanos(began.saturating_sub(data))),
+            keep_alive_probes: Some(self.sent[0].keep_alives + self.sent[1].keep_alives)
+                .filter(|probes| *probes > 0),
+            middlebox: ends
+                .rst
+                .and_then(|(_, side, ttl)| self.is_foreign(side, ttl)),
+            half_open: (how == CloseMeans::Fin && !ends.over() && !stopped).then_some(true),
+            requests_in_flight: Some(self.in_flight()).filter(|count| *count > 0),
+        }
+    }
+
+    fn closed_by(&self, stopped: bool) -> (ClosedBy, CloseMeans) {
+        match (self.ends.fin, self.ends.rst) {
+            (Some((fin, side)), Some((rst, ..))) if fin <= rst => (by(side), CloseMeans::Fin),
+            (_, Some((_, side, _))) => (by(side), CloseMeans::Rst),
+            (Some((_, side)), None) => (by(side), CloseMeans::Fin),
+            (None, None) if stopped => (ClosedBy::Agent, CloseMeans::Evicted),
+            (None, None) => (ClosedBy::Client, CloseMeans::Timeout),
+        }
+    }
+
+    fn close_class(&self, by: ClosedBy, how: CloseMeans) -> CloseClass {
+        let outcome = self.facts.login.outcome;
+        let settled = matches!(
+            outcome,
+            Outcome::Success | Outcome::Redirected | Outcome::Failed
+        ) || (outcome == Outcome::Unknown && self.joined_late);
+        if !settled {
+            let probe =
+                outcome == Outcome::Aborted && by == ClosedBy::Client && how == CloseMeans::Fin;
+            return if probe && self.ends.rst.is_none() {
+                CloseClass::Normal
+            } else {
+                CloseClass::Abnormal
+            };
+        }
+        let quiet = self.in_flight() == 0;
+        match (how, by) {
+            (CloseMeans::Timeout | CloseMeans::Evicted, _) => CloseClass::Abnormal,
+            (CloseMeans::Rst, ClosedBy::Client) if quiet && self.foreign_rst() != Some(true) => {
+                CloseClass::BenignReset
+            }
+            (CloseMeans::Rst, _) => CloseClass::Abnormal,
+            (CloseMeans::Fin, ClosedBy::Client) if self.ends.rst.is_some() => {
+                if quiet || self.mars.was_used() {
+                    CloseClass::BenignReset
+                } else {
+                    CloseClass::Abnormal
+                }
+            }
+            (CloseMeans::Fin, ClosedBy::Client) => CloseClass::Normal,
+            // Refusing a login, the server closes after its ERROR (MS-TDS §3.3.5.5); a client that
+            // ends TLS first has closed, whoever's FIN is seen first.
+            (CloseMeans::Fin, _) if outcome == Outcome::Failed || self.client_said_bye => {
+                CloseClass::Normal
+            }
+            (CloseMeans::Fin, _) => CloseClass::Abnormal,
+        }
+    }
+
+    fn foreign_rst(&self) -> Option<bool> {
+        self.ends
+            .rst
+            .and_then(|(_, side, ttl)| self.is_foreign(side, ttl))
+    }
+
+    /// Whether a RST took another path than its side's data: then a middlebox sent it.
+    fn is_foreign(&self, side: Side, ttl: u8) -> Option<bool> {
+        let usual = self.ttl[side as usize]?;
+        Some(usual.abs_diff(ttl) > SAME_PATH)
+    }
+
+    fn in_flight(&self) -> u32 {
+        self.left_in_flight
+    }
+}
+
+fn by(side: Side) -> ClosedBy {
+    match side {
+        Side::ToServer => ClosedBy::Client,
+        Side::ToClient => ClosedBy::Server,
+    }
+}

@@ -1,0 +1,492 @@
+//! The table of connections: who gets which event, who is evicted, and whose time is up.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tracer_ebpf::{
+    event::{Direction, Event, Kind, SocketEnd, mark},
+    flow::FlowKey,
+};
+
+use super::{connection::Connection, login::Login, usage::Done};
+use crate::record::{
+    Body, Close, CloseRecord, Count, LoginRecord, Loss, LossReason, LossRecord, MarsRecord,
+    MarsSession, NamedPhase, Nanos, PartialReason, PhaseName, PhaseRecord, Process, Record,
+    Request, RequestRecord, Text, Timestamp, identity::Policy,
+};
+
+/// How often time is looked at, nanoseconds.
+const TICK: u64 = 250_000_000;
+/// How long a connection that has ended is remembered, so that its stragglers open no new one.
+const LINGER: u64 = 2_000_000_000;
+/// Owners kept of connections of which no packet was seen yet.
+const MAX_STRAY_OWNERS: usize = 16 * 1024;
+/// The part of the table that is evicted at once when it is full.
+const EVICTED_SHARE: usize = 16;
+
+/// The engine's options.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Connections kept at once; the longest idle give way, counted.
+    pub max_connections: usize,
+    /// What may be said of users, domains and workstations.
+    pub identity: Policy,
+    /// What to add to an event's time to get nanoseconds since 1970.
+    pub wall_offset: i64,
+    /// Names of interfaces by index.
+    pub interfaces: HashMap<u32, String>,
+    /// Silence after which a login counts as never to be answered, nanoseconds.
+    pub login_patience: u64,
+    /// Tell `phase` records.
+    pub phases: bool,
+    /// Tell `request` records.
+    pub requests: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_connections: 65_536,
+            identity: Policy::Hide,
+            wall_offset: 0,
+            interfaces: HashMap::new(),
+            login_patience: 120_000_000_000,
+            phases: false,
+            requests: false,
+        }
+    }
+}
+
+impl Config {
+    pub(super) fn wall(&self, at: u64) -> Timestamp {
+        Timestamp::from_nanoseconds(i128::from(at) + i128::from(self.wall_offset))
+    }
+
+    pub(super) fn interface(&self, index: u32) -> Option<Text> {
+        self.interfaces
+            .get(&index)
+            .map(|name| Text::from(name.as_str()))
+    }
+}
+
+/// Whose socket a connection is.
+#[derive(Clone, Debug)]
+pub struct SocketOwner {
+    /// The connection.
+    pub key: FlowKey,
+    /// See [`tracer_ebpf::event::role`].
+    pub role: u32,
+    /// When it was known, nanoseconds as in events.
+    pub time: u64,
+    /// The process.
+    pub process: Process,
+}
+
+/// What the engine is told.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Something happened to a connection; the bytes are those that follow the record.
+    Event(&'a Event, &'a [u8]),
+    /// A connection's socket is on this host.
+    Owner(SocketOwner),
+    /// A socket closed.
+    SocketEnd(SocketEnd),
+    /// A packet of a capture had the checksum of one that has not left its host.
+    Offloaded(FlowKey, Direction),
+    /// Something was not seen, so many times since the last word of it.
+    Loss(LossReason, u64),
+}
+
+/// Who hears what the engine finds.
+pub trait Listener {
+    /// A record.
+    fn record(&mut self, record: Record);
+
+    /// A login is decided: the kernel need not copy its connection's bytes any more.
+    fn decided(&mut self, key: FlowKey, born: u64);
+}
+
+/// Connections, rebuilt from events.
+#[derive(Debug)]
+pub struct Engine {
+    config: Config,
+    connections: HashMap<FlowKey, Entry>,
+    stray_owners: HashMap<FlowKey, SocketOwner>,
+    /// Losses that have not been told, by reason.
+    losses: BTreeMap<LossReason, u64>,
+    /// When the losses were last told.
+    losses_told: Option<u64>,
+    next_tick: u64,
+    opened: u64,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Open(Box<Connection>),
+    /// It ended; forgotten at this time.
+    Over {
+        until: u64,
+    },
+}
+
+/// What a connection needs to speak.
+pub(super) struct Output<'a> {
+    pub(super) config: &'a Config,
+    pub(super) listener: &'a mut dyn Listener,
+    losses: &'a mut BTreeMap<LossReason, u64>,
+}
+
+impl Engine {
+    /// An engine without connections.
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            connections: HashMap::new(),
+            stray_owners: HashMap::new(),
+            losses: BTreeMap::new(),
+            losses_told: None,
+            next_tick: 0,
+            opened: 0,
+        }
+    }
+
+    /// Connections open now.
+    pub fn open_connections(&self) -> usize {
+        self.connections
+            .values()
+            .filter(|entry| matches!(entry, Entry::Open(_)))
+            .count()
+    }
+
+    /// Connections seen so far.
+    pub fn connections_seen(&self) -> u64 {
+        self.opened
+    }
+
+    /// Changes what is added to an event's time to get nanoseconds since 1970.
+    pub fn set_wall_offset(&mut self, offset: i64) {
+        self.config.wall_offset = offset;
+    }
+
+    /// Names an interface.
+    pub fn name_interface(&mut self, index: u32, name: String) {
+        self.config.interfaces.insert(index, name);
+    }
+
+    /// Takes in what happened.
+    pub fn on_event(&mut self, input: Input<'_>, listener: &mut dyn Listener) {
+        match input {
+            Input::Event(event, run) => self.event(event, run, listener),
+            Input::Owner(owner) => self.owner(owner),
+            Input::SocketEnd(end) => self.socket_end(&end, listener),
+            Input::Offloaded(key, direction) => {
+                if let Some(Entry::Open(connection)) = self.connections.get_mut(&key) {
+                    connection.offloaded(direction);
+                }
+            }
+            Input::Loss(reason, count) => *self.losses.entry(reason).or_default() += count,
+        }
+    }
+
+    fn event(&mut self, event: &Event, run: &[u8], listener: &mut dyn Listener) {
+        if event.time >= self.next_tick {
+            self.on_tick(event.time, listener);
+        }
+        let mut out = Output {
+            config: &self.config,
+            listener,
+            losses: &mut self.losses,
+        };
+        match self.connections.get_mut(&event.key) {
+            Some(Entry::Open(connection)) if connection.born == event.born => {
+                connection.take(event, run, &mut out);
+            }
+            Some(Entry::Open(connection)) if event.marks & mark::JOINED_LATE != 0 => {
+                // The kernel's table had forgotten the connection and found it again.
+                connection.moved_to(event.born);
+                connection.take(event, run, &mut out);
+            }
+            Some(Entry::Open(connection)) => {
+                // Port reuse: a SYN of another connection.
+                connection.finish(event.time, Some(PartialReason::EventsLost), &mut out);
+                self.connections.remove(&event.key);
+                self.open(event, run, listener);
+                return;
+            }
+            Some(Entry::Over { until })
+                if event.marks & mark::JOINED_LATE != 0 && event.time < *until =>
+            {
+                return;
+            }
+            Some(Entry::Over { .. }) | None => {
+                self.open(event, run, listener);
+                return;
+            }
+        }
+        self.settle(&event.key, event.time, listener);
+    }
+
+    fn open(&mut self, event: &Event, run: &[u8], listener: &mut dyn Listener) {
+        let tells = matches!(
+            Kind::of(event.kind),
+            Some(Kind::Fin | Kind::Rst | Kind::Ack)
+        );
+        if tells && event.marks & mark::JOINED_LATE != 0 {
+            return;
+        }
+        if self.connections.len() >= self.config.max_connections {
+            self.evict(event.time, listener);
+        }
+        self.opened += 1;
+        let mut connection = Box::new(Connection::new(event, &self.config));
+        if let Some(owner) = self.stray_owners.remove(&event.key) {
+            connection.owner(&owner);
+        }
+        let mut out = Output {
+            config: &self.config,
+            listener,
+            losses: &mut self.losses,
+        };
+        connection.take(event, run, &mut out);
+        self.connections.insert(event.key, Entry::Open(connection));
+        self.settle(&event.key, event.time, listener);
+    }
+
+    /// Lets go of a connection that has closed in order.
+    fn settle(&mut self, key: &FlowKey, now: u64, listener: &mut dyn Listener) {
+        let Some(entry) = self.connections.get_mut(key) else {
+            return;
+        };
+        let Entry::Open(connection) = entry else {
+            return;
+        };
+        if connection.is_closed() || connection.is_unreachable() {
+            let mut out = Output {
+                config: &self.config,
+                listener,
+                losses: &mut self.losses,
+            };
+            connection.finish(now, None, &mut out);
+            *entry = Entry::Over {
+                until: now + LINGER,
+            };
+        }
+    }
+
+    fn owner(&mut self, owner: SocketOwner) {
+        match self.connections.get_mut(&owner.key) {
+            Some(Entry::Open(connection)) => connection.owner(&owner),
+            _ if self.stray_owners.len() < MAX_STRAY_OWNERS => {
+                self.stray_owners.insert(owner.key, owner);
+            }
+            _ => *self.losses.entry(LossReason::OwnerTableFull).or_default() += 1,
+        }
+    }
+
+    fn socket_end(&mut self, end: &SocketEnd, listener: &mut dyn Listener) {
+        if let Some(Entry::Open(connection)) = self.connections.get_mut(&end.key) {
+            let mut out = Output {
+                config: &self.config,
+                listener,
+                losses: &mut self.losses,
+            };
+            connection.socket_end(end, &mut out);
+        }
+        self.settle(&end.key, end.time, listener);
+    }
+
+    /// Makes room: the longest idle give way, those that have ended first.
+    fn evict(&mut self, now: u64, listener: &mut dyn Listener) {
+        let mut idle: Vec<(u64, FlowKey)> = self
+            .connections
+            .iter()
+            .map(|(key, entry)| match entry {
+                Entry::Open(connection) => (connection.last_seen, *key),
+                Entry::Over { .. } => (0, *key),
+            })
+            .collect();
+        let share = (idle.len() / EVICTED_SHARE).max(1).min(idle.len());
+        if share < idle.len() {
+            idle.select_nth_unstable(share - 1);
+        }
+        for (_, key) in idle.into_iter().take(share) {
+            if let Some(Entry::Open(mut connection)) = self.connections.remove(&key) {
+                *self
+                    .losses
+                    .entry(LossReason::ConnectionEvicted)
+                    .or_default() += 1;
+                let mut out = Output {
+                    config: &self.config,
+                    listener,
+                    losses: &mut self.losses,
+                };
+                connection.finish(now, Some(PartialReason::Evicted), &mut out);
+            }
+        }
+    }
+
+    /// Looks at the time: what has waited long enough is told.
+    pub fn on_tick(&mut self, now: u64, listener: &mut dyn Listener) {
+        self.next_tick = now.saturating_add(TICK);
+        let mut out = Output {
+            config: &self.config,
+            listener,
+            losses: &mut self.losses,
+        };
+        self.connections.retain(|_, entry| {
+            let Entry::Open(connection) = entry else {
+                return !matches!(entry, Entry::Over { until } if *until <= now);
+            };
+            connection.wait(now, &mut out);
+            if connection.is_over(now) {
+                connection.finish(now, None, &mut out);
+                *entry = Entry::Over {
+                    until: now.saturating_add(LINGER),
+                };
+            }
+            true
+        });
+        self.stray_owners
+            .retain(|_, owner| owner.time.saturating_add(LINGER) > now);
+        self.tell_losses(now, listener);
+    }
+
+    fn tell_losses(&mut self, now: u64, listener: &mut dyn Listener) {
+        let since = *self.losses_told.get_or_insert(now);
+        if self.losses.is_empty() {
+            return;
+        }
+        for (reason, count) in std::mem::take(&mut self.losses) {
+            listener.record(Record {
+                timestamp: self.config.wall(now),
+                body: Body::Loss(LossRecord {
+                    loss: Loss {
+                        reason,
+                        count: Count(count),
+                        since: self.config.wall(since),
+                    },
+                }),
+            });
+        }
+        self.losses_told = Some(now);
+    }
+
+    /// The agent stops, or the capture ended: every connection is told as far as it came.
+    pub fn finish(&mut self, now: u64, listener: &mut dyn Listener) {
+        let mut open: Vec<_> = self
+            .connections
+            .drain()
+            .filter_map(|(_, entry)| match entry {
+                Entry::Open(connection) => Some(connection),
+                Entry::Over { .. } => None,
+            })
+            .collect();
+        open.sort_by_key(|connection| (connection.started, connection.key));
+        for mut connection in open {
+            let mut out = Output {
+                config: &self.config,
+                listener,
+                losses: &mut self.losses,
+            };
+            connection.finish(now, Some(PartialReason::AgentStop), &mut out);
+        }
+        self.tell_losses(now, listener);
+    }
+}
+
+impl Output<'_> {
+    /// Events missing from a connection's numbering.
+    pub(super) fn events_missing(&mut self, count: u32) {
+        *self.losses.entry(LossReason::EventsMissing).or_default() += u64::from(count);
+    }
+
+    pub(super) fn login(&mut self, connection: &Connection, at: u64) {
+        let facts = connection.facts();
+        self.tell(at, Body::Login(Box::new(LoginRecord { facts })));
+    }
+
+    pub(super) fn close(&mut self, connection: &Connection, close: Close, at: u64) {
+        let facts = connection.facts();
+        self.tell(at, Body::Close(Box::new(CloseRecord { facts, close })));
+    }
+
+    /// The phases of a login, where they are asked for.
+    pub(super) fn phases(&mut self, connection: &mut Connection, login: &Login) {
+        if !self.config.phases {
+            return;
+        }
+        let ended: Vec<_> = login
+            .phases
+            .iter()
+            .map(|ended| (ended.name, ended.to))
+            .collect();
+        for (name, at) in ended {
+            self.phase(connection, name, at);
+        }
+    }
+
+    pub(super) fn phase(&mut self, connection: &mut Connection, name: PhaseName, at: u64) {
+        if !self.config.phases {
+            return;
+        }
+        let reference = connection.reference();
+        let facts = &connection.facts;
+        let Some(phase) = facts.phases.of(name) else {
+            return;
+        };
+        let body = Body::Phase(PhaseRecord {
+            connection: reference,
+            client: facts.client.clone(),
+            server: facts.server.clone(),
+            phase: NamedPhase {
+                name,
+                phase: phase.clone(),
+            },
+        });
+        self.tell(at, body);
+    }
+
+    pub(super) fn request(&mut self, connection: &mut Connection, done: &Done, sid: Option<u16>) {
+        let Some(kind) = done.kind.filter(|_| self.config.requests) else {
+            return;
+        };
+        let request = Request {
+            kind,
+            start: self.config.wall(done.start),
+            first_byte_ns: done
+                .first_byte
+                .map(|at| Nanos(at.saturating_sub(done.start))),
+            duration_ns: Nanos(done.end.saturating_sub(done.start)),
+            server_ns: done
+                .first_byte
+                .map(|at| Nanos(at.saturating_sub(done.sent))),
+            complete: done.complete,
+            reset_connection: done.reset_connection,
+            cancelled: done.cancelled,
+            session: sid,
+        };
+        let body = Body::Request(RequestRecord {
+            connection: connection.reference(),
+            client: connection.facts.client.clone(),
+            server: connection.facts.server.clone(),
+            request,
+        });
+        self.tell(done.end, body);
+    }
+
+    pub(super) fn mars(&mut self, connection: &mut Connection, mars: MarsSession) {
+        let body = Body::Mars(MarsRecord {
+            connection: connection.reference(),
+            client: connection.facts.client.clone(),
+            server: connection.facts.server.clone(),
+            mars,
+        });
+        self.tell(connection.last_seen, body);
+    }
+
+    fn tell(&mut self, at: u64, body: Body) {
+        self.listener.record(Record {
+            timestamp: self.config.wall(at),
+            body,
+        });
+    }
+}

@@ -1,0 +1,248 @@
+//! What a login's messages say, and which phase each of them ends.
+
+mod auth;
+mod messages;
+mod reply;
+
+use tracer_ebpf::{
+    event::Counters,
+    framing::{Framing, packet_type},
+};
+use zeroize::Zeroizing;
+
+use self::auth::AuthEvidence;
+use super::{
+    dark::Dark,
+    stream::{Found, Stream, Unit},
+    timeline::{Phases, Side, Timeline},
+};
+use crate::{
+    record::{Basis, ConnectionFacts, Encryption, Outcome, PhaseName, Stranger, identity::Policy},
+    tds::{prelogin::Prelogin, tls::TlsSide, version::TdsVersion},
+};
+
+/// Message bodies kept while their packets come; a LOGIN7 is at most 128 KiB.
+const MAX_BODY: usize = 128 * 1024;
+
+/// Which message is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Nothing came from the client yet.
+    Opening,
+    /// The client's PRELOGIN is on its way, or waits for its answer.
+    Prelogin,
+    /// TLS is being negotiated.
+    Tls,
+    /// The login packet is due, on its way, or waits for its first answer.
+    Login,
+    /// The first answer was not the last.
+    Auth,
+}
+
+/// What came of a message.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Verdict {
+    pub(super) outcome: Outcome,
+    pub(super) basis: Basis,
+    pub(super) confidence: Option<f64>,
+    /// When the deciding message had passed.
+    pub(super) at: u64,
+    /// The sealed request that showed it: when it began and ended, and its length.
+    pub(super) request: Option<(u64, u64, u32)>,
+}
+
+/// A message being put together from its packets.
+#[derive(Debug, Default)]
+struct Message {
+    body: Zeroizing<Vec<u8>>,
+    from: Option<u64>,
+    spid: u16,
+}
+
+/// An undecided login.
+#[derive(Debug)]
+pub(super) struct Login {
+    pub(super) streams: [Stream; 2],
+    pub(super) timeline: Timeline,
+    pub(super) phases: Phases,
+    pub(super) stage: Stage,
+    pub(super) dark: Dark,
+    messages: [Message; 2],
+    tls: [TlsSide; 2],
+    /// When the last TLS handshake message passed, and whose it was.
+    tls_last: Option<(u64, Side)>,
+    /// TLS came before any TDS (TDS 8.0).
+    strict: bool,
+    /// The client has sent its login inside TLS.
+    sealed_login: bool,
+    asked: Option<Prelogin>,
+    answered: Option<Prelogin>,
+    version: Option<TdsVersion>,
+    auth: AuthEvidence,
+    /// Since when the server owes a message.
+    owed_since: Option<u64>,
+    /// TLS told who left: the client's close_notify.
+    client_said_bye: bool,
+}
+
+/// What a login's reader may change beside itself.
+pub(super) struct Context<'a> {
+    pub(super) facts: &'a mut ConnectionFacts,
+    pub(super) sent: &'a [Counters; 2],
+    /// What may be said of names.
+    pub(super) identity: &'a Policy,
+}
+
+impl Login {
+    /// A login that starts at `from`; `known` unless its connection was joined late.
+    pub(super) fn new(from: u64, known: bool) -> Self {
+        Self {
+            streams: Default::default(),
+            timeline: Timeline::default(),
+            phases: Phases::new(from, known),
+            stage: Stage::Opening,
+            dark: Dark::default(),
+            messages: Default::default(),
+            tls: Default::default(),
+            tls_last: None,
+            strict: false,
+            sealed_login: false,
+            asked: None,
+            answered: None,
+            version: None,
+            auth: AuthEvidence::default(),
+            owed_since: None,
+            client_said_bye: false,
+        }
+    }
+
+    /// The phase the login is in.
+    pub(super) fn phase(&self) -> PhaseName {
+        if !self.phases.has(PhaseName::Handshake) {
+            return PhaseName::Handshake;
+        }
+        match self.stage {
+            Stage::Opening | Stage::Prelogin => PhaseName::Prelogin,
+            Stage::Tls => PhaseName::Tls,
+            Stage::Login => PhaseName::Login,
+            Stage::Auth => PhaseName::Auth,
+        }
+    }
+
+    /// Whether TLS messages have passed and its handshake has not ended.
+    pub(super) fn inside_tls(&self) -> bool {
+        self.stage == Stage::Tls && self.tls_last.is_some() && !self.tls_is_up()
+    }
+
+    /// Since when the server owes the next message.
+    pub(super) fn owed_since(&self) -> Option<u64> {
+        self.owed_since
+    }
+
+    /// Whether the client ended TLS in order before the connection ended.
+    pub(super) fn client_said_bye(&self) -> bool {
+        self.client_said_bye
+    }
+
+    /// Reads what a stream has become able to tell.
+    pub(super) fn read(&mut self, side: Side, context: &mut Context<'_>) -> Option<Verdict> {
+        while let Some(found) = self.streams[side as usize].next() {
+            let verdict = match found {
+                Found::Unit(unit) => self.unit(side, &unit, context),
+                Found::Unknown(prefix, _) => self.stranger(side, &prefix, context),
+            };
+            if verdict.is_some() {
+                return verdict;
+            }
+        }
+        None
+    }
+
+    fn unit(&mut self, side: Side, unit: &Unit, context: &mut Context<'_>) -> Option<Verdict> {
+        self.owes(side, unit);
+        match (side, unit.header.framing) {
+            (_, Framing::Smp) => self.request(unit.from),
+            (_, Framing::Tls) => self.record(side, unit, context),
+            (Side::ToServer, Framing::Tds) => self.client_packet(unit, context),
+            (Side::ToClient, Framing::Tds) => self.server_packet(unit, context),
+        }
+    }
+
+    fn owes(&mut self, side: Side, unit: &Unit) {
+        match side {
+            Side::ToClient => self.owed_since = None,
+            Side::ToServer if unit.header.kind == packet_type::ATTENTION => {}
+            Side::ToServer => self.owed_since = Some(unit.to),
+        }
+    }
+
+    /// A request shows that the login is over, though its acknowledgement was not seen.
+    fn request(&mut self, at: u64) -> Option<Verdict> {
+        Some(Verdict {
+            outcome: Outcome::Success,
+            basis: Basis::Inferred,
+            confidence: Some(super::dark::CONFIRMED),
+            at,
+            request: None,
+        })
+    }
+
+    /// Bytes that are of none of the protocols spoken here.
+    fn stranger(
+        &mut self,
+        side: Side,
+        prefix: &[u8; 8],
+        context: &mut Context<'_>,
+    ) -> Option<Verdict> {
+        let speaks_first = side == Side::ToServer && self.stage == Stage::Opening;
+        if speaks_first && !self.phases_lost() {
+            context.facts.login.stranger = Some(name_stranger(prefix));
+        }
+        None
+    }
+
+    fn phases_lost(&self) -> bool {
+        self.streams.iter().any(Stream::has_gap)
+    }
+
+    /// Appends a packet to its message; the whole message with its last packet.
+    fn assemble(&mut self, side: Side, unit: &Unit) -> Option<(Zeroizing<Vec<u8>>, u64, u16)> {
+        let message = &mut self.messages[side as usize];
+        let from = *message.from.get_or_insert(unit.from);
+        let room = MAX_BODY
+            .saturating_sub(message.body.len())
+            .min(unit.body.len());
+        message.body.extend_from_slice(&unit.body[..room]);
+        let spid = u16::from_be_bytes([unit.prefix[4], unit.prefix[5]]);
+        if message.spid == 0 {
+            message.spid = spid;
+        }
+        if !unit.header.ends_message() {
+            return None;
+        }
+        let message = std::mem::take(message);
+        Some((message.body, from, message.spid))
+    }
+
+    /// What of a message has come though it never ended.
+    fn unfinished(&mut self, side: Side) -> Option<(Zeroizing<Vec<u8>>, u16)> {
+        let message = std::mem::take(&mut self.messages[side as usize]);
+        (!message.body.is_empty()).then_some((message.body, message.spid))
+    }
+
+    /// The encryption as far as both sides' wishes tell it.
+    fn encryption(&self, context: &Context<'_>) -> Option<Encryption> {
+        context.facts.tds.as_ref().and_then(|tds| tds.encryption)
+    }
+}
+
+fn name_stranger(prefix: &[u8; 8]) -> Stranger {
+    const METHODS: [&[u8]; 7] = [
+        b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"CONN", b"HTTP",
+    ];
+    if METHODS.iter().any(|method| prefix.starts_with(method)) {
+        Stranger::Http
+    } else {
+        Stranger::Other
+    }
+}

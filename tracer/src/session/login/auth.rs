@@ -1,0 +1,241 @@
+//! How the client proves who it is: what LOGIN7, SSPI tokens and feature acknowledgements show.
+
+use crate::{
+    record::{
+        Auth, AuthKind, Encryption, Entra, Nanos, Ntlm as NtlmFacts, Outcome, Text,
+        identity::Policy,
+    },
+    tds::{
+        fedauth::FedAuthInfo,
+        login7::Login7,
+        ntlm::{Ntlm, NtlmVersion, SIGNATURE},
+        spnego::{Form, Mechanism, Spnego},
+    },
+};
+
+/// The feature id of federated authentication (MS-TDS §2.2.6.4).
+const FEATURE_FEDAUTH: u8 = 0x02;
+
+/// What was seen of the authentication.
+#[derive(Debug, Default)]
+pub(super) struct AuthEvidence {
+    /// LOGIN7 was read.
+    login_read: bool,
+    integrated: bool,
+    federated: bool,
+    /// LOGIN7 was sealed, and went on beyond its first packet: it carries a token.
+    long_sealed: bool,
+    offered: Vec<AuthKind>,
+    seen: Option<AuthKind>,
+    /// SSPI messages of the server.
+    rounds: u32,
+    ntlm: Option<NtlmFacts>,
+    entra: Entra,
+    /// When the client's NTLM response had passed.
+    responded: Option<u64>,
+    controller: Option<u64>,
+    /// When FEDAUTHINFO had passed.
+    informed: Option<u64>,
+}
+
+impl AuthEvidence {
+    /// LOGIN7 in clear, with the readable start of its SSPI token.
+    pub(super) fn login_packet(&mut self, login: &Login7, sspi: Option<&[u8]>, identity: &Policy) {
+        self.login_read = true;
+        self.integrated = login.integrated_security || login.sspi_len > 0;
+        self.federated = login.fedauth.is_some();
+        if let Some(token) = sspi.filter(|token| !token.is_empty()) {
+            self.token(token, identity);
+        }
+    }
+
+    /// LOGIN7's first packet was sealed and others followed in clear.
+    pub(super) fn long_sealed_login(&mut self) {
+        self.long_sealed = true;
+    }
+
+    /// A client's SSPI message, which had passed whole at `at`.
+    pub(super) fn client_token(&mut self, token: &[u8], at: u64, identity: &Policy) {
+        if self.token(token, identity) {
+            self.responded = Some(at);
+        }
+    }
+
+    /// A server's SSPI token.
+    pub(super) fn server_token(&mut self, token: &[u8], _at: u64, identity: &Policy) {
+        self.rounds += 1;
+        self.token(token, identity);
+        self.seen.get_or_insert(AuthKind::Spnego);
+    }
+
+    /// The server decided: with NTLM, its domain controller has answered by then.
+    pub(super) fn answered(&mut self, at: u64) {
+        self.controller = self.responded.map(|since| at.saturating_sub(since));
+    }
+
+    /// FEDAUTHINFO: the client has to fetch a token.
+    pub(super) fn federated_info(&mut self, info: &FedAuthInfo, at: u64) {
+        self.federated = true;
+        self.rounds += 1;
+        self.entra.sts_host = info.sts_host.as_deref().map(Text::from);
+        self.informed = Some(at);
+    }
+
+    /// The client's federated token had passed at `at`.
+    pub(super) fn federated_token(&mut self, at: u64) {
+        self.federated = true;
+        self.entra.token_fetch_ns = self.informed.map(|since| Nanos(at.saturating_sub(since)));
+    }
+
+    /// A sealed message that has a token's place and size.
+    pub(super) fn sealed_token(&mut self, waited: u64) {
+        self.rounds += 1;
+        self.entra.token_fetch_ns = Some(Nanos(waited));
+    }
+
+    /// FEATUREEXTACK: the server took the federated token.
+    pub(super) fn features_acknowledged(&mut self, ids: &[u8]) {
+        self.federated |= ids.contains(&FEATURE_FEDAUTH);
+    }
+
+    /// Reads one token's mechanism and names; whether it is an NTLM response.
+    fn token(&mut self, token: &[u8], identity: &Policy) -> bool {
+        let Ok(spnego) = Spnego::decode(token) else {
+            return false;
+        };
+        for mechanism in &spnego.offered {
+            let kind = kind(*mechanism);
+            if !self.offered.contains(&kind) {
+                self.offered.push(kind);
+            }
+        }
+        match (spnego.chosen, spnego.form) {
+            (Some(mechanism), _) => self.saw(kind(mechanism)),
+            (None, Form::NegTokenInit) => {
+                if let Some(preferred) = spnego.offered.first() {
+                    self.seen.get_or_insert(kind(*preferred));
+                }
+            }
+            _ => {}
+        }
+        let inner = ntlm_in(token);
+        inner.is_some_and(|inner| self.ntlm(inner, identity))
+    }
+
+    fn saw(&mut self, kind: AuthKind) {
+        // What is in use outweighs what was preferred.
+        if kind != AuthKind::Unknown {
+            self.seen = Some(kind);
+        }
+    }
+
+    fn ntlm(&mut self, message: &[u8], identity: &Policy) -> bool {
+        let Ok(message) = Ntlm::decode(message) else {
+            return false;
+        };
+        self.seen = Some(AuthKind::Ntlm);
+        let facts = self.ntlm.get_or_insert_with(NtlmFacts::default);
+        let name = |value: Option<String>| value.and_then(|value| identity.apply(&value));
+        match message {
+            Ntlm::Negotiate { .. } => false,
+            Ntlm::Challenge { target, names } => {
+                facts.target_domain = name(names.dns_domain.or(names.nb_domain).or(target));
+                facts.target_computer = name(names.dns_computer.or(names.nb_computer));
+                false
+            }
+            Ntlm::Authenticate {
+                domain,
+                user,
+                workstation,
+                version,
+                null_credentials,
+            } => {
+                facts.version = version.map(|version| match version {
+                    NtlmVersion::V1 => 1,
+                    NtlmVersion::V2 => 2,
+                });
+                facts.null_credentials = Some(null_credentials);
+                facts.domain = name(domain);
+                facts.user = name(user);
+                facts.workstation = name(workstation);
+                true
+            }
+        }
+    }
+
+    /// What is to be said of it, given how much was encrypted and what came of the login.
+    pub(super) fn facts(
+        &self,
+        encryption: Option<Encryption>,
+        outcome: Outcome,
+        sealed: bool,
+    ) -> Option<Auth> {
+        if !self.login_read && !sealed {
+            return None;
+        }
+        let kind = self.kind(encryption, outcome, sealed);
+        let fallback = self
+            .offered
+            .first()
+            .copied()
+            .filter(|first| *first == AuthKind::Kerberos && kind == AuthKind::Ntlm);
+        Some(Auth {
+            kind,
+            rounds: (self.rounds > 0).then_some(self.rounds),
+            mechanisms: self.offered.clone(),
+            fallback_from: fallback,
+            controller_ns: self.controller.map(Nanos),
+            ntlm: self.ntlm.clone().filter(|_| kind == AuthKind::Ntlm),
+            entra: Some(self.entra.clone()).filter(|entra| *entra != Entra::default()),
+        })
+    }
+
+    fn kind(&self, encryption: Option<Encryption>, outcome: Outcome, sealed: bool) -> AuthKind {
+        if self.federated {
+            return AuthKind::Entra;
+        }
+        if let Some(seen) = self.seen {
+            return seen;
+        }
+        if self.integrated {
+            return AuthKind::Spnego;
+        }
+        if !sealed {
+            return AuthKind::Sql;
+        }
+        // Sealed, but answered in clear: an SSPI login would have had a token in an answer.
+        let answered_in_clear = encryption == Some(Encryption::LoginOnly) && outcome.is_good();
+        if answered_in_clear && !self.long_sealed {
+            AuthKind::Sql
+        } else {
+            AuthKind::Unknown
+        }
+    }
+}
+
+impl super::Login {
+    /// What is to be said of the authentication.
+    pub(in crate::session) fn auth(
+        &self,
+        encryption: Option<Encryption>,
+        outcome: Outcome,
+    ) -> Option<Auth> {
+        self.auth.facts(encryption, outcome, self.sealed_login)
+    }
+}
+
+fn kind(mechanism: Mechanism) -> AuthKind {
+    match mechanism {
+        Mechanism::Kerberos | Mechanism::MsKerberos => AuthKind::Kerberos,
+        Mechanism::Ntlm => AuthKind::Ntlm,
+        Mechanism::Other => AuthKind::Unknown,
+    }
+}
+
+/// The NTLM message in a token, perhaps behind SPNEGO's wrapping.
+fn ntlm_in(token: &[u8]) -> Option<&[u8]> {
+    const MAX_WRAPPING: usize = 64;
+    let starts = token.windows(SIGNATURE.len()).take(MAX_WRAPPING);
+    let at = starts.into_iter().position(|window| window == SIGNATURE)?;
+    token.get(at..)
+}

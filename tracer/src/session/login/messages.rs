@@ -1,0 +1,444 @@
+//! PRELOGIN, TLS and the login packet: everything before the server's first answer to a login.
+
+use tracer_ebpf::framing::{content_type, packet_type};
+
+use super::{Context, Login, Stage, Verdict};
+use crate::{
+    record::{
+        Alert, AlertLevel, Basis, Calendar, Certificate, Encryption, EncryptionOption, Outcome,
+        PhaseName, Side as RecordSide, Stranger, Tds, Text, Tls,
+    },
+    session::{
+        dark::{CONFIRMED, Meaning},
+        stream::Unit,
+        timeline::Side,
+    },
+    tds::{
+        certificate,
+        encryption::{self, EncryptionOption as Wish, EncryptionSetting},
+        login7::Login7,
+        prelogin::Prelogin,
+        tls::{self, TlsSide, version_name},
+        version::TdsVersion,
+    },
+};
+
+impl Login {
+    pub(super) fn client_packet(
+        &mut self,
+        unit: &Unit,
+        context: &mut Context<'_>,
+    ) -> Option<Verdict> {
+        match unit.header.kind {
+            packet_type::PRELOGIN
+                if holds_tls(&unit.body) || self.messages_hold_tls(Side::ToServer) =>
+            {
+                self.wrapped_tls(Side::ToServer, unit, context)
+            }
+            packet_type::PRELOGIN => self.client_prelogin(unit, context),
+            packet_type::LOGIN7 => self.client_login(unit, context),
+            packet_type::SSPI => {
+                if let Some((body, ..)) = self.assemble(Side::ToServer, unit) {
+                    self.auth.client_token(&body, unit.to, context.identity);
+                }
+                None
+            }
+            packet_type::FEDERATED_TOKEN => {
+                if self.assemble(Side::ToServer, unit).is_some() {
+                    self.auth.federated_token(unit.to);
+                }
+                None
+            }
+            packet_type::PRE_TDS7_LOGIN => {
+                context.facts.login.stranger = Some(Stranger::PreTds7);
+                self.begin_login(unit.from, context);
+                None
+            }
+            packet_type::ATTENTION => {
+                context.facts.login.attention = Some(true);
+                None
+            }
+            packet_type::SQL_BATCH
+            | packet_type::RPC
+            | packet_type::BULK_LOAD
+            | packet_type::TRANSACTION_MANAGER => self.request(unit.from),
+            _ => None,
+        }
+    }
+
+    fn messages_hold_tls(&self, side: Side) -> bool {
+        self.stage == Stage::Tls && self.tls[side as usize].records > 0
+    }
+
+    fn client_prelogin(&mut self, unit: &Unit, context: &mut Context<'_>) -> Option<Verdict> {
+        if self.stage == Stage::Opening {
+            self.stage = Stage::Prelogin;
+        }
+        let (body, ..) = self.assemble(Side::ToServer, unit)?;
+        let asked = Prelogin::decode(&body).ok()?;
+        let tds = context.facts.tds.get_or_insert_with(Tds::default);
+        tds.client_version = asked
+            .version
+            .map(|version| Text::from(version.to_string().as_str()));
+        tds.encryption_asked = asked.encryption.map(wish);
+        tds.fedauth_required = asked.fedauth_required;
+        if let Some(trace) = asked.trace_id.filter(|trace| !trace.connection.is_nil()) {
+            tds.connection_guid = Some(Text::from(trace.connection.to_string().as_str()));
+        }
+        if let Some(trace) = asked.trace_id.filter(|trace| !trace.activity.is_nil()) {
+            tds.activity_guid = Some(Text::from(trace.activity.to_string().as_str()));
+            tds.activity_sequence = Some(trace.sequence);
+        }
+        if let Some(instance) = asked.instance.as_deref().filter(|name| !name.is_empty()) {
+            context.facts.server.instance = Some(Text::from(instance));
+        }
+        self.asked = Some(asked);
+        None
+    }
+
+    /// The server's answer to PRELOGIN: the phase ends, and both know what is encrypted.
+    pub(super) fn server_prelogin(
+        &mut self,
+        body: &[u8],
+        at: u64,
+        context: &mut Context<'_>,
+    ) -> bool {
+        let Ok(answered) = Prelogin::decode(body) else {
+            return false;
+        };
+        self.phases.end(PhaseName::Prelogin, at, true, context.sent);
+        let tds = context.facts.tds.get_or_insert_with(Tds::default);
+        tds.server_version = answered
+            .version
+            .map(|version| Text::from(version.to_string().as_str()));
+        tds.encryption_answered = answered.encryption.map(wish);
+        tds.instance_mismatch = answered.instance_mismatch;
+        let asked = self.asked.as_ref();
+        if let Some(mars) = asked.and_then(|asked| asked.mars) {
+            tds.mars = Some(mars && answered.mars == Some(true));
+        }
+        let agreed = asked
+            .and_then(|asked| asked.encryption)
+            .zip(answered.encryption);
+        tds.encryption = agreed.map(|(asked, answered)| agreed_encryption(asked, answered.option));
+        self.stage = match tds.encryption {
+            Some(Encryption::None) => Stage::Login,
+            _ => Stage::Tls,
+        };
+        self.answered = Some(answered);
+        true
+    }
+
+    /// TLS records inside TDS packets (TDS 7.x).
+    pub(super) fn wrapped_tls(
+        &mut self,
+        side: Side,
+        unit: &Unit,
+        context: &mut Context<'_>,
+    ) -> Option<Verdict> {
+        if matches!(self.stage, Stage::Opening | Stage::Prelogin) {
+            self.stage = Stage::Tls;
+        }
+        self.tls[side as usize].extend(&unit.body);
+        self.handshake_moved(side, unit.to, context);
+        None
+    }
+
+    /// A TLS record straight on TCP.
+    pub(super) fn record(
+        &mut self,
+        side: Side,
+        unit: &Unit,
+        context: &mut Context<'_>,
+    ) -> Option<Verdict> {
+        if side == Side::ToServer && self.stage == Stage::Opening && !self.phases_lost() {
+            self.strict = true;
+            self.stage = Stage::Tls;
+            context
+                .facts
+                .tds
+                .get_or_insert_with(Tds::default)
+                .encryption = Some(Encryption::Strict);
+        }
+        let sealed_data = unit.header.kind == content_type::APPLICATION_DATA;
+        let handshaking =
+            !sealed_data && matches!(self.stage, Stage::Opening | Stage::Prelogin | Stage::Tls);
+        self.tls[side as usize].extend(&unit.prefix[..5]);
+        self.tls[side as usize].extend(&unit.body);
+        if unit.header.kind == content_type::ALERT {
+            self.client_said_bye |= side == Side::ToServer;
+        }
+        if handshaking {
+            self.handshake_moved(side, unit.to, context);
+        }
+        if sealed_data {
+            self.sealed(side, unit, context)
+        } else {
+            None
+        }
+    }
+
+    fn sealed(&mut self, side: Side, unit: &Unit, context: &mut Context<'_>) -> Option<Verdict> {
+        let server_hello = self.tls[Side::ToClient as usize].server_hello.as_ref();
+        let tls13 = server_hello.is_some_and(|hello| hello.version == 0x0304);
+        let federated = self.asked.as_ref().and_then(|asked| asked.fedauth_required) == Some(true)
+            && self
+                .answered
+                .as_ref()
+                .and_then(|answered| answered.fedauth_required)
+                == Some(true);
+        self.dark.expect(tls13, self.strict, federated);
+        let meaning = match side {
+            Side::ToServer => self.dark.client(unit.from, unit.to, unit.body_len()),
+            Side::ToClient => self.dark.server(unit.from, unit.to, unit.body_len()),
+        };
+        match meaning {
+            Meaning::Handshake => self.handshake_moved(side, unit.to, context),
+            Meaning::Prelogin => {
+                self.end_tls(unit.from, context);
+                self.stage = Stage::Prelogin;
+            }
+            Meaning::Login { prelogin_end } => {
+                if let Some(end) = prelogin_end {
+                    self.phases
+                        .end(PhaseName::Prelogin, end, true, context.sent);
+                }
+                self.sealed_login = true;
+                self.begin_login(unit.from, context);
+            }
+            Meaning::Token { reply_end } => {
+                self.phases
+                    .end(PhaseName::Login, reply_end, true, context.sent);
+                self.stage = Stage::Auth;
+                self.auth.sealed_token(unit.from.saturating_sub(reply_end));
+            }
+            Meaning::Request { reply_end } => {
+                self.note_full(context);
+                return Some(Verdict {
+                    outcome: Outcome::Success,
+                    basis: Basis::Inferred,
+                    confidence: Some(CONFIRMED),
+                    at: reply_end,
+                    request: Some((unit.from, unit.to, unit.body_len())),
+                });
+            }
+            Meaning::Continuation if side == Side::ToClient && self.sealed_login => {
+                self.note_full(context)
+            }
+            Meaning::Continuation => {}
+        }
+        None
+    }
+
+    /// Sealed replies: the encryption is full, whatever was said before.
+    fn note_full(&mut self, context: &mut Context<'_>) {
+        let tds = context.facts.tds.get_or_insert_with(Tds::default);
+        if tds.encryption != Some(Encryption::Strict) {
+            tds.encryption = Some(Encryption::Full);
+        }
+    }
+
+    /// The client's LOGIN7, in clear: whole, or what follows its sealed first packet.
+    fn client_login(&mut self, unit: &Unit, context: &mut Context<'_>) -> Option<Verdict> {
+        if self.sealed_login {
+            self.auth.long_sealed_login();
+            return None;
+        }
+        self.begin_login(unit.from, context);
+        let (body, ..) = self.assemble(Side::ToServer, unit)?;
+        let Ok(login) = Login7::decode(&body) else {
+            return None;
+        };
+        let sspi = login.sspi.clone().and_then(|range| body.get(range));
+        self.auth.login_packet(&login, sspi, context.identity);
+        self.version = Some(login.tds_version);
+        let tds = context.facts.tds.get_or_insert_with(Tds::default);
+        if tds.encryption.is_none() {
+            tds.encryption = Some(Encryption::None);
+        }
+        describe_login(&login, context);
+        None
+    }
+
+    /// The login packet starts: what was before it is over.
+    fn begin_login(&mut self, at: u64, context: &mut Context<'_>) {
+        if matches!(self.stage, Stage::Login | Stage::Auth) {
+            return;
+        }
+        self.end_tls(at, context);
+        self.stage = Stage::Login;
+    }
+
+    fn end_tls(&mut self, at: u64, context: &mut Context<'_>) {
+        if let Some((last, _)) = self.tls_last {
+            self.phases
+                .end(PhaseName::Tls, last.min(at), true, context.sent);
+        }
+    }
+
+    fn handshake_moved(&mut self, side: Side, at: u64, context: &mut Context<'_>) {
+        let after_login =
+            matches!(self.stage, Stage::Login | Stage::Auth) || self.phases.has(PhaseName::Tls);
+        if !after_login {
+            let ticket = self.strict && self.tls_is_up() && side == Side::ToClient;
+            if !ticket {
+                self.tls_last = Some((at, side));
+            }
+        }
+        describe_tls(&self.tls, context);
+        if self.tls_is_up() {
+            self.owed_since = None;
+        }
+    }
+
+    /// Whether both sides have finished the handshake.
+    pub(super) fn tls_is_up(&self) -> bool {
+        let [client, server] = &self.tls;
+        let tls13 = server
+            .server_hello
+            .as_ref()
+            .is_some_and(|hello| hello.version == 0x0304);
+        if tls13 {
+            return self.dark.handshake_is_over();
+        }
+        client.change_cipher_spec && client.finished && server.change_cipher_spec && server.finished
+    }
+}
+
+/// Whether a packet's body is TLS records rather than PRELOGIN options.
+pub(super) fn holds_tls(body: &[u8]) -> bool {
+    matches!(body, [20..=23, 3, ..])
+}
+
+fn agreed_encryption(asked: EncryptionSetting, answered: Wish) -> Encryption {
+    match encryption::negotiate(asked, answered) {
+        encryption::Encryption::None => Encryption::None,
+        encryption::Encryption::LoginOnly => Encryption::LoginOnly,
+        encryption::Encryption::Full => Encryption::Full,
+        encryption::Encryption::Refused => Encryption::Refused,
+    }
+}
+
+fn wish(setting: EncryptionSetting) -> EncryptionOption {
+    match (setting.option, setting.client_certificate) {
+        (Wish::Off, false) => EncryptionOption::Off,
+        (Wish::On, false) => EncryptionOption::On,
+        (Wish::NotSupported, false) => EncryptionOption::NotSup,
+        (Wish::Required, false) => EncryptionOption::Req,
+        (Wish::Off, true) => EncryptionOption::ClientCertOff,
+        (Wish::On, true) => EncryptionOption::ClientCertOn,
+        (Wish::NotSupported, true) => EncryptionOption::ClientCertNotSup,
+        (Wish::Required, true) => EncryptionOption::ClientCertReq,
+    }
+}
+
+fn describe_login(login: &Login7, context: &mut Context<'_>) {
+    let text = |value: &Option<String>| {
+        value
+            .as_deref()
+            .filter(|value| !value.is_empty())
+            .map(Text::from)
+    };
+    let into = &mut context.facts.login;
+    into.app_name = text(&login.app_name);
+    into.client_library = text(&login.library);
+    into.server_name = text(&login.server_name);
+    into.language = text(&login.language);
+    into.database = text(&login.database);
+    into.client_pid = Some(login.client_pid).filter(|pid| *pid != 0);
+    into.password_change = login.change_password.then_some(true);
+    into.host_name = login
+        .host_name
+        .as_deref()
+        .and_then(|name| context.identity.apply(name));
+    into.user = login
+        .user_name
+        .as_deref()
+        .and_then(|name| context.identity.apply(name));
+    if let Some(tds) = &mut context.facts.tds {
+        tds.packet_size = Some(login.packet_size).filter(|size| *size != 0);
+        tds.read_only_intent = login.read_only_intent.then_some(true);
+        tds.features = login.features.iter().map(|id| feature_name(*id)).collect();
+    }
+}
+
+/// The names of LOGIN7's feature extensions (MS-TDS §2.2.6.4).
+pub(super) fn feature_name(id: u8) -> Text {
+    Text::from(match id {
+        0x01 => "session_recovery",
+        0x02 => "fedauth",
+        0x04 => "column_encryption",
+        0x05 => "global_transactions",
+        0x08 => "azure_sql_support",
+        0x09 => "data_classification",
+        0x0A => "utf8_support",
+        0x0B => "azure_sql_dns_caching",
+        0x0D => "json_support",
+        0x0E => "vector_support",
+        0x0F => "enhanced_routing_support",
+        0x10 => "user_agent",
+        other => return Text::from(format!("{other:#04x}").as_str()),
+    })
+}
+
+/// Fills the TLS facts from what both sides have said so far.
+fn describe_tls(sides: &[TlsSide; 2], context: &mut Context<'_>) {
+    let [client, server] = sides;
+    let into = context.facts.tls.get_or_insert_with(Tls::default);
+    if let Some(hello) = &client.client_hello {
+        into.sni = hello.sni.as_deref().map(Text::from);
+    }
+    if let Some(hello) = &server.server_hello {
+        into.version = version_name(hello.version).map(Text::from);
+        into.cipher = hello.cipher_name().map(Text::from);
+        into.alpn = hello.alpn.as_deref().map(Text::from);
+    }
+    into.resumed = tls::resumed(client, server);
+    into.client_certificate = client.certificate_seen.then_some(true);
+    for (side, from) in [(client, RecordSide::Client), (server, RecordSide::Server)] {
+        if into.alert.is_none()
+            && let Some(alert) = side.alert
+        {
+            into.alert = Some(Alert {
+                from,
+                level: alert.level_name().and_then(level),
+                description: alert.description_name().map(Text::from),
+            });
+        }
+    }
+    if into.certificate.is_none() {
+        into.certificate = server.certificate.as_ref().map(describe_certificate);
+    }
+}
+
+fn level(name: &str) -> Option<AlertLevel> {
+    match name {
+        "warning" => Some(AlertLevel::Warning),
+        "fatal" => Some(AlertLevel::Fatal),
+        _ => None,
+    }
+}
+
+fn describe_certificate(certificate: &certificate::Certificate) -> Certificate {
+    Certificate {
+        subject: Some(Text::from(certificate.subject.as_str())),
+        issuer: Some(Text::from(certificate.issuer.as_str())),
+        not_after: Calendar::from_unix_seconds(certificate.not_after),
+        signature_algorithm: Some(Text::from(certificate.signature_algorithm.as_str())),
+        key_bits: certificate
+            .key_bits
+            .and_then(|bits| u32::try_from(bits).ok()),
+        self_signed: Some(certificate.self_signed),
+        crl_hosts: certificate
+            .crl_hosts
+            .iter()
+            .take(Certificate::MAX_CRL_HOSTS)
+            .map(|host| Text::from(host.as_str()))
+            .collect(),
+    }
+}
+
+/// The name of the version a connection settled on.
+pub(super) fn version_text(version: TdsVersion) -> Text {
+    Text::from(version.to_string().as_str())
+}

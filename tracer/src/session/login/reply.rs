@@ -1,0 +1,187 @@
+//! The server's answers: to PRELOGIN, to the login, and to every round of authentication.
+
+use tracer_ebpf::framing::packet_type;
+
+use super::{
+    Context, Login, Stage, Verdict,
+    messages::{feature_name, holds_tls, version_text},
+};
+use crate::{
+    record::{Basis, Encryption, Outcome, PhaseName, Redirect, SqlError, Tds, Text},
+    session::{stream::Unit, timeline::Side},
+    tds::{
+        fedauth::FedAuthInfo,
+        token::{EnvChange, LoginAck, Message, Routing, Token, Tokens},
+    },
+};
+
+/// What a reply said, in the order of weight.
+#[derive(Debug, Default)]
+struct Reply {
+    routing: Option<Routing>,
+    ack: Option<LoginAck>,
+    errors: Vec<SqlError>,
+    federated: Option<FedAuthInfo>,
+    sspi: bool,
+}
+
+impl Login {
+    pub(super) fn server_packet(
+        &mut self,
+        unit: &Unit,
+        context: &mut Context<'_>,
+    ) -> Option<Verdict> {
+        let tls = holds_tls(&unit.body) && matches!(self.stage, Stage::Prelogin | Stage::Tls);
+        if tls || self.tls_continues(unit) {
+            return self.wrapped_tls(Side::ToClient, unit, context);
+        }
+        let (body, _, spid) = self.assemble(Side::ToClient, unit)?;
+        let expects_prelogin = matches!(self.stage, Stage::Opening | Stage::Prelogin);
+        if expects_prelogin && self.server_prelogin(&body, unit.to, context) {
+            return None;
+        }
+        self.reply(&body, unit.to, spid, context)
+    }
+
+    /// A TLS flight longer than one packet goes on in the next.
+    fn tls_continues(&self, unit: &Unit) -> bool {
+        self.stage == Stage::Tls
+            && !self.sealed_login
+            && self.tls[Side::ToClient as usize].records > 0
+            && matches!(
+                unit.header.kind,
+                packet_type::PRELOGIN | packet_type::TABULAR_RESULT
+            )
+            && !self.tls_is_up()
+    }
+
+    /// What came of a reply that never ended, when the connection does.
+    pub(in crate::session) fn cut_reply(
+        &mut self,
+        at: u64,
+        context: &mut Context<'_>,
+    ) -> Option<Verdict> {
+        let (body, spid) = self.unfinished(Side::ToClient)?;
+        matches!(self.stage, Stage::Login | Stage::Auth)
+            .then(|| self.reply(&body, at, spid, context))
+            .flatten()
+    }
+
+    fn reply(
+        &mut self,
+        body: &[u8],
+        at: u64,
+        spid: u16,
+        context: &mut Context<'_>,
+    ) -> Option<Verdict> {
+        let reply = self.tokens(body, at, context);
+        let tds = context.facts.tds.get_or_insert_with(Tds::default);
+        if spid != 0 {
+            tds.spid.get_or_insert(spid);
+        }
+        if self.sealed_login && tds.encryption != Some(Encryption::Strict) {
+            tds.encryption = Some(Encryption::LoginOnly);
+        }
+        if let Some(ack) = &reply.ack {
+            tds.version = Some(version_text(ack.tds_version));
+            tds.server_program = Some(ack.program_name.as_str())
+                .filter(|name| !name.is_empty())
+                .map(Text::from);
+        }
+        context.facts.login.error = reply.errors.first().copied();
+        context.facts.login.further_errors = reply.errors.iter().skip(1).copied().collect();
+        let outcome = self.outcome_of(&reply, context);
+        let decided = outcome.is_some();
+        if decided || reply.sspi || reply.federated.is_some() {
+            self.answered_login(at, decided, context);
+        }
+        if let Some(info) = &reply.federated {
+            self.auth.federated_info(info, at);
+        }
+        if decided {
+            self.auth.answered(at);
+        }
+        outcome.map(|outcome| Verdict {
+            outcome,
+            basis: Basis::Observed,
+            confidence: None,
+            at,
+            request: None,
+        })
+    }
+
+    /// A reply to the login ends its phase; the one that decides after that ends authentication.
+    fn answered_login(&mut self, at: u64, decided: bool, context: &mut Context<'_>) {
+        match self.stage {
+            Stage::Auth if decided => self.phases.end(PhaseName::Auth, at, true, context.sent),
+            Stage::Auth => {}
+            _ => {
+                self.phases.end(PhaseName::Login, at, true, context.sent);
+                self.stage = Stage::Auth;
+            }
+        }
+    }
+
+    fn outcome_of(&self, reply: &Reply, context: &mut Context<'_>) -> Option<Outcome> {
+        if let Some(routing) = reply.routing.as_ref().filter(|_| reply.ack.is_some()) {
+            context.facts.login.redirect = Some(Redirect {
+                address: Text::from(routing.host.as_str()),
+                port: routing.port,
+                database: routing.database.as_deref().map(Text::from),
+            });
+            return Some(Outcome::Redirected);
+        }
+        if reply.ack.is_some() {
+            return Some(Outcome::Success);
+        }
+        (!reply.errors.is_empty()).then_some(Outcome::Failed)
+    }
+
+    fn tokens(&mut self, body: &[u8], at: u64, context: &mut Context<'_>) -> Reply {
+        let mut reply = Reply::default();
+        let tds = context.facts.tds.get_or_insert_with(Tds::default);
+        for token in Tokens::new(body, self.version) {
+            match token {
+                Token::LoginAck(ack) => reply.ack = Some(ack),
+                Token::Error(message)
+                    if reply.errors.len() <= crate::record::Login::MAX_FURTHER_ERRORS =>
+                {
+                    reply.errors.push(error(message));
+                }
+                Token::EnvChange(EnvChange::Routing(to) | EnvChange::EnhancedRouting(to)) => {
+                    reply.routing = Some(to);
+                }
+                Token::EnvChange(EnvChange::Database(name)) if !name.is_empty() => {
+                    context.facts.login.database = Some(Text::from(name.as_str()));
+                }
+                Token::EnvChange(EnvChange::PacketSize(size)) => tds.packet_size = Some(size),
+                Token::EnvChange(EnvChange::MirrorPartner(name)) if !name.is_empty() => {
+                    tds.mirror_partner = Some(Text::from(name.as_str()));
+                }
+                Token::Sspi(range) => {
+                    reply.sspi = true;
+                    self.auth.server_token(
+                        body.get(range).unwrap_or_default(),
+                        at,
+                        context.identity,
+                    );
+                }
+                Token::FedAuthInfo(info) => reply.federated = Some(info),
+                Token::FeatureExtAck(ids) => {
+                    self.auth.features_acknowledged(&ids);
+                    tds.features_acknowledged = ids.iter().map(|id| feature_name(*id)).collect();
+                }
+                _ => {}
+            }
+        }
+        reply
+    }
+}
+
+fn error(message: Message) -> SqlError {
+    SqlError {
+        number: message.number,
+        state: message.state,
+        class: message.class,
+    }
+}

@@ -1,0 +1,345 @@
+//! One direction's bytes back in order, cut into TDS packets, TLS records and SMP packets.
+
+use tracer_ebpf::{
+    event::{Event, Kind, mark},
+    framing::{self, Boundary, Framing, HEADER_PREFIX, Header},
+    seq::{Seq, Span},
+};
+use zeroize::Zeroizing;
+
+/// Segments kept that came before the ones they follow.
+const MAX_AHEAD: usize = 32;
+/// Bytes kept of them.
+const MAX_AHEAD_BYTES: usize = 128 * 1024;
+/// How long a hole may stay open before its bytes count as never seen, nanoseconds.
+const HOLE_PATIENCE: u64 = 1_000_000_000;
+/// The longest message kept; the longest TDS packet is 64 KiB, the longest TLS record 18.
+const MAX_MESSAGE: u32 = 64 * 1024;
+/// The largest segment taken in: BIG TCP's.
+const MAX_SEGMENT: u32 = 512 * 1024;
+
+/// A whole packet or record of the stream.
+#[derive(Debug)]
+pub(super) struct Unit {
+    /// Its header.
+    pub(super) header: Header,
+    /// The header's first bytes.
+    pub(super) prefix: [u8; 8],
+    /// What follows the header, withheld bytes as zeros; shorter than the header says where the
+    /// packet is too long to keep.
+    pub(super) body: Zeroizing<Vec<u8>>,
+    /// When its first byte passed.
+    pub(super) from: u64,
+    /// When its last byte passed.
+    pub(super) to: u64,
+}
+
+impl Unit {
+    /// Bytes after the header on the wire.
+    pub(super) fn body_len(&self) -> u32 {
+        self.header
+            .len
+            .saturating_sub(header_len(self.header.framing))
+    }
+}
+
+fn header_len(framing: Framing) -> u32 {
+    match framing {
+        Framing::Tds => framing::TDS_HEADER,
+        Framing::Tls => framing::TLS_HEADER,
+        Framing::Smp => framing::SMP_HEADER,
+    }
+}
+
+/// Something found in the stream.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// A whole packet or record.
+    Unit(Unit),
+    /// Bytes at a boundary that are of no known framing: the first of them, and when they came.
+    Unknown([u8; 8], u64),
+}
+
+/// Bytes of one segment.
+#[derive(Debug)]
+struct Piece {
+    span: Span,
+    time: u64,
+    bytes: Zeroizing<Vec<u8>>,
+}
+
+/// One direction of an undecided login.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    /// Position of the first byte kept; `None` before the first.
+    base: Option<Seq>,
+    /// Contiguous bytes from there on.
+    bytes: Zeroizing<Vec<u8>>,
+    /// When the bytes up to a position had passed, ascending.
+    arrivals: Vec<(Seq, u64)>,
+    /// The segment being told in several records.
+    telling: Option<Piece>,
+    /// Segments behind a hole, ascending.
+    ahead: Vec<Piece>,
+    /// Bytes of the unit at hand that are passed over, since it is too long to keep.
+    skipping: u32,
+    /// Framing is lost, or the bytes are of somebody else's protocol.
+    lost: bool,
+    /// Some bytes were never seen.
+    gap: bool,
+}
+
+impl Stream {
+    /// The position of the first byte to come: after the SYN.
+    pub(super) fn open(&mut self, position: Seq) {
+        self.base = Some(position);
+    }
+
+    /// Whether bytes are missing that should have been seen.
+    pub(super) fn has_gap(&self) -> bool {
+        self.gap
+    }
+
+    /// Takes one record of a segment.
+    pub(super) fn take(&mut self, event: &Event, run: &[u8]) {
+        let whole = Span {
+            from: event.seq,
+            to: event.seq.add(event.payload_len),
+        };
+        let again = event.marks & mark::RETRANSMIT != 0 && event.run_len == 0;
+        if again || event.payload_len == 0 || event.payload_len > MAX_SEGMENT {
+            return;
+        }
+        let continues = self
+            .telling
+            .as_ref()
+            .is_some_and(|piece| piece.span == whole)
+            && event.kind == Kind::More as u8;
+        if !continues {
+            self.flush();
+            self.telling = Some(Piece {
+                span: whole,
+                time: event.time,
+                bytes: Zeroizing::new(vec![0; event.payload_len as usize]),
+            });
+        }
+        if let Some(piece) = &mut self.telling {
+            let at = event.run_seq.since(whole.from);
+            let room = usize::try_from(at)
+                .ok()
+                .and_then(|at| piece.bytes.get_mut(at..));
+            if let Some(room) = room {
+                let len = room.len().min(run.len());
+                room[..len].copy_from_slice(&run[..len]);
+            }
+            self.gap |= run.len() < event.run_len as usize;
+        }
+        if event.run_seq.add(event.run_len).at_or_after(whole.to) {
+            self.flush();
+        }
+    }
+
+    /// Takes in the segment that was being told.
+    fn flush(&mut self) {
+        if let Some(piece) = self.telling.take() {
+            self.insert(piece);
+        }
+    }
+
+    fn end(&self) -> Option<Seq> {
+        let kept = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
+        self.base.map(|base| base.add(kept))
+    }
+
+    fn insert(&mut self, piece: Piece) {
+        let base = *self.base.get_or_insert(piece.span.from);
+        let end = self.end().unwrap_or(base);
+        if !piece.span.to.after(end) {
+            return;
+        }
+        if piece.span.from.after(end) {
+            self.keep_ahead(piece);
+            return;
+        }
+        self.append(&piece, end);
+        self.catch_up();
+    }
+
+    fn append(&mut self, piece: &Piece, end: Seq) {
+        let known = usize::try_from(end.since(piece.span.from)).unwrap_or(0);
+        let fresh = piece.bytes.get(known..).unwrap_or_default();
+        self.bytes.extend_from_slice(fresh);
+        let time = self
+            .arrivals
+            .last()
+            .map_or(piece.time, |last| last.1.max(piece.time));
+        self.arrivals.push((piece.span.to, time));
+    }
+
+    /// Appends the segments that were waiting for what has come.
+    fn catch_up(&mut self) {
+        while let Some(end) = self.end() {
+            let Some(next) = self.ahead.first() else {
+                return;
+            };
+            if next.span.from.after(end) {
+                return;
+            }
+            let piece = self.ahead.remove(0);
+            if piece.span.to.after(end) {
+                self.append(&piece, end);
+            }
+        }
+    }
+
+    fn keep_ahead(&mut self, piece: Piece) {
+        let place = self
+            .ahead
+            .partition_point(|other| other.span.from.before(piece.span.from));
+        self.ahead.insert(place, piece);
+        let kept: usize = self.ahead.iter().map(|piece| piece.bytes.len()).sum();
+        if self.ahead.len() > MAX_AHEAD || kept > MAX_AHEAD_BYTES {
+            self.skip_hole();
+        }
+    }
+
+    /// Gives up holes older than is worth waiting for.
+    pub(super) fn age(&mut self, now: u64) {
+        if self
+            .ahead
+            .first()
+            .is_some_and(|piece| now.saturating_sub(piece.time) > HOLE_PATIENCE)
+        {
+            self.skip_hole();
+        }
+    }
+
+    /// Goes on behind the first hole, whose bytes read as zeros: a header that lies before or
+    /// behind them still counts.
+    pub(super) fn skip_hole(&mut self) {
+        self.flush();
+        let (Some(end), Some(next)) = (self.end(), self.ahead.first()) else {
+            return;
+        };
+        self.gap = true;
+        let missing = next.span.from.since(end).max(0).cast_unsigned();
+        let time = next.time;
+        if missing <= MAX_MESSAGE {
+            let len = self.bytes.len() + missing as usize;
+            self.bytes.resize(len, 0);
+        } else {
+            self.bytes.clear();
+            self.base = Some(next.span.from);
+            self.skipping = 0;
+        }
+        let to = next.span.from;
+        self.arrivals.push((to, time));
+        self.catch_up();
+    }
+
+    /// Whether a hole waits to be filled.
+    pub(super) fn has_hole(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
+    /// The next whole packet or record.
+    pub(super) fn next(&mut self) -> Option<Found> {
+        loop {
+            self.pass_over();
+            if self.lost || self.skipping > 0 {
+                return None;
+            }
+            let known = self.bytes.len().min(HEADER_PREFIX as usize);
+            let mut prefix = [0; 8];
+            prefix[..known].copy_from_slice(&self.bytes[..known]);
+            match framing::read(&prefix, known as u32) {
+                Boundary::Header(header) => return self.unit(header, prefix).map(Found::Unit),
+                Boundary::Incomplete { .. } => return None,
+                Boundary::Unknown if self.gap && self.resynchronise() => {}
+                Boundary::Unknown => {
+                    self.lost = true;
+                    let time = self.arrivals.first().map_or(0, |first| first.1);
+                    // A zero is no byte of a header: it was withheld.
+                    return (prefix[0] != 0).then_some(Found::Unknown(prefix, time));
+                }
+            }
+        }
+    }
+
+    fn unit(&mut self, header: Header, prefix: [u8; 8]) -> Option<Unit> {
+        let len = header.len;
+        let too_long = len > MAX_MESSAGE;
+        if !too_long && self.bytes.len() < len as usize {
+            return None;
+        }
+        let base = self.base?;
+        let from = self.arrived(base.add(1));
+        let to = self.arrived(base.add(len.min(self.bytes.len() as u32)));
+        let start = (header_len(header.framing) as usize).min(self.bytes.len());
+        let end = (len as usize).min(self.bytes.len());
+        let body = if too_long {
+            Vec::new()
+        } else {
+            self.bytes[start..end].to_vec()
+        };
+        self.skipping = len;
+        self.pass_over();
+        Some(Unit {
+            header,
+            prefix,
+            body: Zeroizing::new(body),
+            from,
+            to,
+        })
+    }
+
+    /// Drops bytes that were read.
+    fn pass_over(&mut self) {
+        let Some(base) = self.base else { return };
+        let len = self.skipping.min(self.bytes.len() as u32);
+        if len == 0 {
+            return;
+        }
+        self.bytes[..len as usize].fill(0);
+        self.bytes.drain(..len as usize);
+        self.skipping -= len;
+        let base = base.add(len);
+        self.base = Some(base);
+        self.arrivals.retain(|(to, _)| to.after(base));
+    }
+
+    /// When the byte before `position` passed.
+    fn arrived(&self, position: Seq) -> u64 {
+        let arrival = self
+            .arrivals
+            .iter()
+            .find(|(to, _)| to.at_or_after(position));
+        arrival
+            .or(self.arrivals.last())
+            .map_or(0, |arrival| arrival.1)
+    }
+
+    /// After a hole: looks for a segment that starts with a plausible header.
+    fn resynchronise(&mut self) -> bool {
+        let Some(base) = self.base else { return false };
+        let starts: Vec<_> = self.arrivals.iter().map(|(to, _)| to.since(base)).collect();
+        for start in starts {
+            let Ok(at) = usize::try_from(start) else {
+                continue;
+            };
+            let Some(prefix) = self.bytes.get(at..).and_then(|rest| rest.first_chunk()) else {
+                continue;
+            };
+            if at > 0
+                && framing::plausible(prefix, false)
+                    .or(framing::plausible(prefix, true))
+                    .is_some()
+            {
+                self.skipping = at as u32;
+                self.pass_over();
+                return true;
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,327 @@
+//! A timeline for a person: one line and one bar per phase for each login.
+
+use std::{
+    borrow::Cow,
+    fmt::{self, Write},
+};
+
+use anstyle::{AnsiColor, Style};
+
+use super::Render;
+use crate::record::{
+    Body, CloseClass, CloseRecord, ConnectionFacts, Endpoint, LineError, LookupOutcome, Nanos,
+    Outcome, Phase, PhaseName, Record, Server,
+};
+
+/// Columns of a bar as long as the whole login.
+const WIDTH: u64 = 40;
+
+const GOOD: Style = AnsiColor::Green.on_default().bold();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const DOUBTFUL: Style = AnsiColor::Yellow.on_default().bold();
+const BAR: Style = AnsiColor::Cyan.on_default();
+const QUIET: Style = Style::new().dimmed();
+
+/// Writes records as compact timelines.
+#[derive(Debug)]
+pub struct Pretty {
+    colour: bool,
+}
+
+impl Pretty {
+    /// With or without colour.
+    pub fn new(colour: bool) -> Self {
+        Self { colour }
+    }
+
+    fn paint(&self, style: Style, text: &str) -> String {
+        if self.colour {
+            format!("{style}{text}{style:#}")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    fn login(&self, facts: &ConnectionFacts) -> Result<String, fmt::Error> {
+        let mut text = self.headline(facts)?;
+        let phases = facts.phases.of_login();
+        let total = phases
+            .iter()
+            .map(|(_, phase)| phase.start_ns.0 + phase.duration_ns.0)
+            .max();
+        for (name, phase) in phases {
+            text.push_str(&self.bar(name, phase, total.unwrap_or(0))?);
+        }
+        for cause in &facts.diagnosis {
+            let percent = cause.confidence.0 * 100.0;
+            let line = format!("  why: {} ({percent:.0} % sure)\n", printable(&cause.cause));
+            text.push_str(&self.paint(DOUBTFUL, &line));
+        }
+        Ok(text)
+    }
+
+    fn headline(&self, facts: &ConnectionFacts) -> Result<String, fmt::Error> {
+        let login = &facts.login;
+        let style = match login.outcome {
+            outcome if outcome.is_good() => GOOD,
+            Outcome::Unknown => DOUBTFUL,
+            _ => BAD,
+        };
+        let mut text = self.paint(style, &word(login.outcome));
+        if let Some(error) = login.error.filter(|_| !login.outcome.is_good()) {
+            write!(text, " (error {} state {})", error.number, error.state)?;
+        }
+        write!(text, "  {}", ends(&facts.client, &facts.server)?)?;
+        if let Some(redirect) = &login.redirect {
+            write!(
+                text,
+                " ⇒ {}:{}",
+                printable(&redirect.address),
+                redirect.port
+            )?;
+        }
+        if let Some(process) = &facts.process {
+            let name = process.name.as_deref().unwrap_or("?");
+            write!(text, "  {}[{}]", printable(name), process.pid)?;
+        }
+        if let Some(duration) = login.duration_ns {
+            write!(text, "  {}", Time(duration))?;
+        }
+        text.push_str(&waited_for(facts));
+        if facts.connection.partial {
+            text.push_str("  (partial)");
+        }
+        text.push('\n');
+        Ok(text)
+    }
+
+    fn bar(&self, name: PhaseName, phase: &Phase, total: u64) -> Result<String, fmt::Error> {
+        let column = |time: u64| scale(time, total);
+        let start = column(phase.start_ns.0).min(WIDTH - 1);
+        let end = column(phase.start_ns.0 + phase.duration_ns.0).clamp(start + 1, WIDTH);
+        let columns = |count: u64, what: &str| what.repeat(usize::try_from(count).unwrap_or(0));
+        let mut text = format!("  {:<9} {}", name.as_str(), columns(start, " "));
+        text.push_str(&self.paint(BAR, &columns(end - start, "█")));
+        text.push_str(&columns(WIDTH - end, " "));
+        write!(text, " {:>10}", Time(phase.duration_ns).to_string())?;
+        if let Some(waited) = phase.waited {
+            let shares = format!(
+                "  client {} · server {} · network {}",
+                Time(waited.client_ns),
+                Time(waited.server_ns),
+                Time(waited.network_ns)
+            );
+            text.push_str(&self.paint(QUIET, &shares));
+        }
+        if !phase.complete {
+            text.push_str("  ended here");
+        }
+        text.push('\n');
+        Ok(text)
+    }
+
+    fn close(&self, record: &CloseRecord) -> Result<String, fmt::Error> {
+        let CloseRecord { facts, close } = record;
+        let mut text = format!("closed by {} ({})", word(close.by), word(close.how));
+        if close.class != CloseClass::Normal {
+            write!(text, ", {}", word(close.class))?;
+        }
+        write!(text, "  {}", ends(&facts.client, &facts.server)?)?;
+        if let Some(duration) = close.duration_ns {
+            write!(text, "  after {}", Time(duration))?;
+        }
+        if let Some(requests) = &facts.requests {
+            write!(text, ", {} requests", requests.count.0)?;
+        }
+        let style = if close.class == CloseClass::Abnormal {
+            BAD
+        } else {
+            QUIET
+        };
+        Ok(self.paint(style, &text) + "\n")
+    }
+
+    fn text(&self, body: &Body) -> Result<String, fmt::Error> {
+        Ok(match body {
+            Body::Login(login) => self.login(&login.facts)?,
+            Body::Close(close) => self.close(close)?,
+            Body::Phase(record) => format!(
+                "phase {} {}  {}\n",
+                record.phase.name.as_str(),
+                Time(record.phase.phase.duration_ns),
+                ends(&record.client, &record.server)?
+            ),
+            Body::Request(record) => format!(
+                "request {} {}  {}\n",
+                word(record.request.kind),
+                Time(record.request.duration_ns),
+                ends(&record.client, &record.server)?
+            ),
+            Body::Mars(record) => format!(
+                "mars session {}, {} requests, stalled {}  {}\n",
+                record.mars.sid,
+                record.mars.requests.0,
+                Time(record.mars.stalled_ns),
+                ends(&record.client, &record.server)?
+            ),
+            Body::Lookup(record) => {
+                let good = record.lookup.outcome == LookupOutcome::Answered;
+                let instance = record.lookup.instance.as_deref().unwrap_or("all instances");
+                format!(
+                    "lookup of {} {}  {}  {}\n",
+                    printable(instance),
+                    self.paint(if good { GOOD } else { BAD }, &word(record.lookup.outcome)),
+                    Time(record.lookup.duration_ns),
+                    ends(&record.client, &record.server)?
+                )
+            }
+            Body::Loss(record) => {
+                let text = format!(
+                    "not seen: {} × {}",
+                    record.loss.count.0,
+                    word(record.loss.reason)
+                );
+                self.paint(DOUBTFUL, &text) + "\n"
+            }
+            Body::Agent(record) => {
+                let agent = &record.agent;
+                let mut text = format!("agent: {}", word(agent.action));
+                for part in [&agent.interface, &agent.reason, &agent.detail]
+                    .into_iter()
+                    .flatten()
+                {
+                    write!(text, ", {}", printable(part))?;
+                }
+                self.paint(QUIET, &text) + "\n"
+            }
+        })
+    }
+}
+
+impl Render for Pretty {
+    fn render(&mut self, record: &Record, out: &mut Vec<u8>) -> Result<(), LineError> {
+        let time = record.timestamp.to_string();
+        // The day is the reader's own; microseconds are enough for the eye.
+        let clock = time.get(11..26).unwrap_or(&time);
+        let text = self.text(&record.body)?;
+        out.extend_from_slice(format!("{}  {text}", self.paint(QUIET, clock)).as_bytes());
+        Ok(())
+    }
+}
+
+/// How much of the login was waiting for whom.
+fn waited_for(facts: &ConnectionFacts) -> String {
+    let mut sums = [0; 3];
+    for (_, phase) in facts.phases.of_login() {
+        let Some(waited) = phase.waited else {
+            return String::new();
+        };
+        sums[0] += waited.client_ns.0;
+        sums[1] += waited.server_ns.0;
+        sums[2] += waited.network_ns.0;
+    }
+    let [client, server, network] = sums.map(|sum| Time(Nanos(sum)));
+    format!("  waited for client {client} · server {server} · network {network}")
+}
+
+fn scale(time: u64, total: u64) -> u64 {
+    let columns = u128::from(time) * u128::from(WIDTH) / u128::from(total.max(1));
+    u64::try_from(columns).unwrap_or(WIDTH).min(WIDTH)
+}
+
+fn ends(client: &Endpoint, server: &Server) -> Result<String, fmt::Error> {
+    let socket = |address, port| std::net::SocketAddr::new(address, port);
+    let mut text = format!(
+        "{} → {}",
+        socket(client.address, client.port),
+        socket(server.address, server.port)
+    );
+    if let Some(instance) = &server.instance {
+        write!(text, "\\{}", printable(instance))?;
+    }
+    Ok(text)
+}
+
+/// A name as the stream writes it, with spaces.
+fn word(name: impl serde::Serialize) -> String {
+    let name = serde_json::to_value(name).unwrap_or_default();
+    name.as_str().unwrap_or_default().replace('_', " ")
+}
+
+/// Text from the wire must not move the terminal's cursor.
+fn printable(text: &str) -> Cow<'_, str> {
+    if text.chars().any(char::is_control) {
+        text.chars()
+            .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+            .collect()
+    } else {
+        text.into()
+    }
+}
+
+/// A duration with three or four digits that matter.
+struct Time(Nanos);
+
+impl fmt::Display for Time {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = (self.0.0 + 500) / 1000;
+        let mut text = String::new();
+        match micros {
+            0..1000 => write!(text, "{micros} µs")?,
+            1000..1_000_000 => write!(text, "{}.{:02} ms", micros / 1000, micros % 1000 / 10)?,
+            _ => write!(
+                text,
+                "{}.{:02} s",
+                micros / 1_000_000,
+                micros % 1_000_000 / 10_000
+            )?,
+        }
+        formatter.pad(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::{Pretty, Render};
+    use crate::record::{Body, Record, samples};
+
+    fn pretty(record: &Record, colour: bool) -> String {
+        let mut out = Vec::new();
+        Pretty::new(colour).render(record, &mut out).expect("text");
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    #[test]
+    fn every_event_without_colour() {
+        let text: String = samples::all()
+            .iter()
+            .map(|record| pretty(record, false))
+            .collect();
+        assert!(!text.contains('\u{1b}'));
+        assert_snapshot!(text);
+    }
+
+    #[test]
+    fn colour_changes_nothing_but_colour() {
+        for record in samples::all() {
+            let coloured = pretty(&record, true);
+            assert_eq!(
+                anstream::adapter::strip_str(&coloured).to_string(),
+                pretty(&record, false)
+            );
+        }
+    }
+
+    #[test]
+    fn names_from_the_wire_can_not_steer_the_terminal() {
+        let mut record = samples::login();
+        let Body::Login(login) = &mut record.body else {
+            unreachable!("a login")
+        };
+        samples::fill_texts(&mut login.facts, &"\u{1b}[2J\r".into());
+        let text = pretty(&record, false);
+        assert!(!text.contains('\u{1b}') && !text.contains('\r'), "{text}");
+    }
+}

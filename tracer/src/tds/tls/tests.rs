@@ -1,0 +1,132 @@
+use super::*;
+
+const CLIENT_1: &[u8] = include_bytes!("../samples/tls12_client_1.bin");
+const CLIENT_2: &[u8] = include_bytes!("../samples/tls12_client_2.bin");
+const SERVER_1: &[u8] = include_bytes!("../samples/tls12_server_1.bin");
+const SERVER_2: &[u8] = include_bytes!("../samples/tls12_server_2.bin");
+const RESUMED_CLIENT: &[u8] = include_bytes!("../samples/tls12_resumed_client.bin");
+const RESUMED_SERVER: &[u8] = include_bytes!("../samples/tls12_resumed_server.bin");
+const STRICT_CLIENT: &[u8] = include_bytes!("../samples/tls13_client.bin");
+const STRICT_SERVER: &[u8] = include_bytes!("../samples/tls13_server.bin");
+const RESUMED_13_CLIENT: &[u8] = include_bytes!("../samples/tls13_resumed_client.bin");
+const RESUMED_13_SERVER: &[u8] = include_bytes!("../samples/tls13_resumed_server.bin");
+const RETRY_CLIENT: &[u8] = include_bytes!("../samples/tls13_retry_client.bin");
+const RETRY_SERVER: &[u8] = include_bytes!("../samples/tls13_retry_server.bin");
+const ALERT_SERVER: &[u8] = include_bytes!("../samples/tls_alert_server.bin");
+
+fn side(flights: &[&[u8]]) -> TlsSide {
+    let mut side = TlsSide::default();
+    for flight in flights {
+        side.extend(flight);
+    }
+    side
+}
+
+#[test]
+fn a_full_tls_1_2_handshake_tells_both_sides_facts() {
+    let client = side(&[CLIENT_1, CLIENT_2]);
+    let server = side(&[SERVER_1, SERVER_2]);
+    let hello = client.client_hello.as_ref().unwrap();
+    assert_eq!(hello.sni.as_deref(), Some("sql1.lab.test"));
+    assert_eq!(hello.alpn, ["tds/8.0"]);
+    assert!(client.client_key_exchange && client.change_cipher_spec && client.finished);
+    assert_eq!(server.version(), Some("1.2"));
+    assert!(
+        server
+            .server_hello
+            .as_ref()
+            .unwrap()
+            .cipher_name()
+            .is_some()
+    );
+    assert!(server.certificate.is_some() && server.server_hello_done);
+    assert!(server.new_session_ticket && server.finished);
+    assert_eq!(resumed(&client, &server), Some(false));
+    assert!(!client.truncated && !server.truncated);
+}
+
+#[test]
+fn a_resumed_tls_1_2_handshake_has_no_certificate() {
+    let (client, server) = (side(&[RESUMED_CLIENT]), side(&[RESUMED_SERVER]));
+    assert!(!server.certificate_seen && server.finished && client.finished);
+    assert_eq!(resumed(&client, &server), Some(true));
+}
+
+#[test]
+fn tls_1_3_hides_the_certificate_and_names_its_version_in_an_extension() {
+    let (client, server) = (side(&[STRICT_CLIENT]), side(&[STRICT_SERVER]));
+    assert_eq!(client.client_hello.as_ref().unwrap().max_version, 0x0304);
+    assert_eq!(server.version(), Some("1.3"));
+    assert!(!server.certificate_seen && !server.finished);
+    assert_eq!(server.application_records, 4);
+    assert_eq!(resumed(&client, &server), Some(false));
+}
+
+#[test]
+fn a_chosen_pre_shared_key_is_a_resumption_in_tls_1_3() {
+    let (client, server) = (side(&[RESUMED_13_CLIENT]), side(&[RESUMED_13_SERVER]));
+    assert!(client.client_hello.as_ref().unwrap().has_psk);
+    assert_eq!(resumed(&client, &server), Some(true));
+}
+
+#[test]
+fn the_second_hello_after_a_retry_is_in_clear() {
+    let (client, server) = (side(&[RETRY_CLIENT]), side(&[RETRY_SERVER]));
+    assert!(server.hello_retry && !server.finished && !client.finished);
+    assert_eq!(server.version(), Some("1.3"));
+    assert!(!client.truncated && !server.truncated);
+}
+
+#[test]
+fn an_alert_in_clear_has_its_registered_name() {
+    let server = side(&[ALERT_SERVER]);
+    let alert = server.alert.unwrap();
+    assert_eq!(alert.level_name(), Some("fatal"));
+    assert_eq!(alert.description_name(), Some("protocol_version"));
+}
+
+#[test]
+fn records_may_arrive_byte_by_byte() {
+    let whole = side(&[SERVER_1, SERVER_2]);
+    let mut pieces = TlsSide::default();
+    for byte in SERVER_1.iter().chain(SERVER_2) {
+        pieces.extend(std::slice::from_ref(byte));
+    }
+    assert_eq!(format!("{whole:?}"), format!("{pieces:?}"));
+}
+
+#[test]
+fn a_certificate_survives_a_chain_cut_after_it() {
+    let leaf = include_bytes!("../samples/certificate_rsa_issued.bin");
+    let u24 = |len: usize| u32::try_from(len).unwrap().to_be_bytes()[1..].to_vec();
+    let chain = leaf.len() + 3 + 2000;
+    let message = [
+        &[CERTIFICATE][..],
+        &u24(chain + 3),
+        &u24(chain),
+        &u24(leaf.len()),
+        leaf,
+    ]
+    .concat();
+    let mut server = TlsSide::default();
+    server.push(content_type::HANDSHAKE, &message, 4 + 3 + chain);
+    assert!(server.truncated && server.certificate_seen);
+    assert_eq!(server.certificate.unwrap().key_bits, Some(2048));
+}
+
+#[test]
+fn what_is_no_tls_is_not_read_further() {
+    let server = side(&[b"\x04\x01\x00\x10\x00\x00\x01\x00", SERVER_1]);
+    assert!(server.truncated && server.server_hello.is_none());
+    assert_eq!(server.records, 0);
+}
+
+#[test]
+fn an_endless_handshake_message_does_not_grow_the_buffer_for_ever() {
+    let mut server = TlsSide::default();
+    server.push(content_type::HANDSHAKE, b"\x0b\xff\xff\xff", 4);
+    for _ in 0..100 {
+        server.push(content_type::HANDSHAKE, &[0; 16_384], 16_384);
+    }
+    assert!(server.truncated && server.handshake.capacity() <= 2 * MAX_HANDSHAKE);
+}
