@@ -80,7 +80,7 @@ fn summary(ended: &[Ended]) -> Result<()> {
         println!("  {word:6} {name} ({:.1} s)", took.as_secs_f64());
     }
     if !host::is_root() {
-        println!("  tests that need root were skipped: `sudo -E cargo xtask test` runs them");
+        println!("  tests that need root were skipped: as root, the same command runs them");
     }
     let failed = ended.iter().filter(|check| check.result.is_err()).count();
     println!("checks: {} passed, {failed} failed", ended.len() - failed);
