@@ -7,5 +7,7 @@ pub mod expect;
 pub mod net;
 pub mod peer;
 pub mod process;
+pub mod replay;
 pub mod root;
+pub mod sequences;
 pub mod server;

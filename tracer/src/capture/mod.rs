@@ -1,1 +1,35 @@
 //! Capture files and packets on standard input, turned into the events the kernel would have sent.
+//!
+//! The readers are generic over [`std::io::Read`], stream, and hold one packet in memory per open
+//! file. They stop at the network header: what follows it is walked by the very code that runs in
+//! the kernel.
+//!
+//! - [`open`]: a path or standard input, with gzip and zstd recognised by their magic numbers.
+//! - [`reader`]: pcap and pcapng, one packet after the other.
+//! - [`merge`]: several files as one, by time.
+//! - [`link`]: from the link header to the network header.
+//! - [`tunnel`]: from an outer network header to the innermost one.
+//! - [`checksum`] and [`vantage`]: on which host the capture was taken.
+
+pub mod checksum;
+pub mod link;
+pub mod merge;
+pub mod open;
+pub mod reader;
+#[cfg(test)]
+mod test_files;
+pub mod tunnel;
+pub mod vantage;
+mod window;
+
+/// Reads a big-endian 16-bit number, `None` past the end.
+fn be16(bytes: &[u8], at: usize) -> Option<u16> {
+    let field = bytes.get(at..at.checked_add(2)?)?;
+    Some(u16::from_be_bytes([field[0], field[1]]))
+}
+
+/// Reads a big-endian 32-bit number, `None` past the end.
+fn be32(bytes: &[u8], at: usize) -> Option<u32> {
+    let field = bytes.get(at..at.checked_add(4)?)?;
+    Some(u32::from_be_bytes([field[0], field[1], field[2], field[3]]))
+}

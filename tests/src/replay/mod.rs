@@ -1,0 +1,58 @@
+//! Runs the agent's `replay` and reads what it says.
+
+use std::{
+    env,
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+/// The agent: `TDS_TRACER`, or what was built beside these tests.
+pub fn agent() -> Result<PathBuf> {
+    if let Some(path) = env::var_os("TDS_TRACER") {
+        return Ok(path.into());
+    }
+    let test = env::current_exe()?;
+    // Tests are in `deps`, or beside the programs.
+    let mut folders = test.ancestors().skip(1).take(2);
+    folders
+        .find_map(|folder| {
+            let path = folder.join("tds-tracer");
+            path.is_file().then_some(path)
+        })
+        .context("no tds-tracer beside the tests: `cargo build --package tracer` makes it")
+}
+
+/// `tds-tracer replay` with these arguments, whatever it exits with.
+pub fn run<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result<Output> {
+    let agent = agent()?;
+    let mut command = Command::new(&agent);
+    let output = command.arg("replay").args(arguments).output();
+    output.with_context(|| agent.display().to_string())
+}
+
+/// The events of one capture.
+pub fn events(capture: &Path) -> Result<Vec<Value>> {
+    let output = run([capture])?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "replay of {} ended with {}: {errors}",
+        capture.display(),
+        output.status,
+    );
+    let lines = String::from_utf8(output.stdout)?;
+    lines
+        .lines()
+        .map(|line| serde_json::from_str(line).with_context(|| format!("not JSON: {line}")))
+        .collect()
+}
+
+/// The value at a dotted path, such as `phases.tls.duration_ns`.
+pub fn field<'a>(event: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.')
+        .try_fold(event, |value, name| value.get(name))
+}

@@ -1,0 +1,137 @@
+//! The TCP checksum, which is wrong on the way out of a host that leaves it to the network card.
+
+use super::{
+    be16,
+    link::{ETHERTYPE_IPV4, ETHERTYPE_IPV6},
+    tunnel::{ipv4_payload, ipv6_payload},
+};
+
+const TCP: u8 = 6;
+const MIN_TCP_HEADER: usize = 20;
+
+/// Whether the TCP checksum of a packet is right. `bytes` begin at the network header.
+///
+/// `None` where that cannot be said: no TCP, a fragment, a packet the snap length cut, or one whose
+/// length the header leaves open because the network card was to split it.
+pub fn tcp_checksum_is_right(ethertype: u16, bytes: &[u8]) -> Option<bool> {
+    let (addresses, protocol, segment) = match ethertype {
+        ETHERTYPE_IPV4 => {
+            let packet = bytes.get(..usize::from(be16(bytes, 2)?))?;
+            let (protocol, segment) = ipv4_payload(packet)?;
+            (packet.get(12..20)?, protocol, segment)
+        }
+        ETHERTYPE_IPV6 => {
+            let packet = bytes.get(..40 + usize::from(be16(bytes, 4)?))?;
+            let (protocol, segment) = ipv6_payload(packet)?;
+            (packet.get(8..40)?, protocol, segment)
+        }
+        _ => return None,
+    };
+    if protocol != TCP || segment.len() < MIN_TCP_HEADER {
+        return None;
+    }
+    // The pseudo-header of RFC 9293 section 3.1. A segment is shorter than 2^16.
+    let pseudo = sum(addresses) + u64::from(TCP) + segment.len() as u64;
+    Some(fold(pseudo + sum(segment)) == 0xFFFF)
+}
+
+/// The checksum that makes a segment right, its checksum field counting as zero.
+#[cfg(test)]
+fn tcp_checksum(addresses: &[u8], segment: &[u8]) -> u16 {
+    let pseudo = sum(addresses) + u64::from(TCP) + segment.len() as u64;
+    !fold(pseudo + sum(&segment[..16]) + sum(&segment[18..]))
+}
+
+fn sum(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<2>();
+    let whole: u64 = words
+        .iter()
+        .map(|word| u64::from(u16::from_be_bytes(*word)))
+        .sum();
+    whole + rest.first().map_or(0, |last| u64::from(*last) << 8)
+}
+
+fn fold(mut sum: u64) -> u16 {
+    while sum > 0xFFFF {
+        sum = (sum & 0xFFFF) + (sum >> 16);
+    }
+    sum as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A SYN between two hosts of different machines, from its IPv4 header on.
+    const SYN: [u8; 60] = [
+        0x45, 0x00, 0x00, 0x3C, 0x1C, 0x46, 0x40, 0x00, 0x40, 0x06, 0xB1, 0xE6, 0xAC, 0x10, 0x0A,
+        0x63, 0xAC, 0x10, 0x0A, 0x0C, 0xC3, 0x50, 0x05, 0x99, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00,
+        0x00, 0x00, 0xA0, 0x02, 0xFA, 0xF0, 0x00, 0x00, 0x00, 0x00, 0x02, 0x04, 0x05, 0xB4, 0x04,
+        0x02, 0x08, 0x0A, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x00, 0x01, 0x03, 0x03, 0x07,
+    ];
+
+    fn with_right_checksum(
+        mut packet: Vec<u8>,
+        network: usize,
+        addresses: std::ops::Range<usize>,
+    ) -> Vec<u8> {
+        let checksum = tcp_checksum(&packet[addresses], &packet[network..]);
+        packet[network + 16..network + 18].copy_from_slice(&checksum.to_be_bytes());
+        packet
+    }
+
+    #[test]
+    fn a_right_checksum_is_told_from_an_offloaded_one() {
+        assert_eq!(tcp_checksum_is_right(ETHERTYPE_IPV4, &SYN), Some(false));
+        let right = with_right_checksum(SYN.to_vec(), 20, 12..20);
+        assert_eq!(tcp_checksum_is_right(ETHERTYPE_IPV4, &right), Some(true));
+        // Ethernet pads short frames; the padding is not the packet's.
+        let padded = [&right[..], &[0x55; 6]].concat();
+        assert_eq!(tcp_checksum_is_right(ETHERTYPE_IPV4, &padded), Some(true));
+    }
+
+    #[test]
+    fn ipv6_and_odd_lengths_are_summed_too() {
+        let segment = [&SYN[20..], b"odd"].concat();
+        let mut packet = vec![0x60, 0, 0, 0, 0, segment.len() as u8, TCP, 64];
+        packet.extend((0..32).map(|byte| byte * 7));
+        packet.extend(segment);
+        let right = with_right_checksum(packet, 40, 8..40);
+        assert_eq!(tcp_checksum_is_right(ETHERTYPE_IPV6, &right), Some(true));
+        for at in [9, 45, right.len() - 1] {
+            let mut wrong = right.clone();
+            wrong[at] ^= 0x10;
+            assert_eq!(tcp_checksum_is_right(ETHERTYPE_IPV6, &wrong), Some(false));
+        }
+    }
+
+    #[test]
+    fn what_is_not_whole_is_not_judged() {
+        let right = with_right_checksum(SYN.to_vec(), 20, 12..20);
+        assert_eq!(tcp_checksum_is_right(ETHERTYPE_IPV4, &right[..59]), None);
+        let mut fragment = right.clone();
+        fragment[6] = 0x20;
+        assert_eq!(tcp_checksum_is_right(ETHERTYPE_IPV4, &fragment), None);
+        let mut left_to_the_card = right.clone();
+        left_to_the_card[2..4].fill(0);
+        assert_eq!(
+            tcp_checksum_is_right(ETHERTYPE_IPV4, &left_to_the_card),
+            None
+        );
+        let mut udp = right;
+        udp[9] = 17;
+        assert_eq!(tcp_checksum_is_right(ETHERTYPE_IPV4, &udp), None);
+        assert_eq!(tcp_checksum_is_right(0x0806, &SYN), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_judged_without_a_panic(
+            six: bool,
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..160),
+        ) {
+            let ethertype = if six { ETHERTYPE_IPV6 } else { ETHERTYPE_IPV4 };
+            let _judged = tcp_checksum_is_right(ethertype, &bytes);
+        }
+    }
+}
