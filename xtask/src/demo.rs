@@ -17,7 +17,7 @@ use crate::{
     host,
     netns::Namespace,
     peers::{self, Encryption, MockServer},
-    process::{cargo, command, output, run as run_it, target},
+    process::{command, output, target},
     setup::{self, For},
 };
 
@@ -35,8 +35,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     host::require_root("the demo")?;
     setup::ensure(For::Demo)?;
-    run_it(&mut cargo(["build", "--package", "tracer"]))?;
-    peers::build_mock_server()?;
+    peers::build_all()?;
 
     let client = Namespace::new("client")?;
     let server = Namespace::new("server")?;

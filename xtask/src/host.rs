@@ -30,7 +30,9 @@ pub(crate) fn require_root(what: &str) -> Result<(), Lacking> {
     if is_root() {
         return Ok(());
     }
-    Err(Lacking(format!("{what} needs root: run it with `sudo -E`")))
+    Err(Lacking(format!(
+        "{what} needs root: run it with `sudo -E env PATH=\"$PATH\"` before it"
+    )))
 }
 
 /// Where a program is, also in the directories that only root's `PATH` names.

@@ -1,10 +1,10 @@
-//! The demo's server and client. Nobody here wrote them: Microsoft's mock server, which the tests'
-//! package wraps, and FreeTDS.
+//! The server and the client of the demo, which others wrote: the mock server that the tests'
+//! package wraps, and `tsql`.
 
 use std::{
     fs::File,
     net::SocketAddr,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -16,9 +16,7 @@ use crate::{
     process::{cargo, run, target},
 };
 
-/// The package of the peers, and the feature under which it builds those of others.
-const PACKAGE: &str = "tds-tracer-tests";
-/// As `cargo --workspace --features` wants it.
+/// Under which the tests' package builds the peers that others wrote.
 pub(crate) const FEATURE: &str = "tds-tracer-tests/peers";
 
 /// How the server answers the client's question about encryption.
@@ -67,24 +65,16 @@ impl Drop for MockServer {
     }
 }
 
-/// Builds the mock server.
-pub(crate) fn build_mock_server() -> Result<()> {
-    let bin = ["--bin", "mock-server"];
-    run(cargo(["build", "--package", PACKAGE, "--features", "peers"]).args(bin))
+/// Builds all programs of the workspace. In one selection: another one would unify the features of
+/// the dependencies in another way, and build them again.
+pub(crate) fn build_all() -> Result<()> {
+    run(&mut cargo(["build", "--workspace", "--features", FEATURE]))
 }
 
 /// Installs the clients that neither Debian nor cargo's registry has; says what it does.
 pub(crate) fn install_python_clients() -> Result<()> {
-    let bin = ["--bin", "install-peers"];
-    run(cargo([
-        "run",
-        "--quiet",
-        "--package",
-        PACKAGE,
-        "--features",
-        "peers",
-    ])
-    .args(bin))
+    build_all()?;
+    run(&mut Command::new(target().join("debug/install-peers")))
 }
 
 /// One login by `tsql`.

@@ -31,7 +31,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("house rules", lint::run),
     ("clippy, host", clippy_host),
     ("clippy, kernel programs", clippy_ebpf),
-    ("build", build),
+    ("build", peers::build_all),
     ("tests", tests),
     ("documentation", documentation),
     ("licences and duplicates", deny),
@@ -80,7 +80,7 @@ fn summary(ended: &[Ended]) -> Result<()> {
         println!("  {word:6} {name} ({:.1} s)", took.as_secs_f64());
     }
     if !host::is_root() {
-        println!("  tests that need root were skipped: `sudo -E cargo xtask test` runs them");
+        println!("  tests that need root were skipped: as root, the same command runs them");
     }
     let failed = ended.iter().filter(|check| check.result.is_err()).count();
     println!("checks: {} passed, {failed} failed", ended.len() - failed);
@@ -135,16 +135,6 @@ fn without_cargo(command: &mut Command) -> &mut Command {
         command.env_remove(name);
     }
     command
-}
-
-/// All programs, which the tests of the whole start.
-fn build() -> Result<()> {
-    run_it(&mut cargo([
-        "build",
-        "--workspace",
-        "--features",
-        peers::FEATURE,
-    ]))
 }
 
 fn tests() -> Result<()> {

@@ -22,6 +22,9 @@ use crate::{
     vm::kernels::{KERNELS, Kernel},
 };
 
+/// The agent, below the target directory.
+const BUILT: &str = "debug/tds-tracer";
+
 /// Options of `vm`.
 #[derive(Parser)]
 pub(crate) struct Args {
@@ -40,12 +43,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     try_all(args)
 }
 
-/// All kernels, once set up: the part of `cargo xtask test`.
+/// All kernels, with the agent that is built already: the part of `cargo xtask test`.
 pub(crate) fn all() -> Result<()> {
     try_all(&Args {
         kernels: Vec::new(),
         verbose: false,
-        agent: None,
+        agent: Some(target().join(BUILT)),
     })
 }
 
@@ -76,7 +79,7 @@ fn try_all(args: &Args) -> Result<()> {
 
 fn build_agent() -> Result<PathBuf> {
     run_it(&mut cargo(["build", "--package", "tracer"]))?;
-    Ok(target().join("debug/tds-tracer"))
+    Ok(target().join(BUILT))
 }
 
 fn passes(kernel: &Kernel, agent: &Path, verbose: bool) -> bool {
