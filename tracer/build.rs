@@ -1,3 +1,0 @@
-//! Builds the kernel programs and places the object where the agent embeds it from.
-
-fn main() {}
