@@ -1,0 +1,6 @@
+//! One file per hook, and what they share.
+
+mod classify;
+mod maps;
+mod ring;
+mod skb;
