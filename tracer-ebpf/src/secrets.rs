@@ -126,17 +126,37 @@ pub fn find<B: Bytes + ?Sized>(
     withheld: &mut Withheld,
 ) -> bool {
     *withheld = Withheld::one(message.body, message.end);
-    match message.kind {
-        packet_type::PRELOGIN | packet_type::ATTENTION => *withheld = Withheld::NOTHING,
-        packet_type::LOGIN7 if !message.sealed && message.first => {
+    match in_kind(message.kind, message.first, message.sealed) {
+        InKind::None => *withheld = Withheld::NOTHING,
+        InKind::All => {}
+        InKind::Some if message.kind == packet_type::LOGIN7 => {
             return login7(message, packet, at, readable, withheld);
         }
-        packet_type::SSPI if message.first => {
-            return sspi(message, packet, at, readable, withheld);
-        }
-        _ => {}
+        InKind::Some => return sspi(message, packet, at, readable, withheld),
     }
     true
+}
+
+/// What a packet's type alone says of its secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InKind {
+    /// It holds none.
+    None,
+    /// It holds some, at places that it tells.
+    Some,
+    /// All of it may be secret.
+    All,
+}
+
+/// See [`InKind`]; for a client's TDS packet.
+#[inline(always)]
+pub const fn in_kind(kind: u8, first: bool, sealed: bool) -> InKind {
+    match kind {
+        packet_type::PRELOGIN | packet_type::ATTENTION => InKind::None,
+        packet_type::LOGIN7 if first && !sealed => InKind::Some,
+        packet_type::SSPI if first => InKind::Some,
+        _ => InKind::All,
+    }
 }
 
 #[inline(always)]

@@ -6,7 +6,7 @@ use crate::{
     event::{Direction, Kind, mark},
     framing::{self, Boundary, Framing, Header, TDS_HEADER, TLS_HEADER, content_type, packet_type},
     loss::LossReason,
-    secrets::{self, Withheld},
+    secrets::{self, InKind, Withheld},
     seq::{Seq, Span},
 };
 
@@ -21,6 +21,8 @@ const HEADER_ROOM: u32 = 24;
 pub const MAX_RUN: u32 = 4096;
 /// Records one segment is told in at most: together a GSO packet's 64 KiB, cut by secrets.
 const MAX_RECORDS: usize = 24;
+/// Messages in one segment whose secrets are searched.
+const MAX_SEARCHES: usize = 1;
 /// Visible runs of one segment: a LOGIN7 has three, and may not come alone.
 const MAX_RUNS: usize = 16;
 
@@ -30,10 +32,25 @@ const MAX_RUNS: usize = 16;
 pub struct Runs {
     /// Where the run at hand starts.
     from: Seq,
+    /// Where the body of the message at hand starts.
+    body: Seq,
     /// Runs found.
     count: u32,
     /// The runs.
     found: [Span; MAX_RUNS],
+    /// Fills up.
+    reserved: u32,
+}
+
+/// What a walk along the headers came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Walk {
+    /// The segment's last header, or one that is not whole.
+    End,
+    /// A message in which secrets are to be searched.
+    Secrets,
+    /// A request: the login is over.
+    Request,
 }
 
 /// Tells a login's segment. [`Next::Command`] where a request in it shows that the login is over.
@@ -41,25 +58,47 @@ pub struct Runs {
 pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Next {
     scene.runs.from = scene.segment.seq;
     scene.runs.count = 0;
-    let mut next = Next::Nothing;
+    let mut walk = Walk::End;
     if take_up(scene) {
-        next = walk(scene);
+        walk = segment(scene);
     }
-    if next == Next::Nothing {
+    if walk != Walk::Request {
         visible(scene, scene.segment.end());
     }
-    tell_runs(scene, next == Next::Nothing);
-    next
+    tell_runs(scene, walk != Walk::Request);
+    if walk == Walk::Request {
+        Next::Command
+    } else {
+        Next::Nothing
+    }
+}
+
+/// Walks the segment. Secrets are searched between two walks, and not within one: the kernel's
+/// verifier would follow the search anew for every header.
+#[inline(always)]
+fn segment<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Walk {
+    for _ in 0..=MAX_SEARCHES {
+        search(scene);
+        hide_withheld(scene);
+        let walk = walk(scene);
+        if walk != Walk::Secrets {
+            return walk;
+        }
+    }
+    // No client sends so many logins at once: what follows stays where it is.
+    scene.sink.lose(LossReason::Withheld);
+    scene.runs.from = scene.segment.end();
+    Walk::End
 }
 
 /// Walks the headers, leaving out what is secret between them.
 #[inline(always)]
-fn walk<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Next {
+fn walk<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Walk {
     for _ in 0..MAX_HEADERS {
         let (half, _) = scene.flow.halves(scene.step.direction);
         let position = half.next_header;
         if !scene.segment.end().after(position) {
-            return Next::Nothing;
+            return Walk::End;
         }
         let (prefix, known) = scene.prefix(position);
         match framing::read(&prefix, known) {
@@ -67,22 +106,27 @@ fn walk<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Next {
                 if ends_login(&header, scene.step.direction) {
                     visible(scene, position);
                     scene.flow.decided = 1;
-                    return Next::Command;
+                    return Walk::Request;
                 }
                 open(scene, header, position);
+                let (half, _) = scene.flow.halves(scene.step.direction);
+                if half.undetermined != 0 {
+                    return Walk::Secrets;
+                }
+                hide_withheld(scene);
             }
-            Boundary::Incomplete { .. } => return Next::Nothing,
+            Boundary::Incomplete { .. } => return Walk::End,
             Boundary::Unknown => {
                 let (half, _) = scene.flow.halves(scene.step.direction);
                 half.framed = 0;
                 half.carried = 0;
                 scene.sink.lose(LossReason::FramingLost);
                 unframed(scene, position);
-                return Next::Nothing;
+                return Walk::End;
             }
         }
     }
-    Next::Nothing
+    Walk::End
 }
 
 /// Goes on with the message the segment before left open, or starts over after a gap. Whether the
@@ -114,26 +158,30 @@ fn take_up<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
         unframed(scene, start);
         return false;
     }
-    if half.undetermined != 0 {
-        // The header came alone; its body starts here.
-        half.undetermined = 0;
-        let message = secrets::Message {
-            kind: half.message,
-            first: true,
-            sealed: half.sealed != 0,
-            body: start,
-            end: half.next_header,
-        };
-        secrets::find(
-            &message,
-            scene.packet,
-            scene.segment.payload_at,
-            scene.segment.payload_len,
-            &mut half.withheld,
-        );
-    }
-    hide_withheld(scene);
+    // Where a header came alone, its body starts here.
+    scene.runs.body = start;
     true
+}
+
+/// Searches the message at hand for its secrets, where that is open.
+#[inline(always)]
+fn search<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
+    let body = scene.runs.body;
+    let at = scene.offset(body);
+    let (half, _) = scene.flow.halves(scene.step.direction);
+    if half.undetermined == 0 {
+        return;
+    }
+    let message = secrets::Message {
+        kind: half.message,
+        first: true,
+        sealed: half.sealed != 0,
+        body,
+        end: half.next_header,
+    };
+    let readable = scene.segment.end().since(body).max(0).cast_unsigned();
+    let known = secrets::find(&message, scene.packet, at, readable, &mut half.withheld);
+    half.undetermined = u8::from(!known);
 }
 
 /// A header: what of its message may be told, and where the next one is.
@@ -143,6 +191,7 @@ fn open<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, header: Head
     let budget = scene.config.login_bytes;
     let (half, _) = scene.flow.halves(scene.step.direction);
     if half.copied >= budget {
+        half.undetermined = 0;
         let header_len = if matches!(header.framing, Framing::Tls) {
             TLS_HEADER
         } else {
@@ -156,7 +205,6 @@ fn open<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, header: Head
         half.message_open = u8::from(!header.ends_message());
         half.message = header.kind;
     }
-    hide_withheld(scene);
 }
 
 /// Finds what of the message at hand may not be told.
@@ -168,7 +216,6 @@ fn withhold<B: Bytes + ?Sized, S: Sink<B>>(
 ) {
     let end = position.add(header.len);
     let body = position.add(TDS_HEADER);
-    let at = scene.offset(body);
     let (half, _) = scene.flow.halves(scene.step.direction);
     half.undetermined = 0;
     half.withheld = Withheld::NOTHING;
@@ -181,19 +228,19 @@ fn withhold<B: Bytes + ?Sized, S: Sink<B>>(
         Framing::Smp => half.withheld = Withheld::one(position.add(framing::SMP_HEADER), end),
         Framing::Tds if scene.step.direction == Direction::ToClient => {}
         Framing::Tds => {
-            let message = secrets::Message {
-                kind: header.kind,
-                first: half.message_open == 0,
-                sealed: half.sealed != 0,
-                body,
-                end,
-            };
             if header.kind == packet_type::PRELOGIN && half.sealed == 0 {
                 half.handshaking = 1;
             }
-            let readable = scene.segment.end().since(body).max(0).cast_unsigned();
-            let known = secrets::find(&message, scene.packet, at, readable, &mut half.withheld);
-            half.undetermined = u8::from(!known);
+            let first = half.message_open == 0;
+            match secrets::in_kind(header.kind, first, half.sealed != 0) {
+                InKind::None => {}
+                InKind::All => half.withheld = Withheld::one(body, end),
+                InKind::Some => {
+                    half.withheld = Withheld::one(body, end);
+                    half.undetermined = 1;
+                }
+            }
+            scene.runs.body = body;
         }
     }
 }
