@@ -47,12 +47,22 @@ pub struct Step {
 }
 
 impl Step {
+    /// Whether something is told before the payload.
+    #[inline(always)]
+    pub const fn opens(&self) -> bool {
+        self.handshake.is_some() || self.repeat
+    }
+
+    /// Whether something is told after the payload.
+    #[inline(always)]
+    pub const fn ends(&self) -> bool {
+        self.fin || self.rst || self.fin_acked
+    }
+
     /// Whether there is nothing to tell.
     #[inline(always)]
     pub const fn is_quiet(&self) -> bool {
-        matches!(self.next, Next::Copy | Next::Nothing)
-            && self.handshake.is_none()
-            && !(self.repeat || self.fin || self.rst || self.fin_acked)
+        matches!(self.next, Next::Copy | Next::Nothing) && !self.opens() && !self.ends()
     }
 }
 
@@ -79,7 +89,9 @@ pub fn account(
         fin_acked: false,
     };
 
-    let (half, peer) = flow.halves(direction);
+    let peer = flow.half(direction.reversed());
+    let (peer_fin, peer_end) = (peer.fin != 0 && peer.fin_acked == 0, peer.next_seq);
+    let half = flow.half(direction);
     if half.point != seen.point {
         if half.point.0 != 0 && !advances(half, segment, reset) {
             step.next = Next::Copy;
@@ -94,11 +106,12 @@ pub fn account(
     if segment.has(ACK) && (segment.ack.after(half.acked) || half.sent.acked_at == 0) {
         half.acked = segment.ack;
         half.sent.acked_at = now;
-        if peer.fin != 0 && peer.fin_acked == 0 && segment.ack.at_or_after(peer.next_seq) {
-            peer.fin_acked = 1;
-            step.fin_acked = true;
-        }
+        step.fin_acked = peer_fin && segment.ack.at_or_after(peer_end);
     }
+    if step.fin_acked {
+        flow.half(direction.reversed()).fin_acked = 1;
+    }
+    let half = flow.half(direction);
     if segment.has(SYN) {
         synchronise(half, segment);
         step.handshake = Some(if segment.has(ACK) {
@@ -129,7 +142,7 @@ pub fn account(
     if flow.established == 0
         && direction == Direction::ToServer
         && segment.has(ACK)
-        && flow.server.syn != 0
+        && flow.server().syn != 0
     {
         flow.established = 1;
         step.handshake = Some(Kind::Ack);
@@ -248,7 +261,7 @@ fn payload(
         }
         return;
     }
-    let (half, _) = flow.halves(step.direction);
+    let half = flow.half(step.direction);
     // The one comparison a segment without a boundary costs.
     let boundary = half.framed == 0 || segment.end().after(half.next_header) || half.end_open != 0;
     if fresh && boundary && config.requests != 0 {

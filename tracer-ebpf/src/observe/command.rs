@@ -17,22 +17,22 @@ pub const MAX_HEADERS: usize = 32;
 /// their sizes.
 const MAX_RECORDS: u8 = 64;
 
-/// Tells the boundaries in a segment; what kept it from telling them all.
-#[inline(never)]
-pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Option<LossReason> {
+/// Tells the boundaries in a segment.
+#[inline(always)]
+pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
     if !take_up(scene) {
-        return None;
+        return;
     }
     for _ in 0..MAX_HEADERS {
         let end = scene.segment.end();
-        let (half, _) = scene.flow.halves(scene.step.direction);
+        let half = scene.flow.half(scene.step.direction);
         let position = half.next_header;
         if half.end_open != 0 && end.at_or_after(position) {
             half.end_open = 0;
             tell_end(scene, position);
         }
         if !end.after(position) {
-            return None;
+            return;
         }
         let (prefix, known) = scene.prefix(position);
         match framing::read(&prefix, known) {
@@ -40,24 +40,25 @@ pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Optio
                 pass(scene, header, prefix, position);
                 scene.step.marks &= !mark::RESYNC;
             }
-            Boundary::Incomplete { .. } => return None,
+            Boundary::Incomplete { .. } => return,
             Boundary::Unknown => {
-                let (half, _) = scene.flow.halves(scene.step.direction);
+                let half = scene.flow.half(scene.step.direction);
                 half.framed = 0;
                 half.carried = 0;
                 half.end_open = 0;
-                return Some(LossReason::FramingLost);
+                scene.sink.lose(LossReason::FramingLost);
+                return;
             }
         }
     }
-    Some(LossReason::HeadersUnwalked)
+    scene.sink.lose(LossReason::HeadersUnwalked);
 }
 
 /// Whether the next boundary is known; after a gap, whether this segment starts at one.
 #[inline(always)]
 fn take_up<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
     let start = scene.segment.seq;
-    let (half, _) = scene.flow.halves(scene.step.direction);
+    let half = scene.flow.half(scene.step.direction);
     if half.framed != 0 && !half.next_header.add(u32::from(half.carried)).before(start) {
         return true;
     }
@@ -72,7 +73,7 @@ fn take_up<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
     if scene.segment.payload_len < HEADER_PREFIX || framing::plausible(&prefix, server).is_none() {
         return false;
     }
-    let (half, _) = scene.flow.halves(scene.step.direction);
+    let half = scene.flow.half(scene.step.direction);
     half.framed = 1;
     half.next_header = start;
     scene.step.marks |= mark::RESYNC;
@@ -90,7 +91,7 @@ fn pass<B: Bytes + ?Sized, S: Sink<B>>(
     let end = position.add(header.len);
     let complete = scene.segment.end().at_or_after(end);
     let speaker = scene.flow.last_speaker;
-    let (half, _) = scene.flow.halves(scene.step.direction);
+    let half = scene.flow.half(scene.step.direction);
     let mut marks = if complete { mark::COMPLETE } else { 0 };
     let telling = match header.framing {
         Framing::Tds => {

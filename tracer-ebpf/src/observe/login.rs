@@ -54,7 +54,7 @@ enum Walk {
 }
 
 /// Tells a login's segment. [`Next::Command`] where a request in it shows that the login is over.
-#[inline(never)]
+#[inline(always)]
 pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Next {
     scene.runs.from = scene.segment.seq;
     scene.runs.count = 0;
@@ -95,7 +95,7 @@ fn segment<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Walk {
 #[inline(always)]
 fn walk<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Walk {
     for _ in 0..MAX_HEADERS {
-        let (half, _) = scene.flow.halves(scene.step.direction);
+        let half = scene.flow.half(scene.step.direction);
         let position = half.next_header;
         if !scene.segment.end().after(position) {
             return Walk::End;
@@ -109,7 +109,7 @@ fn walk<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Walk {
                     return Walk::Request;
                 }
                 open(scene, header, position);
-                let (half, _) = scene.flow.halves(scene.step.direction);
+                let half = scene.flow.half(scene.step.direction);
                 if half.undetermined != 0 {
                     return Walk::Secrets;
                 }
@@ -117,7 +117,7 @@ fn walk<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Walk {
             }
             Boundary::Incomplete { .. } => return Walk::End,
             Boundary::Unknown => {
-                let (half, _) = scene.flow.halves(scene.step.direction);
+                let half = scene.flow.half(scene.step.direction);
                 half.framed = 0;
                 half.carried = 0;
                 scene.sink.lose(LossReason::FramingLost);
@@ -134,19 +134,19 @@ fn walk<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Walk {
 #[inline(always)]
 fn take_up<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
     let start = scene.segment.seq;
-    let (half, _) = scene.flow.halves(scene.step.direction);
+    let half = scene.flow.half(scene.step.direction);
     if half.events > MAX_EVENTS {
         scene.flow.decided = 1;
         scene.sink.lose(LossReason::LoginTooLong);
     }
-    let (half, _) = scene.flow.halves(scene.step.direction);
+    let half = scene.flow.half(scene.step.direction);
     if half.framed == 0 || half.next_header.add(u32::from(half.carried)).before(start) {
         // A hole keeps its header's position: it may yet be filled.
         if let Some(prefix) = scene.packet.load(scene.segment.payload_at)
             && scene.segment.payload_len >= framing::HEADER_PREFIX
             && framing::plausible(&prefix, scene.step.direction == Direction::ToClient).is_some()
         {
-            let (half, _) = scene.flow.halves(scene.step.direction);
+            let half = scene.flow.half(scene.step.direction);
             half.framed = 1;
             half.next_header = start;
             half.message_open = 0;
@@ -168,7 +168,7 @@ fn take_up<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
 fn search<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
     let body = scene.runs.body;
     let at = scene.offset(body);
-    let (half, _) = scene.flow.halves(scene.step.direction);
+    let half = scene.flow.half(scene.step.direction);
     if half.undetermined == 0 {
         return;
     }
@@ -189,7 +189,7 @@ fn search<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
 fn open<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, header: Header, position: Seq) {
     withhold(scene, header, position);
     let budget = scene.config.login_bytes;
-    let (half, _) = scene.flow.halves(scene.step.direction);
+    let half = scene.flow.half(scene.step.direction);
     if half.copied >= budget {
         half.undetermined = 0;
         let header_len = if matches!(header.framing, Framing::Tls) {
@@ -216,7 +216,7 @@ fn withhold<B: Bytes + ?Sized, S: Sink<B>>(
 ) {
     let end = position.add(header.len);
     let body = position.add(TDS_HEADER);
-    let (half, _) = scene.flow.halves(scene.step.direction);
+    let half = scene.flow.half(scene.step.direction);
     half.undetermined = 0;
     half.withheld = Withheld::NOTHING;
     match header.framing {
@@ -268,10 +268,10 @@ const fn ends_login(header: &Header, direction: Direction) -> bool {
 /// unless the connection is in its TLS handshake.
 #[inline(always)]
 fn unframed<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, from: Seq) {
-    let (half, _) = scene.flow.halves(scene.step.direction);
+    let half = scene.flow.half(scene.step.direction);
     let safe = scene.step.direction == Direction::ToClient
         || scene.config.withhold_unframed == 0
-        || (half.handshaking != 0 && half.sealed == 0 && scene.flow.server.handshaking != 0);
+        || (half.handshaking != 0 && half.sealed == 0 && scene.flow.server().handshaking != 0);
     if !safe {
         scene.sink.lose(LossReason::Withheld);
         let to = scene.segment.end();
@@ -282,7 +282,7 @@ fn unframed<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, from: Se
 #[inline(always)]
 fn hide_withheld<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
     for index in 0..4 {
-        let (half, _) = scene.flow.halves(scene.step.direction);
+        let half = scene.flow.half(scene.step.direction);
         let span = half.withheld.spans[index];
         if !span.is_empty() {
             // A length that lies must not hide the messages behind it.
@@ -312,7 +312,7 @@ fn visible<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, to: Seq) 
         return;
     }
     let budget = scene.config.login_bytes;
-    let (half, _) = scene.flow.halves(scene.step.direction);
+    let half = scene.flow.half(scene.step.direction);
     let left = budget.saturating_sub(half.copied);
     if len > HEADER_ROOM && len > left {
         len = left;
@@ -321,7 +321,7 @@ fn visible<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, to: Seq) 
             scene.sink.lose(LossReason::BudgetSpent);
         }
     }
-    let (half, _) = scene.flow.halves(scene.step.direction);
+    let half = scene.flow.half(scene.step.direction);
     half.copied = half.copied.saturating_add(len);
     let count = scene.runs.count as usize;
     if let Some(run) = scene.runs.found.get_mut(count) {

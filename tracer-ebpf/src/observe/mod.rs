@@ -1,7 +1,7 @@
 //! One packet of a watched connection, from segment to events.
 //!
-//! The steps are apart because the kernel runs them in two programs: [`account`] on every packet,
-//! then [`tell`] where it found something to tell. Replay runs them through [`packet`].
+//! The steps are apart because the kernel runs them in programs of their own: [`account`] on every packet,
+//! then what there is to tell. Replay runs them through [`packet`].
 //!
 //! What is not inlined is kept apart for the kernel's sake: its stack is 512 bytes in all, and its
 //! verifier walks what is inlined anew at each place.
@@ -16,8 +16,8 @@ pub use login::Runs;
 use crate::{
     bytes::Bytes,
     config::Config,
-    event::{Direction, Event, Kind, mark},
-    flow::{Flow, Point},
+    event::{Counters, Direction, Event, Kind, mark},
+    flow::{Flow, FlowKey, Point},
     framing,
     loss::LossReason,
     packet::{Segment, tcp_flag},
@@ -90,22 +90,26 @@ pub fn packet<B: Bytes + ?Sized, S: Sink<B>>(
 /// Tells what [`account`] found worth telling.
 #[inline(always)]
 pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Fate {
+    opening(scene);
+    let mut next = scene.step.next;
+    if next == Next::Login {
+        next = login::tell(scene);
+    }
+    if next == Next::Command {
+        command::tell(scene);
+    }
+    ending(scene)
+}
+
+/// Tells what is told before the payload: the handshake, and a repetition.
+#[inline(always)]
+pub fn opening<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
     if let Some(kind) = scene.step.handshake {
         scene.tell(kind);
     }
     if scene.step.repeat {
         scene.tell(Kind::Segment);
     }
-    let mut next = scene.step.next;
-    if next == Next::Login {
-        next = login::tell(scene);
-    }
-    if next == Next::Command
-        && let Some(reason) = command::tell(scene)
-    {
-        scene.sink.lose(reason);
-    }
-    ending(scene)
 }
 
 /// What an event says beyond what its packet and connection do.
@@ -134,43 +138,73 @@ pub struct Told<'a> {
 impl Told<'_> {
     /// The record.
     #[inline(always)]
-    pub const fn event(&self) -> Event {
+    pub fn event(&self) -> Event {
+        let mut event = Event::default();
+        self.lay_out(&mut event);
+        event
+    }
+
+    /// Lays the record out where it lies; every field is written.
+    #[inline(always)]
+    pub fn lay_out(&self, event: &mut Event) {
         let Self {
             flow,
             segment,
             seen,
             saying,
         } = self;
-        let late = if flow.joined_late != 0 {
-            mark::JOINED_LATE
-        } else {
-            0
-        };
-        Event {
-            kind: saying.kind as u8,
-            direction: saying.direction as u8,
-            marks: saying.marks | late,
-            tcp_flags: segment.flags,
-            ttl: segment.ttl,
-            framing: saying.framing,
-            window: segment.window,
-            time: seen.now,
-            born: flow.born,
-            number: saying.number,
-            ifindex: seen.point.ifindex(),
-            key: segment.key,
-            client_is_a: flow.client_is_a as u32,
-            seq: segment.seq,
-            ack: segment.ack,
-            payload_len: segment.payload_len,
-            run_seq: saying.run_seq,
-            run_len: saying.run_len,
-            packet_len: saying.packet_len,
-            header: saying.header,
-            client: flow.client.sent,
-            server: flow.server.sent,
-        }
+        event.kind = saying.kind as u8;
+        event.direction = saying.direction as u8;
+        event.marks = saying.marks | flow.joined_late * mark::JOINED_LATE;
+        event.tcp_flags = segment.flags;
+        event.ttl = segment.ttl;
+        event.framing = saying.framing;
+        event.window = segment.window;
+        event.time = seen.now;
+        event.born = flow.born;
+        event.number = saying.number;
+        event.ifindex = seen.point.ifindex();
+        copy_key(&mut event.key, &segment.key);
+        event.client_is_a = u32::from(flow.client_is_a);
+        event.seq = segment.seq;
+        event.ack = segment.ack;
+        event.payload_len = segment.payload_len;
+        event.run_seq = saying.run_seq;
+        event.run_len = saying.run_len;
+        event.packet_len = saying.packet_len;
+        event.header = saying.header;
+        copy_counters(&mut event.client, &flow.client().sent);
+        copy_counters(&mut event.server, &flow.server().sent);
     }
+}
+
+// Field by field: the kernel has no `memmove` but a loop over bytes, which costs it and its
+// verifier dear.
+#[inline(always)]
+const fn copy_key(to: &mut FlowKey, from: &FlowKey) {
+    to.a[0] = from.a[0];
+    to.a[1] = from.a[1];
+    to.a[2] = from.a[2];
+    to.a[3] = from.a[3];
+    to.b[0] = from.b[0];
+    to.b[1] = from.b[1];
+    to.b[2] = from.b[2];
+    to.b[3] = from.b[3];
+    to.a_port = from.a_port;
+    to.b_port = from.b_port;
+}
+
+#[inline(always)]
+const fn copy_counters(to: &mut Counters, from: &Counters) {
+    to.bytes = from.bytes;
+    to.last_data = from.last_data;
+    to.acked_at = from.acked_at;
+    to.packets = from.packets;
+    to.retransmits = from.retransmits;
+    to.zero_windows = from.zero_windows;
+    to.keep_alives = from.keep_alives;
+    to.isn = from.isn;
+    to.reserved = 0;
 }
 
 /// Everything a step needs.
@@ -197,7 +231,7 @@ impl<B: Bytes + ?Sized, S: Sink<B>> Scene<'_, B, S> {
     /// An event of this packet, numbered.
     #[inline(always)]
     fn saying(&mut self, kind: Kind) -> Saying {
-        let (half, _) = self.flow.halves(self.step.direction);
+        let half = self.flow.half(self.step.direction);
         half.events = half.events.wrapping_add(1);
         Saying {
             kind,
@@ -249,7 +283,7 @@ impl<B: Bytes + ?Sized, S: Sink<B>> Scene<'_, B, S> {
         if !self.gather_prefix(position) {
             return ([0; 8], 0);
         }
-        let (half, _) = self.flow.halves(self.step.direction);
+        let half = self.flow.half(self.step.direction);
         (half.carry, u32::from(half.carried))
     }
 
@@ -260,7 +294,7 @@ impl<B: Bytes + ?Sized, S: Sink<B>> Scene<'_, B, S> {
         let known = there.min(framing::HEADER_PREFIX);
         let at = self.offset(position);
         let packet = self.packet;
-        let (half, _) = self.flow.halves(self.step.direction);
+        let half = self.flow.half(self.step.direction);
         if half.carried == 0
             && known == framing::HEADER_PREFIX
             && let Some(whole) = packet.load(at)

@@ -5,21 +5,18 @@ use tracer_ebpf::{
     bytes::Bytes,
     flow::{Flow, Point},
     loss::LossReason,
-    observe::{self, Fate, Scene, Sighting},
+    observe::{self, Sighting},
     packet::{self, Link, Segment, Skip},
 };
 
 use super::{
-    maps::{self, STAGES, Scratch},
-    ring::Ring,
-    skb::{Linear, Skb},
+    maps::{self, Scratch},
+    skb::Linear,
+    tell,
 };
 
 /// The packet goes on to the next program (`TC_ACT_UNSPEC`, which is also `TCX_NEXT`).
-const NEXT: i32 = -1;
-/// [`STAGES`]: tells what was found.
-const TELL: u32 = 0;
-
+pub(super) const NEXT: i32 = -1;
 /// Ethernet, on its way in.
 #[classifier]
 pub fn tds_ether_in(ctx: TcContext) -> i32 {
@@ -54,15 +51,6 @@ pub fn tds_empty(_ctx: TcContext) -> i32 {
     NEXT
 }
 
-/// Tells what the classifier found worth telling.
-#[classifier]
-pub fn tds_tell(ctx: TcContext) -> i32 {
-    if let Some(scratch) = maps::scratch() {
-        tell(&ctx, scratch);
-    }
-    NEXT
-}
-
 #[inline(always)]
 fn network(ctx: &TcContext) -> Link {
     Link::Network(u16::from_be(ctx.skb.protocol() as u16))
@@ -94,8 +82,7 @@ fn classify(ctx: &TcContext, link: Link, ingress: bool) -> Option<()> {
     if !step.is_quiet() {
         scratch.seen = seen;
         scratch.step = step;
-        // SAFETY: returns only where the other program is not there.
-        unsafe { STAGES.tail_call(ctx, TELL) };
+        tell::first(ctx, &step);
     }
     Some(())
 }
@@ -139,30 +126,4 @@ fn find<'a>(segment: &Segment, scratch: &'a mut Scratch, seen: Sighting) -> Opti
     let flow = maps::remember(&segment.key, &scratch.flow)?;
     // SAFETY: as above.
     Some(unsafe { &mut *flow })
-}
-
-#[inline(always)]
-fn tell(ctx: &TcContext, scratch: *mut Scratch) -> Option<()> {
-    // SAFETY: the scratch memory is this processor's; the record is only written through `Ring`.
-    let (segment, seen, step) = unsafe { (&(*scratch).segment, (*scratch).seen, (*scratch).step) };
-    let flow = maps::flow(&segment.key)?;
-    let mut scene = Scene {
-        // SAFETY: an entry's memory is never unmapped; a direction is written by one processor.
-        flow: unsafe { &mut *flow },
-        segment,
-        packet: &Skb::of(ctx),
-        seen,
-        step,
-        // SAFETY: as above.
-        runs: unsafe { &mut (*scratch).runs },
-        config: &maps::config(),
-        sink: &mut Ring {
-            // SAFETY: as above.
-            record: unsafe { &raw mut (*scratch).record },
-        },
-    };
-    if observe::tell(&mut scene) == Fate::Forget {
-        maps::forget(&segment.key);
-    }
-    Some(())
 }

@@ -45,7 +45,7 @@ static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(LossReason::COUN
 
 /// Programs that go on where another ends.
 #[map]
-pub(super) static STAGES: ProgramArray = ProgramArray::with_max_entries(1, 0);
+pub(super) static STAGES: ProgramArray = ProgramArray::with_max_entries(4, 0);
 
 /// What the classifiers of one processor work on; the stack is too small. A classifier is never
 /// interrupted by another on its processor.

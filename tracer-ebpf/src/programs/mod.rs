@@ -4,3 +4,4 @@ mod classify;
 mod maps;
 mod ring;
 mod skb;
+mod tell;

@@ -55,7 +55,7 @@ impl<'a> Sink<Skb<'a>> for Ring {
 #[inline(never)]
 fn relate(told: &Told<'_>, skb: *mut __sk_buff, record: *mut Record, at: u32) -> c_long {
     // SAFETY: the record is this processor's scratch memory.
-    unsafe { (*record).event = told.event() };
+    told.lay_out(unsafe { &mut (*record).event });
     send(skb, record, at)
 }
 
