@@ -38,8 +38,25 @@ pub struct Runs {
     count: u32,
     /// The runs.
     found: [Span; MAX_RUNS],
+    /// Runs told.
+    told: u32,
+    /// 1: the segment was told; what follows is more of it.
+    more: u32,
     /// Fills up.
     reserved: u32,
+}
+
+impl Runs {
+    /// What the next record is.
+    #[inline(always)]
+    const fn kind(&mut self) -> Kind {
+        if self.more == 0 {
+            self.more = 1;
+            Kind::Segment
+        } else {
+            Kind::More
+        }
+    }
 }
 
 /// What a walk along the headers came to.
@@ -58,6 +75,8 @@ enum Walk {
 pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Next {
     scene.runs.from = scene.segment.seq;
     scene.runs.count = 0;
+    scene.runs.told = 0;
+    scene.runs.more = 0;
     let mut walk = Walk::End;
     if take_up(scene) {
         walk = segment(scene);
@@ -345,9 +364,10 @@ fn tell_runs<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, always:
         }
         return;
     }
-    let mut kind = Kind::Segment;
-    let mut index = 0;
+    // What goes from one record to the next is kept in `runs`: in a register, the kernel's verifier
+    // would tell its values apart and walk each.
     for _ in 0..MAX_RECORDS {
+        let index = scene.runs.told;
         if index >= scene.runs.count {
             return;
         }
@@ -357,15 +377,13 @@ fn tell_runs<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, always:
         let from = run.from;
         let len = run.len().min(MAX_RUN);
         run.from = from.add(len);
-        if run.is_empty() {
-            index += 1;
-        }
+        scene.runs.told += u32::from(run.is_empty());
+        let kind = scene.runs.kind();
         let mut saying = scene.saying(kind);
         saying.run_seq = from;
         saying.run_len = len;
         let at = scene.offset(from);
         scene.say(saying, at);
-        kind = Kind::More;
     }
     scene.sink.lose(LossReason::BudgetSpent);
 }
