@@ -187,6 +187,18 @@ pub enum Direction {
     ToClient = 1,
 }
 
+impl Direction {
+    /// The other one.
+    #[inline(always)]
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        match self {
+            Self::ToServer => Self::ToClient,
+            Self::ToClient => Self::ToServer,
+        }
+    }
+}
+
 record! {
     /// What one direction has carried so far. Every event carries both directions', so that a
     /// lost record loses no count.

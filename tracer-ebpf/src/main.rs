@@ -1,5 +1,21 @@
-//! The kernel programs.
+//! The kernel programs: classifiers on the interfaces, and hooks on the sockets. What they decide
+//! is decided by the library; here is only where its bytes and its memory are.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
+
+#[cfg(target_arch = "bpf")]
+mod programs;
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}
+
+/// The kernel offers some helpers to programs under the GPL only.
+#[cfg(target_arch = "bpf")]
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}

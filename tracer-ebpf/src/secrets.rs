@@ -52,16 +52,15 @@ impl Withheld {
         withheld
     }
 
-    /// Sorted by position, seen from `base`: the message's start.
+    /// Sorts by position, seen from `base`: the message's start.
     #[inline(always)]
-    const fn sorted(mut self, base: Seq) -> Self {
+    const fn sort(&mut self, base: Seq) {
         // A sorting network for four.
         self.order(0, 1, base);
         self.order(2, 3, base);
         self.order(0, 2, base);
         self.order(1, 3, base);
         self.order(1, 2, base);
-        self
     }
 
     #[inline(always)]
@@ -101,35 +100,78 @@ pub enum Secrets {
 /// What of a client's TDS packet may not be told.
 ///
 /// `at` is the body's offset in `packet`; `readable` says how many body bytes this packet holds.
-#[inline(always)]
+#[inline]
 pub fn of_client<B: Bytes + ?Sized>(
     message: &Message,
     packet: &B,
     at: u32,
     readable: u32,
 ) -> Secrets {
-    let all = Secrets::Known(Withheld::one(message.body, message.end));
-    match message.kind {
-        packet_type::PRELOGIN | packet_type::ATTENTION => Secrets::Known(Withheld::NOTHING),
-        packet_type::LOGIN7 if message.sealed || !message.first => all,
-        packet_type::LOGIN7 => login7(message, packet, at, readable),
-        packet_type::SSPI if !message.first => all,
-        packet_type::SSPI => sspi(message, packet, at, readable),
-        _ => all,
+    let mut withheld = Withheld::NOTHING;
+    if find(message, packet, at, readable, &mut withheld) {
+        Secrets::Known(withheld)
+    } else {
+        Secrets::InBody
+    }
+}
+
+/// The same as [`of_client`], written where it is to stay: `false`, and the whole body, where the
+/// secrets are known only from the body's first bytes.
+#[inline(never)]
+pub fn find<B: Bytes + ?Sized>(
+    message: &Message,
+    packet: &B,
+    at: u32,
+    readable: u32,
+    withheld: &mut Withheld,
+) -> bool {
+    *withheld = Withheld::one(message.body, message.end);
+    match in_kind(message.kind, message.first, message.sealed) {
+        InKind::None => *withheld = Withheld::NOTHING,
+        InKind::All => {}
+        InKind::Some if message.kind == packet_type::LOGIN7 => {
+            return login7(message, packet, at, readable, withheld);
+        }
+        InKind::Some => return sspi(message, packet, at, readable, withheld),
+    }
+    true
+}
+
+/// What a packet's type alone says of its secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InKind {
+    /// It holds none.
+    None,
+    /// It holds some, at places that it tells.
+    Some,
+    /// All of it may be secret.
+    All,
+}
+
+/// See [`InKind`]; for a client's TDS packet.
+#[inline(always)]
+pub const fn in_kind(kind: u8, first: bool, sealed: bool) -> InKind {
+    match kind {
+        packet_type::PRELOGIN | packet_type::ATTENTION => InKind::None,
+        packet_type::LOGIN7 if first && !sealed => InKind::Some,
+        packet_type::SSPI if first => InKind::Some,
+        _ => InKind::All,
     }
 }
 
 #[inline(always)]
-fn login7<B: Bytes + ?Sized>(message: &Message, packet: &B, at: u32, readable: u32) -> Secrets {
+fn login7<B: Bytes + ?Sized>(
+    message: &Message,
+    packet: &B,
+    at: u32,
+    readable: u32,
+    withheld: &mut Withheld,
+) -> bool {
     let whole = message.end.since(message.body).cast_unsigned();
     if readable < LOGIN7_FIXED && readable < whole {
-        return if readable == 0 {
-            Secrets::InBody
-        } else {
-            Secrets::Known(Withheld::one(message.body, message.end))
-        };
+        return readable != 0;
     }
-    let read = || -> Option<Withheld> {
+    let mut read = || -> Option<()> {
         let password = characters(message.body, packet.load(at + 44)?);
         let new_password = characters(message.body, packet.load(at + 86)?);
         let [offset_low, offset_high, len_low, len_high]: [u8; 4] = packet.load(at + 78)?;
@@ -152,14 +194,13 @@ fn login7<B: Bytes + ?Sized>(message: &Message, packet: &B, at: u32, readable: u
         if flags & HAS_EXTENSION != 0 {
             federated = federated_token(message, packet, at)?;
         }
-        Some(
-            Withheld {
-                spans: [password, new_password, token_span, federated],
-            }
-            .sorted(message.body),
-        )
+        withheld.spans = [password, new_password, token_span, federated];
+        withheld.sort(message.body);
+        Some(())
     };
-    Secrets::Known(read().unwrap_or(Withheld::one(message.body, message.end)))
+    // Where it cannot be read, the whole body stays withheld.
+    let _ = read();
+    true
 }
 
 /// The part a field of UTF-16 characters takes, from its offset and length in LOGIN7.
@@ -214,32 +255,38 @@ fn federated_token<B: Bytes + ?Sized>(message: &Message, packet: &B, at: u32) ->
 }
 
 #[inline(always)]
-fn sspi<B: Bytes + ?Sized>(message: &Message, packet: &B, at: u32, readable: u32) -> Secrets {
+fn sspi<B: Bytes + ?Sized>(
+    message: &Message,
+    packet: &B,
+    at: u32,
+    readable: u32,
+    withheld: &mut Withheld,
+) -> bool {
     if readable == 0 {
-        return Secrets::InBody;
+        return false;
     }
-    // Without an NTLM authenticate message that can be read, only the wrapping is told.
-    let tail = Withheld::one(message.body.add(MECHANISM_BYTES), message.end);
     let Some(offset) = ntlm_offset(packet, at, readable) else {
-        return Secrets::Known(tail);
+        // Without an NTLM message that can be read, only the wrapping is told.
+        *withheld = Withheld::one(message.body.add(MECHANISM_BYTES), message.end);
+        return true;
     };
     let token = message.body.add(offset);
-    let read = || -> Option<Withheld> {
-        let start = at + offset;
+    let start = at + offset;
+    let mut read = || -> Option<()> {
         if u32::from_le_bytes(packet.load(start + 8)?) != NTLM_AUTHENTICATE {
-            return Some(tail);
+            *withheld = Withheld::one(message.body.add(MECHANISM_BYTES), message.end);
+            return Some(());
         }
         let lm = field(token, packet.load(start + 12)?);
         let nt = field(token, packet.load(start + 20)?);
         let key = field(token, packet.load(start + 52)?);
-        Some(
-            Withheld {
-                spans: [lm, nt, key, Span::default()],
-            }
-            .sorted(message.body),
-        )
+        withheld.spans = [lm, nt, key, Span::default()];
+        withheld.sort(message.body);
+        Some(())
     };
-    Secrets::Known(read().unwrap_or(Withheld::one(message.body, message.end)))
+    // Where it cannot be read, the whole body stays withheld.
+    let _ = read();
+    true
 }
 
 /// The part an NTLM field takes, from its length, room and offset (MS-NLMP §2.2.1.3).

@@ -1,10 +1,10 @@
 //! Every packet: is it a copy, what does it count, and does anything need telling?
 
-use super::{Scene, Sink};
+use super::Sighting;
 use crate::{
-    bytes::Bytes,
+    config::Config,
     event::{Direction, Kind, mark},
-    flow::Half,
+    flow::{Flow, Half},
     packet::{
         Segment,
         tcp_flag::{ACK, FIN, RST, SYN},
@@ -34,6 +34,10 @@ pub struct Step {
     pub direction: Direction,
     /// For [`crate::event::Event::marks`].
     pub marks: u8,
+    /// What it is to the handshake; told before the payload.
+    pub handshake: Option<Kind>,
+    /// It repeats payload of an undecided login.
+    pub repeat: bool,
     /// It is the first FIN of its side.
     pub fin: bool,
     /// It is the connection's first RST.
@@ -42,32 +46,58 @@ pub struct Step {
     pub fin_acked: bool,
 }
 
-/// Counts a packet, tells the handshake, and says what else is to be done.
+impl Step {
+    /// Whether something is told before the payload.
+    #[inline(always)]
+    pub const fn opens(&self) -> bool {
+        self.handshake.is_some() || self.repeat
+    }
+
+    /// Whether something is told after the payload.
+    #[inline(always)]
+    pub const fn ends(&self) -> bool {
+        self.fin || self.rst || self.fin_acked
+    }
+
+    /// Whether there is nothing to tell.
+    #[inline(always)]
+    pub const fn is_quiet(&self) -> bool {
+        matches!(self.next, Next::Copy | Next::Nothing) && !self.opens() && !self.ends()
+    }
+}
+
+/// Counts a packet, and says what is to be told of it.
 #[inline(always)]
-pub fn account<B: Bytes + ?Sized, S: Sink<B>>(
-    scene: &mut Scene<'_, B, S>,
+pub fn account(
+    flow: &mut Flow,
+    segment: &Segment,
+    seen: Sighting,
+    config: &Config,
     decided: impl FnOnce() -> bool,
 ) -> Step {
-    let segment = scene.segment;
-    let now = scene.seen.now;
-    let direction = scene.flow.direction(segment);
-    let reset = scene.flow.reset != 0;
+    let now = seen.now;
+    let direction = flow.direction(segment);
+    let reset = flow.reset != 0;
     let mut step = Step {
         next: Next::Nothing,
         direction,
         marks: 0,
+        handshake: None,
+        repeat: false,
         fin: false,
         rst: false,
         fin_acked: false,
     };
 
-    let (half, peer) = scene.flow.halves(direction);
-    if half.point != scene.seen.point {
+    let peer = flow.half(direction.reversed());
+    let (peer_fin, peer_end) = (peer.fin != 0 && peer.fin_acked == 0, peer.next_seq);
+    let half = flow.half(direction);
+    if half.point != seen.point {
         if half.point.0 != 0 && !advances(half, segment, reset) {
             step.next = Next::Copy;
             return step;
         }
-        half.point = scene.seen.point;
+        half.point = seen.point;
     }
     half.sent.packets = half.sent.packets.wrapping_add(1);
     if segment.window == 0 && segment.flags & (SYN | FIN | RST) == 0 {
@@ -76,26 +106,24 @@ pub fn account<B: Bytes + ?Sized, S: Sink<B>>(
     if segment.has(ACK) && (segment.ack.after(half.acked) || half.sent.acked_at == 0) {
         half.acked = segment.ack;
         half.sent.acked_at = now;
-        if peer.fin != 0 && peer.fin_acked == 0 && segment.ack.at_or_after(peer.next_seq) {
-            peer.fin_acked = 1;
-            step.fin_acked = true;
-        }
+        step.fin_acked = peer_fin && segment.ack.at_or_after(peer_end);
     }
+    if step.fin_acked {
+        flow.half(direction.reversed()).fin_acked = 1;
+    }
+    let half = flow.half(direction);
     if segment.has(SYN) {
         synchronise(half, segment);
-        scene.tell(
-            if segment.has(ACK) {
-                Kind::SynAck
-            } else {
-                Kind::Syn
-            },
-            step,
-        );
+        step.handshake = Some(if segment.has(ACK) {
+            Kind::SynAck
+        } else {
+            Kind::Syn
+        });
         return step;
     }
     if segment.has(RST) {
         step.rst = !reset;
-        scene.flow.reset = 1;
+        flow.reset = 1;
         return step;
     }
     let fresh = segment.payload_len > 0 && receive(half, segment, now, &mut step);
@@ -111,15 +139,17 @@ pub fn account<B: Bytes + ?Sized, S: Sink<B>>(
         half.next_seq = half.next_seq.max(segment.end()).add(1);
         step.fin = true;
     }
-    if scene.flow.established == 0
+    if flow.established == 0
         && direction == Direction::ToServer
         && segment.has(ACK)
-        && scene.flow.server.syn != 0
+        && flow.server().syn != 0
     {
-        scene.flow.established = 1;
-        scene.tell(Kind::Ack, step);
+        flow.established = 1;
+        step.handshake = Some(Kind::Ack);
     }
-    step.next = payload(scene, step, fresh, decided);
+    if segment.payload_len > 0 {
+        payload(flow, segment, config, &mut step, fresh, decided);
+    }
     step
 }
 
@@ -212,34 +242,29 @@ fn rest(hole: Span, filled: Span) -> Span {
 }
 
 #[inline(always)]
-fn payload<B: Bytes + ?Sized, S: Sink<B>>(
-    scene: &mut Scene<'_, B, S>,
-    step: Step,
+fn payload(
+    flow: &mut Flow,
+    segment: &Segment,
+    config: &Config,
+    step: &mut Step,
     fresh: bool,
     decided: impl FnOnce() -> bool,
-) -> Next {
-    if scene.segment.payload_len == 0 {
-        return Next::Nothing;
+) {
+    if flow.decided == 0 && decided() {
+        flow.decided = 1;
     }
-    if scene.flow.decided == 0 && decided() {
-        scene.flow.decided = 1;
-    }
-    if scene.flow.decided == 0 {
+    if flow.decided == 0 {
         if fresh {
-            return Next::Login;
+            step.next = Next::Login;
+        } else {
+            step.repeat = step.marks & mark::RETRANSMIT != 0;
         }
-        if step.marks & mark::RETRANSMIT != 0 {
-            scene.tell(Kind::Segment, step);
-        }
-        return Next::Nothing;
+        return;
     }
-    let (half, _) = scene.flow.halves(step.direction);
+    let half = flow.half(step.direction);
     // The one comparison a segment without a boundary costs.
-    let boundary =
-        half.framed == 0 || scene.segment.end().after(half.next_header) || half.end_open != 0;
-    if fresh && boundary && scene.config.requests != 0 {
-        Next::Command
-    } else {
-        Next::Nothing
+    let boundary = half.framed == 0 || segment.end().after(half.next_header) || half.end_open != 0;
+    if fresh && boundary && config.requests != 0 {
+        step.next = Next::Command;
     }
 }

@@ -1,6 +1,6 @@
 //! A segment of a decided connection: message boundaries only.
 
-use super::{Scene, Sink, Step};
+use super::{Scene, Sink};
 use crate::{
     bytes::Bytes,
     event::{Direction, Kind, mark},
@@ -19,37 +19,32 @@ const MAX_RECORDS: u8 = 64;
 
 /// Tells the boundaries in a segment.
 #[inline(always)]
-pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, step: Step) {
-    let mut step = step;
-    if !take_up(scene, &mut step) {
+pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
+    if !take_up(scene) {
         return;
     }
     for _ in 0..MAX_HEADERS {
         let end = scene.segment.end();
-        let (half, _) = scene.flow.halves(step.direction);
+        let half = scene.flow.half(scene.step.direction);
         let position = half.next_header;
         if half.end_open != 0 && end.at_or_after(position) {
             half.end_open = 0;
-            tell_end(scene, step, position);
+            tell_end(scene, position);
         }
         if !end.after(position) {
             return;
         }
-        let (prefix, known) = scene.prefix(step.direction, position);
+        let (prefix, known) = scene.prefix(position);
         match framing::read(&prefix, known) {
             Boundary::Header(header) => {
-                pass(scene, step, header, prefix, position);
-                step.marks &= !mark::RESYNC;
+                pass(scene, header, prefix, position);
+                scene.step.marks &= !mark::RESYNC;
             }
-            Boundary::Incomplete { .. } => {
-                let (half, _) = scene.flow.halves(step.direction);
-                half.carry = prefix;
-                half.carried = known as u8;
-                return;
-            }
+            Boundary::Incomplete { .. } => return,
             Boundary::Unknown => {
-                let (half, _) = scene.flow.halves(step.direction);
+                let half = scene.flow.half(scene.step.direction);
                 half.framed = 0;
+                half.carried = 0;
                 half.end_open = 0;
                 scene.sink.lose(LossReason::FramingLost);
                 return;
@@ -61,9 +56,9 @@ pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, step: St
 
 /// Whether the next boundary is known; after a gap, whether this segment starts at one.
 #[inline(always)]
-fn take_up<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, step: &mut Step) -> bool {
+fn take_up<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
     let start = scene.segment.seq;
-    let (half, _) = scene.flow.halves(step.direction);
+    let half = scene.flow.half(scene.step.direction);
     if half.framed != 0 && !half.next_header.add(u32::from(half.carried)).before(start) {
         return true;
     }
@@ -74,14 +69,14 @@ fn take_up<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, step: &mu
     let Some(prefix) = scene.packet.load(scene.segment.payload_at) else {
         return false;
     };
-    let server = step.direction == Direction::ToClient;
+    let server = scene.step.direction == Direction::ToClient;
     if scene.segment.payload_len < HEADER_PREFIX || framing::plausible(&prefix, server).is_none() {
         return false;
     }
-    let (half, _) = scene.flow.halves(step.direction);
+    let half = scene.flow.half(scene.step.direction);
     half.framed = 1;
     half.next_header = start;
-    step.marks |= mark::RESYNC;
+    scene.step.marks |= mark::RESYNC;
     true
 }
 
@@ -89,7 +84,6 @@ fn take_up<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, step: &mu
 #[inline(always)]
 fn pass<B: Bytes + ?Sized, S: Sink<B>>(
     scene: &mut Scene<'_, B, S>,
-    step: Step,
     header: Header,
     prefix: [u8; 8],
     position: Seq,
@@ -97,7 +91,7 @@ fn pass<B: Bytes + ?Sized, S: Sink<B>>(
     let end = position.add(header.len);
     let complete = scene.segment.end().at_or_after(end);
     let speaker = scene.flow.last_speaker;
-    let (half, _) = scene.flow.halves(step.direction);
+    let half = scene.flow.half(scene.step.direction);
     let mut marks = if complete { mark::COMPLETE } else { 0 };
     let telling = match header.framing {
         Framing::Tds => {
@@ -109,11 +103,11 @@ fn pass<B: Bytes + ?Sized, S: Sink<B>>(
             }
             let last = header.ends_message();
             half.end_open = u8::from(last && !complete);
-            first || (last && step.direction == Direction::ToClient)
+            first || (last && scene.step.direction == Direction::ToClient)
         }
         Framing::Tls => {
             marks |= mark::FIRST;
-            let turn = speaker != step.direction as u8 + 1;
+            let turn = speaker != scene.step.direction as u8 + 1;
             half.records = half.records.saturating_add(1);
             turn || half.records < MAX_RECORDS || header.kind != content_type::APPLICATION_DATA
         }
@@ -125,41 +119,38 @@ fn pass<B: Bytes + ?Sized, S: Sink<B>>(
     };
     half.next_header = end;
     half.carried = 0;
-    scene.flow.last_speaker = step.direction as u8 + 1;
+    scene.flow.last_speaker = scene.step.direction as u8 + 1;
     if telling {
-        tell_header(scene, step, marks, header, prefix, position);
+        tell_header(scene, marks, header, prefix, position);
     }
 }
 
 #[inline(always)]
 fn tell_header<B: Bytes + ?Sized, S: Sink<B>>(
     scene: &mut Scene<'_, B, S>,
-    step: Step,
     marks: u8,
     header: Header,
     prefix: [u8; 8],
     position: Seq,
 ) {
-    let mut event = scene.event(Kind::Header, step);
-    event.marks |= marks;
-    event.framing = header.framing as u8;
-    event.run_seq = position;
-    event.packet_len = header.len;
-    event.header = prefix;
+    let mut saying = scene.saying(Kind::Header);
+    saying.marks |= marks;
+    saying.framing = header.framing as u8;
+    saying.run_seq = position;
+    saying.packet_len = header.len;
+    saying.header = prefix;
     // An SMP header is longer than its prefix, and the TDS header behind it says what it carries.
     if header.framing == Framing::Smp && !position.before(scene.segment.seq) {
         let there = scene.segment.end().since(position).cast_unsigned();
-        event.run_len = there.min(header.len).min(SMP_HEADER + TDS_HEADER);
+        saying.run_len = there.min(header.len).min(SMP_HEADER + TDS_HEADER);
     }
     let at = scene.offset(position);
-    scene.sink.tell(&event, scene.packet, at);
+    scene.say(saying, at);
 }
 
 #[inline(always)]
-fn tell_end<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, step: Step, position: Seq) {
-    let mut event = scene.event(Kind::End, step);
-    event.run_seq = position;
-    scene
-        .sink
-        .tell(&event, scene.packet, scene.segment.payload_at);
+fn tell_end<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, position: Seq) {
+    let mut saying = scene.saying(Kind::End);
+    saying.run_seq = position;
+    scene.say(saying, scene.segment.payload_at);
 }

@@ -1,12 +1,12 @@
 //! A segment of an undecided login: its bytes are told, but for the secret ones.
 
-use super::{Next, Scene, Sink, Step};
+use super::{Next, Scene, Sink};
 use crate::{
     bytes::Bytes,
     event::{Direction, Kind, mark},
     framing::{self, Boundary, Framing, Header, TDS_HEADER, TLS_HEADER, content_type, packet_type},
     loss::LossReason,
-    secrets::{self, Secrets, Withheld},
+    secrets::{self, InKind, Withheld},
     seq::{Seq, Span},
 };
 
@@ -17,143 +17,204 @@ const MAX_EVENTS: u32 = 512;
 /// Bytes that are told also when the budget is spent: headers.
 const HEADER_ROOM: u32 = 24;
 
-/// The visible runs of one segment, told as they end.
-struct Runs {
+/// Bytes of a run that one record holds at most.
+pub const MAX_RUN: u32 = 4096;
+/// Records one segment is told in at most: together a GSO packet's 64 KiB, cut by secrets.
+const MAX_RECORDS: usize = 24;
+/// Messages in one segment whose secrets are searched.
+const MAX_SEARCHES: usize = 1;
+/// Visible runs of one segment: a LOGIN7 has three, and may not come alone.
+const MAX_RUNS: usize = 16;
+
+/// The visible runs of one segment. They are found first and told afterwards.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Runs {
     /// Where the run at hand starts.
     from: Seq,
-    /// Whether the segment itself was told.
-    told: bool,
-    /// Whether bytes were left out after the last run.
-    hidden: bool,
+    /// Where the body of the message at hand starts.
+    body: Seq,
+    /// Runs found.
+    count: u32,
+    /// The runs.
+    found: [Span; MAX_RUNS],
+    /// Runs told.
+    told: u32,
+    /// 1: the segment was told; what follows is more of it.
+    more: u32,
+    /// Fills up.
+    reserved: u32,
+}
+
+impl Runs {
+    /// What the next record is.
+    #[inline(always)]
+    const fn kind(&mut self) -> Kind {
+        if self.more == 0 {
+            self.more = 1;
+            Kind::Segment
+        } else {
+            Kind::More
+        }
+    }
+}
+
+/// What a walk along the headers came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Walk {
+    /// The segment's last header, or one that is not whole.
+    End,
+    /// A message in which secrets are to be searched.
+    Secrets,
+    /// A request: the login is over.
+    Request,
 }
 
 /// Tells a login's segment. [`Next::Command`] where a request in it shows that the login is over.
 #[inline(always)]
-pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, step: Step) -> Next {
-    let mut runs = Runs {
-        from: scene.segment.seq,
-        told: false,
-        hidden: false,
-    };
-    let mut step = step;
-    let framed = take_up(scene, &mut step, &mut runs);
-    let mut next = Next::Nothing;
-    for _ in 0..MAX_HEADERS {
-        let (half, _) = scene.flow.halves(step.direction);
-        let position = half.next_header;
-        if !framed || !scene.segment.end().after(position) {
-            break;
+pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Next {
+    scene.runs.from = scene.segment.seq;
+    scene.runs.count = 0;
+    scene.runs.told = 0;
+    scene.runs.more = 0;
+    let mut walk = Walk::End;
+    if take_up(scene) {
+        walk = segment(scene);
+    }
+    let end = scene.segment.end();
+    if walk != Walk::Request {
+        visible(scene, end);
+    }
+    if walk != Walk::Request || scene.runs.count > 0 {
+        mark_end(scene, end);
+    }
+    tell_runs(scene);
+    if walk == Walk::Request {
+        Next::Command
+    } else {
+        Next::Nothing
+    }
+}
+
+/// Walks the segment. Secrets are searched between two walks, and not within one: the kernel's
+/// verifier would follow the search anew for every header.
+#[inline(always)]
+fn segment<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Walk {
+    for _ in 0..=MAX_SEARCHES {
+        search(scene);
+        hide_withheld(scene);
+        let walk = walk(scene);
+        if walk != Walk::Secrets {
+            return walk;
         }
-        let (prefix, known) = scene.prefix(step.direction, position);
+    }
+    // No client sends so many logins at once: what follows stays where it is.
+    scene.sink.lose(LossReason::Withheld);
+    scene.runs.from = scene.segment.end();
+    Walk::End
+}
+
+/// Walks the headers, leaving out what is secret between them.
+#[inline(always)]
+fn walk<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Walk {
+    for _ in 0..MAX_HEADERS {
+        let half = scene.flow.half(scene.step.direction);
+        let position = half.next_header;
+        if !scene.segment.end().after(position) {
+            return Walk::End;
+        }
+        let (prefix, known) = scene.prefix(position);
         match framing::read(&prefix, known) {
             Boundary::Header(header) => {
-                if ends_login(&header, step.direction) {
-                    hide(
-                        scene,
-                        step,
-                        &mut runs,
-                        Span {
-                            from: position,
-                            to: scene.segment.end(),
-                        },
-                    );
+                if ends_login(&header, scene.step.direction) {
+                    visible(scene, position);
                     scene.flow.decided = 1;
-                    next = Next::Command;
-                    break;
+                    return Walk::Request;
                 }
-                open(scene, step, &mut runs, header, position);
+                open(scene, header, position);
+                let half = scene.flow.half(scene.step.direction);
+                if half.undetermined != 0 {
+                    return Walk::Secrets;
+                }
+                hide_withheld(scene);
             }
-            Boundary::Incomplete { .. } => {
-                let (half, _) = scene.flow.halves(step.direction);
-                half.carry = prefix;
-                half.carried = known as u8;
-                break;
-            }
+            Boundary::Incomplete { .. } => return Walk::End,
             Boundary::Unknown => {
-                let (half, _) = scene.flow.halves(step.direction);
+                let half = scene.flow.half(scene.step.direction);
                 half.framed = 0;
+                half.carried = 0;
                 scene.sink.lose(LossReason::FramingLost);
-                unframed(scene, step, &mut runs, position);
-                break;
+                unframed(scene, position);
+                return Walk::End;
             }
         }
     }
-    close(scene, step, &mut runs);
-    next
+    Walk::End
 }
 
 /// Goes on with the message the segment before left open, or starts over after a gap. Whether the
 /// next header's position is known.
 #[inline(always)]
-fn take_up<B: Bytes + ?Sized, S: Sink<B>>(
-    scene: &mut Scene<'_, B, S>,
-    step: &mut Step,
-    runs: &mut Runs,
-) -> bool {
+fn take_up<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
     let start = scene.segment.seq;
-    let (half, _) = scene.flow.halves(step.direction);
+    let half = scene.flow.half(scene.step.direction);
     if half.events > MAX_EVENTS {
         scene.flow.decided = 1;
         scene.sink.lose(LossReason::LoginTooLong);
     }
-    let (half, _) = scene.flow.halves(step.direction);
+    let half = scene.flow.half(scene.step.direction);
     if half.framed == 0 || half.next_header.add(u32::from(half.carried)).before(start) {
         // A hole keeps its header's position: it may yet be filled.
         if let Some(prefix) = scene.packet.load(scene.segment.payload_at)
             && scene.segment.payload_len >= framing::HEADER_PREFIX
-            && framing::plausible(&prefix, step.direction == Direction::ToClient).is_some()
+            && framing::plausible(&prefix, scene.step.direction == Direction::ToClient).is_some()
         {
-            let (half, _) = scene.flow.halves(step.direction);
+            let half = scene.flow.half(scene.step.direction);
             half.framed = 1;
             half.next_header = start;
             half.message_open = 0;
             half.carried = 0;
             half.withheld = Withheld::NOTHING;
-            step.marks |= mark::RESYNC;
+            scene.step.marks |= mark::RESYNC;
             return true;
         }
-        unframed(scene, *step, runs, start);
+        unframed(scene, start);
         return false;
     }
-    if half.undetermined != 0 {
-        // The header came alone; its body starts here.
-        half.undetermined = 0;
-        let message = secrets::Message {
-            kind: half.message,
-            first: true,
-            sealed: half.sealed != 0,
-            body: start,
-            end: half.next_header,
-        };
-        let found = secrets::of_client(
-            &message,
-            scene.packet,
-            scene.segment.payload_at,
-            scene.segment.payload_len,
-        );
-        if let Secrets::Known(withheld) = found {
-            let (half, _) = scene.flow.halves(step.direction);
-            half.withheld = withheld;
-        }
-    }
-    hide_withheld(scene, *step, runs);
+    // Where a header came alone, its body starts here.
+    scene.runs.body = start;
     true
+}
+
+/// Searches the message at hand for its secrets, where that is open.
+#[inline(always)]
+fn search<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
+    let body = scene.runs.body;
+    let at = scene.offset(body);
+    let half = scene.flow.half(scene.step.direction);
+    if half.undetermined == 0 {
+        return;
+    }
+    let message = secrets::Message {
+        kind: half.message,
+        first: true,
+        sealed: half.sealed != 0,
+        body,
+        end: half.next_header,
+    };
+    let readable = scene.segment.end().since(body).max(0).cast_unsigned();
+    let known = secrets::find(&message, scene.packet, at, readable, &mut half.withheld);
+    half.undetermined = u8::from(!known);
 }
 
 /// A header: what of its message may be told, and where the next one is.
 #[inline(always)]
-fn open<B: Bytes + ?Sized, S: Sink<B>>(
-    scene: &mut Scene<'_, B, S>,
-    step: Step,
-    runs: &mut Runs,
-    header: Header,
-    position: Seq,
-) {
-    let withheld = what_to_withhold(scene, step, header, position);
+fn open<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, header: Header, position: Seq) {
+    withhold(scene, header, position);
     let budget = scene.config.login_bytes;
-    let (half, _) = scene.flow.halves(step.direction);
-    half.withheld = withheld;
+    let half = scene.flow.half(scene.step.direction);
     if half.copied >= budget {
+        half.undetermined = 0;
         let header_len = if matches!(header.framing, Framing::Tls) {
             TLS_HEADER
         } else {
@@ -167,53 +228,42 @@ fn open<B: Bytes + ?Sized, S: Sink<B>>(
         half.message_open = u8::from(!header.ends_message());
         half.message = header.kind;
     }
-    hide_withheld(scene, step, runs);
 }
 
+/// Finds what of the message at hand may not be told.
 #[inline(always)]
-fn what_to_withhold<B: Bytes + ?Sized, S: Sink<B>>(
+fn withhold<B: Bytes + ?Sized, S: Sink<B>>(
     scene: &mut Scene<'_, B, S>,
-    step: Step,
     header: Header,
     position: Seq,
-) -> Withheld {
+) {
     let end = position.add(header.len);
-    let from_client = step.direction == Direction::ToServer;
-    let (half, _) = scene.flow.halves(step.direction);
+    let body = position.add(TDS_HEADER);
+    let half = scene.flow.half(scene.step.direction);
     half.undetermined = 0;
+    half.withheld = Withheld::NOTHING;
     match header.framing {
         Framing::Tls if header.kind == content_type::APPLICATION_DATA => {
             half.sealed = 1;
-            Withheld::one(position.add(TLS_HEADER), end)
+            half.withheld = Withheld::one(position.add(TLS_HEADER), end);
         }
-        Framing::Tls => {
-            half.handshaking = 1;
-            Withheld::NOTHING
-        }
-        Framing::Smp => Withheld::one(position.add(framing::SMP_HEADER), end),
-        Framing::Tds if !from_client => Withheld::NOTHING,
+        Framing::Tls => half.handshaking = 1,
+        Framing::Smp => half.withheld = Withheld::one(position.add(framing::SMP_HEADER), end),
+        Framing::Tds if scene.step.direction == Direction::ToClient => {}
         Framing::Tds => {
-            let body = position.add(TDS_HEADER);
-            let message = secrets::Message {
-                kind: header.kind,
-                first: half.message_open == 0,
-                sealed: half.sealed != 0,
-                body,
-                end,
-            };
             if header.kind == packet_type::PRELOGIN && half.sealed == 0 {
                 half.handshaking = 1;
             }
-            let readable = scene.segment.end().since(body).max(0).cast_unsigned();
-            let at = scene.offset(body);
-            match secrets::of_client(&message, scene.packet, at, readable) {
-                Secrets::Known(withheld) => withheld,
-                Secrets::InBody => {
-                    let (half, _) = scene.flow.halves(step.direction);
+            let first = half.message_open == 0;
+            match secrets::in_kind(header.kind, first, half.sealed != 0) {
+                InKind::None => {}
+                InKind::All => half.withheld = Withheld::one(body, end),
+                InKind::Some => {
+                    half.withheld = Withheld::one(body, end);
                     half.undetermined = 1;
-                    Withheld::one(body, end)
                 }
             }
+            scene.runs.body = body;
         }
     }
 }
@@ -240,122 +290,112 @@ const fn ends_login(header: &Header, direction: Direction) -> bool {
 /// Bytes whose header is not known: a client's may be a password, so they stay where they are
 /// unless the connection is in its TLS handshake.
 #[inline(always)]
-fn unframed<B: Bytes + ?Sized, S: Sink<B>>(
-    scene: &mut Scene<'_, B, S>,
-    step: Step,
-    runs: &mut Runs,
-    from: Seq,
-) {
-    let (half, _) = scene.flow.halves(step.direction);
-    let safe = step.direction == Direction::ToClient
+fn unframed<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, from: Seq) {
+    let half = scene.flow.half(scene.step.direction);
+    let safe = scene.step.direction == Direction::ToClient
         || scene.config.withhold_unframed == 0
-        || (half.handshaking != 0 && half.sealed == 0 && scene.flow.server.handshaking != 0);
+        || (half.handshaking != 0 && half.sealed == 0 && scene.flow.server().handshaking != 0);
     if !safe {
         scene.sink.lose(LossReason::Withheld);
-        hide(
-            scene,
-            step,
-            runs,
-            Span {
-                from,
-                to: scene.segment.end(),
-            },
-        );
+        let to = scene.segment.end();
+        hide(scene, Span { from, to });
     }
 }
 
 #[inline(always)]
-fn hide_withheld<B: Bytes + ?Sized, S: Sink<B>>(
-    scene: &mut Scene<'_, B, S>,
-    step: Step,
-    runs: &mut Runs,
-) {
-    let (half, _) = scene.flow.halves(step.direction);
-    let withheld = half.withheld;
-    let message_end = half.next_header;
-    for span in withheld.spans {
+fn hide_withheld<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
+    for index in 0..4 {
+        let half = scene.flow.half(scene.step.direction);
+        let span = half.withheld.spans[index];
         if !span.is_empty() {
             // A length that lies must not hide the messages behind it.
-            hide(
-                scene,
-                step,
-                runs,
-                Span {
-                    from: span.from,
-                    to: span.to.min(message_end),
-                },
-            );
+            let to = span.to.min(half.next_header);
+            hide(scene, Span { to, ..span });
         }
     }
 }
 
-/// Leaves a part out: tells the run before it and goes on behind it.
+/// Leaves a part out: the run before it ends, and the next starts behind it.
 #[inline(always)]
-fn hide<B: Bytes + ?Sized, S: Sink<B>>(
-    scene: &mut Scene<'_, B, S>,
-    step: Step,
-    runs: &mut Runs,
-    hidden: Span,
-) {
+fn hide<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, hidden: Span) {
     let end = scene.segment.end();
-    if !hidden.to.after(runs.from) || !hidden.from.before(end) {
+    if !hidden.to.after(scene.runs.from) || !hidden.from.before(end) {
         return;
     }
-    if hidden.from.after(runs.from) {
-        run(scene, step, runs, hidden.from);
-    }
-    runs.from = hidden.to.min(end);
-    runs.hidden = true;
+    visible(scene, hidden.from);
+    scene.runs.from = hidden.to.min(end);
 }
 
-/// Tells the run up to `to`, as far as the budget goes.
+/// Adds the run up to `to`, as far as the budget goes.
 #[inline(always)]
-fn run<B: Bytes + ?Sized, S: Sink<B>>(
-    scene: &mut Scene<'_, B, S>,
-    step: Step,
-    runs: &mut Runs,
-    to: Seq,
-) {
-    let mut len = Span {
-        from: runs.from,
-        to,
+fn visible<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, to: Seq) {
+    let from = scene.runs.from;
+    let mut len = Span { from, to }.len();
+    if len == 0 {
+        return;
     }
-    .len();
     let budget = scene.config.login_bytes;
-    let (half, _) = scene.flow.halves(step.direction);
-    if len > HEADER_ROOM {
-        let left = budget.saturating_sub(half.copied);
-        if left < len {
-            len = left;
-            if half.over_budget == 0 {
-                half.over_budget = 1;
-                scene.sink.lose(LossReason::BudgetSpent);
-            }
+    let half = scene.flow.half(scene.step.direction);
+    let left = budget.saturating_sub(half.copied);
+    if len > HEADER_ROOM && len > left {
+        len = left;
+        if half.over_budget == 0 {
+            half.over_budget = 1;
+            scene.sink.lose(LossReason::BudgetSpent);
         }
     }
-    let (half, _) = scene.flow.halves(step.direction);
+    let half = scene.flow.half(scene.step.direction);
     half.copied = half.copied.saturating_add(len);
-    let kind = if runs.told { Kind::More } else { Kind::Segment };
-    let mut event = scene.event(kind, step);
-    event.run_seq = runs.from;
-    event.run_len = len;
-    let at = scene.offset(runs.from);
-    runs.told = true;
-    runs.hidden = false;
-    runs.from = runs.from.add(len);
-    scene.sink.tell(&event, scene.packet, at);
+    let count = scene.runs.count as usize;
+    if let Some(run) = scene.runs.found.get_mut(count) {
+        *run = Span {
+            from,
+            to: from.add(len),
+        };
+        scene.runs.count += 1;
+    } else {
+        scene.sink.lose(LossReason::HeadersUnwalked);
+    }
 }
 
-/// Tells what is left of the segment. The last record of a segment always reaches its end, with
-/// no bytes where the rest was left out: then the reader knows that it has all.
+/// The last record of a segment always reaches its end, with no bytes where the rest is left out:
+/// then the reader knows that it has all.
 #[inline(always)]
-fn close<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, step: Step, runs: &mut Runs) {
-    let end = scene.segment.end();
-    if end.after(runs.from) {
-        run(scene, step, runs, end);
+fn mark_end<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, end: Seq) {
+    let count = scene.runs.count as usize;
+    let last = scene.runs.found.get(count.wrapping_sub(1));
+    if last.is_some_and(|run| run.to.0 == end.0) {
+        return;
     }
-    if runs.hidden || end.after(runs.from) {
-        runs.from = end;
-        run(scene, step, runs, end);
+    if let Some(run) = scene.runs.found.get_mut(count) {
+        *run = Span { from: end, to: end };
+        scene.runs.count += 1;
     }
+}
+
+/// Tells the runs that were found, in records of at most [`MAX_RUN`] bytes.
+#[inline(always)]
+fn tell_runs<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
+    // What goes from one record to the next is kept in `runs`: in a register, the kernel's verifier
+    // would tell its values apart and walk each.
+    for _ in 0..MAX_RECORDS {
+        let index = scene.runs.told;
+        if index >= scene.runs.count {
+            return;
+        }
+        let Some(run) = scene.runs.found.get_mut(index as usize) else {
+            return;
+        };
+        let from = run.from;
+        let len = run.len().min(MAX_RUN);
+        run.from = from.add(len);
+        scene.runs.told += u32::from(run.is_empty());
+        let kind = scene.runs.kind();
+        let mut saying = scene.saying(kind);
+        saying.run_seq = from;
+        saying.run_len = len;
+        let at = scene.offset(from);
+        scene.say(saying, at);
+    }
+    scene.sink.lose(LossReason::BudgetSpent);
 }

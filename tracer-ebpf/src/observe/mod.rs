@@ -1,20 +1,23 @@
 //! One packet of a watched connection, from segment to events.
 //!
-//! The steps are apart because the kernel runs them in two programs: [`account`] on every packet,
-//! then [`login::tell`] or [`command::tell`] where it says so, then [`ending`]. Replay runs them
-//! through [`packet`].
+//! The steps are apart because the kernel runs them in programs of their own: [`account`] on every packet,
+//! then what there is to tell. Replay runs them through [`packet`].
+//!
+//! What is not inlined is kept apart for the kernel's sake: its stack is 512 bytes in all, and its
+//! verifier walks what is inlined anew at each place.
 
 pub mod account;
 pub mod command;
 pub mod login;
 
 pub use account::{Next, Step, account};
+pub use login::Runs;
 
 use crate::{
     bytes::Bytes,
     config::Config,
-    event::{Direction, Event, Kind, mark},
-    flow::{Flow, Point},
+    event::{Counters, Direction, Event, Kind, mark},
+    flow::{Flow, FlowKey, Point},
     framing,
     loss::LossReason,
     packet::{Segment, tcp_flag},
@@ -25,6 +28,13 @@ use crate::{
 pub trait Sink<B: Bytes + ?Sized> {
     /// Tells an event, with `event.run_len` bytes of the packet from offset `at` on.
     fn tell(&mut self, event: &Event, packet: &B, at: u32);
+
+    /// The same, before the event is laid out: the kernel does that where the record lies, since
+    /// its stack is too small.
+    #[inline(always)]
+    fn relate(&mut self, told: &Told<'_>, packet: &B, at: u32) {
+        self.tell(&told.event(), packet, at);
+    }
 
     /// Counts something that was not seen.
     fn lose(&mut self, reason: LossReason);
@@ -60,27 +70,141 @@ pub fn packet<B: Bytes + ?Sized, S: Sink<B>>(
     decided: impl FnOnce() -> bool,
     sink: &mut S,
 ) -> Fate {
+    let step = account(flow, segment, seen, config, decided);
+    if step.is_quiet() {
+        return Fate::Keep;
+    }
     let mut scene = Scene {
         flow,
         segment,
         packet,
         seen,
+        step,
+        runs: &mut Runs::default(),
         config,
         sink,
     };
-    let step = account(&mut scene, decided);
-    let mut next = step.next;
+    tell(&mut scene)
+}
+
+/// Tells what [`account`] found worth telling.
+#[inline(always)]
+pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Fate {
+    opening(scene);
+    let mut next = scene.step.next;
     if next == Next::Login {
-        next = login::tell(&mut scene, step);
+        next = login::tell(scene);
     }
     if next == Next::Command {
-        command::tell(&mut scene, step);
+        command::tell(scene);
     }
-    if step.next == Next::Copy {
-        Fate::Keep
-    } else {
-        ending(&mut scene, step)
+    ending(scene)
+}
+
+/// Tells what is told before the payload: the handshake, and a repetition.
+#[inline(always)]
+pub fn opening<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
+    if let Some(kind) = scene.step.handshake {
+        scene.tell(kind);
     }
+    if scene.step.repeat {
+        scene.tell(Kind::Segment);
+    }
+}
+
+/// What an event says beyond what its packet and connection do.
+#[derive(Clone, Copy, Debug)]
+pub struct Saying {
+    kind: Kind,
+    direction: Direction,
+    marks: u8,
+    framing: u8,
+    number: u32,
+    run_seq: Seq,
+    run_len: u32,
+    packet_len: u32,
+    header: [u8; 8],
+}
+
+/// An event about to be laid out.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    flow: &'a Flow,
+    segment: &'a Segment,
+    seen: Sighting,
+    saying: Saying,
+}
+
+impl Told<'_> {
+    /// The record.
+    #[inline(always)]
+    pub fn event(&self) -> Event {
+        let mut event = Event::default();
+        self.lay_out(&mut event);
+        event
+    }
+
+    /// Lays the record out where it lies; every field is written.
+    #[inline(always)]
+    pub fn lay_out(&self, event: &mut Event) {
+        let Self {
+            flow,
+            segment,
+            seen,
+            saying,
+        } = self;
+        event.kind = saying.kind as u8;
+        event.direction = saying.direction as u8;
+        event.marks = saying.marks | flow.joined_late * mark::JOINED_LATE;
+        event.tcp_flags = segment.flags;
+        event.ttl = segment.ttl;
+        event.framing = saying.framing;
+        event.window = segment.window;
+        event.time = seen.now;
+        event.born = flow.born;
+        event.number = saying.number;
+        event.ifindex = seen.point.ifindex();
+        copy_key(&mut event.key, &segment.key);
+        event.client_is_a = u32::from(flow.client_is_a);
+        event.seq = segment.seq;
+        event.ack = segment.ack;
+        event.payload_len = segment.payload_len;
+        event.run_seq = saying.run_seq;
+        event.run_len = saying.run_len;
+        event.packet_len = saying.packet_len;
+        event.header = saying.header;
+        copy_counters(&mut event.client, &flow.client().sent);
+        copy_counters(&mut event.server, &flow.server().sent);
+    }
+}
+
+// Field by field: the kernel has no `memmove` but a loop over bytes, which costs it and its
+// verifier dear.
+#[inline(always)]
+const fn copy_key(to: &mut FlowKey, from: &FlowKey) {
+    to.a[0] = from.a[0];
+    to.a[1] = from.a[1];
+    to.a[2] = from.a[2];
+    to.a[3] = from.a[3];
+    to.b[0] = from.b[0];
+    to.b[1] = from.b[1];
+    to.b[2] = from.b[2];
+    to.b[3] = from.b[3];
+    to.a_port = from.a_port;
+    to.b_port = from.b_port;
+}
+
+#[inline(always)]
+const fn copy_counters(to: &mut Counters, from: &Counters) {
+    to.bytes = from.bytes;
+    to.last_data = from.last_data;
+    to.acked_at = from.acked_at;
+    to.packets = from.packets;
+    to.retransmits = from.retransmits;
+    to.zero_windows = from.zero_windows;
+    to.keep_alives = from.keep_alives;
+    to.isn = from.isn;
+    to.reserved = 0;
 }
 
 /// Everything a step needs.
@@ -93,6 +217,10 @@ pub struct Scene<'a, B: Bytes + ?Sized, S: Sink<B>> {
     pub packet: &'a B,
     /// When and where it is seen.
     pub seen: Sighting,
+    /// What the accounting found.
+    pub step: Step,
+    /// What of a login's segment may be told.
+    pub runs: &'a mut Runs,
     /// The load's options.
     pub config: &'a Config,
     /// Where events go.
@@ -102,46 +230,39 @@ pub struct Scene<'a, B: Bytes + ?Sized, S: Sink<B>> {
 impl<B: Bytes + ?Sized, S: Sink<B>> Scene<'_, B, S> {
     /// An event of this packet, numbered.
     #[inline(always)]
-    fn event(&mut self, kind: Kind, step: Step) -> Event {
-        let (half, _) = self.flow.halves(step.direction);
+    fn saying(&mut self, kind: Kind) -> Saying {
+        let half = self.flow.half(self.step.direction);
         half.events = half.events.wrapping_add(1);
-        let number = half.events;
-        let late = if self.flow.joined_late != 0 {
-            mark::JOINED_LATE
-        } else {
-            0
-        };
-        Event {
-            kind: kind as u8,
-            direction: step.direction as u8,
-            marks: step.marks | late,
-            tcp_flags: self.segment.flags,
-            ttl: self.segment.ttl,
+        Saying {
+            kind,
+            direction: self.step.direction,
+            marks: self.step.marks,
             framing: 0,
-            window: self.segment.window,
-            time: self.seen.now,
-            born: self.flow.born,
-            number,
-            ifindex: self.seen.point.ifindex(),
-            key: self.segment.key,
-            client_is_a: u32::from(self.flow.client_is_a),
-            seq: self.segment.seq,
-            ack: self.segment.ack,
-            payload_len: self.segment.payload_len,
+            number: half.events,
             run_seq: self.segment.seq,
             run_len: 0,
             packet_len: 0,
             header: [0; 8],
-            client: self.flow.client.sent,
-            server: self.flow.server.sent,
         }
+    }
+
+    /// Tells it, with its bytes from offset `at` on.
+    #[inline(always)]
+    fn say(&mut self, saying: Saying, at: u32) {
+        let told = Told {
+            flow: self.flow,
+            segment: self.segment,
+            seen: self.seen,
+            saying,
+        };
+        self.sink.relate(&told, self.packet, at);
     }
 
     /// Tells an event that has no bytes.
     #[inline(always)]
-    fn tell(&mut self, kind: Kind, step: Step) {
-        let event = self.event(kind, step);
-        self.sink.tell(&event, self.packet, self.segment.payload_at);
+    fn tell(&mut self, kind: Kind) {
+        let saying = self.saying(kind);
+        self.say(saying, self.segment.payload_at);
     }
 
     /// Where in the packet a position of the stream lies; it must be within the payload.
@@ -154,58 +275,68 @@ impl<B: Bytes + ?Sized, S: Sink<B>> Scene<'_, B, S> {
 
     /// The header prefix at `position`, and how many of its bytes are known: what was carried over
     /// from the segment before, then what this one holds.
+    ///
+    /// It is gathered where it stays if it is not whole: the kernel's verifier forgets there how it
+    /// came together.
     #[inline(always)]
-    fn prefix(&mut self, direction: Direction, position: Seq) -> ([u8; 8], u32) {
-        let (half, _) = self.flow.halves(direction);
-        let carried = u32::from(half.carried);
-        let mut prefix = half.carry;
-        let known = self
-            .segment
-            .end()
-            .0
-            .wrapping_sub(position.0)
-            .min(framing::HEADER_PREFIX);
-        if carried == 0
+    fn prefix(&mut self, position: Seq) -> ([u8; 8], u32) {
+        if !self.gather_prefix(position) {
+            return ([0; 8], 0);
+        }
+        let half = self.flow.half(self.step.direction);
+        (half.carry, u32::from(half.carried))
+    }
+
+    /// Whether there is any byte of it.
+    #[inline(never)]
+    fn gather_prefix(&mut self, position: Seq) -> bool {
+        let there = self.segment.end().0.wrapping_sub(position.0);
+        let known = there.min(framing::HEADER_PREFIX);
+        let at = self.offset(position);
+        let packet = self.packet;
+        let half = self.flow.half(self.step.direction);
+        if half.carried == 0
             && known == framing::HEADER_PREFIX
-            && let Some(whole) = self.packet.load(self.offset(position))
+            && let Some(whole) = packet.load(at)
         {
-            return (whole, known);
+            half.carry = whole;
+            half.carried = framing::HEADER_PREFIX as u8;
+            return true;
         }
-        if carried == 0 {
-            prefix = [0; 8];
-        }
-        let mut readable = carried;
-        for (index, byte) in (0..).zip(prefix.iter_mut()) {
-            if index < carried || index >= known {
+        for (index, byte) in (0..).zip(half.carry.iter_mut()) {
+            if index < u32::from(half.carried) {
                 continue;
             }
-            let Some([value]) = self.packet.load(self.offset(position.add(index))) else {
+            if index >= known {
+                break;
+            }
+            let Some([value]) = packet.load(at.wrapping_add(index)) else {
                 break;
             };
             *byte = value;
-            readable = index + 1;
+            half.carried = index as u8 + 1;
         }
-        (prefix, readable)
+        half.carried != 0
     }
 }
 
 /// Tells the packet's FIN or RST, and whether the connection is over.
 #[inline(always)]
-pub fn ending<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, step: Step) -> Fate {
-    if step.fin {
-        scene.tell(Kind::Fin, step);
+pub fn ending<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Fate {
+    if scene.step.fin {
+        scene.tell(Kind::Fin);
     }
-    if step.rst {
-        scene.tell(Kind::Rst, step);
+    if scene.step.rst {
+        scene.tell(Kind::Rst);
         // While the login is open a late reply may still tell something.
         if scene.flow.decided != 0 {
             return Fate::Forget;
         }
     }
-    if step.fin_acked && !step.fin {
-        scene.tell(Kind::Ack, step);
+    if scene.step.fin_acked && !scene.step.fin {
+        scene.tell(Kind::Ack);
     }
-    if step.fin_acked && scene.flow.is_closed() {
+    if scene.step.fin_acked && scene.flow.is_closed() {
         Fate::Forget
     } else {
         Fate::Keep

@@ -25,7 +25,11 @@ impl Copies {
     pub(super) fn is_copy(&mut self, packet: &Sighted<'_>) -> bool {
         let print = print(packet);
         let recent = |time: u64| time != 0 && packet.time_ns.abs_diff(time) <= WINDOW;
-        if self.last.iter().any(|(other, time)| *other == print && recent(*time)) {
+        if self
+            .last
+            .iter()
+            .any(|(other, time)| *other == print && recent(*time))
+        {
             return true;
         }
         self.last[self.next % REMEMBERED] = (print, packet.time_ns);
@@ -49,7 +53,9 @@ fn print(packet: &Sighted<'_>) -> u64 {
     let (words, _) = head.as_chunks::<8>();
     let seed = 0xcbf2_9ce4_8422_2325 ^ u64::from(packet.wire_len);
     words.iter().fold(seed, |hash, word| {
-        (hash ^ u64::from_le_bytes(*word)).wrapping_mul(0x0100_0000_01b3).rotate_left(23)
+        (hash ^ u64::from_le_bytes(*word))
+            .wrapping_mul(0x0100_0000_01b3)
+            .rotate_left(23)
     })
 }
 
@@ -67,7 +73,12 @@ mod tests {
 
     fn is_copy(copies: &mut Copies, (time, bytes): &(u64, Vec<u8>)) -> bool {
         let wire_len = bytes.len() as u32;
-        copies.is_copy(&Sighted { network: (0x0800, bytes), wire_len, time_ns: *time, point: Point::new(1, false) })
+        copies.is_copy(&Sighted {
+            network: (0x0800, bytes),
+            wire_len,
+            time_ns: *time,
+            point: Point::new(1, false),
+        })
     }
 
     #[test]

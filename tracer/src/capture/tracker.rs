@@ -13,9 +13,7 @@ use tracer_ebpf::{
 };
 
 use self::proof::{Candidate, Held, Verdict};
-use super::{
-    checksum::tcp_checksum_is_right, copies::Copies, link::NetworkLayer, tunnel::Network,
-};
+use super::{checksum::tcp_checksum_is_right, copies::Copies, link::NetworkLayer, tunnel::Network};
 use crate::{
     record::LossReason,
     session::{Engine, Input, Listener},
@@ -247,7 +245,14 @@ impl Tracker {
                 Held::Event(event, run) => engine.on_event(Input::Event(&event, &run), to),
                 Held::Checksum(direction, right) => {
                     let key = segment.key;
-                    engine.on_event(Input::Checksum { key, direction, right }, to);
+                    engine.on_event(
+                        Input::Checksum {
+                            key,
+                            direction,
+                            right,
+                        },
+                        to,
+                    );
                 }
                 Held::Loss(reason) => engine.on_event(Input::Loss(reason, 1), to),
             }

@@ -185,7 +185,11 @@ impl Engine {
             Input::Event(event, run) => self.event(event, run, listener),
             Input::Owner(owner) => self.owner(owner),
             Input::SocketEnd(end) => self.socket_end(&end, listener),
-            Input::Checksum { key, direction, right } => {
+            Input::Checksum {
+                key,
+                direction,
+                right,
+            } => {
                 if let Some(Entry::Open(connection)) = self.connections.get_mut(&key) {
                     connection.checksum(direction, right);
                 }

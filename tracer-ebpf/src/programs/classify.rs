@@ -1,0 +1,129 @@
+//! The classifiers: every packet of every watched interface passes here.
+
+use aya_ebpf::{helpers::bpf_ktime_get_boot_ns, macros::classifier, programs::TcContext};
+use tracer_ebpf::{
+    bytes::Bytes,
+    flow::{Flow, Point},
+    loss::LossReason,
+    observe::{self, Sighting},
+    packet::{self, Link, Segment, Skip},
+};
+
+use super::{
+    maps::{self, Scratch},
+    skb::Linear,
+    tell,
+};
+
+/// The packet goes on to the next program (`TC_ACT_UNSPEC`, which is also `TCX_NEXT`).
+pub(super) const NEXT: i32 = -1;
+/// Ethernet, on its way in.
+#[classifier]
+pub fn tds_ether_in(ctx: TcContext) -> i32 {
+    classify(&ctx, Link::Ethernet, true);
+    NEXT
+}
+
+/// Ethernet, on its way out.
+#[classifier]
+pub fn tds_ether_out(ctx: TcContext) -> i32 {
+    classify(&ctx, Link::Ethernet, false);
+    NEXT
+}
+
+/// No link header, on its way in.
+#[classifier]
+pub fn tds_ip_in(ctx: TcContext) -> i32 {
+    classify(&ctx, network(&ctx), true);
+    NEXT
+}
+
+/// No link header, on its way out.
+#[classifier]
+pub fn tds_ip_out(ctx: TcContext) -> i32 {
+    classify(&ctx, network(&ctx), false);
+    NEXT
+}
+
+/// Does nothing: what calling a program costs.
+#[classifier]
+pub fn tds_empty(_ctx: TcContext) -> i32 {
+    NEXT
+}
+
+#[inline(always)]
+fn network(ctx: &TcContext) -> Link {
+    Link::Network(u16::from_be(ctx.skb.protocol() as u16))
+}
+
+#[inline(always)]
+fn classify(ctx: &TcContext, link: Link, ingress: bool) -> Option<()> {
+    let linear = Linear::of(ctx);
+    let segment = walk(&linear, link)?;
+    let scratch = maps::scratch()?;
+    // SAFETY: the scratch memory is this processor's, and no other program uses it meanwhile.
+    unsafe { (*scratch).segment = segment };
+    // From here on the verifier knows nothing of the ways that led here, and walks on once.
+    let scratch = core::hint::black_box(scratch);
+    // SAFETY: as above; `find` writes to another part.
+    let (segment, scratch) = unsafe { (&(*scratch).segment, &mut *scratch) };
+    // SAFETY: reads the context.
+    let ifindex = unsafe { (*ctx.skb.skb).ifindex };
+    let seen = Sighting {
+        // SAFETY: takes no arguments.
+        now: unsafe { bpf_ktime_get_boot_ns() },
+        point: Point::new(ifindex, ingress),
+    };
+    let flow = find(segment, scratch, seen)?;
+    let born = flow.born;
+    let step = observe::account(flow, segment, seen, &maps::config(), || {
+        maps::is_decided(&segment.key, born)
+    });
+    if !step.is_quiet() {
+        scratch.seen = seen;
+        scratch.step = step;
+        tell::first(ctx, &step);
+    }
+    Some(())
+}
+
+/// The segment of a watched packet.
+#[inline(always)]
+fn walk<B: Bytes>(packet: &B, link: Link) -> Option<Segment> {
+    match packet::walk(packet, link) {
+        Ok(segment)
+            if maps::is_watched(segment.source_port())
+                || maps::is_watched(segment.destination_port()) =>
+        {
+            Some(segment)
+        }
+        Err(Skip::Fragment) => {
+            maps::lose(LossReason::Fragment);
+            None
+        }
+        _ => None,
+    }
+}
+
+/// The connection of a segment; a new one where the segment opens it.
+#[inline(always)]
+fn find<'a>(segment: &Segment, scratch: &'a mut Scratch, seen: Sighting) -> Option<&'a mut Flow> {
+    if let Some(flow) = maps::flow(&segment.key) {
+        // SAFETY: an entry's memory is never unmapped; a direction is written by one processor.
+        let flow = unsafe { &mut *flow };
+        if !flow.is_reopened_by(segment) {
+            return Some(flow);
+        }
+    }
+    if !observe::opens_flow(segment) {
+        return None;
+    }
+    scratch.flow = Flow::new(
+        segment,
+        maps::is_watched(segment.destination_port()),
+        seen.now,
+    );
+    let flow = maps::remember(&segment.key, &scratch.flow)?;
+    // SAFETY: as above.
+    Some(unsafe { &mut *flow })
+}

@@ -1,0 +1,146 @@
+//! What the programs remember, and why each map is as large as it is.
+
+use aya_ebpf::{
+    Global,
+    macros::map,
+    maps::{Array, LruHashMap, PerCpuArray, ProgramArray, RingBuf},
+};
+use tracer_ebpf::{
+    config::Config,
+    event::Event,
+    flow::{Flow, FlowKey},
+    loss::LossReason,
+    observe::{Runs, Sighting, Step, login::MAX_RUN},
+    packet::Segment,
+};
+
+/// Set before the load: constants to the verifier.
+#[unsafe(no_mangle)]
+static CONFIG: Global<Config> = Global::new(Config {
+    login_bytes: Config::LOGIN_BYTES,
+    requests: 1,
+    withhold_unframed: 1,
+});
+
+/// The watched ports, one bit each: one entry, so that one lookup serves both ports of a packet.
+#[map]
+static PORTS: Array<[u64; 1024]> = Array::with_max_entries(1, 0);
+
+/// The connections. The size is the agent's to choose (`--max-flows`); the oldest gives way.
+#[map]
+static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(65_536, 0);
+
+/// The logins that the agent has decided, by when the connection was born. An entry lives from
+/// there to the connection's next segment, so few are enough.
+#[map]
+static DECIDED: LruHashMap<FlowKey, u64> = LruHashMap::with_max_entries(8192, 0);
+
+/// The records. The size is the agent's to choose.
+#[map]
+pub(super) static EVENTS: RingBuf = RingBuf::with_byte_size(8 * 1024 * 1024, 0);
+
+/// What was not told, by reason.
+#[map]
+static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(LossReason::COUNT, 0);
+
+/// Programs that go on where another ends.
+#[map]
+pub(super) static STAGES: ProgramArray = ProgramArray::with_max_entries(4, 0);
+
+/// What the classifiers of one processor work on; the stack is too small. A classifier is never
+/// interrupted by another on its processor.
+#[map]
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// Bytes of a packet's start that are copied where its headers are not linear.
+pub(super) const COPIED_HEAD: usize = 256;
+
+/// See [`SCRATCH`].
+#[repr(C)]
+pub(super) struct Scratch {
+    /// The packet at hand, for the next stage.
+    pub(super) segment: Segment,
+    /// When and where it is seen.
+    pub(super) seen: Sighting,
+    /// What is to be told of it.
+    pub(super) step: Step,
+    /// The visible parts of a login's segment.
+    pub(super) runs: Runs,
+    /// A connection on its way into the table.
+    pub(super) flow: Flow,
+    /// A record on its way into the ring.
+    pub(super) record: Record,
+    /// The start of a packet that is not linear.
+    pub(super) head: [u8; COPIED_HEAD],
+}
+
+/// A record and the bytes that follow it.
+#[repr(C)]
+pub(super) struct Record {
+    pub(super) event: Event,
+    pub(super) run: [u8; MAX_RUN as usize],
+}
+
+/// The load's options.
+#[inline(always)]
+pub(super) fn config() -> Config {
+    CONFIG.load()
+}
+
+/// Whether a port is watched.
+#[inline(always)]
+pub(super) fn is_watched(port: u16) -> bool {
+    PORTS
+        .get(0)
+        .is_some_and(|ports| ports[usize::from(port >> 6)] >> (port & 63) & 1 != 0)
+}
+
+/// The processor's scratch memory.
+#[inline(always)]
+pub(super) fn scratch() -> Option<*mut Scratch> {
+    SCRATCH.get_ptr_mut(0)
+}
+
+/// Counts something that was not seen.
+#[inline(always)]
+pub(super) fn lose(reason: LossReason) {
+    if let Some(count) = LOSSES.get_ptr_mut(reason as u32) {
+        // SAFETY: the counter is this processor's own.
+        unsafe { *count += 1 }
+    }
+}
+
+/// A connection.
+#[inline(always)]
+pub(super) fn flow(key: &FlowKey) -> Option<*mut Flow> {
+    FLOWS.get_ptr_mut(key)
+}
+
+/// Remembers a connection in place of the one that had its key.
+#[inline(always)]
+pub(super) fn remember(key: &FlowKey, flow: &Flow) -> Option<*mut Flow> {
+    if FLOWS.insert(key, flow, 0).is_err() {
+        lose(LossReason::FlowTableFull);
+        return None;
+    }
+    FLOWS.get_ptr_mut(key)
+}
+
+/// Forgets a connection.
+#[inline(always)]
+pub(super) fn forget(key: &FlowKey) {
+    // Where it is gone already there is nothing to do.
+    let _ = FLOWS.remove(key);
+}
+
+/// Whether the agent has decided the login of the connection born then; its word is used up.
+#[inline(always)]
+pub(super) fn is_decided(key: &FlowKey, born: u64) -> bool {
+    let Some(decided) = DECIDED.get_ptr(key) else {
+        return false;
+    };
+    // SAFETY: an entry's memory is never unmapped, and a reused one holds another birth.
+    let decided = unsafe { *decided } == born;
+    let _ = DECIDED.remove(key);
+    decided
+}

@@ -1,0 +1,7 @@
+//! One file per hook, and what they share.
+
+mod classify;
+mod maps;
+mod ring;
+mod skb;
+mod tell;

@@ -1,0 +1,86 @@
+//! Records on their way to the agent.
+
+use core::{
+    ffi::c_long,
+    ptr::{from_ref, read_volatile},
+};
+
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::__sk_buff,
+    helpers::{bpf_ringbuf_output, bpf_skb_load_bytes},
+};
+use tracer_ebpf::{
+    event::Event,
+    loss::LossReason,
+    observe::{Sink, Told, login::MAX_RUN},
+};
+
+use super::{
+    maps::{self, EVENTS, Record},
+    skb::Skb,
+};
+
+/// The ring buffer, and the memory that records are laid out in.
+pub(super) struct Ring {
+    pub(super) record: *mut Record,
+}
+
+impl<'a> Sink<Skb<'a>> for Ring {
+    #[inline(always)]
+    fn tell(&mut self, event: &Event, packet: &Skb<'a>, at: u32) {
+        // SAFETY: the record is this processor's scratch memory.
+        unsafe { (*self.record).event = *event };
+        let skb = packet.ctx().as_ptr().cast();
+        if send(skb, self.record, at) < 0 {
+            maps::lose(LossReason::RingFull);
+        }
+    }
+
+    #[inline(always)]
+    fn relate(&mut self, told: &Told<'_>, packet: &Skb<'a>, at: u32) {
+        let skb = packet.ctx().as_ptr().cast();
+        if relate(told, skb, self.record, at) < 0 {
+            maps::lose(LossReason::RingFull);
+        }
+    }
+
+    #[inline(always)]
+    fn lose(&mut self, reason: LossReason) {
+        maps::lose(reason);
+    }
+}
+
+/// Kept apart, so that the verifier walks it once for each place that tells.
+#[inline(never)]
+fn relate(told: &Told<'_>, skb: *mut __sk_buff, record: *mut Record, at: u32) -> c_long {
+    // SAFETY: the record is this processor's scratch memory.
+    told.lay_out(unsafe { &mut (*record).event });
+    send(skb, record, at)
+}
+
+/// So that a mask bounds a run's length, which the verifier follows.
+const _: () = assert!(MAX_RUN.is_power_of_two());
+
+/// Sends the record with its bytes of the packet.
+#[inline(always)]
+fn send(skb: *mut __sk_buff, record: *mut Record, at: u32) -> c_long {
+    // SAFETY: just written. Volatile, so that the compiler knows no more of it than the verifier.
+    let len = unsafe { read_volatile(&raw const (*record).event.run_len) };
+    let mut size = Event::SIZE as u64;
+    if len != 0 {
+        let len = (len.wrapping_sub(1) & (MAX_RUN - 1)) + 1;
+        // SAFETY: `run` has room for `MAX_RUN` bytes.
+        let failed =
+            unsafe { bpf_skb_load_bytes(skb.cast(), at, (&raw mut (*record).run).cast(), len) } < 0;
+        if failed {
+            maps::lose(LossReason::HeaderUnreadable);
+            // SAFETY: as above.
+            unsafe { (*record).event.run_len = 0 };
+        } else {
+            size += u64::from(len);
+        }
+    }
+    // SAFETY: `size` bytes of the record are initialised.
+    unsafe { bpf_ringbuf_output(from_ref(&EVENTS).cast_mut().cast(), record.cast(), size, 0) }
+}

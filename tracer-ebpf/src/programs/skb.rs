@@ -1,0 +1,97 @@
+//! A packet's bytes, where the kernel has them.
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::{EbpfContext as _, helpers::bpf_skb_load_bytes, programs::TcContext};
+use tracer_ebpf::bytes::Bytes;
+
+/// Where headers may start: farther on than any chain of headers that is walked, and little enough
+/// for the verifier to follow.
+const MAX_OFFSET: u32 = 0x1FFF;
+
+/// The linear part of a packet, read in place.
+pub(super) struct Linear {
+    data: usize,
+    data_end: usize,
+    len: u32,
+}
+
+impl Linear {
+    #[inline(always)]
+    pub(super) fn of(ctx: &TcContext) -> Self {
+        Self {
+            data: ctx.data(),
+            data_end: ctx.data_end(),
+            len: ctx.len(),
+        }
+    }
+
+    /// Whether the packet goes on behind it.
+    #[inline(always)]
+    pub(super) fn is_partial(&self) -> bool {
+        (self.len as usize) > self.data_end - self.data
+    }
+}
+
+impl Bytes for Linear {
+    #[inline(always)]
+    fn load<const N: usize>(&self, at: u32) -> Option<[u8; N]> {
+        if at > MAX_OFFSET {
+            return None;
+        }
+        let start = self.data + at as usize;
+        if start + N > self.data_end {
+            return None;
+        }
+        // SAFETY: just checked against the end of the packet; the verifier insists on it.
+        Some(unsafe { (start as *const [u8; N]).read_unaligned() })
+    }
+
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        self.len
+    }
+}
+
+/// A whole packet, read through the kernel.
+pub(super) struct Skb<'a> {
+    ctx: &'a TcContext,
+}
+
+impl<'a> Skb<'a> {
+    #[inline(always)]
+    pub(super) const fn of(ctx: &'a TcContext) -> Self {
+        Self { ctx }
+    }
+
+    /// The context's address.
+    #[inline(always)]
+    pub(super) fn ctx(&self) -> &'a TcContext {
+        self.ctx
+    }
+}
+
+impl Bytes for Skb<'_> {
+    #[inline(always)]
+    fn load<const N: usize>(&self, at: u32) -> Option<[u8; N]> {
+        let mut bytes = MaybeUninit::<[u8; N]>::uninit();
+        // SAFETY: the helper checks the offset and writes all `N` bytes, or fails.
+        unsafe {
+            if bpf_skb_load_bytes(
+                self.ctx.as_ptr().cast(),
+                at,
+                bytes.as_mut_ptr().cast(),
+                N as u32,
+            ) < 0
+            {
+                return None;
+            }
+            Some(bytes.assume_init())
+        }
+    }
+
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        self.ctx.len()
+    }
+}
