@@ -161,7 +161,7 @@ impl Login {
     fn unit(&mut self, side: Side, unit: &Unit, context: &mut Context<'_>) -> Option<Verdict> {
         self.owes(side, unit);
         match (side, unit.header.framing) {
-            (_, Framing::Smp) => self.request(unit.from),
+            (_, Framing::Smp) => Some(self.request(unit.from)),
             (_, Framing::Tls) => self.record(side, unit, context),
             (Side::ToServer, Framing::Tds) => self.client_packet(unit, context),
             (Side::ToClient, Framing::Tds) => self.server_packet(unit, context),
@@ -176,15 +176,21 @@ impl Login {
         }
     }
 
-    /// A request shows that the login is over, though its acknowledgement was not seen.
-    fn request(&mut self, at: u64) -> Option<Verdict> {
-        Some(Verdict {
-            outcome: Outcome::Success,
+    /// A request shows that the login is over, though its acknowledgement was not seen. Of a
+    /// connection joined late it says nothing about the login.
+    fn request(&self, at: u64) -> Verdict {
+        let seen = self.phases.start_was_seen();
+        Verdict {
+            outcome: if seen {
+                Outcome::Success
+            } else {
+                Outcome::Unknown
+            },
             basis: Basis::Inferred,
-            confidence: Some(super::dark::CONFIRMED),
+            confidence: seen.then_some(super::dark::CONFIRMED),
             at,
             request: None,
-        })
+        }
     }
 
     /// Bytes that are of none of the protocols spoken here.
@@ -195,13 +201,13 @@ impl Login {
         context: &mut Context<'_>,
     ) -> Option<Verdict> {
         let speaks_first = side == Side::ToServer && self.stage == Stage::Opening;
-        if speaks_first && !self.phases_lost() {
+        if speaks_first && !self.has_gap() {
             context.facts.login.stranger = Some(name_stranger(prefix));
         }
         None
     }
 
-    fn phases_lost(&self) -> bool {
+    fn has_gap(&self) -> bool {
         self.streams.iter().any(Stream::has_gap)
     }
 
@@ -228,11 +234,6 @@ impl Login {
     fn unfinished(&mut self, side: Side) -> Option<(Zeroizing<Vec<u8>>, u16)> {
         let message = std::mem::take(&mut self.messages[side as usize]);
         (!message.body.is_empty()).then_some((message.body, message.spid))
-    }
-
-    /// The encryption as far as both sides' wishes tell it.
-    fn encryption(&self, context: &Context<'_>) -> Option<Encryption> {
-        context.facts.tds.as_ref().and_then(|tds| tds.encryption)
     }
 }
 

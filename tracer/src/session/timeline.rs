@@ -119,6 +119,8 @@ pub(super) struct Ended {
 /// The phases of a login, each starting where the one before it ended.
 #[derive(Debug)]
 pub(super) struct Phases {
+    /// Whether the connection's first packet was seen.
+    from_start: bool,
     ended: Vec<Ended>,
     /// Where the next one starts.
     from: u64,
@@ -132,6 +134,7 @@ impl Phases {
     /// late.
     pub(super) fn new(from: u64, known: bool) -> Self {
         Self {
+            from_start: known,
             ended: Vec::with_capacity(5),
             from,
             known,
@@ -157,6 +160,11 @@ impl Phases {
         self.from = to;
         self.known = true;
         self.retransmits = retransmits;
+    }
+
+    /// Whether the connection's first packet was seen.
+    pub(super) fn start_was_seen(&self) -> bool {
+        self.from_start
     }
 
     /// Whether the phase of this name has ended.

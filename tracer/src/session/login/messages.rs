@@ -61,7 +61,7 @@ impl Login {
             packet_type::SQL_BATCH
             | packet_type::RPC
             | packet_type::BULK_LOAD
-            | packet_type::TRANSACTION_MANAGER => self.request(unit.from),
+            | packet_type::TRANSACTION_MANAGER => Some(self.request(unit.from)),
             _ => None,
         }
     }
@@ -151,7 +151,7 @@ impl Login {
         unit: &Unit,
         context: &mut Context<'_>,
     ) -> Option<Verdict> {
-        if side == Side::ToServer && self.stage == Stage::Opening && !self.phases_lost() {
+        if side == Side::ToServer && self.stage == Stage::Opening && !self.has_gap() {
             self.strict = true;
             self.stage = Stage::Tls;
             context
