@@ -1,0 +1,40 @@
+//! What the programs could not tell, from their per-CPU counters.
+
+use aya::{
+    Ebpf,
+    maps::{MapData, PerCpuArray},
+};
+use tracer_ebpf::loss::LossReason;
+
+use super::{StartError, load};
+
+/// The counters, and what they said last.
+pub(super) struct Losses {
+    counters: PerCpuArray<MapData, u64>,
+    last: [u64; LossReason::COUNT as usize],
+}
+
+impl Losses {
+    pub(super) fn of(ebpf: &mut Ebpf) -> Result<Self, StartError> {
+        Ok(Self {
+            counters: load::map(ebpf, "LOSSES")?.try_into().map_err(StartError::map)?,
+            last: [0; LossReason::COUNT as usize],
+        })
+    }
+
+    /// What was added since the last call, reason by reason.
+    pub(super) fn since(&mut self) -> Vec<(LossReason, u64)> {
+        let mut lost = Vec::new();
+        for (reason, last) in LossReason::ALL.into_iter().zip(&mut self.last) {
+            let Ok(values) = self.counters.get(&(reason as u32), 0) else {
+                continue;
+            };
+            let total: u64 = values.iter().sum();
+            if total > *last {
+                lost.push((reason, total - *last));
+            }
+            *last = total;
+        }
+        lost
+    }
+}
