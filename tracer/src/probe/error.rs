@@ -6,16 +6,22 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The process may not load programs.
-    #[error("not allowed to load programs into the kernel: run as root, or grant CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")]
+    #[error(
+        "not allowed to load programs into the kernel: run as root, or grant CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
+    )]
     NoPrivilege,
     /// The kernel has no ring buffers.
     #[error("this kernel has no BPF ring buffer: Linux 5.8 or later is needed")]
     NoRingBuffer,
     /// The binary was built without the programs.
-    #[error("this binary was built without the kernel programs (AYA_BUILD_SKIP): build it again with `cargo xtask setup` done")]
+    #[error(
+        "this binary was built without the kernel programs (AYA_BUILD_SKIP): build it again with `cargo xtask setup` done"
+    )]
     NoPrograms,
     /// The kernel refuses a program.
-    #[error("the kernel refuses the program {name}: {reason}; `tds-tracer doctor` says what it lacks")]
+    #[error(
+        "the kernel refuses the program {name}: {reason}; `tds-tracer doctor` says what it lacks"
+    )]
     Refused {
         /// The program.
         name: String,

@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, io};
 
-use futures::{
-    StreamExt as _, TryStreamExt as _,
-    channel::mpsc::UnboundedReceiver,
-};
+use futures::{StreamExt as _, TryStreamExt as _, channel::mpsc::UnboundedReceiver};
 use rtnetlink::{
     Handle, MulticastGroup, new_multicast_connection,
     packet_core::{NetlinkMessage, NetlinkPayload},
@@ -31,10 +28,13 @@ pub(super) struct Interface {
 
 impl Interface {
     fn of(link: &LinkMessage) -> Option<Self> {
-        let name = link.attributes.iter().find_map(|attribute| match attribute {
-            LinkAttribute::IfName(name) => Some(name.clone()),
-            _ => None,
-        })?;
+        let name = link
+            .attributes
+            .iter()
+            .find_map(|attribute| match attribute {
+                LinkAttribute::IfName(name) => Some(name.clone()),
+                _ => None,
+            })?;
         Some(Self {
             index: link.header.index,
             name,
@@ -143,7 +143,8 @@ impl Links {
         let found: Result<Vec<TcMessage>, _> =
             self.handle.qdisc().get().execute().try_collect().await;
         found.unwrap_or_default().iter().any(|qdisc| {
-            qdisc.header.index == index && u32::from(qdisc.header.parent) == u32::from(TcHandle::CLSACT)
+            qdisc.header.index == index
+                && u32::from(qdisc.header.parent) == u32::from(TcHandle::CLSACT)
         })
     }
 
@@ -194,7 +195,8 @@ impl Selection {
 
 /// Whether a name matches a pattern of `*` (any characters) and `?` (one).
 fn glob(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (pattern, name): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n) = (0, 0);
     let mut star = None;
     while n < name.len() {

@@ -115,10 +115,7 @@ pub(super) fn map(ebpf: &mut Ebpf, name: &str) -> Result<Map, StartError> {
         .ok_or_else(|| StartError::Map(format!("{name} is not in the object")))
 }
 
-pub(super) fn array<V: Pod>(
-    ebpf: &mut Ebpf,
-    name: &str,
-) -> Result<Array<MapData, V>, StartError> {
+pub(super) fn array<V: Pod>(ebpf: &mut Ebpf, name: &str) -> Result<Array<MapData, V>, StartError> {
     map(ebpf, name)?.try_into().map_err(StartError::map)
 }
 

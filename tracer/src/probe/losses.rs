@@ -17,7 +17,9 @@ pub(super) struct Losses {
 impl Losses {
     pub(super) fn of(ebpf: &mut Ebpf) -> Result<Self, StartError> {
         Ok(Self {
-            counters: load::map(ebpf, "LOSSES")?.try_into().map_err(StartError::map)?,
+            counters: load::map(ebpf, "LOSSES")?
+                .try_into()
+                .map_err(StartError::map)?,
             last: [0; LossReason::COUNT as usize],
         })
     }
@@ -26,10 +28,10 @@ impl Losses {
     pub(super) fn since(&mut self) -> Vec<(LossReason, u64)> {
         let mut lost = Vec::new();
         for (reason, last) in LossReason::ALL.into_iter().zip(&mut self.last) {
-            let Ok(values) = self.counters.get(&(reason as u32), 0) else {
-                continue;
-            };
-            let total: u64 = values.iter().sum();
+            // The classifiers count in the first half of the map, the sockets' hooks in the second.
+            let indexes = [reason as u32, LossReason::COUNT + reason as u32];
+            let values = indexes.map(|index| self.counters.get(&index, 0));
+            let total: u64 = values.iter().flatten().flat_map(|each| each.iter()).sum();
             if total > *last {
                 lost.push((reason, total - *last));
             }

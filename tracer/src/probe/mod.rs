@@ -55,6 +55,8 @@ pub enum Notice {
     },
 }
 
+const INTERFACE: &str = "interface";
+
 /// The loaded programs, and what they say.
 pub struct Probe {
     programs: load::Programs,
@@ -97,6 +99,12 @@ impl Probe {
             clock: clock::Clock::now(),
         };
         probe.set_ports(&options.ports)?;
+        if let Err(reason) = attach::sockets::attach(&mut probe.programs.ebpf) {
+            probe.notices.push(Notice::Degraded {
+                what: "process",
+                reason,
+            });
+        }
         for interface in probe.links.list().await.map_err(StartError::Interfaces)? {
             probe.appeared(interface).await;
         }
@@ -201,7 +209,7 @@ impl Probe {
                 });
             }
             Err(error) => self.notices.push(Notice::Degraded {
-                what: "interface",
+                what: INTERFACE,
                 reason: format!("{name}: {error}"),
             }),
         }
@@ -218,7 +226,7 @@ impl Probe {
 
     fn any_attached(&self) -> Result<(), StartError> {
         let refused = self.notices.iter().find_map(|notice| match notice {
-            Notice::Degraded { reason, .. } => Some(reason.clone()),
+            Notice::Degraded { what, reason } if *what == INTERFACE => Some(reason.clone()),
             _ => None,
         });
         match refused {

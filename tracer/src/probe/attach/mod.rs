@@ -2,6 +2,7 @@
 //! is found by trying.
 
 mod clsact;
+pub(super) mod sockets;
 mod tcx;
 
 use aya::{
