@@ -39,9 +39,9 @@ static DECIDED: LruHashMap<FlowKey, u64> = LruHashMap::with_max_entries(8192, 0)
 #[map]
 pub(super) static EVENTS: RingBuf = RingBuf::with_byte_size(8 * 1024 * 1024, 0);
 
-/// What was not told, by reason.
+/// What was not told, by reason: by classifiers, then by the sockets' hooks.
 #[map]
-static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(LossReason::COUNT, 0);
+static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(2 * LossReason::COUNT, 0);
 
 /// Programs that go on where another ends.
 #[map]
@@ -101,10 +101,21 @@ pub(super) fn scratch() -> Option<*mut Scratch> {
     SCRATCH.get_ptr_mut(0)
 }
 
-/// Counts something that was not seen.
+/// Counts something that a classifier did not tell.
 #[inline(always)]
 pub(super) fn lose(reason: LossReason) {
-    if let Some(count) = LOSSES.get_ptr_mut(reason as u32) {
+    count(reason as u32);
+}
+
+/// Counts something that a socket's hook did not tell. Apart, since a packet may interrupt it.
+#[inline(always)]
+pub(super) fn lose_at_socket(reason: LossReason) {
+    count(LossReason::COUNT + reason as u32);
+}
+
+#[inline(always)]
+fn count(index: u32) {
+    if let Some(count) = LOSSES.get_ptr_mut(index) {
         // SAFETY: the counter is this processor's own.
         unsafe { *count += 1 }
     }
