@@ -43,6 +43,11 @@ fn measure() -> i128 {
     best.1
 }
 
+/// The boot clock, nanoseconds.
+pub(super) fn boot_now() -> u64 {
+    u64::try_from(read(libc::CLOCK_BOOTTIME)).unwrap_or(0)
+}
+
 fn read(clock: libc::clockid_t) -> i128 {
     let mut time = libc::timespec {
         tv_sec: 0,

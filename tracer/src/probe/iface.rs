@@ -1,6 +1,6 @@
 //! The host's interfaces: which there are, which come and go, and which are wanted.
 
-use std::{collections::BTreeMap, io};
+use std::io;
 
 use futures::{StreamExt as _, TryStreamExt as _, channel::mpsc::UnboundedReceiver};
 use rtnetlink::{
@@ -13,8 +13,6 @@ use rtnetlink::{
     },
     sys::SocketAddr,
 };
-
-use super::{Options, StartError};
 
 /// An interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,83 +156,6 @@ impl Links {
         request.message_mut().header.handle = TcHandle::from(0xFFFF_0000);
         if let Err(error) = request.execute().await {
             tracing::debug!(%error, index, "the qdisc was removed already");
-        }
-    }
-}
-
-/// Which interfaces are wanted.
-pub(super) struct Selection {
-    include: Vec<String>,
-    exclude: Vec<String>,
-}
-
-impl Selection {
-    pub(super) fn of(options: &Options) -> Result<Self, StartError> {
-        Ok(Self {
-            include: options.include.clone(),
-            exclude: options.exclude.clone(),
-        })
-    }
-
-    pub(super) fn wants(&self, name: &str) -> bool {
-        let matches = |patterns: &[String]| patterns.iter().any(|pattern| glob(pattern, name));
-        (self.include.is_empty() || matches(&self.include)) && !matches(&self.exclude)
-    }
-
-    /// Whether each name that is no pattern was found: a pattern may match what comes later.
-    pub(super) fn all_found(&self, names: &BTreeMap<u32, String>) -> Result<(), StartError> {
-        let missing = self.include.iter().find(|pattern| {
-            !pattern.contains(['*', '?']) && !names.values().any(|name| name == *pattern)
-        });
-        match missing {
-            Some(name) => Err(StartError::UnknownInterface(name.clone())),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Whether a name matches a pattern of `*` (any characters) and `?` (one).
-fn glob(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) =
-        (pattern.chars().collect(), name.chars().collect());
-    let (mut p, mut n) = (0, 0);
-    let mut star = None;
-    while n < name.len() {
-        if p < pattern.len() && pattern[p] == '*' {
-            star = Some((p, n));
-            p += 1;
-        } else if p < pattern.len() && (pattern[p] == '?' || pattern[p] == name[n]) {
-            p += 1;
-            n += 1;
-        } else if let Some((at, from)) = star {
-            star = Some((at, from + 1));
-            p = at + 1;
-            n = from + 1;
-        } else {
-            return false;
-        }
-    }
-    pattern[p..].iter().all(|left| *left == '*')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pattern_matches_as_a_shell_has_it() {
-        for (pattern, name, expected) in [
-            ("eth0", "eth0", true),
-            ("eth0", "eth01", false),
-            ("veth*", "veth", true),
-            ("veth*", "veth12ab", true),
-            ("*b*d", "abcabd", true),
-            ("e?h?", "eth1", true),
-            ("e?h?", "eth", false),
-            ("*", "lo", true),
-            ("", "lo", false),
-        ] {
-            assert_eq!(glob(pattern, name), expected, "{pattern} on {name}");
         }
     }
 }

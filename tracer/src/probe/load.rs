@@ -7,17 +7,15 @@ use aya::{
 };
 use tracer_ebpf::flow::FlowKey;
 
-use super::StartError;
+use super::{Selection, StartError};
 
 /// What the probe is to do.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The TCP ports of servers.
     pub ports: Vec<u16>,
-    /// Patterns of the interfaces to watch (`*` and `?`); none: all.
-    pub include: Vec<String>,
-    /// Patterns of the interfaces to leave out.
-    pub exclude: Vec<String>,
+    /// The interfaces to watch.
+    pub interfaces: Selection,
     /// Bytes of a login copied per direction.
     pub login_bytes: u32,
     /// Connections remembered at a time.
@@ -32,8 +30,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             ports: vec![1433],
-            include: Vec::new(),
-            exclude: Vec::new(),
+            interfaces: Selection::default(),
             login_bytes: tracer_ebpf::config::Config::LOGIN_BYTES,
             max_flows: 65_536,
             ring_bytes: 8 * 1024 * 1024,

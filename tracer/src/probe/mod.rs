@@ -10,6 +10,7 @@ mod iface;
 mod load;
 mod losses;
 mod ring;
+mod selection;
 
 use std::collections::BTreeMap;
 
@@ -20,9 +21,10 @@ pub use attach::Hook;
 pub use error::StartError;
 pub use load::Options;
 pub use ring::Record;
+pub use selection::Selection;
 
 use attach::Attached;
-use iface::{Interface, Links, Selection};
+use iface::{Interface, Links};
 use load::Key;
 use losses::Losses;
 use ring::Ring;
@@ -78,7 +80,7 @@ impl Probe {
     /// # Errors
     /// A [`StartError`] that names the mend; nothing is left attached then.
     pub async fn start(options: &Options) -> Result<Self, StartError> {
-        let selection = Selection::of(options)?;
+        let selection = options.interfaces.clone();
         let mut programs = load::load(options)?;
         let ring = Ring::of(&mut programs.ebpf)?;
         let losses = Losses::of(&mut programs.ebpf)?;
@@ -159,18 +161,31 @@ impl Probe {
 
     /// What was not seen since the last call, by reason.
     pub fn losses(&mut self) -> Vec<(LossReason, u64)> {
-        let mut lost = self.losses.since();
-        let unreadable = self.ring.take_unreadable();
-        if unreadable > 0 {
-            lost.push((LossReason::HeaderUnreadable, unreadable));
-        }
-        lost
+        self.losses.since()
+    }
+
+    /// Records that could not be read since the last call.
+    pub fn unreadable(&mut self) -> u64 {
+        self.ring.take_unreadable()
+    }
+
+    /// The kernel's time now, as in records: nanoseconds of `CLOCK_BOOTTIME`.
+    pub fn now(&self) -> u64 {
+        clock::boot_now()
+    }
+
+    /// The hooks in use, by name.
+    pub fn hooks(&self) -> Vec<&'static str> {
+        let mut hooks: Vec<_> = self.attached.values().map(|at| at.hook().name()).collect();
+        hooks.sort_unstable();
+        hooks.dedup();
+        hooks
     }
 
     /// Nanoseconds to add to a record's time (`CLOCK_BOOTTIME`) for the wall clock's, refreshed at
     /// most once a second.
-    pub fn wall_offset(&mut self) -> i128 {
-        self.clock.offset()
+    pub fn wall_offset(&mut self) -> i64 {
+        i64::try_from(self.clock.offset()).unwrap_or(i64::MAX)
     }
 
     /// The name of an interface that is or was watched.
@@ -191,7 +206,7 @@ impl Probe {
             return;
         }
         let (index, name) = (interface.index, interface.name.clone());
-        if !self.selection.wants(&name) || !interface.up {
+        if !self.selection.select(&name) || !interface.up {
             return;
         }
         self.names.insert(index, name.clone());
