@@ -81,6 +81,12 @@ fn main() -> Result<()> {
 
     open(&mut trial, 1000)?;
     let body = vec![0x41; 1400];
+    let plain = vec![0x41; 1400];
+    steady(
+        &mut trial,
+        "established, nothing new",
+        &server(ACK, 5001, &plain).bytes(),
+    )?;
     single(&mut trial, "segment without a header", |index| {
         // One TDS packet has 32,767 bytes at most: 22 segments hold no header.
         let mut segment = body.clone();

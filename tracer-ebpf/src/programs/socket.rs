@@ -8,7 +8,7 @@ use core::ptr;
 
 use aya_ebpf::{
     EbpfContext as _,
-    bindings::{bpf_map_type::BPF_MAP_TYPE_SK_STORAGE, bpf_sock_ops},
+    bindings::{BPF_RB_NO_WAKEUP, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE, bpf_sock_ops},
     helpers::{
         bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid,
         bpf_get_current_uid_gid, bpf_ktime_get_boot_ns, bpf_ringbuf_output, bpf_sk_storage_get,
@@ -312,7 +312,8 @@ fn send<T>(record: &T) {
             ptr::from_ref(&EVENTS).cast_mut().cast(),
             ptr::from_ref(record).cast_mut().cast(),
             size_of::<T>() as u64,
-            0,
+            // The connection's packets wake the agent.
+            BPF_RB_NO_WAKEUP.into(),
         )
     };
     if sent < 0 {
