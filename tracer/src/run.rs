@@ -12,10 +12,10 @@ use tracer_ebpf::flow::FlowKey;
 use crate::{
     cli::RunOptions,
     host,
-    probe::{self, Notice, Probe},
+    probe::{self, Notice, Probe, Processes},
     record::{
-        Agent, AgentAction, AgentRecord, Body, Event as EventName, LossReason, Process, Record,
-        Text, Timestamp,
+        Agent, AgentAction, AgentRecord, Body, Event as EventName, LossReason, Record, Text,
+        Timestamp,
     },
     session::{Config, Engine, Input, Listener, SocketOwner},
     sink::{Output, Sent},
@@ -93,6 +93,7 @@ impl Signals {
 struct Watcher {
     probe: Probe,
     engine: Engine,
+    processes: Processes,
     records: Records,
     ticks: u32,
 }
@@ -128,6 +129,7 @@ impl Watcher {
         Self {
             probe,
             engine: Engine::new(config),
+            processes: Processes::default(),
             records: Records {
                 output,
                 decided: Vec::new(),
@@ -187,11 +189,12 @@ impl Watcher {
         let Self {
             probe,
             engine,
+            processes,
             records,
             ..
         } = self;
         engine.set_wall_offset(probe.wall_offset());
-        let taken = probe.drain(BATCH, |record| tell(engine, record, records));
+        let taken = probe.drain(BATCH, |record| tell(engine, processes, record, records));
         for (key, born) in records.decided.drain(..) {
             probe.decide(key, born);
         }
@@ -284,19 +287,23 @@ impl Watcher {
     }
 }
 
-fn tell(engine: &mut Engine, record: probe::Record<'_>, to: &mut Records) {
+fn tell(
+    engine: &mut Engine,
+    processes: &mut Processes,
+    record: probe::Record<'_>,
+    to: &mut Records,
+) {
     match record {
         probe::Record::Event(event, run) => engine.on_event(Input::Event(&event, run), to),
-        probe::Record::Owner(owner) => engine.on_event(Input::Owner(socket_owner(&owner)), to),
+        probe::Record::Owner(owner) => {
+            let owner = SocketOwner {
+                key: owner.key,
+                role: owner.role,
+                time: owner.time,
+                process: processes.of(&owner),
+            };
+            engine.on_event(Input::Owner(owner), to);
+        }
         probe::Record::SocketEnd(end) => engine.on_event(Input::SocketEnd(end), to),
-    }
-}
-
-fn socket_owner(owner: &tracer_ebpf::event::Owner) -> SocketOwner {
-    SocketOwner {
-        key: owner.key,
-        role: owner.role,
-        time: owner.time,
-        process: Process::default(),
     }
 }

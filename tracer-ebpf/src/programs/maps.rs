@@ -79,6 +79,8 @@ pub(super) struct Scratch {
 pub(super) struct Record {
     pub(super) event: Event,
     pub(super) run: [u8; MAX_RUN as usize],
+    /// When this processor last woke the agent; not part of the record.
+    pub(super) woken: u64,
 }
 
 /// The load's options.
@@ -90,9 +92,20 @@ pub(super) fn config() -> Config {
 /// Whether a port is watched.
 #[inline(always)]
 pub(super) fn is_watched(port: u16) -> bool {
+    PORTS.get(0).is_some_and(|ports| bit(ports, port))
+}
+
+/// Whether one of two ports is watched.
+#[inline(always)]
+pub(super) fn is_either_watched(one: u16, other: u16) -> bool {
     PORTS
         .get(0)
-        .is_some_and(|ports| ports[usize::from(port >> 6)] >> (port & 63) & 1 != 0)
+        .is_some_and(|ports| bit(ports, one) || bit(ports, other))
+}
+
+#[inline(always)]
+const fn bit(ports: &[u64; 1024], port: u16) -> bool {
+    ports[(port >> 6) as usize] >> (port & 63) & 1 != 0
 }
 
 /// The processor's scratch memory.

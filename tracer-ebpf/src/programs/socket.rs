@@ -8,7 +8,7 @@ use core::ptr;
 
 use aya_ebpf::{
     EbpfContext as _,
-    bindings::{bpf_map_type::BPF_MAP_TYPE_SK_STORAGE, bpf_sock_ops},
+    bindings::{BPF_RB_NO_WAKEUP, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE, bpf_sock_ops},
     helpers::{
         bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid,
         bpf_get_current_uid_gid, bpf_ktime_get_boot_ns, bpf_ringbuf_output, bpf_sk_storage_get,
@@ -189,12 +189,38 @@ fn key(ctx: &SockOpsContext) -> Option<(FlowKey, bool)> {
     if !to_server && !maps::is_watched(local) {
         return None;
     }
+    // SAFETY: reads the context. Volatile, and all of it: a load whose place in the context
+    // depends on the family is one that the verifier refuses.
+    let (here4, there4, here6, there6) = unsafe {
+        (
+            (&raw const (*ctx.ops).local_ip4).read_volatile(),
+            (&raw const (*ctx.ops).remote_ip4).read_volatile(),
+            words(&raw const (*ctx.ops).local_ip6),
+            words(&raw const (*ctx.ops).remote_ip6),
+        )
+    };
     let (here, there) = if ctx.family() == AF_INET {
-        (mapped(ctx.local_ip4()), mapped(ctx.remote_ip4()))
+        (mapped(here4), mapped(there4))
     } else {
-        (ctx.local_ip6(), ctx.remote_ip6())
+        (here6, there6)
     };
     Some((FlowKey::of(here, local, there, remote).0, to_server))
+}
+
+/// # Safety
+/// `at` lies in the context.
+#[inline(always)]
+unsafe fn words(at: *const [u32; 4]) -> [u32; 4] {
+    let at = at.cast::<u32>();
+    // SAFETY: by the caller; one word at a time, as the kernel gives them.
+    unsafe {
+        [
+            at.read_volatile(),
+            at.add(1).read_volatile(),
+            at.add(2).read_volatile(),
+            at.add(3).read_volatile(),
+        ]
+    }
 }
 
 #[inline(always)]
@@ -286,7 +312,8 @@ fn send<T>(record: &T) {
             ptr::from_ref(&EVENTS).cast_mut().cast(),
             ptr::from_ref(record).cast_mut().cast(),
             size_of::<T>() as u64,
-            0,
+            // The connection's packets wake the agent.
+            BPF_RB_NO_WAKEUP.into(),
         )
     };
     if sent < 0 {

@@ -123,6 +123,15 @@ pub(super) fn hash<K: Pod, V: Pod>(
     map(ebpf, name)?.try_into().map_err(StartError::map)
 }
 
+/// The watched ports, one bit each.
+pub(super) fn bits(ports: &[u16]) -> [u64; 1024] {
+    let mut bits = [0; 1024];
+    for port in ports {
+        bits[usize::from(port >> 6)] |= 1 << (port & 63);
+    }
+    bits
+}
+
 fn refused(name: &str, error: &ProgramError) -> StartError {
     let reason = match error {
         ProgramError::LoadError { io_error, .. } if is_permission(io_error) && !may_load() => {

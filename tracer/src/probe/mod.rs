@@ -9,8 +9,10 @@ mod error;
 mod iface;
 mod load;
 mod losses;
+mod owner;
 mod ring;
 mod selection;
+pub mod trial;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +22,7 @@ use tracer_ebpf::{flow::FlowKey, loss::LossReason};
 pub use attach::Hook;
 pub use error::StartError;
 pub use load::Options;
+pub use owner::Processes;
 pub use ring::Record;
 pub use selection::Selection;
 
@@ -120,11 +123,9 @@ impl Probe {
     /// # Errors
     /// [`StartError::Map`] where the kernel refuses.
     pub fn set_ports(&mut self, ports: &[u16]) -> Result<(), StartError> {
-        let mut bits = [0_u64; 1024];
-        for port in ports {
-            bits[usize::from(port >> 6)] |= 1 << (port & 63);
-        }
-        self.ports.set(0, bits, 0).map_err(StartError::map)
+        self.ports
+            .set(0, load::bits(ports), 0)
+            .map_err(StartError::map)
     }
 
     /// Tells the kernel that the login of the connection born then is decided: from its next

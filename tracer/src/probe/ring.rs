@@ -1,5 +1,7 @@
 //! The ring buffer: from bytes to checked records.
 
+use std::time::{Duration, Instant};
+
 use aya::{
     Ebpf,
     maps::{MapData, RingBuf},
@@ -39,7 +41,15 @@ impl<'a> Record<'a> {
 pub(super) struct Ring {
     buffer: AsyncFd<RingBuf<MapData>>,
     unreadable: u64,
+    last_record: Instant,
 }
+
+/// How long the ring is looked at without being woken: more than the programs' own interval.
+const AWAKE: Duration = Duration::from_millis(50);
+/// How often, meanwhile.
+const LOOK: Duration = Duration::from_millis(5);
+/// How often otherwise: for what sockets' hooks said, which never wake.
+const IDLE_LOOK: Duration = Duration::from_secs(1);
 
 impl Ring {
     pub(super) fn of(ebpf: &mut Ebpf) -> Result<Self, StartError> {
@@ -49,16 +59,26 @@ impl Ring {
         Ok(Self {
             buffer,
             unreadable: 0,
+            last_record: Instant::now(),
         })
     }
 
-    /// Waits until there is a record.
+    /// Waits until there may be a record. The programs wake the agent only now and then, since it
+    /// costs them an interrupt each time; while records come it looks by itself.
     pub(super) async fn readable(&mut self) {
-        match self.buffer.readable_mut().await {
-            // The kernel wakes again for what comes after the last record was taken.
-            Ok(mut guard) => guard.clear_ready(),
-            // Only where the runtime is going away.
-            Err(_) => std::future::pending().await,
+        let rest = if self.last_record.elapsed() < AWAKE {
+            LOOK
+        } else {
+            IDLE_LOOK
+        };
+        tokio::select! {
+            guard = self.buffer.readable_mut() => {
+                if let Ok(mut guard) = guard {
+                    guard.clear_ready();
+                    self.last_record = Instant::now();
+                }
+            }
+            () = tokio::time::sleep(rest) => {}
         }
     }
 
@@ -73,6 +93,9 @@ impl Ring {
                 Some(record) => tell(record),
                 None => self.unreadable += 1,
             }
+        }
+        if count > 0 {
+            self.last_record = Instant::now();
         }
         count
     }

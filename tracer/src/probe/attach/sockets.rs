@@ -49,8 +49,13 @@ where
 }
 
 fn refusal(name: &str, error: &aya::programs::ProgramError) -> String {
-    if let aya::programs::ProgramError::LoadError { verifier_log, .. } = error {
+    if let aya::programs::ProgramError::LoadError {
+        io_error,
+        verifier_log,
+    } = error
+    {
         tracing::debug!(name, %verifier_log, "the verifier's words");
+        return format!("{name}: {io_error}");
     }
     format!("{name}: {}", chain(error))
 }
