@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use aya::maps::{Array, HashMap, MapData};
 use tracer_ebpf::{flow::FlowKey, loss::LossReason};
 
-pub use attach::Hook;
+pub use attach::{Hook, sockets::cgroup_root};
 pub use error::StartError;
 pub use load::Options;
 pub use owner::Processes;

@@ -61,7 +61,7 @@ fn refusal(name: &str, error: &aya::programs::ProgramError) -> String {
 }
 
 /// Where the cgroup v2 hierarchy is mounted.
-pub(in crate::probe) fn cgroup_root() -> Option<PathBuf> {
+pub fn cgroup_root() -> Option<PathBuf> {
     let mounts = std::fs::read_to_string("/proc/mounts").ok()?;
     mounts.lines().find_map(|line| {
         let mut fields = line.split(' ');
