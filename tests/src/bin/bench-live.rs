@@ -1,0 +1,390 @@
+//! Live measurements: short connections as fast as the machine can, the agent's memory with many
+//! open ones, and what it says when its ring overflows. Needs root.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    env, fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Parser, Subcommand};
+use harness::{net::Namespace, peer::program};
+use serde_json::Value;
+
+const PORT: u16 = 1433;
+/// One process may have 20,000 descriptors here and there: connections are shared among several.
+const PER_PROCESS: usize = 12_500;
+const THREADS: usize = 8;
+/// PRELOGIN of a client: VERSION and ENCRYPTION (MS-TDS §2.2.6.5).
+const PRELOGIN: [u8; 26] = [
+    0x12, 1, 0, 26, 0, 0, 1, 0, 0, 0, 11, 0, 6, 1, 0, 17, 0, 1, 0xFF, 9, 0, 0, 0, 0, 0, 2,
+];
+/// The same as a server's answer.
+const ANSWER: [u8; 26] = [
+    0x04, 1, 0, 26, 0, 0, 1, 0, 0, 0, 11, 0, 6, 1, 0, 17, 0, 1, 0xFF, 16, 0, 0x10, 0, 0, 0, 2,
+];
+
+#[derive(Parser)]
+struct Args {
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// Answers PRELOGIN, and closes after the client or holds the connection
+    #[command(hide = true)]
+    Serve { address: Ipv4Addr, hold: bool },
+    /// Opens connections with a PRELOGIN exchange each
+    #[command(hide = true)]
+    Connect {
+        address: Ipv4Addr,
+        count: usize,
+        hold: bool,
+    },
+}
+
+fn main() -> Result<()> {
+    match Args::parse().role {
+        Some(Role::Serve { address, hold }) => serve(address, hold),
+        Some(Role::Connect {
+            address,
+            count,
+            hold,
+        }) => connect(address, count, hold),
+        None => measure(),
+    }
+}
+
+fn serve(address: Ipv4Addr, hold: bool) -> Result<()> {
+    let listener = TcpListener::bind((address, PORT))?;
+    println!("listening");
+    let serve = |listener: &TcpListener| -> Result<()> {
+        let mut held = Vec::new();
+        loop {
+            let (mut stream, _) = listener.accept()?;
+            let mut bytes = [0; 256];
+            if stream.read(&mut bytes)? > 0 {
+                stream.write_all(&ANSWER)?;
+            }
+            if hold {
+                held.push(stream);
+            } else {
+                while stream.read(&mut bytes)? > 0 {}
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                // A client that is killed resets its connections; the next is served.
+                while serve(&listener).is_err() {}
+            });
+        }
+    });
+    Ok(())
+}
+
+fn connect(address: Ipv4Addr, count: usize, hold: bool) -> Result<()> {
+    let left = AtomicUsize::new(count);
+    let connect = || -> Result<Vec<TcpStream>> {
+        let mut held = Vec::new();
+        while left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(1)
+            })
+            .is_ok()
+        {
+            let mut stream = TcpStream::connect(SocketAddr::from((address, PORT)))?;
+            stream.write_all(&PRELOGIN)?;
+            stream.read_exact(&mut [0; ANSWER.len()])?;
+            if hold {
+                held.push(stream);
+            } else {
+                stream.shutdown(Shutdown::Write)?;
+                while stream.read(&mut [0; 64])? > 0 {}
+            }
+        }
+        Ok(held)
+    };
+    let started = Instant::now();
+    let held = thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(connect)).collect();
+        threads
+            .into_iter()
+            .map(|thread| {
+                thread
+                    .join()
+                    .map_err(|_panic| anyhow::anyhow!("a thread panicked"))?
+            })
+            .collect::<Result<Vec<_>>>()
+    })?;
+    println!("connected {count} in {} us", started.elapsed().as_micros());
+    // Held until standard input ends.
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    drop(held);
+    Ok(())
+}
+
+fn measure() -> Result<()> {
+    let short = short_connections(20_000, &[], None)?;
+    println!("short connections: {short}");
+    ensure!(
+        short.lines == (20_000, 20_000),
+        "not one login and one close each"
+    );
+    let flood = short_connections(
+        20_000,
+        &["--ring-bytes", "65536"],
+        Some(Duration::from_secs(2)),
+    )?;
+    println!("64 KiB ring, agent stopped for 2 s: {flood}");
+    ensure!(flood.wrong == 0, "something wrong was reported");
+    ensure!(
+        flood.lines == (20_000, 20_000) || flood.lost > 0,
+        "something missing was not counted"
+    );
+    println!("agent's memory: {}", memory(50_000)?);
+    Ok(())
+}
+
+/// What an agent said of many connections.
+struct Said {
+    connections: usize,
+    /// Connections with exactly one `login`, and with exactly one `close`.
+    lines: (usize, usize),
+    outcomes: BTreeMap<String, usize>,
+    partial: usize,
+    /// Lines that say something that did not happen.
+    wrong: usize,
+    lost: u64,
+    losses: BTreeMap<String, u64>,
+    microseconds: u64,
+}
+
+impl std::fmt::Display for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let rate = self.connections as u64 * 1_000_000 / self.microseconds.max(1);
+        write!(
+            f,
+            "{} connections at {rate}/s; {} with one login, {} with one close; {:?}; {} partial; {} wrong; lost {:?}",
+            self.connections,
+            self.lines.0,
+            self.lines.1,
+            self.outcomes,
+            self.partial,
+            self.wrong,
+            self.losses
+        )
+    }
+}
+
+fn short_connections(count: usize, options: &[&str], stopped: Option<Duration>) -> Result<Said> {
+    let host = Namespace::new("live")?;
+    let agent = Watching::start(&host, options)?;
+    let _server = peer(&host, &["serve", "127.0.0.1", "false"])?;
+    if stopped.is_some() {
+        agent.signal("STOP")?;
+    }
+    let pause = stopped.map(|time| {
+        let pid = agent.child.id();
+        thread::spawn(move || {
+            thread::sleep(time);
+            signal(pid, "CONT")
+        })
+    });
+    let count_text = count.to_string();
+    let mut client = peer(&host, &["connect", "127.0.0.1", &count_text, "false"])?;
+    let line = client.line()?;
+    let microseconds = line
+        .split(' ')
+        .nth(3)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0);
+    if let Some(pause) = pause {
+        pause
+            .join()
+            .map_err(|_panic| anyhow::anyhow!("the pause panicked"))??;
+    }
+    thread::sleep(Duration::from_secs(3));
+    let mut said = said(&agent.stop()?)?;
+    said.connections = count;
+    said.microseconds = microseconds;
+    Ok(said)
+}
+
+fn said(lines: &Path) -> Result<Said> {
+    let mut said = Said {
+        connections: 0,
+        lines: (0, 0),
+        outcomes: BTreeMap::new(),
+        partial: 0,
+        wrong: 0,
+        lost: 0,
+        losses: BTreeMap::new(),
+        microseconds: 0,
+    };
+    let mut seen: HashMap<String, (usize, usize)> = HashMap::new();
+    for line in BufReader::new(fs::File::open(lines)?).lines() {
+        let event: Value = serde_json::from_str(&line?)?;
+        let id = event["connection"]["id"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        match event["event"].as_str() {
+            Some("login") => {
+                seen.entry(id).or_default().0 += 1;
+                let outcome = event["login"]["outcome"].as_str().unwrap_or_default();
+                *said.outcomes.entry(outcome.to_owned()).or_default() += 1;
+                let partial = event["connection"]["partial"] == true;
+                said.partial += usize::from(partial);
+                // Every connection ends with the client's FIN after PRELOGIN's answer.
+                said.wrong +=
+                    usize::from(outcome != "aborted" && !(partial && outcome == "unknown"));
+            }
+            Some("close") => seen.entry(id).or_default().1 += 1,
+            Some("loss") => {
+                let reason = event["loss"]["reason"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned();
+                let count = event["loss"]["count"].as_u64().unwrap_or(0);
+                *said.losses.entry(reason).or_default() += count;
+                said.lost += count;
+            }
+            _ => {}
+        }
+    }
+    said.lines.0 = seen.values().filter(|(logins, _)| *logins == 1).count();
+    said.lines.1 = seen.values().filter(|(_, closes)| *closes == 1).count();
+    Ok(said)
+}
+
+/// Resident memory of the agent, before and with so many open connections.
+fn memory(count: usize) -> Result<String> {
+    let host = Namespace::new("many")?;
+    let agent = Watching::start(&host, &["--max-flows", "131072"])?;
+    let before = agent.resident()?;
+    let mut peers = Vec::new();
+    for index in 0..count.div_ceil(PER_PROCESS) {
+        let address = format!("127.0.0.{}", index + 1);
+        peers.push(peer(&host, &["serve", &address, "true"])?);
+        let mut client = peer(
+            &host,
+            &["connect", &address, &PER_PROCESS.to_string(), "true"],
+        )?;
+        client.line()?;
+        peers.push(client);
+    }
+    thread::sleep(Duration::from_secs(2));
+    let with = agent.resident()?;
+    drop(peers);
+    agent.stop()?;
+    Ok(format!(
+        "{before} KiB without a connection, {with} KiB with {count} open"
+    ))
+}
+
+/// A process of this program in another role.
+struct Peer {
+    child: Child,
+    output: BufReader<std::process::ChildStdout>,
+}
+
+fn peer(host: &Namespace, arguments: &[&str]) -> Result<Peer> {
+    let mut child = host
+        .command(env::current_exe()?)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let output = BufReader::new(child.stdout.take().context("no output")?);
+    let mut peer = Peer { child, output };
+    if arguments[0] == "serve" {
+        peer.line()?;
+    }
+    Ok(peer)
+}
+
+impl Peer {
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        if line.is_empty() {
+            bail!("a peer ended");
+        }
+        Ok(line)
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// An agent that writes to a file.
+struct Watching {
+    child: Child,
+    lines: PathBuf,
+}
+
+impl Watching {
+    fn start(host: &Namespace, options: &[&str]) -> Result<Self> {
+        let lines = env::temp_dir().join(format!("bench-live-{}.jsonl", std::process::id()));
+        if lines.exists() {
+            fs::remove_file(&lines)?;
+        }
+        let child = host
+            .command(program("tds-tracer")?)
+            .args(["run", "--log-level", "warn", "--output"])
+            .arg(&lines)
+            .args(options)
+            .spawn()?;
+        let limit = Instant::now() + Duration::from_secs(30);
+        while !fs::read_to_string(&lines)
+            .unwrap_or_default()
+            .contains("\"start\"")
+        {
+            ensure!(Instant::now() < limit, "the agent does not start");
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(Self { child, lines })
+    }
+
+    fn signal(&self, name: &str) -> Result<()> {
+        signal(self.child.id(), name)
+    }
+
+    fn resident(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .context("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
+    fn stop(mut self) -> Result<PathBuf> {
+        self.signal("TERM")?;
+        self.child.wait()?;
+        Ok(self.lines)
+    }
+}
+
+fn signal(pid: u32, name: &str) -> Result<()> {
+    let status = Command::new("kill")
+        .args(["-s", name, &pid.to_string()])
+        .status()?;
+    ensure!(status.success(), "kill -{name} {pid} failed");
+    Ok(())
+}
