@@ -21,7 +21,7 @@ pub struct Heard {
 
 impl Listener for Heard {
     fn record(&mut self, record: Record) {
-        let written = serde_json::to_string(&record);
+        let written = record.to_line("host", &mut Vec::new());
         assert!(written.is_ok(), "{record:?} cannot be written");
         match &record.body {
             Body::Login(login) => {

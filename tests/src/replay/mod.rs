@@ -1,5 +1,6 @@
 //! Runs the agent's `replay` and reads what it says.
 
+mod connection;
 mod segments;
 
 use std::{
@@ -12,7 +13,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-pub use self::segments::{Segment, is_same_message, segments};
+pub use self::{
+    connection::{Frame, frames, said},
+    segments::{Segment, is_same_message, segments},
+};
 
 /// The agent: `TDS_TRACER`, or what was built beside these tests.
 pub fn agent() -> Result<PathBuf> {

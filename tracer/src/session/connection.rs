@@ -7,6 +7,7 @@ use tracer_ebpf::{
     event::{Counters, Event, Kind, SocketEnd, mark, role},
     flow::FlowKey,
     framing::{Framing, TLS_HEADER, packet_type},
+    packet::tcp_flag,
 };
 
 use super::{
@@ -146,6 +147,7 @@ impl Connection {
             Side::ToClient
         };
         self.number(event, side, out);
+        self.claim(event, side);
         self.sent = [event.client, event.server];
         self.last_seen = self.last_seen.max(event.time);
         if self.ends.began().is_some() {
@@ -161,6 +163,17 @@ impl Connection {
             Some(Kind::Fin) => self.fin(side, event, out),
             Some(Kind::Rst) => self.rst(side, event, out),
             Some(Kind::Owner | Kind::SocketEnd) | None => {}
+        }
+    }
+
+    /// Notes how far either side's stream goes by what a packet's header says.
+    fn claim(&mut self, event: &Event, side: Side) {
+        let Some(login) = &mut self.login else { return };
+        if event.tcp_flags & (tcp_flag::SYN | tcp_flag::RST) == 0 {
+            login.streams[side as usize].claim(event.seq);
+            if event.tcp_flags & tcp_flag::ACK != 0 {
+                login.streams[side.reversed() as usize].claim(event.ack);
+            }
         }
     }
 

@@ -49,6 +49,8 @@ pub(super) enum End {
     Rst(Side),
     /// The client stopped sending for good.
     Silence,
+    /// Nobody watches any more.
+    Unwatched,
 }
 
 /// The outcome of a login that ended without an answer, by the order of output.md.
@@ -63,7 +65,7 @@ pub(super) fn outcome(login: &Login, end: End, at: u64) -> Outcome {
     if owed && gave_up {
         return Outcome::Timeout;
     }
-    if login.inside_tls() && end != End::Silence {
+    if login.inside_tls() && !matches!(end, End::Silence | End::Unwatched) {
         return Outcome::TlsFailed;
     }
     match end {
@@ -71,12 +73,15 @@ pub(super) fn outcome(login: &Login, end: End, at: u64) -> Outcome {
         End::Fin(Side::ToClient) if login.client_said_bye() => Outcome::Aborted,
         End::Fin(Side::ToClient) => Outcome::Closed,
         End::Fin(Side::ToServer) | End::Silence => Outcome::Aborted,
+        End::Unwatched => Outcome::Unknown,
     }
 }
 
 /// What the records of a sealed login suggest when its connection ends.
-pub(super) fn believed(login: &Login, encryption: Option<Encryption>) -> Option<Verdict> {
-    if !matches!(encryption, Some(Encryption::Full | Encryption::Strict)) {
+pub(super) fn believed(login: &Login, encryption: Option<Encryption>, end: End) -> Option<Verdict> {
+    let dark = matches!(encryption, Some(Encryption::Full | Encryption::Strict));
+    // Turns that were not seen would shift the meaning of those that were.
+    if !dark || end == End::Unwatched || !login.is_whole() {
         return None;
     }
     let belief = login.dark.belief(true)?;

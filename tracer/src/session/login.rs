@@ -4,6 +4,8 @@ mod auth;
 mod messages;
 mod reply;
 
+use std::ops::Range;
+
 use tracer_ebpf::{
     event::Counters,
     framing::{Framing, packet_type},
@@ -55,7 +57,8 @@ pub(super) struct Verdict {
 #[derive(Debug, Default)]
 struct Message {
     body: Zeroizing<Vec<u8>>,
-    from: Option<u64>,
+    /// The parts of the body that were withheld or lost, ascending.
+    unseen: Vec<Range<usize>>,
     spid: u16,
 }
 
@@ -201,20 +204,25 @@ impl Login {
         context: &mut Context<'_>,
     ) -> Option<Verdict> {
         let speaks_first = side == Side::ToServer && self.stage == Stage::Opening;
-        if speaks_first && !self.has_gap() {
+        if speaks_first && self.is_whole() {
             context.facts.login.stranger = Some(name_stranger(prefix));
         }
         None
     }
 
-    fn has_gap(&self) -> bool {
-        self.streams.iter().any(Stream::has_gap)
+    /// Whether all of the connection was seen so far: what did not come was not sent.
+    pub(super) fn is_whole(&self) -> bool {
+        self.phases.start_was_seen() && !self.streams.iter().any(Stream::is_incomplete)
     }
 
     /// Appends a packet to its message; the whole message with its last packet.
-    fn assemble(&mut self, side: Side, unit: &Unit) -> Option<(Zeroizing<Vec<u8>>, u64, u16)> {
+    fn assemble(&mut self, side: Side, unit: &Unit) -> Option<Message> {
         let message = &mut self.messages[side as usize];
-        let from = *message.from.get_or_insert(unit.from);
+        let before = message.body.len();
+        let unseen = unit.unseen.iter();
+        message
+            .unseen
+            .extend(unseen.map(|part| part.start + before..part.end + before));
         let room = MAX_BODY
             .saturating_sub(message.body.len())
             .min(unit.body.len());
@@ -226,14 +234,33 @@ impl Login {
         if !unit.header.ends_message() {
             return None;
         }
-        let message = std::mem::take(message);
-        Some((message.body, from, message.spid))
+        Some(std::mem::take(message))
     }
 
     /// What of a message has come though it never ended.
-    fn unfinished(&mut self, side: Side) -> Option<(Zeroizing<Vec<u8>>, u16)> {
+    fn unfinished(&mut self, side: Side) -> Option<Message> {
         let message = std::mem::take(&mut self.messages[side as usize]);
-        (!message.body.is_empty()).then_some((message.body, message.spid))
+        (!message.body.is_empty()).then_some(message)
+    }
+}
+
+impl Message {
+    /// Its body up to the first byte that was not seen.
+    fn seen(&self) -> &[u8] {
+        let end = self.unseen.first().map_or(usize::MAX, |part| part.start);
+        &self.body[..end.min(self.body.len())]
+    }
+
+    /// The body with other bytes in place of those that were not seen: what reads differently
+    /// there is not known.
+    fn otherwise(&self) -> Zeroizing<Vec<u8>> {
+        let mut body = self.body.clone();
+        for part in &self.unseen {
+            if let Some(bytes) = body.get_mut(part.clone()) {
+                bytes.fill(0xFF);
+            }
+        }
+        body
     }
 }
 

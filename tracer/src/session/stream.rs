@@ -1,5 +1,7 @@
 //! One direction's bytes back in order, cut into TDS packets, TLS records and SMP packets.
 
+use std::ops::Range;
+
 use tracer_ebpf::{
     event::{Event, Kind, mark},
     framing::{self, Boundary, Framing, HEADER_PREFIX, Header},
@@ -28,6 +30,8 @@ pub(super) struct Unit {
     /// What follows the header, withheld bytes as zeros; shorter than the header says where the
     /// packet is too long to keep.
     pub(super) body: Zeroizing<Vec<u8>>,
+    /// The parts of the body that were withheld or lost, ascending.
+    pub(super) unseen: Vec<Range<usize>>,
     /// When its first byte passed.
     pub(super) from: u64,
     /// When its last byte passed.
@@ -66,6 +70,8 @@ struct Piece {
     span: Span,
     time: u64,
     bytes: Zeroizing<Vec<u8>>,
+    /// What of it was told, ascending.
+    told: Vec<Span>,
 }
 
 /// One direction of an undecided login.
@@ -81,6 +87,10 @@ pub(super) struct Stream {
     telling: Option<Piece>,
     /// Segments behind a hole, ascending.
     ahead: Vec<Piece>,
+    /// What was withheld or lost of the bytes kept, ascending.
+    unseen: Vec<Span>,
+    /// The furthest position that a packet says there are bytes up to.
+    claimed: Option<Seq>,
     /// Bytes of the unit at hand that are passed over, since it is too long to keep.
     skipping: u32,
     /// Framing is lost, or the bytes are of somebody else's protocol.
@@ -98,6 +108,24 @@ impl Stream {
     /// Whether bytes are missing that should have been seen.
     pub(super) fn has_gap(&self) -> bool {
         self.gap
+    }
+
+    /// A packet says that there are bytes up to `position`: it goes on from there, or acknowledges
+    /// them.
+    pub(super) fn claim(&mut self, position: Seq) {
+        let claimed = self.claimed.map_or(position, |before| before.max(position));
+        self.claimed = Some(claimed);
+    }
+
+    /// Whether bytes are missing, as far as is known by now: a hole may yet be filled.
+    pub(super) fn is_incomplete(&self) -> bool {
+        let behind = match (self.end(), self.claimed) {
+            // A FIN takes a position too.
+            (Some(end), Some(claimed)) => claimed.since(end) > 1,
+            (None, claimed) => claimed.is_some(),
+            (Some(_), None) => false,
+        };
+        self.gap || self.has_hole() || behind
     }
 
     /// Takes one record of a segment.
@@ -121,6 +149,7 @@ impl Stream {
                 span: whole,
                 time: event.time,
                 bytes: Zeroizing::new(vec![0; event.payload_len as usize]),
+                told: Vec::new(),
             });
         }
         if let Some(piece) = &mut self.telling {
@@ -131,6 +160,10 @@ impl Stream {
             if let Some(room) = room {
                 let len = room.len().min(run.len());
                 room[..len].copy_from_slice(&run[..len]);
+                piece.told.push(Span {
+                    from: event.run_seq,
+                    to: event.run_seq.add(len as u32),
+                });
             }
             self.gap |= run.len() < event.run_len as usize;
         }
@@ -169,11 +202,23 @@ impl Stream {
         let known = usize::try_from(end.since(piece.span.from)).unwrap_or(0);
         let fresh = piece.bytes.get(known..).unwrap_or_default();
         self.bytes.extend_from_slice(fresh);
+        let mut from = end;
+        for told in &piece.told {
+            self.miss(from, told.from);
+            from = from.max(told.to);
+        }
+        self.miss(from, piece.span.to);
         let time = self
             .arrivals
             .last()
             .map_or(piece.time, |last| last.1.max(piece.time));
         self.arrivals.push((piece.span.to, time));
+    }
+
+    fn miss(&mut self, from: Seq, to: Seq) {
+        if to.after(from) {
+            self.unseen.push(Span { from, to });
+        }
     }
 
     /// Appends the segments that were waiting for what has come.
@@ -222,18 +267,19 @@ impl Stream {
             return;
         };
         self.gap = true;
-        let missing = next.span.from.since(end).max(0).cast_unsigned();
+        let next_from = next.span.from;
+        let missing = next_from.since(end).max(0).cast_unsigned();
         let time = next.time;
         if missing <= MAX_MESSAGE {
             let len = self.bytes.len() + missing as usize;
             self.bytes.resize(len, 0);
+            self.miss(end, next_from);
         } else {
             self.bytes.clear();
-            self.base = Some(next.span.from);
+            self.base = Some(next_from);
             self.skipping = 0;
         }
-        let to = next.span.from;
-        self.arrivals.push((to, time));
+        self.arrivals.push((next_from, time));
         self.catch_up();
     }
 
@@ -281,15 +327,27 @@ impl Stream {
         } else {
             self.bytes[start..end].to_vec()
         };
+        let unseen = self.unseen_in(base.add(start as u32), base.add(end as u32));
         self.skipping = len;
         self.pass_over();
         Some(Unit {
             header,
             prefix,
             body: Zeroizing::new(body),
+            unseen,
             from,
             to,
         })
+    }
+
+    /// What of these positions was not seen, counted from the first of them.
+    fn unseen_in(&self, from: Seq, to: Seq) -> Vec<Range<usize>> {
+        let within = |span: &Span| {
+            let (first, end) = (span.from.max(from), span.to.min(to));
+            let offset = |at: Seq| usize::try_from(at.since(from)).ok();
+            Some(offset(first)?..offset(end)?).filter(|range| !range.is_empty())
+        };
+        self.unseen.iter().filter_map(within).collect()
     }
 
     /// Drops bytes that were read.
@@ -305,6 +363,7 @@ impl Stream {
         let base = base.add(len);
         self.base = Some(base);
         self.arrivals.retain(|(to, _)| to.after(base));
+        self.unseen.retain(|span| span.to.after(base));
     }
 
     /// When the byte before `position` passed.

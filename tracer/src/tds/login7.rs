@@ -102,6 +102,42 @@ impl Login7 {
         Ok(login)
     }
 
+    /// Keeps only what another reading of the same message agrees with: what differs depends on
+    /// bytes that were not seen.
+    pub fn keep_common(&mut self, other: Self) {
+        fn text(mine: &mut Option<String>, other: Option<String>) {
+            if *mine != other {
+                *mine = None;
+            }
+        }
+        text(&mut self.host_name, other.host_name);
+        text(&mut self.user_name, other.user_name);
+        text(&mut self.app_name, other.app_name);
+        text(&mut self.server_name, other.server_name);
+        text(&mut self.library, other.library);
+        text(&mut self.language, other.language);
+        text(&mut self.database, other.database);
+        if self.features != other.features {
+            self.features = Vec::new();
+        }
+        if self.client_pid != other.client_pid {
+            self.client_pid = 0;
+        }
+        if self.packet_size != other.packet_size {
+            self.packet_size = 0;
+        }
+        self.integrated_security &= other.integrated_security;
+        self.read_only_intent &= other.read_only_intent;
+        self.change_password &= other.change_password;
+        self.sspi_len = self.sspi_len.min(other.sspi_len);
+        self.sspi = self
+            .sspi
+            .take()
+            .filter(|range| Some(range) == other.sspi.as_ref());
+        self.fedauth = self.fedauth.filter(|_| other.fedauth.is_some());
+        self.truncated |= other.truncated;
+    }
+
     fn fixed(reader: &mut Reader<'_>) -> Option<Self> {
         let tds_version = TdsVersion(reader.u32()?);
         let packet_size = reader.u32()?;

@@ -31,7 +31,7 @@ impl Connection {
         if !unseen && !login.phases.ended_at(verdict.at) {
             login.phases.end(phase, verdict.at, answered, &self.sent);
         }
-        if login.streams.iter().any(Stream::has_gap) {
+        if login.streams.iter().any(Stream::is_incomplete) {
             self.facts.connection.mark_partial(PartialReason::Gap);
         }
         self.decided_at = Some(verdict.at);
@@ -189,7 +189,7 @@ impl Connection {
         };
         let verdict = login
             .cut_reply(at, &mut context)
-            .or_else(|| ending::believed(login, encryption));
+            .or_else(|| ending::believed(login, encryption, end));
         let verdict = verdict.unwrap_or_else(|| Verdict {
             outcome: self.outcome_at(end, at),
             basis: Basis::Observed,
@@ -207,11 +207,12 @@ impl Connection {
         let unanswered = self.handshake.syns > 0 && self.handshake.syn_ack.is_none();
         if unanswered && self.sent[1].packets <= 1 {
             return match end {
+                End::Unwatched if self.handshake.syns < 2 => Outcome::Unknown,
                 End::Rst(Side::ToClient) => Outcome::Refused,
                 _ => Outcome::Unreachable,
             };
         }
-        let lost = login.streams.iter().any(Stream::has_gap)
+        let lost = login.streams.iter().any(Stream::is_incomplete)
             || self
                 .facts
                 .connection
@@ -235,7 +236,11 @@ impl Connection {
         }
         let Some(login) = &self.login else { return };
         let dark = super::is_dark(&self.facts);
-        if let Some(belief) = login.dark.belief(false).filter(|_| dark) {
+        if let Some(belief) = login
+            .dark
+            .belief(false)
+            .filter(|_| dark && login.is_whole())
+        {
             if now.saturating_sub(belief.at) >= QUIET {
                 let verdict = Verdict {
                     outcome: Outcome::Success,

@@ -42,7 +42,7 @@ impl Connection {
             self.facts.connection.mark_partial(reason);
         }
         if self.is_undecided() {
-            self.give_up(out);
+            self.give_up(reason.is_some(), out);
         }
         let last = self.ends.last.unwrap_or(self.last_seen);
         self.end_usage(last, out);
@@ -54,8 +54,13 @@ impl Connection {
     }
 
     /// The login will not be decided any more: as far as it came.
-    fn give_up(&mut self, out: &mut Output<'_>) {
-        self.ended(End::Silence, self.last_seen, out);
+    fn give_up(&mut self, unwatched: bool, out: &mut Output<'_>) {
+        let end = if unwatched {
+            End::Unwatched
+        } else {
+            End::Silence
+        };
+        self.ended(end, self.last_seen, out);
     }
 
     fn end_usage(&mut self, at: u64, out: &mut Output<'_>) {

@@ -163,17 +163,19 @@ impl AuthEvidence {
         }
     }
 
-    /// What is to be said of it, given how much was encrypted and what came of the login.
+    /// What is to be said of it, given how much was encrypted, what came of the login, and whether
+    /// all of it was seen.
     pub(super) fn facts(
         &self,
         encryption: Option<Encryption>,
         outcome: Outcome,
         sealed: bool,
+        whole: bool,
     ) -> Option<Auth> {
         if !self.login_read && !sealed {
             return None;
         }
-        let kind = self.kind(encryption, outcome, sealed);
+        let kind = self.kind(encryption, outcome, sealed, whole);
         let fallback = self
             .offered
             .first()
@@ -190,7 +192,13 @@ impl AuthEvidence {
         })
     }
 
-    fn kind(&self, encryption: Option<Encryption>, outcome: Outcome, sealed: bool) -> AuthKind {
+    fn kind(
+        &self,
+        encryption: Option<Encryption>,
+        outcome: Outcome,
+        sealed: bool,
+        whole: bool,
+    ) -> AuthKind {
         if self.federated {
             return AuthKind::Entra;
         }
@@ -205,7 +213,7 @@ impl AuthEvidence {
         }
         // Sealed, but answered in clear: an SSPI login would have had a token in an answer.
         let answered_in_clear = encryption == Some(Encryption::LoginOnly) && outcome.is_good();
-        if answered_in_clear && !self.long_sealed {
+        if answered_in_clear && whole && !self.long_sealed {
             AuthKind::Sql
         } else {
             AuthKind::Unknown
@@ -220,7 +228,9 @@ impl super::Login {
         encryption: Option<Encryption>,
         outcome: Outcome,
     ) -> Option<Auth> {
-        self.auth.facts(encryption, outcome, self.sealed_login)
+        let whole = self.is_whole();
+        self.auth
+            .facts(encryption, outcome, self.sealed_login, whole)
     }
 }
 

@@ -38,8 +38,9 @@ impl Login {
             packet_type::PRELOGIN => self.client_prelogin(unit, context),
             packet_type::LOGIN7 => self.client_login(unit, context),
             packet_type::SSPI => {
-                if let Some((body, ..)) = self.assemble(Side::ToServer, unit) {
-                    self.auth.client_token(&body, unit.to, context.identity);
+                if let Some(message) = self.assemble(Side::ToServer, unit) {
+                    self.auth
+                        .client_token(&message.body, unit.to, context.identity);
                 }
                 None
             }
@@ -74,8 +75,8 @@ impl Login {
         if self.stage == Stage::Opening {
             self.stage = Stage::Prelogin;
         }
-        let (body, ..) = self.assemble(Side::ToServer, unit)?;
-        let asked = Prelogin::decode(&body).ok()?;
+        let message = self.assemble(Side::ToServer, unit)?;
+        let asked = Prelogin::decode(message.seen()).ok()?;
         let tds = context.facts.tds.get_or_insert_with(Tds::default);
         tds.client_version = asked
             .version
@@ -139,7 +140,12 @@ impl Login {
         if matches!(self.stage, Stage::Opening | Stage::Prelogin) {
             self.stage = Stage::Tls;
         }
-        self.tls[side as usize].extend(&unit.body);
+        let tls = &mut self.tls[side as usize];
+        if unit.unseen.is_empty() {
+            tls.extend(&unit.body);
+        } else {
+            tls.gap();
+        }
         self.handshake_moved(side, unit.to, context);
         None
     }
@@ -151,7 +157,7 @@ impl Login {
         unit: &Unit,
         context: &mut Context<'_>,
     ) -> Option<Verdict> {
-        if side == Side::ToServer && self.stage == Stage::Opening && !self.has_gap() {
+        if side == Side::ToServer && self.stage == Stage::Opening && self.is_whole() {
             self.strict = true;
             self.stage = Stage::Tls;
             context
@@ -163,8 +169,13 @@ impl Login {
         let sealed_data = unit.header.kind == content_type::APPLICATION_DATA;
         let handshaking =
             !sealed_data && matches!(self.stage, Stage::Opening | Stage::Prelogin | Stage::Tls);
-        self.tls[side as usize].extend(&unit.prefix[..5]);
-        self.tls[side as usize].extend(&unit.body);
+        let tls = &mut self.tls[side as usize];
+        if sealed_data || unit.unseen.is_empty() {
+            tls.extend(&unit.prefix[..5]);
+            tls.extend(&unit.body);
+        } else {
+            tls.gap();
+        }
         if unit.header.kind == content_type::ALERT {
             self.client_said_bye |= side == Side::ToServer;
         }
@@ -232,8 +243,10 @@ impl Login {
 
     /// Sealed replies: the encryption is full, whatever was said before.
     fn note_full(&mut self, context: &mut Context<'_>) {
+        // Without what came before, it may be TDS 8.0 as well.
+        let known = self.strict || self.asked.is_some() || self.answered.is_some();
         let tds = context.facts.tds.get_or_insert_with(Tds::default);
-        if tds.encryption != Some(Encryption::Strict) {
+        if known && tds.encryption != Some(Encryption::Strict) {
             tds.encryption = Some(Encryption::Full);
         }
     }
@@ -245,10 +258,10 @@ impl Login {
             return None;
         }
         self.begin_login(unit.from, context);
-        let (body, ..) = self.assemble(Side::ToServer, unit)?;
-        let Ok(login) = Login7::decode(&body) else {
-            return None;
-        };
+        let message = self.assemble(Side::ToServer, unit)?;
+        let body = &message.body;
+        let mut login = Login7::decode(body).ok()?;
+        login.keep_common(Login7::decode(&message.otherwise()).ok()?);
         let sspi = login.sspi.clone().and_then(|range| body.get(range));
         self.auth.login_packet(&login, sspi, context.identity);
         self.version = Some(login.tds_version);

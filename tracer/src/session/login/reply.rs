@@ -35,12 +35,12 @@ impl Login {
         if tls || self.tls_continues(unit) {
             return self.wrapped_tls(Side::ToClient, unit, context);
         }
-        let (body, _, spid) = self.assemble(Side::ToClient, unit)?;
+        let message = self.assemble(Side::ToClient, unit)?;
         let expects_prelogin = matches!(self.stage, Stage::Opening | Stage::Prelogin);
-        if expects_prelogin && self.server_prelogin(&body, unit.to, context) {
+        if expects_prelogin && self.server_prelogin(message.seen(), unit.to, context) {
             return None;
         }
-        self.reply(&body, unit.to, spid, context)
+        self.reply(message.seen(), unit.to, message.spid, context)
     }
 
     /// A TLS flight longer than one packet goes on in the next.
@@ -61,9 +61,9 @@ impl Login {
         at: u64,
         context: &mut Context<'_>,
     ) -> Option<Verdict> {
-        let (body, spid) = self.unfinished(Side::ToClient)?;
+        let message = self.unfinished(Side::ToClient)?;
         matches!(self.stage, Stage::Login | Stage::Auth)
-            .then(|| self.reply(&body, at, spid, context))
+            .then(|| self.reply(message.seen(), at, message.spid, context))
             .flatten()
     }
 
@@ -79,7 +79,8 @@ impl Login {
         if spid != 0 {
             tds.spid.get_or_insert(spid);
         }
-        if self.sealed_login && tds.encryption != Some(Encryption::Strict) {
+        let answers = reply.ack.is_some() || !reply.errors.is_empty() || reply.sspi;
+        if self.sealed_login && answers && tds.encryption != Some(Encryption::Strict) {
             tds.encryption = Some(Encryption::LoginOnly);
         }
         if let Some(ack) = &reply.ack {

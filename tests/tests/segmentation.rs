@@ -1,0 +1,348 @@
+//! However TCP cuts, repeats and reorders a connection, the same is said about its login; and of
+//! one whose segments were lost nothing is said that is not so.
+
+use std::path::PathBuf;
+
+use harness::replay::{Frame, frames, said};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    test_runner::{Config, TestCaseError, TestRunner},
+};
+use serde_json::Value;
+
+/// One of each: encryption, authentication, outcome.
+const CAPTURES: [&str; 13] = [
+    "captures/odbc18-lab-clear",
+    "captures/odbc18-lab-ipv6",
+    "captures/odbc18-lab-tls12",
+    "captures/odbc18-lab-strict13",
+    "captures/odbc18-lab-krb-loginonly",
+    "captures/odbc18-lab-mars-loginonly",
+    "captures/odbc18-lab-loginfailed",
+    "captures/mssqltds-mock-routing",
+    "captures/tsql-lab-ntlm-loginonly",
+    "sequences/sql-auth",
+    "sequences/kerberos",
+    "sequences/ntlm",
+    "sequences/mars",
+];
+
+const CASES: u32 = 64;
+
+/// Where in a capture, and how: indices are taken modulo what there is.
+type Places = Vec<(u16, u16)>;
+
+fn connection(name: &str) -> Vec<Frame> {
+    let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    frames(&fixtures.join(format!("{name}.pcap"))).unwrap()
+}
+
+fn logins(frames: &[Frame]) -> Vec<Value> {
+    said(frames, "login").unwrap()
+}
+
+/// A login without what counts segments rather than bytes.
+fn uncounted(mut logins: Vec<Value>) -> Vec<Value> {
+    for login in &mut logins {
+        if let Some(tcp) = login["tcp"].as_object_mut() {
+            tcp.remove("packets");
+            tcp.remove("retransmits");
+        }
+        if let Some(phases) = login["phases"].as_object_mut() {
+            for phase in phases.values_mut() {
+                phase.as_object_mut().unwrap().remove("retransmits");
+            }
+        }
+    }
+    logins
+}
+
+/// Runs a property on every capture.
+fn check(property: impl Fn(&[Frame], Places) -> Result<(), TestCaseError>) {
+    for name in CAPTURES {
+        let frames = connection(name);
+        let mut runner = TestRunner::new(Config {
+            cases: CASES,
+            failure_persistence: None,
+            ..Config::default()
+        });
+        let places = vec((any::<u16>(), any::<u16>()), 1..12);
+        let result = runner.run(&places, |places| property(&frames, places));
+        if let Err(error) = result {
+            panic!("{name}: {error}");
+        }
+    }
+}
+
+fn same(left: Vec<Value>, right: Vec<Value>) -> Result<(), TestCaseError> {
+    prop_assert_eq!(left.len(), right.len());
+    for (left, right) in left.iter().zip(&right) {
+        let differences = differences("", left, right);
+        prop_assert!(differences.is_empty(), "{}", differences.join("\n"));
+    }
+    Ok(())
+}
+
+/// Every leaf that differs, by path.
+fn differences(path: &str, left: &Value, right: &Value) -> Vec<String> {
+    let (Some(fields), Some(others)) = (left.as_object(), right.as_object()) else {
+        let differs = left != right;
+        return differs
+            .then(|| format!("{path}: {left}, {right}"))
+            .into_iter()
+            .collect();
+    };
+    let mut names: Vec<_> = fields.keys().chain(others.keys()).collect();
+    names.sort();
+    names.dedup();
+    names
+        .into_iter()
+        .flat_map(|name| differences(&format!("{path}.{name}"), &left[name], &right[name]))
+        .collect()
+}
+
+/// Whether a segment is a login or its proof in clear, the secrets of which are left out before
+/// anything is read: where they are is known only from a whole message.
+fn has_secrets(frame: &Frame) -> bool {
+    matches!(
+        frame.payload[..],
+        [0x10 | 0x11, 0 | 1, _, _, 0, 0, _, 0, ..]
+    )
+}
+
+fn cut(frames: &mut Vec<Frame>, index: u16, at: u16) -> Option<usize> {
+    let index = usize::from(index) % frames.len();
+    let len = frames[index].payload.len();
+    if len < 2 || has_secrets(&frames[index]) {
+        return None;
+    }
+    let pieces = frames[index].cut(1 + usize::from(at) % (len - 1));
+    frames.splice(index..=index, pieces);
+    Some(index)
+}
+
+/// A segment that is followed by the next one of its side, both at the time of the later one.
+fn neighbours(frames: &mut [Frame], index: u16) -> Option<usize> {
+    let pairs: Vec<_> = (1..frames.len())
+        .filter(|index| frames[index - 1].is_followed_by(&frames[*index]))
+        .collect();
+    let index = *pairs.get(usize::from(index) % pairs.len().max(1))? - 1;
+    frames[index].time_ns = frames[index + 1].time_ns;
+    Some(index)
+}
+
+#[test]
+fn cut_anywhere_a_login_is_the_same() {
+    check(|frames, places| {
+        let mut cuts = frames.to_vec();
+        for (index, at) in places {
+            cut(&mut cuts, index, at);
+        }
+        same(uncounted(logins(&cuts)), uncounted(logins(frames)))
+    });
+}
+
+#[test]
+fn of_a_login_in_clear_that_is_cut_less_is_said_and_nothing_untrue() {
+    for name in CAPTURES {
+        let frames = connection(name);
+        let with_secrets = (0..frames.len()).filter(|index| has_secrets(&frames[*index]));
+        for index in with_secrets {
+            for at in 1..frames[index].payload.len() {
+                let mut cuts = frames.clone();
+                cuts.splice(index..=index, frames[index].cut(at));
+                let mut swapped = cuts.clone();
+                swapped.swap(index, index + 1);
+                for frames_in_pieces in [cuts, swapped] {
+                    if let Err(error) = honest(&frames_in_pieces, &frames) {
+                        panic!("{name}, segment {index} cut after {at}: {error}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn merged_segments_give_the_same_login() {
+    check(|frames, places| {
+        let mut merged = frames.to_vec();
+        for (index, _) in places {
+            if let Some(index) = neighbours(&mut merged, index) {
+                let apart = logins(&merged);
+                let one = merged[index].merge(&merged[index + 1]);
+                merged.splice(index..=index + 1, [one]);
+                same(uncounted(logins(&merged)), uncounted(apart))?;
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn copies_of_packets_change_nothing() {
+    check(|frames, places| {
+        let mut copied = frames.to_vec();
+        for (index, later_ns) in places {
+            let index = usize::from(index) % copied.len();
+            let mut copy = copied[index].clone();
+            copy.time_ns += u64::from(later_ns) % 1000;
+            copied.insert(index + 1, copy);
+        }
+        same(logins(&copied), logins(frames))
+    });
+}
+
+#[test]
+fn retransmissions_are_counted_and_change_nothing_else() {
+    check(|frames, places| {
+        let mut repeated = frames.to_vec();
+        for (index, later) in places {
+            let index = usize::from(index) % repeated.len();
+            let mut again = repeated[index].clone();
+            if again.payload.is_empty() {
+                continue;
+            }
+            let place = (index + 1 + usize::from(later) % 4).min(repeated.len());
+            again.time_ns = repeated[place - 1].time_ns;
+            again.reidentify();
+            repeated.insert(place, again);
+        }
+        same(uncounted(logins(&repeated)), uncounted(logins(frames)))
+    });
+}
+
+#[test]
+fn segments_that_change_places_give_the_same_login() {
+    check(|frames, places| {
+        let mut ordered = frames.to_vec();
+        for (index, at) in &places {
+            cut(&mut ordered, *index, *at);
+        }
+        for (index, _) in &places {
+            neighbours(&mut ordered, *index);
+        }
+        let mut swapped = ordered.clone();
+        let mut moved = Vec::new();
+        for (index, _) in places {
+            let Some(index) = neighbours(&mut swapped, index) else {
+                continue;
+            };
+            if swapped[index].time_ns != ordered[index].time_ns
+                || (index.saturating_sub(1)..=index + 2).any(|near| moved.contains(&near))
+            {
+                swapped[index].time_ns = ordered[index].time_ns;
+                continue;
+            }
+            swapped.swap(index, index + 1);
+            moved.extend([index, index + 1]);
+        }
+        same(uncounted(logins(&swapped)), uncounted(logins(&ordered)))
+    });
+}
+
+/// What is said of a login that may not be so: a fact that the whole connection contradicts.
+/// Times and counts are of what was seen, and are not compared; neither is how it is known.
+fn untruths(said: &Value, truth: &Value) -> Vec<String> {
+    const OF_WHAT_WAS_SEEN: [&str; 11] = [
+        ".timestamp",
+        ".phases",
+        ".tcp",
+        ".connection.partial",
+        ".connection.partial_reasons",
+        ".connection.start",
+        ".connection.id",
+        ".connection.vantage",
+        ".login.basis",
+        ".login.confidence",
+        ".login.duration_ns",
+    ];
+    // What was asked for stands until the server is heard to have chosen otherwise.
+    const CHOSEN_LATER: [&str; 2] = [".login.database", ".tds.packet_size"];
+    let mut untruths = Vec::new();
+    compare_facts("", said, truth, &mut |path, said, truth| {
+        let unknown = said.is_null() || said == "unknown";
+        let seen = OF_WHAT_WAS_SEEN.iter().any(|skip| path.starts_with(skip));
+        if said != truth && !unknown && !seen && !CHOSEN_LATER.contains(&path) {
+            untruths.push(format!("{path}: {said}, and it is {truth}"));
+        }
+    });
+    untruths
+}
+
+fn compare_facts(
+    path: &str,
+    said: &Value,
+    truth: &Value,
+    each: &mut impl FnMut(&str, &Value, &Value),
+) {
+    match said.as_object() {
+        Some(fields) => {
+            for (name, value) in fields {
+                compare_facts(&format!("{path}.{name}"), value, &truth[name], each);
+            }
+        }
+        None => each(path, said, truth),
+    }
+}
+
+/// The lost segments' login is partial, or the same; and whatever it says is so.
+fn honest(lossy: &[Frame], frames: &[Frame]) -> Result<(), TestCaseError> {
+    let truths = logins(frames);
+    for login in logins(lossy) {
+        let truth = truths
+            .iter()
+            .find(|truth| truth["client"] == login["client"])
+            .unwrap();
+        let untruths = untruths(&login, truth);
+        prop_assert!(
+            untruths.is_empty(),
+            "{}\nsaid: {login}",
+            untruths.join("\n")
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn of_a_login_whose_segments_were_lost_nothing_untrue_is_said() {
+    check(|frames, places| {
+        let mut lossy = frames.to_vec();
+        for (index, _) in places {
+            let index = usize::from(index) % lossy.len().max(1);
+            if lossy.len() > 1 {
+                lossy.remove(index);
+            }
+        }
+        honest(&lossy, frames)
+    });
+}
+
+#[test]
+fn each_single_segment_may_be_lost() {
+    for name in CAPTURES {
+        let frames = connection(name);
+        for index in 0..frames.len() {
+            let mut lossy = frames.clone();
+            lossy.remove(index);
+            if let Err(error) = honest(&lossy, &frames) {
+                panic!("{name} without segment {index}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_capture_may_start_and_end_anywhere() {
+    for name in CAPTURES {
+        let frames = connection(name);
+        for index in 1..frames.len() {
+            for part in [&frames[..index], &frames[index..]] {
+                if let Err(error) = honest(part, &frames) {
+                    panic!("{name}, {} of {}: {error}", part.len(), frames.len());
+                }
+            }
+        }
+    }
+}
