@@ -145,8 +145,10 @@ pub struct Half {
     pub message: u8,
     /// TLS records told since the login was decided.
     pub records: u8,
+    /// 1: a message has begun behind the hole: what is secret in the hole is not known any more.
+    pub blind: u8,
     /// Fills up.
-    pub reserved: [u8; 2],
+    pub reserved: u8,
 }
 
 /// A connection.

@@ -229,7 +229,10 @@ pub const fn plausible(prefix: &[u8; 8], from_server: bool) -> Option<Header> {
                 | status::RESET_CONNECTION
                 | status::RESET_CONNECTION_SKIP_TRAN;
             // The window byte is always 0, packets are at most 32,767 bytes (MS-TDS §2.2.3.1).
-            if !side || header.status & !bits != 0 || prefix[7] != 0 || header.len > 32_767 {
+            // An attention is a header alone (MS-TDS §2.2.1.7).
+            let lone = header.kind == packet_type::ATTENTION && header.len != TDS_HEADER;
+            if !side || lone || header.status & !bits != 0 || prefix[7] != 0 || header.len > 32_767
+            {
                 return None;
             }
         }

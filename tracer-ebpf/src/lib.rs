@@ -23,6 +23,8 @@ pub mod observe;
 pub mod packet;
 pub mod secrets;
 pub mod seq;
+#[cfg(test)]
+mod test_messages;
 
 /// Changes whenever a record, a map or a rule of the contract changes shape.
 pub const ABI_VERSION: u32 = 1;

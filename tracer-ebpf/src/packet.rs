@@ -55,7 +55,7 @@ pub enum Link {
 /// Why a packet has no TCP segment for us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Skip {
-    /// Not IP, or not TCP.
+    /// Not IP, not TCP, or not wanted.
     NotTcp,
     /// An IP fragment other than the first.
     Fragment,
@@ -138,6 +138,20 @@ struct Network {
 /// A [`Skip`] where the packet holds none.
 #[inline(always)]
 pub fn walk<B: Bytes + ?Sized>(packet: &B, link: Link) -> Result<Segment, Skip> {
+    walk_if(packet, link, |_, _| true)
+}
+
+/// The same for a packet whose source and destination port are `wanted`: for others no more is
+/// done than it takes to know them.
+///
+/// # Errors
+/// As [`walk`].
+#[inline(always)]
+pub fn walk_if<B: Bytes + ?Sized>(
+    packet: &B,
+    link: Link,
+    wanted: impl FnOnce(u16, u16) -> bool,
+) -> Result<Segment, Skip> {
     let (kind, at) = match link {
         Link::Ethernet => ethernet(packet)?,
         Link::Network(kind) => (kind, 0),
@@ -147,7 +161,7 @@ pub fn walk<B: Bytes + ?Sized>(packet: &B, link: Link) -> Result<Segment, Skip> 
         ethertype::IPV6 => ipv6(packet, at)?,
         _ => return Err(Skip::NotTcp),
     };
-    tcp(packet, &network)
+    tcp(packet, &network, wanted)
 }
 
 /// The `EtherType` behind the VLAN tags, and where its header starts.
@@ -255,14 +269,21 @@ fn ipv6<B: Bytes + ?Sized>(packet: &B, at: u32) -> Result<Network, Skip> {
 }
 
 #[inline(always)]
-fn tcp<B: Bytes + ?Sized>(packet: &B, network: &Network) -> Result<Segment, Skip> {
+fn tcp<B: Bytes + ?Sized>(
+    packet: &B,
+    network: &Network,
+    wanted: impl FnOnce(u16, u16) -> bool,
+) -> Result<Segment, Skip> {
     let header: [u8; TCP_HEADER as usize] = packet.load(network.tcp_at).ok_or(Skip::Unreadable)?;
+    let source_port = u16::from_be_bytes([header[0], header[1]]);
+    let destination_port = u16::from_be_bytes([header[2], header[3]]);
+    if !wanted(source_port, destination_port) {
+        return Err(Skip::NotTcp);
+    }
     let header_len = u32::from(header[12] >> 4) * 4;
     if header_len < TCP_HEADER || network.tcp_len < header_len {
         return Err(Skip::Unreadable);
     }
-    let source_port = u16::from_be_bytes([header[0], header[1]]);
-    let destination_port = u16::from_be_bytes([header[2], header[3]]);
     let (key, from_a) = FlowKey::of(
         network.source,
         source_port,

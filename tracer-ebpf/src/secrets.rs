@@ -152,7 +152,7 @@ pub enum InKind {
 #[inline(always)]
 pub const fn in_kind(kind: u8, first: bool, sealed: bool) -> InKind {
     match kind {
-        packet_type::PRELOGIN | packet_type::ATTENTION => InKind::None,
+        packet_type::PRELOGIN => InKind::None,
         packet_type::LOGIN7 if first && !sealed => InKind::Some,
         packet_type::SSPI if first => InKind::Some,
         _ => InKind::All,
@@ -266,6 +266,11 @@ fn sspi<B: Bytes + ?Sized>(
         return false;
     }
     let Some(offset) = ntlm_offset(packet, at, readable) else {
+        let whole = message.end.since(message.body).cast_unsigned();
+        if readable < MAX_WRAPPING + NTLMSSP.len() as u32 && readable < whole {
+            // It may yet be one.
+            return true;
+        }
         // Without an NTLM message that can be read, only the wrapping is told.
         *withheld = Withheld::one(message.body.add(MECHANISM_BYTES), message.end);
         return true;

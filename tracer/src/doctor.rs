@@ -1,10 +1,257 @@
-//! Says what this host allows.
+//! `tds-tracer doctor`: what this host allows, found out by trying it.
 
-use std::process::ExitCode;
+use std::{fmt::Write as _, fs, io::Write as _, path::Path, process::ExitCode};
 
-use crate::cli::DoctorOptions;
+use glob::Pattern;
+use serde::Serialize;
 
-/// Says what this host allows.
-pub fn doctor(_options: &DoctorOptions) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`doctor` is not built yet")
+use crate::{
+    cli::{DoctorFormat, DoctorOptions, UNUSABLE},
+    probe::{self, Notice, Probe, Selection},
+};
+
+/// The interface everything is tried on: it is on every host, and carries no stranger's traffic.
+const TRIED_ON: &str = "lo";
+/// Capabilities the probe needs, by their bits (linux/capability.h).
+const CAPABILITIES: [(&str, u32); 3] =
+    [("CAP_NET_ADMIN", 12), ("CAP_PERFMON", 38), ("CAP_BPF", 39)];
+const CAP_SYS_ADMIN: u32 = 21;
+
+/// How something stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    /// As it should be.
+    Good,
+    /// The agent does with less.
+    Degraded,
+    /// The agent cannot run.
+    Missing,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: &'static str,
+    verdict: Verdict,
+    found: String,
+    /// What its lack costs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mend: Option<String>,
+}
+
+impl Finding {
+    fn good(what: &'static str, found: impl Into<String>) -> Self {
+        Self {
+            what,
+            verdict: Verdict::Good,
+            found: found.into(),
+            cost: None,
+            mend: None,
+        }
+    }
+
+    fn lacking(
+        what: &'static str,
+        verdict: Verdict,
+        found: impl Into<String>,
+        cost: &'static str,
+        mend: impl Into<String>,
+    ) -> Self {
+        Self {
+            what,
+            verdict,
+            found: found.into(),
+            cost: Some(cost),
+            mend: Some(mend.into()),
+        }
+    }
+}
+
+/// Says what this host allows; the status is 0 where the agent can run.
+///
+/// # Errors
+/// Where nothing can be written.
+pub fn doctor(options: &DoctorOptions) -> anyhow::Result<ExitCode> {
+    let mut findings = vec![kernel(), capabilities(), cgroup(), tracefs(), btf()];
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    findings.extend(runtime.block_on(trial()));
+    let usable = findings
+        .iter()
+        .all(|finding| finding.verdict != Verdict::Missing);
+    let text = match options.format {
+        DoctorFormat::Text => as_text(&findings, usable)?,
+        DoctorFormat::Json => {
+            serde_json::to_string(&serde_json::json!({ "usable": usable, "findings": findings }))?
+                + "\n"
+        }
+    };
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(if usable {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(UNUSABLE)
+    })
+}
+
+fn as_text(findings: &[Finding], usable: bool) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    for finding in findings {
+        let sign = match finding.verdict {
+            Verdict::Good => "ok  ",
+            Verdict::Degraded => "less",
+            Verdict::Missing => "NO  ",
+        };
+        writeln!(text, "{sign}  {:<13} {}", finding.what, finding.found)?;
+        if let (Some(cost), Some(mend)) = (finding.cost, &finding.mend) {
+            writeln!(
+                text,
+                "      {:<13} costs: {cost}\n      {:<13} mend:  {mend}",
+                "", ""
+            )?;
+        }
+    }
+    writeln!(text, "{}", if usable { "usable" } else { "not usable" })?;
+    Ok(text)
+}
+
+fn kernel() -> Finding {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    Finding::good("kernel", release.trim())
+}
+
+fn capabilities() -> Finding {
+    let held = effective_capabilities().unwrap_or(0);
+    let has = |bit: u32| held & (1 << bit) != 0;
+    let missing: Vec<_> = CAPABILITIES
+        .into_iter()
+        .filter(|(_, bit)| !has(*bit) && !(*bit != 12 && has(CAP_SYS_ADMIN)))
+        .map(|(name, _)| name)
+        .collect();
+    if missing.is_empty() {
+        return Finding::good("capabilities", "CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON");
+    }
+    Finding::lacking(
+        "capabilities",
+        Verdict::Missing,
+        format!("without {}", missing.join(", ")),
+        "nothing can be loaded or attached",
+        "run as root, or grant CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
+    )
+}
+
+fn effective_capabilities() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+fn cgroup() -> Finding {
+    match probe::cgroup_root() {
+        Some(root) => Finding::good("cgroup v2", root.display().to_string()),
+        None => Finding::lacking(
+            "cgroup v2",
+            Verdict::Degraded,
+            "not mounted",
+            "no process, no cgroup, and the vantage only by guess",
+            "mount -t cgroup2 none /sys/fs/cgroup/unified",
+        ),
+    }
+}
+
+fn tracefs() -> Finding {
+    let mounted = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"]
+        .into_iter()
+        .find(|path| Path::new(path).join("events").is_dir());
+    // Nothing here needs it; it is looked at since other tools' advice often starts with it.
+    Finding::good("tracefs", mounted.unwrap_or("not mounted; not needed"))
+}
+
+fn btf() -> Finding {
+    let there = Path::new("/sys/kernel/btf/vmlinux").exists();
+    Finding::good(
+        "BTF",
+        if there {
+            "there; not needed"
+        } else {
+            "none; not needed"
+        },
+    )
+}
+
+/// Loads the programs and attaches them for a moment.
+async fn trial() -> Vec<Finding> {
+    let Ok(pattern) = Pattern::new(TRIED_ON) else {
+        return Vec::new();
+    };
+    let options = probe::Options {
+        interfaces: Selection {
+            selected: vec![pattern],
+            excluded: Vec::new(),
+        },
+        // No port: it looks at nobody's traffic.
+        ports: Vec::new(),
+        ..probe::Options::default()
+    };
+    let mut probe = match Probe::start(&options).await {
+        Ok(probe) => probe,
+        Err(error) => {
+            return vec![Finding::lacking(
+                "programs",
+                Verdict::Missing,
+                error.to_string(),
+                "the agent does not start",
+                "Linux 5.10 or later, with CONFIG_BPF_SYSCALL and CONFIG_NET_CLS_BPF",
+            )];
+        }
+    };
+    let mut findings = vec![Finding::good("programs", "loaded, with a ring buffer")];
+    let notices = probe.notices();
+    findings.extend(notices.iter().filter_map(attachment));
+    if !notices.iter().any(|notice| {
+        matches!(
+            notice,
+            Notice::Degraded {
+                what: "process",
+                ..
+            }
+        )
+    }) {
+        findings.push(Finding::good("process", "told by socket hooks"));
+    }
+    probe.stop().await;
+    findings
+}
+
+fn attachment(notice: &Notice) -> Option<Finding> {
+    match notice {
+        Notice::Attached {
+            hook: probe::Hook::Tcx,
+            ..
+        } => Some(Finding::good("attaching", "TCX links")),
+        Notice::Attached {
+            hook: probe::Hook::Clsact,
+            ..
+        } => Some(Finding::lacking(
+            "attaching",
+            Verdict::Degraded,
+            "clsact filters",
+            "after a SIGKILL the filters stay until the next start",
+            "Linux 6.6 or later has TCX",
+        )),
+        Notice::Detached { .. } => None,
+        Notice::Degraded { what, reason } => Some(Finding::lacking(
+            what,
+            Verdict::Degraded,
+            reason.clone(),
+            "events without process, and the vantage only by guess",
+            "a mounted cgroup v2 hierarchy, and Linux 5.10 or later",
+        )),
+    }
 }

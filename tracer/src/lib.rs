@@ -8,6 +8,7 @@
 pub mod capture;
 pub mod cli;
 pub mod doctor;
+pub mod host;
 pub mod probe;
 pub mod record;
 pub mod replay;

@@ -24,6 +24,7 @@ use crate::{
         tunnel::decapsulate,
     },
     cli::{PARTIAL, ReplayOptions, UNUSABLE},
+    host,
     record::{Body, Event, Record},
     session::{Config, Engine, Listener},
     sink::{Output, Sent, Summary},
@@ -37,7 +38,7 @@ const PROGRESS_EVERY: u64 = 65_536;
 /// Reads captures.
 pub fn replay(options: &ReplayOptions) -> anyhow::Result<ExitCode> {
     let mut files = Merge::open(&options.files);
-    let output = options.output.open(&host()).context("the output")?;
+    let output = options.output.open(&host::name()).context("the output")?;
     let mut heard = Heard::new(&output);
     let mut counts = Counts::default();
     let is_readable = files.files().next().is_some();
@@ -268,13 +269,5 @@ fn bar(options: &ReplayOptions) -> ProgressBar {
     match style {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
-    }
-}
-
-fn host() -> String {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    match name.trim() {
-        "" => "localhost".to_owned(),
-        name => name.to_owned(),
     }
 }

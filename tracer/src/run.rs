@@ -1,10 +1,309 @@
-//! Watches live connections.
+//! `tds-tracer run`: live connections, from the kernel's ring buffer to the output.
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode, time::Duration};
 
-use crate::cli::RunOptions;
+use anyhow::Context;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{MissedTickBehavior, interval},
+};
+use tracer_ebpf::flow::FlowKey;
 
-/// Watches live connections.
-pub fn run(_options: &RunOptions) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`run` is not built yet")
+use crate::{
+    cli::RunOptions,
+    host,
+    probe::{self, Notice, Probe, Processes},
+    record::{
+        Agent, AgentAction, AgentRecord, Body, Event as EventName, LossReason, Record, Text,
+        Timestamp,
+    },
+    session::{Config, Engine, Input, Listener, SocketOwner},
+    sink::{Output, Sent},
+};
+
+/// How often time is looked at where no packet comes.
+const TICK: Duration = Duration::from_millis(100);
+/// Ticks between two looks at the kernel's loss counters.
+const LOSS_TICKS: u32 = 10;
+/// Records taken from the ring before anything else gets its turn.
+const BATCH: usize = 4096;
+/// How long a reader that does not read is waited for at the end.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Watches live connections until a signal, the duration, or the reader's end.
+///
+/// # Errors
+/// Where this host does not allow it; nothing is left attached then.
+pub fn run(options: &RunOptions) -> anyhow::Result<ExitCode> {
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_max_level(options.log_level)
+        .with_ansi(false)
+        .init();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    runtime.block_on(watch(options))
+}
+
+async fn watch(options: &RunOptions) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::listen().context("listening for signals")?;
+    let probe = Probe::start(&probe_options(options)).await?;
+    let output = options
+        .output
+        .open(&host::name())
+        .context("opening the output")?;
+    let mut agent = Watcher::new(options, probe, output);
+    agent.started();
+    let reason = agent.until_stopped(options.duration, &mut signals).await;
+    agent.stop(reason).await
+}
+
+fn probe_options(options: &RunOptions) -> probe::Options {
+    let filter = &options.output.filter;
+    probe::Options {
+        ports: options.ports.iter().copied().collect(),
+        interfaces: options.interfaces.clone(),
+        login_bytes: options.login_bytes,
+        max_flows: options.max_flows,
+        ring_bytes: options.ring_bytes,
+        requests: filter.wants(EventName::Request) || filter.wants(EventName::Close),
+    }
+}
+
+/// Signals that mean something.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// The agent at work.
+struct Watcher {
+    probe: Probe,
+    engine: Engine,
+    processes: Processes,
+    records: Records,
+    ticks: u32,
+}
+
+/// Where the engine's records go.
+struct Records {
+    output: Output,
+    decided: Vec<(FlowKey, u64)>,
+    closed: bool,
+}
+
+impl Listener for Records {
+    fn record(&mut self, record: Record) {
+        self.closed |= self.output.send(record) == Sent::Closed;
+    }
+
+    fn decided(&mut self, key: FlowKey, born: u64) {
+        self.decided.push((key, born));
+    }
+}
+
+impl Watcher {
+    fn new(options: &RunOptions, mut probe: Probe, output: Output) -> Self {
+        let filter = output.filter();
+        let config = Config {
+            max_connections: options.max_flows as usize,
+            identity: options.identities.clone(),
+            wall_offset: probe.wall_offset(),
+            phases: filter.wants(EventName::Phase),
+            requests: filter.wants(EventName::Request),
+            ..Config::default()
+        };
+        Self {
+            probe,
+            engine: Engine::new(config),
+            processes: Processes::default(),
+            records: Records {
+                output,
+                decided: Vec::new(),
+                closed: false,
+            },
+            ticks: 0,
+        }
+    }
+
+    /// Says what is watched from now on, and with what.
+    fn started(&mut self) {
+        let mut start = Agent::new(AgentAction::Start);
+        start.version = Some(Text::from(env!("CARGO_PKG_VERSION")));
+        start.hooks = self
+            .probe
+            .hooks()
+            .iter()
+            .map(|hook| Text::from(*hook))
+            .collect();
+        self.notices();
+        self.say(start);
+    }
+
+    async fn until_stopped(
+        &mut self,
+        duration: Option<Duration>,
+        signals: &mut Signals,
+    ) -> &'static str {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let end = async {
+            match duration {
+                Some(duration) => tokio::time::sleep(duration).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                () = self.probe.ready() => {}
+                _ = tick.tick() => self.tick(),
+                _ = signals.interrupt.recv() => return "interrupt",
+                _ = signals.terminate.recv() => return "terminate",
+                _ = signals.hang_up.recv() => self.records.output.reopen(),
+                () = &mut end => return "duration",
+            }
+            self.notices();
+            self.drain();
+            if self.records.closed || self.records.output.is_closed() {
+                return "reader_gone";
+            }
+        }
+    }
+
+    /// Takes what the kernel has told; whether that was all.
+    fn drain(&mut self) -> bool {
+        let Self {
+            probe,
+            engine,
+            processes,
+            records,
+            ..
+        } = self;
+        engine.set_wall_offset(probe.wall_offset());
+        let taken = probe.drain(BATCH, |record| tell(engine, processes, record, records));
+        for (key, born) in records.decided.drain(..) {
+            probe.decide(key, born);
+        }
+        taken < BATCH
+    }
+
+    fn tick(&mut self) {
+        // Read before the ring: what is still in there must not find its time passed.
+        let now = self.probe.now();
+        if self.drain() {
+            self.engine.on_tick(now, &mut self.records);
+        }
+        self.ticks += 1;
+        if self.ticks.is_multiple_of(LOSS_TICKS) {
+            self.losses();
+        }
+    }
+
+    fn losses(&mut self) {
+        for (reason, count) in self.probe.losses() {
+            self.engine.on_event(
+                Input::Loss(LossReason::from(reason), count),
+                &mut self.records,
+            );
+        }
+        let unreadable = self.probe.unreadable();
+        if unreadable > 0 {
+            let input = Input::Loss(LossReason::MalformedEvent, unreadable);
+            self.engine.on_event(input, &mut self.records);
+        }
+    }
+
+    /// Tells what changed about the probe.
+    fn notices(&mut self) {
+        for notice in self.probe.notices() {
+            let agent = match notice {
+                Notice::Attached {
+                    ifindex,
+                    name,
+                    hook,
+                } => {
+                    self.engine.name_interface(ifindex, name.clone());
+                    Agent {
+                        interface: Some(Text::from(name.as_str())),
+                        hooks: vec![Text::from(hook.name())],
+                        ..Agent::new(AgentAction::InterfaceAdded)
+                    }
+                }
+                Notice::Detached { name, .. } => Agent {
+                    interface: Some(Text::from(name.as_str())),
+                    ..Agent::new(AgentAction::InterfaceRemoved)
+                },
+                Notice::Degraded { what, reason } => Agent {
+                    reason: Some(Text::from(what)),
+                    detail: Some(Text::from(reason.as_str())),
+                    ..Agent::new(AgentAction::Degraded)
+                },
+            };
+            self.say(agent);
+        }
+    }
+
+    fn say(&mut self, agent: Agent) {
+        let timestamp = Timestamp::from_nanoseconds(
+            i128::from(self.probe.now()) + i128::from(self.probe.wall_offset()),
+        );
+        let body = Body::Agent(AgentRecord { agent });
+        self.records.record(Record { timestamp, body });
+    }
+
+    /// Tells every open connection as far as it came, and leaves the kernel as it was.
+    async fn stop(mut self, reason: &str) -> anyhow::Result<ExitCode> {
+        while !self.drain() {}
+        self.losses();
+        self.engine.finish(self.probe.now(), &mut self.records);
+        self.say(Agent {
+            reason: Some(Text::from(reason)),
+            ..Agent::new(AgentAction::Stop)
+        });
+        self.probe.stop().await;
+        match self.records.output.finish(PATIENCE) {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                tracing::warn!("the output's reader does not read: the last records were dropped");
+            }
+            written => {
+                written.context("writing the output")?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn tell(
+    engine: &mut Engine,
+    processes: &mut Processes,
+    record: probe::Record<'_>,
+    to: &mut Records,
+) {
+    match record {
+        probe::Record::Event(event, run) => engine.on_event(Input::Event(&event, run), to),
+        probe::Record::Owner(owner) => {
+            let owner = SocketOwner {
+                key: owner.key,
+                role: owner.role,
+                time: owner.time,
+                process: processes.of(&owner),
+            };
+            engine.on_event(Input::Owner(owner), to);
+        }
+        probe::Record::SocketEnd(end) => engine.on_event(Input::SocketEnd(end), to),
+    }
 }

@@ -34,6 +34,8 @@ pub struct Step {
     pub direction: Direction,
     /// For [`crate::event::Event::marks`].
     pub marks: u8,
+    /// Payload bytes at its start that had passed before.
+    pub known: u32,
     /// What it is to the handshake; told before the payload.
     pub handshake: Option<Kind>,
     /// It repeats payload of an undecided login.
@@ -82,6 +84,7 @@ pub fn account(
         next: Next::Nothing,
         direction,
         marks: 0,
+        known: 0,
         handshake: None,
         repeat: false,
         fin: false,
@@ -199,6 +202,7 @@ fn receive(half: &mut Half, segment: &Segment, now: u64, step: &mut Step) -> boo
     if !end.after(half.next_seq) {
         if carried.overlaps(half.hole) {
             step.marks |= mark::FILLS_GAP;
+            step.known = half.hole.from.since(segment.seq).max(0).cast_unsigned();
             half.sent.bytes = half.sent.bytes.wrapping_add(u64::from(segment.payload_len));
             half.hole = rest(half.hole, carried);
             return true;
@@ -217,9 +221,11 @@ fn receive(half: &mut Half, segment: &Segment, now: u64, step: &mut Step) -> boo
             from: half.next_seq,
             to: segment.seq,
         };
+        half.blind = 0;
         step.marks |= mark::GAP;
     } else {
         new = end.since(half.next_seq).cast_unsigned();
+        step.known = segment.payload_len.wrapping_sub(new);
     }
     half.sent.bytes = half.sent.bytes.wrapping_add(u64::from(new));
     half.sent.last_data = now;

@@ -32,8 +32,6 @@ const MAX_RUNS: usize = 16;
 pub struct Runs {
     /// Where the run at hand starts.
     from: Seq,
-    /// Where the body of the message at hand starts.
-    body: Seq,
     /// Runs found.
     count: u32,
     /// The runs.
@@ -73,7 +71,8 @@ enum Walk {
 /// Tells a login's segment. [`Next::Command`] where a request in it shows that the login is over.
 #[inline(always)]
 pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Next {
-    scene.runs.from = scene.segment.seq;
+    // What had passed before was told then, or withheld by the message that it was part of.
+    scene.runs.from = scene.segment.seq.add(scene.step.known);
     scene.runs.count = 0;
     scene.runs.told = 0;
     scene.runs.more = 0;
@@ -181,20 +180,29 @@ fn take_up<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
         unframed(scene, start);
         return false;
     }
-    // Where a header came alone, its body starts here.
-    scene.runs.body = start;
+    if scene.step.marks & mark::FILLS_GAP != 0 && half.blind != 0 {
+        unframed(scene, start);
+        return false;
+    }
     true
 }
 
 /// Searches the message at hand for its secrets, where that is open.
 #[inline(always)]
 fn search<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
-    let body = scene.runs.body;
-    let at = scene.offset(body);
+    let start = scene.segment.seq;
     let half = scene.flow.half(scene.step.direction);
     if half.undetermined == 0 {
         return;
     }
+    // Until then it is withheld whole. Where its first bytes are not here it remains so.
+    let body = half.withheld.spans[0].from;
+    if body.before(start) {
+        half.undetermined = 0;
+        return;
+    }
+    let at = scene.offset(body);
+    let half = scene.flow.half(scene.step.direction);
     let message = secrets::Message {
         kind: half.message,
         first: true,
@@ -224,6 +232,9 @@ fn open<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, header: Head
     }
     half.next_header = position.add(header.len);
     half.carried = 0;
+    if !half.hole.is_empty() && half.hole.from.before(position) {
+        half.blind = 1;
+    }
     if matches!(header.framing, Framing::Tds) {
         half.message_open = u8::from(!header.ends_message());
         half.message = header.kind;
@@ -239,6 +250,9 @@ fn withhold<B: Bytes + ?Sized, S: Sink<B>>(
 ) {
     let end = position.add(header.len);
     let body = position.add(TDS_HEADER);
+    // What looked like a header behind a gap may be none: nothing is believed of where it says
+    // that secrets are.
+    let guessed = scene.step.marks & mark::RESYNC != 0 && scene.config.withhold_unframed != 0;
     let half = scene.flow.half(scene.step.direction);
     half.undetermined = 0;
     half.withheld = Withheld::NOTHING;
@@ -260,10 +274,9 @@ fn withhold<B: Bytes + ?Sized, S: Sink<B>>(
                 InKind::All => half.withheld = Withheld::one(body, end),
                 InKind::Some => {
                     half.withheld = Withheld::one(body, end);
-                    half.undetermined = 1;
+                    half.undetermined = u8::from(!guessed);
                 }
             }
-            scene.runs.body = body;
         }
     }
 }

@@ -90,13 +90,8 @@ fn classify(ctx: &TcContext, link: Link, ingress: bool) -> Option<()> {
 /// The segment of a watched packet.
 #[inline(always)]
 fn walk<B: Bytes>(packet: &B, link: Link) -> Option<Segment> {
-    match packet::walk(packet, link) {
-        Ok(segment)
-            if maps::is_watched(segment.source_port())
-                || maps::is_watched(segment.destination_port()) =>
-        {
-            Some(segment)
-        }
+    match packet::walk_if(packet, link, maps::is_either_watched) {
+        Ok(segment) => Some(segment),
         Err(Skip::Fragment) => {
             maps::lose(LossReason::Fragment);
             None

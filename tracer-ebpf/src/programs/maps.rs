@@ -39,9 +39,9 @@ static DECIDED: LruHashMap<FlowKey, u64> = LruHashMap::with_max_entries(8192, 0)
 #[map]
 pub(super) static EVENTS: RingBuf = RingBuf::with_byte_size(8 * 1024 * 1024, 0);
 
-/// What was not told, by reason.
+/// What was not told, by reason: by classifiers, then by the sockets' hooks.
 #[map]
-static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(LossReason::COUNT, 0);
+static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(2 * LossReason::COUNT, 0);
 
 /// Programs that go on where another ends.
 #[map]
@@ -79,6 +79,8 @@ pub(super) struct Scratch {
 pub(super) struct Record {
     pub(super) event: Event,
     pub(super) run: [u8; MAX_RUN as usize],
+    /// When this processor last woke the agent; not part of the record.
+    pub(super) woken: u64,
 }
 
 /// The load's options.
@@ -90,9 +92,20 @@ pub(super) fn config() -> Config {
 /// Whether a port is watched.
 #[inline(always)]
 pub(super) fn is_watched(port: u16) -> bool {
+    PORTS.get(0).is_some_and(|ports| bit(ports, port))
+}
+
+/// Whether one of two ports is watched.
+#[inline(always)]
+pub(super) fn is_either_watched(one: u16, other: u16) -> bool {
     PORTS
         .get(0)
-        .is_some_and(|ports| ports[usize::from(port >> 6)] >> (port & 63) & 1 != 0)
+        .is_some_and(|ports| bit(ports, one) || bit(ports, other))
+}
+
+#[inline(always)]
+const fn bit(ports: &[u64; 1024], port: u16) -> bool {
+    ports[(port >> 6) as usize] >> (port & 63) & 1 != 0
 }
 
 /// The processor's scratch memory.
@@ -101,10 +114,21 @@ pub(super) fn scratch() -> Option<*mut Scratch> {
     SCRATCH.get_ptr_mut(0)
 }
 
-/// Counts something that was not seen.
+/// Counts something that a classifier did not tell.
 #[inline(always)]
 pub(super) fn lose(reason: LossReason) {
-    if let Some(count) = LOSSES.get_ptr_mut(reason as u32) {
+    count(reason as u32);
+}
+
+/// Counts something that a socket's hook did not tell. Apart, since a packet may interrupt it.
+#[inline(always)]
+pub(super) fn lose_at_socket(reason: LossReason) {
+    count(LossReason::COUNT + reason as u32);
+}
+
+#[inline(always)]
+fn count(index: u32) {
+    if let Some(count) = LOSSES.get_ptr_mut(index) {
         // SAFETY: the counter is this processor's own.
         unsafe { *count += 1 }
     }

@@ -4,4 +4,5 @@ mod classify;
 mod maps;
 mod ring;
 mod skb;
+mod socket;
 mod tell;

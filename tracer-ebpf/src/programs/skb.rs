@@ -44,13 +44,37 @@ impl Bytes for Linear {
             return None;
         }
         // SAFETY: just checked against the end of the packet; the verifier insists on it.
-        Some(unsafe { (start as *const [u8; N]).read_unaligned() })
+        Some(unsafe { read(start) })
     }
 
     #[inline(always)]
     fn len(&self) -> u32 {
         self.len
     }
+}
+
+/// Reads bytes in the widest units they divide into: the compiler would take them one by one.
+///
+/// # Safety
+/// `N` bytes at `start` are the packet's. They need not be aligned: where the machine minds that,
+/// the verifier refuses the program.
+#[inline(always)]
+unsafe fn read<const N: usize>(start: usize) -> [u8; N] {
+    let mut bytes = [0; N];
+    // SAFETY: by the caller.
+    unsafe {
+        if N % 4 == 0 {
+            for word in 0..N / 4 {
+                let value = *((start + 4 * word) as *const u32);
+                bytes[4 * word..][..4].copy_from_slice(&value.to_ne_bytes());
+            }
+        } else if N == 2 {
+            bytes[..2].copy_from_slice(&(*(start as *const u16)).to_ne_bytes());
+        } else {
+            bytes = (start as *const [u8; N]).read_unaligned();
+        }
+    }
+    bytes
 }
 
 /// A whole packet, read through the kernel.

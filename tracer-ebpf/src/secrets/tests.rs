@@ -1,1 +1,129 @@
+use super::*;
+use crate::test_messages::{Login7, SECRET, count_secret, ntlm_authenticate};
 
+const BODY: Seq = Seq(5000);
+
+fn message(kind: u8, body: &[u8]) -> Message {
+    Message {
+        kind,
+        first: true,
+        sealed: false,
+        body: BODY,
+        end: BODY.add(u32::try_from(body.len()).unwrap()),
+    }
+}
+
+/// The bytes of a body that may be told when its first `readable` bytes are at hand.
+fn told(message: &Message, body: &[u8], readable: usize) -> Vec<u8> {
+    let known = of_client(message, &body[..readable], 0, readable as u32);
+    let withheld = match known {
+        Secrets::Known(withheld) => withheld,
+        Secrets::InBody => Withheld::one(message.body, message.end),
+    };
+    let mut told = Vec::new();
+    for (at, byte) in (0..).zip(body) {
+        let position = message.body.add(at);
+        let mut spans = withheld.spans.iter();
+        if !spans.any(|span| !position.before(span.from) && position.before(span.to)) {
+            told.push(*byte);
+        }
+    }
+    told
+}
+
+#[test]
+fn of_a_login_everything_but_its_secrets_may_be_told() {
+    let login = Login7 {
+        password: 16,
+        new_password: 10,
+        sspi: 200,
+        federated: 300,
+    };
+    let body = login.body();
+    let told = told(&message(packet_type::LOGIN7, &body), &body, body.len());
+    let secret = count_secret(&body);
+    assert_eq!(secret, 526);
+    assert!(!told.contains(&SECRET));
+    assert_eq!(told.len(), body.len() - secret);
+}
+
+#[test]
+fn a_login_of_which_only_the_beginning_is_at_hand_tells_no_secret() {
+    let login = Login7 {
+        password: 16,
+        new_password: 10,
+        sspi: 200,
+        federated: 300,
+    };
+    let body = login.body();
+    for readable in 0..body.len() {
+        let told = told(&message(packet_type::LOGIN7, &body), &body, readable);
+        assert!(!told.contains(&SECRET), "{readable} bytes at hand");
+    }
+}
+
+#[test]
+fn of_an_ntlm_authenticate_message_the_responses_and_the_key_are_withheld() {
+    let plain = ntlm_authenticate();
+    let wrapped = [&[0xA1; 30][..], &plain].concat();
+    for body in [plain, wrapped] {
+        let message = message(packet_type::SSPI, &body);
+        let all = told(&message, &body, body.len());
+        assert!(!all.contains(&SECRET));
+        assert_eq!(all.len(), body.len() - 100);
+        for readable in 0..body.len() {
+            let some = told(&message, &body, readable);
+            assert!(!some.contains(&SECRET), "{readable} bytes at hand");
+        }
+    }
+}
+
+#[test]
+fn of_any_other_token_only_its_mechanism_may_be_told() {
+    let body = [&[0x60; 80][..], &[SECRET; 700]].concat();
+    let told = told(&message(packet_type::SSPI, &body), &body, body.len());
+    assert_eq!(told, &body[..80]);
+}
+
+#[test]
+fn what_follows_the_first_packet_of_a_message_is_withheld_whole() {
+    for kind in [packet_type::LOGIN7, packet_type::SSPI] {
+        assert_eq!(in_kind(kind, false, false), InKind::All);
+    }
+    assert_eq!(in_kind(packet_type::LOGIN7, true, true), InKind::All);
+    assert_eq!(
+        in_kind(packet_type::FEDERATED_TOKEN, true, false),
+        InKind::All
+    );
+}
+
+#[test]
+fn a_kind_that_is_not_known_is_withheld_whole() {
+    let told_kinds: Vec<_> = (0..=u8::MAX)
+        .filter(|kind| in_kind(*kind, true, false) != InKind::All)
+        .collect();
+    let known = [
+        packet_type::LOGIN7,
+        packet_type::SSPI,
+        packet_type::PRELOGIN,
+    ];
+    assert_eq!(told_kinds, known);
+}
+
+#[test]
+fn lengths_that_lie_withhold_more_and_never_less() {
+    let login = Login7 {
+        password: 16,
+        ..Login7::default()
+    };
+    let mut body = login.body();
+    // A feature extension that points past the end.
+    body[27] |= 0x10;
+    body[56..58].copy_from_slice(&u16::MAX.to_le_bytes());
+    let told_of = |body: &[u8]| told(&message(packet_type::LOGIN7, body), body, body.len());
+    assert!(!told_of(&body).contains(&SECRET));
+    // A password that is said to be as long as can be.
+    body[46..48].copy_from_slice(&u16::MAX.to_le_bytes());
+    let all = told_of(&body);
+    assert!(!all.contains(&SECRET) && all.len() <= 98);
+}

@@ -19,7 +19,7 @@ pub use self::{
     doctor::{DoctorArgs, DoctorFormat, DoctorOptions},
     output::OutputArgs,
     replay::{ReplayArgs, ReplayOptions},
-    run::{InterfacePatterns, RunArgs, RunOptions},
+    run::{RunArgs, RunOptions},
 };
 use crate::record;
 

@@ -8,6 +8,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::{OutputArgs, values};
 use crate::{
+    probe::Selection,
     record::identity::Policy,
     sink::{Overflow, Settings},
 };
@@ -60,7 +61,7 @@ pub struct RunOptions {
     /// Watched TCP ports, one at least.
     pub ports: BTreeSet<u16>,
     /// Watched interfaces.
-    pub interfaces: InterfacePatterns,
+    pub interfaces: Selection,
     /// What is written, where and how.
     pub output: Settings,
     /// What becomes of names of users, domains and workstations.
@@ -92,7 +93,7 @@ impl RunArgs {
         } = self;
         Ok(RunOptions {
             ports: ports.into_iter().collect(),
-            interfaces: InterfacePatterns {
+            interfaces: Selection {
                 selected: interfaces,
                 excluded,
             },
@@ -104,64 +105,5 @@ impl RunArgs {
             duration,
             log_level,
         })
-    }
-}
-
-/// Which interfaces are watched, by their names.
-#[derive(Clone, Debug, Default)]
-pub struct InterfacePatterns {
-    selected: Vec<Pattern>,
-    excluded: Vec<Pattern>,
-}
-
-impl InterfacePatterns {
-    /// Whether an interface of this name is watched.
-    pub fn select(&self, name: &str) -> bool {
-        let matches = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(name));
-        (self.selected.is_empty() || matches(&self.selected)) && !matches(&self.excluded)
-    }
-
-    /// Interfaces that were asked for by their full name: one that does not exist is a mistake,
-    /// whereas a pattern may wait for interfaces to come.
-    pub fn named(&self) -> impl Iterator<Item = &str> {
-        let literal = |name: &&str| !name.contains(['*', '?', '[']);
-        self.selected.iter().map(Pattern::as_str).filter(literal)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::InterfacePatterns;
-
-    fn patterns(selected: &[&str], excluded: &[&str]) -> InterfacePatterns {
-        let parse = |names: &[&str]| {
-            names
-                .iter()
-                .map(|name| name.parse().expect("a pattern"))
-                .collect()
-        };
-        InterfacePatterns {
-            selected: parse(selected),
-            excluded: parse(excluded),
-        }
-    }
-
-    #[test]
-    fn all_interfaces_are_watched_unless_some_are_named() {
-        assert!(patterns(&[], &[]).select("eth0"));
-        assert!(patterns(&["eth*"], &[]).select("eth0"));
-        assert!(!patterns(&["eth*"], &[]).select("lo"));
-    }
-
-    #[test]
-    fn an_excluded_interface_is_not_watched_even_if_named() {
-        assert!(!patterns(&["eth*"], &["eth1"]).select("eth1"));
-        assert!(!patterns(&[], &["veth?"]).select("veth1"));
-    }
-
-    #[test]
-    fn full_names_are_told_apart_from_patterns() {
-        let patterns = patterns(&["eth0", "veth*"], &["lo"]);
-        assert_eq!(patterns.named().collect::<Vec<_>>(), ["eth0"]);
     }
 }

@@ -1,1 +1,253 @@
 //! The kernel side of the agent: all of aya, all sockets of the host, all `unsafe`.
+//!
+//! [`Probe::start`] loads the programs and attaches them; [`Probe::ready`] waits for something to
+//! happen; [`Probe::drain`] hands over what did.
+
+mod attach;
+mod clock;
+mod error;
+mod iface;
+mod load;
+mod losses;
+mod owner;
+mod ring;
+mod selection;
+pub mod trial;
+
+use std::collections::BTreeMap;
+
+use aya::maps::{Array, HashMap, MapData};
+use tracer_ebpf::{flow::FlowKey, loss::LossReason};
+
+pub use attach::{Hook, sockets::cgroup_root};
+pub use error::StartError;
+pub use load::Options;
+pub use owner::Processes;
+pub use ring::Record;
+pub use selection::Selection;
+
+use attach::Attached;
+use iface::{Interface, Links};
+use load::Key;
+use losses::Losses;
+use ring::Ring;
+
+/// Something about the probe itself that a person may want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The programs watch an interface.
+    Attached {
+        /// Its index.
+        ifindex: u32,
+        /// Its name.
+        name: String,
+        /// How they are attached.
+        hook: Hook,
+    },
+    /// An interface is gone.
+    Detached {
+        /// Its index.
+        ifindex: u32,
+        /// Its name.
+        name: String,
+    },
+    /// Something works less well than it could.
+    Degraded {
+        /// What is missing.
+        what: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+const INTERFACE: &str = "interface";
+
+/// The loaded programs, and what they say.
+pub struct Probe {
+    programs: load::Programs,
+    ring: Ring,
+    losses: Losses,
+    ports: Array<MapData, [u64; 1024]>,
+    decided: HashMap<MapData, Key, u64>,
+    links: Links,
+    selection: Selection,
+    attached: BTreeMap<u32, Attached>,
+    names: BTreeMap<u32, String>,
+    notices: Vec<Notice>,
+    clock: clock::Clock,
+}
+
+impl Probe {
+    /// Loads the programs and attaches them to every interface that `options` select.
+    ///
+    /// # Errors
+    /// A [`StartError`] that names the mend; nothing is left attached then.
+    pub async fn start(options: &Options) -> Result<Self, StartError> {
+        let selection = options.interfaces.clone();
+        let mut programs = load::load(options)?;
+        let ring = Ring::of(&mut programs.ebpf)?;
+        let losses = Losses::of(&mut programs.ebpf)?;
+        let ports = load::array(&mut programs.ebpf, "PORTS")?;
+        let decided = load::hash(&mut programs.ebpf, "DECIDED")?;
+        let links = Links::watch().map_err(StartError::Interfaces)?;
+        let mut probe = Self {
+            programs,
+            ring,
+            losses,
+            ports,
+            decided,
+            links,
+            selection,
+            attached: BTreeMap::new(),
+            names: BTreeMap::new(),
+            notices: Vec::new(),
+            clock: clock::Clock::now(),
+        };
+        probe.set_ports(&options.ports)?;
+        if let Err(reason) = attach::sockets::attach(&mut probe.programs.ebpf) {
+            probe.notices.push(Notice::Degraded {
+                what: "process",
+                reason,
+            });
+        }
+        for interface in probe.links.list().await.map_err(StartError::Interfaces)? {
+            probe.appeared(interface).await;
+        }
+        probe.selection.all_found(&probe.names)?;
+        probe.any_attached()?;
+        Ok(probe)
+    }
+
+    /// Watches these ports from now on, and no others.
+    ///
+    /// # Errors
+    /// [`StartError::Map`] where the kernel refuses.
+    pub fn set_ports(&mut self, ports: &[u16]) -> Result<(), StartError> {
+        self.ports
+            .set(0, load::bits(ports), 0)
+            .map_err(StartError::map)
+    }
+
+    /// Tells the kernel that the login of the connection born then is decided: from its next
+    /// segment on no bytes are copied. Where it cannot be told, it goes on copying, up to its own
+    /// bounds.
+    pub fn decide(&mut self, key: FlowKey, born: u64) {
+        if let Err(error) = self.decided.insert(Key(key), born, 0) {
+            tracing::debug!(%error, "a decided login could not be handed to the kernel");
+        }
+    }
+
+    /// Waits until there is something to [`drain`](Self::drain), or to read from
+    /// [`notices`](Self::notices). It may be dropped while it waits, and called again.
+    pub async fn ready(&mut self) {
+        tokio::select! {
+            () = self.ring.readable() => {}
+            change = self.links.next() => match change {
+                Some(iface::Change::Appeared(interface)) => self.appeared(interface).await,
+                Some(iface::Change::Gone(ifindex)) => self.gone(ifindex).await,
+                None => std::future::pending().await,
+            },
+        }
+    }
+
+    /// Hands over the records that are there, at most `limit`; how many there were.
+    pub fn drain(&mut self, limit: usize, tell: impl FnMut(Record<'_>)) -> usize {
+        self.ring.drain(limit, tell)
+    }
+
+    /// What changed about the probe since the last call.
+    pub fn notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// What was not seen since the last call, by reason.
+    pub fn losses(&mut self) -> Vec<(LossReason, u64)> {
+        self.losses.since()
+    }
+
+    /// Records that could not be read since the last call.
+    pub fn unreadable(&mut self) -> u64 {
+        self.ring.take_unreadable()
+    }
+
+    /// The kernel's time now, as in records: nanoseconds of `CLOCK_BOOTTIME`.
+    pub fn now(&self) -> u64 {
+        clock::boot_now()
+    }
+
+    /// The hooks in use, by name.
+    pub fn hooks(&self) -> Vec<&'static str> {
+        let mut hooks: Vec<_> = self.attached.values().map(|at| at.hook().name()).collect();
+        hooks.sort_unstable();
+        hooks.dedup();
+        hooks
+    }
+
+    /// Nanoseconds to add to a record's time (`CLOCK_BOOTTIME`) for the wall clock's, refreshed at
+    /// most once a second.
+    pub fn wall_offset(&mut self) -> i64 {
+        i64::try_from(self.clock.offset()).unwrap_or(i64::MAX)
+    }
+
+    /// The name of an interface that is or was watched.
+    pub fn interface(&self, ifindex: u32) -> Option<&str> {
+        self.names.get(&ifindex).map(String::as_str)
+    }
+
+    /// Detaches everything, and removes the qdiscs that were added.
+    pub async fn stop(mut self) {
+        for (_, attached) in std::mem::take(&mut self.attached) {
+            attached.detach(&mut self.programs.ebpf, &self.links).await;
+        }
+    }
+
+    async fn appeared(&mut self, interface: Interface) {
+        let known = self.names.get(&interface.index) == Some(&interface.name);
+        if known && self.attached.contains_key(&interface.index) {
+            return;
+        }
+        let (index, name) = (interface.index, interface.name.clone());
+        if !self.selection.select(&name) || !interface.up {
+            return;
+        }
+        self.names.insert(index, name.clone());
+        if self.attached.contains_key(&index) {
+            return;
+        }
+        match attach::attach(&mut self.programs.ebpf, &self.links, &interface).await {
+            Ok(attached) => {
+                let hook = attached.hook();
+                self.attached.insert(index, attached);
+                self.notices.push(Notice::Attached {
+                    ifindex: index,
+                    name,
+                    hook,
+                });
+            }
+            Err(error) => self.notices.push(Notice::Degraded {
+                what: INTERFACE,
+                reason: format!("{name}: {error}"),
+            }),
+        }
+    }
+
+    async fn gone(&mut self, ifindex: u32) {
+        let Some(attached) = self.attached.remove(&ifindex) else {
+            return;
+        };
+        attached.detach(&mut self.programs.ebpf, &self.links).await;
+        let name = self.names.get(&ifindex).cloned().unwrap_or_default();
+        self.notices.push(Notice::Detached { ifindex, name });
+    }
+
+    fn any_attached(&self) -> Result<(), StartError> {
+        let refused = self.notices.iter().find_map(|notice| match notice {
+            Notice::Degraded { what, reason } if *what == INTERFACE => Some(reason.clone()),
+            _ => None,
+        });
+        match refused {
+            Some(reason) if self.attached.is_empty() => Err(StartError::NothingAttached(reason)),
+            _ => Ok(()),
+        }
+    }
+}

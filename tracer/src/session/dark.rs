@@ -21,7 +21,6 @@ pub(super) const QUIET: u64 = 1_000_000_000;
 #[derive(Clone, Copy, Debug)]
 struct Turn {
     side: Side,
-    first: u64,
     last: u64,
     bytes: u64,
 }
@@ -94,7 +93,7 @@ impl Dark {
             }
             return Meaning::Handshake;
         }
-        let starts = self.turn(Side::ToServer, from, to, len);
+        let starts = self.turn(Side::ToServer, to, len);
         if !starts {
             return Meaning::Continuation;
         }
@@ -122,17 +121,17 @@ impl Dark {
     }
 
     /// A sealed record of the server.
-    pub(super) fn server(&mut self, from: u64, to: u64, len: u32) -> Meaning {
+    pub(super) fn server(&mut self, to: u64, len: u32) -> Meaning {
         let handshaking = self.finished_sealed && self.finished_at.is_none();
         // Session tickets of TLS 1.3 may come before the client has asked anything.
         if handshaking || self.client_turns() == 0 {
             return Meaning::Handshake;
         }
-        self.turn(Side::ToClient, from, to, len);
+        self.turn(Side::ToClient, to, len);
         Meaning::Continuation
     }
 
-    fn turn(&mut self, side: Side, from: u64, to: u64, len: u32) -> bool {
+    fn turn(&mut self, side: Side, to: u64, len: u32) -> bool {
         match self.turns.last_mut() {
             Some(turn) if turn.side == side => {
                 turn.last = turn.last.max(to);
@@ -142,7 +141,6 @@ impl Dark {
             _ => {
                 self.turns.push(Turn {
                     side,
-                    first: from,
                     last: to,
                     bytes: u64::from(len),
                 });
@@ -161,12 +159,6 @@ impl Dark {
     /// Whether the client's Finished, where it is sealed, has passed.
     pub(super) fn handshake_is_over(&self) -> bool {
         self.finished_at.is_some()
-    }
-
-    /// Whether the client has asked and the server has not answered, and since when.
-    pub(super) fn owed_since(&self) -> Option<u64> {
-        let turn = self.turns.last()?;
-        (turn.side == Side::ToServer).then_some(turn.last)
     }
 
     /// The reply to the login, once there is one: what it says by itself, and whether `ended` it
@@ -192,15 +184,6 @@ impl Dark {
             at: reply.last,
         })
     }
-
-    /// When the last reply began and ended, where the server spoke last.
-    pub(super) fn last_reply(&self) -> Option<(u64, u64)> {
-        let turn = self
-            .turns
-            .last()
-            .filter(|turn| turn.side == Side::ToClient)?;
-        Some((turn.first, turn.last))
-    }
 }
 
 /// The confidence of a success that a request confirmed.
@@ -223,19 +206,19 @@ mod tests {
             dark.client(10, 10, 400),
             Meaning::Login { prelogin_end: None }
         );
-        dark.server(30, 35, 380);
+        dark.server(35, 380);
         assert_eq!(dark.client(40, 40, 90), Meaning::Request { reply_end: 35 });
     }
 
     #[test]
     fn tickets_of_tls13_are_no_reply() {
         let mut dark = dark(true, true);
-        assert_eq!(dark.server(5, 5, 900), Meaning::Handshake);
+        assert_eq!(dark.server(5, 900), Meaning::Handshake);
         assert_eq!(dark.client(10, 10, 69), Meaning::Handshake);
-        assert_eq!(dark.server(11, 11, 250), Meaning::Handshake);
+        assert_eq!(dark.server(11, 250), Meaning::Handshake);
         assert_eq!(dark.client(12, 12, 105), Meaning::Prelogin);
-        dark.server(13, 13, 250);
-        dark.server(14, 14, 60);
+        dark.server(13, 250);
+        dark.server(14, 60);
         assert_eq!(
             dark.client(15, 15, 363),
             Meaning::Login {
@@ -249,7 +232,7 @@ mod tests {
         for (bytes, accepted) in [(180, false), (900, true)] {
             let mut dark = dark(false, false);
             dark.client(10, 10, 400);
-            dark.server(30, 30, bytes);
+            dark.server(30, bytes);
             assert_eq!(dark.belief(true).unwrap().accepted, accepted);
             assert!(dark.belief(false).unwrap().accepted);
         }
@@ -259,7 +242,7 @@ mod tests {
     fn a_reply_to_a_sealed_prelogin_is_no_reply_to_a_login() {
         let mut dark = dark(false, true);
         dark.client(10, 10, 90);
-        dark.server(20, 20, 60);
+        dark.server(20, 60);
         assert_eq!(dark.belief(true), None);
     }
 }

@@ -17,7 +17,7 @@ use super::{
     timeline::{Phases, Side, Timeline},
 };
 use crate::{
-    record::{Basis, ConnectionFacts, Encryption, Outcome, PhaseName, Stranger, identity::Policy},
+    record::{Basis, ConnectionFacts, Outcome, PhaseName, Stranger, identity::Policy},
     tds::{prelogin::Prelogin, tls::TlsSide, version::TdsVersion},
 };
 
@@ -149,7 +149,7 @@ impl Login {
         while let Some(found) = self.streams[side as usize].next() {
             let verdict = match found {
                 Found::Unit(unit) => self.unit(side, &unit, context),
-                Found::Unknown(prefix, _) => self.stranger(side, &prefix, context),
+                Found::Unknown(prefix) => self.stranger(side, &prefix, context),
             };
             if verdict.is_some() {
                 return verdict;

@@ -56,8 +56,8 @@ fn header_len(framing: Framing) -> u32 {
 pub(super) enum Found {
     /// A whole packet or record.
     Unit(Unit),
-    /// Bytes at a boundary that are of no known framing: the first of them, and when they came.
-    Unknown([u8; 8], u64),
+    /// Bytes at a boundary that are of no known framing: the first of them.
+    Unknown([u8; 8]),
 }
 
 /// Bytes of one segment.
@@ -258,9 +258,8 @@ impl Stream {
                 Boundary::Unknown if self.gap && self.resynchronise() => {}
                 Boundary::Unknown => {
                     self.lost = true;
-                    let time = self.arrivals.first().map_or(0, |first| first.1);
                     // A zero is no byte of a header: it was withheld.
-                    return (prefix[0] != 0).then_some(Found::Unknown(prefix, time));
+                    return (prefix[0] != 0).then_some(Found::Unknown(prefix));
                 }
             }
         }

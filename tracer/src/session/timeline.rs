@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn an_interval_belongs_to_the_side_that_ended_it() {
-        use Side::{ToClient, ToServer};
+        use Direction::{ToClient, ToServer};
         let moves = [
             (100, ToServer),
             (400, ToClient),
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn one_round_trip_of_each_turn_of_the_remote_side_is_the_networks() {
-        use Side::{ToClient, ToServer};
+        use Direction::{ToClient, ToServer};
         let moves = [
             (0, ToServer),
             (300, ToClient),

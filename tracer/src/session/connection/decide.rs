@@ -4,9 +4,7 @@ use tracer_ebpf::seq::Seq;
 
 use super::Connection;
 use crate::{
-    record::{
-        Basis, Confidence, ConnectionRef, Count, Nanos, Outcome, PartialReason, Sides, Vantage,
-    },
+    record::{Basis, Confidence, ConnectionRef, Count, Nanos, Outcome, PartialReason, Sides},
     session::{
         dark::QUIET,
         ending::{self, End},

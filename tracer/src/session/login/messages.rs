@@ -190,7 +190,7 @@ impl Login {
         self.dark.expect(tls13, self.strict, federated);
         let meaning = match side {
             Side::ToServer => self.dark.client(unit.from, unit.to, unit.body_len()),
-            Side::ToClient => self.dark.server(unit.from, unit.to, unit.body_len()),
+            Side::ToClient => self.dark.server(unit.to, unit.body_len()),
         };
         match meaning {
             Meaning::Handshake => self.handshake_moved(side, unit.to, context),

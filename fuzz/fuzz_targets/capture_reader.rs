@@ -1,0 +1,50 @@
+//! Arbitrary bytes as a capture: read to the end, every packet walked and tracked.
+
+#![no_main]
+
+use std::collections::BTreeSet;
+
+use libfuzzer_sys::fuzz_target;
+use tds_tracer_fuzz::Heard;
+use tracer::{
+    capture::{
+        link::network_layer,
+        reader::CaptureReader,
+        tracker::{Sighted, Tracker},
+        tunnel::decapsulate,
+    },
+    session::{Config, Engine},
+};
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(mut reader) = CaptureReader::new(bytes) else {
+        return;
+    };
+    let mut tracker = Tracker::new(BTreeSet::new(), true);
+    let mut engine = Engine::new(Config::default());
+    let mut heard = Heard::default();
+    let mut last_ns = 0;
+    while let Ok(Some(packet)) = reader.next() {
+        assert!(packet.data.len() <= bytes.len());
+        last_ns = last_ns.max(packet.time_ns);
+        let Ok(layer) = network_layer(packet.link, packet.data) else {
+            continue;
+        };
+        let outer = (layer.ethertype, &packet.data[layer.offset..]);
+        for network in [outer, decapsulate(outer)] {
+            let before = (packet.data.len() - network.1.len()) as u32;
+            let sighted = Sighted {
+                network,
+                wire_len: packet.orig_len.saturating_sub(before),
+                time_ns: packet.time_ns,
+                point: Sighted::point(&layer, packet.interface),
+            };
+            tracker.packet(&sighted, &mut engine, &mut heard);
+        }
+        for (key, born) in heard.decided.drain(..) {
+            tracker.decided(&key, born);
+        }
+    }
+    engine.finish(last_ns, &mut heard);
+    heard.assert_complete(engine.connections_seen());
+});

@@ -1,0 +1,322 @@
+//! Whose sockets the connections are, and what the kernel's TCP knew of them in the end.
+//!
+//! A process is known where it asks for something: when it connects, and when it binds the socket
+//! it will listen on. Both are remembered on the socket itself, which accepted sockets inherit; so
+//! there is no table to overflow, and no process to look for when a packet comes.
+
+use core::ptr;
+
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::{BPF_RB_NO_WAKEUP, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE, bpf_sock_ops},
+    helpers::{
+        bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid,
+        bpf_get_current_uid_gid, bpf_ktime_get_boot_ns, bpf_ringbuf_output, bpf_sk_storage_get,
+    },
+    macros::{btf_map, cgroup_sock, cgroup_sock_addr, sock_ops},
+    programs::{SockAddrContext, SockContext, SockOpsContext},
+};
+use tracer_ebpf::{
+    event::{Kind, Owner, SocketEnd, role},
+    flow::FlowKey,
+    loss::LossReason,
+};
+
+use super::maps::{self, EVENTS};
+
+/// Go on: the hooks only look.
+const ALLOW: i32 = 1;
+const PROTOCOL_TCP: u32 = 6;
+const AF_INET: u32 = 2;
+const TCP_CLOSE: u32 = 7;
+const TCP_CONNECT: u32 = 3;
+const PASSIVE_ESTABLISHED: u32 = 5;
+const STATE: u32 = 10;
+/// Asks for [`STATE`] calls on a socket.
+const STATE_CALLS: i32 = 4;
+const CREATE: u64 = 1;
+
+/// Who holds a socket.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Holder {
+    cgroup: u64,
+    pid: u32,
+    uid: u32,
+    name: [u8; 16],
+}
+
+/// `BPF_F_NO_PREALLOC`, which this type of map demands, and `BPF_F_CLONE`: accepted sockets have
+/// the listening one's holder.
+const STORAGE_FLAGS: usize = 1 | 1 << 9;
+
+/// A map whose values live on sockets, in the layout of a BTF map definition.
+#[repr(C)]
+struct SocketStorage {
+    r#type: *const [i32; BPF_MAP_TYPE_SK_STORAGE as usize],
+    key: *const i32,
+    value: *const Holder,
+    max_entries: *const [i32; 0],
+    map_flags: *const [i32; STORAGE_FLAGS],
+}
+
+// SAFETY: the pointers only carry types; nothing follows them.
+unsafe impl Sync for SocketStorage {}
+
+/// Sized by the sockets themselves.
+#[btf_map]
+static HOLDERS: SocketStorage = SocketStorage {
+    r#type: ptr::null(),
+    key: ptr::null(),
+    value: ptr::null(),
+    max_entries: ptr::null(),
+    map_flags: ptr::null(),
+};
+
+impl Holder {
+    /// The process at hand.
+    #[inline(always)]
+    fn current() -> Self {
+        // SAFETY: these take no arguments.
+        let (pid, uid, cgroup) = unsafe {
+            (
+                bpf_get_current_pid_tgid() >> 32,
+                bpf_get_current_uid_gid(),
+                bpf_get_current_cgroup_id(),
+            )
+        };
+        Self {
+            cgroup,
+            pid: pid as u32,
+            uid: uid as u32,
+            name: bpf_get_current_comm().unwrap_or_default(),
+        }
+    }
+}
+
+/// Remembers the process at hand on a socket.
+#[inline(always)]
+fn hold(socket: *mut core::ffi::c_void) {
+    let mut holder = Holder::current();
+    // SAFETY: the socket is the context's own.
+    let stored = unsafe {
+        bpf_sk_storage_get(
+            ptr::from_ref(&HOLDERS).cast_mut().cast(),
+            socket,
+            (&raw mut holder).cast(),
+            CREATE,
+        )
+    };
+    if stored.is_null() {
+        maps::lose_at_socket(LossReason::OwnerTableFull);
+        return;
+    }
+    // SAFETY: just given by the helper. A socket that connects again may have another holder.
+    unsafe { *stored.cast::<Holder>() = holder };
+}
+
+#[cgroup_sock_addr(connect4)]
+pub fn tds_connect4(ctx: SockAddrContext) -> i32 {
+    connect(&ctx);
+    ALLOW
+}
+
+#[cgroup_sock_addr(connect6)]
+pub fn tds_connect6(ctx: SockAddrContext) -> i32 {
+    connect(&ctx);
+    ALLOW
+}
+
+#[inline(always)]
+fn connect(ctx: &SockAddrContext) {
+    // SAFETY: reads the context.
+    let (protocol, port, socket) = unsafe {
+        let address = &*ctx.sock_addr;
+        (
+            address.protocol,
+            address.user_port,
+            address.__bindgen_anon_1.sk,
+        )
+    };
+    if protocol == PROTOCOL_TCP && maps::is_watched(u16::from_be(port as u16)) && !socket.is_null()
+    {
+        hold(socket.cast());
+    }
+}
+
+#[cgroup_sock(post_bind4)]
+pub fn tds_bind4(ctx: SockContext) -> i32 {
+    bind(&ctx);
+    ALLOW
+}
+
+#[cgroup_sock(post_bind6)]
+pub fn tds_bind6(ctx: SockContext) -> i32 {
+    bind(&ctx);
+    ALLOW
+}
+
+#[inline(always)]
+fn bind(ctx: &SockContext) {
+    // SAFETY: reads the context.
+    let (protocol, port) = unsafe { ((*ctx.sock).protocol, (*ctx.sock).src_port) };
+    if protocol == PROTOCOL_TCP && maps::is_watched(port as u16) {
+        hold(ctx.as_ptr());
+    }
+}
+
+/// The kernel's TCP: a connection begins, is accepted, or changes its state.
+#[sock_ops]
+pub fn tds_sockets(ctx: SockOpsContext) -> u32 {
+    match ctx.op() {
+        TCP_CONNECT => began(&ctx, role::CLIENT),
+        PASSIVE_ESTABLISHED => began(&ctx, role::SERVER),
+        STATE if ctx.arg(1) == TCP_CLOSE => ended(&ctx),
+        _ => {}
+    }
+    ALLOW as u32
+}
+
+/// The connection's key, and whether the local side is the client; `None` where neither port is
+/// watched.
+#[inline(always)]
+fn key(ctx: &SockOpsContext) -> Option<(FlowKey, bool)> {
+    let (local, remote) = (
+        ctx.local_port() as u16,
+        u32::from_be(ctx.remote_port()) as u16,
+    );
+    let to_server = maps::is_watched(remote);
+    if !to_server && !maps::is_watched(local) {
+        return None;
+    }
+    // SAFETY: reads the context. Volatile, and all of it: a load whose place in the context
+    // depends on the family is one that the verifier refuses.
+    let (here4, there4, here6, there6) = unsafe {
+        (
+            (&raw const (*ctx.ops).local_ip4).read_volatile(),
+            (&raw const (*ctx.ops).remote_ip4).read_volatile(),
+            words(&raw const (*ctx.ops).local_ip6),
+            words(&raw const (*ctx.ops).remote_ip6),
+        )
+    };
+    let (here, there) = if ctx.family() == AF_INET {
+        (mapped(here4), mapped(there4))
+    } else {
+        (here6, there6)
+    };
+    Some((FlowKey::of(here, local, there, remote).0, to_server))
+}
+
+/// # Safety
+/// `at` lies in the context.
+#[inline(always)]
+unsafe fn words(at: *const [u32; 4]) -> [u32; 4] {
+    let at = at.cast::<u32>();
+    // SAFETY: by the caller; one word at a time, as the kernel gives them.
+    unsafe {
+        [
+            at.read_volatile(),
+            at.add(1).read_volatile(),
+            at.add(2).read_volatile(),
+            at.add(3).read_volatile(),
+        ]
+    }
+}
+
+#[inline(always)]
+const fn mapped(address: u32) -> [u32; 4] {
+    [0, 0, u32::from_ne_bytes([0, 0, 0xFF, 0xFF]), address]
+}
+
+#[inline(always)]
+fn began(ctx: &SockOpsContext, role: u32) {
+    let Some((key, _)) = key(ctx) else {
+        return;
+    };
+    // Where the calls cannot be had, the end goes untold.
+    let _ = ctx.set_cb_flags(ctx.cb_flags() as i32 | STATE_CALLS);
+    let holder = holder(ctx.ops);
+    if holder.is_none() && role == role::CLIENT {
+        return;
+    }
+    let holder = holder.unwrap_or(Holder {
+        cgroup: 0,
+        pid: 0,
+        uid: 0,
+        name: [0; 16],
+    });
+    send(&Owner {
+        kind: Kind::Owner as u8,
+        reserved: [0; 7],
+        // SAFETY: takes no arguments.
+        time: unsafe { bpf_ktime_get_boot_ns() },
+        cgroup: holder.cgroup,
+        key,
+        role,
+        pid: holder.pid,
+        uid: holder.uid,
+        name: holder.name,
+    });
+}
+
+/// Who holds the context's socket.
+#[inline(always)]
+fn holder(ops: *mut bpf_sock_ops) -> Option<Holder> {
+    // SAFETY: reads the context.
+    let socket = unsafe { (*ops).__bindgen_anon_2.sk };
+    if socket.is_null() {
+        return None;
+    }
+    // SAFETY: the socket is the context's own.
+    let stored = unsafe {
+        bpf_sk_storage_get(
+            ptr::from_ref(&HOLDERS).cast_mut().cast(),
+            socket.cast(),
+            ptr::null_mut(),
+            0,
+        )
+    };
+    // SAFETY: null, or given by the helper for as long as the socket lives.
+    unsafe { stored.cast::<Holder>().as_ref() }.copied()
+}
+
+#[inline(always)]
+fn ended(ctx: &SockOpsContext) {
+    let Some((key, to_server)) = key(ctx) else {
+        return;
+    };
+    // SAFETY: reads the context.
+    let (srtt, retransmits) = unsafe { ((*ctx.ops).srtt_us, (*ctx.ops).total_retrans) };
+    send(&SocketEnd {
+        kind: Kind::SocketEnd as u8,
+        reserved: [0; 7],
+        // SAFETY: takes no arguments.
+        time: unsafe { bpf_ktime_get_boot_ns() },
+        key,
+        role: if to_server {
+            role::CLIENT
+        } else {
+            role::SERVER
+        },
+        // The kernel keeps eighths.
+        srtt_us: srtt >> 3,
+        retransmits,
+    });
+}
+
+#[inline(always)]
+fn send<T>(record: &T) {
+    // SAFETY: the records have no padding, so all bytes are initialised.
+    let sent = unsafe {
+        bpf_ringbuf_output(
+            ptr::from_ref(&EVENTS).cast_mut().cast(),
+            ptr::from_ref(record).cast_mut().cast(),
+            size_of::<T>() as u64,
+            // The connection's packets wake the agent.
+            BPF_RB_NO_WAKEUP.into(),
+        )
+    };
+    if sent < 0 {
+        maps::lose_at_socket(LossReason::RingFull);
+    }
+}

@@ -1,0 +1,207 @@
+//! The object, loaded.
+
+use aya::{
+    Ebpf, EbpfLoader, Pod,
+    maps::{Array, HashMap, Map, MapData, ProgramArray},
+    programs::{ProgramError, SchedClassifier},
+};
+use tracer_ebpf::flow::FlowKey;
+
+use super::{Selection, StartError};
+
+/// What the probe is to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The TCP ports of servers.
+    pub ports: Vec<u16>,
+    /// The interfaces to watch.
+    pub interfaces: Selection,
+    /// Bytes of a login copied per direction.
+    pub login_bytes: u32,
+    /// Connections remembered at a time.
+    pub max_flows: u32,
+    /// The ring's size; a power of two.
+    pub ring_bytes: u32,
+    /// Whether requests are told once a login is decided.
+    pub requests: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            ports: vec![1433],
+            interfaces: Selection::default(),
+            login_bytes: tracer_ebpf::config::Config::LOGIN_BYTES,
+            max_flows: 65_536,
+            ring_bytes: 8 * 1024 * 1024,
+            requests: true,
+        }
+    }
+}
+
+/// The programs that go on where a classifier ends, in the order of their map.
+const STAGES: [&str; 4] = ["tds_opening", "tds_login", "tds_command", "tds_ending"];
+/// The classifiers.
+const CLASSIFIERS: [&str; 4] = ["tds_ether_in", "tds_ether_out", "tds_ip_in", "tds_ip_out"];
+
+#[repr(C, align(8))]
+struct Aligned<T: ?Sized>(T);
+
+static OBJECT: &Aligned<[u8]> =
+    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/tds-programs")));
+
+/// The loaded object.
+pub(super) struct Programs {
+    pub(super) ebpf: Ebpf,
+    /// Keeps the stages in their places.
+    _stages: ProgramArray<MapData>,
+}
+
+/// A key of the kernel's maps.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(super) struct Key(pub(super) FlowKey);
+
+// SAFETY: 36 bytes of integers without padding (asserted beside the records); any bytes are valid.
+unsafe impl Pod for Key {}
+
+pub(super) fn load(options: &Options) -> Result<Programs, StartError> {
+    if OBJECT.0.is_empty() {
+        return Err(StartError::NoPrograms);
+    }
+    if !options.ring_bytes.is_power_of_two() || options.ring_bytes < 4096 {
+        return Err(StartError::RingSize(options.ring_bytes));
+    }
+    allow_locked_memory();
+    let config = [options.login_bytes, u32::from(options.requests), 1];
+    let mut ebpf = EbpfLoader::new()
+        .override_global("CONFIG", &config, true)
+        .map_max_entries("FLOWS", options.max_flows)
+        .map_max_entries("EVENTS", options.ring_bytes)
+        .load(&OBJECT.0)
+        .map_err(|error| refusal(&error))?;
+    let mut stages = ProgramArray::try_from(map(&mut ebpf, "STAGES")?).map_err(StartError::map)?;
+    for (index, name) in (0..).zip(STAGES) {
+        let program = classifier(&mut ebpf, name)?;
+        program.load().map_err(|error| refused(name, &error))?;
+        let fd = program.fd().map_err(|error| refused(name, &error))?;
+        stages.set(index, fd, 0).map_err(StartError::map)?;
+    }
+    for name in CLASSIFIERS {
+        let program = classifier(&mut ebpf, name)?;
+        program.load().map_err(|error| refused(name, &error))?;
+    }
+    Ok(Programs {
+        ebpf,
+        _stages: stages,
+    })
+}
+
+/// A classifier of the object.
+pub(super) fn classifier<'a>(
+    ebpf: &'a mut Ebpf,
+    name: &str,
+) -> Result<&'a mut SchedClassifier, StartError> {
+    let program = ebpf.program_mut(name).ok_or(StartError::NoPrograms)?;
+    program.try_into().map_err(|error| refused(name, &error))
+}
+
+/// A map of the object.
+pub(super) fn map(ebpf: &mut Ebpf, name: &str) -> Result<Map, StartError> {
+    ebpf.take_map(name)
+        .ok_or_else(|| StartError::Map(format!("{name} is not in the object")))
+}
+
+pub(super) fn array<V: Pod>(ebpf: &mut Ebpf, name: &str) -> Result<Array<MapData, V>, StartError> {
+    map(ebpf, name)?.try_into().map_err(StartError::map)
+}
+
+pub(super) fn hash<K: Pod, V: Pod>(
+    ebpf: &mut Ebpf,
+    name: &str,
+) -> Result<HashMap<MapData, K, V>, StartError> {
+    map(ebpf, name)?.try_into().map_err(StartError::map)
+}
+
+/// The watched ports, one bit each.
+pub(super) fn bits(ports: &[u16]) -> [u64; 1024] {
+    let mut bits = [0; 1024];
+    for port in ports {
+        bits[usize::from(port >> 6)] |= 1 << (port & 63);
+    }
+    bits
+}
+
+fn refused(name: &str, error: &ProgramError) -> StartError {
+    let reason = match error {
+        ProgramError::LoadError { io_error, .. } if is_permission(io_error) && !may_load() => {
+            return StartError::NoPrivilege;
+        }
+        ProgramError::LoadError {
+            io_error,
+            verifier_log,
+        } => {
+            tracing::debug!(%verifier_log, "the verifier's words");
+            io_error.to_string()
+        }
+        error => error.to_string(),
+    };
+    StartError::Refused {
+        name: name.to_owned(),
+        reason,
+    }
+}
+
+/// Why the object as a whole was refused: its maps come first.
+fn refusal(error: &aya::EbpfError) -> StartError {
+    if !may_load() {
+        return StartError::NoPrivilege;
+    }
+    let ring = aya::sys::is_map_supported(aya::maps::MapType::RingBuf);
+    if matches!(ring, Ok(false)) {
+        return StartError::NoRingBuffer;
+    }
+    StartError::map(chain(error))
+}
+
+/// An error and what caused it, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+fn is_permission(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::PermissionDenied
+}
+
+/// Whether this process has one of the capabilities that loading takes, by the kernel's account.
+fn may_load() -> bool {
+    const CAP_SYS_ADMIN: u64 = 21;
+    const CAP_BPF: u64 = 39;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
+        .unwrap_or(0);
+    effective & (1 << CAP_SYS_ADMIN | 1 << CAP_BPF) != 0
+}
+
+/// Kernels before 5.11 count maps as locked memory, of which a process has little. Where the limit
+/// may not be raised, the load says so.
+fn allow_locked_memory() {
+    let unlimited = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: the struct is valid for reading.
+    if unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const unlimited) } != 0 {
+        tracing::debug!("the limit of locked memory could not be raised");
+    }
+}

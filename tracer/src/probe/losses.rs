@@ -1,0 +1,42 @@
+//! What the programs could not tell, from their per-CPU counters.
+
+use aya::{
+    Ebpf,
+    maps::{MapData, PerCpuArray},
+};
+use tracer_ebpf::loss::LossReason;
+
+use super::{StartError, load};
+
+/// The counters, and what they said last.
+pub(super) struct Losses {
+    counters: PerCpuArray<MapData, u64>,
+    last: [u64; LossReason::COUNT as usize],
+}
+
+impl Losses {
+    pub(super) fn of(ebpf: &mut Ebpf) -> Result<Self, StartError> {
+        Ok(Self {
+            counters: load::map(ebpf, "LOSSES")?
+                .try_into()
+                .map_err(StartError::map)?,
+            last: [0; LossReason::COUNT as usize],
+        })
+    }
+
+    /// What was added since the last call, reason by reason.
+    pub(super) fn since(&mut self) -> Vec<(LossReason, u64)> {
+        let mut lost = Vec::new();
+        for (reason, last) in LossReason::ALL.into_iter().zip(&mut self.last) {
+            // The classifiers count in the first half of the map, the sockets' hooks in the second.
+            let indexes = [reason as u32, LossReason::COUNT + reason as u32];
+            let values = indexes.map(|index| self.counters.get(&index, 0));
+            let total: u64 = values.iter().flatten().flat_map(|each| each.iter()).sum();
+            if total > *last {
+                lost.push((reason, total - *last));
+            }
+            *last = total;
+        }
+        lost
+    }
+}

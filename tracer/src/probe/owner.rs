@@ -1,0 +1,128 @@
+//! From a process id to what a person knows the process by.
+
+use std::{
+    collections::HashMap,
+    fs,
+    time::{Duration, Instant},
+};
+
+use tracer_ebpf::event::Owner;
+
+use crate::record::{Process, Text};
+
+/// Processes remembered; a busy host opens connections from a few again and again.
+const MAX_KNOWN: usize = 4096;
+/// How long an answer is good for: a process id is used again only much later.
+const LIFETIME: Duration = Duration::from_secs(10);
+/// Hexadecimal digits of a container's id, as Docker, containerd and CRI-O write it.
+const CONTAINER_ID: usize = 64;
+
+/// Processes by id and name.
+#[derive(Debug, Default)]
+pub struct Processes {
+    known: HashMap<(u32, [u8; 16]), (Instant, Process)>,
+}
+
+impl Processes {
+    /// The process of a socket. One that is gone already keeps its id and name.
+    pub fn of(&mut self, owner: &Owner) -> Process {
+        let key = (owner.pid, owner.name);
+        let now = Instant::now();
+        if let Some((since, process)) = self.known.get(&key)
+            && now.duration_since(*since) < LIFETIME
+        {
+            return process.clone();
+        }
+        if self.known.len() >= MAX_KNOWN {
+            self.known.clear();
+        }
+        let process = look_up(owner);
+        self.known.insert(key, (now, process.clone()));
+        process
+    }
+}
+
+fn look_up(owner: &Owner) -> Process {
+    let end = owner
+        .name
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(owner.name.len());
+    let name = String::from_utf8_lossy(&owner.name[..end]);
+    let mut process = Process {
+        pid: owner.pid,
+        name: (!name.is_empty()).then(|| Text::from(&*name)),
+        ..Process::default()
+    };
+    if owner.pid == 0 {
+        return process;
+    }
+    let folder = format!("/proc/{}", owner.pid);
+    if let Ok(path) = fs::read_link(format!("{folder}/exe")) {
+        process.executable = Some(Text::from(&*path.to_string_lossy()));
+    }
+    if let Ok(groups) = fs::read_to_string(format!("{folder}/cgroup")) {
+        let group = unified(&groups);
+        process.container_id = groups.lines().find_map(container).map(Text::from);
+        process.cgroup = group.map(Text::from);
+    }
+    process
+}
+
+/// The path in the unified hierarchy: the line without controllers (cgroups(7)).
+fn unified(groups: &str) -> Option<&str> {
+    groups.lines().find_map(|line| line.strip_prefix("0::"))
+}
+
+/// The container's id in a cgroup's path, whatever is written around it.
+fn container(line: &str) -> Option<&str> {
+    line.rsplit(['/', '-', ':', '.']).find(|part| {
+        part.len() == CONTAINER_ID && part.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_found_in_every_runtimes_path() {
+        let id = "0123456789abcdef".repeat(4);
+        for path in [
+            format!("0::/system.slice/docker-{id}.scope"),
+            format!("0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-{id}.scope"),
+            format!("0::/kubepods/besteffort/pod1/{id}"),
+            format!("4:memory:/docker/{id}"),
+        ] {
+            assert_eq!(container(&path), Some(id.as_str()), "{path}");
+        }
+        assert_eq!(
+            container("0::/user.slice/user-1000.slice/session-2.scope"),
+            None
+        );
+    }
+
+    #[test]
+    fn a_process_that_is_gone_keeps_its_id_and_name() {
+        let mut owner = Owner {
+            pid: u32::MAX,
+            ..Owner::default()
+        };
+        owner.name[..4].copy_from_slice(b"tsql");
+        let process = Processes::default().of(&owner);
+        assert_eq!(
+            (process.pid, process.name.as_deref()),
+            (u32::MAX, Some("tsql"))
+        );
+        assert_eq!(process.executable, None);
+    }
+
+    #[test]
+    fn this_process_has_an_executable() {
+        let owner = Owner {
+            pid: std::process::id(),
+            ..Owner::default()
+        };
+        assert!(Processes::default().of(&owner).executable.is_some());
+    }
+}

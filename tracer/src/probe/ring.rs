@@ -1,0 +1,130 @@
+//! The ring buffer: from bytes to checked records.
+
+use std::time::{Duration, Instant};
+
+use aya::{
+    Ebpf,
+    maps::{MapData, RingBuf},
+};
+use tokio::io::unix::AsyncFd;
+use tracer_ebpf::event::{Event, Kind, Owner, SocketEnd};
+
+use super::{StartError, load};
+
+/// What the kernel said.
+#[derive(Clone, Copy, Debug)]
+pub enum Record<'a> {
+    /// Something happened to a connection; with the bytes of the stream that it carried.
+    Event(Event, &'a [u8]),
+    /// Whose socket a connection is.
+    Owner(Owner),
+    /// What the kernel's TCP knew when a socket closed.
+    SocketEnd(SocketEnd),
+}
+
+impl<'a> Record<'a> {
+    /// Reads a record; `None` where the bytes are none.
+    pub fn read(bytes: &'a [u8]) -> Option<Self> {
+        match Kind::of(*bytes.first()?)? {
+            Kind::Owner => Owner::read(bytes).map(Self::Owner),
+            Kind::SocketEnd => SocketEnd::read(bytes).map(Self::SocketEnd),
+            _ => {
+                let event = Event::read(bytes)?;
+                let run = bytes.get(Event::SIZE..)?.get(..event.run_len as usize)?;
+                Some(Self::Event(event, run))
+            }
+        }
+    }
+}
+
+/// The ring buffer.
+pub(super) struct Ring {
+    buffer: AsyncFd<RingBuf<MapData>>,
+    unreadable: u64,
+    last_record: Instant,
+}
+
+/// How long the ring is looked at without being woken: more than the programs' own interval.
+const AWAKE: Duration = Duration::from_millis(50);
+/// How often, meanwhile.
+const LOOK: Duration = Duration::from_millis(5);
+/// How often otherwise: for what sockets' hooks said, which never wake.
+const IDLE_LOOK: Duration = Duration::from_secs(1);
+
+impl Ring {
+    pub(super) fn of(ebpf: &mut Ebpf) -> Result<Self, StartError> {
+        let buffer = RingBuf::try_from(load::map(ebpf, "EVENTS")?).map_err(StartError::map)?;
+        // SAFETY: the buffer owns its descriptor and gives the same one for as long as it lives.
+        let buffer = unsafe { AsyncFd::register(buffer) }.map_err(StartError::map)?;
+        Ok(Self {
+            buffer,
+            unreadable: 0,
+            last_record: Instant::now(),
+        })
+    }
+
+    /// Waits until there may be a record. The programs wake the agent only now and then, since it
+    /// costs them an interrupt each time; while records come it looks by itself.
+    pub(super) async fn readable(&mut self) {
+        let rest = if self.last_record.elapsed() < AWAKE {
+            LOOK
+        } else {
+            IDLE_LOOK
+        };
+        tokio::select! {
+            guard = self.buffer.readable_mut() => {
+                if let Ok(mut guard) = guard {
+                    guard.clear_ready();
+                    self.last_record = Instant::now();
+                }
+            }
+            () = tokio::time::sleep(rest) => {}
+        }
+    }
+
+    pub(super) fn drain(&mut self, limit: usize, mut tell: impl FnMut(Record<'_>)) -> usize {
+        let buffer = self.buffer.get_mut();
+        let mut count = 0;
+        while count < limit
+            && let Some(item) = buffer.next()
+        {
+            count += 1;
+            match Record::read(&item) {
+                Some(record) => tell(record),
+                None => self.unreadable += 1,
+            }
+        }
+        if count > 0 {
+            self.last_record = Instant::now();
+        }
+        count
+    }
+
+    /// How many records could not be read since the last call.
+    pub(super) fn take_unreadable(&mut self) -> u64 {
+        std::mem::take(&mut self.unreadable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_promises_more_bytes_than_it_has_is_none() {
+        let mut bytes = vec![0; Event::SIZE + 4];
+        bytes[0] = Kind::Segment as u8;
+        let run_len = std::mem::offset_of!(Event, run_len);
+        bytes[run_len..run_len + 4].copy_from_slice(&4_u32.to_ne_bytes());
+        assert!(matches!(Record::read(&bytes), Some(Record::Event(_, run)) if run.len() == 4));
+        bytes[run_len..run_len + 4].copy_from_slice(&5_u32.to_ne_bytes());
+        assert!(Record::read(&bytes).is_none());
+    }
+
+    #[test]
+    fn what_no_program_writes_is_none() {
+        assert!(Record::read(&[]).is_none());
+        assert!(Record::read(&[0; 400]).is_none());
+        assert!(Record::read(&[255; 400]).is_none());
+    }
+}

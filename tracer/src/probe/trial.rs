@@ -1,0 +1,104 @@
+//! The programs, run on packets that are made up, without any interface: `BPF_PROG_TEST_RUN`. For
+//! tests and measurements.
+
+use std::time::Duration;
+
+use aya::{
+    maps::{Array, HashMap, MapData, RingBuf},
+    programs::{SchedClassifier, TestRun as _, TestRunOptions},
+};
+use tracer_ebpf::{flow::FlowKey, loss::LossReason};
+
+use super::{
+    Options, Record, StartError,
+    load::{self, Key, Programs},
+    losses::Losses,
+};
+
+/// The loaded programs.
+pub struct Trial {
+    programs: Programs,
+    ring: RingBuf<MapData>,
+    losses: Losses,
+    decided: HashMap<MapData, Key, u64>,
+    _ports: Array<MapData, [u64; 1024]>,
+}
+
+/// What a run came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The program's verdict.
+    pub verdict: i32,
+    /// What one run took, on average.
+    pub duration: Duration,
+}
+
+impl Trial {
+    /// Loads the programs and attaches none.
+    ///
+    /// # Errors
+    /// As [`super::Probe::start`].
+    pub fn start(options: &Options) -> Result<Self, StartError> {
+        let mut programs = load::load(options)?;
+        let ring = load::map(&mut programs.ebpf, "EVENTS")?;
+        let mut ports = load::array(&mut programs.ebpf, "PORTS")?;
+        ports
+            .set(0, load::bits(&options.ports), 0)
+            .map_err(StartError::map)?;
+        let empty = load::classifier(&mut programs.ebpf, "tds_empty")?;
+        empty.load().map_err(StartError::map)?;
+        Ok(Self {
+            ring: ring.try_into().map_err(StartError::map)?,
+            losses: Losses::of(&mut programs.ebpf)?,
+            decided: load::hash(&mut programs.ebpf, "DECIDED")?,
+            _ports: ports,
+            programs,
+        })
+    }
+
+    /// Runs a classifier on a packet, `repeat` times.
+    ///
+    /// # Errors
+    /// [`StartError::Refused`] where the kernel does not run it.
+    pub fn run(&mut self, name: &str, packet: &[u8], repeat: u32) -> Result<Outcome, StartError> {
+        let program: &SchedClassifier = load::classifier(&mut self.programs.ebpf, name)?;
+        let result = program
+            .test_run(TestRunOptions {
+                data_in: Some(packet),
+                repeat,
+                ..TestRunOptions::new()
+            })
+            .map_err(|error| StartError::Refused {
+                name: name.to_owned(),
+                reason: load::chain(&error),
+            })?;
+        Ok(Outcome {
+            verdict: result.return_value.cast_signed(),
+            duration: result.duration,
+        })
+    }
+
+    /// Hands over the records that are there.
+    pub fn drain(&mut self, mut tell: impl FnMut(Record<'_>)) {
+        while let Some(item) = self.ring.next() {
+            if let Some(record) = Record::read(&item) {
+                tell(record);
+            }
+        }
+    }
+
+    /// See [`super::Probe::decide`].
+    ///
+    /// # Errors
+    /// [`StartError::Map`] where the kernel refuses.
+    pub fn decide(&mut self, key: FlowKey, born: u64) -> Result<(), StartError> {
+        self.decided
+            .insert(Key(key), born, 0)
+            .map_err(StartError::map)
+    }
+
+    /// What was not told since the last call.
+    pub fn losses(&mut self) -> Vec<(LossReason, u64)> {
+        self.losses.since()
+    }
+}
