@@ -11,3 +11,4 @@ pub mod replay;
 pub mod root;
 pub mod sequences;
 pub mod server;
+pub mod traffic;

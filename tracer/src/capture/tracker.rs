@@ -1,7 +1,8 @@
 //! Connections of a capture, and the events the kernel would have told of them.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 
+use foldhash::{HashMap, HashSet};
 use tracer_ebpf::{
     bytes::Snapped,
     config::Config,
@@ -83,8 +84,8 @@ impl Tracker {
     pub fn new(ports: BTreeSet<u16>, requests: bool) -> Self {
         Self {
             ports,
-            servers: HashSet::new(),
-            flows: HashMap::new(),
+            servers: HashSet::default(),
+            flows: HashMap::default(),
             config: Config {
                 requests: u32::from(requests),
                 withhold_unframed: 0,

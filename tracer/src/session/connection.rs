@@ -39,6 +39,8 @@ pub(super) struct Connection {
     /// When the last one did.
     pub(super) last_seen: u64,
     pub(super) joined_late: bool,
+    /// It is among those whose time is looked at.
+    pub(super) is_listed: bool,
     pub(super) ends: Ends,
     /// The phase the connection ended in.
     pub(super) ended_in: Option<PhaseName>,
@@ -120,6 +122,7 @@ impl Connection {
             started: event.born,
             last_seen: event.time,
             joined_late,
+            is_listed: false,
             ends: Ends::default(),
             ended_in: None,
             ttl: [None; 2],

@@ -1,7 +1,8 @@
 //! The table of connections: who gets which event, who is evicted, and whose time is up.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use foldhash::{HashMap, HashSet};
 use tracer_ebpf::{
     event::{Direction, Event, Kind, SocketEnd, mark},
     flow::FlowKey,
@@ -9,7 +10,7 @@ use tracer_ebpf::{
 
 use super::{connection::Connection, login::Login, usage::Done};
 use crate::record::{
-    Body, Close, CloseRecord, Count, LoginRecord, Loss, LossReason, LossRecord, MarsRecord,
+    Body, Close, CloseRecord, ConnectionFacts, Count, LoginRecord, Loss, LossReason, LossRecord, MarsRecord,
     MarsSession, NamedPhase, Nanos, PartialReason, PhaseName, PhaseRecord, Process, Record,
     Request, RequestRecord, Text, Timestamp, identity::Policy,
 };
@@ -48,7 +49,7 @@ impl Default for Config {
             max_connections: 65_536,
             identity: Policy::Hide,
             wall_offset: 0,
-            interfaces: HashMap::new(),
+            interfaces: HashMap::default(),
             login_patience: 120_000_000_000,
             phases: false,
             requests: false,
@@ -117,6 +118,8 @@ pub trait Listener {
 pub struct Engine {
     config: Config,
     connections: HashMap<FlowKey, Entry>,
+    /// Those that time may change: undecided, closing, or over.
+    restless: HashSet<FlowKey>,
     stray_owners: HashMap<FlowKey, SocketOwner>,
     /// Losses that have not been told, by reason.
     losses: BTreeMap<LossReason, u64>,
@@ -147,8 +150,9 @@ impl Engine {
     pub fn new(config: Config) -> Self {
         Self {
             config,
-            connections: HashMap::new(),
-            stray_owners: HashMap::new(),
+            connections: HashMap::default(),
+            restless: HashSet::default(),
+            stray_owners: HashMap::default(),
             losses: BTreeMap::new(),
             losses_told: None,
             next_tick: 0,
@@ -207,33 +211,28 @@ impl Engine {
             listener,
             losses: &mut self.losses,
         };
-        match self.connections.get_mut(&event.key) {
-            Some(Entry::Open(connection)) if connection.born == event.born => {
-                connection.take(event, run, &mut out);
-            }
-            Some(Entry::Open(connection)) if event.marks & mark::JOINED_LATE != 0 => {
-                // The kernel's table had forgotten the connection and found it again.
-                connection.moved_to(event.born);
-                connection.take(event, run, &mut out);
-            }
-            Some(Entry::Open(connection)) => {
+        if let Some(entry) = self.connections.get_mut(&event.key) {
+            let again = event.marks & mark::JOINED_LATE != 0;
+            match entry {
+                Entry::Open(connection) if connection.born == event.born || again => {
+                    if connection.born != event.born {
+                        // The kernel's table had forgotten the connection and found it again.
+                        connection.moved_to(event.born);
+                    }
+                    connection.take(event, run, &mut out);
+                    settle(entry, event.time, &mut self.restless, &mut out);
+                    return;
+                }
                 // Port reuse: a SYN of another connection.
-                connection.finish(event.time, Some(PartialReason::EventsLost), &mut out);
-                self.connections.remove(&event.key);
-                self.open(event, run, listener);
-                return;
-            }
-            Some(Entry::Over { until })
-                if event.marks & mark::JOINED_LATE != 0 && event.time < *until =>
-            {
-                return;
-            }
-            Some(Entry::Over { .. }) | None => {
-                self.open(event, run, listener);
-                return;
+                Entry::Open(_) => {
+                    let lost = Some(PartialReason::EventsLost);
+                    entry.end(event.time, event.time, lost, &mut out);
+                }
+                Entry::Over { until } if again && event.time < *until => return,
+                Entry::Over { .. } => {}
             }
         }
-        self.settle(&event.key, event.time, listener);
+        self.open(event, run, listener);
     }
 
     fn open(&mut self, event: &Event, run: &[u8], listener: &mut dyn Listener) {
@@ -258,29 +257,9 @@ impl Engine {
             losses: &mut self.losses,
         };
         connection.take(event, run, &mut out);
-        self.connections.insert(event.key, Entry::Open(connection));
-        self.settle(&event.key, event.time, listener);
-    }
-
-    /// Lets go of a connection that has closed in order.
-    fn settle(&mut self, key: &FlowKey, now: u64, listener: &mut dyn Listener) {
-        let Some(entry) = self.connections.get_mut(key) else {
-            return;
-        };
-        let Entry::Open(connection) = entry else {
-            return;
-        };
-        if connection.is_closed() || connection.is_unreachable() {
-            let mut out = Output {
-                config: &self.config,
-                listener,
-                losses: &mut self.losses,
-            };
-            connection.finish(now, None, &mut out);
-            *entry = Entry::Over {
-                until: now + LINGER,
-            };
-        }
+        let mut entry = Entry::Open(connection);
+        settle(&mut entry, event.time, &mut self.restless, &mut out);
+        self.connections.insert(event.key, entry);
     }
 
     fn owner(&mut self, owner: SocketOwner) {
@@ -294,15 +273,18 @@ impl Engine {
     }
 
     fn socket_end(&mut self, end: &SocketEnd, listener: &mut dyn Listener) {
-        if let Some(Entry::Open(connection)) = self.connections.get_mut(&end.key) {
-            let mut out = Output {
-                config: &self.config,
-                listener,
-                losses: &mut self.losses,
-            };
+        let Some(entry) = self.connections.get_mut(&end.key) else {
+            return;
+        };
+        let mut out = Output {
+            config: &self.config,
+            listener,
+            losses: &mut self.losses,
+        };
+        if let Entry::Open(connection) = entry {
             connection.socket_end(end, &mut out);
         }
-        self.settle(&end.key, end.time, listener);
+        settle(entry, end.time, &mut self.restless, &mut out);
     }
 
     /// Makes room: the longest idle give way, those that have ended first.
@@ -320,7 +302,7 @@ impl Engine {
             idle.select_nth_unstable(share - 1);
         }
         for (_, key) in idle.into_iter().take(share) {
-            if let Some(Entry::Open(mut connection)) = self.connections.remove(&key) {
+            if let Some(Entry::Open(connection)) = self.connections.remove(&key) {
                 *self
                     .losses
                     .entry(LossReason::ConnectionEvicted)
@@ -343,18 +325,14 @@ impl Engine {
             listener,
             losses: &mut self.losses,
         };
-        self.connections.retain(|_, entry| {
-            let Entry::Open(connection) = entry else {
-                return !matches!(entry, Entry::Over { until } if *until <= now);
-            };
-            connection.wait(now, &mut out);
-            if connection.is_over(now) {
-                connection.finish(now, None, &mut out);
-                *entry = Entry::Over {
-                    until: now.saturating_add(LINGER),
-                };
+        self.restless.retain(|key| match self.connections.get_mut(key) {
+            Some(entry @ Entry::Open(_)) => entry.wait(now, &mut out),
+            Some(Entry::Over { until }) if *until > now => true,
+            Some(Entry::Over { .. }) => {
+                self.connections.remove(key);
+                false
             }
-            true
+            None => false,
         });
         self.stray_owners
             .retain(|_, owner| owner.time.saturating_add(LINGER) > now);
@@ -392,7 +370,7 @@ impl Engine {
             })
             .collect();
         open.sort_by_key(|connection| (connection.started, connection.key));
-        for mut connection in open {
+        for connection in open {
             let mut out = Output {
                 config: &self.config,
                 listener,
@@ -401,6 +379,54 @@ impl Engine {
             connection.finish(now, Some(PartialReason::AgentStop), &mut out);
         }
         self.tell_losses(now, listener);
+    }
+}
+
+impl Entry {
+    /// Ends the connection, if it is open; its stragglers are known until `until`.
+    fn end(
+        &mut self,
+        now: u64,
+        until: u64,
+        reason: Option<PartialReason>,
+        out: &mut Output<'_>,
+    ) {
+        if let Self::Open(connection) = std::mem::replace(self, Self::Over { until }) {
+            connection.finish(now, reason, out);
+        }
+    }
+
+    /// Tells an open connection what time it is; whether time may change it further.
+    fn wait(&mut self, now: u64, out: &mut Output<'_>) -> bool {
+        let Self::Open(connection) = self else {
+            return true;
+        };
+        connection.wait(now, out);
+        if connection.is_over(now) {
+            self.end(now, now.saturating_add(LINGER), None, out);
+            return true;
+        }
+        connection.is_listed = connection.is_restless();
+        connection.is_listed
+    }
+}
+
+/// Notes a connection that time may change, and lets go of one that has closed in order.
+fn settle(
+    entry: &mut Entry,
+    now: u64,
+    restless: &mut HashSet<FlowKey>,
+    out: &mut Output<'_>,
+) {
+    let Entry::Open(connection) = entry else {
+        return;
+    };
+    if !connection.is_listed && connection.is_restless() {
+        connection.is_listed = true;
+        restless.insert(connection.key);
+    }
+    if connection.is_closed() || connection.is_unreachable() {
+        entry.end(now, now.saturating_add(LINGER), None, out);
     }
 }
 
@@ -415,8 +441,7 @@ impl Output<'_> {
         self.tell(at, Body::Login(Box::new(LoginRecord { facts })));
     }
 
-    pub(super) fn close(&mut self, connection: &Connection, close: Close, at: u64) {
-        let facts = connection.facts();
+    pub(super) fn close(&mut self, facts: ConnectionFacts, close: Close, at: u64) {
         self.tell(at, Body::Close(Box::new(CloseRecord { facts, close })));
     }
 

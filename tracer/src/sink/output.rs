@@ -20,6 +20,10 @@ use crate::record::{Body, Count, Loss, LossReason, LossRecord, Record, Timestamp
 /// Records that wait for the writer: some seconds of a busy server, some megabytes.
 const QUEUE: usize = 4096;
 
+/// How long the writer lets records gather before it writes them out: being woken for each costs
+/// the sender more than all else.
+const LULL: Duration = Duration::from_millis(2);
+
 /// What happens when the reader is slower than the records come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overflow {
@@ -282,10 +286,16 @@ impl Writer {
     }
 
     fn write_all(&mut self, records: &Receiver<Message>) -> io::Result<()> {
+        let mut rested = false;
         loop {
             let message = match records.try_recv() {
                 Ok(message) => message,
                 Err(TryRecvError::Disconnected) => break,
+                Err(TryRecvError::Empty) if !self.target.buffer().is_empty() && !rested => {
+                    thread::sleep(LULL);
+                    rested = true;
+                    continue;
+                }
                 Err(TryRecvError::Empty) => {
                     self.report_dropped()?;
                     self.target.flush()?;
@@ -293,6 +303,7 @@ impl Writer {
                     message
                 }
             };
+            rested = false;
             self.reopen_if_asked()?;
             if let Message::Record(record) = message {
                 self.write(&record)?;

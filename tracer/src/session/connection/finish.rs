@@ -25,6 +25,11 @@ impl Connection {
             || self.is_unreachable()
     }
 
+    /// Whether time alone may change it: its login is open, or it is closing.
+    pub(in crate::session) fn is_restless(&self) -> bool {
+        self.is_undecided() || self.ends.began().is_some() || self.is_unreachable()
+    }
+
     /// Whether both sides have closed in order.
     pub(in crate::session) fn is_closed(&self) -> bool {
         self.ends.closed && self.ends.rst.is_none()
@@ -32,7 +37,7 @@ impl Connection {
 
     /// Ends the connection: decides its login if that is open, and tells its `close`.
     pub(in crate::session) fn finish(
-        &mut self,
+        mut self: Box<Self>,
         now: u64,
         reason: Option<PartialReason>,
         out: &mut Output<'_>,
@@ -50,7 +55,7 @@ impl Connection {
         self.end_phases(last);
         let close = self.describe_close(now, reason.is_some() && !ending && !self.is_unreachable());
         self.name();
-        out.close(self, close, now.min(last));
+        out.close(*self.facts, close, now.min(last));
     }
 
     /// The login will not be decided any more: as far as it came.
