@@ -177,8 +177,9 @@ fn take_up<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
         unframed(scene, start);
         return false;
     }
-    // Where a header came alone, its body starts here.
-    scene.runs.body = start;
+    // While secrets are still to be searched the whole body is withheld: it tells where that is.
+    let half = scene.flow.half(scene.step.direction);
+    scene.runs.body = half.withheld.spans[0].from;
     true
 }
 
@@ -189,6 +190,11 @@ fn search<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
     let at = scene.offset(body);
     let half = scene.flow.half(scene.step.direction);
     if half.undetermined == 0 {
+        return;
+    }
+    if scene.segment.seq.after(body) {
+        // The body's first bytes were missed: it stays withheld whole.
+        half.undetermined = 0;
         return;
     }
     let message = secrets::Message {
