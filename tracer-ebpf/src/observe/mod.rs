@@ -155,7 +155,7 @@ impl Told<'_> {
         } = self;
         event.kind = saying.kind as u8;
         event.direction = saying.direction as u8;
-        event.marks = saying.marks | flow.joined_late * mark::JOINED_LATE;
+        event.marks = saying.marks | (flow.joined_late * mark::JOINED_LATE);
         event.tcp_flags = segment.flags;
         event.ttl = segment.ttl;
         event.framing = saying.framing;

@@ -5,10 +5,12 @@
 
 mod attach;
 mod clock;
+pub mod doctor;
 mod error;
 mod iface;
 mod load;
 mod losses;
+pub mod owner;
 mod ring;
 pub mod trial;
 
