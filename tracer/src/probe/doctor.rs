@@ -114,7 +114,8 @@ fn cgroup() -> Fact {
 
 /// By version only, since attaching to find out would touch the host; `run` finds out by trying.
 fn tcx() -> Fact {
-    let there = aya::util::KernelVersion::at_least(6, 6, 0);
+    let there = aya::util::KernelVersion::current()
+        .is_ok_and(|version| version >= aya::util::KernelVersion::new(6, 6, 0));
     Fact {
         name: "attachment",
         found: if there { "tcx" } else { "clsact" }.to_owned(),

@@ -169,11 +169,11 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    pub(super) fn of(options: &Options) -> Result<Self, StartError> {
-        Ok(Self {
+    pub(super) fn of(options: &Options) -> Self {
+        Self {
             include: options.include.clone(),
             exclude: options.exclude.clone(),
-        })
+        }
     }
 
     pub(super) fn wants(&self, name: &str) -> bool {

@@ -81,7 +81,7 @@ impl Probe {
     /// # Errors
     /// A [`StartError`] that names the mend; nothing is left attached then.
     pub async fn start(options: &Options) -> Result<Self, StartError> {
-        let selection = Selection::of(options)?;
+        let selection = Selection::of(options);
         let mut programs = load::load(options)?;
         let ring = Ring::of(&mut programs.ebpf)?;
         let losses = Losses::of(&mut programs.ebpf)?;
