@@ -7,7 +7,7 @@ use clap::Parser;
 
 use crate::process::{cargo, output, root};
 
-const CHECKED_IN: &str = "docs/events.schema.json";
+const CHECKED_IN: &str = "docs/schema.json";
 
 /// Options of `schema`.
 #[derive(Parser)]

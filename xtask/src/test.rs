@@ -152,6 +152,8 @@ fn documentation() -> Result<()> {
         "--workspace",
         "--no-deps",
         "--document-private-items",
+        "--features",
+        peers::FEATURE,
     ]);
     run_it(doc.env("RUSTDOCFLAGS", "-D warnings"))
 }

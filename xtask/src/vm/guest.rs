@@ -24,6 +24,8 @@ const AGENT: &str = "/bin/tds-tracer";
 const PORT: u16 = 1433;
 /// Emulation is slow; nothing here waits for this long unless it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Lines of the agent's log that a failure shows.
+const LOG_LINES: usize = 40;
 
 /// Options of the guest.
 #[derive(Parser)]
@@ -111,23 +113,26 @@ fn doctor() -> Result<()> {
 struct Agent {
     child: Child,
     events: String,
+    log: String,
 }
 
 impl Agent {
     /// Starts it and waits for its own word that it watches.
     fn start(name: &str) -> Result<Self> {
-        let events = format!("/tmp/{name}.jsonl");
+        let (events, log) = (format!("/tmp/{name}.jsonl"), format!("/tmp/{name}.log"));
+        // The verifier's words are in the agent's log at this level.
         let child = Command::new(AGENT)
-            .arg("run")
+            .args(["run", "--log-level", "debug"])
             .stdin(Stdio::null())
             .stdout(File::create(&events)?)
+            .stderr(File::create(&log)?)
             .spawn()
             .context("cannot start the agent")?;
-        let mut agent = Self { child, events };
+        let mut agent = Self { child, events, log };
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if let Some(status) = agent.child.try_wait()? {
-                bail!("the agent ended with {status}");
+                bail!("the agent ended with {status}: {}", agent.last_words()?);
             }
             if agent.find(|event| event["event"] == "agent")?.is_some() {
                 // Its line is written when it begins; interfaces follow.
@@ -137,6 +142,16 @@ impl Agent {
             thread::sleep(Duration::from_millis(100));
         }
         bail!("the agent did not say that it watches")
+    }
+
+    /// The log's last line; the lines before it go to the console.
+    fn last_words(&self) -> Result<String> {
+        let log = fs::read_to_string(&self.log)?;
+        let lines: Vec<&str> = log.lines().collect();
+        for line in &lines[lines.len().saturating_sub(LOG_LINES)..] {
+            eprintln!("{line}");
+        }
+        Ok((*lines.last().unwrap_or(&"without a word")).to_owned())
     }
 
     /// The first event for which `wanted` holds, as of now.
