@@ -4,7 +4,9 @@ use tracer_ebpf::seq::Seq;
 
 use super::Connection;
 use crate::{
-    record::{Basis, Confidence, ConnectionRef, Count, Nanos, Outcome, PartialReason, Sides},
+    record::{
+        Basis, Confidence, ConnectionRef, Count, Nanos, Outcome, PartialReason, Sides, Stranger,
+    },
     session::{
         dark::QUIET,
         ending::{self, End},
@@ -59,6 +61,9 @@ impl Connection {
         self.facts.auth = login.auth(encryption, verdict.outcome);
         let into = &mut self.facts.login;
         into.outcome = verdict.outcome;
+        if verdict.outcome == Outcome::Aborted && self.sent[0].bytes == 0 {
+            into.stranger = Some(Stranger::Silent);
+        }
         into.basis = verdict.basis;
         into.confidence = verdict.confidence.map(Confidence);
         into.duration_ns =
