@@ -10,9 +10,9 @@ use tracer_ebpf::{
 
 use super::{connection::Connection, login::Login, usage::Done};
 use crate::record::{
-    Body, Close, CloseRecord, ConnectionFacts, Count, LoginRecord, Loss, LossReason, LossRecord, MarsRecord,
-    MarsSession, NamedPhase, Nanos, PartialReason, PhaseName, PhaseRecord, Process, Record,
-    Request, RequestRecord, Text, Timestamp, identity::Policy,
+    Body, Close, CloseRecord, ConnectionFacts, Count, LoginRecord, Loss, LossReason, LossRecord,
+    MarsRecord, MarsSession, NamedPhase, Nanos, PartialReason, PhaseName, PhaseRecord, Process,
+    Record, Request, RequestRecord, Text, Timestamp, identity::Policy,
 };
 
 /// How often time is looked at, nanoseconds.
@@ -325,15 +325,16 @@ impl Engine {
             listener,
             losses: &mut self.losses,
         };
-        self.restless.retain(|key| match self.connections.get_mut(key) {
-            Some(entry @ Entry::Open(_)) => entry.wait(now, &mut out),
-            Some(Entry::Over { until }) if *until > now => true,
-            Some(Entry::Over { .. }) => {
-                self.connections.remove(key);
-                false
-            }
-            None => false,
-        });
+        self.restless
+            .retain(|key| match self.connections.get_mut(key) {
+                Some(entry @ Entry::Open(_)) => entry.wait(now, &mut out),
+                Some(Entry::Over { until }) if *until > now => true,
+                Some(Entry::Over { .. }) => {
+                    self.connections.remove(key);
+                    false
+                }
+                None => false,
+            });
         self.stray_owners
             .retain(|_, owner| owner.time.saturating_add(LINGER) > now);
         self.tell_losses(now, listener);
@@ -384,13 +385,7 @@ impl Engine {
 
 impl Entry {
     /// Ends the connection, if it is open; its stragglers are known until `until`.
-    fn end(
-        &mut self,
-        now: u64,
-        until: u64,
-        reason: Option<PartialReason>,
-        out: &mut Output<'_>,
-    ) {
+    fn end(&mut self, now: u64, until: u64, reason: Option<PartialReason>, out: &mut Output<'_>) {
         if let Self::Open(connection) = std::mem::replace(self, Self::Over { until }) {
             connection.finish(now, reason, out);
         }
@@ -412,12 +407,7 @@ impl Entry {
 }
 
 /// Notes a connection that time may change, and lets go of one that has closed in order.
-fn settle(
-    entry: &mut Entry,
-    now: u64,
-    restless: &mut HashSet<FlowKey>,
-    out: &mut Output<'_>,
-) {
+fn settle(entry: &mut Entry, now: u64, restless: &mut HashSet<FlowKey>, out: &mut Output<'_>) {
     let Entry::Open(connection) = entry else {
         return;
     };
