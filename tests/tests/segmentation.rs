@@ -111,10 +111,16 @@ fn has_secrets(frame: &Frame) -> bool {
     )
 }
 
+/// Whether a segment may be what proves that a port is SQL Server's: for that it must be whole.
+fn is_proof(frame: &Frame) -> bool {
+    frame.payload.first_chunk() == Some(&[0x12, 1]) && !frame.has_port(1433)
+        || frame.payload.first_chunk() == Some(&[4, 1]) && !frame.has_port(1433)
+}
+
 fn cut(frames: &mut Vec<Frame>, index: u16, at: u16) -> Option<usize> {
     let index = usize::from(index) % frames.len();
     let len = frames[index].payload.len();
-    if len < 2 || has_secrets(&frames[index]) {
+    if len < 2 || has_secrets(&frames[index]) || is_proof(&frames[index]) {
         return None;
     }
     let pieces = frames[index].cut(1 + usize::from(at) % (len - 1));

@@ -229,10 +229,11 @@ pub const fn plausible(prefix: &[u8; 8], from_server: bool) -> Option<Header> {
                 | status::RESET_CONNECTION
                 | status::RESET_CONNECTION_SKIP_TRAN;
             // The window byte is always 0, packets are at most 32,767 bytes (MS-TDS §2.2.3.1).
-            // Only the last packet of a message is less than full, and none is set for less than
-            // 512 bytes; only a last packet may be ignored (MS-TDS §2.2.3.1.2).
+            // Only the last packet of a message is less than full; full ones are of 512 bytes or
+            // more, and of round sizes. Only a last packet may be ignored (MS-TDS §2.2.3.1.2).
             let ends = header.status & status::EOM != 0;
-            let partial = !ends && (header.len < 512 || header.status & status::IGNORE != 0);
+            let round = header.len >= 512 && (header.len % 16 == 0 || header.len == 32_767);
+            let partial = !ends && (!round || header.status & status::IGNORE != 0);
             // An attention is a header alone (MS-TDS §2.2.1.7).
             let lone = header.kind == packet_type::ATTENTION && header.len != TDS_HEADER;
             if !side

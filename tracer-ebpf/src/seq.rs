@@ -82,7 +82,8 @@ impl Span {
     /// Whether it shares a position with `other`.
     #[inline(always)]
     pub const fn overlaps(self, other: Self) -> bool {
-        self.from.before(other.to) && other.from.before(self.to)
+        // An empty one would seem to lie within a span around it.
+        !other.is_empty() && self.from.before(other.to) && other.from.before(self.to)
     }
 }
 
@@ -105,6 +106,19 @@ mod tests {
             .len(),
             10
         );
+    }
+
+    #[test]
+    fn no_span_overlaps_an_empty_one() {
+        let around_zero = Span {
+            from: Seq(u32::MAX - 5),
+            to: Seq(5),
+        };
+        assert!(!around_zero.overlaps(Span::default()));
+        assert!(around_zero.overlaps(Span {
+            from: Seq(4),
+            to: Seq(9)
+        }));
     }
 
     #[test]

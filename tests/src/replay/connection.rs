@@ -82,6 +82,13 @@ impl Frame {
         &self.head[self.tcp_at..self.tcp_at + 4]
     }
 
+    /// Whether one of its ports is this.
+    pub fn has_port(&self, port: u16) -> bool {
+        self.ports()
+            .chunks(2)
+            .any(|other| other == port.to_be_bytes())
+    }
+
     /// Gives the packet another identification, as a retransmission has.
     pub fn reidentify(&mut self) {
         if self.ethertype == ETHERTYPE_IPV4 {

@@ -27,6 +27,10 @@ pub enum Next {
 
 /// What the accounting found.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is found and told by itself"
+)]
 pub struct Step {
     /// What to do with the payload.
     pub next: Next,

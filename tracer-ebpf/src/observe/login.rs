@@ -166,7 +166,11 @@ fn take_up<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
         // A hole keeps its header's position: it may yet be filled.
         if let Some(prefix) = scene.packet.load(scene.segment.payload_at)
             && scene.segment.payload_len >= framing::HEADER_PREFIX
-            && framing::plausible(&prefix, scene.step.direction == Direction::ToClient).is_some()
+            && let Some(header) =
+                framing::plausible(&prefix, scene.step.direction == Direction::ToClient)
+            // That the login is over is believed only of a request that ends with its segment.
+            && (!ends_login(&header, scene.step.direction)
+                || header.len == scene.segment.payload_len)
         {
             let half = scene.flow.half(scene.step.direction);
             half.framed = 1;

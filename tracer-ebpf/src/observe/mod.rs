@@ -70,7 +70,7 @@ pub fn packet<B: Bytes + ?Sized, S: Sink<B>>(
     decided: impl FnOnce() -> bool,
     sink: &mut S,
 ) -> Fate {
-    let step = account(flow, segment, seen, config, decided);
+    let mut step = account(flow, segment, seen, config, decided);
     if step.is_quiet() {
         return Fate::Keep;
     }
@@ -79,7 +79,7 @@ pub fn packet<B: Bytes + ?Sized, S: Sink<B>>(
         segment,
         packet,
         seen,
-        step,
+        step: &mut step,
         runs: &mut Runs::default(),
         config,
         sink,
@@ -155,7 +155,7 @@ impl Told<'_> {
         } = self;
         event.kind = saying.kind as u8;
         event.direction = saying.direction as u8;
-        event.marks = saying.marks | flow.joined_late * mark::JOINED_LATE;
+        event.marks = saying.marks | (flow.joined_late * mark::JOINED_LATE);
         event.tcp_flags = segment.flags;
         event.ttl = segment.ttl;
         event.framing = saying.framing;
@@ -218,7 +218,7 @@ pub struct Scene<'a, B: Bytes + ?Sized, S: Sink<B>> {
     /// When and where it is seen.
     pub seen: Sighting,
     /// What the accounting found.
-    pub step: Step,
+    pub step: &'a mut Step,
     /// What of a login's segment may be told.
     pub runs: &'a mut Runs,
     /// The load's options.

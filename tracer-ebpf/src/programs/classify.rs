@@ -2,7 +2,6 @@
 
 use aya_ebpf::{helpers::bpf_ktime_get_boot_ns, macros::classifier, programs::TcContext};
 use tracer_ebpf::{
-    bytes::Bytes,
     flow::{Flow, Point},
     loss::LossReason,
     observe::{self, Sighting},
@@ -17,6 +16,9 @@ use super::{
 
 /// The packet goes on to the next program (`TC_ACT_UNSPEC`, which is also `TCX_NEXT`).
 pub(super) const NEXT: i32 = -1;
+/// As much of a packet as holds its headers, but for rare extensions.
+const HEADERS: u32 = 128;
+
 /// Ethernet, on its way in.
 #[classifier]
 pub fn tds_ether_in(ctx: TcContext) -> i32 {
@@ -58,8 +60,7 @@ fn network(ctx: &TcContext) -> Link {
 
 #[inline(always)]
 fn classify(ctx: &TcContext, link: Link, ingress: bool) -> Option<()> {
-    let linear = Linear::of(ctx);
-    let segment = walk(&linear, link)?;
+    let segment = walk(ctx, link)?;
     let scratch = maps::scratch()?;
     // SAFETY: the scratch memory is this processor's, and no other program uses it meanwhile.
     unsafe { (*scratch).segment = segment };
@@ -89,15 +90,30 @@ fn classify(ctx: &TcContext, link: Link, ingress: bool) -> Option<()> {
 
 /// The segment of a watched packet.
 #[inline(always)]
-fn walk<B: Bytes>(packet: &B, link: Link) -> Option<Segment> {
-    match packet::walk_if(packet, link, maps::is_either_watched) {
-        Ok(segment) => Some(segment),
-        Err(Skip::Fragment) => {
-            maps::lose(LossReason::Fragment);
-            None
+fn walk(ctx: &TcContext, link: Link) -> Option<Segment> {
+    for again in [false, true] {
+        let linear = Linear::of(ctx);
+        match packet::walk_if(&linear, link, maps::is_either_watched) {
+            Ok(segment) => return Some(segment),
+            Err(Skip::NotTcp) => return None,
+            Err(Skip::Fragment) => maps::lose(LossReason::Fragment),
+            Err(Skip::ChainTooLong) => maps::lose(LossReason::HeaderChainTooLong),
+            Err(Skip::Unreadable) => {
+                // Headers that are not linear are made so, once.
+                if !again
+                    && linear.is_partial()
+                    && ctx.skb.pull_data(HEADERS.min(ctx.len())).is_ok()
+                {
+                    continue;
+                }
+                if linear.is_partial() {
+                    maps::lose(LossReason::HeaderUnreadable);
+                }
+            }
         }
-        _ => None,
+        return None;
     }
+    None
 }
 
 /// The connection of a segment; a new one where the segment opens it.

@@ -52,9 +52,6 @@ pub(super) static STAGES: ProgramArray = ProgramArray::with_max_entries(4, 0);
 #[map]
 static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
-/// Bytes of a packet's start that are copied where its headers are not linear.
-pub(super) const COPIED_HEAD: usize = 256;
-
 /// See [`SCRATCH`].
 #[repr(C)]
 pub(super) struct Scratch {
@@ -70,8 +67,6 @@ pub(super) struct Scratch {
     pub(super) flow: Flow,
     /// A record on its way into the ring.
     pub(super) record: Record,
-    /// The start of a packet that is not linear.
-    pub(super) head: [u8; COPIED_HEAD],
 }
 
 /// A record and the bytes that follow it.

@@ -58,7 +58,7 @@ fn go(ctx: &TcContext, stage: Stage) {
 pub fn tds_opening(ctx: TcContext) -> i32 {
     stage(&ctx, |scene| {
         observe::opening(scene);
-        payload(&ctx, &scene.step);
+        payload(&ctx, scene.step);
     });
     NEXT
 }
@@ -70,7 +70,7 @@ pub fn tds_login(ctx: TcContext) -> i32 {
         if login::tell(scene) == Next::Command {
             go(&ctx, Stage::Command);
         }
-        ending(&ctx, &scene.step);
+        ending(&ctx, scene.step);
     });
     NEXT
 }
@@ -80,7 +80,7 @@ pub fn tds_login(ctx: TcContext) -> i32 {
 pub fn tds_command(ctx: TcContext) -> i32 {
     stage(&ctx, |scene| {
         command::tell(scene);
-        ending(&ctx, &scene.step);
+        ending(&ctx, scene.step);
     });
     NEXT
 }
@@ -109,7 +109,7 @@ fn stage<'a>(ctx: &'a TcContext, part: impl FnOnce(&mut Scene<'_, Skb<'a>, Ring>
         segment: &scratch.segment,
         packet: &Skb::of(ctx),
         seen: scratch.seen,
-        step: scratch.step,
+        step: &mut scratch.step,
         runs: &mut scratch.runs,
         config: &maps::config(),
         sink: &mut Ring {

@@ -62,16 +62,21 @@ fn look_up(owner: &Owner) -> Process {
         process.executable = Some(Text::from(&*path.to_string_lossy()));
     }
     if let Ok(groups) = fs::read_to_string(format!("{folder}/cgroup")) {
-        let group = unified(&groups);
         process.container_id = groups.lines().find_map(container).map(Text::from);
-        process.cgroup = group.map(Text::from);
+        process.cgroup = path(&groups).map(Text::from);
     }
     process
 }
 
-/// The path in the unified hierarchy: the line without controllers (cgroups(7)).
-fn unified(groups: &str) -> Option<&str> {
-    groups.lines().find_map(|line| line.strip_prefix("0::"))
+/// The path in the unified hierarchy (the line without controllers, cgroups(7)); where the process
+/// is at its root, the first path of another that names a container.
+fn path(groups: &str) -> Option<&str> {
+    let unified = groups.lines().find_map(|line| line.strip_prefix("0::"));
+    let mut others = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    match unified {
+        Some(path) if path != "/" => Some(path),
+        _ => others.find(|path| container(path).is_some()).or(unified),
+    }
 }
 
 /// The container's id in a cgroup's path, whatever is written around it.

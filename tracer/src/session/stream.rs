@@ -105,11 +105,6 @@ impl Stream {
         self.base = Some(position);
     }
 
-    /// Whether bytes are missing that should have been seen.
-    pub(super) fn has_gap(&self) -> bool {
-        self.gap
-    }
-
     /// A packet says that there are bytes up to `position`: it goes on from there, or acknowledges
     /// them.
     pub(super) fn claim(&mut self, position: Seq) {

@@ -205,12 +205,13 @@ impl Connection {
             return Outcome::Unknown;
         };
         let unanswered = self.handshake.syns > 0 && self.handshake.syn_ack.is_none();
-        if unanswered && self.sent[1].packets <= 1 {
-            return match end {
-                End::Unwatched if self.handshake.syns < 2 => Outcome::Unknown,
-                End::Rst(Side::ToClient) => Outcome::Refused,
-                _ => Outcome::Unreachable,
-            };
+        if unanswered {
+            match (end, self.sent[1].packets) {
+                (End::Rst(Side::ToClient), 1) => return Outcome::Refused,
+                (End::Unwatched, 0) if self.handshake.syns < 2 => return Outcome::Unknown,
+                (_, 0) => return Outcome::Unreachable,
+                _ => {}
+            }
         }
         let lost = login.streams.iter().any(Stream::is_incomplete)
             || self

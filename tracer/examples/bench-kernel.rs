@@ -193,17 +193,17 @@ fn single_login(trial: &mut Trial, body: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn nanoseconds(duration: Duration) -> f64 {
-    duration.as_nanos() as f64
+fn nanoseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-fn report(name: &str, mut over: Vec<f64>) {
-    over.sort_by(f64::total_cmp);
-    let at = |share: f64| over[((over.len() - 1) as f64 * share) as usize];
+fn report(name: &str, mut over: Vec<i64>) {
+    over.sort_unstable();
+    let at = |quarter: usize| over[(over.len() - 1) * quarter / 4];
     println!(
         "{name}: median {} ns, quartiles {} to {} ns",
-        at(0.5),
-        at(0.25),
-        at(0.75)
+        at(2),
+        at(1),
+        at(3)
     );
 }

@@ -1,0 +1,381 @@
+//! The object as it ships, run by the kernel on packets that are made up: it tells what the
+//! library tells of the same packets, and no secret leaves it. Needs root; says so where it skips.
+
+use std::collections::HashMap;
+
+use tracer::probe::{Options, Record, trial::Trial};
+use tracer_ebpf::{
+    config::Config,
+    event::{Event, Kind},
+    flow::{Flow, FlowKey, Point},
+    loss::LossReason,
+    observe::{self, Fate, Sighting, Sink},
+    packet::{self, Link},
+};
+
+const NEXT: i32 = -1;
+const CLIENT: u16 = 40_000;
+const SERVER: u16 = 1433;
+const FIN: u8 = 0x01;
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+const ACK: u8 = 0x10;
+
+/// The network below the segment.
+#[derive(Clone, Copy)]
+enum Below {
+    V4,
+    V4Options,
+    Vlan,
+    QinQ,
+    V6,
+    V6Extensions,
+}
+
+/// A segment from the client (or to it), as a packet.
+fn packet(below: Below, from_client: bool, flags: u8, seq: u32, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![2; 12];
+    match below {
+        Below::Vlan => bytes.extend([0x81, 0, 0, 7]),
+        Below::QinQ => bytes.extend([0x88, 0xA8, 0, 7, 0x81, 0, 0, 8]),
+        _ => {}
+    }
+    let tcp_len = 20 + payload.len();
+    match below {
+        Below::V6 | Below::V6Extensions => {
+            let extensions: &[u8] = if matches!(below, Below::V6Extensions) {
+                &[60, 0, 1, 4, 0, 0, 0, 0, 6, 0, 1, 4, 0, 0, 0, 0]
+            } else {
+                &[]
+            };
+            bytes.extend([0x86, 0xDD, 0x60, 0, 0, 0]);
+            bytes.extend(((tcp_len + extensions.len()) as u16).to_be_bytes());
+            bytes.extend([if extensions.is_empty() { 6 } else { 0 }, 64]);
+            let mut sides = [[0xFD, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]; 2];
+            sides[usize::from(from_client)][15] = 2;
+            bytes.extend(sides.concat());
+            bytes.extend(extensions);
+        }
+        _ => {
+            let options = if matches!(below, Below::V4Options) {
+                8
+            } else {
+                0
+            };
+            bytes.extend([8, 0, 0x45 + options as u8 / 4, 0]);
+            bytes.extend(((20 + options + tcp_len) as u16).to_be_bytes());
+            bytes.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
+            let mut sides = [[10, 0, 0, 1]; 2];
+            sides[usize::from(from_client)][3] = 2;
+            bytes.extend(sides.concat());
+            bytes.extend(vec![1; options]);
+        }
+    }
+    let (source, destination) = if from_client {
+        (CLIENT, SERVER)
+    } else {
+        (SERVER, CLIENT)
+    };
+    bytes.extend(source.to_be_bytes());
+    bytes.extend(destination.to_be_bytes());
+    bytes.extend(seq.to_be_bytes());
+    bytes.extend(1_u32.to_be_bytes());
+    bytes.extend([0x50, flags, 0x20, 0, 0, 0, 0, 0]);
+    bytes.extend(payload);
+    bytes
+}
+
+fn tds(kind: u8, status: u8, body: &[u8]) -> Vec<u8> {
+    let len = ((body.len() + 8) as u16).to_be_bytes();
+    let mut bytes = vec![kind, status, len[0], len[1], 0, 0, 1, 0];
+    bytes.extend(body);
+    bytes
+}
+
+const PASSWORD: &[u8] = b"p\0a\0s\0s\0w\0o\0r\0d\0";
+
+fn login7() -> Vec<u8> {
+    let mut body = vec![0; 94];
+    body[44..48].copy_from_slice(&[94, 0, 8, 0]);
+    body.extend(PASSWORD);
+    body.extend(b"t\0a\0i\0l\0");
+    tds(0x10, 1, &body)
+}
+
+/// What was told, without the times.
+type Told = Vec<(Event, Vec<u8>)>;
+
+fn without_times(mut event: Event) -> Event {
+    for counters in [&mut event.client, &mut event.server] {
+        counters.last_data = u64::from(counters.last_data != 0);
+        counters.acked_at = u64::from(counters.acked_at != 0);
+    }
+    event.time = 0;
+    event.born = 0;
+    event
+}
+
+/// The same packets through the library.
+#[derive(Default)]
+struct Library {
+    flows: HashMap<FlowKey, Flow>,
+    told: Told,
+    losses: Vec<LossReason>,
+}
+
+impl Sink<[u8]> for Library {
+    fn tell(&mut self, event: &Event, packet: &[u8], at: u32) {
+        let run = &packet[at as usize..][..event.run_len as usize];
+        self.told.push((without_times(*event), run.to_vec()));
+    }
+
+    fn lose(&mut self, reason: LossReason) {
+        self.losses.push(reason);
+    }
+}
+
+impl Library {
+    fn see(&mut self, bytes: &[u8]) {
+        let Ok(segment) = packet::walk(bytes, Link::Ethernet) else {
+            return;
+        };
+        let seen = Sighting {
+            now: 1,
+            point: Point::new(1, true),
+        };
+        let old = self.flows.remove(&segment.key);
+        let old = old.filter(|flow| !flow.is_reopened_by(&segment));
+        let new = || {
+            observe::opens_flow(&segment)
+                .then(|| Flow::new(&segment, segment.destination_port() == SERVER, 1))
+        };
+        let Some(mut flow) = old.or_else(new) else {
+            return;
+        };
+        let config = Config::default();
+        let fate = observe::packet(&mut flow, &segment, bytes, seen, &config, || false, self);
+        if fate == Fate::Keep {
+            self.flows.insert(segment.key, flow);
+        }
+    }
+}
+
+fn trial() -> Option<Trial> {
+    match Trial::start(&Options::default()) {
+        Ok(trial) => Some(trial),
+        Err(error) => {
+            eprintln!("SKIPPED: the kernel programs cannot be run here: {error}");
+            None
+        }
+    }
+}
+
+fn run(trial: &mut Trial, packets: &[Vec<u8>]) -> Told {
+    let mut told = Told::new();
+    for bytes in packets {
+        let outcome = trial.run("tds_ether_in", bytes, 1).unwrap();
+        assert_eq!(outcome.verdict, NEXT, "every packet passes");
+    }
+    trial.drain(|record| {
+        if let Record::Event(event, run) = record {
+            told.push((without_times(event), run.to_vec()));
+        }
+    });
+    told
+}
+
+/// Both halves on the same packets; what they told.
+fn both(packets: &[Vec<u8>]) -> Option<Told> {
+    Some(both_in(&mut trial()?, packets))
+}
+
+/// The same in programs that are loaded already, on a connection that another one gives way to.
+fn both_in(trial: &mut Trial, packets: &[Vec<u8>]) -> Told {
+    let mut library = Library::default();
+    trial.losses();
+    run(trial, &[packet(Below::V4, true, SYN, 77, &[])]);
+    for bytes in packets {
+        library.see(bytes);
+    }
+    let told = run(trial, packets);
+    assert_eq!(told.len(), library.told.len(), "as many records");
+    for (index, (kernel, library)) in told.iter().zip(&library.told).enumerate() {
+        assert_eq!(kernel, library, "record {index}");
+    }
+    let lost: u64 = trial.losses().iter().map(|(_, count)| count).sum();
+    assert_eq!(lost, library.losses.len() as u64, "{:?}", library.losses);
+    told
+}
+
+fn handshake(below: Below) -> Vec<Vec<u8>> {
+    vec![
+        packet(below, true, SYN, 1000, &[]),
+        packet(below, false, SYN | ACK, 5000, &[]),
+        packet(below, true, ACK, 1001, &[]),
+    ]
+}
+
+fn kinds(told: &Told) -> Vec<Kind> {
+    told.iter()
+        .filter_map(|(event, _)| Kind::of(event.kind))
+        .collect()
+}
+
+#[test]
+fn a_login_is_told_the_same_below_every_network_header() {
+    for below in [
+        Below::V4,
+        Below::V4Options,
+        Below::Vlan,
+        Below::QinQ,
+        Below::V6,
+        Below::V6Extensions,
+    ] {
+        let prelogin = tds(0x12, 1, &[7; 40]);
+        let mut packets = handshake(below);
+        packets.push(packet(below, true, ACK, 1001, &prelogin));
+        packets.push(packet(below, false, ACK, 5001, &tds(4, 1, &[9; 30])));
+        packets.push(packet(below, true, ACK | FIN, 1049, &[]));
+        packets.push(packet(below, false, RST, 5039, &[]));
+        let Some(told) = both(&packets) else { return };
+        assert_eq!(told[3].1, prelogin);
+        assert_eq!(
+            kinds(&told),
+            [
+                Kind::Syn,
+                Kind::SynAck,
+                Kind::Ack,
+                Kind::Segment,
+                Kind::Segment,
+                Kind::Fin,
+                Kind::Rst
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_password_never_leaves_the_kernel_wherever_the_segment_is_cut() {
+    let Some(mut trial) = trial() else { return };
+    let login = login7();
+    for cut in 1..login.len() {
+        let mut packets = handshake(Below::V4);
+        packets.push(packet(Below::V4, true, ACK, 1001, &login[..cut]));
+        packets.push(packet(
+            Below::V4,
+            true,
+            ACK,
+            1001 + cut as u32,
+            &login[cut..],
+        ));
+        let told = both_in(&mut trial, &packets);
+        let runs: Vec<u8> = told.iter().flat_map(|(_, run)| run.clone()).collect();
+        let at = login.len() - b"t\0a\0i\0l\0".len() - PASSWORD.len();
+        let password = 1001 + at as u32..1001 + (at + PASSWORD.len()) as u32;
+        let told_of = |(event, run): &(Event, Vec<u8>)| {
+            event.direction == 0
+                && !run.is_empty()
+                && event.run_seq.0 < password.end
+                && event.run_seq.0 + event.run_len > password.start
+        };
+        let secret =
+            told.iter().any(told_of) || runs.windows(4).any(|bytes| bytes == &PASSWORD[..4]);
+        assert!(!secret, "cut at {cut}");
+    }
+}
+
+#[test]
+fn an_unwatched_packet_tells_nothing() {
+    let Some(mut trial) = trial() else { return };
+    let mut bytes = packet(Below::V4, true, SYN, 1, &[]);
+    bytes[36..38].copy_from_slice(&443_u16.to_be_bytes());
+    assert!(run(&mut trial, &[bytes]).is_empty());
+}
+
+#[test]
+fn headers_in_one_packet_across_two_and_after_a_gap_are_told_the_same() {
+    let batch = tds(1, 1, b"s\0e\0l\0e\0c\0t\0");
+    let several = [batch.clone(), batch.clone(), batch.clone()].concat();
+    let mut packets = handshake(Below::V4);
+    packets.push(packet(Below::V4, true, ACK, 1001, &several));
+    let mut seq = 1001 + several.len() as u32;
+    packets.push(packet(Below::V4, true, ACK, seq, &batch[..3]));
+    packets.push(packet(Below::V4, true, ACK, seq + 3, &batch[3..]));
+    packets.push(packet(Below::V4, true, ACK, seq, &batch));
+    seq += batch.len() as u32 + 500;
+    packets.push(packet(Below::V4, true, ACK, seq, &batch));
+    packets.push(packet(Below::V4, true, ACK, seq - 500, &[1; 500]));
+    packets.push(packet(Below::V4, false, ACK, 5001, &tds(4, 0, &[0; 100])));
+    packets.push(packet(
+        Below::V4,
+        false,
+        ACK,
+        5109,
+        &tds(4, 1, &[0; 100])[..50],
+    ));
+    packets.push(packet(Below::V4, false, ACK, 5159, &[0; 58]));
+    let Some(told) = both(&packets) else { return };
+    let headers = kinds(&told)
+        .iter()
+        .filter(|kind| **kind == Kind::Header)
+        .count();
+    assert!(headers >= 5, "{:?}", kinds(&told));
+}
+
+/// A generator of packets that nobody sends on purpose.
+struct Noise(u64);
+
+impl Noise {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (self.0 >> 33) % limit
+    }
+}
+
+#[test]
+fn the_kernel_tells_of_a_thousand_odd_packets_what_the_library_does() {
+    let Some(mut trial) = trial() else { return };
+    let mut noise = Noise(42);
+    let messages = [
+        tds(0x12, 1, &[3; 60]),
+        login7(),
+        tds(
+            0x11,
+            1,
+            &[b"NTLMSSP\0\x03\0\0\0".as_slice(), &[1; 200]].concat(),
+        ),
+        tds(4, 1, &[5; 700]),
+        tds(4, 0, &[6; 90]),
+        tds(1, 1, &[7; 40]),
+        vec![0x16, 3, 3, 0, 4, 1, 2, 3, 4],
+        vec![0x17, 3, 3, 0, 3, 1, 2, 3],
+        vec![
+            0x53, 8, 0, 0, 24, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 1, 1, 0, 8, 0, 0, 0, 0,
+        ],
+        b"no header of any framing".to_vec(),
+    ];
+    for _ in 0..20 {
+        let mut packets = handshake(Below::V4);
+        let mut next = [5001_u32, 1001];
+        for _ in 0..50 {
+            let from_client = noise.below(2) == 1;
+            let side = &mut next[usize::from(from_client)];
+            let mut payload = Vec::new();
+            for _ in 0..=noise.below(3) {
+                payload.extend(&messages[noise.below(messages.len() as u64) as usize]);
+            }
+            payload.truncate(1 + noise.below(payload.len() as u64) as usize);
+            let seq = match noise.below(8) {
+                0 => side.wrapping_sub(20),
+                1 => side.wrapping_add(33),
+                _ => *side,
+            };
+            *side = seq.wrapping_add(payload.len() as u32);
+            packets.push(packet(Below::V4, from_client, ACK, seq, &payload));
+        }
+        both_in(&mut trial, &packets);
+    }
+}
