@@ -59,8 +59,9 @@ pub(crate) fn pack(place: &Path, kernel: &Fetched, agent: &Path) -> Result<PathB
     let busybox = find_program("busybox").context("busybox is missing")?;
     fs::copy(busybox, tree.join("bin/busybox"))?;
 
-    let own = std::env::current_exe()?;
-    put_program(&tree, &own, "xtask")?;
+    // By its process, since a build may have replaced the file meanwhile.
+    let own = format!("/proc/{}/exe", std::process::id());
+    put_program(&tree, Path::new(&own), "xtask")?;
     put_program(&tree, agent, "tds-tracer")?;
     for tool in TOOLS {
         let path = find_program(tool).with_context(|| format!("{tool} is missing"))?;
