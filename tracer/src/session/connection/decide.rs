@@ -22,6 +22,9 @@ impl Connection {
         let Some(mut login) = self.login.take() else {
             return;
         };
+        // Clocks may run backwards between two packets; phases do not.
+        let at = verdict.at.max(login.phases.reached());
+        let verdict = Verdict { at, ..verdict };
         let answered = matches!(
             verdict.outcome,
             Outcome::Success | Outcome::Failed | Outcome::Redirected
