@@ -207,7 +207,10 @@ impl Connection {
         let Some(login) = &self.login else {
             return Outcome::Unknown;
         };
-        let unanswered = self.handshake.syns > 0 && self.handshake.syn_ack.is_none();
+        // Who acknowledges was answered, though the answer was not seen.
+        let acknowledges = login.streams[Side::ToClient as usize].is_incomplete();
+        let unanswered =
+            self.handshake.syns > 0 && self.handshake.syn_ack.is_none() && !acknowledges;
         if unanswered {
             match (end, self.sent[1].packets) {
                 (End::Rst(Side::ToClient), 1) => return Outcome::Refused,
