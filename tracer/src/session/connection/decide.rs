@@ -24,6 +24,9 @@ impl Connection {
         let Some(mut login) = self.login.take() else {
             return;
         };
+        // Clocks may run backwards between two packets; phases do not.
+        let at = verdict.at.max(login.phases.reached());
+        let verdict = Verdict { at, ..verdict };
         let answered = matches!(
             verdict.outcome,
             Outcome::Success | Outcome::Failed | Outcome::Redirected
@@ -209,7 +212,10 @@ impl Connection {
         let Some(login) = &self.login else {
             return Outcome::Unknown;
         };
-        let unanswered = self.handshake.syns > 0 && self.handshake.syn_ack.is_none();
+        // Who acknowledges was answered, though the answer was not seen.
+        let acknowledges = login.streams[Side::ToClient as usize].is_incomplete();
+        let unanswered =
+            self.handshake.syns > 0 && self.handshake.syn_ack.is_none() && !acknowledges;
         if unanswered {
             match (end, self.sent[1].packets) {
                 (End::Rst(Side::ToClient), 1) => return Outcome::Refused,
