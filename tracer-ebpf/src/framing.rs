@@ -222,7 +222,8 @@ pub const fn plausible(prefix: &[u8; 8], from_server: bool) -> Option<Header> {
                     packet_type::TABULAR_RESULT | packet_type::PRELOGIN
                 )
             } else {
-                matches!(header.kind, 1..=3 | 6..=8 | 0x0E | 0x10..=0x12)
+                // Nobody is in the middle of a connection when the login of TDS 4.2 comes (type 2).
+                matches!(header.kind, 1 | 3 | 6..=8 | 0x0E | 0x10..=0x12)
             };
             let bits = status::EOM
                 | status::IGNORE

@@ -299,7 +299,8 @@ impl Stream {
                 Boundary::Unknown if self.gap && self.resynchronise() => {}
                 Boundary::Unknown => {
                     self.lost = true;
-                    // A zero is no byte of a header: it was withheld.
+                    // A zero is no byte of a header: it was withheld, and what follows is missed.
+                    self.gap |= prefix[0] == 0;
                     return (prefix[0] != 0).then_some(Found::Unknown(prefix));
                 }
             }
