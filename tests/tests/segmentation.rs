@@ -326,6 +326,25 @@ fn of_a_login_whose_segments_were_lost_nothing_untrue_is_said() {
 }
 
 #[test]
+fn phases_add_up_where_a_clock_runs_backwards() {
+    for name in CAPTURES {
+        let frames = connection(name);
+        for index in 0..frames.len() {
+            let mut late = frames.clone();
+            late[index].time_ns += 2_000_000_000;
+            for login in logins(&late) {
+                let Some(whole) = login["login"]["duration_ns"].as_u64() else {
+                    continue;
+                };
+                let phases = login["phases"].as_object().unwrap();
+                let durations = phases.values().map(|phase| phase["duration_ns"].as_u64());
+                assert_eq!(durations.sum::<Option<u64>>(), Some(whole), "{name} {index}");
+            }
+        }
+    }
+}
+
+#[test]
 fn each_single_segment_may_be_lost() {
     for name in CAPTURES {
         let frames = connection(name);

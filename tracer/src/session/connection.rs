@@ -47,6 +47,8 @@ pub(super) struct Connection {
     /// Time to live of each side's data.
     pub(super) ttl: [Option<u8>; 2],
     pub(super) client_said_bye: bool,
+    /// Not told: one stranger too many.
+    pub(super) muted: bool,
     pub(super) mars: Mars,
     /// Requests without answer when the connection ended.
     pub(super) left_in_flight: u32,
@@ -127,6 +129,7 @@ impl Connection {
             ended_in: None,
             ttl: [None; 2],
             client_said_bye: false,
+            muted: false,
             mars: Mars::default(),
             left_in_flight: 0,
             login: Some(Box::new(Login::new(event.born, !joined_late))),

@@ -100,11 +100,10 @@ pub(super) fn believed(login: &Login, encryption: Option<Encryption>, end: End) 
 
 impl Connection {
     /// The `close` of this connection. `stopped`: the agent stopped watching before it ended.
-    pub(super) fn describe_close(&self, now: u64, stopped: bool) -> Close {
+    pub(super) fn describe_close(&self, stopped: bool) -> Close {
         let ends = &self.ends;
         let (by, how) = self.closed_by(stopped);
         let began = ends.began();
-        let last = ends.last.unwrap_or(self.last_seen);
         let data = self.sent[0]
             .last_data
             .max(self.sent[1].last_data)
@@ -114,11 +113,7 @@ impl Connection {
             how,
             class: self.close_class(by, how),
             phase: self.ended_in,
-            duration_ns: Some(Nanos(
-                last.max(self.last_seen)
-                    .min(now.max(last))
-                    .saturating_sub(self.started),
-            )),
+            duration_ns: Some(Nanos(self.last_seen.saturating_sub(self.started))),
             idle_ns: began.map(|began| Nanos(began.saturating_sub(data))),
             keep_alive_probes: Some(self.sent[0].keep_alives + self.sent[1].keep_alives)
                 .filter(|probes| *probes > 0),
@@ -130,7 +125,7 @@ impl Connection {
         }
     }
 
-    fn closed_by(&self, stopped: bool) -> (ClosedBy, CloseMeans) {
+    pub(super) fn closed_by(&self, stopped: bool) -> (ClosedBy, CloseMeans) {
         match (self.ends.fin, self.ends.rst) {
             (Some((fin, side)), Some((rst, ..))) if fin <= rst => (by(side), CloseMeans::Fin),
             (_, Some((_, side, _))) => (by(side), CloseMeans::Rst),
@@ -141,6 +136,9 @@ impl Connection {
     }
 
     fn close_class(&self, by: ClosedBy, how: CloseMeans) -> CloseClass {
+        if by == ClosedBy::Agent {
+            return CloseClass::Normal;
+        }
         let outcome = self.facts.login.outcome;
         let settled = matches!(
             outcome,

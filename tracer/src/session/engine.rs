@@ -8,7 +8,7 @@ use tracer_ebpf::{
     flow::FlowKey,
 };
 
-use super::{connection::Connection, login::Login, usage::Done};
+use super::{connection::Connection, login::Login, strangers::Limits, usage::Done};
 use crate::record::{
     Body, Close, CloseRecord, ConnectionFacts, Count, LoginRecord, Loss, LossReason, LossRecord,
     MarsRecord, MarsSession, NamedPhase, Nanos, PartialReason, PhaseName, PhaseRecord, Process,
@@ -123,6 +123,7 @@ pub struct Engine {
     stray_owners: HashMap<FlowKey, SocketOwner>,
     /// Losses that have not been told, by reason.
     losses: BTreeMap<LossReason, u64>,
+    strangers: Limits,
     /// When the losses were last told.
     losses_told: Option<u64>,
     next_tick: u64,
@@ -143,6 +144,7 @@ pub(super) struct Output<'a> {
     pub(super) config: &'a Config,
     pub(super) listener: &'a mut dyn Listener,
     losses: &'a mut BTreeMap<LossReason, u64>,
+    strangers: &'a mut Limits,
 }
 
 impl Engine {
@@ -154,6 +156,7 @@ impl Engine {
             restless: HashSet::default(),
             stray_owners: HashMap::default(),
             losses: BTreeMap::new(),
+            strangers: Limits::default(),
             losses_told: None,
             next_tick: 0,
             opened: 0,
@@ -210,6 +213,7 @@ impl Engine {
             config: &self.config,
             listener,
             losses: &mut self.losses,
+            strangers: &mut self.strangers,
         };
         if let Some(entry) = self.connections.get_mut(&event.key) {
             let again = event.marks & mark::JOINED_LATE != 0;
@@ -255,6 +259,7 @@ impl Engine {
             config: &self.config,
             listener,
             losses: &mut self.losses,
+            strangers: &mut self.strangers,
         };
         connection.take(event, run, &mut out);
         let mut entry = Entry::Open(connection);
@@ -280,6 +285,7 @@ impl Engine {
             config: &self.config,
             listener,
             losses: &mut self.losses,
+            strangers: &mut self.strangers,
         };
         if let Entry::Open(connection) = entry {
             connection.socket_end(end, &mut out);
@@ -311,6 +317,7 @@ impl Engine {
                     config: &self.config,
                     listener,
                     losses: &mut self.losses,
+                    strangers: &mut self.strangers,
                 };
                 connection.finish(now, Some(PartialReason::Evicted), &mut out);
             }
@@ -324,6 +331,7 @@ impl Engine {
             config: &self.config,
             listener,
             losses: &mut self.losses,
+            strangers: &mut self.strangers,
         };
         self.restless
             .retain(|key| match self.connections.get_mut(key) {
@@ -376,6 +384,7 @@ impl Engine {
                 config: &self.config,
                 listener,
                 losses: &mut self.losses,
+                strangers: &mut self.strangers,
             };
             connection.finish(now, Some(PartialReason::AgentStop), &mut out);
         }
@@ -426,7 +435,17 @@ impl Output<'_> {
         *self.losses.entry(LossReason::EventsMissing).or_default() += u64::from(count);
     }
 
-    pub(super) fn login(&mut self, connection: &Connection, at: u64) {
+    pub(super) fn login(&mut self, connection: &mut Connection, at: u64) {
+        if let Some(kind) = connection.facts.login.stranger
+            && !self.strangers.allow(kind, at)
+        {
+            connection.muted = true;
+            *self
+                .losses
+                .entry(LossReason::StrangerSuppressed)
+                .or_default() += 1;
+            return;
+        }
         let facts = connection.facts();
         self.tell(at, Body::Login(Box::new(LoginRecord { facts })));
     }

@@ -162,6 +162,11 @@ impl Phases {
         self.retransmits = retransmits;
     }
 
+    /// Where the last phase ended.
+    pub(super) fn reached(&self) -> u64 {
+        self.from
+    }
+
     /// Whether the connection's first packet was seen.
     pub(super) fn start_was_seen(&self) -> bool {
         self.from_start

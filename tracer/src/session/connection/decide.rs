@@ -4,7 +4,9 @@ use tracer_ebpf::seq::Seq;
 
 use super::Connection;
 use crate::{
-    record::{Basis, Confidence, ConnectionRef, Count, Nanos, Outcome, PartialReason, Sides},
+    record::{
+        Basis, Confidence, ConnectionRef, Count, Nanos, Outcome, PartialReason, Sides, Stranger,
+    },
     session::{
         dark::QUIET,
         ending::{self, End},
@@ -22,6 +24,9 @@ impl Connection {
         let Some(mut login) = self.login.take() else {
             return;
         };
+        // Clocks may run backwards between two packets; phases do not.
+        let at = verdict.at.max(login.phases.reached());
+        let verdict = Verdict { at, ..verdict };
         let answered = matches!(
             verdict.outcome,
             Outcome::Success | Outcome::Failed | Outcome::Redirected
@@ -59,6 +64,9 @@ impl Connection {
         self.facts.auth = login.auth(encryption, verdict.outcome);
         let into = &mut self.facts.login;
         into.outcome = verdict.outcome;
+        if verdict.outcome == Outcome::Aborted && self.sent[0].bytes == 0 {
+            into.stranger = Some(Stranger::Silent);
+        }
         into.basis = verdict.basis;
         into.confidence = verdict.confidence.map(Confidence);
         into.duration_ns =
@@ -204,7 +212,10 @@ impl Connection {
         let Some(login) = &self.login else {
             return Outcome::Unknown;
         };
-        let unanswered = self.handshake.syns > 0 && self.handshake.syn_ack.is_none();
+        // Who acknowledges was answered, though the answer was not seen.
+        let acknowledges = login.streams[Side::ToClient as usize].is_incomplete();
+        let unanswered =
+            self.handshake.syns > 0 && self.handshake.syn_ack.is_none() && !acknowledges;
         if unanswered {
             match (end, self.sent[1].packets) {
                 (End::Rst(Side::ToClient), 1) => return Outcome::Refused,

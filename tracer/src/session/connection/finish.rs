@@ -49,13 +49,16 @@ impl Connection {
         if self.is_undecided() {
             self.give_up(reason.is_some(), out);
         }
+        let stopped = reason.is_some() && !ending && !self.is_unreachable();
         let last = self.ends.last.unwrap_or(self.last_seen);
-        self.end_usage(last, out);
+        self.end_usage(last, self.closed_by(stopped).1, out);
         self.describe_tcp();
         self.end_phases(last);
-        let close = self.describe_close(now, reason.is_some() && !ending && !self.is_unreachable());
+        let close = self.describe_close(stopped);
         self.name();
-        out.close(*self.facts, close, now.min(last));
+        if !self.muted {
+            out.close(*self.facts, close, now.min(last));
+        }
     }
 
     /// The login will not be decided any more: as far as it came.
@@ -68,15 +71,16 @@ impl Connection {
         self.ended(end, self.last_seen, out);
     }
 
-    fn end_usage(&mut self, at: u64, out: &mut Output<'_>) {
+    fn end_usage(&mut self, at: u64, how: CloseMeans, out: &mut Output<'_>) {
         let server_last = self.sent[1].last_data;
         if let Some(done) = self.requests.end(server_last) {
             self.tell_request(&done, None, out);
         }
+        // A reset after the FIN ends what the FIN had left open.
         let how = if self.ends.rst.is_some() {
             CloseMeans::Rst
         } else {
-            CloseMeans::Fin
+            how
         };
         for ended in self.mars.finish(at, how, server_last) {
             match ended {

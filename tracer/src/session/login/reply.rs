@@ -85,7 +85,8 @@ impl Login {
         }
         if let Some(ack) = &reply.ack {
             tds.version = Some(version_text(ack.tds_version));
-            tds.server_program = Some(ack.program_name.as_str())
+            // SQL Server pads the name with zeros.
+            tds.server_program = Some(ack.program_name.trim_end_matches('\0'))
                 .filter(|name| !name.is_empty())
                 .map(Text::from);
         }
