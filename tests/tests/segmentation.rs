@@ -338,7 +338,11 @@ fn phases_add_up_where_a_clock_runs_backwards() {
                 };
                 let phases = login["phases"].as_object().unwrap();
                 let durations = phases.values().map(|phase| phase["duration_ns"].as_u64());
-                assert_eq!(durations.sum::<Option<u64>>(), Some(whole), "{name} {index}");
+                assert_eq!(
+                    durations.sum::<Option<u64>>(),
+                    Some(whole),
+                    "{name} {index}"
+                );
             }
         }
     }
