@@ -3,6 +3,7 @@
 
 use std::{
     fs::File,
+    io::Write as _,
     net::SocketAddr,
     process::{Child, Command, Stdio},
     thread,
@@ -89,8 +90,10 @@ pub(crate) fn tsql_login(namespace: &Namespace, server: SocketAddr) -> Result<()
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let mut child = command.spawn().context("cannot start tsql")?;
-    // Dropped at once: the end of its input ends tsql after the login.
-    drop(child.stdin.take());
+    // A request proves also under TLS that the login succeeded.
+    if let Some(mut input) = child.stdin.take() {
+        input.write_all(b"select 1\ngo\nexit\n")?;
+    }
     let deadline = Instant::now() + Duration::from_secs(20);
     while child.try_wait()?.is_none() {
         if Instant::now() > deadline {

@@ -42,6 +42,8 @@ pub struct Step {
     pub known: u32,
     /// What it is to the handshake; told before the payload.
     pub handshake: Option<Kind>,
+    /// Walks along its headers so far.
+    pub walks: u8,
     /// It repeats payload of an undecided login.
     pub repeat: bool,
     /// It is the first FIN of its side.
@@ -90,6 +92,7 @@ pub fn account(
         marks: 0,
         known: 0,
         handshake: None,
+        walks: 0,
         repeat: false,
         fin: false,
         rst: false,

@@ -11,19 +11,31 @@ use crate::{
     seq::Seq,
 };
 
-/// Message headers walked in one packet: a GSO packet of 64 KiB holds 16 TDS packets of 4 KiB.
-pub const MAX_HEADERS: usize = 32;
+/// Message headers walked at a time: Linux 5.10's verifier follows no more than a million
+/// instructions, and 32 headers take more.
+const HEADERS_AT_A_TIME: usize = 8;
+/// Walks along one packet: a GSO packet of 64 KiB holds 16 TDS packets of 4 KiB.
+const MAX_WALKS: u8 = 4;
 /// TLS records of a direction told one by one after the login: a MARS session inside shows in
 /// their sizes.
 const MAX_RECORDS: u8 = 64;
 
-/// Tells the boundaries in a segment.
+/// How far a walk along a segment's headers came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Walked {
+    /// As far as there is anything to tell.
+    All,
+    /// There may be more: walk again.
+    Some,
+}
+
+/// Tells the boundaries in a segment, a few at a time.
 #[inline(always)]
-pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
+pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Walked {
     if !take_up(scene) {
-        return;
+        return Walked::All;
     }
-    for _ in 0..MAX_HEADERS {
+    for _ in 0..HEADERS_AT_A_TIME {
         let end = scene.segment.end();
         let half = scene.flow.half(scene.step.direction);
         let position = half.next_header;
@@ -32,7 +44,7 @@ pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
             tell_end(scene, position);
         }
         if !end.after(position) {
-            return;
+            return Walked::All;
         }
         let (prefix, known) = scene.prefix(position);
         match framing::read(&prefix, known) {
@@ -40,18 +52,23 @@ pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
                 pass(scene, header, prefix, position);
                 scene.step.marks &= !mark::RESYNC;
             }
-            Boundary::Incomplete { .. } => return,
+            Boundary::Incomplete { .. } => return Walked::All,
             Boundary::Unknown => {
                 let half = scene.flow.half(scene.step.direction);
                 half.framed = 0;
                 half.carried = 0;
                 half.end_open = 0;
                 scene.sink.lose(LossReason::FramingLost);
-                return;
+                return Walked::All;
             }
         }
     }
+    scene.step.walks += 1;
+    if scene.step.walks < MAX_WALKS {
+        return Walked::Some;
+    }
     scene.sink.lose(LossReason::HeadersUnwalked);
+    Walked::All
 }
 
 /// Whether the next boundary is known; after a gap, whether this segment starts at one.

@@ -11,6 +11,7 @@ pub mod command;
 pub mod login;
 
 pub use account::{Next, Step, account};
+pub use command::Walked;
 pub use login::Runs;
 
 use crate::{
@@ -96,7 +97,7 @@ pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Fate 
         next = login::tell(scene);
     }
     if next == Next::Command {
-        command::tell(scene);
+        while command::tell(scene) == Walked::Some {}
     }
     ending(scene)
 }

@@ -2,7 +2,7 @@
 //! kernel's verifier walks each part once and the parts share no stack.
 
 use aya_ebpf::{macros::classifier, programs::TcContext};
-use tracer_ebpf::observe::{self, Fate, Next, Scene, Step, command, login};
+use tracer_ebpf::observe::{self, Fate, Next, Scene, Step, Walked, command, login};
 
 use super::{
     classify::NEXT,
@@ -79,7 +79,9 @@ pub fn tds_login(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn tds_command(ctx: TcContext) -> i32 {
     stage(&ctx, |scene| {
-        command::tell(scene);
+        if command::tell(scene) == Walked::Some {
+            go(&ctx, Stage::Command);
+        }
         ending(&ctx, scene.step);
     });
     NEXT

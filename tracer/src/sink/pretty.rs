@@ -9,8 +9,8 @@ use anstyle::{AnsiColor, Style};
 
 use super::Render;
 use crate::record::{
-    Body, CloseClass, CloseRecord, ConnectionFacts, Endpoint, LineError, LookupOutcome, Nanos,
-    Outcome, Phase, PhaseName, Record, Server,
+    Basis, Body, CloseClass, CloseRecord, ConnectionFacts, Endpoint, LineError, LookupOutcome,
+    Nanos, Outcome, Phase, PhaseName, Record, Server,
 };
 
 /// Columns of a bar as long as the whole login.
@@ -68,6 +68,9 @@ impl Pretty {
             _ => BAD,
         };
         let mut text = self.paint(style, &word(login.outcome));
+        if login.basis == Basis::Inferred {
+            text.push_str(" (inferred)");
+        }
         if let Some(error) = login.error.filter(|_| !login.outcome.is_good()) {
             write!(text, " (error {} state {})", error.number, error.state)?;
         }

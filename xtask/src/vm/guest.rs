@@ -22,8 +22,8 @@ use crate::{
 
 const AGENT: &str = "/bin/tds-tracer";
 const PORT: u16 = 1433;
-/// Emulation is slow; nothing here waits for this long unless it fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Emulation is slow, the verifier most of all; nothing waits for this long unless it fails.
+const PATIENCE: Duration = Duration::from_secs(90);
 /// Lines of the agent's log that a failure shows.
 const LOG_LINES: usize = 40;
 

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::process::command;
 
 /// Emulation is slow and this machine may be busy: a boot with all checks takes well under a minute.
-const TIMEOUT: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(10);
 
 /// What the guest reported, line by line.
 pub(crate) struct Report {
