@@ -1,6 +1,10 @@
 //! The kernel programs: classifiers on the interfaces, and hooks on the sockets. What they decide
 //! is decided by the library; here is only where its bytes and its memory are.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(
+    target_arch = "bpf",
+    expect(unreachable_pub, reason = "the kernel finds programs by their symbols")
+)]
 
 #[cfg(target_arch = "bpf")]
 mod programs;

@@ -41,12 +41,17 @@ struct Args {
 enum Role {
     /// Answers PRELOGIN, and closes after the client or holds the connection
     #[command(hide = true)]
-    Serve { address: Ipv4Addr, hold: bool },
+    Serve {
+        address: Ipv4Addr,
+        #[arg(long)]
+        hold: bool,
+    },
     /// Opens connections with a PRELOGIN exchange each
     #[command(hide = true)]
     Connect {
         address: Ipv4Addr,
         count: usize,
+        #[arg(long)]
         hold: bool,
     },
 }
@@ -189,7 +194,7 @@ impl std::fmt::Display for Said {
 fn short_connections(count: usize, options: &[&str], stopped: Option<Duration>) -> Result<Said> {
     let host = Namespace::new("live")?;
     let agent = Watching::start(&host, options)?;
-    let _server = peer(&host, &["serve", "127.0.0.1", "false"])?;
+    let _server = peer(&host, &["serve", "127.0.0.1"])?;
     if stopped.is_some() {
         agent.signal("STOP")?;
     }
@@ -201,7 +206,7 @@ fn short_connections(count: usize, options: &[&str], stopped: Option<Duration>) 
         })
     });
     let count_text = count.to_string();
-    let mut client = peer(&host, &["connect", "127.0.0.1", &count_text, "false"])?;
+    let mut client = peer(&host, &["connect", "127.0.0.1", &count_text])?;
     let line = client.line()?;
     let microseconds = line
         .split(' ')
@@ -275,10 +280,10 @@ fn memory(count: usize) -> Result<String> {
     let mut peers = Vec::new();
     for index in 0..count.div_ceil(PER_PROCESS) {
         let address = format!("127.0.0.{}", index + 1);
-        peers.push(peer(&host, &["serve", &address, "true"])?);
+        peers.push(peer(&host, &["serve", &address, "--hold"])?);
         let mut client = peer(
             &host,
-            &["connect", &address, &PER_PROCESS.to_string(), "true"],
+            &["connect", &address, &PER_PROCESS.to_string(), "--hold"],
         )?;
         client.line()?;
         peers.push(client);
