@@ -18,7 +18,7 @@ use crate::{
         Timestamp,
     },
     session::{Config, Engine, Input, Listener, SocketOwner},
-    sink::{Output, Sent},
+    sink::{Destination, Output, Sent},
 };
 
 /// How often time is looked at where no packet comes.
@@ -29,6 +29,8 @@ const LOSS_TICKS: u32 = 10;
 const BATCH: usize = 4096;
 /// How long a reader that does not read is waited for at the end.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Why the agent stops where nobody reads what it writes.
+const READER_GONE: &str = "reader_gone";
 
 /// Watches live connections until a signal, the duration, or the reader's end.
 ///
@@ -56,7 +58,11 @@ async fn watch(options: &RunOptions) -> anyhow::Result<ExitCode> {
         .context("opening the output")?;
     let mut agent = Watcher::new(options, probe, output);
     agent.started();
-    let reason = agent.until_stopped(options.duration, &mut signals).await;
+    let to_stdout = options.output.destination == Destination::Stdout;
+    let reason = tokio::select! {
+        reason = agent.until_stopped(options.duration, &mut signals) => reason,
+        () = Output::reader_gone(), if to_stdout => READER_GONE,
+    };
     agent.stop(reason).await
 }
 
@@ -179,7 +185,7 @@ impl Watcher {
             self.notices();
             self.drain();
             if self.records.closed || self.records.output.is_closed() {
-                return "reader_gone";
+                return READER_GONE;
             }
         }
     }

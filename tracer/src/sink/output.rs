@@ -14,6 +14,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::io::{Interest, unix::AsyncFd};
+
 use super::{Destination, Filter, Render};
 use crate::record::{Body, Count, Loss, LossReason, LossRecord, Record, Timestamp};
 
@@ -172,6 +174,25 @@ impl Output {
             }
             Err(TrySendError::Disconnected(_)) => Sent::Closed,
         }
+    }
+
+    /// Waits until the reader of standard output has gone, which no write would show while there is
+    /// nothing to write. Never ready for a file, or for what the kernel cannot be asked about.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O.
+    pub async fn reader_gone() {
+        let watched = io::stdout()
+            .as_fd()
+            .try_clone_to_owned()
+            .and_then(|stdout| AsyncFd::with_interest(stdout, Interest::ERROR));
+        // A regular file is refused here, and has no reader.
+        if let Ok(stdout) = watched
+            && stdout.ready(Interest::ERROR).await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
     }
 
     /// The reader has gone, or writing failed.
