@@ -15,6 +15,7 @@ const TRIED_ON: &str = "lo";
 /// Capabilities the probe needs, by their bits (linux/capability.h).
 const CAPABILITIES: [(&str, u32); 3] =
     [("CAP_NET_ADMIN", 12), ("CAP_PERFMON", 38), ("CAP_BPF", 39)];
+const CAP_NET_ADMIN: u32 = 12;
 const CAP_SYS_ADMIN: u32 = 21;
 
 /// How something stands.
@@ -129,7 +130,7 @@ fn capabilities() -> Finding {
     let has = |bit: u32| held & (1 << bit) != 0;
     let missing: Vec<_> = CAPABILITIES
         .into_iter()
-        .filter(|(_, bit)| !has(*bit) && !(*bit != 12 && has(CAP_SYS_ADMIN)))
+        .filter(|(_, bit)| !has(*bit) && (*bit == CAP_NET_ADMIN || !has(CAP_SYS_ADMIN)))
         .map(|(name, _)| name)
         .collect();
     if missing.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{self, IsTerminal, Write},
     path::Path,
@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How long the output may take to be written once everything is said.
-const PATIENCE: Duration = Duration::from_secs(3600);
+const PATIENCE: Duration = Duration::from_hours(1);
 /// Packets between two looks at the progress.
 const PROGRESS_EVERY: u64 = 65_536;
 
@@ -119,7 +119,7 @@ fn one(
     let before = (packet.data.len() - network.1.len()) as u32;
     let point = Sighted::point(&layer, packet.interface);
     if let Some(name) = packet.interface_name
-        && counts.interfaces.insert(point.ifindex(), ()).is_none()
+        && counts.interfaces.insert(point.ifindex())
     {
         engine.name_interface(point.ifindex(), name.to_owned());
     }
@@ -190,7 +190,7 @@ struct Counts {
     losses: BTreeMap<String, u64>,
     /// Packets whose link header could not be read, by reason.
     unread: BTreeMap<String, u64>,
-    interfaces: BTreeMap<u32, ()>,
+    interfaces: BTreeSet<u32>,
 }
 
 impl Counts {

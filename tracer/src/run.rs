@@ -58,11 +58,7 @@ async fn watch(options: &RunOptions) -> anyhow::Result<ExitCode> {
         .context("opening the output")?;
     let mut agent = Watcher::new(options, probe, output);
     agent.started();
-    let to_stdout = options.output.destination == Destination::Stdout;
-    let reason = tokio::select! {
-        reason = agent.until_stopped(options.duration, &mut signals) => reason,
-        () = Output::reader_gone(), if to_stdout => READER_GONE,
-    };
+    let reason = agent.until_stopped(options.duration, &mut signals).await;
     agent.stop(reason).await
 }
 
@@ -101,6 +97,7 @@ struct Watcher {
     engine: Engine,
     processes: Processes,
     records: Records,
+    to_stdout: bool,
     ticks: u32,
 }
 
@@ -141,6 +138,7 @@ impl Watcher {
                 decided: Vec::new(),
                 closed: false,
             },
+            to_stdout: options.output.destination == Destination::Stdout,
             ticks: 0,
         }
     }
@@ -216,6 +214,7 @@ impl Watcher {
         self.ticks += 1;
         if self.ticks.is_multiple_of(LOSS_TICKS) {
             self.losses();
+            self.records.closed |= self.to_stdout && Output::reader_is_gone();
         }
     }
 

@@ -289,17 +289,16 @@ struct Teller<'a> {
 
 impl Teller<'_> {
     fn checksum(&mut self, key: FlowKey, direction: Direction, right: bool) {
-        match &mut self.candidate {
-            Some(candidate) => candidate.held.push(Held::Checksum(direction, right)),
-            None => {
-                let input = Input::Checksum {
-                    key,
-                    direction,
-                    right,
-                };
-                self.engine.on_event(input, self.to);
-            }
+        if let Some(candidate) = &mut self.candidate {
+            candidate.held.push(Held::Checksum(direction, right));
+            return;
         }
+        let input = Input::Checksum {
+            key,
+            direction,
+            right,
+        };
+        self.engine.on_event(input, self.to);
     }
 }
 
@@ -311,7 +310,9 @@ impl Sink<Snapped<'_>> for Teller<'_> {
         let mut event = *event;
         event.run_len = run.len() as u32;
         match &mut self.candidate {
-            Some(candidate) => candidate.held.push(Held::Event(event, run.to_vec())),
+            Some(candidate) => candidate
+                .held
+                .push(Held::Event(Box::new(event), run.to_vec())),
             None => self.engine.on_event(Input::Event(&event, run), self.to),
         }
     }

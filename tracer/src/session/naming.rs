@@ -47,8 +47,9 @@ pub(super) fn connection_id(client: End, server: End, isns: (Seq, Seq)) -> Conne
         hash.update(end.port.to_be_bytes());
         hash.update(isn.0.to_be_bytes());
     }
-    let [a, b, c, d, e, f, g, h, ..] = <[u8; 20]>::from(hash.finalize());
-    ConnectionId(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    let digest = <[u8; 20]>::from(hash.finalize());
+    let start = digest.first_chunk().copied().unwrap_or_default();
+    ConnectionId(u64::from_be_bytes(start))
 }
 
 /// Community ID v1 with seed 0: joins with Zeek, Suricata and Packetbeat.

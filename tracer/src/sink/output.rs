@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::io::{Interest, unix::AsyncFd};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{Destination, Filter, Render};
 use crate::record::{Body, Count, Loss, LossReason, LossRecord, Record, Timestamp};
@@ -176,23 +176,13 @@ impl Output {
         }
     }
 
-    /// Waits until the reader of standard output has gone, which no write would show while there is
-    /// nothing to write. Never ready for a file, or for what the kernel cannot be asked about.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime with I/O.
-    pub async fn reader_gone() {
-        let watched = io::stdout()
-            .as_fd()
-            .try_clone_to_owned()
-            .and_then(|stdout| AsyncFd::with_interest(stdout, Interest::ERROR));
-        // A regular file is refused here, and has no reader.
-        if let Ok(stdout) = watched
-            && stdout.ready(Interest::ERROR).await.is_ok()
-        {
-            return;
-        }
-        std::future::pending().await
+    /// Whether the reader of standard output has gone, which no write would show while there is
+    /// nothing to write. Never so for a file.
+    pub fn reader_is_gone() -> bool {
+        let stdout = io::stdout();
+        let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
+        let asked = poll(&mut watched, Some(&Timespec::default()));
+        asked == Ok(1) && watched[0].revents().contains(PollFlags::ERR)
     }
 
     /// The reader has gone, or writing failed.

@@ -33,7 +33,7 @@ pub(super) struct Candidate {
 
 #[derive(Debug)]
 pub(super) enum Held {
-    Event(Event, Vec<u8>),
+    Event(Box<Event>, Vec<u8>),
     Checksum(Direction, bool),
     Loss(LossReason),
 }
