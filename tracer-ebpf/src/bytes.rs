@@ -8,6 +8,19 @@ pub trait Bytes {
     /// The `N` bytes at `at`, or `None` where the packet (as captured) ends before them.
     fn load<const N: usize>(&self, at: u32) -> Option<[u8; N]>;
 
+    /// Up to 8 bytes at `at`, and how many there are; those that are not are 0.
+    #[inline(always)]
+    fn load_some(&self, at: u32, len: u32) -> ([u8; 8], u32) {
+        let mut bytes = [0; 8];
+        for index in 0..len.min(8) {
+            let Some([byte]) = self.load(at.wrapping_add(index)) else {
+                return (bytes, index);
+            };
+            bytes[index as usize] = byte;
+        }
+        (bytes, len.min(8))
+    }
+
     /// How many bytes the packet has from its start, also where they cannot be read.
     fn len(&self) -> u32;
 

@@ -43,6 +43,21 @@ impl Withheld {
         }; 4],
     };
 
+    /// Nothing is withheld any more. The zero is one that the compiler does not know: for the
+    /// kernel it would make a loop over bytes of it.
+    #[inline(always)]
+    pub fn clear(&mut self) {
+        let zero = Seq(core::hint::black_box(0));
+        let nothing = Span {
+            from: zero,
+            to: zero,
+        };
+        self.spans[0] = nothing;
+        self.spans[1] = nothing;
+        self.spans[2] = nothing;
+        self.spans[3] = nothing;
+    }
+
     /// One part.
     #[inline(always)]
     #[must_use]

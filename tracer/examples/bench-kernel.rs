@@ -9,8 +9,8 @@ use tracer_ebpf::flow::FlowKey;
 
 const ROUNDS: usize = 9;
 const REPEAT: u32 = 200_000;
-/// Runs of a case whose packet differs each time.
-const SINGLE: u32 = 4000;
+/// Rounds of a case whose packet goes on in the stream with each run.
+const MOVING_ROUNDS: u32 = 25;
 const PROGRAM: &str = "tds_ether_in";
 const CLIENT: u16 = 40_000;
 
@@ -80,50 +80,82 @@ fn main() -> Result<()> {
     steady(&mut trial, "unwatched UDP", &udp.bytes())?;
 
     open(&mut trial, 1000)?;
-    let body = vec![0x41; 1400];
-    let plain = vec![0x41; 1400];
+    let segment = vec![0x41; 1400];
     steady(
         &mut trial,
-        "established, nothing new",
-        &server(ACK, 5001, &plain).bytes(),
+        "established, repeated data",
+        &server(ACK, 5001, &segment).bytes(),
     )?;
-    single(&mut trial, "segment without a header", |index| {
-        // One TDS packet has 32,767 bytes at most: 22 segments hold no header.
-        let mut segment = body.clone();
-        if index % 22 == 0 {
-            let len = (22 * 1400_u16).to_be_bytes();
-            segment[..8].copy_from_slice(&[4, 0, len[0], len[1], 0, 0, 1, 0]);
-        }
-        (
-            index % 22 != 0,
-            server(ACK, 5001 + index * 1400, &segment).bytes(),
-        )
-    })?;
-    open(&mut trial, 2000)?;
-    single(
-        &mut trial,
-        "segment with a header that is not told",
-        |index| {
-            let mut segment = body.clone();
-            segment[..8].copy_from_slice(&[4, 0, 5, 120, 0, 0, 1, 0]);
-            (
-                index > 0,
-                server(ACK, 5001 + index * 1400, &segment).bytes(),
-            )
-        },
-    )?;
-    open(&mut trial, 3000)?;
-    single(
-        &mut trial,
-        "segment with a boundary that is told",
-        |index| {
-            let mut segment = body.clone();
-            segment[..8].copy_from_slice(&[4, 1, 5, 120, 0, 0, 1, 0]);
-            (true, server(ACK, 5001 + index * 1400, &segment).bytes())
-        },
-    )?;
-    single_login(&mut trial, &body)?;
+    going_on(&mut trial)?;
+    logging_in()?;
+    println!();
+    for (name, count) in trial.verified() {
+        println!("{name}: {count} instructions verified");
+    }
     Ok(())
+}
+
+/// The segments of a decided connection that goes on.
+fn going_on(trial: &mut Trial) -> Result<()> {
+    let header = |status, len: usize| {
+        let [high, low] = (len as u16).to_be_bytes();
+        let mut segment = vec![0x41; 1400];
+        segment[..8].copy_from_slice(&[4, status, high, low, 0, 0, 1, 0]);
+        segment
+    };
+    // A TDS packet has 32,767 bytes at most: segments of 8 bytes find no boundary for long.
+    moving(
+        trial,
+        "data segment without a header",
+        3000,
+        |trial, isn| {
+            open(trial, isn)?;
+            let first = header(0, 32_767);
+            trial.run(PROGRAM, &server(ACK, 5001, &first).bytes(), 1)?;
+            Ok(server(ACK, 5001 + 1392, &[0x41; 8]).bytes())
+        },
+    )?;
+    moving(
+        trial,
+        "data segment with a header that is not told",
+        100_000,
+        |trial, isn| {
+            open(trial, isn)?;
+            let segment = header(0, 1400);
+            trial.run(PROGRAM, &server(ACK, 5001, &segment).bytes(), 1)?;
+            Ok(server(ACK, 5001, &segment).bytes())
+        },
+    )?;
+    moving(
+        trial,
+        "data segment with a boundary that is told",
+        20_000,
+        |trial, isn| {
+            open(trial, isn)?;
+            let segment = header(1, 1400);
+            trial.run(PROGRAM, &server(ACK, 5001, &segment).bytes(), 1)?;
+            Ok(server(ACK, 5001, &segment).bytes())
+        },
+    )
+}
+
+/// The segments of a login, with a budget that does not end.
+fn logging_in() -> Result<()> {
+    let mut trial = Trial::start(&Options {
+        login_bytes: u32::MAX,
+        ..Options::default()
+    })?;
+    let mut segment = vec![0x41; 1400];
+    segment[..8].copy_from_slice(&[0x12, 1, 5, 120, 0, 0, 1, 0]);
+    moving(
+        &mut trial,
+        "login segment of 1,400 bytes copied",
+        400,
+        |trial, isn| {
+            trial.run(PROGRAM, &client(SYN, isn, &[]).bytes(), 1)?;
+            Ok(client(ACK, isn.wrapping_sub(1399), &segment).bytes())
+        },
+    )
 }
 
 /// Opens the connection anew, with an initial sequence number that is new, and has its login
@@ -156,40 +188,24 @@ fn steady(trial: &mut Trial, name: &str, packet: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// A case whose packet must differ each time; those that only prepare are not counted.
-fn single(
+/// A case whose packet goes on in the stream with each run; `start` prepares the connection, with
+/// that initial number, and gives the packet before the first. The empty program is run in the same
+/// way.
+fn moving(
     trial: &mut Trial,
     name: &str,
-    mut packet: impl FnMut(u32) -> (bool, Vec<u8>),
+    repeat: u32,
+    mut start: impl FnMut(&mut Trial, u32) -> Result<Vec<u8>>,
 ) -> Result<()> {
     let mut over = Vec::new();
-    for index in 0..SINGLE {
-        let (counts, packet) = packet(index);
-        let empty = trial.run("tds_empty", &packet, 1)?.duration;
-        let full = trial.run(PROGRAM, &packet, 1)?.duration;
-        if counts && index > SINGLE / 10 {
-            over.push(nanoseconds(full) - nanoseconds(empty));
-        }
-        trial.drain(|_| {});
-    }
-    report(name, over);
-    Ok(())
-}
-
-fn single_login(trial: &mut Trial, body: &[u8]) -> Result<()> {
-    let mut over = Vec::new();
-    let mut segment = body.to_vec();
-    segment[..8].copy_from_slice(&[0x12, 1, 5, 120, 0, 0, 1, 0]);
-    for index in 0..SINGLE {
-        let isn = index * 7919;
-        trial.run(PROGRAM, &client(SYN, isn, &[]).bytes(), 1)?;
-        let packet = client(ACK, isn + 1, &segment).bytes();
-        let empty = trial.run("tds_empty", &packet, 1)?.duration;
-        let full = trial.run(PROGRAM, &packet, 1)?.duration;
+    for round in 0..MOVING_ROUNDS {
+        let packet = start(trial, round.wrapping_mul(0x0100_7919) + 77)?;
+        let empty = trial.run_on("tds_empty", &packet, repeat)?.duration;
+        let full = trial.run_on(PROGRAM, &packet, repeat)?.duration;
         over.push(nanoseconds(full) - nanoseconds(empty));
         trial.drain(|_| {});
     }
-    report("login segment of 1,400 bytes copied", over);
+    report(name, over);
     Ok(())
 }
 

@@ -322,6 +322,23 @@ fn headers_in_one_packet_across_two_and_after_a_gap_are_told_the_same() {
     assert!(headers >= 5, "{:?}", kinds(&told));
 }
 
+#[test]
+fn more_headers_than_one_turn_walks_are_told_the_same() {
+    let Some(mut trial) = trial() else { return };
+    for count in [3, 4, 5, 8, 20, 32, 33, 40] {
+        let record = [0x16, 3, 3, 0, 4, 1, 2, 3, 4].repeat(count);
+        let batches = tds(1, 1, b"s\0e\0").repeat(count);
+        let mut packets = handshake(Below::V4);
+        packets.push(packet(Below::V4, true, ACK, 1001, &record));
+        let seq = 1001 + record.len() as u32;
+        packets.push(packet(Below::V4, true, ACK, seq, &batches));
+        let told = both_in(&mut trial, &packets);
+        let headers = kinds(&told);
+        let headers = headers.iter().filter(|kind| **kind == Kind::Header);
+        assert!(headers.count() >= count.min(32) / 2, "{count} headers");
+    }
+}
+
 /// A generator of packets that nobody sends on purpose.
 struct Noise(u64);
 

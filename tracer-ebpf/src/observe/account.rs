@@ -52,6 +52,8 @@ pub struct Step {
     pub rst: bool,
     /// It acknowledges the peer's FIN for the first time.
     pub fin_acked: bool,
+    /// Turns that the walk along the payload's headers has taken.
+    pub turns: u8,
 }
 
 impl Step {
@@ -97,6 +99,7 @@ pub fn account(
         fin: false,
         rst: false,
         fin_acked: false,
+        turns: 0,
     };
 
     let peer = flow.half(direction.reversed());

@@ -1,41 +1,70 @@
 //! A segment of a decided connection: message boundaries only.
 
-use super::{Scene, Sink};
+use super::{Next, Scene, Sink, Step};
 use crate::{
     bytes::Bytes,
     event::{Direction, Kind, mark},
+    flow::Flow,
     framing::{
         self, Boundary, Framing, HEADER_PREFIX, Header, SMP_HEADER, TDS_HEADER, content_type,
     },
     loss::LossReason,
+    packet::Segment,
     seq::Seq,
 };
 
-/// Message headers walked at a time: Linux 5.10's verifier follows no more than a million
-/// instructions, and 32 headers take more.
-const HEADERS_AT_A_TIME: usize = 8;
-/// Walks along one packet: a GSO packet of 64 KiB holds 16 TDS packets of 4 KiB.
-const MAX_WALKS: u8 = 4;
+/// Message headers walked in one turn: the kernel's verifier follows each anew.
+const HEADERS_A_TURN: usize = 4;
+/// Turns for one packet. A GSO packet of 64 KiB holds 16 TDS packets of 4 KiB; twice that.
+const MAX_TURNS: u8 = 8;
 /// TLS records of a direction told one by one after the login: a MARS session inside shows in
 /// their sizes.
 const MAX_RECORDS: u8 = 64;
 
-/// How far a walk along a segment's headers came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Walked {
-    /// As far as there is anything to tell.
-    All,
-    /// There may be more: walk again.
-    Some,
+/// Passes the headers of a segment that goes on with a known message and tells nothing: what most
+/// of a long reply's segments are. The kernel spares them a program of their own; what this leaves
+/// is for [`tell`].
+#[inline(always)]
+pub fn skim<B: Bytes + ?Sized>(flow: &mut Flow, segment: &Segment, packet: &B, step: &mut Step) {
+    let half = flow.half(step.direction);
+    let position = half.next_header;
+    let there = segment.end().since(position);
+    if half.framed == 0
+        || half.carried != 0
+        || half.end_open != 0
+        || half.message_open == 0
+        || position.before(segment.seq)
+        || there < HEADER_PREFIX.cast_signed()
+    {
+        return;
+    }
+    let at = segment
+        .payload_at
+        .wrapping_add(position.since(segment.seq).cast_unsigned());
+    let Some(prefix) = packet.load(at) else {
+        return;
+    };
+    let Boundary::Header(header) = framing::read(&prefix, HEADER_PREFIX) else {
+        return;
+    };
+    if header.framing != Framing::Tds || header.ends_message() || header.len < there.cast_unsigned()
+    {
+        return;
+    }
+    half.message = header.kind;
+    half.next_header = position.add(header.len);
+    flow.last_speaker = step.direction as u8 + 1;
+    step.next = Next::Nothing;
 }
 
-/// Tells the boundaries in a segment, a few at a time.
+/// Tells the boundaries in a segment, a few in one turn. Whether another turn is needed.
 #[inline(always)]
-pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Walked {
-    if !take_up(scene) {
-        return Walked::All;
+pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
+    if scene.step.turns == 0 && !take_up(scene) {
+        return false;
     }
-    for _ in 0..HEADERS_AT_A_TIME {
+    scene.step.turns += 1;
+    for _ in 0..HEADERS_A_TURN {
         let end = scene.segment.end();
         let half = scene.flow.half(scene.step.direction);
         let position = half.next_header;
@@ -44,7 +73,7 @@ pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Walke
             tell_end(scene, position);
         }
         if !end.after(position) {
-            return Walked::All;
+            return false;
         }
         let (prefix, known) = scene.prefix(position);
         match framing::read(&prefix, known) {
@@ -52,23 +81,22 @@ pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Walke
                 pass(scene, header, prefix, position);
                 scene.step.marks &= !mark::RESYNC;
             }
-            Boundary::Incomplete { .. } => return Walked::All,
+            Boundary::Incomplete { .. } => return false,
             Boundary::Unknown => {
                 let half = scene.flow.half(scene.step.direction);
                 half.framed = 0;
                 half.carried = 0;
                 half.end_open = 0;
                 scene.sink.lose(LossReason::FramingLost);
-                return Walked::All;
+                return false;
             }
         }
     }
-    scene.step.walks += 1;
-    if scene.step.walks < MAX_WALKS {
-        return Walked::Some;
+    if scene.step.turns < MAX_TURNS {
+        return true;
     }
     scene.sink.lose(LossReason::HeadersUnwalked);
-    Walked::All
+    false
 }
 
 /// Whether the next boundary is known; after a gap, whether this segment starts at one.

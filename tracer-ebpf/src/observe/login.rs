@@ -1,6 +1,6 @@
 //! A segment of an undecided login: its bytes are told, but for the secret ones.
 
-use super::{Next, Scene, Sink};
+use super::{Scene, Sink};
 use crate::{
     bytes::Bytes,
     event::{Direction, Kind, mark},
@@ -10,8 +10,10 @@ use crate::{
     seq::{Seq, Span},
 };
 
-/// Message headers walked in one packet: a flight of TLS records, or a reply of several packets.
-pub const MAX_HEADERS: usize = 16;
+/// Message headers walked in one turn: the kernel's verifier follows each anew.
+const HEADERS_A_TURN: usize = 4;
+/// Turns for one segment: a flight of TLS records, or a reply of several packets.
+const MAX_TURNS: u8 = 8;
 /// Segments of one direction told before a login is given up as too long.
 const MAX_EVENTS: u32 = 512;
 /// Bytes that are told also when the budget is spent: headers.
@@ -19,10 +21,14 @@ const HEADER_ROOM: u32 = 24;
 
 /// Bytes of a run that one record holds at most.
 pub const MAX_RUN: u32 = 4096;
+/// Records told in one turn.
+pub const RECORDS_A_TURN: usize = 6;
+/// Records told where the walk ends; most segments have no more.
+const RECORDS_AT_ONCE: usize = 2;
 /// Records one segment is told in at most: together a GSO packet's 64 KiB, cut by secrets.
-const MAX_RECORDS: usize = 24;
+const MAX_RECORDS: u32 = 24;
 /// Messages in one segment whose secrets are searched.
-const MAX_SEARCHES: usize = 1;
+const MAX_SEARCHES: u32 = 1;
 /// Visible runs of one segment: a LOGIN7 has three, and may not come alone.
 const MAX_RUNS: usize = 16;
 
@@ -40,6 +46,12 @@ pub struct Runs {
     told: u32,
     /// 1: the segment was told; what follows is more of it.
     more: u32,
+    /// Records told.
+    records: u32,
+    /// Messages whose secrets were searched, beyond the first.
+    searches: u32,
+    /// 1: a request in the segment shows that the login is over.
+    request: u32,
     /// Fills up.
     reserved: u32,
 }
@@ -66,19 +78,32 @@ enum Walk {
     Secrets,
     /// A request: the login is over.
     Request,
+    /// The turn's last header, which may not be the segment's.
+    More,
 }
 
-/// Tells a login's segment. [`Next::Command`] where a request in it shows that the login is over.
+/// What is to follow a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Another one along the headers: [`tell`].
+    Walk,
+    /// Another one along the records: [`tell_runs`].
+    Runs,
+    /// The login is over by a request in the segment: [`super::command::tell`].
+    Command,
+    /// Nothing.
+    Nothing,
+}
+
+/// Tells a login's segment, as far as one turn goes.
 #[inline(always)]
-pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Next {
-    // What had passed before was told then, or withheld by the message that it was part of.
-    scene.runs.from = scene.segment.seq.add(scene.step.known);
-    scene.runs.count = 0;
-    scene.runs.told = 0;
-    scene.runs.more = 0;
+pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Turn {
     let mut walk = Walk::End;
-    if take_up(scene) {
+    if scene.step.turns != 0 || start(scene) {
         walk = segment(scene);
+    }
+    if walk == Walk::More {
+        return Turn::Walk;
     }
     let end = scene.segment.end();
     if walk != Walk::Request {
@@ -87,28 +112,54 @@ pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Next 
     if walk != Walk::Request || scene.runs.count > 0 {
         mark_end(scene, end);
     }
-    tell_runs(scene);
-    if walk == Walk::Request {
-        Next::Command
-    } else {
-        Next::Nothing
-    }
+    scene.runs.request = u32::from(walk == Walk::Request);
+    scene.step.turns = 0;
+    tell_runs(scene, RECORDS_AT_ONCE)
 }
 
-/// Walks the segment. Secrets are searched between two walks, and not within one: the kernel's
+/// Starts the walk. Whether the next header's position is known.
+#[inline(always)]
+fn start<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
+    // What had passed before was told then, or withheld by the message that it was part of.
+    scene.runs.from = scene.segment.seq.add(scene.step.known);
+    // As in [`Withheld::clear`].
+    let zero = core::hint::black_box(0);
+    scene.runs.count = zero;
+    scene.runs.told = zero;
+    scene.runs.more = zero;
+    scene.runs.records = zero;
+    scene.runs.searches = zero;
+    take_up(scene)
+}
+
+/// Walks the segment. Secrets are searched between two turns, and not within one: the kernel's
 /// verifier would follow the search anew for every header.
 #[inline(always)]
 fn segment<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Walk {
-    for _ in 0..=MAX_SEARCHES {
-        search(scene);
-        hide_withheld(scene);
-        let walk = walk(scene);
-        if walk != Walk::Secrets {
-            return walk;
+    search(scene);
+    hide_withheld(scene);
+    let walk = walk(scene);
+    if walk == Walk::Secrets {
+        scene.runs.searches += 1;
+        if scene.runs.searches > MAX_SEARCHES {
+            // No client sends so many logins at once: what follows stays where it is.
+            scene.sink.lose(LossReason::Withheld);
+            scene.runs.from = scene.segment.end();
+            return Walk::End;
         }
+    } else if walk != Walk::More {
+        return walk;
     }
-    // No client sends so many logins at once: what follows stays where it is.
-    scene.sink.lose(LossReason::Withheld);
+    scene.step.turns += 1;
+    if scene.step.turns < MAX_TURNS {
+        return Walk::More;
+    }
+    // What was not walked is not known to be free of secrets.
+    scene.sink.lose(LossReason::HeadersUnwalked);
+    let from = scene.runs.from;
+    let half = scene.flow.half(scene.step.direction);
+    let walked = half.next_header.max(from);
+    visible(scene, walked.min(scene.segment.end()));
     scene.runs.from = scene.segment.end();
     Walk::End
 }
@@ -116,7 +167,7 @@ fn segment<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Walk {
 /// Walks the headers, leaving out what is secret between them.
 #[inline(always)]
 fn walk<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Walk {
-    for _ in 0..MAX_HEADERS {
+    for _ in 0..HEADERS_A_TURN {
         let half = scene.flow.half(scene.step.direction);
         let position = half.next_header;
         if !scene.segment.end().after(position) {
@@ -148,7 +199,7 @@ fn walk<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Walk {
             }
         }
     }
-    Walk::End
+    Walk::More
 }
 
 /// Goes on with the message the segment before left open, or starts over after a gap. Whether the
@@ -177,7 +228,7 @@ fn take_up<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
             half.next_header = start;
             half.message_open = 0;
             half.carried = 0;
-            half.withheld = Withheld::NOTHING;
+            half.withheld.clear();
             scene.step.marks |= mark::RESYNC;
             return true;
         }
@@ -259,7 +310,7 @@ fn withhold<B: Bytes + ?Sized, S: Sink<B>>(
     let guessed = scene.step.marks & mark::RESYNC != 0 && scene.config.withhold_unframed != 0;
     let half = scene.flow.half(scene.step.direction);
     half.undetermined = 0;
-    half.withheld = Withheld::NOTHING;
+    half.withheld.clear();
     match header.framing {
         Framing::Tls if header.kind == content_type::APPLICATION_DATA => {
             half.sealed = 1;
@@ -390,23 +441,28 @@ fn mark_end<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, end: Seq
     }
 }
 
-/// Tells the runs that were found, in records of at most [`MAX_RUN`] bytes.
+/// Tells the runs that were found, in records of at most [`MAX_RUN`] bytes, `at_once` of them in
+/// this turn.
 #[inline(always)]
-fn tell_runs<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
+pub fn tell_runs<B: Bytes + ?Sized, S: Sink<B>>(
+    scene: &mut Scene<'_, B, S>,
+    at_once: usize,
+) -> Turn {
     // What goes from one record to the next is kept in `runs`: in a register, the kernel's verifier
     // would tell its values apart and walk each.
-    for _ in 0..MAX_RECORDS {
+    for _ in 0..at_once {
         let index = scene.runs.told;
         if index >= scene.runs.count {
-            return;
+            return after_runs(scene);
         }
         let Some(run) = scene.runs.found.get_mut(index as usize) else {
-            return;
+            return after_runs(scene);
         };
         let from = run.from;
         let len = run.len().min(MAX_RUN);
         run.from = from.add(len);
         scene.runs.told += u32::from(run.is_empty());
+        scene.runs.records += 1;
         let kind = scene.runs.kind();
         let mut saying = scene.saying(kind);
         saying.run_seq = from;
@@ -414,5 +470,21 @@ fn tell_runs<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
         let at = scene.offset(from);
         scene.say(saying, at);
     }
+    if scene.runs.told >= scene.runs.count {
+        return after_runs(scene);
+    }
+    if scene.runs.records < MAX_RECORDS {
+        return Turn::Runs;
+    }
     scene.sink.lose(LossReason::BudgetSpent);
+    after_runs(scene)
+}
+
+#[inline(always)]
+fn after_runs<B: Bytes + ?Sized, S: Sink<B>>(scene: &Scene<'_, B, S>) -> Turn {
+    if scene.runs.request != 0 {
+        Turn::Command
+    } else {
+        Turn::Nothing
+    }
 }

@@ -11,7 +11,6 @@ pub mod command;
 pub mod login;
 
 pub use account::{Next, Step, account};
-pub use command::Walked;
 pub use login::Runs;
 
 use crate::{
@@ -94,10 +93,19 @@ pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Fate 
     opening(scene);
     let mut next = scene.step.next;
     if next == Next::Login {
-        next = login::tell(scene);
+        let mut turn = login::tell(scene);
+        while turn == login::Turn::Walk {
+            turn = login::tell(scene);
+        }
+        while turn == login::Turn::Runs {
+            turn = login::tell_runs(scene, login::RECORDS_A_TURN);
+        }
+        if turn == login::Turn::Command {
+            next = Next::Command;
+        }
     }
     if next == Next::Command {
-        while command::tell(scene) == Walked::Some {}
+        while command::tell(scene) {}
     }
     ending(scene)
 }
@@ -304,18 +312,13 @@ impl<B: Bytes + ?Sized, S: Sink<B>> Scene<'_, B, S> {
             half.carried = framing::HEADER_PREFIX as u8;
             return true;
         }
-        for (index, byte) in (0..).zip(half.carry.iter_mut()) {
-            if index < u32::from(half.carried) {
-                continue;
-            }
-            if index >= known {
-                break;
-            }
-            let Some([value]) = packet.load(at.wrapping_add(index)) else {
-                break;
-            };
-            *byte = value;
-            half.carried = index as u8 + 1;
+        let carried = u32::from(half.carried);
+        if carried < known {
+            let (more, count) = packet.load_some(at.wrapping_add(carried), known - carried);
+            let kept = u64::from_le_bytes(half.carry) & !(u64::MAX << (8 * (carried & 7)));
+            let more = u64::from_le_bytes(more) << (8 * (carried & 7));
+            half.carry = (kept | more).to_le_bytes();
+            half.carried = (carried + count) as u8;
         }
         half.carried != 0
     }

@@ -45,7 +45,11 @@ static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(2 * LossReason::
 
 /// Programs that go on where another ends.
 #[map]
-pub(super) static STAGES: ProgramArray = ProgramArray::with_max_entries(4, 0);
+pub(super) static STAGES: ProgramArray = ProgramArray::with_max_entries(5, 0);
+
+/// The program that a measurement goes on with. Empty but there.
+#[map]
+pub(super) static TRIAL: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
 /// What the classifiers of one processor work on; the stack is too small. A classifier is never
 /// interrupted by another on its processor.

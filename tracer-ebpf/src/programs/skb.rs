@@ -114,6 +114,26 @@ impl Bytes for Skb<'_> {
         }
     }
 
+    /// In one call: a loop over bytes would cost the verifier dear.
+    #[inline(always)]
+    fn load_some(&self, at: u32, len: u32) -> ([u8; 8], u32) {
+        let mut bytes = [0; 8];
+        if len == 0 {
+            return (bytes, 0);
+        }
+        // The verifier must see the mask that the compiler, knowing better, would leave out.
+        let len = (core::hint::black_box(len.min(8) - 1) & 7) + 1;
+        // SAFETY: the helper checks the offset and writes `len` bytes, of which there is room for
+        // 8, or fails.
+        let failed = unsafe {
+            bpf_skb_load_bytes(self.ctx.as_ptr().cast(), at, bytes.as_mut_ptr().cast(), len)
+        } < 0;
+        if failed {
+            return ([0; 8], 0);
+        }
+        (bytes, len)
+    }
+
     #[inline(always)]
     fn len(&self) -> u32 {
         self.ctx.len()

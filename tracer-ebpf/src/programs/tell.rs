@@ -2,7 +2,10 @@
 //! kernel's verifier walks each part once and the parts share no stack.
 
 use aya_ebpf::{macros::classifier, programs::TcContext};
-use tracer_ebpf::observe::{self, Fate, Next, Scene, Step, Walked, command, login};
+use tracer_ebpf::observe::{
+    self, Fate, Next, Scene, Step, command,
+    login::{self, Turn},
+};
 
 use super::{
     classify::NEXT,
@@ -19,6 +22,7 @@ enum Stage {
     Login = 1,
     Command = 2,
     Ending = 3,
+    Runs = 4,
 }
 
 /// Goes on with the first part that a step needs. Returns where there is none.
@@ -67,19 +71,40 @@ pub fn tds_opening(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn tds_login(ctx: TcContext) -> i32 {
     stage(&ctx, |scene| {
-        if login::tell(scene) == Next::Command {
-            go(&ctx, Stage::Command);
+        // A login's segment may need several turns, the walk of which the scratch memory keeps.
+        match login::tell(scene) {
+            Turn::Walk => go(&ctx, Stage::Login),
+            turn => after(&ctx, scene.step, turn),
         }
-        ending(&ctx, scene.step);
     });
     NEXT
+}
+
+/// What a login's segment still has to tell.
+#[classifier]
+pub fn tds_runs(ctx: TcContext) -> i32 {
+    stage(&ctx, |scene| {
+        let turn = login::tell_runs(scene, login::RECORDS_A_TURN);
+        after(&ctx, scene.step, turn);
+    });
+    NEXT
+}
+
+#[inline(always)]
+fn after(ctx: &TcContext, step: &Step, turn: Turn) {
+    match turn {
+        Turn::Walk => {}
+        Turn::Runs => go(ctx, Stage::Runs),
+        Turn::Command => go(ctx, Stage::Command),
+        Turn::Nothing => ending(ctx, step),
+    }
 }
 
 /// A decided connection's message boundaries.
 #[classifier]
 pub fn tds_command(ctx: TcContext) -> i32 {
     stage(&ctx, |scene| {
-        if command::tell(scene) == Walked::Some {
+        if command::tell(scene) {
             go(&ctx, Stage::Command);
         }
         ending(&ctx, scene.step);

@@ -40,7 +40,13 @@ impl Default for Options {
 }
 
 /// The programs that go on where a classifier ends, in the order of their map.
-const STAGES: [&str; 4] = ["tds_opening", "tds_login", "tds_command", "tds_ending"];
+const STAGES: [&str; 5] = [
+    "tds_opening",
+    "tds_login",
+    "tds_command",
+    "tds_ending",
+    "tds_runs",
+];
 /// The classifiers.
 const CLASSIFIERS: [&str; 4] = ["tds_ether_in", "tds_ether_out", "tds_ip_in", "tds_ip_out"];
 

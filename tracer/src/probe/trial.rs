@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use aya::{
-    maps::{Array, HashMap, MapData, RingBuf},
-    programs::{SchedClassifier, TestRun as _, TestRunOptions},
+    maps::{Array, HashMap, MapData, ProgramArray, RingBuf},
+    programs::{Program, SchedClassifier, TestRun as _, TestRunOptions},
 };
 use tracer_ebpf::{flow::FlowKey, loss::LossReason};
 
@@ -21,6 +21,7 @@ pub struct Trial {
     ring: RingBuf<MapData>,
     losses: Losses,
     decided: HashMap<MapData, Key, u64>,
+    advanced: ProgramArray<MapData>,
     _ports: Array<MapData, [u64; 1024]>,
 }
 
@@ -45,12 +46,16 @@ impl Trial {
         ports
             .set(0, load::bits(&options.ports), 0)
             .map_err(StartError::map)?;
-        let empty = load::classifier(&mut programs.ebpf, "tds_empty")?;
-        empty.load().map_err(StartError::map)?;
+        for name in ["tds_empty", "tds_advance"] {
+            let program = load::classifier(&mut programs.ebpf, name)?;
+            program.load().map_err(StartError::map)?;
+        }
+        let advanced = load::map(&mut programs.ebpf, "TRIAL")?;
         Ok(Self {
             ring: ring.try_into().map_err(StartError::map)?,
             losses: Losses::of(&mut programs.ebpf)?,
             decided: load::hash(&mut programs.ebpf, "DECIDED")?,
+            advanced: advanced.try_into().map_err(StartError::map)?,
             _ports: ports,
             programs,
         })
@@ -76,6 +81,33 @@ impl Trial {
             verdict: result.return_value.cast_signed(),
             duration: result.duration,
         })
+    }
+
+    /// The same, where each repetition goes on in the stream: its sequence number is moved by its
+    /// payload before each run. The duration holds that too. Ethernet and IPv4 without options.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_on(
+        &mut self,
+        name: &str,
+        packet: &[u8],
+        repeat: u32,
+    ) -> Result<Outcome, StartError> {
+        let program = load::classifier(&mut self.programs.ebpf, name)?;
+        let fd = program.fd().map_err(StartError::map)?;
+        self.advanced.set(0, fd, 0).map_err(StartError::map)?;
+        self.run("tds_advance", packet, repeat)
+    }
+
+    /// How many instructions the kernel's verifier walked for each program that is loaded; Linux
+    /// 5.16 and later say.
+    pub fn verified(&self) -> Vec<(String, u32)> {
+        let programs = self.programs.ebpf.programs();
+        let count = |program: &Program| program.info().ok()?.verified_instruction_count();
+        programs
+            .filter_map(|(name, program)| Some((name.to_owned(), count(program)?)))
+            .collect()
     }
 
     /// Hands over the records that are there.

@@ -27,6 +27,7 @@ use crate::record::{
 
 /// A connection that was seen.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Connection {
     pub(super) key: FlowKey,
     /// The kernel's name for this use of the key.
@@ -431,10 +432,9 @@ impl Connection {
 
     /// An answer to a login that was given up.
     fn late_reply(&mut self, side: Side, at: u64) {
-        if side == Side::ToClient && self.facts.login.late_reply_ns.is_none() {
-            if let Some(since) = self.gave_up.filter(|since| at > *since) {
-                self.facts.login.late_reply_ns = Some(Nanos(at - since));
-            }
+        let first = side == Side::ToClient && self.facts.login.late_reply_ns.is_none();
+        if let Some(since) = self.gave_up.filter(|since| first && at > *since) {
+            self.facts.login.late_reply_ns = Some(Nanos(at - since));
         }
     }
 

@@ -154,26 +154,21 @@ impl Connection {
             };
         }
         let quiet = self.in_flight() == 0;
+        let mars = self.mars.was_used();
         match (how, by) {
-            (CloseMeans::Timeout | CloseMeans::Evicted, _) => CloseClass::Abnormal,
             (CloseMeans::Rst, ClosedBy::Client) if quiet && self.foreign_rst() != Some(true) => {
                 CloseClass::BenignReset
             }
-            (CloseMeans::Rst, _) => CloseClass::Abnormal,
-            (CloseMeans::Fin, ClosedBy::Client) if self.ends.rst.is_some() => {
-                if quiet || self.mars.was_used() {
-                    CloseClass::BenignReset
-                } else {
-                    CloseClass::Abnormal
-                }
-            }
-            (CloseMeans::Fin, ClosedBy::Client) => CloseClass::Normal,
+            (CloseMeans::Fin, ClosedBy::Client) if self.ends.rst.is_none() => CloseClass::Normal,
+            (CloseMeans::Fin, ClosedBy::Client) if quiet || mars => CloseClass::BenignReset,
             // Refusing a login, the server closes after its ERROR (MS-TDS §3.3.5.5); a client that
             // ends TLS first has closed, whoever's FIN is seen first.
-            (CloseMeans::Fin, _) if outcome == Outcome::Failed || self.client_said_bye => {
+            (CloseMeans::Fin, ClosedBy::Server)
+                if outcome == Outcome::Failed || self.client_said_bye =>
+            {
                 CloseClass::Normal
             }
-            (CloseMeans::Fin, _) => CloseClass::Abnormal,
+            _ => CloseClass::Abnormal,
         }
     }
 

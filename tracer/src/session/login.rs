@@ -77,14 +77,14 @@ pub(super) struct Login {
     /// TLS came before any TDS (TDS 8.0).
     strict: bool,
     /// The client has sent its login inside TLS.
-    sealed_login: bool,
+    sealed: bool,
     asked: Option<Prelogin>,
     answered: Option<Prelogin>,
     version: Option<TdsVersion>,
     auth: AuthEvidence,
     /// Since when the server owes a message.
     owed_since: Option<u64>,
-    /// TLS told who left: the client's close_notify.
+    /// TLS told who left: the client's `close_notify`.
     client_said_bye: bool,
 }
 
@@ -109,7 +109,7 @@ impl Login {
             tls: Default::default(),
             tls_last: None,
             strict: false,
-            sealed_login: false,
+            sealed: false,
             asked: None,
             answered: None,
             version: None,

@@ -251,19 +251,17 @@ impl Connection {
         if let Some(belief) = login
             .dark
             .belief(false)
-            .filter(|_| dark && login.is_whole())
+            .filter(|belief| dark && login.is_whole() && now.saturating_sub(belief.at) >= QUIET)
         {
-            if now.saturating_sub(belief.at) >= QUIET {
-                let verdict = Verdict {
-                    outcome: Outcome::Success,
-                    basis: Basis::Inferred,
-                    confidence: Some(belief.confidence),
-                    at: belief.at,
-                    request: None,
-                };
-                self.decide(verdict, out);
-                return;
-            }
+            let verdict = Verdict {
+                outcome: Outcome::Success,
+                basis: Basis::Inferred,
+                confidence: Some(belief.confidence),
+                at: belief.at,
+                request: None,
+            };
+            self.decide(verdict, out);
+            return;
         }
         let quiet = now.saturating_sub(self.last_seen);
         if self.handshake.syn_ack.is_none() && !self.joined_late {

@@ -18,6 +18,7 @@ const FEATURE_FEDAUTH: u8 = 0x02;
 
 /// What was seen of the authentication.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct AuthEvidence {
     /// LOGIN7 was read.
     login_read: bool,
@@ -229,8 +230,7 @@ impl super::Login {
         outcome: Outcome,
     ) -> Option<Auth> {
         let whole = self.is_whole();
-        self.auth
-            .facts(encryption, outcome, self.sealed_login, whole)
+        self.auth.facts(encryption, outcome, self.sealed, whole)
     }
 }
 

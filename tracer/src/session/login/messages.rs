@@ -214,7 +214,7 @@ impl Login {
                     self.phases
                         .end(PhaseName::Prelogin, end, true, context.sent);
                 }
-                self.sealed_login = true;
+                self.sealed = true;
                 self.begin_login(unit.from, context);
             }
             Meaning::Token { reply_end } => {
@@ -233,8 +233,8 @@ impl Login {
                     request: Some((unit.from, unit.to, unit.body_len())),
                 });
             }
-            Meaning::Continuation if side == Side::ToClient && self.sealed_login => {
-                self.note_full(context)
+            Meaning::Continuation if side == Side::ToClient && self.sealed => {
+                self.note_full(context);
             }
             Meaning::Continuation => {}
         }
@@ -253,7 +253,7 @@ impl Login {
 
     /// The client's LOGIN7, in clear: whole, or what follows its sealed first packet.
     fn client_login(&mut self, unit: &Unit, context: &mut Context<'_>) -> Option<Verdict> {
-        if self.sealed_login {
+        if self.sealed {
             self.auth.long_sealed_login();
             return None;
         }

@@ -46,7 +46,7 @@ impl Login {
     /// A TLS flight longer than one packet goes on in the next.
     fn tls_continues(&self, unit: &Unit) -> bool {
         self.stage == Stage::Tls
-            && !self.sealed_login
+            && !self.sealed
             && self.tls[Side::ToClient as usize].records > 0
             && matches!(
                 unit.header.kind,
@@ -80,7 +80,7 @@ impl Login {
             tds.spid.get_or_insert(spid);
         }
         let answers = reply.ack.is_some() || !reply.errors.is_empty() || reply.sspi;
-        if self.sealed_login && answers && tds.encryption != Some(Encryption::Strict) {
+        if self.sealed && answers && tds.encryption != Some(Encryption::Strict) {
             tds.encryption = Some(Encryption::LoginOnly);
         }
         if let Some(ack) = &reply.ack {
@@ -92,7 +92,7 @@ impl Login {
         }
         context.facts.login.error = reply.errors.first().copied();
         context.facts.login.further_errors = reply.errors.iter().skip(1).copied().collect();
-        let outcome = self.outcome_of(&reply, context);
+        let outcome = Self::outcome_of(&reply, context);
         let decided = outcome.is_some();
         if decided || reply.sspi || reply.federated.is_some() {
             self.answered_login(at, decided, context);
@@ -124,7 +124,7 @@ impl Login {
         }
     }
 
-    fn outcome_of(&self, reply: &Reply, context: &mut Context<'_>) -> Option<Outcome> {
+    fn outcome_of(reply: &Reply, context: &mut Context<'_>) -> Option<Outcome> {
         if let Some(routing) = reply.routing.as_ref().filter(|_| reply.ack.is_some()) {
             context.facts.login.redirect = Some(Redirect {
                 address: Text::from(routing.host.as_str()),
