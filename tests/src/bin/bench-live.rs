@@ -72,7 +72,7 @@ fn serve(address: Ipv4Addr, hold: bool) -> Result<()> {
     let listener = TcpListener::bind((address, PORT))?;
     println!("listening");
     let serve = |listener: &TcpListener| -> Result<()> {
-        let mut held = Vec::new();
+        let mut streams = Vec::new();
         loop {
             let (mut stream, _) = listener.accept()?;
             let mut bytes = [0; 256];
@@ -80,7 +80,7 @@ fn serve(address: Ipv4Addr, hold: bool) -> Result<()> {
                 stream.write_all(&ANSWER)?;
             }
             if hold {
-                held.push(stream);
+                streams.push(stream);
             } else {
                 while stream.read(&mut bytes)? > 0 {}
             }
@@ -100,7 +100,7 @@ fn serve(address: Ipv4Addr, hold: bool) -> Result<()> {
 fn connect(address: Ipv4Addr, count: usize, hold: bool) -> Result<()> {
     let left = AtomicUsize::new(count);
     let connect = || -> Result<Vec<TcpStream>> {
-        let mut held = Vec::new();
+        let mut streams = Vec::new();
         while left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
                 left.checked_sub(1)
@@ -111,16 +111,16 @@ fn connect(address: Ipv4Addr, count: usize, hold: bool) -> Result<()> {
             stream.write_all(&PRELOGIN)?;
             stream.read_exact(&mut [0; ANSWER.len()])?;
             if hold {
-                held.push(stream);
+                streams.push(stream);
             } else {
                 stream.shutdown(Shutdown::Write)?;
                 while stream.read(&mut [0; 64])? > 0 {}
             }
         }
-        Ok(held)
+        Ok(streams)
     };
     let started = Instant::now();
-    let held = thread::scope(|scope| {
+    let streams = thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(connect)).collect();
         threads
             .into_iter()
@@ -134,7 +134,7 @@ fn connect(address: Ipv4Addr, count: usize, hold: bool) -> Result<()> {
     println!("connected {count} in {} us", started.elapsed().as_micros());
     // Held until standard input ends.
     std::io::stdin().read_to_end(&mut Vec::new())?;
-    drop(held);
+    drop(streams);
     Ok(())
 }
 

@@ -118,6 +118,7 @@ impl Frame {
     }
 
     /// This one and what follows it in one segment.
+    #[must_use]
     pub fn merge(&self, next: &Self) -> Self {
         let mut merged = next.clone();
         merged.set_seq(self.seq());

@@ -37,14 +37,14 @@ pub(super) struct Frame {
 }
 
 impl Scenario {
-    pub(super) fn from_client(&self, frame: &Frame) -> bool {
+    pub(super) fn is_from_client(&self, frame: &Frame) -> bool {
         frame.source == self.client
     }
 
     /// Whether a host leaves its checksums to the network card. One that does leaves all of them.
     pub(super) fn offloads(&self, client: bool) -> bool {
         let mut frames = self.frames.iter();
-        frames.any(|frame| frame.bad_checksum && self.from_client(frame) == client)
+        frames.any(|frame| frame.bad_checksum && self.is_from_client(frame) == client)
     }
 }
 

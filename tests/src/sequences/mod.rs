@@ -42,7 +42,7 @@ pub fn capture(name: &str) -> Result<Vec<u8>> {
         }
         let segment = Segment {
             time_ns: frame.time_ns,
-            from_client: scenario.from_client(frame),
+            from_client: scenario.is_from_client(frame),
             flags: frame.flags,
             payload: conversation.payload(frame, &scenario),
             window: frame.window,

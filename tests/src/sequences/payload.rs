@@ -114,8 +114,8 @@ impl Conversation {
                 let names = frame.ntlm.clone().unwrap_or_default();
                 packet(SSPI, frame.packet_id, 0, &tokens::ntlm_authenticate(&names))
             }
-            "tds_response" if frame.phase == "sspi" => self.kerberos_reply(frame),
-            "tds_response" if self.ends_login(frame) => packet(
+            "tds_response" if frame.phase == "sspi" => Self::kerberos_reply(frame),
+            "tds_response" if Self::ends_login(frame) => packet(
                 REPLY,
                 frame.packet_id,
                 frame.spid,
@@ -183,7 +183,7 @@ impl Conversation {
         part
     }
 
-    fn ends_login(&self, frame: &Frame) -> bool {
+    fn ends_login(frame: &Frame) -> bool {
         frame.phase == "login_ack" || frame.phase == "connection"
     }
 
@@ -211,7 +211,7 @@ impl Conversation {
         tokens::result(self.plan.tds_version, 1)
     }
 
-    fn kerberos_reply(&self, frame: &Frame) -> Vec<u8> {
+    fn kerberos_reply(frame: &Frame) -> Vec<u8> {
         let length = frame.payload_len.unwrap_or(0);
         let blob = spnego_reply(length - TDS_HEADER - 3);
         packet(REPLY, frame.packet_id, frame.spid, &tokens::sspi(&blob))

@@ -68,7 +68,7 @@ impl Trace {
             let mut own = scenario
                 .frames
                 .iter()
-                .filter(|frame| scenario.from_client(frame) == client);
+                .filter(|frame| scenario.is_from_client(frame) == client);
             Host {
                 address: address.octets(),
                 port,

@@ -104,19 +104,19 @@ impl Login7 {
 
     /// Keeps only what another reading of the same message agrees with: what differs depends on
     /// bytes that were not seen.
-    pub fn keep_common(&mut self, other: Self) {
-        fn text(mine: &mut Option<String>, other: Option<String>) {
-            if *mine != other {
+    pub fn keep_common(&mut self, other: &Self) {
+        fn text(mine: &mut Option<String>, other: Option<&String>) {
+            if mine.as_ref() != other {
                 *mine = None;
             }
         }
-        text(&mut self.host_name, other.host_name);
-        text(&mut self.user_name, other.user_name);
-        text(&mut self.app_name, other.app_name);
-        text(&mut self.server_name, other.server_name);
-        text(&mut self.library, other.library);
-        text(&mut self.language, other.language);
-        text(&mut self.database, other.database);
+        text(&mut self.host_name, other.host_name.as_ref());
+        text(&mut self.user_name, other.user_name.as_ref());
+        text(&mut self.app_name, other.app_name.as_ref());
+        text(&mut self.server_name, other.server_name.as_ref());
+        text(&mut self.library, other.library.as_ref());
+        text(&mut self.language, other.language.as_ref());
+        text(&mut self.database, other.database.as_ref());
         if self.features != other.features {
             self.features = Vec::new();
         }

@@ -261,7 +261,7 @@ impl Login {
         let message = self.assemble(Side::ToServer, unit)?;
         let body = &message.body;
         let mut login = Login7::decode(body).ok()?;
-        login.keep_common(Login7::decode(&message.otherwise()).ok()?);
+        login.keep_common(&Login7::decode(&message.otherwise()).ok()?);
         let sspi = login.sspi.clone().and_then(|range| body.get(range));
         self.auth.login_packet(&login, sspi, context.identity);
         self.version = Some(login.tds_version);

@@ -238,7 +238,7 @@ impl Mars {
                 basis: None,
             });
         }
-        (negotiated && self.sealed > 0).then(|| MarsSummary {
+        (negotiated && self.sealed > 0).then_some(MarsSummary {
             sessions: 1,
             max_concurrent: 1,
             resets: 0,
@@ -336,7 +336,7 @@ mod tests {
     fn smp(flag: u8, sid: u16, seqnum: u32, window: u32, inner: Option<(u8, u8)>) -> Vec<u8> {
         let mut out = vec![0x53, flag];
         out.extend(sid.to_le_bytes());
-        out.extend((16 + 8 * u32::from(inner.is_some() as u8)).to_le_bytes());
+        out.extend((16 + 8 * u32::from(u8::from(inner.is_some()))).to_le_bytes());
         out.extend(seqnum.to_le_bytes());
         out.extend(window.to_le_bytes());
         if let Some((kind, status)) = inner {
