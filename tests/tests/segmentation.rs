@@ -75,9 +75,9 @@ fn check(property: impl Fn(&[Frame], Places) -> Result<(), TestCaseError>) {
     }
 }
 
-fn same(left: Vec<Value>, right: Vec<Value>) -> Result<(), TestCaseError> {
+fn same(left: &[Value], right: &[Value]) -> Result<(), TestCaseError> {
     prop_assert_eq!(left.len(), right.len());
-    for (left, right) in left.iter().zip(&right) {
+    for (left, right) in left.iter().zip(right) {
         let differences = differences("", left, right);
         prop_assert!(differences.is_empty(), "{}", differences.join("\n"));
     }
@@ -145,7 +145,7 @@ fn cut_anywhere_a_login_is_the_same() {
         for (index, at) in places {
             cut(&mut cuts, index, at);
         }
-        same(uncounted(logins(&cuts)), uncounted(logins(frames)))
+        same(&uncounted(logins(&cuts)), &uncounted(logins(frames)))
     });
 }
 
@@ -179,7 +179,7 @@ fn merged_segments_give_the_same_login() {
                 let apart = logins(&merged);
                 let one = merged[index].merge(&merged[index + 1]);
                 merged.splice(index..=index + 1, [one]);
-                same(uncounted(logins(&merged)), uncounted(apart))?;
+                same(&uncounted(logins(&merged)), &uncounted(apart))?;
             }
         }
         Ok(())
@@ -196,7 +196,7 @@ fn copies_of_packets_change_nothing() {
             copy.time_ns += u64::from(later_ns) % 1000;
             copied.insert(index + 1, copy);
         }
-        same(logins(&copied), logins(frames))
+        same(&logins(&copied), &logins(frames))
     });
 }
 
@@ -215,7 +215,7 @@ fn retransmissions_are_counted_and_change_nothing_else() {
             again.reidentify();
             repeated.insert(place, again);
         }
-        same(uncounted(logins(&repeated)), uncounted(logins(frames)))
+        same(&uncounted(logins(&repeated)), &uncounted(logins(frames)))
     });
 }
 
@@ -244,7 +244,7 @@ fn segments_that_change_places_give_the_same_login() {
             swapped.swap(index, index + 1);
             moved.extend([index, index + 1]);
         }
-        same(uncounted(logins(&swapped)), uncounted(logins(&ordered)))
+        same(&uncounted(logins(&swapped)), &uncounted(logins(&ordered)))
     });
 }
 
