@@ -145,9 +145,11 @@ fn take_strict_tls(rest: &mut &[Flight]) -> Result<u64> {
     Ok(finished.last_ns)
 }
 
-/// Whether a duration is within 50 µs or 5 % of another.
+/// Whether a duration is within 250 µs or 5 % of another. On an idle machine with interrupts of its
+/// own 50 µs would do; in a virtual machine the SYN waits that long while the agent is woken, after
+/// the agent has stamped it and before the capture does.
 pub fn close_enough(one: u64, other: u64) -> bool {
-    one.abs_diff(other) <= 50_000.max(other / 20)
+    one.abs_diff(other) <= 250_000.max(other / 20)
 }
 
 /// Names of the phases that a `login` or `close` line must have together

@@ -88,7 +88,8 @@ fn a_login_seen_by_the_server() {
     assert_success(&run, "login_only");
     run.assert_phases(&WRAPPED, true);
     run.assert_captured(Shape::Wrapped);
-    run.assert_eq("/process/name", "scenario-server");
+    // Both sockets are of this kernel: the client's process is the one that is told.
+    run.assert_eq("/process/name", "tsql");
 }
 
 #[test]

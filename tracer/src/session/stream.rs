@@ -95,6 +95,8 @@ pub(super) struct Stream {
     skipping: u32,
     /// Framing is lost, or the bytes are of somebody else's protocol.
     lost: bool,
+    /// A packet or record was read.
+    begun: bool,
     /// Some bytes were never seen.
     gap: bool,
 }
@@ -299,9 +301,11 @@ impl Stream {
                 Boundary::Unknown if self.gap && self.resynchronise() => {}
                 Boundary::Unknown => {
                     self.lost = true;
-                    // A zero is no byte of a header: it was withheld, and what follows is missed.
-                    self.gap |= prefix[0] == 0;
-                    return (prefix[0] != 0).then_some(Found::Unknown(prefix));
+                    // A zero is no byte of a header: it was withheld. At the start that is all there is
+                    // to know of a stranger; later it is a part that is missed.
+                    let told = prefix[0] != 0 || !self.begun;
+                    self.gap |= !told;
+                    return told.then_some(Found::Unknown(prefix));
                 }
             }
         }
@@ -324,6 +328,7 @@ impl Stream {
             self.bytes[start..end].to_vec()
         };
         let unseen = self.unseen_in(base.add(start as u32), base.add(end as u32));
+        self.begun = true;
         self.skipping = len;
         self.pass_over();
         Some(Unit {

@@ -36,7 +36,7 @@ pub(crate) fn boot(place: &Path, image: &Path, initramfs: &Path, verbose: bool) 
     // Software emulation on purpose: it is there on every machine, also inside another one.
     let mut child = command(
         "qemu-system-x86_64",
-        ["-accel", "tcg,thread=multi", "-cpu", "max"],
+        ["-accel", "tcg,thread=single", "-cpu", "Haswell-v4"],
     )
     .args([
         "-m",
