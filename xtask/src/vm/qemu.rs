@@ -34,9 +34,10 @@ pub(crate) fn boot(place: &Path, image: &Path, initramfs: &Path, verbose: bool) 
         format!("file,id=console,path={}", console.display())
     };
     // Software emulation on purpose: it is there on every machine, also inside another one.
+    // Without cmpxchg16b, which QEMU 10.0 emulates with flags that make Linux 6.12 fault now and then.
     let mut child = command(
         "qemu-system-x86_64",
-        ["-accel", "tcg,thread=single", "-cpu", "Haswell-v4"],
+        ["-accel", "tcg,thread=multi", "-cpu", "max,-cx16"],
     )
     .args([
         "-m",
