@@ -3,7 +3,15 @@
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![cfg_attr(
     target_arch = "bpf",
-    expect(unreachable_pub, reason = "the kernel finds programs by their symbols")
+    expect(unreachable_pub, reason = "the kernel finds programs by their symbols"),
+    expect(
+        clippy::inline_always,
+        reason = "the verifier follows packet pointers only within one function"
+    ),
+    expect(
+        clippy::needless_pass_by_value,
+        reason = "the kernel calls a program with its context, which is a pointer"
+    )
 )]
 
 #[cfg(target_arch = "bpf")]

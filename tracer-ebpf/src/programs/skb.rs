@@ -63,7 +63,7 @@ unsafe fn read<const N: usize>(start: usize) -> [u8; N] {
     let mut bytes = [0; N];
     // SAFETY: by the caller.
     unsafe {
-        if N % 4 == 0 {
+        if N.is_multiple_of(4) {
             for word in 0..N / 4 {
                 let value = *((start + 4 * word) as *const u32);
                 bytes[4 * word..][..4].copy_from_slice(&value.to_ne_bytes());

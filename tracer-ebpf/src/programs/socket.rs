@@ -234,7 +234,7 @@ fn began(ctx: &SockOpsContext, role: u32) {
         return;
     };
     // Where the calls cannot be had, the end goes untold.
-    let _ = ctx.set_cb_flags(ctx.cb_flags() as i32 | STATE_CALLS);
+    let _ = ctx.set_cb_flags(ctx.cb_flags().cast_signed() | STATE_CALLS);
     let holder = holder(ctx.ops);
     if holder.is_none() && role == role::CLIENT {
         return;
