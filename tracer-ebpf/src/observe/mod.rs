@@ -1,6 +1,6 @@
 //! One packet of a watched connection, from segment to events.
 //!
-//! The steps are apart because the kernel runs them in programs of their own: [`account`] on every packet,
+//! The steps are apart because the kernel runs them in programs of their own: [`account()`] on every packet,
 //! then what there is to tell. Replay runs them through [`packet`].
 //!
 //! What is not inlined is kept apart for the kernel's sake: its stack is 512 bytes in all, and its
@@ -87,7 +87,7 @@ pub fn packet<B: Bytes + ?Sized, S: Sink<B>>(
     tell(&mut scene)
 }
 
-/// Tells what [`account`] found worth telling.
+/// Tells what [`account()`] found worth telling.
 #[inline(always)]
 pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Fate {
     opening(scene);
