@@ -76,6 +76,22 @@ impl Step {
     }
 }
 
+/// Whether the moment of a packet matters to the nanosecond: something may be told of it, or it ends
+/// a message. Others only move counters on.
+#[inline(always)]
+pub fn is_timely(flow: &mut Flow, segment: &Segment) -> bool {
+    if flow.decided == 0 || flow.established == 0 || segment.flags & (SYN | FIN | RST) != 0 {
+        return true;
+    }
+    let direction = flow.direction(segment);
+    if flow.half(direction.reversed()).fin != 0 {
+        return true;
+    }
+    let half = flow.half(direction);
+    segment.payload_len > 0
+        && (half.framed == 0 || half.end_open != 0 || segment.end().at_or_after(half.next_header))
+}
+
 /// Counts a packet, and says what is to be told of it.
 #[inline(always)]
 pub fn account(

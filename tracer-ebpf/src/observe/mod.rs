@@ -10,7 +10,7 @@ pub mod account;
 pub mod command;
 pub mod login;
 
-pub use account::{Next, Step, account};
+pub use account::{Next, Step, account, is_timely};
 pub use login::Runs;
 
 use crate::{
@@ -70,7 +70,9 @@ pub fn packet<B: Bytes + ?Sized, S: Sink<B>>(
     decided: impl FnOnce() -> bool,
     sink: &mut S,
 ) -> Fate {
+    let timely = is_timely(flow, segment);
     let mut step = account(flow, segment, seen, config, decided);
+    debug_assert!(timely || step.is_quiet(), "told with a tick's precision");
     if step.is_quiet() {
         return Fate::Keep;
     }

@@ -1,6 +1,6 @@
 //! The classifiers: every packet of every watched interface passes here.
 
-use aya_ebpf::{helpers::bpf_ktime_get_boot_ns, macros::classifier, programs::TcContext};
+use aya_ebpf::{macros::classifier, programs::TcContext};
 use tracer_ebpf::{
     flow::{Flow, Point},
     loss::LossReason,
@@ -89,12 +89,15 @@ fn classify(ctx: &TcContext, link: Link, ingress: bool) -> Option<()> {
     let (segment, scratch) = unsafe { (&(*scratch).segment, &mut *scratch) };
     // SAFETY: reads the context.
     let ifindex = unsafe { (*ctx.skb.skb).ifindex };
+    let flow = find(segment, scratch)?;
     let seen = Sighting {
-        // SAFETY: takes no arguments.
-        now: unsafe { bpf_ktime_get_boot_ns() },
+        now: if observe::is_timely(flow, segment) {
+            scratch.clock.read()
+        } else {
+            scratch.clock.glance()
+        },
         point: Point::new(ifindex, ingress),
     };
-    let flow = find(segment, scratch, seen)?;
     let born = flow.born;
     let mut step = observe::account(flow, segment, seen, &maps::config(), || {
         maps::is_decided(&segment.key, born)
@@ -105,6 +108,7 @@ fn classify(ctx: &TcContext, link: Link, ingress: bool) -> Option<()> {
     }
     if !step.is_quiet() {
         scratch.seen = seen;
+        scratch.record.alarm.set(ingress);
         scratch.step = step;
         tell::first(ctx, &step);
     }
@@ -141,7 +145,7 @@ fn walk(ctx: &TcContext, link: Link) -> Option<Segment> {
 
 /// The connection of a segment; a new one where the segment opens it.
 #[inline(always)]
-fn find<'a>(segment: &Segment, scratch: &'a mut Scratch, seen: Sighting) -> Option<&'a mut Flow> {
+fn find<'a>(segment: &Segment, scratch: &mut Scratch) -> Option<&'a mut Flow> {
     if let Some(flow) = maps::flow(&segment.key) {
         // SAFETY: an entry's memory is never unmapped; a direction is written by one processor.
         let flow = unsafe { &mut *flow };
@@ -155,7 +159,7 @@ fn find<'a>(segment: &Segment, scratch: &'a mut Scratch, seen: Sighting) -> Opti
     scratch.flow = Flow::new(
         segment,
         maps::is_watched(segment.destination_port()),
-        seen.now,
+        scratch.clock.read(),
     );
     let flow = maps::remember(&segment.key, &scratch.flow)?;
     // SAFETY: as above.

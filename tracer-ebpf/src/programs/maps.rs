@@ -14,6 +14,8 @@ use tracer_ebpf::{
     packet::Segment,
 };
 
+use super::{clock::Clock, wake::Alarm};
+
 /// Set before the load: constants to the verifier.
 #[unsafe(no_mangle)]
 static CONFIG: Global<Config> = Global::new(Config {
@@ -71,6 +73,8 @@ pub(super) struct Scratch {
     pub(super) flow: Flow,
     /// A record on its way into the ring.
     pub(super) record: Record,
+    /// The time, as last read.
+    pub(super) clock: Clock,
 }
 
 /// A record and the bytes that follow it.
@@ -78,8 +82,8 @@ pub(super) struct Scratch {
 pub(super) struct Record {
     pub(super) event: Event,
     pub(super) run: [u8; MAX_RUN as usize],
-    /// When this processor last woke the agent; not part of the record.
-    pub(super) woken: u64,
+    /// Not part of the record.
+    pub(super) alarm: Alarm,
 }
 
 /// The load's options.

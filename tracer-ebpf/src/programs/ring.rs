@@ -7,7 +7,7 @@ use core::{
 
 use aya_ebpf::{
     EbpfContext as _,
-    bindings::{__sk_buff, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    bindings::__sk_buff,
     helpers::{bpf_ringbuf_output, bpf_skb_load_bytes},
 };
 use tracer_ebpf::{
@@ -81,29 +81,13 @@ fn send(skb: *mut __sk_buff, record: *mut Record, at: u32) -> c_long {
             size += u64::from(len);
         }
     }
-    // SAFETY: `size` bytes of the record are initialised.
+    // SAFETY: `size` bytes of the record are initialised; the record is this processor's.
     unsafe {
         bpf_ringbuf_output(
             from_ref(&EVENTS).cast_mut().cast(),
             record.cast(),
             size,
-            wake(record),
+            (*record).alarm.packet((*record).event.time),
         )
     }
-}
-
-/// How long the agent goes on looking by itself once it was woken; twice as long, to be sure.
-const AWAKE: u64 = 10_000_000;
-
-/// Whether to wake the agent. To wake it costs microseconds of an interrupt, many times what the
-/// record does, so a processor does it a hundred times a second at most.
-#[inline(always)]
-fn wake(record: *mut Record) -> u64 {
-    // SAFETY: the record is this processor's scratch memory.
-    let (now, woken) = unsafe { ((*record).event.time, &mut (*record).woken) };
-    if now.wrapping_sub(*woken) < AWAKE {
-        return BPF_RB_NO_WAKEUP.into();
-    }
-    *woken = now;
-    BPF_RB_FORCE_WAKEUP.into()
 }

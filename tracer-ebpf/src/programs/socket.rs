@@ -245,18 +245,22 @@ fn began(ctx: &SockOpsContext, role: u32) {
         uid: 0,
         name: [0; 16],
     });
-    send(&Owner {
+    // SAFETY: takes no arguments.
+    let time = unsafe { bpf_ktime_get_boot_ns() };
+    // SAFETY: this processor's. A packet that comes in between may wake the agent once more.
+    let wake = maps::scratch().map_or(0, |scratch| unsafe { (*scratch).record.alarm.socket(time) });
+    let owner = Owner {
         kind: Kind::Owner as u8,
         reserved: [0; 7],
-        // SAFETY: takes no arguments.
-        time: unsafe { bpf_ktime_get_boot_ns() },
+        time,
         cgroup: holder.cgroup,
         key,
         role,
         pid: holder.pid,
         uid: holder.uid,
         name: holder.name,
-    });
+    };
+    send(&owner, wake);
 }
 
 /// Who holds the context's socket.
@@ -287,7 +291,7 @@ fn ended(ctx: &SockOpsContext) {
     };
     // SAFETY: reads the context.
     let (srtt, retransmits) = unsafe { ((*ctx.ops).srtt_us, (*ctx.ops).total_retrans) };
-    send(&SocketEnd {
+    let end = SocketEnd {
         kind: Kind::SocketEnd as u8,
         reserved: [0; 7],
         // SAFETY: takes no arguments.
@@ -301,19 +305,20 @@ fn ended(ctx: &SockOpsContext) {
         // The kernel keeps eighths.
         srtt_us: srtt >> 3,
         retransmits,
-    });
+    };
+    // The connection's packets wake the agent, or it looks by itself.
+    send(&end, BPF_RB_NO_WAKEUP.into());
 }
 
 #[inline(always)]
-fn send<T>(record: &T) {
+fn send<T>(record: &T, flags: u64) {
     // SAFETY: the records have no padding, so all bytes are initialised.
     let sent = unsafe {
         bpf_ringbuf_output(
             ptr::from_ref(&EVENTS).cast_mut().cast(),
             ptr::from_ref(record).cast_mut().cast(),
             size_of::<T>() as u64,
-            // The connection's packets wake the agent.
-            BPF_RB_NO_WAKEUP.into(),
+            flags,
         )
     };
     if sent < 0 {

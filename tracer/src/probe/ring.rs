@@ -48,8 +48,8 @@ pub(super) struct Ring {
 const AWAKE: Duration = Duration::from_millis(50);
 /// How often, meanwhile.
 const LOOK: Duration = Duration::from_millis(5);
-/// How often otherwise: for what sockets' hooks said, which never wake.
-const IDLE_LOOK: Duration = Duration::from_secs(1);
+/// How often otherwise: for packets on their way out, which never wake.
+const IDLE_LOOK: Duration = Duration::from_millis(100);
 
 impl Ring {
     pub(super) fn of(ebpf: &mut Ebpf) -> Result<Self, StartError> {
