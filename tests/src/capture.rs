@@ -62,7 +62,6 @@ impl Capture {
             "-Z",
             "root",
             "-U",
-            "--immediate-mode",
             "--time-stamp-precision=nano",
             "-s",
             "0",
@@ -80,8 +79,9 @@ impl Capture {
 
     /// Stops, and reads what was captured.
     pub fn stop(self) -> Result<Vec<Segment>> {
-        // What is in flight between the wire and the file.
-        std::thread::sleep(Duration::from_millis(100));
+        // tcpdump is handed what was captured once a second. It could be woken for every packet, but
+        // that would hold up the packet between its own stamp and the agent's.
+        std::thread::sleep(Duration::from_millis(1200));
         self.running.stop("INT")?;
         let fields = [
             "frame.time_epoch",
