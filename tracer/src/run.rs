@@ -7,12 +7,15 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{MissedTickBehavior, interval},
 };
-use tracer_ebpf::flow::FlowKey;
+use tracer_ebpf::{
+    event::{Event, Owner, mark},
+    flow::FlowKey,
+};
 
 use crate::{
     cli::RunOptions,
     host,
-    probe::{self, Notice, Probe, Processes},
+    probe::{self, Earlier, Notice, Probe, Processes},
     record::{
         Agent, AgentAction, AgentRecord, Body, Event as EventName, LossReason, Record, Text,
         Timestamp,
@@ -95,7 +98,7 @@ impl Signals {
 struct Watcher {
     probe: Probe,
     engine: Engine,
-    processes: Processes,
+    owners: Owners,
     records: Records,
     to_stdout: bool,
     ticks: u32,
@@ -132,7 +135,11 @@ impl Watcher {
         Self {
             probe,
             engine: Engine::new(config),
-            processes: Processes::default(),
+            owners: Owners {
+                processes: Processes::default(),
+                // After the hooks are attached, so that no socket falls between.
+                earlier: Earlier::scan(&options.ports),
+            },
             records: Records {
                 output,
                 decided: Vec::new(),
@@ -193,12 +200,12 @@ impl Watcher {
         let Self {
             probe,
             engine,
-            processes,
+            owners,
             records,
             ..
         } = self;
         engine.set_wall_offset(probe.wall_offset());
-        let taken = probe.drain(BATCH, |record| tell(engine, processes, record, records));
+        let taken = probe.drain(BATCH, |record| tell(engine, owners, record, records));
         for (key, born) in records.decided.drain(..) {
             probe.decide(key, born);
         }
@@ -292,23 +299,45 @@ impl Watcher {
     }
 }
 
-fn tell(
-    engine: &mut Engine,
-    processes: &mut Processes,
-    record: probe::Record<'_>,
-    to: &mut Records,
-) {
-    match record {
-        probe::Record::Event(event, run) => engine.on_event(Input::Event(&event, run), to),
-        probe::Record::Owner(owner) => {
-            let owner = SocketOwner {
-                key: owner.key,
-                role: owner.role,
-                time: owner.time,
-                process: processes.of(&owner),
-            };
-            engine.on_event(Input::Owner(owner), to);
+/// Whose the connections are.
+struct Owners {
+    processes: Processes,
+    earlier: Earlier,
+}
+
+impl Owners {
+    fn of(&mut self, mut owner: Owner) -> SocketOwner {
+        self.earlier.complete(&mut owner);
+        SocketOwner {
+            key: owner.key,
+            role: owner.role,
+            time: owner.time,
+            process: self.processes.of(&owner),
         }
+    }
+
+    /// Those of a connection that was open before the agent watched.
+    fn of_earlier(&mut self, event: &Event) -> Vec<SocketOwner> {
+        if self.earlier.is_empty() {
+            return Vec::new();
+        }
+        let owners = self.earlier.take(&event.key);
+        if event.marks & mark::JOINED_LATE == 0 {
+            return Vec::new();
+        }
+        owners.into_iter().map(|owner| self.of(owner)).collect()
+    }
+}
+
+fn tell(engine: &mut Engine, owners: &mut Owners, record: probe::Record<'_>, to: &mut Records) {
+    match record {
+        probe::Record::Event(event, run) => {
+            for owner in owners.of_earlier(&event) {
+                engine.on_event(Input::Owner(owner), to);
+            }
+            engine.on_event(Input::Event(&event, run), to);
+        }
+        probe::Record::Owner(owner) => engine.on_event(Input::Owner(owners.of(owner)), to),
         probe::Record::SocketEnd(end) => engine.on_event(Input::SocketEnd(end), to),
     }
 }

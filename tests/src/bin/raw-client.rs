@@ -33,6 +33,9 @@ struct Options {
     /// Milliseconds to wait before it leaves.
     #[arg(long, default_value_t = 100)]
     wait: u64,
+    /// Sends the same once more before it leaves.
+    #[arg(long)]
+    again: bool,
     /// How to leave.
     #[arg(long, value_enum, default_value = "fin")]
     end: End,
@@ -54,16 +57,20 @@ enum End {
 fn main() -> Result<()> {
     let options = Options::parse();
     let mut tcp = TcpStream::connect_timeout(&options.address, Duration::from_secs(20))?;
-    match options.send {
-        Send::Nothing => {}
-        Send::Prelogin => tcp.write_all(&PRELOGIN)?,
-        Send::Http => tcp.write_all(b"GET / HTTP/1.0\r\n\r\n")?,
-    }
+    let words: &[u8] = match options.send {
+        Send::Nothing => &[],
+        Send::Prelogin => &PRELOGIN,
+        Send::Http => b"GET / HTTP/1.0\r\n\r\n",
+    };
+    tcp.write_all(words)?;
     if options.read && tcp.read(&mut [0; 4096]).is_err() {
         // The server was quicker to leave.
         return Ok(());
     }
     std::thread::sleep(Duration::from_millis(options.wait));
+    if options.again {
+        tcp.write_all(words)?;
+    }
     if options.end == End::Rst {
         SockRef::from(&tcp).set_linger(Some(Duration::ZERO))?;
     }

@@ -4,4 +4,5 @@
 mod after;
 mod broken;
 mod decided;
+mod earlier;
 mod run;

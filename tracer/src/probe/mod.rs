@@ -5,6 +5,7 @@
 
 mod attach;
 mod clock;
+mod earlier;
 mod error;
 mod iface;
 mod load;
@@ -20,6 +21,7 @@ use aya::maps::{Array, HashMap, MapData};
 use tracer_ebpf::{flow::FlowKey, loss::LossReason};
 
 pub use attach::{Hook, sockets::cgroup_root};
+pub use earlier::Earlier;
 pub use error::StartError;
 pub use load::Options;
 pub use owner::Processes;
