@@ -11,6 +11,7 @@ use tracer_ebpf::{
     event::{Event, Owner, mark},
     flow::FlowKey,
 };
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::{
     cli::RunOptions,
@@ -42,7 +43,7 @@ const READER_GONE: &str = "reader_gone";
 pub fn run(options: &RunOptions) -> anyhow::Result<ExitCode> {
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
-        .with_max_level(options.log_level)
+        .with_env_filter(log_filter(options.log_level))
         .with_ansi(false)
         .init();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -50,6 +51,15 @@ pub fn run(options: &RunOptions) -> anyhow::Result<ExitCode> {
         .build()
         .context("starting the runtime")?;
     runtime.block_on(watch(options))
+}
+
+/// At `debug` the loader would bury what the programs say under every relocation.
+fn log_filter(level: LevelFilter) -> EnvFilter {
+    EnvFilter::new(if level == LevelFilter::DEBUG {
+        "debug,aya=info".to_owned()
+    } else {
+        level.to_string()
+    })
 }
 
 async fn watch(options: &RunOptions) -> anyhow::Result<ExitCode> {

@@ -5,4 +5,5 @@ mod after;
 mod broken;
 mod decided;
 mod earlier;
+mod log;
 mod run;

@@ -9,6 +9,7 @@ use tracer_ebpf::{
 };
 
 use super::{
+    log,
     maps::{self, Scratch},
     skb::Linear,
     tell,
@@ -161,6 +162,7 @@ fn find<'a>(segment: &Segment, scratch: &mut Scratch) -> Option<&'a mut Flow> {
         maps::is_watched(segment.destination_port()),
         scratch.clock.read(),
     );
+    log::remembered(segment);
     let flow = maps::remember(&segment.key, &scratch.flow)?;
     // SAFETY: as above.
     Some(unsafe { &mut *flow })

@@ -14,7 +14,7 @@ use tracer_ebpf::{
     packet::Segment,
 };
 
-use super::{clock::Clock, wake::Alarm};
+use super::{clock::Clock, log, wake::Alarm};
 
 /// Set before the load: constants to the verifier.
 #[unsafe(no_mangle)]
@@ -120,6 +120,7 @@ pub(super) fn scratch() -> Option<*mut Scratch> {
 /// Counts something that a classifier did not tell.
 #[inline(always)]
 pub(super) fn lose(reason: LossReason) {
+    log::lost(reason);
     count(reason as u32);
 }
 

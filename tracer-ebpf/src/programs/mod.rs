@@ -2,6 +2,7 @@
 
 mod classify;
 mod clock;
+mod log;
 mod maps;
 mod ring;
 mod skb;

@@ -5,6 +5,8 @@ use aya::{
     maps::{Array, HashMap, Map, MapData, ProgramArray},
     programs::{ProgramError, SchedClassifier},
 };
+use aya_log::{EbpfLogger, Level};
+use log::Log;
 use tracer_ebpf::flow::FlowKey;
 
 use super::{Selection, StartError};
@@ -50,6 +52,10 @@ const STAGES: [&str; 5] = [
 /// The classifiers.
 const CLASSIFIERS: [&str; 4] = ["tds_ether_in", "tds_ether_out", "tds_ip_in", "tds_ip_out"];
 
+/// The ring of the programs' own log; the least there can be where nobody reads it.
+const LOG_BYTES: u32 = 1 << 17;
+const NO_LOG_BYTES: u32 = 4096;
+
 #[repr(C, align(8))]
 struct Aligned<T: ?Sized>(T);
 
@@ -61,6 +67,16 @@ pub(super) struct Programs {
     pub(super) ebpf: Ebpf,
     /// Keeps the stages in their places.
     _stages: ProgramArray<MapData>,
+    log: Option<EbpfLogger<&'static dyn Log>>,
+}
+
+impl Programs {
+    /// Passes on what the programs have logged.
+    pub(super) fn flush_log(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
+    }
 }
 
 /// A key of the kernel's maps.
@@ -80,8 +96,14 @@ pub(super) fn load(options: &Options) -> Result<Programs, StartError> {
     }
     allow_locked_memory();
     let config = [options.login_bytes, u32::from(options.requests), 1];
+    let logs = tracing::enabled!(tracing::Level::DEBUG);
+    // Zero: below every level, so that the verifier leaves the log out.
+    let level: u8 = if logs { Level::Debug as u8 } else { 0 };
+    let log_bytes = if logs { LOG_BYTES } else { NO_LOG_BYTES };
     let mut ebpf = EbpfLoader::new()
         .override_global("CONFIG", &config, true)
+        .override_global(aya_log::LEVEL, &level, true)
+        .map_max_entries("AYA_LOGS", log_bytes)
         .map_max_entries("FLOWS", options.max_flows)
         .map_max_entries("EVENTS", options.ring_bytes)
         .load(&OBJECT.0)
@@ -97,9 +119,15 @@ pub(super) fn load(options: &Options) -> Result<Programs, StartError> {
         let program = classifier(&mut ebpf, name)?;
         program.load().map_err(|error| refused(name, &error))?;
     }
+    let log = if logs {
+        Some(EbpfLogger::init(&mut ebpf).map_err(StartError::map)?)
+    } else {
+        None
+    };
     Ok(Programs {
         ebpf,
         _stages: stages,
+        log,
     })
 }
 

@@ -154,6 +154,7 @@ impl Probe {
 
     /// Hands over the records that are there, at most `limit`; how many there were.
     pub fn drain(&mut self, limit: usize, tell: impl FnMut(Record<'_>)) -> usize {
+        self.programs.flush_log();
         self.ring.drain(limit, tell)
     }
 
