@@ -83,6 +83,9 @@ impl Errand {
     }
 }
 
+/// The password or token of every login, which an agent must never keep.
+pub const PASSWORD: &str = "S3cret!pw";
+
 /// One login and one query.
 #[derive(Clone, Debug)]
 pub struct Login {
@@ -119,7 +122,7 @@ impl Login {
             encrypt,
             auth: "sql",
             user: "sa".to_owned(),
-            password: "S3cret!pw".to_owned(),
+            password: PASSWORD.to_owned(),
             certificate: None,
             query: "SELECT 1".to_owned(),
             errand: Errand::Query,

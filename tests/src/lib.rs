@@ -9,6 +9,7 @@ pub mod peer;
 pub mod process;
 pub mod replay;
 pub mod root;
+pub mod secrets;
 pub mod sequences;
 pub mod server;
 pub mod traffic;

@@ -1,6 +1,6 @@
 //! What of a login message may leave the kernel.
 //!
-//! Passwords, SSPI tokens, NTLM responses and federated tokens are never copied: the bytes around
+//! Passwords, SSPI tokens, NTLM challenges and responses, and federated tokens are never copied: the bytes around
 //! them are told, and they are left out. Where a message's layout cannot be read, its whole body is.
 
 use crate::{
@@ -22,7 +22,14 @@ const FEATURE_END: u8 = 0xFF;
 /// `fExtension` in LOGIN7's third flag byte.
 const HAS_EXTENSION: u8 = 0x10;
 const NTLMSSP: [u8; 8] = *b"NTLMSSP\0";
+const NTLM_CHALLENGE: u32 = 2;
 const NTLM_AUTHENTICATE: u32 = 3;
+/// Where the challenge lies in its message, and how long it is (MS-NLMP §2.2.1.2).
+const CHALLENGE_AT: u32 = 24;
+const CHALLENGE_LEN: u32 = 8;
+/// The SSPI token of a reply, and the length behind it (MS-TDS §2.2.7.22).
+pub const TOKEN_SSPI: u8 = 0xED;
+const TOKEN_HEADER: u32 = 3;
 /// How far into a message an NTLM token is looked for: behind SPNEGO's wrapping (RFC 4178 §4.2.2).
 const MAX_WRAPPING: u32 = 40;
 
@@ -88,11 +95,13 @@ impl Withheld {
     }
 }
 
-/// What is known of a client's message when its body is about to pass.
+/// What is known of a message when its body is about to pass.
 #[derive(Clone, Copy, Debug)]
 pub struct Message {
     /// TDS packet type.
     pub kind: u8,
+    /// Whether the server sent it.
+    pub reply: bool,
     /// Whether this is the first packet of its message.
     pub first: bool,
     /// Whether the client has sent sealed records: then the message that began in them goes on.
@@ -112,11 +121,11 @@ pub enum Secrets {
     InBody,
 }
 
-/// What of a client's TDS packet may not be told.
+/// What of a TDS packet may not be told.
 ///
 /// `at` is the body's offset in `packet`; `readable` says how many body bytes this packet holds.
 #[inline]
-pub fn of_client<B: Bytes + ?Sized>(
+pub fn of_packet<B: Bytes + ?Sized>(
     message: &Message,
     packet: &B,
     at: u32,
@@ -130,7 +139,7 @@ pub fn of_client<B: Bytes + ?Sized>(
     }
 }
 
-/// The same as [`of_client`], written where it is to stay: `false`, and the whole body, where the
+/// The same as [`of_packet`], written where it is to stay: `false`, and the whole body, where the
 /// secrets are known only from the body's first bytes.
 #[inline(never)]
 pub fn find<B: Bytes + ?Sized>(
@@ -141,9 +150,15 @@ pub fn find<B: Bytes + ?Sized>(
     withheld: &mut Withheld,
 ) -> bool {
     *withheld = Withheld::one(message.body, message.end);
-    match in_kind(message.kind, message.first, message.sealed) {
+    let in_kind = if message.reply {
+        in_reply(message.kind, message.first)
+    } else {
+        in_kind(message.kind, message.first, message.sealed)
+    };
+    match in_kind {
         InKind::None => *withheld = Withheld::NOTHING,
         InKind::All => {}
+        InKind::Some if message.reply => return reply(message, packet, at, readable, withheld),
         InKind::Some if message.kind == packet_type::LOGIN7 => {
             return login7(message, packet, at, readable, withheld);
         }
@@ -172,6 +187,61 @@ pub const fn in_kind(kind: u8, first: bool, sealed: bool) -> InKind {
         packet_type::SSPI if first => InKind::Some,
         _ => InKind::All,
     }
+}
+
+/// The same for a server's: its SSPI token, with NTLM's challenge or the answer to a ticket, comes
+/// before any other.
+#[inline(always)]
+pub const fn in_reply(kind: u8, first: bool) -> InKind {
+    if kind == packet_type::TABULAR_RESULT && first {
+        InKind::Some
+    } else {
+        InKind::None
+    }
+}
+
+#[inline(always)]
+fn reply<B: Bytes + ?Sized>(
+    message: &Message,
+    packet: &B,
+    at: u32,
+    readable: u32,
+    withheld: &mut Withheld,
+) -> bool {
+    // What is at hand is told as long as it cannot reach as far as a secret.
+    let told = message.body.add(readable);
+    *withheld = Withheld::one(message.body, message.body);
+    if readable == 0 {
+        return false;
+    }
+    if packet.load(at) != Some([TOKEN_SSPI]) {
+        withheld.clear();
+        return true;
+    }
+    let end = if readable < TOKEN_HEADER {
+        None
+    } else {
+        packet.load(at + 1)
+    }
+    .map_or(message.end, |len| {
+        let len = u32::from(u16::from_le_bytes(len));
+        message.body.add(TOKEN_HEADER + len)
+    });
+    *withheld = match ntlm_offset(packet, at, TOKEN_HEADER, readable) {
+        Some(offset) => {
+            let token = message.body.add(offset);
+            let challenge = token.add(CHALLENGE_AT);
+            match packet.load(at + offset + 8).map(u32::from_le_bytes) {
+                Some(NTLM_CHALLENGE) => Withheld::one(challenge, challenge.add(CHALLENGE_LEN)),
+                _ => Withheld::one(token.add(NTLMSSP.len() as u32), end),
+            }
+        }
+        None if readable < TOKEN_HEADER + MAX_WRAPPING + NTLMSSP.len() as u32 => {
+            Withheld::one(told, end)
+        }
+        None => Withheld::one(message.body.add(TOKEN_HEADER + MECHANISM_BYTES), end),
+    };
+    true
 }
 
 #[inline(always)]
@@ -280,7 +350,7 @@ fn sspi<B: Bytes + ?Sized>(
     if readable == 0 {
         return false;
     }
-    let Some(offset) = ntlm_offset(packet, at, readable) else {
+    let Some(offset) = ntlm_offset(packet, at, 0, readable) else {
         let whole = message.end.since(message.body).cast_unsigned();
         if readable < MAX_WRAPPING + NTLMSSP.len() as u32 && readable < whole {
             // It may yet be one.
@@ -321,8 +391,8 @@ const fn field(token: Seq, field: [u8; 8]) -> Span {
 }
 
 #[inline(always)]
-fn ntlm_offset<B: Bytes + ?Sized>(packet: &B, at: u32, readable: u32) -> Option<u32> {
-    for offset in 0..MAX_WRAPPING {
+fn ntlm_offset<B: Bytes + ?Sized>(packet: &B, at: u32, from: u32, readable: u32) -> Option<u32> {
+    for offset in from..from + MAX_WRAPPING {
         if offset + 8 > readable {
             break;
         }

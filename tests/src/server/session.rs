@@ -154,7 +154,7 @@ impl<'a> Session<'a> {
     }
 
     fn ntlm(&self, stream: &mut Stream, login: &Login7) -> io::Result<Verdict> {
-        const NONCE: [u8; 8] = *b"scenario";
+        const NONCE: [u8; 8] = 0x9E37_79B9_7F4A_7C15_u64.to_be_bytes();
         if !ntlm::is_ntlm(&login.sspi) {
             return Ok(Verdict::Refused);
         }

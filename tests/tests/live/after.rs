@@ -26,13 +26,6 @@ fn a_token_fetched_on_demand_is_a_wait_for_the_client() {
     run.assert_eq("/tds/fedauth_required", true);
     run.assert_phases(&["handshake", "prelogin", "tls", "login", "auth"], true);
     run.assert_captured_rounds(Shape::Wrapped, 1);
-    let token = "S3cret!pw";
-    assert!(
-        !run.events
-            .iter()
-            .any(|event| event.to_string().contains(token)),
-        "the token is told"
-    );
 }
 
 #[test]

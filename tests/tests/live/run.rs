@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use harness::agent::{Agent, of};
 use harness::capture::{Capture, Segment};
-use harness::drivers::{Driver, Encrypt, Fared, Login};
+use harness::drivers::{Driver, Encrypt, Fared, Login, PASSWORD};
 use harness::expect::{Shape, assert_sums, assert_times, last_reply, phases};
 use harness::net::{self, Namespace, Network};
 use harness::peer::{Peer, program};
 use harness::process::run;
+use harness::secrets::{self, Needle};
 use serde_json::Value;
 
 pub(crate) const PORT: u16 = 1433;
@@ -115,7 +116,15 @@ pub(crate) fn observe(
     let logins = agent.wait_for("login", 1, limit).unwrap();
     agent.wait_for("close", 1, limit).unwrap();
     let segments = capture.stop().unwrap();
+    let needles = [Needle::of(PASSWORD), secrets::ntlm(&segments)].concat();
+    secrets::assert_not_in_memory(agent.pid(), &needles);
     let record = agent.stop().unwrap();
+    let said = format!("{:?} {}", record.events, record.log);
+    assert_eq!(
+        secrets::found(&needles, said.as_bytes()),
+        Vec::<&str>::new(),
+        "{said}"
+    );
     assert!(
         record.success,
         "the agent does not end with success: {}",

@@ -260,6 +260,7 @@ fn search<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
     let half = scene.flow.half(scene.step.direction);
     let message = secrets::Message {
         kind: half.message,
+        reply: scene.step.direction == Direction::ToClient,
         first: true,
         sealed: half.sealed != 0,
         body,
@@ -318,7 +319,14 @@ fn withhold<B: Bytes + ?Sized, S: Sink<B>>(
         }
         Framing::Tls => half.handshaking = 1,
         Framing::Smp => half.withheld = Withheld::one(position.add(framing::SMP_HEADER), end),
-        Framing::Tds if scene.step.direction == Direction::ToClient => {}
+        Framing::Tds if scene.step.direction == Direction::ToClient => {
+            let some = secrets::in_reply(header.kind, half.message_open == 0) == InKind::Some;
+            if some && may_hold_secrets(scene, body) {
+                let half = scene.flow.half(scene.step.direction);
+                half.withheld = Withheld::one(body, body);
+                half.undetermined = 1;
+            }
+        }
         Framing::Tds => {
             if header.kind == packet_type::PRELOGIN && half.sealed == 0 {
                 half.handshaking = 1;
@@ -334,6 +342,14 @@ fn withhold<B: Bytes + ?Sized, S: Sink<B>>(
             }
         }
     }
+}
+
+/// Whether a reply is worth a search: what it begins with is a token, or not at hand.
+#[inline(always)]
+fn may_hold_secrets<B: Bytes + ?Sized, S: Sink<B>>(scene: &Scene<'_, B, S>, body: Seq) -> bool {
+    !scene.segment.end().after(body)
+        || body.before(scene.segment.seq)
+        || scene.packet.load(scene.offset(body)) == Some([secrets::TOKEN_SSPI])
 }
 
 /// Whether a header shows that the login is over: a request, or a session of MARS.

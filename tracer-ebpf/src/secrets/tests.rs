@@ -6,6 +6,7 @@ const BODY: Seq = Seq(5000);
 fn message(kind: u8, body: &[u8]) -> Message {
     Message {
         kind,
+        reply: false,
         first: true,
         sealed: false,
         body: BODY,
@@ -15,7 +16,7 @@ fn message(kind: u8, body: &[u8]) -> Message {
 
 /// The bytes of a body that may be told when its first `readable` bytes are at hand.
 fn told(message: &Message, body: &[u8], readable: usize) -> Vec<u8> {
-    let known = of_client(message, &body[..readable], 0, readable as u32);
+    let known = of_packet(message, &body[..readable], 0, readable as u32);
     let withheld = match known {
         Secrets::Known(withheld) => withheld,
         Secrets::InBody => Withheld::one(message.body, message.end),
@@ -126,4 +127,52 @@ fn lengths_that_lie_withhold_more_and_never_less() {
     body[46..48].copy_from_slice(&u16::MAX.to_le_bytes());
     let all = told_of(&body);
     assert!(!all.contains(&SECRET) && all.len() <= 98);
+}
+
+/// A server's SSPI token around this.
+fn challenge(wrapping: &[u8]) -> Vec<u8> {
+    let mut token = wrapping.to_vec();
+    token.extend(NTLMSSP);
+    token.extend(NTLM_CHALLENGE.to_le_bytes());
+    token.extend([6, 0, 6, 0, 56, 0, 0, 0, 1, 2, 3, 4]);
+    token.extend([SECRET; 8]);
+    token.extend([0; 8]);
+    token.extend([6, 0, 6, 0, 62, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    token.extend(b"L\0A\0B\0I\0N\0F\0");
+    let mut body = vec![TOKEN_SSPI];
+    body.extend((token.len() as u16).to_le_bytes());
+    body.extend(token);
+    body
+}
+
+fn reply_of(body: &[u8]) -> Message {
+    Message {
+        reply: true,
+        ..message(packet_type::TABULAR_RESULT, body)
+    }
+}
+
+#[test]
+fn of_a_servers_challenge_only_the_challenge_is_withheld() {
+    for wrapping in [
+        &[][..],
+        &[0xA1, 0x81, 0xCE, 0x30, 0x81, 0xCB, 0xA0, 3, 10, 1, 1],
+    ] {
+        let body = challenge(wrapping);
+        let whole = told(&reply_of(&body), &body, body.len());
+        assert!(!whole.contains(&SECRET));
+        assert_eq!(whole.len(), body.len() - 8);
+        for readable in 0..body.len() {
+            let part = told(&reply_of(&body), &body, readable);
+            assert!(readable == 0 || !part.contains(&SECRET));
+        }
+    }
+}
+
+#[test]
+fn of_any_other_reply_everything_may_be_told() {
+    let body = [0xE3, 8, 0, 4, 0xED, 0, 0, 0, 0, 0, 0];
+    for readable in 1..=body.len() {
+        assert_eq!(told(&reply_of(&body), &body, readable), body);
+    }
 }

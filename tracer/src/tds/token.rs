@@ -346,7 +346,8 @@ const LOGIN_ACK: u8 = 0xAD;
 const FEATURE_EXT_ACK: u8 = 0xAE;
 const ENV_CHANGE: u8 = 0xE3;
 const SESSION_STATE: u8 = 0xE4;
-const SSPI: u8 = 0xED;
+/// An SSPI message of the server (§2.2.7.22).
+pub const SSPI: u8 = 0xED;
 const FED_AUTH_INFO: u8 = 0xEE;
 const DONE: u8 = 0xFD;
 const DONE_PROC: u8 = 0xFE;

@@ -11,7 +11,7 @@ use crate::{
     session::{stream::Unit, timeline::Side},
     tds::{
         fedauth::FedAuthInfo,
-        token::{EnvChange, LoginAck, Message, Routing, Token, Tokens},
+        token::{EnvChange, LoginAck, Message, Routing, SSPI, Token, Tokens},
     },
 };
 
@@ -167,6 +167,11 @@ impl Login {
                         at,
                         context.identity,
                     );
+                }
+                // What follows the end of a segment that cut it is withheld: its kind is enough.
+                Token::Incomplete(SSPI) if !reply.sspi => {
+                    reply.sspi = true;
+                    self.auth.server_token(&[], at, context.identity);
                 }
                 Token::FedAuthInfo(info) => reply.federated = Some(info),
                 Token::FeatureExtAck(ids) => {

@@ -1,0 +1,188 @@
+//! What must be nowhere: looked for in all that an agent says and in all of its memory, the ring
+//! that it shares with the kernel included.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+
+use anyhow::{Context, Result};
+use memchr::memmem::Finder;
+
+use crate::capture::Segment;
+
+const NTLMSSP: &[u8] = b"NTLMSSP\0";
+/// How the kernel's list of mappings names a ring that is mapped.
+const RING: &str = "anon_inode:bpf-map";
+/// Read at once.
+const CHUNK: usize = 1 << 20;
+
+/// Bytes to look for, and what they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needle {
+    what: String,
+    bytes: Vec<u8>,
+}
+
+impl Needle {
+    /// A text as it is.
+    pub fn plain(text: &str) -> Self {
+        Self {
+            what: "plain".to_owned(),
+            bytes: text.as_bytes().to_vec(),
+        }
+    }
+
+    /// A text in UTF-16, as TDS writes it.
+    pub fn utf16(text: &str) -> Self {
+        Self {
+            what: "UTF-16".to_owned(),
+            bytes: text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+        }
+    }
+
+    /// A password as LOGIN7 writes it (MS-TDS §2.2.6.4): nibbles swapped, then XOR 0xA5.
+    pub fn obfuscated(password: &str) -> Self {
+        let clear = Self::utf16(password).bytes;
+        Self {
+            what: "as in LOGIN7".to_owned(),
+            bytes: clear
+                .iter()
+                .map(|byte| byte.rotate_left(4) ^ 0xA5)
+                .collect(),
+        }
+    }
+
+    /// A password or token in every form in which it could be left behind.
+    pub fn of(secret: &str) -> Vec<Self> {
+        vec![
+            Self::plain(secret),
+            Self::utf16(secret),
+            Self::obfuscated(secret),
+        ]
+    }
+}
+
+/// The challenges and responses of NTLM (MS-NLMP §2.2.1) in captured segments.
+pub fn ntlm(segments: &[Segment]) -> Vec<Needle> {
+    segments
+        .iter()
+        .filter_map(|segment| {
+            let at = Finder::new(NTLMSSP).find(&segment.payload)?;
+            let message = &segment.payload[at..];
+            let word = |at: usize| {
+                let bytes = message.get(at..at + 4)?.first_chunk()?;
+                Some(u32::from_le_bytes(*bytes) as usize)
+            };
+            let (what, from, len) = match word(8)? {
+                2 => ("NTLM challenge", 24, 8),
+                // The first part of NTLMv2's response is its proof.
+                3 => ("NTLM response", word(24)?, 16),
+                _ => return None,
+            };
+            Some(Needle {
+                what: what.to_owned(),
+                bytes: message.get(from..from + len)?.to_vec(),
+            })
+        })
+        .collect()
+}
+
+/// Which of the needles are in these bytes.
+pub fn found<'a>(needles: &'a [Needle], bytes: &[u8]) -> Vec<&'a str> {
+    needles
+        .iter()
+        .filter(|needle| Finder::new(&needle.bytes).find(bytes).is_some())
+        .map(|needle| needle.what.as_str())
+        .collect()
+}
+
+/// A part of a process's memory.
+pub struct Part {
+    /// Its place, and what the kernel calls it.
+    pub name: String,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+}
+
+impl Part {
+    /// Whether it is a ring shared with the kernel.
+    pub fn is_ring(&self) -> bool {
+        self.name.contains(RING)
+    }
+}
+
+/// Every readable part of a process's memory, one after the other.
+pub fn memory(pid: u32) -> Result<impl Iterator<Item = Part>> {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).context("no such process")?;
+    let memory = File::open(format!("/proc/{pid}/mem"))?;
+    let mut ranges = Vec::new();
+    for line in maps.lines() {
+        let (range, rest) = line.split_once(' ').context("a mapping without a range")?;
+        let (from, to) = range.split_once('-').context("a range without an end")?;
+        let from = u64::from_str_radix(from, 16)?;
+        let to = u64::from_str_radix(to, 16)?;
+        if rest.starts_with('r') {
+            ranges.push((from, to, line.to_owned()));
+        }
+    }
+    Ok(ranges.into_iter().map(move |(from, to, name)| Part {
+        name,
+        bytes: read(&memory, from, to),
+    }))
+}
+
+/// What of a range may be read; the kernel's own pages may not.
+fn read(memory: &File, from: u64, to: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut at = from;
+    while at < to {
+        let mut chunk = vec![0; CHUNK.min((to - at) as usize)];
+        match memory.read_at(&mut chunk, at) {
+            Ok(len) if len > 0 => {
+                bytes.extend(&chunk[..len]);
+                at += len as u64;
+            }
+            _ => break,
+        }
+    }
+    bytes
+}
+
+/// Panics where one of the needles is in the memory of an agent, or where its ring, which has told
+/// of a connection, could not be read.
+pub fn assert_not_in_memory(pid: u32, needles: &[Needle]) {
+    let mut told = false;
+    for part in memory(pid).unwrap() {
+        let found = found(needles, &part.bytes);
+        assert!(found.is_empty(), "{found:?} in {}", part.name);
+        told |= part.is_ring() && part.bytes.iter().any(|byte| *byte != 0);
+    }
+    assert!(told, "no ring of process {pid} was read");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_found_in_each_of_its_forms() {
+        let needles = Needle::of("S3cret");
+        assert_eq!(found(&needles, b"..S3cret.."), ["plain"]);
+        assert_eq!(found(&needles, b"S\x003\0c\0r\0e\0t\0"), ["UTF-16"]);
+        // From MS-TDS: `S` is 0x53, hence 0x35, hence 0x90; a zero becomes 0xA5.
+        let obfuscated = [
+            0x90, 0xA5, 0x96, 0xA5, 0x93, 0xA5, 0x82, 0xA5, 0xF3, 0xA5, 0xE2, 0xA5,
+        ];
+        assert_eq!(found(&needles, &obfuscated), ["as in LOGIN7"]);
+    }
+
+    #[test]
+    fn a_secret_in_memory_is_found() {
+        let secret = std::hint::black_box(format!("a secret of {}", std::process::id()));
+        let needles = [Needle::plain(&secret)];
+        assert!(
+            memory(std::process::id())
+                .unwrap()
+                .any(|part| !found(&needles, &part.bytes).is_empty())
+        );
+    }
+}
