@@ -60,6 +60,9 @@ pub mod status {
     pub const EOM: u8 = 0x01;
     /// The message is to be ignored.
     pub const IGNORE: u8 = 0x02;
+    /// In no specification; drivers of SQL Server 2000's time set it on all packets of a message
+    /// but the last.
+    pub const OLD_MORE: u8 = 0x04;
     /// The connection was reset before this request (a pool handed it on).
     pub const RESET_CONNECTION: u8 = 0x08;
     /// The same, keeping the transaction.
@@ -227,6 +230,7 @@ pub const fn plausible(prefix: &[u8; 8], from_server: bool) -> Option<Header> {
             };
             let bits = status::EOM
                 | status::IGNORE
+                | status::OLD_MORE
                 | status::RESET_CONNECTION
                 | status::RESET_CONNECTION_SKIP_TRAN;
             // The window byte is always 0, packets are at most 32,767 bytes (MS-TDS §2.2.3.1).
@@ -235,10 +239,12 @@ pub const fn plausible(prefix: &[u8; 8], from_server: bool) -> Option<Header> {
             let ends = header.status & status::EOM != 0;
             let round = header.len >= 512 && (header.len % 16 == 0 || header.len == 32_767);
             let partial = !ends && (!round || header.status & status::IGNORE != 0);
+            let old_last = ends && header.status & status::OLD_MORE != 0;
             // An attention is a header alone (MS-TDS §2.2.1.7).
             let lone = header.kind == packet_type::ATTENTION && header.len != TDS_HEADER;
             if !side
                 || partial
+                || old_last
                 || lone
                 || header.status & !bits != 0
                 || prefix[7] != 0
@@ -334,5 +340,14 @@ mod tests {
         let batch = [0x01, 1, 0, 40, 0, 0, 1, 0];
         assert!(plausible(&batch, false).is_some());
         assert_eq!(plausible(&batch, true), None);
+    }
+
+    #[test]
+    fn an_old_drivers_mark_of_more_packets_is_no_obstacle_to_starting_over() {
+        // Of nDPI's capture mssql_tds.pcap.
+        let more = [0x03, 0x04, 0x1F, 0x40, 0, 0, 1, 0];
+        assert!(plausible(&more, false).is_some());
+        let last = [0x03, 0x05, 0x1F, 0x40, 0, 0, 1, 0];
+        assert_eq!(plausible(&last, false), None);
     }
 }
