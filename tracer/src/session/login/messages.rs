@@ -82,7 +82,6 @@ impl Login {
             .version
             .map(|version| Text::from(version.to_string().as_str()));
         tds.encryption_asked = asked.encryption.map(wish);
-        tds.fedauth_required = asked.fedauth_required;
         if let Some(trace) = asked.trace_id.filter(|trace| !trace.connection.is_nil()) {
             tds.connection_guid = Some(Text::from(trace.connection.to_string().as_str()));
         }
@@ -113,6 +112,8 @@ impl Login {
             .version
             .map(|version| Text::from(version.to_string().as_str()));
         tds.encryption_answered = answered.encryption.map(wish);
+        // A client says only that it could.
+        tds.fedauth_required = answered.fedauth_required;
         tds.instance_mismatch = answered.instance_mismatch;
         let asked = self.asked.as_ref();
         if let Some(mars) = asked.and_then(|asked| asked.mars) {
