@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod capture;
+pub mod decoded;
 pub mod drivers;
 pub mod expect;
 pub mod net;
