@@ -43,7 +43,9 @@ impl Connection {
         out: &mut Output<'_>,
     ) {
         let ending = self.ends.began().is_some();
-        if let Some(reason) = reason.filter(|_| !self.is_over(now)) {
+        // After a reset only stragglers are waited for.
+        let is_over = self.ends.over() || self.is_over(now);
+        if let Some(reason) = reason.filter(|_| !is_over) {
             self.facts.connection.mark_partial(reason);
         }
         if self.is_undecided() {
