@@ -1,6 +1,6 @@
 //! A packet capture of the same run, taken by tcpdump and read by tshark.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -77,12 +77,33 @@ impl Capture {
         })
     }
 
-    /// Stops, and reads what was captured.
-    pub fn stop(self) -> Result<Vec<Segment>> {
+    /// Stops, and gives what was captured.
+    pub fn stop(self) -> Result<Captured> {
         // tcpdump is handed what was captured once a second. It could be woken for every packet, but
         // that would hold up the packet between its own stamp and the agent's.
         std::thread::sleep(Duration::from_millis(1200));
         self.running.stop("INT")?;
+        Ok(Captured {
+            file: self.file,
+            port: self.port,
+        })
+    }
+}
+
+/// A finished capture; its file is removed with it.
+pub struct Captured {
+    file: PathBuf,
+    port: u16,
+}
+
+impl Captured {
+    /// The capture file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The TCP segments in it, as tshark reads them.
+    pub fn segments(&self) -> Result<Vec<Segment>> {
         let fields = [
             "frame.time_epoch",
             "tcp.stream",
@@ -107,10 +128,16 @@ impl Capture {
         if !output.status.success() {
             bail!("tshark: {}", String::from_utf8_lossy(&output.stderr));
         }
-        std::fs::remove_file(&self.file)?;
         let text = String::from_utf8(output.stdout)?;
         // On loopback tcpdump may show a packet once as sent, once as received.
         text.lines().map(|line| segment(line, self.port)).collect()
+    }
+}
+
+impl Drop for Captured {
+    fn drop(&mut self) {
+        // Nobody is left to tell when a test is over.
+        std::fs::remove_file(&self.file).ok();
     }
 }
 

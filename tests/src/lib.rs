@@ -1,6 +1,7 @@
 //! Peers and hosts for the tests of the whole.
 
 pub mod agent;
+pub mod agree;
 pub mod capture;
 pub mod decoded;
 pub mod drivers;

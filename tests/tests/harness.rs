@@ -42,7 +42,7 @@ fn captured(
     let _peer = arguments.map(start);
     let capture = Capture::start(&network.client, interface, PORT).unwrap();
     let fared = client(&network.client);
-    (fared, capture.stop().unwrap())
+    (fared, capture.stop().unwrap().segments().unwrap())
 }
 
 fn raw(host: &Namespace, address: &str, arguments: &[&str]) -> Fared {

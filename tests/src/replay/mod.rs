@@ -44,7 +44,13 @@ pub fn run<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result<Ou
 
 /// The events of one capture.
 pub fn events(capture: &Path) -> Result<Vec<Value>> {
-    let output = run([capture])?;
+    events_with(capture, &[])
+}
+
+/// The events of one capture, replayed with more arguments.
+pub fn events_with(capture: &Path, arguments: &[&str]) -> Result<Vec<Value>> {
+    let arguments = arguments.iter().map(OsStr::new);
+    let output = run(arguments.chain([capture.as_os_str()]))?;
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(
         output.status.success(),

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::time::Duration;
 
 use harness::agent::{Agent, of};
+use harness::agree::disagreements;
 use harness::capture::{Capture, Segment};
 use harness::drivers::{Driver, Encrypt, Fared, Login, PASSWORD};
 use harness::expect::{Shape, assert_sums, assert_times, last_reply, phases};
@@ -115,7 +116,8 @@ pub(crate) fn observe(
     let fared = client(&network.client);
     let logins = agent.wait_for("login", 1, limit).unwrap();
     agent.wait_for("close", 1, limit).unwrap();
-    let segments = capture.stop().unwrap();
+    let captured = capture.stop().unwrap();
+    let segments = captured.segments().unwrap();
     let needles = [Needle::of(PASSWORD), secrets::ntlm(&segments)].concat();
     secrets::assert_not_in_memory(agent.pid(), &needles);
     let record = agent.stop().unwrap();
@@ -145,6 +147,13 @@ pub(crate) fn observe(
         "{:#?}\nclient: {}",
         record.events,
         fared.output
+    );
+    let differences = disagreements(&record.events, captured.file(), PORT).unwrap();
+    assert!(
+        differences.is_empty(),
+        "what the agent said and what it says of the capture:\n{}\n{:#}",
+        differences.join("\n"),
+        logins[0],
     );
     Run {
         login: logins[0].clone(),
