@@ -55,9 +55,10 @@ pub(super) enum End {
 
 /// The outcome of a login that ended without an answer, by the order of output.md.
 pub(super) fn outcome(login: &Login, end: End, at: u64) -> Outcome {
+    // Silence has lasted long after the last packet before it counts.
     let owed = login
         .owed_since()
-        .is_some_and(|since| at.saturating_sub(since) >= OWED_TOO_LONG);
+        .is_some_and(|since| end == End::Silence || at.saturating_sub(since) >= OWED_TOO_LONG);
     let gave_up = matches!(
         end,
         End::Fin(Side::ToServer) | End::Rst(Side::ToServer) | End::Silence
