@@ -77,6 +77,8 @@ fn read(options: &ReplayOptions, files: &mut Merge, heard: &mut Heard<'_>, count
         counts.packets += 1;
         counts.bytes += packet.data.len() as u64;
         last_ns = last_ns.max(packet.time_ns);
+        // Whatever the packet is: it shows that time has passed without others.
+        engine.pass_time(packet.time_ns, heard);
         one(options, &packet, &mut tracker, &mut engine, heard, counts);
         for (key, born) in heard.decided.borrow_mut().drain(..) {
             tracker.decided(&key, born);

@@ -17,6 +17,8 @@ use crate::record::{
 
 /// How often time is looked at, nanoseconds.
 const TICK: u64 = 250_000_000;
+/// Looks at the time in one gap between events: four minutes, longer than almost anything waits.
+const MAX_LOOKS: u32 = 1024;
 /// How long a connection that has ended is remembered, so that its stragglers open no new one.
 const LINGER: u64 = 2_000_000_000;
 /// Owners kept of connections of which no packet was seen yet.
@@ -206,9 +208,7 @@ impl Engine {
     }
 
     fn event(&mut self, event: &Event, run: &[u8], listener: &mut dyn Listener) {
-        if event.time >= self.next_tick {
-            self.on_tick(event.time, listener);
-        }
+        self.pass_time(event.time, listener);
         let mut out = Output {
             config: &self.config,
             listener,
@@ -321,6 +321,22 @@ impl Engine {
                 };
                 connection.finish(now, Some(PartialReason::Evicted), &mut out);
             }
+        }
+    }
+
+    /// Lets time pass up to `now`, before what happens then is told: whoever waits hears of it every
+    /// so often, as if somebody had looked at the clock all the while.
+    pub fn pass_time(&mut self, now: u64, listener: &mut dyn Listener) {
+        let mut looks = 0;
+        while self.next_tick <= now {
+            let waited_for = !self.restless.is_empty() && self.next_tick > 0;
+            let at = if waited_for && looks < MAX_LOOKS {
+                self.next_tick
+            } else {
+                now
+            };
+            self.on_tick(at, listener);
+            looks += 1;
         }
     }
 

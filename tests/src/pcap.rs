@@ -1,0 +1,120 @@
+//! Capture files read whole, changed, and written again.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, Result};
+use tracer::capture::{link::network_layer, reader::CaptureReader};
+
+/// Link types by the numbers of <https://www.tcpdump.org/linktypes.html>.
+pub mod link {
+    /// BSD loopback: the address family in the host's byte order.
+    pub const NULL: u32 = 0;
+    /// Ethernet.
+    pub const ETHERNET: u32 = 1;
+    /// No link header.
+    pub const RAW: u32 = 101;
+    /// OpenBSD loopback: the address family in network byte order.
+    pub const LOOP: u32 = 108;
+    /// Linux cooked capture, version 1.
+    pub const LINUX_SLL: u32 = 113;
+    /// Linux cooked capture, version 2.
+    pub const LINUX_SLL2: u32 = 276;
+}
+
+/// One packet from its network header on.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// Nanoseconds since 1970-01-01 UTC.
+    pub time_ns: u64,
+    /// `EtherType` of the network layer.
+    pub ethertype: u16,
+    /// The bytes, and after [`framed`] the link header before them.
+    pub bytes: Vec<u8>,
+}
+
+/// The IP packets of a capture, without their link headers.
+pub fn packets(capture: &Path) -> Result<Vec<Packet>> {
+    let file = File::open(capture).with_context(|| capture.display().to_string())?;
+    let mut reader = CaptureReader::new(file)?;
+    let mut packets = Vec::new();
+    while let Some(packet) = reader.next()? {
+        if let Ok(layer) = network_layer(packet.link, packet.data) {
+            packets.push(Packet {
+                time_ns: packet.time_ns,
+                ethertype: layer.ethertype,
+                bytes: packet.data[layer.offset..].to_vec(),
+            });
+        }
+    }
+    Ok(packets)
+}
+
+/// Packets each behind the link header that `header` makes for it.
+pub fn framed(packets: &[Packet], header: impl Fn(&Packet) -> Vec<u8>) -> Vec<Packet> {
+    let framed = packets.iter().map(|packet| Packet {
+        bytes: [header(packet), packet.bytes.clone()].concat(),
+        ..*packet
+    });
+    framed.collect()
+}
+
+/// An Ethernet header with these VLAN tags, each its own `EtherType` and number.
+pub fn ethernet(packet: &Packet, tags: &[(u16, u16)]) -> Vec<u8> {
+    let mut header = [[2; 6], [4; 6]].concat();
+    for (ethertype, number) in tags {
+        header.extend(ethertype.to_be_bytes());
+        header.extend(number.to_be_bytes());
+    }
+    header.extend(packet.ethertype.to_be_bytes());
+    header
+}
+
+/// A capture file of packets with their link headers: pcap, nanoseconds, little-endian.
+pub fn file(link: u32, packets: &[Packet]) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut put = |word: u32| file.extend(word.to_le_bytes());
+    for word in [0xA1B2_3C4D, 0x0004_0002, 0, 0, 262_144, link] {
+        put(word);
+    }
+    for packet in packets {
+        let (seconds, fraction) = (
+            packet.time_ns / 1_000_000_000,
+            packet.time_ns % 1_000_000_000,
+        );
+        let len = packet.bytes.len() as u32;
+        for word in [seconds as u32, fraction as u32, len, len] {
+            file.extend(word.to_le_bytes());
+        }
+        file.extend(&packet.bytes);
+    }
+    file
+}
+
+/// A file in the folder for temporary files; removed with this.
+pub struct Temporary(PathBuf);
+
+impl Temporary {
+    /// Writes it under a name of this process's own.
+    pub fn new(name: &str, bytes: &[u8]) -> Result<Self> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let id = std::process::id();
+        let path = std::env::temp_dir().join(format!("tds-tracer-{id}-{count}-{name}"));
+        std::fs::write(&path, bytes).with_context(|| path.display().to_string())?;
+        Ok(Self(path))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // Nobody is left to tell when a test is over.
+        std::fs::remove_file(&self.0).ok();
+    }
+}

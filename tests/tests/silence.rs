@@ -1,0 +1,216 @@
+//! Time in a capture passes between its packets too: replay says of a connection that falls silent
+//! what the agent would have said while it waited.
+
+use std::path::Path;
+
+use harness::agent::of;
+use harness::pcap::{self, Packet, Temporary, link};
+use harness::replay::events;
+use serde_json::{Value, json};
+
+const SECOND: u64 = 1_000_000_000;
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+const FIN: u8 = 0x01;
+const ACK: u8 = 0x10;
+const SQL_BATCH: u8 = 0x01;
+const LOGIN7: u8 = 0x10;
+
+/// The packets of a whole connection without encryption.
+fn connection() -> Vec<Packet> {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    pcap::packets(&tests.join("fixtures/captures/odbc18-lab-clear.pcap")).unwrap()
+}
+
+fn tcp_at(packet: &Packet) -> usize {
+    usize::from(packet.bytes[0] & 0x0F) * 4
+}
+
+fn flags(packet: &mut Packet) -> &mut u8 {
+    let at = tcp_at(packet) + 13;
+    &mut packet.bytes[at]
+}
+
+fn payload(packet: &Packet) -> &[u8] {
+    let at = tcp_at(packet);
+    &packet.bytes[at + usize::from(packet.bytes[at + 12] >> 4) * 4..]
+}
+
+/// Up to the first packet whose payload begins like this, and that one.
+fn until(packets: &[Packet], first: u8) -> Vec<Packet> {
+    let end = packets
+        .iter()
+        .position(|packet| payload(packet).first() == Some(&first));
+    packets[..=end.unwrap()].to_vec()
+}
+
+fn last_ns(packets: &[Packet]) -> u64 {
+    packets.last().unwrap().time_ns
+}
+
+/// A packet that is nobody's business: DNS.
+fn other(time_ns: u64) -> Packet {
+    let mut bytes = vec![
+        0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
+    ];
+    bytes.extend([0xC0, 0, 0, 53, 0, 8, 0, 0]);
+    Packet {
+        time_ns,
+        ethertype: 0x0800,
+        bytes,
+    }
+}
+
+fn replay(packets: &[Packet]) -> Vec<Value> {
+    let framed = pcap::framed(packets, |packet| pcap::ethernet(packet, &[]));
+    let file = Temporary::new("silence.pcap", &pcap::file(link::ETHERNET, &framed)).unwrap();
+    events(file.path()).unwrap()
+}
+
+/// The only line of a kind.
+fn only(events: &[Value], kind: &str) -> Value {
+    let lines = of(events, kind);
+    assert_eq!(lines.len(), 1, "{kind}: {events:#?}");
+    lines[0].clone()
+}
+
+#[test]
+fn a_login_without_answer_is_a_timeout_once_others_have_gone_on_for_long_enough() {
+    let mut packets = until(&connection(), LOGIN7);
+    let (start, end) = (packets[0].time_ns, last_ns(&packets));
+    let cut = only(&replay(&packets), "login");
+    assert_eq!(
+        cut["login"]["outcome"], "unknown",
+        "the file ends too early to say"
+    );
+    assert_eq!(cut["connection"]["partial_reasons"], json!(["agent_stop"]));
+
+    packets.push(other(end + 60 * SECOND));
+    let early = only(&replay(&packets), "login");
+    assert_eq!(
+        early["login"]["outcome"], "unknown",
+        "a server may take a minute"
+    );
+
+    packets.push(other(end + 3600 * SECOND));
+    let login = only(&replay(&packets), "login");
+    assert_eq!(login["login"]["outcome"], "timeout", "{login:#}");
+    assert_eq!(login["connection"]["partial"], false, "{login:#}");
+    assert_eq!(
+        login["login"]["duration_ns"],
+        end - start,
+        "up to the last packet"
+    );
+}
+
+#[test]
+fn a_syn_without_answer_is_unreachable_once_others_have_gone_on_for_long_enough() {
+    let mut packets = connection();
+    packets.truncate(1);
+    let cut = only(&replay(&packets), "login");
+    assert_eq!(
+        cut["login"]["outcome"], "unknown",
+        "the file ends too early to say"
+    );
+
+    packets.push(other(packets[0].time_ns + 30 * SECOND));
+    let events = replay(&packets);
+    for kind in ["login", "close"] {
+        let line = only(&events, kind);
+        assert_eq!(line["login"]["outcome"], "unreachable", "{line:#}");
+        assert_eq!(line["connection"]["partial"], false, "{line:#}");
+        assert_eq!(line["login"]["duration_ns"], 0, "{line:#}");
+    }
+}
+
+#[test]
+fn what_fell_silent_is_told_before_what_comes_after_the_silence() {
+    let whole = connection();
+    let mut packets = vec![whole[0].clone()];
+    let port = tcp_at(&packets[0]);
+    packets[0].bytes[port..port + 2].copy_from_slice(&999_u16.to_be_bytes());
+    let later = whole.into_iter().map(|packet| Packet {
+        time_ns: packet.time_ns + 600 * SECOND,
+        ..packet
+    });
+    packets.extend(later);
+    let events = replay(&packets);
+    let told: Vec<_> = events
+        .iter()
+        .map(|line| (line["event"].as_str().unwrap(), &line["login"]["outcome"]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("login", &json!("unreachable")),
+            ("close", &json!("unreachable")),
+            ("login", &json!("success")),
+            ("close", &json!("success")),
+        ]
+    );
+}
+
+#[test]
+fn a_straggler_of_a_reset_connection_is_part_of_it_for_some_seconds() {
+    let whole = connection();
+    let mut packets = until(&whole, SQL_BATCH);
+    let mut straggler = packets.pop().unwrap();
+    let mut reset = straggler.clone();
+    let bare = reset.bytes.len() - payload(&reset).len();
+    reset.bytes.truncate(bare);
+    reset.bytes[2..4].copy_from_slice(&(bare as u16).to_be_bytes());
+    *flags(&mut reset) = RST | ACK;
+    packets.push(reset.clone());
+    for (after, connections) in [(SECOND / 2, 1), (10 * SECOND, 2)] {
+        straggler.time_ns = reset.time_ns + after;
+        let file = [&packets[..], std::slice::from_ref(&straggler)].concat();
+        let events = replay(&file);
+        let closes = of(&events, "close");
+        assert_eq!(closes.len(), connections, "{after} ns later: {events:#?}");
+        assert_eq!(closes[0]["close"]["how"], "rst");
+        assert_eq!(closes[0]["connection"]["partial"], false);
+        let late = closes
+            .get(1)
+            .map(|close| &close["connection"]["partial_reasons"][0]);
+        assert_eq!(late, (connections == 2).then_some(&json!("joined_late")));
+    }
+}
+
+#[test]
+fn a_side_that_never_closes_is_half_open_after_a_minute() {
+    let mut packets = connection();
+    let fin = packets
+        .iter_mut()
+        .position(|packet| *flags(packet) & FIN != 0);
+    packets.truncate(fin.unwrap() + 1);
+    let end = last_ns(&packets);
+    let cut = only(&replay(&packets), "close");
+    assert_eq!(
+        cut["connection"]["partial"], true,
+        "the file ends too early to say"
+    );
+
+    packets.push(other(end + 90 * SECOND));
+    let close = only(&replay(&packets), "close");
+    assert_eq!(close["connection"]["partial"], false, "{close:#}");
+    assert_eq!(close["close"]["half_open"], true, "{close:#}");
+}
+
+#[test]
+fn a_long_silence_after_the_login_changes_nothing_of_it() {
+    let whole = connection();
+    let quiet = whole
+        .iter()
+        .position(|packet| payload(packet).first() == Some(&SQL_BATCH));
+    let mut packets = whole.clone();
+    for packet in &mut packets[quiet.unwrap()..] {
+        packet.time_ns += 86_400 * SECOND;
+    }
+    assert_eq!(*flags(&mut packets[0]), SYN);
+    let (before, after) = (replay(&whole), replay(&packets));
+    assert_eq!(only(&before, "login"), only(&after, "login"));
+    assert_eq!(
+        only(&before, "close")["close"]["by"],
+        only(&after, "close")["close"]["by"]
+    );
+}
