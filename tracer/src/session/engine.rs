@@ -137,6 +137,7 @@ enum Entry {
     Open(Box<Connection>),
     /// It ended; forgotten at this time.
     Over {
+        born: u64,
         until: u64,
     },
 }
@@ -232,7 +233,8 @@ impl Engine {
                     let lost = Some(PartialReason::EventsLost);
                     entry.end(event.time, event.time, lost, &mut out);
                 }
-                Entry::Over { until } if again && event.time < *until => return,
+                Entry::Over { born, .. } if *born == event.born => return,
+                Entry::Over { until, .. } if again && event.time < *until => return,
                 Entry::Over { .. } => {}
             }
         }
@@ -244,7 +246,8 @@ impl Engine {
             Kind::of(event.kind),
             Some(Kind::Fin | Kind::Rst | Kind::Ack)
         );
-        if tells && event.marks & mark::JOINED_LATE != 0 {
+        // Stragglers of a connection that is forgotten already, or that was never told.
+        if tells && (event.marks & mark::JOINED_LATE != 0 || event.number > 1) {
             return;
         }
         if self.connections.len() >= self.config.max_connections {
@@ -352,7 +355,7 @@ impl Engine {
         self.restless
             .retain(|key| match self.connections.get_mut(key) {
                 Some(entry @ Entry::Open(_)) => entry.wait(now, &mut out),
-                Some(Entry::Over { until }) if *until > now => true,
+                Some(Entry::Over { until, .. }) if *until > now => true,
                 Some(Entry::Over { .. }) => {
                     self.connections.remove(key);
                     false
@@ -411,7 +414,9 @@ impl Engine {
 impl Entry {
     /// Ends the connection, if it is open; its stragglers are known until `until`.
     fn end(&mut self, now: u64, until: u64, reason: Option<PartialReason>, out: &mut Output<'_>) {
-        if let Self::Open(connection) = std::mem::replace(self, Self::Over { until }) {
+        let Self::Open(connection) = self else { return };
+        let born = connection.born;
+        if let Self::Open(connection) = std::mem::replace(self, Self::Over { born, until }) {
             connection.finish(now, reason, out);
         }
     }
