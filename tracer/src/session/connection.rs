@@ -6,11 +6,12 @@ mod finish;
 use tracer_ebpf::{
     event::{Counters, Event, Kind, SocketEnd, mark, role},
     flow::FlowKey,
-    framing::{Framing, TLS_HEADER, packet_type},
+    framing::{Framing, TLS_HEADER, content_type, packet_type},
     packet::tcp_flag,
 };
 
 use super::{
+    dark,
     ending::{End, Ends},
     engine::{Config, Output, SocketOwner},
     login::{Context, Login},
@@ -300,6 +301,9 @@ impl Connection {
                 server_last: self.sent[1].last_data,
             };
             if unit.header.framing == Framing::Tls {
+                if self.sealed_alert(side, unit.header.kind, unit.body_len()) {
+                    continue;
+                }
                 self.mars.sealed_record(unit.body_len());
             }
             self.boundary(&boundary, unit.header.framing, unit.header.kind, out);
@@ -327,8 +331,11 @@ impl Connection {
             return;
         }
         if framing == Framing::Tls {
-            self.mars
-                .sealed_record(event.packet_len.saturating_sub(TLS_HEADER));
+            let len = event.packet_len.saturating_sub(TLS_HEADER);
+            if self.sealed_alert(side, kind, len) {
+                return;
+            }
+            self.mars.sealed_record(len);
         }
         let boundary = Boundary {
             side,
@@ -371,7 +378,7 @@ impl Connection {
     }
 
     fn boundary(&mut self, boundary: &Boundary, framing: Framing, kind: u8, out: &mut Output<'_>) {
-        let alert = framing == Framing::Tls && kind == tracer_ebpf::framing::content_type::ALERT;
+        let alert = framing == Framing::Tls && kind == content_type::ALERT;
         if alert {
             self.client_said_bye |= boundary.side == Side::ToServer;
             return;
@@ -379,6 +386,16 @@ impl Connection {
         if let Some(done) = self.requests.boundary(boundary) {
             self.tell_request(&done, None, out);
         }
+    }
+
+    /// An alert of TLS 1.3, which looks like data: neither a request nor a reply.
+    fn sealed_alert(&mut self, side: Side, kind: u8, len: u32) -> bool {
+        let tls = self.facts.tls.as_ref().and_then(|tls| tls.version.as_ref());
+        let alert = kind == content_type::APPLICATION_DATA
+            && tls.is_some_and(|version| version.as_str() == "1.3")
+            && dark::is_alert(len);
+        self.client_said_bye |= alert && side == Side::ToServer;
+        alert
     }
 
     fn message_end(&mut self, side: Side, event: &Event, out: &mut Output<'_>) {

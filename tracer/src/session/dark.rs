@@ -4,10 +4,16 @@
 //! A reply is followed by a request where the login succeeded, by an end where it did not. Sizes
 //! break the tie when the client neither asks nor leaves.
 
+use std::ops::RangeInclusive;
+
 use super::timeline::Side;
 
-/// TLS 1.3's Finished as a sealed record: 32 or 48 bytes of hash, 4 of header, 17 of sealing.
-const FINISHED: [u32; 2] = [53, 69];
+/// TLS 1.3's Finished as a sealed record: 32 or 48 bytes of hash, 4 of header, 9 to 17 of sealing,
+/// and the 16 of padding that Java adds to every record of a socket.
+const FINISHED: RangeInclusive<u32> = 45..=85;
+/// TLS 1.3's alert as a sealed record, without and with Java's padding. No TDS message is as short
+/// as the first, and none of either side has the length of the second.
+const ALERTS: [u32; 2] = [19, 35];
 /// Client records looked at for Finished: a client certificate comes before it.
 const MAX_BEFORE_FINISHED: u32 = 4;
 /// A reply that refuses holds one ERROR and one DONE: this many bytes at most, with the sealing.
@@ -62,6 +68,8 @@ pub(super) enum Meaning {
         /// When the reply had passed.
         reply_end: u64,
     },
+    /// The client ends TLS.
+    Bye,
     /// More of the same turn, or the server's answer to it.
     Continuation,
 }
@@ -93,6 +101,9 @@ impl Dark {
             }
             return Meaning::Handshake;
         }
+        if self.finished_sealed && is_alert(len) {
+            return Meaning::Bye;
+        }
         let starts = self.turn(Side::ToServer, to, len);
         if !starts {
             return Meaning::Continuation;
@@ -120,12 +131,21 @@ impl Dark {
         }
     }
 
+    /// A sealed record of the client inside a TDS packet: only the handshake is wrapped, so TLS 1.3's
+    /// Finished has passed, or passes in the next one.
+    pub(super) fn wrapped(&mut self, to: u64) {
+        self.finished_at = Some(to);
+    }
+
     /// A sealed record of the server.
     pub(super) fn server(&mut self, to: u64, len: u32) -> Meaning {
         let handshaking = self.finished_sealed && self.finished_at.is_none();
         // Session tickets of TLS 1.3 may come before the client has asked anything.
         if handshaking || self.client_turns() == 0 {
             return Meaning::Handshake;
+        }
+        if self.finished_sealed && is_alert(len) {
+            return Meaning::Continuation;
         }
         self.turn(Side::ToClient, to, len);
         Meaning::Continuation
@@ -186,6 +206,11 @@ impl Dark {
     }
 }
 
+/// Whether a sealed record of TLS 1.3 is an alert, by its length.
+pub(super) fn is_alert(len: u32) -> bool {
+    ALERTS.contains(&len)
+}
+
 /// The confidence of a success that a request confirmed.
 pub(super) const CONFIRMED: f64 = 0.98;
 
@@ -225,6 +250,40 @@ mod tests {
                 prelogin_end: Some(14)
             }
         );
+    }
+
+    #[test]
+    fn a_finished_that_java_padded_is_no_login() {
+        let mut dark = dark(true, false);
+        assert_eq!(dark.client(10, 10, 85), Meaning::Handshake);
+        assert_eq!(
+            dark.client(20, 20, 209),
+            Meaning::Login { prelogin_end: None }
+        );
+        dark.server(30, 370);
+        assert_eq!(dark.client(40, 40, 345), Meaning::Request { reply_end: 30 });
+    }
+
+    #[test]
+    fn after_a_wrapped_finished_the_first_bare_record_is_the_login() {
+        let mut dark = dark(true, false);
+        dark.wrapped(10);
+        assert_eq!(
+            dark.client(20, 20, 69),
+            Meaning::Login { prelogin_end: None }
+        );
+    }
+
+    #[test]
+    fn a_sealed_alert_is_neither_a_request_nor_a_reply() {
+        let mut dark = dark(true, false);
+        dark.client(10, 10, 69);
+        dark.client(20, 20, 228);
+        assert_eq!(dark.server(25, 19), Meaning::Continuation);
+        assert_eq!(dark.belief(true), None);
+        dark.server(30, 121);
+        assert_eq!(dark.client(40, 40, 19), Meaning::Bye);
+        assert!(!dark.belief(true).unwrap().accepted);
     }
 
     #[test]

@@ -138,14 +138,23 @@ impl Login {
         unit: &Unit,
         context: &mut Context<'_>,
     ) -> Option<Verdict> {
-        if matches!(self.stage, Stage::Opening | Stage::Prelogin) {
+        // A client may start TLS though the server has said that it does not speak it.
+        let too_eager = self.stage == Stage::Login
+            && side == Side::ToServer
+            && self.tls[side as usize].records == 0;
+        if too_eager || matches!(self.stage, Stage::Opening | Stage::Prelogin) {
             self.stage = Stage::Tls;
         }
+        let tls13 = self.speaks_tls13();
         let tls = &mut self.tls[side as usize];
+        let sealed_before = tls.application_records;
         if unit.unseen.is_empty() {
             tls.extend(&unit.body);
         } else {
             tls.gap();
+        }
+        if side == Side::ToServer && tls13 && tls.application_records > sealed_before {
+            self.dark.wrapped(unit.to);
         }
         self.handshake_moved(side, unit.to, context);
         None
@@ -191,8 +200,7 @@ impl Login {
     }
 
     fn sealed(&mut self, side: Side, unit: &Unit, context: &mut Context<'_>) -> Option<Verdict> {
-        let server_hello = self.tls[Side::ToClient as usize].server_hello.as_ref();
-        let tls13 = server_hello.is_some_and(|hello| hello.version == 0x0304);
+        let tls13 = self.speaks_tls13();
         let federated = self.asked.as_ref().and_then(|asked| asked.fedauth_required) == Some(true)
             && self
                 .answered
@@ -234,6 +242,7 @@ impl Login {
                     request: Some((unit.from, unit.to, unit.body_len())),
                 });
             }
+            Meaning::Bye => self.client_said_bye = true,
             Meaning::Continuation if side == Side::ToClient && self.sealed => {
                 self.note_full(context);
             }
@@ -305,16 +314,17 @@ impl Login {
         }
     }
 
+    fn speaks_tls13(&self) -> bool {
+        let hello = self.tls[Side::ToClient as usize].server_hello.as_ref();
+        hello.is_some_and(|hello| hello.version == 0x0304)
+    }
+
     /// Whether both sides have finished the handshake.
     pub(super) fn tls_is_up(&self) -> bool {
-        let [client, server] = &self.tls;
-        let tls13 = server
-            .server_hello
-            .as_ref()
-            .is_some_and(|hello| hello.version == 0x0304);
-        if tls13 {
+        if self.speaks_tls13() {
             return self.dark.handshake_is_over();
         }
+        let [client, server] = &self.tls;
         client.change_cipher_spec && client.finished && server.change_cipher_spec && server.finished
     }
 }
