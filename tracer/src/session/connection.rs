@@ -8,6 +8,7 @@ use tracer_ebpf::{
     flow::FlowKey,
     framing::{Framing, TLS_HEADER, content_type, packet_type},
     packet::tcp_flag,
+    seq::Seq,
 };
 
 use super::{
@@ -68,6 +69,15 @@ pub(super) struct Connection {
     decided_at: Option<u64>,
     /// When the client gave up on a login; the first answer after that is late.
     gave_up: Option<u64>,
+    /// The client has left a sealed login whose outcome hinges on the server's end.
+    left: Option<Left>,
+}
+
+/// A client's FIN.
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    at: u64,
+    position: Seq,
 }
 
 /// The TCP handshake, and how long a client tries.
@@ -144,6 +154,7 @@ impl Connection {
             client_socket: false,
             decided_at: None,
             gave_up: None,
+            left: None,
         }
     }
 
@@ -420,7 +431,20 @@ impl Connection {
         if side == Side::ToServer && self.login.is_some() {
             self.gave_up.get_or_insert(event.time);
         }
-        self.ended(End::Fin(side), event.time, out);
+        match (side, self.left) {
+            (Side::ToServer, Some(_)) => {}
+            (Side::ToServer, None) if self.hinges_on_server(event.time) => {
+                self.left = Some(Left {
+                    at: event.time,
+                    position: event.seq.add(event.payload_len),
+                });
+            }
+            (Side::ToClient, Some(left)) if event.ack.after(left.position) => {
+                self.ended(End::Fin(Side::ToServer), left.at, out);
+            }
+            // A server that has not heard of the client's end has its own reason.
+            _ => self.ended(End::Fin(side), event.time, out),
+        }
     }
 
     fn rst(&mut self, side: Side, event: &Event, out: &mut Output<'_>) {
@@ -431,6 +455,12 @@ impl Connection {
             self.gave_up.get_or_insert(event.time);
         }
         self.ended(End::Rst(side), event.time, out);
+    }
+
+    /// Whether the client's end leaves open what came of its sealed login.
+    fn hinges_on_server(&self, now: u64) -> bool {
+        let login = self.login.as_ref().filter(|login| login.is_whole());
+        is_dark(&self.facts) && login.is_some_and(|login| login.dark.hinges_on_server(now))
     }
 
     fn note_end_phase(&mut self) {

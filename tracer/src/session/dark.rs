@@ -16,19 +16,55 @@ const FINISHED: RangeInclusive<u32> = 45..=85;
 const ALERTS: [u32; 2] = [19, 35];
 /// Client records looked at for Finished: a client certificate comes before it.
 const MAX_BEFORE_FINISHED: u32 = 4;
-/// A reply that refuses holds one ERROR and one DONE: this many bytes at most, with the sealing.
+/// SQL Server's acknowledgement of a login is longer than this, with the sealing; a plain refusal,
+/// an SSPI challenge and FEDAUTHINFO are not.
 const SHORT_REPLY: u64 = 300;
+/// A reply up to this long is a DONE: the answer to a request, to no login.
+const BARE_DONE: u64 = 90;
+/// An SSPI token that answers a challenge is no shorter than this, sealed.
+const SSPI_TOKEN: u32 = 200;
 /// A federated token is never shorter than this; a first request seldom longer.
-const LONG_TOKEN: u64 = 700;
+const LONG_TOKEN: u32 = 700;
 /// How long a quiet connection is waited for before silence counts as contentment, nanoseconds.
 pub(super) const QUIET: u64 = 1_000_000_000;
+/// The same after a short reply: a client that fetches a token or asks its domain is quiet too.
+const QUIET_AFTER_SHORT: u64 = 15_000_000_000;
 
 /// Records of one side without one of the other between them.
 #[derive(Clone, Copy, Debug)]
 struct Turn {
     side: Side,
+    first: u64,
     last: u64,
     bytes: u64,
+}
+
+/// One sealed record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sealed {
+    pub(super) side: Side,
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) len: u32,
+}
+
+/// A client's message that may be the second half of an SSPI exchange, or a first request.
+#[derive(Clone, Copy, Debug)]
+struct Exchange {
+    message: Sealed,
+    /// When the reply before it had passed.
+    reply_end: u64,
+}
+
+/// How a connection ends, as far as it tells of a sealed login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// The server closed without having been asked to: so it does after a refusal (MS-TDS §3.3.5.5).
+    Server,
+    /// The client closed, or began to.
+    Client,
+    /// The server reset the connection.
+    Reset,
 }
 
 /// The sealed part of a login.
@@ -44,6 +80,7 @@ pub(super) struct Dark {
     /// A federated token may follow the first reply.
     federated: bool,
     turns: Vec<Turn>,
+    exchange: Option<Exchange>,
 }
 
 /// What a sealed record meant.
@@ -63,10 +100,20 @@ pub(super) enum Meaning {
         /// When the reply had passed.
         reply_end: u64,
     },
+    /// Long enough to answer a challenge, after a reply too short to acknowledge a login; what comes
+    /// of it tells which it was.
+    Exchange {
+        /// When the reply had passed.
+        reply_end: u64,
+    },
     /// The client goes on to its first request: the login succeeded with the reply at `reply_end`.
     Request {
         /// When the reply had passed.
         reply_end: u64,
+        /// What was taken for an exchange, and was the first request: with it, its answer.
+        earlier: Option<[Sealed; 2]>,
+        /// There was an exchange before that reply.
+        exchanged: bool,
     },
     /// The client ends TLS.
     Bye,
@@ -120,14 +167,56 @@ impl Dark {
                 prelogin_end: before.map(|turn| turn.last),
             },
             (turns, strict) => {
-                let reply_end = before.map_or(from, |turn| turn.last);
                 let first_reply = turns == 2 + usize::from(strict);
-                if self.federated && first_reply && u64::from(len) >= LONG_TOKEN {
-                    Meaning::Token { reply_end }
-                } else {
-                    Meaning::Request { reply_end }
-                }
+                self.further(
+                    Sealed {
+                        side: Side::ToServer,
+                        from,
+                        to,
+                        len,
+                    },
+                    before,
+                    first_reply,
+                )
             }
+        }
+    }
+
+    /// A message of the client after a reply to its login.
+    fn further(&mut self, message: Sealed, reply: Option<Turn>, first_reply: bool) -> Meaning {
+        let reply_end = reply.map_or(message.from, |reply| reply.last);
+        let short = reply.is_some_and(|reply| reply.bytes <= SHORT_REPLY);
+        if first_reply && short && self.federated && message.len >= LONG_TOKEN {
+            return Meaning::Token { reply_end };
+        }
+        if first_reply && short && message.len >= SSPI_TOKEN {
+            self.exchange = Some(Exchange { message, reply_end });
+            return Meaning::Exchange { reply_end };
+        }
+        let Some((exchange, reply)) = self.exchange.take().zip(reply) else {
+            return Meaning::Request {
+                reply_end,
+                earlier: None,
+                exchanged: false,
+            };
+        };
+        if exchange.was_one(&reply) {
+            return Meaning::Request {
+                reply_end,
+                earlier: None,
+                exchanged: true,
+            };
+        }
+        let answer = Sealed {
+            side: Side::ToClient,
+            from: reply.first,
+            to: reply.last,
+            len: u32::try_from(reply.bytes).unwrap_or(u32::MAX),
+        };
+        Meaning::Request {
+            reply_end: exchange.reply_end,
+            earlier: Some([exchange.message, answer]),
+            exchanged: false,
         }
     }
 
@@ -161,6 +250,7 @@ impl Dark {
             _ => {
                 self.turns.push(Turn {
                     side,
+                    first: to,
                     last: to,
                     bytes: u64::from(len),
                 });
@@ -181,28 +271,84 @@ impl Dark {
         self.finished_at.is_some()
     }
 
-    /// The reply to the login, once there is one: what it says by itself, and whether `ended` it
-    /// was followed by the connection's end.
-    pub(super) fn belief(&self, ended: bool) -> Option<Belief> {
+    /// The reply to the login, once there is one and nothing after it.
+    fn reply(&self) -> Option<Turn> {
         let reply = self
             .turns
             .last()
             .filter(|turn| turn.side == Side::ToClient)?;
-        if self.client_turns() < 1 + usize::from(self.strict) {
-            return None;
+        (self.client_turns() > usize::from(self.strict)).then_some(*reply)
+    }
+
+    /// The first request, where what was taken for an exchange turns out to be one.
+    fn was_request(&self) -> Option<Exchange> {
+        let answer = self.turns.last()?;
+        self.exchange
+            .filter(|_| answer.side == Side::ToClient && answer.bytes <= BARE_DONE)
+    }
+
+    /// What silence after the reply says, once it has lasted until `now`.
+    pub(super) fn contentment(&self, now: u64) -> Option<Belief> {
+        let reply = self.reply()?;
+        let quiet = now.saturating_sub(reply.last);
+        if let Some(exchange) = self.was_request().filter(|_| quiet >= QUIET) {
+            return Some(Belief::accepted(0.9, exchange.reply_end));
+        }
+        if reply.bytes > SHORT_REPLY {
+            (quiet >= QUIET).then_some(Belief::accepted(0.9, reply.last))
+        } else {
+            (quiet >= QUIET_AFTER_SHORT).then_some(Belief::accepted(0.6, reply.last))
+        }
+    }
+
+    /// What the connection's end at `now`, after the reply, says.
+    pub(super) fn farewell(&self, leave: Leave, now: u64) -> Option<Belief> {
+        let reply = self.reply()?;
+        if let Some(exchange) = self.was_request() {
+            return Some(Belief::accepted(0.9, exchange.reply_end));
+        }
+        // Neither side stays after a refusal.
+        if now.saturating_sub(reply.last) >= QUIET {
+            return Some(Belief::accepted(0.6, reply.last));
         }
         let short = reply.bytes <= SHORT_REPLY;
-        let (accepted, confidence) = match (ended, short) {
-            (true, true) => (false, 0.8),
-            (true, false) => (true, 0.7),
-            (false, true) => (true, 0.6),
-            (false, false) => (true, 0.9),
+        let (accepted, confidence) = match (leave, short) {
+            (Leave::Server, true) => (false, 0.9),
+            (Leave::Server, false) => (false, 0.7),
+            (Leave::Client | Leave::Reset, true) => (false, 0.8),
+            (Leave::Client | Leave::Reset, false) => (true, 0.6),
         };
         Some(Belief {
             accepted,
             confidence,
             at: reply.last,
         })
+    }
+
+    /// Whether the client's end alone leaves open what the reply said, so that the server's is worth
+    /// waiting for.
+    pub(super) fn hinges_on_server(&self, now: u64) -> bool {
+        self.reply().is_some_and(|reply| {
+            let at_once = now.saturating_sub(reply.last) < QUIET;
+            at_once && reply.bytes > SHORT_REPLY && self.was_request().is_none()
+        })
+    }
+}
+
+impl Belief {
+    fn accepted(confidence: f64, at: u64) -> Self {
+        Self {
+            accepted: true,
+            confidence,
+            at,
+        }
+    }
+}
+
+impl Exchange {
+    /// Whether it was an exchange, by the reply to its second half, after which the client went on.
+    fn was_one(&self, reply: &Turn) -> bool {
+        reply.bytes > SHORT_REPLY || (reply.bytes > BARE_DONE && self.message.len >= LONG_TOKEN)
     }
 }
 
@@ -215,93 +361,4 @@ pub(super) fn is_alert(len: u32) -> bool {
 pub(super) const CONFIRMED: f64 = 0.98;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn dark(tls13: bool, strict: bool) -> Dark {
-        let mut dark = Dark::default();
-        dark.expect(tls13, strict, false);
-        dark
-    }
-
-    #[test]
-    fn a_request_after_the_reply_proves_the_login() {
-        let mut dark = dark(false, false);
-        assert_eq!(
-            dark.client(10, 10, 400),
-            Meaning::Login { prelogin_end: None }
-        );
-        dark.server(35, 380);
-        assert_eq!(dark.client(40, 40, 90), Meaning::Request { reply_end: 35 });
-    }
-
-    #[test]
-    fn tickets_of_tls13_are_no_reply() {
-        let mut dark = dark(true, true);
-        assert_eq!(dark.server(5, 900), Meaning::Handshake);
-        assert_eq!(dark.client(10, 10, 69), Meaning::Handshake);
-        assert_eq!(dark.server(11, 250), Meaning::Handshake);
-        assert_eq!(dark.client(12, 12, 105), Meaning::Prelogin);
-        dark.server(13, 250);
-        dark.server(14, 60);
-        assert_eq!(
-            dark.client(15, 15, 363),
-            Meaning::Login {
-                prelogin_end: Some(14)
-            }
-        );
-    }
-
-    #[test]
-    fn a_finished_that_java_padded_is_no_login() {
-        let mut dark = dark(true, false);
-        assert_eq!(dark.client(10, 10, 85), Meaning::Handshake);
-        assert_eq!(
-            dark.client(20, 20, 209),
-            Meaning::Login { prelogin_end: None }
-        );
-        dark.server(30, 370);
-        assert_eq!(dark.client(40, 40, 345), Meaning::Request { reply_end: 30 });
-    }
-
-    #[test]
-    fn after_a_wrapped_finished_the_first_bare_record_is_the_login() {
-        let mut dark = dark(true, false);
-        dark.wrapped(10);
-        assert_eq!(
-            dark.client(20, 20, 69),
-            Meaning::Login { prelogin_end: None }
-        );
-    }
-
-    #[test]
-    fn a_sealed_alert_is_neither_a_request_nor_a_reply() {
-        let mut dark = dark(true, false);
-        dark.client(10, 10, 69);
-        dark.client(20, 20, 228);
-        assert_eq!(dark.server(25, 19), Meaning::Continuation);
-        assert_eq!(dark.belief(true), None);
-        dark.server(30, 121);
-        assert_eq!(dark.client(40, 40, 19), Meaning::Bye);
-        assert!(!dark.belief(true).unwrap().accepted);
-    }
-
-    #[test]
-    fn a_short_reply_and_the_end_is_a_refusal_and_a_long_one_is_not() {
-        for (bytes, accepted) in [(180, false), (900, true)] {
-            let mut dark = dark(false, false);
-            dark.client(10, 10, 400);
-            dark.server(30, bytes);
-            assert_eq!(dark.belief(true).unwrap().accepted, accepted);
-            assert!(dark.belief(false).unwrap().accepted);
-        }
-    }
-
-    #[test]
-    fn a_reply_to_a_sealed_prelogin_is_no_reply_to_a_login() {
-        let mut dark = dark(false, true);
-        dark.client(10, 10, 90);
-        dark.server(20, 60);
-        assert_eq!(dark.belief(true), None);
-    }
-}
+mod tests;

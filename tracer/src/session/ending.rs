@@ -2,10 +2,11 @@
 
 use super::{
     connection::Connection,
+    dark::{Belief, Leave},
     login::{Login, Verdict},
     timeline::Side,
 };
-use crate::record::{Basis, Close, CloseClass, CloseMeans, ClosedBy, Encryption, Nanos, Outcome};
+use crate::record::{Basis, Close, CloseClass, CloseMeans, ClosedBy, Nanos, Outcome};
 
 /// A server that owes for this long is what a client gives up on, nanoseconds.
 const OWED_TOO_LONG: u64 = 1_000_000_000;
@@ -79,24 +80,37 @@ pub(super) fn outcome(login: &Login, end: End, at: u64) -> Outcome {
 }
 
 /// What the records of a sealed login suggest when its connection ends.
-pub(super) fn believed(login: &Login, encryption: Option<Encryption>, end: End) -> Option<Verdict> {
-    let dark = matches!(encryption, Some(Encryption::Full | Encryption::Strict));
+pub(super) fn believed(login: &Login, end: End, at: u64) -> Option<Verdict> {
     // Turns that were not seen would shift the meaning of those that were.
-    if !dark || end == End::Unwatched || !login.is_whole() {
+    if !login.is_whole() {
         return None;
     }
-    let belief = login.dark.belief(true)?;
-    Some(Verdict {
-        outcome: if belief.accepted {
-            Outcome::Success
-        } else {
-            Outcome::Failed
-        },
-        basis: Basis::Inferred,
-        confidence: Some(belief.confidence),
-        at: belief.at,
-        request: None,
-    })
+    let belief = match end {
+        End::Unwatched => return None,
+        End::Silence => login.dark.contentment(at),
+        End::Fin(Side::ToClient) if !login.client_said_bye() => {
+            login.dark.farewell(Leave::Server, at)
+        }
+        End::Fin(_) | End::Rst(Side::ToServer) => login.dark.farewell(Leave::Client, at),
+        End::Rst(Side::ToClient) => login.dark.farewell(Leave::Reset, at),
+    };
+    belief.map(Verdict::from)
+}
+
+impl From<Belief> for Verdict {
+    fn from(belief: Belief) -> Self {
+        Self {
+            outcome: if belief.accepted {
+                Outcome::Success
+            } else {
+                Outcome::Failed
+            },
+            basis: Basis::Inferred,
+            confidence: Some(belief.confidence),
+            at: belief.at,
+            requests: [None; 3],
+        }
+    }
 }
 
 impl Connection {

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use self::auth::AuthEvidence;
 use super::{
-    dark::Dark,
+    dark::{Dark, Sealed},
     stream::{Found, Stream, Unit},
     timeline::{Phases, Side, Timeline},
 };
@@ -49,8 +49,8 @@ pub(super) struct Verdict {
     pub(super) confidence: Option<f64>,
     /// When the deciding message had passed.
     pub(super) at: u64,
-    /// The sealed request that showed it: when it began and ended, and its length.
-    pub(super) request: Option<(u64, u64, u32)>,
+    /// The sealed request that showed it, behind one that had passed before and its answer.
+    pub(super) requests: [Option<Sealed>; 3],
 }
 
 /// A message being put together from its packets.
@@ -192,7 +192,7 @@ impl Login {
             basis: Basis::Inferred,
             confidence: seen.then_some(super::dark::CONFIRMED),
             at,
-            request: None,
+            requests: [None; 3],
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{
         Basis, Confidence, ConnectionRef, Count, Nanos, Outcome, PartialReason, Sides, Stranger,
     },
     session::{
-        dark::QUIET,
+        dark::{QUIET, Sealed},
         ending::{self, End},
         engine::Output,
         login::{Context, Login, Verdict},
@@ -47,8 +47,8 @@ impl Connection {
         out.phases(self, &login);
         out.login(self, verdict.at);
         out.listener.decided(self.key, self.born);
-        if let Some((from, to, len)) = verdict.request {
-            self.sealed_request(from, to, len, out);
+        for sealed in verdict.requests.into_iter().flatten() {
+            self.sealed_record(&sealed, out);
         }
         self.tail = Some(Box::new(std::mem::take(&mut login.streams)));
     }
@@ -76,18 +76,18 @@ impl Connection {
         }
     }
 
-    /// A request that was seen only because it decided the login.
-    fn sealed_request(&mut self, from: u64, to: u64, len: u32, out: &mut Output<'_>) {
+    /// A record that was read for the login's sake, and came after it.
+    fn sealed_record(&mut self, sealed: &Sealed, out: &mut Output<'_>) {
         let boundary = crate::session::usage::Boundary {
-            side: Side::ToServer,
+            side: sealed.side,
             packet: None,
             status: 0,
             first: true,
-            at: from,
-            complete: Some(to),
+            at: sealed.from,
+            complete: Some(sealed.to),
             server_last: self.sent[1].last_data,
         };
-        self.mars.sealed_record(len);
+        self.mars.sealed_record(sealed.len);
         self.boundary(&boundary, tracer_ebpf::framing::Framing::Tls, 0, out);
     }
 
@@ -168,7 +168,7 @@ impl Connection {
                 basis: Basis::Inferred,
                 confidence: None,
                 at,
-                request: None,
+                requests: [None; 3],
             },
             out,
         );
@@ -189,7 +189,7 @@ impl Connection {
             }
         }
         let Some(login) = &mut self.login else { return };
-        let encryption = self.facts.tds.as_ref().and_then(|tds| tds.encryption);
+        let dark = super::is_dark(&self.facts);
         let mut context = Context {
             facts: &mut self.facts,
             sent: &self.sent,
@@ -197,13 +197,13 @@ impl Connection {
         };
         let verdict = login
             .cut_reply(at, &mut context)
-            .or_else(|| ending::believed(login, encryption, end));
+            .or_else(|| dark.then(|| ending::believed(login, end, at)).flatten());
         let verdict = verdict.unwrap_or_else(|| Verdict {
             outcome: self.outcome_at(end, at),
             basis: Basis::Observed,
             confidence: None,
             at,
-            request: None,
+            requests: [None; 3],
         });
         self.decide(verdict, out);
     }
@@ -246,21 +246,19 @@ impl Connection {
             }
             self.read(side, out);
         }
+        if let Some(left) = self.left {
+            if now.saturating_sub(left.at) >= QUIET {
+                self.ended(End::Fin(Side::ToServer), left.at, out);
+            }
+            return;
+        }
         let Some(login) = &self.login else { return };
-        let dark = super::is_dark(&self.facts);
         if let Some(belief) = login
             .dark
-            .belief(false)
-            .filter(|belief| dark && login.is_whole() && now.saturating_sub(belief.at) >= QUIET)
+            .contentment(now)
+            .filter(|_| super::is_dark(&self.facts) && login.is_whole())
         {
-            let verdict = Verdict {
-                outcome: Outcome::Success,
-                basis: Basis::Inferred,
-                confidence: Some(belief.confidence),
-                at: belief.at,
-                request: None,
-            };
-            self.decide(verdict, out);
+            self.decide(belief.into(), out);
             return;
         }
         let quiet = now.saturating_sub(self.last_seen);

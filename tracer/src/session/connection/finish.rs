@@ -6,6 +6,7 @@ use crate::{
     session::{
         ending::End,
         engine::Output,
+        timeline::Side,
         usage::{Done, Ended},
     },
 };
@@ -65,6 +66,10 @@ impl Connection {
 
     /// The login will not be decided any more: as far as it came.
     fn give_up(&mut self, unwatched: bool, out: &mut Output<'_>) {
+        if let Some(left) = self.left {
+            self.ended(End::Fin(Side::ToServer), left.at, out);
+            return;
+        }
         let end = if unwatched {
             End::Unwatched
         } else {

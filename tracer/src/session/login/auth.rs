@@ -94,6 +94,11 @@ impl AuthEvidence {
         self.entra.token_fetch_ns = Some(Nanos(waited));
     }
 
+    /// A sealed challenge was answered.
+    pub(super) fn sealed_round(&mut self) {
+        self.rounds += 1;
+    }
+
     /// FEATUREEXTACK: the server took the federated token.
     pub(super) fn features_acknowledged(&mut self, ids: &[u8]) {
         self.federated |= ids.contains(&FEATURE_FEDAUTH);

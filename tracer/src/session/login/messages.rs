@@ -9,7 +9,7 @@ use crate::{
         PhaseName, Side as RecordSide, Stranger, Tds, Text, Tls,
     },
     session::{
-        dark::{CONFIRMED, Meaning},
+        dark::{CONFIRMED, Meaning, Sealed},
         stream::Unit,
         timeline::Side,
     },
@@ -232,14 +232,34 @@ impl Login {
                 self.stage = Stage::Auth;
                 self.auth.sealed_token(unit.from.saturating_sub(reply_end));
             }
-            Meaning::Request { reply_end } => {
+            Meaning::Exchange { reply_end } => {
+                self.phases
+                    .end(PhaseName::Login, reply_end, true, context.sent);
+                self.stage = Stage::Auth;
                 self.note_full(context);
+            }
+            Meaning::Request {
+                reply_end,
+                earlier,
+                exchanged,
+            } => {
+                self.note_full(context);
+                if exchanged {
+                    self.auth.sealed_round();
+                }
+                let request = Sealed {
+                    side: Side::ToServer,
+                    from: unit.from,
+                    to: unit.to,
+                    len: unit.body_len(),
+                };
+                let [first, answer] = earlier.map_or([None; 2], |both| both.map(Some));
                 return Some(Verdict {
                     outcome: Outcome::Success,
                     basis: Basis::Inferred,
                     confidence: Some(CONFIRMED),
                     at: reply_end,
-                    request: Some((unit.from, unit.to, unit.body_len())),
+                    requests: [first, answer, Some(request)],
                 });
             }
             Meaning::Bye => self.client_said_bye = true,

@@ -108,7 +108,7 @@ impl Login {
             basis: Basis::Observed,
             confidence: None,
             at,
-            request: None,
+            requests: [None; 3],
         })
     }
 
