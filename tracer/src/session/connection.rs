@@ -439,9 +439,8 @@ impl Connection {
                     position: event.seq.add(event.payload_len),
                 });
             }
-            (Side::ToClient, Some(left)) if event.ack.after(left.position) => {
-                self.ended(End::Fin(Side::ToServer), left.at, out);
-            }
+            // The server follows the client: where that goes next is still to be seen.
+            (Side::ToClient, Some(left)) if event.ack.after(left.position) => {}
             // A server that has not heard of the client's end has its own reason.
             _ => self.ended(End::Fin(side), event.time, out),
         }
@@ -455,6 +454,11 @@ impl Connection {
             self.gave_up.get_or_insert(event.time);
         }
         self.ended(End::Rst(side), event.time, out);
+    }
+
+    /// Whether the client has left a sealed login, which is not decided yet.
+    pub(super) fn has_left(&self) -> bool {
+        self.left.is_some()
     }
 
     /// Whether the client's end leaves open what came of its sealed login.

@@ -360,5 +360,8 @@ pub(super) fn is_alert(len: u32) -> bool {
 /// The confidence of a success that a request confirmed.
 pub(super) const CONFIRMED: f64 = 0.98;
 
+/// The confidence of a redirect that the client's next connection suggests.
+pub(super) const REDIRECTED: f64 = 0.7;
+
 #[cfg(test)]
 mod tests;

@@ -169,7 +169,8 @@ impl Connection {
             };
         }
         let quiet = self.in_flight() == 0;
-        let mars = self.mars.was_used();
+        let negotiated = self.facts.tds.as_ref().and_then(|tds| tds.mars) == Some(true);
+        let mars = negotiated || self.mars.was_used();
         match (how, by) {
             (CloseMeans::Rst, ClosedBy::Client) if quiet && self.foreign_rst() != Some(true) => {
                 CloseClass::BenignReset

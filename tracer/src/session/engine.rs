@@ -1,6 +1,6 @@
 //! The table of connections: who gets which event, who is evicted, and whose time is up.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use foldhash::{HashMap, HashSet};
 use tracer_ebpf::{
@@ -8,7 +8,7 @@ use tracer_ebpf::{
     flow::FlowKey,
 };
 
-use super::{connection::Connection, login::Login, strangers::Limits, usage::Done};
+use super::{connection::Connection, login::Login, naming, strangers::Limits, usage::Done};
 use crate::record::{
     Body, Close, CloseRecord, ConnectionFacts, Count, LoginRecord, Loss, LossReason, LossRecord,
     MarsRecord, MarsSession, NamedPhase, Nanos, PartialReason, PhaseName, PhaseRecord, Process,
@@ -123,6 +123,8 @@ pub struct Engine {
     /// Those that time may change: undecided, closing, or over.
     restless: HashSet<FlowKey>,
     stray_owners: HashMap<FlowKey, SocketOwner>,
+    /// By client, who has just left a sealed login without a request: perhaps for elsewhere.
+    leavers: HashMap<IpAddr, FlowKey>,
     /// Losses that have not been told, by reason.
     losses: BTreeMap<LossReason, u64>,
     strangers: Limits,
@@ -158,6 +160,7 @@ impl Engine {
             connections: HashMap::default(),
             restless: HashSet::default(),
             stray_owners: HashMap::default(),
+            leavers: HashMap::default(),
             losses: BTreeMap::new(),
             strangers: Limits::default(),
             losses_told: None,
@@ -225,6 +228,10 @@ impl Engine {
                         connection.moved_to(event.born);
                     }
                     connection.take(event, run, &mut out);
+                    if connection.has_left() {
+                        let client = connection.facts.client.address;
+                        self.leavers.insert(client, event.key);
+                    }
                     settle(entry, event.time, &mut self.restless, &mut out);
                     return;
                 }
@@ -253,6 +260,9 @@ impl Engine {
         if self.connections.len() >= self.config.max_connections {
             self.evict(event.time, listener);
         }
+        if event.marks & mark::JOINED_LATE == 0 {
+            self.follow(event, listener);
+        }
         self.opened += 1;
         let mut connection = Box::new(Connection::new(event, &self.config));
         if let Some(owner) = self.stray_owners.remove(&event.key) {
@@ -268,6 +278,29 @@ impl Engine {
         let mut entry = Entry::Open(connection);
         settle(&mut entry, event.time, &mut self.restless, &mut out);
         self.connections.insert(event.key, entry);
+    }
+
+    /// A connection that opens may be where a client was sent to by the reply it has just left with.
+    fn follow(&mut self, event: &Event, listener: &mut dyn Listener) {
+        let (client, server) = naming::ends(&event.key, event.client_is_a != 0);
+        let Some(key) = self.leavers.get(&client.address).copied() else {
+            return;
+        };
+        let mut out = Output {
+            config: &self.config,
+            listener,
+            losses: &mut self.losses,
+            strangers: &mut self.strangers,
+        };
+        let Some(entry @ Entry::Open(_)) = self.connections.get_mut(&key) else {
+            return;
+        };
+        if let Entry::Open(connection) = entry
+            && connection.goes_on_at(server.address, server.port, event.time, &mut out)
+        {
+            self.leavers.remove(&client.address);
+            settle(entry, event.time, &mut self.restless, &mut out);
+        }
     }
 
     fn owner(&mut self, owner: SocketOwner) {
@@ -364,6 +397,10 @@ impl Engine {
             });
         self.stray_owners
             .retain(|_, owner| owner.time.saturating_add(LINGER) > now);
+        self.leavers.retain(|_, key| {
+            let entry = self.connections.get(key);
+            matches!(entry, Some(Entry::Open(connection)) if connection.has_left())
+        });
         self.tell_losses(now, listener);
     }
 

@@ -1,5 +1,7 @@
 //! The moment a login's outcome is known.
 
+use std::net::IpAddr;
+
 use tracer_ebpf::seq::Seq;
 
 use super::Connection;
@@ -8,7 +10,7 @@ use crate::{
         Basis, Confidence, ConnectionRef, Count, Nanos, Outcome, PartialReason, Sides, Stranger,
     },
     session::{
-        dark::{QUIET, Sealed},
+        dark::{Leave, QUIET, REDIRECTED, Sealed},
         ending::{self, End},
         engine::Output,
         login::{Context, Login, Verdict},
@@ -24,6 +26,7 @@ impl Connection {
         let Some(mut login) = self.login.take() else {
             return;
         };
+        self.left = None;
         // Clocks may run backwards between two packets; phases do not.
         let at = verdict.at.max(login.phases.reached());
         let verdict = Verdict { at, ..verdict };
@@ -206,6 +209,34 @@ impl Connection {
             requests: [None; 3],
         });
         self.decide(verdict, out);
+    }
+
+    /// The client, which has left, opens a connection to this server; whether that tells that it was
+    /// sent there.
+    pub(in crate::session) fn goes_on_at(
+        &mut self,
+        address: IpAddr,
+        port: u16,
+        now: u64,
+        out: &mut Output<'_>,
+    ) -> bool {
+        let here = (self.facts.server.address, self.facts.server.port);
+        let belief = self.left.and_then(|left| {
+            let at_once = now.saturating_sub(left.at) < QUIET;
+            let login = self
+                .login
+                .as_ref()
+                .filter(|_| at_once && here != (address, port))?;
+            login.dark.farewell(Leave::Client, left.at)
+        });
+        let Some(belief) = belief else { return false };
+        let verdict = Verdict {
+            outcome: Outcome::Redirected,
+            confidence: Some(REDIRECTED),
+            ..belief.into()
+        };
+        self.decide(verdict, out);
+        true
     }
 
     fn outcome_at(&self, end: End, at: u64) -> Outcome {

@@ -33,7 +33,7 @@ impl Connection {
 
     /// Whether both sides have closed in order.
     pub(in crate::session) fn is_closed(&self) -> bool {
-        self.ends.closed && self.ends.rst.is_none()
+        self.ends.closed && self.ends.rst.is_none() && self.left.is_none()
     }
 
     /// Ends the connection: decides its login if that is open, and tells its `close`.
