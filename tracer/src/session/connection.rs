@@ -383,7 +383,8 @@ impl Connection {
                         | packet_type::SSPI
                         | packet_type::ATTENTION
                 ));
-        if self.login.is_some() && request {
+        let login = self.login.as_ref();
+        if request && login.is_some_and(|login| !login.is_out_of_turn()) {
             self.lost_login(at, out);
         }
     }

@@ -164,7 +164,7 @@ impl Login {
     fn unit(&mut self, side: Side, unit: &Unit, context: &mut Context<'_>) -> Option<Verdict> {
         self.owes(side, unit);
         match (side, unit.header.framing) {
-            (_, Framing::Smp) => Some(self.request(unit.from)),
+            (_, Framing::Smp) => (!self.is_out_of_turn()).then(|| self.request(unit.from)),
             (_, Framing::Tls) => self.record(side, unit, context),
             (Side::ToServer, Framing::Tds) => self.client_packet(unit, context),
             (Side::ToClient, Framing::Tds) => self.server_packet(unit, context),
@@ -194,6 +194,13 @@ impl Login {
             at,
             requests: [None; 3],
         }
+    }
+
+    /// Whether a request would come before any login, of a client of which nothing was missed: then
+    /// it is somebody else's protocol, or a probe.
+    pub(super) fn is_out_of_turn(&self) -> bool {
+        let logged_in = matches!(self.stage, Stage::Login | Stage::Auth);
+        self.is_whole() && !logged_in
     }
 
     /// Bytes that are of none of the protocols spoken here.

@@ -107,10 +107,11 @@ fn authenticate(message: &[u8]) -> Ntlm {
         domain: text(message, 28, unicode),
         workstation: text(message, 44, unicode),
         version: match declared_len(message, 20) {
-            None | Some(0) => None,
-            // An NTLMv1 response is 24 bytes, an NTLMv2 response always longer.
+            // An NTLMv1 response is 24 bytes, an NTLMv2 response always longer. tedious says 16 of its
+            // NTLMv2 responses, which is neither.
+            Some(24) => Some(NtlmVersion::V1),
             Some(len) if len > 24 => Some(NtlmVersion::V2),
-            Some(_) => Some(NtlmVersion::V1),
+            _ => None,
         },
         null_credentials: user_len == Some(0) || (domain_len == Some(0) && !is_principal),
         user,
@@ -227,6 +228,15 @@ mod tests {
         let mut message = AUTHENTICATE.to_vec();
         message[20..22].copy_from_slice(&24_u16.to_le_bytes());
         assert_eq!(authenticated(&message).2, Some(NtlmVersion::V1));
+    }
+
+    #[test]
+    fn a_response_of_an_impossible_length_has_no_version() {
+        for len in [0_u16, 16, 23] {
+            let mut message = AUTHENTICATE.to_vec();
+            message[20..22].copy_from_slice(&len.to_le_bytes());
+            assert_eq!(authenticated(&message).2, None, "{len}");
+        }
     }
 
     #[test]

@@ -57,7 +57,8 @@ impl AuthEvidence {
 
     /// A client's SSPI message, which had passed whole at `at`.
     pub(super) fn client_token(&mut self, token: &[u8], at: u64, identity: &Policy) {
-        if self.token(token, identity) {
+        // After a challenge it is the response, also where its bytes are withheld.
+        if self.token(token, identity) || self.ntlm.is_some() {
             self.responded = Some(at);
         }
     }

@@ -36,8 +36,9 @@ impl Login {
                 self.wrapped_tls(Side::ToServer, unit, context)
             }
             packet_type::PRELOGIN => self.client_prelogin(unit, context),
-            packet_type::LOGIN7 => self.client_login(unit, context),
-            packet_type::SSPI => {
+            packet_type::LOGIN7 if self.stage != Stage::Auth => self.client_login(unit, context),
+            // python-tds sends its SSPI answers under the login's packet type.
+            packet_type::SSPI | packet_type::LOGIN7 => {
                 if let Some(message) = self.assemble(Side::ToServer, unit) {
                     self.auth
                         .client_token(&message.body, unit.to, context.identity);
@@ -62,7 +63,13 @@ impl Login {
             packet_type::SQL_BATCH
             | packet_type::RPC
             | packet_type::BULK_LOAD
-            | packet_type::TRANSACTION_MANAGER => Some(self.request(unit.from)),
+            | packet_type::TRANSACTION_MANAGER => {
+                if self.is_out_of_turn() {
+                    context.facts.login.stranger = Some(Stranger::Other);
+                    return None;
+                }
+                Some(self.request(unit.from))
+            }
             _ => None,
         }
     }
