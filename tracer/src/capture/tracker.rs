@@ -305,15 +305,13 @@ impl Teller<'_> {
 impl Sink<Snapped<'_>> for Teller<'_> {
     fn tell(&mut self, event: &Event, packet: &Snapped<'_>, at: u32) {
         let from = packet.kept.get(at as usize..).unwrap_or_default();
-        let run = &from[..from.len().min(event.run_len as usize)];
         // What the snap length cut off is missing, as if it had been lost.
-        let mut event = *event;
-        event.run_len = run.len() as u32;
+        let run = &from[..from.len().min(event.run_len as usize)];
         match &mut self.candidate {
             Some(candidate) => candidate
                 .held
-                .push(Held::Event(Box::new(event), run.to_vec())),
-            None => self.engine.on_event(Input::Event(&event, run), self.to),
+                .push(Held::Event(Box::new(*event), run.to_vec())),
+            None => self.engine.on_event(Input::Event(event, run), self.to),
         }
     }
 
