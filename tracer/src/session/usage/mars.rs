@@ -49,6 +49,8 @@ pub(in crate::session) struct Mars {
     pending: [Option<u16>; 2],
     /// Records that have an SMP control packet's size, inside TLS.
     sealed: u32,
+    /// The connection ended before a session that neither side had finished.
+    cut_off: bool,
 }
 
 /// What an SMP packet ended.
@@ -198,6 +200,7 @@ impl Mars {
                 CloseMeans::Fin
             };
             self.resets += u32::from(means == CloseMeans::Rst);
+            self.cut_off |= session.finished == [false, false];
             ended.extend(self.end(session, at, means, server_last));
         }
         ended
@@ -225,7 +228,8 @@ impl Mars {
     /// First SYN to last FIN.
     pub(in crate::session) fn span(&self) -> Option<(u64, Option<u64>)> {
         self.opened.checked_sub(1)?;
-        Some((self.first?, self.last.filter(|_| self.sessions.is_empty())))
+        let over = self.sessions.is_empty() && !self.cut_off;
+        Some((self.first?, self.last.filter(|_| over)))
     }
 
     /// The sessions in sum. Inside TLS their existence is inferred, not their number.
@@ -434,5 +438,25 @@ mod tests {
         assert_eq!((session.window_stalls, session.stalled_ns.0), (1, 100));
         assert_eq!(session.closed_by, Some(ClosedBy::Client));
         assert_eq!(mars.span(), Some((0, Some(210))));
+    }
+
+    #[test]
+    fn a_session_that_nobody_finished_leaves_the_phase_incomplete() {
+        let opened = || {
+            let mut mars = Mars::default();
+            let syn = smp(smp_flag::SYN, 0, 0, 4, None);
+            mars.packet(Side::ToServer, &syn, 1, Some(1), 0);
+            mars
+        };
+        let mut cut = opened();
+        cut.finish(9, CloseMeans::Evicted, 0);
+        assert_eq!(cut.span(), Some((1, None)));
+
+        // Clients end the connection after their own FIN.
+        let mut left = opened();
+        let fin = smp(smp_flag::FIN, 0, 0, 4, None);
+        left.packet(Side::ToServer, &fin, 5, Some(5), 0);
+        left.finish(9, CloseMeans::Rst, 0);
+        assert_eq!(left.span(), Some((1, Some(5))));
     }
 }
