@@ -53,6 +53,13 @@ pub(super) struct Verdict {
     pub(super) requests: [Option<Sealed>; 3],
 }
 
+impl Verdict {
+    /// Whether a request alone shows the outcome: the answer before it was not seen.
+    pub(super) fn is_by_request(&self) -> bool {
+        self.basis == Basis::Inferred && self.confidence.is_none()
+    }
+}
+
 /// A message being put together from its packets.
 #[derive(Debug, Default)]
 struct Message {

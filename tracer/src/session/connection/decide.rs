@@ -34,6 +34,8 @@ impl Connection {
             verdict.outcome,
             Outcome::Success | Outcome::Failed | Outcome::Redirected
         );
+        // A request shows that there was an answer, not when it came.
+        let answered = answered && !verdict.is_by_request();
         let phase = login.phase();
         let unseen = self.joined_late && login.phases.has(phase);
         if !unseen && !login.phases.ended_at(verdict.at) {
