@@ -35,7 +35,12 @@ type Leaves = BTreeMap<String, Value>;
 pub fn disagreements(live: &[Value], capture: &Path, port: u16) -> Result<Vec<String>> {
     let port = port.to_string();
     let replayed = events_with(capture, &["--port", &port])?;
-    let (live, replayed) = (by_name(live), by_name(&replayed));
+    Ok(compare(live, &replayed))
+}
+
+/// The same of any two accounts of a connection.
+pub fn compare(live: &[Value], replayed: &[Value]) -> Vec<String> {
+    let (live, replayed) = (by_name(live), by_name(replayed));
     let mut rows = Vec::new();
     for name in live
         .keys()
@@ -52,7 +57,7 @@ pub fn disagreements(live: &[Value], capture: &Path, port: u16) -> Result<Vec<St
             )),
         }
     }
-    Ok(rows)
+    rows
 }
 
 /// The events that both tell, by what they are about.
@@ -70,8 +75,11 @@ fn by_name(events: &[Value]) -> BTreeMap<String, Leaves> {
         let mut leaves = Leaves::new();
         collect(String::new(), event, &mut leaves);
         // A second line of the same name would hide the first.
-        let count = (1..).find(|count| !named.contains_key(&format!("{name} {count}")));
-        named.insert(format!("{name} {}", count.unwrap_or_default()), leaves);
+        let again = named
+            .keys()
+            .filter(|known: &&String| known.starts_with(&name))
+            .count();
+        named.insert(format!("{name} {again}"), leaves);
     }
     named
 }
@@ -135,7 +143,7 @@ fn agree(path: &str, values: [&Value; 2]) -> bool {
         && path.contains("_ns")
     {
         // Quantiles are told in eighths of an octave.
-        let step = if path.ends_with(".p50") || path.ends_with(".p99") {
+        let step = if matches!(path.rsplit('.').next(), Some("p50" | "p99")) {
             one.max(other) / 8
         } else {
             0
@@ -207,16 +215,16 @@ mod tests {
 
     #[test]
     fn an_exception_goes_one_way_only() {
-        let line = |stranger: &str, partial: bool, outcome: &str| {
+        let told = |stranger: &str, partial: bool, outcome: &str| {
             json!({
                 "connection": {"partial": partial},
                 "login": {"stranger": stranger, "outcome": outcome},
             })
         };
-        let live = line("other", false, "unreachable");
-        assert!(rows(&live, &line("http", true, "unreachable")).is_empty());
-        assert_eq!(rows(&line("http", false, "unreachable"), &live).len(), 1);
-        let aborted = line("other", false, "aborted");
-        assert_eq!(rows(&aborted, &line("other", true, "aborted")).len(), 1);
+        let live = told("other", false, "unreachable");
+        assert!(rows(&live, &told("http", true, "unreachable")).is_empty());
+        assert_eq!(rows(&told("http", false, "unreachable"), &live).len(), 1);
+        let aborted = told("other", false, "aborted");
+        assert_eq!(rows(&aborted, &told("other", true, "aborted")).len(), 1);
     }
 }

@@ -56,6 +56,15 @@ impl Segment {
 impl Capture {
     /// Starts to capture what goes to and from a TCP port on an interface.
     pub fn start(host: &Namespace, interface: &str, port: u16) -> Result<Self> {
+        Self::start_of("tcp", host, interface, port)
+    }
+
+    /// Starts to capture what goes to and from a UDP port on an interface.
+    pub fn start_udp(host: &Namespace, interface: &str, port: u16) -> Result<Self> {
+        Self::start_of("udp", host, interface, port)
+    }
+
+    fn start_of(protocol: &str, host: &Namespace, interface: &str, port: u16) -> Result<Self> {
         let file = std::env::temp_dir().join(format!("{}-{port}.pcap", host.name()));
         let mut command = host.command("tcpdump");
         command.args(["-i", interface, "-w"]).arg(&file).args([
@@ -66,7 +75,7 @@ impl Capture {
             "-s",
             "0",
         ]);
-        let running = Running::start(command.arg(format!("tcp port {port}")))?;
+        let running = Running::start(command.arg(format!("{protocol} port {port}")))?;
         if !running.wait_errors("listening on", Duration::from_secs(10)) {
             bail!("tcpdump does not start: {}", running.errors());
         }

@@ -40,6 +40,8 @@ pub(crate) const ALL: &[Need] = &[
     Need::program("tsql", &["freetds-bin"], &[For::Demo, For::Test]),
     Need::program("tcpdump", &["tcpdump"], TEST),
     Need::program("tshark", &["tshark"], TEST),
+    Need::program("editcap", &["wireshark-common"], TEST),
+    Need::program("zstd", &["zstd"], TEST),
     Need::program("time", &["time"], TEST),
     Need::program("bpftool", &["bpftool"], VM),
     Need::program("qemu-system-x86_64", &["qemu-system-x86"], VM),
