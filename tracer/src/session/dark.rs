@@ -14,6 +14,8 @@ const FINISHED: RangeInclusive<u32> = 45..=85;
 /// TLS 1.3's alert as a sealed record, without and with Java's padding. No TDS message is as short
 /// as the first, and none of either side has the length of the second.
 const ALERTS: [u32; 2] = [19, 35];
+/// No sealed answer to a PRELOGIN is longer; TLS 1.3's session tickets are.
+const PRELOGIN_REPLY: u32 = 150;
 /// Client records looked at for Finished: a client certificate comes before it.
 const MAX_BEFORE_FINISHED: u32 = 4;
 /// SQL Server's acknowledgement of a login is longer than this, with the sealing; a plain refusal,
@@ -114,6 +116,11 @@ pub(super) enum Meaning {
         earlier: Option<[Sealed; 2]>,
         /// There was an exchange before that reply.
         exchanged: bool,
+    },
+    /// A session ticket after the client's PRELOGIN, which is still to be answered.
+    Ticket {
+        /// When the PRELOGIN had passed.
+        owed_since: u64,
     },
     /// The client ends TLS.
     Bye,
@@ -235,6 +242,10 @@ impl Dark {
         }
         if self.finished_sealed && is_alert(len) {
             return Meaning::Continuation;
+        }
+        if self.finished_sealed && self.strict && self.turns.len() == 1 && len > PRELOGIN_REPLY {
+            let owed_since = self.turns[0].last;
+            return Meaning::Ticket { owed_since };
         }
         self.turn(Side::ToClient, to, len);
         Meaning::Continuation

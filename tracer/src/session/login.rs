@@ -133,6 +133,8 @@ impl Login {
         }
         match self.stage {
             Stage::Opening | Stage::Prelogin => PhaseName::Prelogin,
+            Stage::Tls if self.tls_is_up() && self.strict => PhaseName::Prelogin,
+            Stage::Tls if self.tls_is_up() => PhaseName::Login,
             Stage::Tls => PhaseName::Tls,
             Stage::Login => PhaseName::Login,
             Stage::Auth => PhaseName::Auth,

@@ -27,6 +27,7 @@ impl Connection {
             return;
         };
         self.left = None;
+        login.settle_tls(&self.sent);
         // Clocks may run backwards between two packets; phases do not.
         let at = verdict.at.max(login.phases.reached());
         let verdict = Verdict { at, ..verdict };

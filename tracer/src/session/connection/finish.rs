@@ -43,6 +43,9 @@ impl Connection {
         reason: Option<PartialReason>,
         out: &mut Output<'_>,
     ) {
+        if let Some(left) = self.left {
+            self.ended(End::Fin(Side::ToServer), left.at, out);
+        }
         let ending = self.ends.began().is_some();
         // After a reset only stragglers are waited for.
         let is_over = self.ends.over() || self.is_over(now);
@@ -66,10 +69,6 @@ impl Connection {
 
     /// The login will not be decided any more: as far as it came.
     fn give_up(&mut self, unwatched: bool, out: &mut Output<'_>) {
-        if let Some(left) = self.left {
-            self.ended(End::Fin(Side::ToServer), left.at, out);
-            return;
-        }
         let end = if unwatched {
             End::Unwatched
         } else {

@@ -32,7 +32,7 @@ fn tickets_of_tls13_are_no_reply() {
     assert_eq!(dark.client(10, 10, 69), Meaning::Handshake);
     assert_eq!(dark.server(11, 250), Meaning::Handshake);
     assert_eq!(dark.client(12, 12, 105), Meaning::Prelogin);
-    dark.server(13, 250);
+    assert_eq!(dark.server(13, 250), Meaning::Ticket { owed_since: 12 });
     dark.server(14, 60);
     assert_eq!(
         dark.client(15, 15, 363),

@@ -1,6 +1,9 @@
 //! PRELOGIN, TLS and the login packet: everything before the server's first answer to a login.
 
-use tracer_ebpf::framing::{content_type, packet_type};
+use tracer_ebpf::{
+    event::Counters,
+    framing::{content_type, packet_type},
+};
 
 use super::{Context, Login, Stage, Verdict};
 use crate::{
@@ -269,6 +272,7 @@ impl Login {
                     requests: [first, answer, Some(request)],
                 });
             }
+            Meaning::Ticket { owed_since } => self.owed_since = Some(owed_since),
             Meaning::Bye => self.client_said_bye = true,
             Meaning::Continuation if side == Side::ToClient && self.sealed => {
                 self.note_full(context);
@@ -323,6 +327,16 @@ impl Login {
         if let Some((last, _)) = self.tls_last {
             self.phases
                 .end(PhaseName::Tls, last.min(at), true, context.sent);
+        }
+    }
+
+    /// Ends the phase of a TLS handshake that both sides have finished, where nothing followed it.
+    pub(in crate::session) fn settle_tls(&mut self, sent: &[Counters; 2]) {
+        if self.stage != Stage::Tls || !self.tls_is_up() {
+            return;
+        }
+        if let Some((last, _)) = self.tls_last {
+            self.phases.end(PhaseName::Tls, last, true, sent);
         }
     }
 
