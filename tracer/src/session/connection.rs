@@ -24,7 +24,7 @@ use super::{
 };
 use crate::record::{
     Connection as Facts, ConnectionFacts, Encryption, Endpoint, Login as LoginFacts, Nanos,
-    PartialReason, PhaseName, Phases, Process, Server, Tcp,
+    PartialReason, PhaseName, Phases, Process, Server, Stranger, Tcp,
 };
 
 /// A connection that was seen.
@@ -334,6 +334,9 @@ impl Connection {
             event.header[0]
         };
         self.undecided_request(side, framing, kind, event.time, out);
+        if self.login.as_ref().is_some_and(|login| login.is_foreign()) {
+            return;
+        }
         if framing == Framing::Smp {
             let ended = self
                 .mars
@@ -383,8 +386,13 @@ impl Connection {
                         | packet_type::SSPI
                         | packet_type::ATTENTION
                 ));
-        let login = self.login.as_ref();
-        if request && login.is_some_and(|login| !login.is_out_of_turn()) {
+        let Some(login) = self.login.as_mut().filter(|_| request) else {
+            return;
+        };
+        if login.is_out_of_turn() {
+            login.give_away();
+            self.facts.login.stranger = Some(Stranger::Other);
+        } else {
             self.lost_login(at, out);
         }
     }

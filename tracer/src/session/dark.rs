@@ -16,6 +16,8 @@ const FINISHED: RangeInclusive<u32> = 45..=85;
 const ALERTS: [u32; 2] = [19, 35];
 /// No sealed answer to a PRELOGIN is longer; TLS 1.3's session tickets are.
 const PRELOGIN_REPLY: u32 = 150;
+/// No answer to a PRELOGIN is longer, session tickets of an unusual size included.
+const LONGEST_PRELOGIN: u64 = 1200;
 /// Client records looked at for Finished: a client certificate comes before it.
 const MAX_BEFORE_FINISHED: u32 = 4;
 /// SQL Server's acknowledgement of a login is longer than this, with the sealing; a plain refusal,
@@ -159,7 +161,7 @@ impl Dark {
             return Meaning::Bye;
         }
         let starts = self.turn(Side::ToServer, to, len);
-        if !starts {
+        if !starts || self.is_foreign() {
             return Meaning::Continuation;
         }
         let before = self
@@ -282,8 +284,17 @@ impl Dark {
         self.finished_at.is_some()
     }
 
+    /// Whether PRELOGIN was answered at a length that no PRELOGIN has: then it was none.
+    fn is_foreign(&self) -> bool {
+        let reply = self.turns.get(1);
+        self.strict && reply.is_some_and(|reply| reply.bytes > LONGEST_PRELOGIN)
+    }
+
     /// The reply to the login, once there is one and nothing after it.
     fn reply(&self) -> Option<Turn> {
+        if self.is_foreign() {
+            return None;
+        }
         let reply = self
             .turns
             .last()

@@ -83,6 +83,8 @@ pub(super) struct Login {
     tls_last: Option<(u64, Side)>,
     /// TLS came before any TDS (TDS 8.0).
     strict: bool,
+    /// It is another protocol's.
+    foreign: bool,
     /// The client has sent its login inside TLS.
     sealed: bool,
     asked: Option<Prelogin>,
@@ -116,6 +118,7 @@ impl Login {
             tls: Default::default(),
             tls_last: None,
             strict: false,
+            foreign: false,
             sealed: false,
             asked: None,
             answered: None,
@@ -209,7 +212,20 @@ impl Login {
     /// it is somebody else's protocol, or a probe.
     pub(super) fn is_out_of_turn(&self) -> bool {
         let logged_in = matches!(self.stage, Stage::Login | Stage::Auth);
-        self.is_whole() && !logged_in
+        self.foreign || (self.is_whole() && !logged_in)
+    }
+
+    /// Whether the connection is somebody else's.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.foreign
+    }
+
+    /// Notes that the connection is somebody else's.
+    pub(super) fn give_away(&mut self) {
+        self.foreign = true;
+        for stream in &mut self.streams {
+            stream.forsake();
+        }
     }
 
     /// Bytes that are of none of the protocols spoken here.

@@ -95,6 +95,8 @@ pub(super) struct Stream {
     skipping: u32,
     /// Framing is lost, or the bytes are of somebody else's protocol.
     lost: bool,
+    /// The rest of it is not waited for.
+    forsaken: bool,
     /// A packet or record was read.
     begun: bool,
     /// Some bytes were never seen.
@@ -116,6 +118,9 @@ impl Stream {
 
     /// Whether bytes are missing, as far as is known by now: a hole may yet be filled.
     pub(super) fn is_incomplete(&self) -> bool {
+        if self.forsaken {
+            return self.gap;
+        }
         let behind = match (self.end(), self.claimed) {
             // A FIN takes a position too.
             (Some(end), Some(claimed)) => claimed.since(end) > 1,
@@ -123,6 +128,11 @@ impl Stream {
             (Some(_), None) => false,
         };
         self.gap || self.has_hole() || behind
+    }
+
+    /// What follows is of no interest: that it is not told is no loss.
+    pub(super) fn forsake(&mut self) {
+        self.forsaken = true;
     }
 
     /// Takes one record of a segment.

@@ -182,3 +182,14 @@ fn a_reply_to_a_sealed_prelogin_is_no_reply_to_a_login() {
     dark.server(20, 60);
     assert_eq!(dark.farewell(Leave::Server, 30), None);
 }
+
+#[test]
+fn tls_that_answers_at_length_is_not_tds() {
+    let mut dark = dark(false, true);
+    dark.client(10, 10, 170);
+    dark.server(20, 4000);
+    assert_eq!(dark.client(30, 30, 170), Meaning::Continuation);
+    dark.server(40, 180);
+    assert_eq!(dark.client(50, 50, 170), Meaning::Continuation);
+    assert_eq!(dark.farewell(Leave::Server, 60), None);
+}

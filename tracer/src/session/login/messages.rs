@@ -26,6 +26,9 @@ use crate::{
     },
 };
 
+/// TDS 8.0's name where TLS's client offers protocols.
+const ALPN_TDS_8: &str = "tds/8.0";
+
 impl Login {
     pub(super) fn client_packet(
         &mut self,
@@ -68,6 +71,7 @@ impl Login {
             | packet_type::BULK_LOAD
             | packet_type::TRANSACTION_MANAGER => {
                 if self.is_out_of_turn() {
+                    self.give_away();
                     context.facts.login.stranger = Some(Stranger::Other);
                     return None;
                 }
@@ -199,6 +203,7 @@ impl Login {
         if unit.header.kind == content_type::ALERT {
             self.client_said_bye |= side == Side::ToServer;
         }
+        self.notice_foreign_tls(context);
         if handshaking {
             self.handshake_moved(side, unit.to, context);
         }
@@ -206,6 +211,21 @@ impl Login {
             self.sealed(side, unit, context)
         } else {
             None
+        }
+    }
+
+    /// A client that offers protocols inside TLS, and not TDS 8.0, is somebody else's.
+    fn notice_foreign_tls(&mut self, context: &mut Context<'_>) {
+        let hello = self.tls[Side::ToServer as usize].client_hello.as_ref();
+        let foreign = hello.is_some_and(|hello| {
+            !hello.alpn.is_empty() && !hello.alpn.iter().any(|name| name == ALPN_TDS_8)
+        });
+        if self.strict && foreign && !self.foreign {
+            self.foreign = true;
+            context.facts.login.stranger = Some(Stranger::Other);
+            if let Some(tds) = &mut context.facts.tds {
+                tds.encryption = None;
+            }
         }
     }
 
@@ -224,6 +244,7 @@ impl Login {
         };
         match meaning {
             Meaning::Handshake => self.handshake_moved(side, unit.to, context),
+            _ if self.foreign => {}
             Meaning::Prelogin => {
                 self.end_tls(unit.from, context);
                 self.stage = Stage::Prelogin;

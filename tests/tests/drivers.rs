@@ -1,0 +1,235 @@
+//! Captures of drivers that do what others do not, each with what must be said of it.
+
+use std::path::Path;
+
+use harness::replay::{events, field};
+use serde_json::{Value, json};
+
+/// The `login` and `close` lines of a capture, each in the order of their connections' starts.
+fn lines(capture: &str) -> [Vec<Value>; 2] {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/drivers");
+    let mut all = events(&folder.join(format!("{capture}.pcap"))).unwrap();
+    all.sort_by_key(|event| event["connection"]["start"].as_str().map(str::to_owned));
+    ["login", "close"].map(|kind| {
+        let of_kind = all.iter().filter(|event| event["event"] == kind);
+        of_kind.cloned().collect()
+    })
+}
+
+/// Says that `line` has these values, `null` where nothing is to be said; phases as a list of
+/// name, nanoseconds and whether it was complete, in the order they happened in.
+fn says(line: &Value, expected: &Value) {
+    for (path, expected) in expected.as_object().unwrap() {
+        if path != "phases" {
+            let said = field(line, path).cloned().unwrap_or(Value::Null);
+            assert_eq!(said, *expected, "{path} of {line}");
+        }
+    }
+    let Some(expected) = expected["phases"].as_array() else {
+        return;
+    };
+    let mut phases: Vec<_> = line["phases"].as_object().unwrap().iter().collect();
+    phases.sort_by_key(|(_, phase)| phase["start_ns"].as_u64());
+    let said: Vec<_> = phases
+        .iter()
+        .map(|(name, phase)| json!([name, phase["duration_ns"], phase["complete"]]))
+        .collect();
+    assert_eq!(said, *expected, "phases of {line}");
+    let sum: u64 = phases
+        .iter()
+        .filter_map(|(_, phase)| phase["duration_ns"].as_u64())
+        .sum();
+    assert_eq!(line["login"]["duration_ns"], sum);
+}
+
+#[test]
+fn both_sides_that_close_at_once_are_one_connection() {
+    let [logins, closes] = lines("pymssql-strict13-both-close");
+    assert_eq!((logins.len(), closes.len()), (1, 1));
+    says(
+        &logins[0],
+        &json!({
+            "login.outcome": "failed", "login.basis": "inferred", "connection.partial": false,
+            "tds.encryption": "strict", "tls.version": "1.3", "tls.alpn": null,
+            "phases": [["handshake", 50986, true], ["tls", 209_708_660, true], ["prelogin", 583_441, true], ["login", 936_307, true]],
+        }),
+    );
+}
+
+#[test]
+fn a_finished_of_tls13_inside_a_tds_packet_ends_the_handshake() {
+    let [logins, closes] = lines("pymssql-full13");
+    says(
+        &logins[0],
+        &json!({
+            "login.outcome": "success", "login.confidence": 0.98, "tds.encryption": "full", "tls.version": "1.3",
+            "phases": [["handshake", 59078, true], ["prelogin", 1_649_452, true], ["tls", 6_768_110, true], ["login", 1_169_475, true]],
+        }),
+    );
+    says(
+        &closes[0],
+        &json!({"close.by": "client", "close.class": "normal", "requests.count": 2}),
+    );
+}
+
+#[test]
+fn java_pads_its_finished_and_its_farewell() {
+    let [logins, closes] = lines("jtds-full13-refused");
+    says(
+        &logins[0],
+        &json!({
+            "login.outcome": "failed", "login.basis": "inferred", "login.confidence": 0.9,
+            "phases": [["handshake", 63685, true], ["prelogin", 44_792_683, true], ["tls", 385_351_725, true], ["login", 7_347_624, true]],
+        }),
+    );
+    says(
+        &closes[0],
+        &json!({"close.by": "server", "close.class": "normal", "requests": null}),
+    );
+}
+
+#[test]
+fn ntlm_inside_tls_goes_on_after_the_challenge() {
+    let [logins, closes] = lines("jtds-full12-ntlm");
+    says(
+        &logins[0],
+        &json!({
+            "login.outcome": "success", "login.confidence": 0.98, "auth.kind": "unknown", "auth.rounds": 1,
+            "phases": [
+                ["handshake", 52178, true], ["prelogin", 64_727_270, true], ["tls", 1_877_329_365, true],
+                ["login", 28_068_886, true], ["auth", 396_958_806, true],
+            ],
+        }),
+    );
+    says(&closes[0], &json!({"requests.count": 2}));
+}
+
+#[test]
+fn a_refusal_after_ntlm_inside_tls_is_no_success() {
+    let [logins, _] = lines("tsql-full12-ntlm-refused");
+    says(
+        &logins[0],
+        &json!({
+            "login.outcome": "failed", "login.basis": "inferred",
+            "phases": [
+                ["handshake", 50766, true], ["prelogin", 7_523_737, true], ["tls", 16_723_126, true],
+                ["login", 1_152_039, true], ["auth", 192_463_045, true],
+            ],
+        }),
+    );
+}
+
+#[test]
+fn a_refusal_at_length_is_known_by_the_server_that_closes() {
+    let [logins, closes] = lines("mssqltds-strict13-refused-at-length");
+    says(
+        &logins[0],
+        &json!({"login.outcome": "failed", "login.confidence": 0.7}),
+    );
+    says(
+        &closes[0],
+        &json!({"close.by": "server", "close.class": "normal"}),
+    );
+}
+
+#[test]
+fn a_redirect_inside_tls_is_known_by_where_the_client_goes() {
+    let [logins, _] = lines("pymssql-full13-redirected");
+    says(
+        &logins[0],
+        &json!({
+            "server.port": 1433, "login.outcome": "redirected", "login.basis": "inferred", "login.redirect": null,
+            "phases": [["handshake", 51316, true], ["prelogin", 2_919_567, true], ["tls", 16_105_544, true], ["login", 857_870, true]],
+        }),
+    );
+    says(
+        &logins[1],
+        &json!({"server.port": 14330, "login.outcome": "success"}),
+    );
+}
+
+#[test]
+fn a_token_inside_the_login_packet_needs_no_second_round() {
+    let [logins, _] = lines("tedious-full12-token");
+    says(
+        &logins[0],
+        &json!({
+            "login.outcome": "success",
+            "phases": [["handshake", 62914, true], ["prelogin", 65_006_637, true], ["tls", 120_234_281, true], ["login", 97_539_114, true]],
+        }),
+    );
+}
+
+#[test]
+fn session_tickets_are_no_answer_to_a_sealed_prelogin() {
+    let [logins, _] = lines("odbc18-strict13-silent");
+    says(
+        &logins[0],
+        &json!({
+            "login.outcome": "timeout",
+            "phases": [["handshake", 53860, true], ["tls", 109_176_751, true], ["prelogin", 2_002_430_478_u64, false]],
+        }),
+    );
+}
+
+#[test]
+fn a_client_that_leaves_after_the_handshake_leaves_in_the_next_phase() {
+    let [logins, closes] = lines("tedious-full12-untrusted");
+    says(
+        &logins[0],
+        &json!({
+            "login.outcome": "aborted",
+            "phases": [["handshake", 64085, true], ["prelogin", 188_693_190, true], ["tls", 73_976_101, true], ["login", 1_825_364, false]],
+        }),
+    );
+    says(&closes[0], &json!({"close.phase": "login"}));
+}
+
+#[test]
+fn a_client_that_starts_tls_unasked_fails_inside_tls() {
+    let [logins, _] = lines("impacket-tls-unasked");
+    says(
+        &logins[0],
+        &json!({
+            "login.outcome": "tls_failed", "tds.encryption": "none",
+            "phases": [["handshake", 57546, true], ["prelogin", 852_372, true], ["tls", 1_791_403, false]],
+        }),
+    );
+}
+
+#[test]
+fn an_ntlm_answer_under_the_logins_packet_type_is_one() {
+    let [logins, _] = lines("pytds-loginonly-ntlm");
+    says(
+        &logins[0],
+        &json!({
+            "login.outcome": "success", "auth.kind": "ntlm", "auth.rounds": 1, "auth.controller_ns": 347_521_272,
+            "phases": [
+                ["handshake", 58497, true], ["prelogin", 26_508_318, true], ["tls", 19_896_731, true],
+                ["login", 1_729_871, true], ["auth", 349_289_511, true],
+            ],
+        }),
+    );
+}
+
+#[test]
+fn https_on_the_port_of_sql_server_is_no_login() {
+    let [logins, _] = lines("https-on-1433");
+    assert_eq!(logins.len(), 3);
+    for login in &logins {
+        says(
+            login,
+            &json!({"login.outcome": "closed", "tds.encryption": null, "login.stranger": "other", "auth": null}),
+        );
+    }
+}
+
+#[test]
+fn a_probe_that_looks_like_a_request_is_no_login() {
+    let [logins, closes] = lines("nmap-probe");
+    says(
+        &logins[0],
+        &json!({"login.outcome": "aborted", "login.stranger": "other", "connection.partial": false}),
+    );
+    says(&closes[0], &json!({"close.by": "client", "requests": null}));
+}
