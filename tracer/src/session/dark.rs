@@ -20,9 +20,9 @@ const PRELOGIN_REPLY: u32 = 150;
 const LONGEST_PRELOGIN: u64 = 1200;
 /// Client records looked at for Finished: a client certificate comes before it.
 const MAX_BEFORE_FINISHED: u32 = 4;
-/// SQL Server's acknowledgement of a login is longer than this, with the sealing; a plain refusal,
-/// an SSPI challenge and FEDAUTHINFO are not.
-const SHORT_REPLY: u64 = 300;
+/// SQL Server's acknowledgement of a login is longer than this, with the sealing, however short its
+/// name is; a plain refusal, an SSPI challenge and FEDAUTHINFO are not.
+const SHORT_REPLY: u64 = 350;
 /// A reply up to this long is a DONE: the answer to a request, to no login.
 const BARE_DONE: u64 = 90;
 /// An SSPI token that answers a challenge is no shorter than this, sealed.

@@ -3,6 +3,7 @@
 mod auth;
 mod messages;
 mod reply;
+mod sealed;
 
 use std::ops::Range;
 

@@ -8,14 +8,10 @@ use tracer_ebpf::{
 use super::{Context, Login, Stage, Verdict};
 use crate::{
     record::{
-        Alert, AlertLevel, Basis, Calendar, Certificate, Encryption, EncryptionOption, Outcome,
-        PhaseName, Side as RecordSide, Stranger, Tds, Text, Tls,
+        Alert, AlertLevel, Calendar, Certificate, Encryption, EncryptionOption, PhaseName,
+        Side as RecordSide, Stranger, Tds, Text, Tls,
     },
-    session::{
-        dark::{CONFIRMED, Meaning, Sealed},
-        stream::Unit,
-        timeline::Side,
-    },
+    session::{stream::Unit, timeline::Side},
     tds::{
         certificate,
         encryption::{self, EncryptionOption as Wish, EncryptionSetting},
@@ -25,9 +21,6 @@ use crate::{
         version::TdsVersion,
     },
 };
-
-/// TDS 8.0's name where TLS's client offers protocols.
-const ALPN_TDS_8: &str = "tds/8.0";
 
 impl Login {
     pub(super) fn client_packet(
@@ -214,105 +207,6 @@ impl Login {
         }
     }
 
-    /// A client that offers protocols inside TLS, and not TDS 8.0, is somebody else's.
-    fn notice_foreign_tls(&mut self, context: &mut Context<'_>) {
-        let hello = self.tls[Side::ToServer as usize].client_hello.as_ref();
-        let foreign = hello.is_some_and(|hello| {
-            !hello.alpn.is_empty() && !hello.alpn.iter().any(|name| name == ALPN_TDS_8)
-        });
-        if self.strict && foreign && !self.foreign {
-            self.foreign = true;
-            context.facts.login.stranger = Some(Stranger::Other);
-            if let Some(tds) = &mut context.facts.tds {
-                tds.encryption = None;
-            }
-        }
-    }
-
-    fn sealed(&mut self, side: Side, unit: &Unit, context: &mut Context<'_>) -> Option<Verdict> {
-        let tls13 = self.speaks_tls13();
-        let federated = self.asked.as_ref().and_then(|asked| asked.fedauth_required) == Some(true)
-            && self
-                .answered
-                .as_ref()
-                .and_then(|answered| answered.fedauth_required)
-                == Some(true);
-        self.dark.expect(tls13, self.strict, federated);
-        let meaning = match side {
-            Side::ToServer => self.dark.client(unit.from, unit.to, unit.body_len()),
-            Side::ToClient => self.dark.server(unit.to, unit.body_len()),
-        };
-        match meaning {
-            Meaning::Handshake => self.handshake_moved(side, unit.to, context),
-            _ if self.foreign => {}
-            Meaning::Prelogin => {
-                self.end_tls(unit.from, context);
-                self.stage = Stage::Prelogin;
-            }
-            Meaning::Login { prelogin_end } => {
-                if let Some(end) = prelogin_end {
-                    self.phases
-                        .end(PhaseName::Prelogin, end, true, context.sent);
-                }
-                self.sealed = true;
-                self.begin_login(unit.from, context);
-            }
-            Meaning::Token { reply_end } => {
-                self.phases
-                    .end(PhaseName::Login, reply_end, true, context.sent);
-                self.stage = Stage::Auth;
-                self.auth.sealed_token(unit.from.saturating_sub(reply_end));
-            }
-            Meaning::Exchange { reply_end } => {
-                self.phases
-                    .end(PhaseName::Login, reply_end, true, context.sent);
-                self.stage = Stage::Auth;
-                self.note_full(context);
-            }
-            Meaning::Request {
-                reply_end,
-                earlier,
-                exchanged,
-            } => {
-                self.note_full(context);
-                if exchanged {
-                    self.auth.sealed_round();
-                }
-                let request = Sealed {
-                    side: Side::ToServer,
-                    from: unit.from,
-                    to: unit.to,
-                    len: unit.body_len(),
-                };
-                let [first, answer] = earlier.map_or([None; 2], |both| both.map(Some));
-                return Some(Verdict {
-                    outcome: Outcome::Success,
-                    basis: Basis::Inferred,
-                    confidence: Some(CONFIRMED),
-                    at: reply_end,
-                    requests: [first, answer, Some(request)],
-                });
-            }
-            Meaning::Ticket { owed_since } => self.owed_since = Some(owed_since),
-            Meaning::Bye => self.client_said_bye = true,
-            Meaning::Continuation if side == Side::ToClient && self.sealed => {
-                self.note_full(context);
-            }
-            Meaning::Continuation => {}
-        }
-        None
-    }
-
-    /// Sealed replies: the encryption is full, whatever was said before.
-    fn note_full(&mut self, context: &mut Context<'_>) {
-        // Without what came before, it may be TDS 8.0 as well.
-        let known = self.strict || self.asked.is_some() || self.answered.is_some();
-        let tds = context.facts.tds.get_or_insert_with(Tds::default);
-        if known && tds.encryption != Some(Encryption::Strict) {
-            tds.encryption = Some(Encryption::Full);
-        }
-    }
-
     /// The client's LOGIN7, in clear: whole, or what follows its sealed first packet.
     fn client_login(&mut self, unit: &Unit, context: &mut Context<'_>) -> Option<Verdict> {
         if self.sealed {
@@ -336,7 +230,7 @@ impl Login {
     }
 
     /// The login packet starts: what was before it is over.
-    fn begin_login(&mut self, at: u64, context: &mut Context<'_>) {
+    pub(super) fn begin_login(&mut self, at: u64, context: &mut Context<'_>) {
         if matches!(self.stage, Stage::Login | Stage::Auth) {
             return;
         }
@@ -344,7 +238,7 @@ impl Login {
         self.stage = Stage::Login;
     }
 
-    fn end_tls(&mut self, at: u64, context: &mut Context<'_>) {
+    pub(super) fn end_tls(&mut self, at: u64, context: &mut Context<'_>) {
         if let Some((last, _)) = self.tls_last {
             self.phases
                 .end(PhaseName::Tls, last.min(at), true, context.sent);
@@ -361,7 +255,7 @@ impl Login {
         }
     }
 
-    fn handshake_moved(&mut self, side: Side, at: u64, context: &mut Context<'_>) {
+    pub(super) fn handshake_moved(&mut self, side: Side, at: u64, context: &mut Context<'_>) {
         let after_login =
             matches!(self.stage, Stage::Login | Stage::Auth) || self.phases.has(PhaseName::Tls);
         if !after_login {
@@ -376,7 +270,7 @@ impl Login {
         }
     }
 
-    fn speaks_tls13(&self) -> bool {
+    pub(super) fn speaks_tls13(&self) -> bool {
         let hello = self.tls[Side::ToClient as usize].server_hello.as_ref();
         hello.is_some_and(|hello| hello.version == 0x0304)
     }

@@ -1,0 +1,121 @@
+//! TLS straight on TCP: whose it is, and what its sealed records mean.
+
+use super::{Context, Login, Stage, Verdict};
+use crate::{
+    record::{Basis, Encryption, Outcome, PhaseName, Stranger, Tds},
+    session::{
+        dark::{CONFIRMED, Meaning, Sealed},
+        stream::Unit,
+        timeline::Side,
+    },
+};
+
+/// TDS 8.0's name where TLS's client offers protocols.
+const ALPN_TDS_8: &str = "tds/8.0";
+
+impl Login {
+    /// A client that offers protocols inside TLS, and not TDS 8.0, is somebody else's.
+    pub(super) fn notice_foreign_tls(&mut self, context: &mut Context<'_>) {
+        let hello = self.tls[Side::ToServer as usize].client_hello.as_ref();
+        let foreign = hello.is_some_and(|hello| {
+            !hello.alpn.is_empty() && !hello.alpn.iter().any(|name| name == ALPN_TDS_8)
+        });
+        if self.strict && foreign && !self.foreign {
+            self.foreign = true;
+            context.facts.login.stranger = Some(Stranger::Other);
+            if let Some(tds) = &mut context.facts.tds {
+                tds.encryption = None;
+            }
+        }
+    }
+
+    /// A record whose content cannot be read.
+    pub(super) fn sealed(
+        &mut self,
+        side: Side,
+        unit: &Unit,
+        context: &mut Context<'_>,
+    ) -> Option<Verdict> {
+        let tls13 = self.speaks_tls13();
+        let federated = self.asked.as_ref().and_then(|asked| asked.fedauth_required) == Some(true)
+            && self
+                .answered
+                .as_ref()
+                .and_then(|answered| answered.fedauth_required)
+                == Some(true);
+        self.dark.expect(tls13, self.strict, federated);
+        let meaning = match side {
+            Side::ToServer => self.dark.client(unit.from, unit.to, unit.body_len()),
+            Side::ToClient => self.dark.server(unit.to, unit.body_len()),
+        };
+        match meaning {
+            Meaning::Handshake => self.handshake_moved(side, unit.to, context),
+            _ if self.foreign => {}
+            Meaning::Prelogin => {
+                self.end_tls(unit.from, context);
+                self.stage = Stage::Prelogin;
+            }
+            Meaning::Login { prelogin_end } => {
+                if let Some(end) = prelogin_end {
+                    self.phases
+                        .end(PhaseName::Prelogin, end, true, context.sent);
+                }
+                self.sealed = true;
+                self.begin_login(unit.from, context);
+            }
+            Meaning::Token { reply_end } => {
+                self.phases
+                    .end(PhaseName::Login, reply_end, true, context.sent);
+                self.stage = Stage::Auth;
+                self.auth.sealed_token(unit.from.saturating_sub(reply_end));
+            }
+            Meaning::Exchange { reply_end } => {
+                self.phases
+                    .end(PhaseName::Login, reply_end, true, context.sent);
+                self.stage = Stage::Auth;
+                self.note_full(context);
+            }
+            Meaning::Request {
+                reply_end,
+                earlier,
+                exchanged,
+            } => {
+                self.note_full(context);
+                if exchanged {
+                    self.auth.sealed_round();
+                }
+                let request = Sealed {
+                    side: Side::ToServer,
+                    from: unit.from,
+                    to: unit.to,
+                    len: unit.body_len(),
+                };
+                let [first, answer] = earlier.map_or([None; 2], |both| both.map(Some));
+                return Some(Verdict {
+                    outcome: Outcome::Success,
+                    basis: Basis::Inferred,
+                    confidence: Some(CONFIRMED),
+                    at: reply_end,
+                    requests: [first, answer, Some(request)],
+                });
+            }
+            Meaning::Ticket { owed_since } => self.owed_since = Some(owed_since),
+            Meaning::Bye => self.client_said_bye = true,
+            Meaning::Continuation if side == Side::ToClient && self.sealed => {
+                self.note_full(context);
+            }
+            Meaning::Continuation => {}
+        }
+        None
+    }
+
+    /// Sealed replies: the encryption is full, whatever was said before.
+    fn note_full(&mut self, context: &mut Context<'_>) {
+        // Without what came before, it may be TDS 8.0 as well.
+        let known = self.strict || self.asked.is_some() || self.answered.is_some();
+        let tds = context.facts.tds.get_or_insert_with(Tds::default);
+        if known && tds.encryption != Some(Encryption::Strict) {
+            tds.encryption = Some(Encryption::Full);
+        }
+    }
+}
