@@ -16,8 +16,10 @@ const FINISHED: RangeInclusive<u32> = 45..=85;
 const ALERTS: [u32; 2] = [19, 35];
 /// No sealed answer to a PRELOGIN is longer; TLS 1.3's session tickets are.
 const PRELOGIN_REPLY: u32 = 150;
-/// No answer to a PRELOGIN is longer, session tickets of an unusual size included.
-const LONGEST_PRELOGIN: u64 = 1200;
+/// No answer to a PRELOGIN is longer, a few short session tickets included.
+const LONGEST_PRELOGIN: u64 = 400;
+/// LOGIN7 without any name, sealed.
+const SHORTEST_LOGIN: u64 = 119;
 /// Client records looked at for Finished: a client certificate comes before it.
 const MAX_BEFORE_FINISHED: u32 = 4;
 /// SQL Server's acknowledgement of a login is longer than this, with the sealing, however short its
@@ -284,10 +286,14 @@ impl Dark {
         self.finished_at.is_some()
     }
 
-    /// Whether PRELOGIN was answered at a length that no PRELOGIN has: then it was none.
+    /// Whether TLS that came first holds something else than TDS: the answer to PRELOGIN is too long
+    /// for one, or the login too short.
     fn is_foreign(&self) -> bool {
-        let reply = self.turns.get(1);
-        self.strict && reply.is_some_and(|reply| reply.bytes > LONGEST_PRELOGIN)
+        let prelogin = self.turns.get(1);
+        let login = self.turns.get(2).filter(|_| self.turns.len() > 3);
+        self.strict
+            && (prelogin.is_some_and(|reply| reply.bytes > LONGEST_PRELOGIN)
+                || login.is_some_and(|login| login.bytes < SHORTEST_LOGIN))
     }
 
     /// The reply to the login, once there is one and nothing after it.

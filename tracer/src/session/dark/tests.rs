@@ -183,13 +183,17 @@ fn a_reply_to_a_sealed_prelogin_is_no_reply_to_a_login() {
     assert_eq!(dark.farewell(Leave::Server, 30), None);
 }
 
+/// HTTPS: requests and replies of a small server.
 #[test]
-fn tls_that_answers_at_length_is_not_tds() {
-    let mut dark = dark(false, true);
-    dark.client(10, 10, 170);
-    dark.server(20, 4000);
-    assert_eq!(dark.client(30, 30, 170), Meaning::Continuation);
-    dark.server(40, 180);
-    assert_eq!(dark.client(50, 50, 170), Meaning::Continuation);
-    assert_eq!(dark.farewell(Leave::Server, 60), None);
+fn tls_that_answers_at_length_or_asks_in_a_few_bytes_is_not_tds() {
+    for [first_reply, second_request] in [[737, 170], [180, 83]] {
+        let mut dark = dark(false, true);
+        dark.client(10, 10, 83);
+        dark.server(20, first_reply);
+        dark.client(30, 30, second_request);
+        dark.server(40, 400);
+        assert_eq!(dark.client(50, 50, 83), Meaning::Continuation);
+        assert_eq!(dark.farewell(Leave::Server, 60), None);
+        assert_eq!(dark.contentment(QUIET * 20), None);
+    }
 }
