@@ -1,19 +1,23 @@
 //! Captures of drivers that do what others do not, each with what must be said of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use harness::replay::{events, field};
+use harness::replay::{events, field, frames, said};
 use serde_json::{Value, json};
 
 /// The `login` and `close` lines of a capture, each in the order of their connections' starts.
 fn lines(capture: &str) -> [Vec<Value>; 2] {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/drivers");
-    let mut all = events(&folder.join(format!("{capture}.pcap"))).unwrap();
+    let mut all = events(&path(capture)).unwrap();
     all.sort_by_key(|event| event["connection"]["start"].as_str().map(str::to_owned));
     ["login", "close"].map(|kind| {
         let of_kind = all.iter().filter(|event| event["event"] == kind);
         of_kind.cloned().collect()
     })
+}
+
+fn path(capture: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/drivers");
+    folder.join(format!("{capture}.pcap"))
 }
 
 /// Says that `line` has these values, `null` where nothing is to be said; phases as a list of
@@ -232,4 +236,23 @@ fn a_probe_that_looks_like_a_request_is_no_login() {
         &json!({"login.outcome": "aborted", "login.stranger": "other", "connection.partial": false}),
     );
     says(&closes[0], &json!({"close.by": "client", "requests": null}));
+}
+
+#[test]
+fn a_sealed_login_of_which_the_handshake_was_missed_is_unknown() {
+    let all = frames(&path("pymssql-full13")).unwrap();
+    let is_login =
+        |frame: &&harness::replay::Frame| frame.payload.starts_with(&[0x17, 3, 3, 0, 228]);
+    let login = all.iter().find(is_login).unwrap();
+    let late: Vec<_> = all
+        .iter()
+        .filter(|frame| frame.time_ns >= login.time_ns)
+        .cloned()
+        .collect();
+    let logins = said(&late, "login").unwrap();
+    assert_eq!(logins.len(), 1);
+    says(
+        &logins[0],
+        &json!({"login.outcome": "unknown", "login.confidence": null}),
+    );
 }

@@ -81,6 +81,10 @@ impl Login {
                 exchanged,
             } => {
                 self.note_full(context);
+                // Of turns that were not all seen, none can be told from another.
+                if !self.phases.start_was_seen() && self.tls[0].client_hello.is_none() {
+                    return Some(self.request(unit.from));
+                }
                 if exchanged {
                     self.auth.sealed_round();
                 }
