@@ -72,6 +72,7 @@ struct Message {
 
 /// An undecided login.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Login {
     pub(super) streams: [Stream; 2],
     pub(super) timeline: Timeline,

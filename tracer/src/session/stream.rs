@@ -76,6 +76,7 @@ struct Piece {
 
 /// One direction of an undecided login.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Stream {
     /// Position of the first byte kept; `None` before the first.
     base: Option<Seq>,
