@@ -50,6 +50,11 @@ impl AuthEvidence {
         }
     }
 
+    /// Whether LOGIN7 was read.
+    pub(super) fn login_was_read(&self) -> bool {
+        self.login_read
+    }
+
     /// LOGIN7's first packet was sealed and others followed in clear.
     pub(super) fn long_sealed_login(&mut self) {
         self.long_sealed = true;

@@ -35,7 +35,7 @@ impl Login {
                 self.wrapped_tls(Side::ToServer, unit, context)
             }
             packet_type::PRELOGIN => self.client_prelogin(unit, context),
-            packet_type::LOGIN7 if self.stage != Stage::Auth => self.client_login(unit, context),
+            packet_type::LOGIN7 if !self.is_answered() => self.client_login(unit, context),
             // python-tds sends its SSPI answers under the login's packet type.
             packet_type::SSPI | packet_type::LOGIN7 => {
                 if let Some(message) = self.assemble(Side::ToServer, unit) {
@@ -72,6 +72,11 @@ impl Login {
             }
             _ => None,
         }
+    }
+
+    /// Whether a login that has passed has been answered, though not for good.
+    fn is_answered(&self) -> bool {
+        self.stage == Stage::Auth && (self.sealed || self.auth.login_was_read())
     }
 
     fn messages_hold_tls(&self, side: Side) -> bool {
