@@ -30,6 +30,10 @@ pub(super) struct AuthEvidence {
     seen: Option<AuthKind>,
     /// SSPI messages of the server.
     rounds: u32,
+    /// Those that the order of sealed records shows, which takes all of them.
+    sealed_rounds: u32,
+    /// How long the client took over a token inside TLS, by the same order.
+    sealed_fetch: Option<Nanos>,
     ntlm: Option<NtlmFacts>,
     entra: Entra,
     /// When the client's NTLM response had passed.
@@ -96,13 +100,13 @@ impl AuthEvidence {
 
     /// A sealed message that has a token's place and size.
     pub(super) fn sealed_token(&mut self, waited: u64) {
-        self.rounds += 1;
-        self.entra.token_fetch_ns = Some(Nanos(waited));
+        self.sealed_rounds += 1;
+        self.sealed_fetch = Some(Nanos(waited));
     }
 
     /// A sealed challenge was answered.
     pub(super) fn sealed_round(&mut self) {
-        self.rounds += 1;
+        self.sealed_rounds += 1;
     }
 
     /// FEATUREEXTACK: the server took the federated token.
@@ -193,14 +197,19 @@ impl AuthEvidence {
             .first()
             .copied()
             .filter(|first| *first == AuthKind::Kerberos && kind == AuthKind::Ntlm);
+        let mut entra = self.entra.clone();
+        let fetch = self.sealed_fetch.filter(|_| whole);
+        entra.token_fetch_ns = entra.token_fetch_ns.or(fetch);
+        let rounds = self.rounds + self.sealed_rounds;
+        let counted = rounds > 0 && (whole || self.sealed_rounds == 0);
         Some(Auth {
             kind,
-            rounds: (self.rounds > 0).then_some(self.rounds),
+            rounds: counted.then_some(rounds),
             mechanisms: self.offered.clone(),
             fallback_from: fallback,
             controller_ns: self.controller.map(Nanos),
             ntlm: self.ntlm.clone().filter(|_| kind == AuthKind::Ntlm),
-            entra: Some(self.entra.clone()).filter(|entra| *entra != Entra::default()),
+            entra: Some(entra).filter(|entra| *entra != Entra::default()),
         })
     }
 
