@@ -242,10 +242,13 @@ pub const fn plausible(prefix: &[u8; 8], from_server: bool) -> Option<Header> {
             let old_last = ends && header.status & status::OLD_MORE != 0;
             // An attention is a header alone (MS-TDS §2.2.1.7).
             let lone = header.kind == packet_type::ATTENTION && header.len != TDS_HEADER;
+            // Only the server's packets name its process: every client leaves the SPID at 0.
+            let names_process = !from_server && (prefix[4] | prefix[5]) != 0;
             if !side
                 || partial
                 || old_last
                 || lone
+                || names_process
                 || header.status & !bits != 0
                 || prefix[7] != 0
                 || header.len > 32_767
@@ -349,5 +352,15 @@ mod tests {
         assert!(plausible(&more, false).is_some());
         let last = [0x03, 0x05, 0x1F, 0x40, 0, 0, 1, 0];
         assert_eq!(plausible(&last, false), None);
+    }
+
+    #[test]
+    fn what_names_a_process_is_no_header_of_a_client() {
+        // Out of a ClientHello's list of groups, at the start of a segment that came too early.
+        let groups = [0x08, 0, 0x06, 0, 0x1D, 0, 0x17, 0];
+        assert!(matches!(read(&groups, 8), Boundary::Header(_)));
+        assert_eq!(plausible(&groups, false), None);
+        let reply = [0x04, 1, 0, 40, 0, 51, 1, 0];
+        assert!(plausible(&reply, true).is_some());
     }
 }
