@@ -77,6 +77,23 @@ fn a_finished_of_tls13_inside_a_tds_packet_ends_the_handshake() {
 }
 
 #[test]
+fn a_login_without_prelogin_is_known_on_any_port() {
+    let [logins, closes] = lines("jtds-clear-port14330");
+    says(
+        &logins[0],
+        &json!({
+            "server.port": 14330, "login.outcome": "success", "login.basis": "observed", "connection.partial": false,
+            "tds.encryption": "none", "tds.version": "7.1", "auth.kind": "sql",
+            "phases": [["handshake", 51837, true], ["login", 102_231_706, true]],
+        }),
+    );
+    says(
+        &closes[0],
+        &json!({"requests.batch": 2, "close.by": "client", "close.class": "normal"}),
+    );
+}
+
+#[test]
 fn java_pads_its_finished_and_its_farewell() {
     let [logins, closes] = lines("jtds-full13-refused");
     says(

@@ -1,5 +1,7 @@
 //! Whether a connection on an unknown port is SQL Server's: its first exchange must prove it.
 
+use std::ops::RangeInclusive;
+
 use tracer_ebpf::{
     event::{Direction, Event},
     packet::Segment,
@@ -12,12 +14,22 @@ const MAX_HELD: usize = 64;
 
 const REPLY: u8 = 4;
 const PRELOGIN: u8 = 0x12;
+const LOGIN7: u8 = 0x10;
 const END_OF_MESSAGE: u8 = 1;
 const TDS_HEADER: u16 = 8;
 /// Before TDS 7.2 agrees on a packet size, none is longer (MS-TDS 2.2.3.1.3).
 const MAX_PACKET: u16 = 4096;
+/// A LOGIN7 is no longer (MS-TDS 2.2.6.4).
+const MAX_LOGIN: u32 = 128 * 1024;
 /// VERSION, the first option: its token, and its length (MS-TDS 2.2.6.5).
 const VERSION: (u8, u16) = (0, 6);
+
+/// The fixed part of LOGIN7 without the fields of TDS 7.2 (MS-TDS 2.2.6.4).
+const LOGIN7_FIXED: u16 = 86;
+/// TDS 7.0 to 7.4, as the highest byte of LOGIN7's version.
+const VERSIONS: RangeInclusive<u8> = 0x70..=0x74;
+/// The tokens a reply to a login may begin with: ERROR, INFO, LOGINACK, ENVCHANGE, SSPI, FEDAUTHINFO.
+const FIRST_TOKENS: [u8; 6] = [0xAA, 0xAB, 0xAD, 0xE3, 0xED, 0xEE];
 
 const TLS_HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
@@ -28,7 +40,15 @@ const ALPN_TDS_8: &[u8] = b"\x07tds/8.0";
 #[derive(Debug, Default)]
 pub(super) struct Candidate {
     pub(super) held: Vec<Held>,
-    asked: bool,
+    asked: Option<Asked>,
+}
+
+/// What the client began with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Prelogin,
+    /// The login itself: PRELOGIN may be left out (jTDS without TLS does).
+    Login,
 }
 
 #[derive(Debug)]
@@ -56,16 +76,23 @@ impl Candidate {
         }
         let payload = kept.get(segment.payload_at as usize..).unwrap_or_default();
         match (from, self.asked) {
-            (Direction::ToServer, false) if is_prelogin(payload, &[PRELOGIN]) => {
-                self.asked = true;
+            (Direction::ToServer, None) if is_prelogin(payload, &[PRELOGIN]) => {
+                self.asked = Some(Asked::Prelogin);
                 Verdict::Open
             }
-            (Direction::ToServer, false) if is_strict_hello(payload) => Verdict::Proven,
-            // A retransmission.
-            (Direction::ToServer, true) => Verdict::Open,
-            (Direction::ToClient, true) if is_prelogin(payload, &[REPLY, PRELOGIN]) => {
+            (Direction::ToServer, None) if is_login(payload) => {
+                self.asked = Some(Asked::Login);
+                Verdict::Open
+            }
+            (Direction::ToServer, None) if is_strict_hello(payload) => Verdict::Proven,
+            // A retransmission, or the rest of the message.
+            (Direction::ToServer, Some(_)) => Verdict::Open,
+            (Direction::ToClient, Some(Asked::Prelogin))
+                if is_prelogin(payload, &[REPLY, PRELOGIN]) =>
+            {
                 Verdict::Proven
             }
+            (Direction::ToClient, Some(Asked::Login)) if is_login_reply(payload) => Verdict::Proven,
             _ => Verdict::Stranger,
         }
     }
@@ -90,6 +117,43 @@ fn is_prelogin(payload: &[u8], kinds: &[u8]) -> bool {
         && (token, version) == VERSION
         && offset >= 6
         && u32::from(offset) + u32::from(version) + u32::from(TDS_HEADER) <= u32::from(length)
+}
+
+/// The start of a LOGIN7: a header, a length that agrees with it, a version there is, and a first
+/// field behind the fixed part.
+fn is_login(payload: &[u8]) -> bool {
+    let header = payload.first_chunk::<2>();
+    let (Some(&[LOGIN7, status]), Some(length)) = (header, be16(payload, 2)) else {
+        return false;
+    };
+    let le16 = |at: usize| be16(payload, at).map(u16::swap_bytes);
+    let (Some(low), Some(high), Some(version), Some(first_field)) =
+        (le16(8), le16(10), payload.get(15), le16(44))
+    else {
+        return false;
+    };
+    let body = u32::from(high) << 16 | u32::from(low);
+    let packet = u32::from(length.saturating_sub(TDS_HEADER));
+    let agrees = if status & END_OF_MESSAGE != 0 {
+        body == packet
+    } else {
+        body > packet && body <= MAX_LOGIN
+    };
+    agrees
+        && length <= MAX_PACKET
+        && VERSIONS.contains(version)
+        && first_field >= LOGIN7_FIXED
+        && u32::from(first_field) <= body
+}
+
+/// The start of a reply that can follow a LOGIN7.
+fn is_login_reply(payload: &[u8]) -> bool {
+    payload.first() == Some(&REPLY)
+        && payload.get(1).is_some_and(|status| status & !1 == 0)
+        && be16(payload, 2).is_some_and(|length| length > TDS_HEADER && length <= MAX_PACKET)
+        && payload
+            .get(usize::from(TDS_HEADER))
+            .is_some_and(|token| FIRST_TOKENS.contains(token))
 }
 
 /// TLS first, which offers TDS 8.0 and so means it: TDS 7 has its TLS inside its own packets.
@@ -122,6 +186,33 @@ mod tests {
         }
         for length in 0..13 {
             assert!(!is_prelogin(&REQUEST[..length], &[PRELOGIN]));
+        }
+    }
+
+    /// jTDS 1.3.1 without TLS: the first packet of the connection, up to the first field.
+    const LOGIN: &[u8] = &[
+        0x10, 1, 0, 0xB0, 0, 0, 1, 0, 0xA8, 0, 0, 0, 0, 0, 0, 0x71, 0, 0, 0, 0, 7, 0, 0, 0, 0x7B,
+        0, 0, 0, 0, 0, 0, 0, 0xE0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x56, 0,
+    ];
+    /// The start of what a server says to it: ENVCHANGE.
+    const ANSWER: &[u8] = &[0x04, 1, 1, 0x61, 0, 0x33, 1, 0, 0xE3, 0x0F, 0, 1];
+
+    #[test]
+    fn a_login_without_prelogin_is_recognised_by_its_length_and_version() {
+        assert!(is_login(LOGIN));
+        assert!(is_login_reply(ANSWER));
+        for (at, value) in [(0, 0x12), (3, 0xB1), (8, 0xA9), (15, 0x60), (44, 0x10)] {
+            let mut other = LOGIN.to_vec();
+            other[at] = value;
+            assert!(!is_login(&other), "byte {at}");
+        }
+        for length in 0..LOGIN.len() {
+            assert!(!is_login(&LOGIN[..length]));
+        }
+        for (at, value) in [(0, 0x12), (1, 0x20), (2, 0x20), (8, 0x81)] {
+            let mut other = ANSWER.to_vec();
+            other[at] = value;
+            assert!(!is_login_reply(&other), "byte {at}");
         }
     }
 
