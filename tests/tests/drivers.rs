@@ -77,6 +77,21 @@ fn a_finished_of_tls13_inside_a_tds_packet_ends_the_handshake() {
 }
 
 #[test]
+fn a_sealed_login_that_was_answered_is_not_what_its_connection_ends_in() {
+    let [_, closes] = lines("pymssql-strict13-both-close");
+    says(
+        &closes[0],
+        &json!({"login.outcome": "failed", "close.how": "fin", "close.class": "normal", "close.phase": null}),
+    );
+    // A login that was not answered is.
+    let [_, closes] = lines("odbc18-strict13-silent");
+    says(
+        &closes[0],
+        &json!({"login.outcome": "timeout", "close.phase": "prelogin"}),
+    );
+}
+
+#[test]
 fn a_login_without_prelogin_is_known_on_any_port() {
     let [logins, closes] = lines("jtds-clear-port14330");
     says(

@@ -38,6 +38,10 @@ impl Connection {
         // A request shows that there was an answer, not when it came.
         let answered = answered && !verdict.is_by_request();
         let phase = login.phase();
+        if answered {
+            // A sealed login is decided by how its connection ends, but was over before.
+            self.ended_in = None;
+        }
         let unseen = self.joined_late && login.phases.has(phase);
         if !unseen && !login.phases.ended_at(verdict.at) {
             login.phases.end(phase, verdict.at, answered, &self.sent);
