@@ -175,6 +175,28 @@ fn an_acknowledgement_is_no_call_for_a_federated_token() {
     assert_eq!(dark.client(30, 30, 780), request(20));
 }
 
+/// tedious against Microsoft's mock server, which agrees to federated authentication with everybody.
+#[test]
+fn a_first_request_after_a_terse_acknowledgement_is_no_federated_token() {
+    let mut dark = Dark::default();
+    dark.expect(false, false, true);
+    dark.client(10, 10, 229);
+    dark.server(20, 127);
+    assert_eq!(
+        dark.client(30, 30, 772),
+        Meaning::Exchange { reply_end: 20 }
+    );
+    dark.server(40, 37);
+    assert!(matches!(
+        dark.client(50, 50, 62),
+        Meaning::Request {
+            reply_end: 20,
+            earlier: Some(_),
+            exchanged: false
+        }
+    ));
+}
+
 #[test]
 fn a_reply_to_a_sealed_prelogin_is_no_reply_to_a_login() {
     let mut dark = dark(false, true);
