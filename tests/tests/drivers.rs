@@ -255,7 +255,7 @@ fn https_on_the_port_of_sql_server_is_no_login() {
     for login in &logins {
         says(
             login,
-            &json!({"login.outcome": "closed", "tds.encryption": null, "login.stranger": "other", "auth": null}),
+            &json!({"login.outcome": "closed", "tds.encryption": null, "login.stranger": "tls", "auth": null}),
         );
     }
 }
@@ -268,6 +268,16 @@ fn a_probe_that_looks_like_a_request_is_no_login() {
         &json!({"login.outcome": "aborted", "login.stranger": "other", "connection.partial": false}),
     );
     says(&closes[0], &json!({"close.by": "client", "requests": null}));
+}
+
+#[test]
+fn no_request_succeeds_at_a_server_that_never_spoke_tds() {
+    // Random bytes both ways, the client's behind the headers of a batch, a login and a batch.
+    let [logins, _] = lines("random-on-1433");
+    says(
+        &logins[0],
+        &json!({"login.outcome": "aborted", "login.basis": "observed", "login.stranger": "other", "connection.partial": false}),
+    );
 }
 
 #[test]

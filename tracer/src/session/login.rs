@@ -87,6 +87,8 @@ pub(super) struct Login {
     strict: bool,
     /// It is another protocol's.
     foreign: bool,
+    /// A packet or record of the server was read.
+    server_spoke: bool,
     /// The client has sent its login inside TLS.
     sealed: bool,
     asked: Option<Prelogin>,
@@ -121,6 +123,7 @@ impl Login {
             tls_last: None,
             strict: false,
             foreign: false,
+            server_spoke: false,
             sealed: false,
             asked: None,
             answered: None,
@@ -187,7 +190,10 @@ impl Login {
 
     fn owes(&mut self, side: Side, unit: &Unit) {
         match side {
-            Side::ToClient => self.owed_since = None,
+            Side::ToClient => {
+                self.owed_since = None;
+                self.server_spoke = true;
+            }
             Side::ToServer if unit.header.kind == packet_type::ATTENTION => {}
             Side::ToServer => self.owed_since = Some(unit.to),
         }
@@ -240,6 +246,10 @@ impl Login {
         let speaks_first = side == Side::ToServer && self.stage == Stage::Opening;
         if speaks_first && self.is_whole() {
             context.facts.login.stranger = Some(name_stranger(prefix));
+        }
+        // A server whose first word is none of TDS accepts no login, whatever the client goes on with.
+        if side == Side::ToClient && !self.server_spoke && self.is_whole() {
+            self.give_away();
         }
         None
     }

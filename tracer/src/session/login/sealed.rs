@@ -22,7 +22,7 @@ impl Login {
         });
         if self.strict && foreign && !self.foreign {
             self.foreign = true;
-            context.facts.login.stranger = Some(Stranger::Other);
+            context.facts.login.stranger = Some(Stranger::Tls);
             if let Some(tds) = &mut context.facts.tds {
                 tds.encryption = None;
             }
