@@ -67,7 +67,9 @@ impl Login {
                 self.phases
                     .end(PhaseName::Login, reply_end, true, context.sent);
                 self.stage = Stage::Auth;
-                self.auth.sealed_token(unit.from.saturating_sub(reply_end));
+                if self.is_whole() {
+                    self.auth.sealed_token(unit.from.saturating_sub(reply_end));
+                }
             }
             Meaning::Exchange { reply_end } => {
                 self.phases
@@ -85,7 +87,7 @@ impl Login {
                 if !self.phases.start_was_seen() && self.tls[0].client_hello.is_none() {
                     return Some(self.request(unit.from));
                 }
-                if exchanged {
+                if exchanged && self.is_whole() {
                     self.auth.sealed_round();
                 }
                 let request = Sealed {
