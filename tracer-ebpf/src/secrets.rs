@@ -159,7 +159,8 @@ pub fn find<B: Bytes + ?Sized>(
         InKind::None => *withheld = Withheld::NOTHING,
         InKind::All => {}
         InKind::Some if message.reply => return reply(message, packet, at, readable, withheld),
-        InKind::Some if message.kind == packet_type::LOGIN7 => {
+        // Some clients answer a challenge in a packet of LOGIN7's type (python-tds).
+        InKind::Some if message.kind == packet_type::LOGIN7 && packet.load(at) != Some(NTLMSSP) => {
             return login7(message, packet, at, readable, withheld);
         }
         InKind::Some => return sspi(message, packet, at, readable, withheld),

@@ -176,3 +176,15 @@ fn of_any_other_reply_everything_may_be_told() {
         assert_eq!(told(&reply_of(&body), &body, readable), body);
     }
 }
+
+#[test]
+fn an_answer_to_a_challenge_in_a_login_packet_keeps_its_secrets() {
+    let body = ntlm_authenticate();
+    let message = message(packet_type::LOGIN7, &body);
+    let all = told(&message, &body, body.len());
+    assert!(!all.contains(&SECRET));
+    assert_eq!(all.len(), body.len() - 100);
+    for readable in 0..body.len() {
+        assert!(!told(&message, &body, readable).contains(&SECRET));
+    }
+}

@@ -256,7 +256,9 @@ impl Login {
 
     /// Whether all of the connection was seen so far: what did not come was not sent.
     pub(super) fn is_whole(&self) -> bool {
-        self.phases.start_was_seen() && !self.streams.iter().any(Stream::is_incomplete)
+        self.phases.start_was_seen()
+            && self.streams.iter().all(Stream::is_opened)
+            && !self.streams.iter().any(Stream::is_incomplete)
     }
 
     /// Appends a packet to its message; the whole message with its last packet.

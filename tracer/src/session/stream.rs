@@ -98,6 +98,8 @@ pub(super) struct Stream {
     lost: bool,
     /// The rest of it is not waited for.
     forsaken: bool,
+    /// Its SYN was seen.
+    opened: bool,
     /// A packet or record was read.
     begun: bool,
     /// Some bytes were never seen.
@@ -108,6 +110,12 @@ impl Stream {
     /// The position of the first byte to come: after the SYN.
     pub(super) fn open(&mut self, position: Seq) {
         self.base = Some(position);
+        self.opened = true;
+    }
+
+    /// Whether its beginning is known: what came before the first bytes seen was nothing.
+    pub(super) fn is_opened(&self) -> bool {
+        self.opened
     }
 
     /// A packet says that there are bytes up to `position`: it goes on from there, or acknowledges

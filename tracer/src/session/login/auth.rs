@@ -232,7 +232,11 @@ impl AuthEvidence {
         if !sealed {
             // Without flags that say otherwise; where they were lost, who knows.
             let shown = self.login_read || whole;
-            return if shown { AuthKind::Sql } else { AuthKind::Unknown };
+            return if shown {
+                AuthKind::Sql
+            } else {
+                AuthKind::Unknown
+            };
         }
         // Sealed, but answered in clear: an SSPI login would have had a token in an answer.
         let answered_in_clear = encryption == Some(Encryption::LoginOnly) && outcome.is_good();
