@@ -12,20 +12,20 @@ const INTERVAL: u64 = 100_000_000;
 /// How many connections of each kind may still be told.
 #[derive(Debug, Default)]
 pub(super) struct Limits {
-    /// Per kind, the moment up to which its allowance is used.
-    used: HashMap<Stranger, u64>,
+    /// Per kind, when all of its allowance is there again.
+    full_at: HashMap<Stranger, u64>,
 }
 
 impl Limits {
     /// Whether a stranger's connection that ends now may be told.
     pub(super) fn allow(&mut self, kind: Stranger, now: u64) -> bool {
-        let used = self.used.entry(kind).or_insert(0);
-        let next = (*used).max(now.saturating_sub(BURST * INTERVAL)) + INTERVAL;
-        if next > now {
-            return false;
+        let full = self.full_at.entry(kind).or_insert(0);
+        let after = now.max(*full).saturating_add(INTERVAL);
+        let allowed = after - now <= BURST * INTERVAL;
+        if allowed {
+            *full = after;
         }
-        *used = next;
-        true
+        allowed
     }
 }
 
@@ -34,6 +34,15 @@ mod tests {
     use super::*;
 
     const START: u64 = 1_000_000_000_000;
+
+    #[test]
+    fn a_clock_that_has_only_just_begun_allows_the_same() {
+        let mut limits = Limits::default();
+        let told = (0..1000)
+            .filter(|_| limits.allow(Stranger::Http, 0))
+            .count() as u64;
+        assert_eq!(told, BURST);
+    }
 
     #[test]
     fn a_burst_is_told_and_then_one_in_a_while() {
