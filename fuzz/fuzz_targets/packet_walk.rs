@@ -24,6 +24,9 @@ fuzz_target!(|input: (u8, u16, &[u8])| {
         // The IP header's own length may promise more than there is; never more than it can say.
         let most = u32::from(u16::MAX).max(bytes.wire_len);
         assert!(segment.payload_len <= most, "{segment:?}");
-        assert!(segment.payload_at as usize <= kept.len() + 40, "{segment:?}");
+        assert!(
+            segment.payload_at as usize <= kept.len() + 40,
+            "{segment:?}"
+        );
     }
 });

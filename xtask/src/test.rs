@@ -9,7 +9,7 @@ use anyhow::{Result, anyhow, bail};
 use clap::Parser;
 
 use crate::{
-    host, lint, peers,
+    fuzz, host, lint, peers,
     process::{cargo, command, root, run as run_it, target},
     setup::{self, For},
     toolchain::{BOOTSTRAP, EbpfToolchain},
@@ -33,6 +33,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("clippy, kernel programs", clippy_ebpf),
     ("build", peers::build_all),
     ("tests", tests),
+    ("fuzz targets", fuzz::briefly),
     ("documentation", documentation),
     ("licences and duplicates", deny),
     ("advisories", advisories),
@@ -91,7 +92,14 @@ fn summary(ended: &[Ended]) -> Result<()> {
 }
 
 fn format() -> Result<()> {
-    run_it(&mut cargo(["fmt", "--all", "--check"]))
+    run_it(&mut cargo(["fmt", "--all", "--check"]))?;
+    run_it(&mut cargo([
+        "fmt",
+        "--all",
+        "--check",
+        "--manifest-path",
+        "fuzz/Cargo.toml",
+    ]))
 }
 
 fn clippy_host() -> Result<()> {

@@ -56,7 +56,7 @@ pub(crate) fn ensure(purpose: For) -> Result<()> {
     steps += components()?;
     steps += ebpf::ensure(purpose)?;
     if purpose == For::Test {
-        steps += cargo_deny()?;
+        steps += cargo_deny()? + cargo_fuzz()?;
     }
     if steps == 0 {
         eprintln!("set-up: nothing to install");
@@ -86,16 +86,28 @@ fn components() -> Result<usize> {
 }
 
 fn cargo_deny() -> Result<usize> {
-    const VERSION: &str = "0.20.2";
-    if succeeds(&mut cargo(["deny", "--version"])) {
+    cargo_tool("deny", "0.20.2", "checks licences and duplicates")
+}
+
+/// What `cargo xtask fuzz` runs.
+pub(crate) fn cargo_fuzz() -> Result<usize> {
+    cargo_tool("fuzz", "0.13.2", "drives the fuzz targets")
+}
+
+/// A subcommand of cargo, built where it is missing.
+fn cargo_tool(name: &str, version: &str, purpose: &str) -> Result<usize> {
+    if succeeds(&mut cargo([name, "--version"])) {
         return Ok(0);
     }
-    say("building cargo-deny, which checks licences and duplicates (a few minutes)");
+    let package = format!("cargo-{name}");
+    say(&format!(
+        "building {package}, which {purpose} (a few minutes)"
+    ));
     run_it(&mut cargo([
         "install",
-        "cargo-deny",
+        &package,
         "--version",
-        VERSION,
+        version,
         "--locked",
     ]))?;
     Ok(1)
