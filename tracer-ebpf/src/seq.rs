@@ -6,6 +6,13 @@
 pub struct Seq(pub u32);
 
 impl Seq {
+    /// The position `len` bytes further back.
+    #[inline(always)]
+    #[must_use]
+    pub const fn back(self, len: u32) -> Self {
+        Self(self.0.wrapping_sub(len))
+    }
+
     /// The position `len` bytes further on.
     #[inline(always)]
     #[must_use]

@@ -18,7 +18,9 @@ use tracer_ebpf::flow::{FlowKey, Point};
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
 const PSH: u8 = 0x08;
+const ACK: u8 = 0x10;
 
 /// A TCP segment in its network packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +89,16 @@ impl Frame {
         self.ports()
             .chunks(2)
             .any(|other| other == port.to_be_bytes())
+    }
+
+    /// Whether it is a server's answer to a SYN.
+    pub fn is_syn_ack(&self) -> bool {
+        self.head[self.tcp_at + 13] & (SYN | ACK) == SYN | ACK
+    }
+
+    /// Whether it ends its side of the connection.
+    pub fn ends_a_side(&self) -> bool {
+        self.head[self.tcp_at + 13] & (FIN | RST) != 0
     }
 
     /// Gives the packet another identification, as a retransmission has.

@@ -46,13 +46,15 @@ fn untruths(said: &Value, truth: &Value) -> Vec<String> {
 }
 
 fn contradictions(path: &str, said: &Value, truth: &Value, wrong: &mut Vec<String>) {
-    if let (Some(fields), true) = (said.as_object(), truth.is_object()) {
+    if let Some(fields) = said.as_object() {
         for (name, value) in fields {
             contradictions(&format!("{path}.{name}"), value, &truth[name], wrong);
         }
         return;
     }
-    let open = said.is_null() || said == "unknown" || OF_WHAT_WAS_SEEN.contains(&path);
+    // Of a token that was cut only its kind may be left.
+    let vague = path == "auth.kind" && said == "spnego" && truth != "sql";
+    let open = said.is_null() || said == "unknown" || vague || OF_WHAT_WAS_SEEN.contains(&path);
     if !open && said != truth {
         wrong.push(format!("{path}: {said}, {truth}"));
     }
@@ -105,9 +107,19 @@ fn ends_with_a_packet(file: &[u8], end: usize) -> bool {
     at == end
 }
 
+/// More whose tails matter: redirects, refusals, and what is no login though its headers look so.
+const OF_THEIR_TAILS: [&str; 6] = [
+    "mssqltds-mock-routing",
+    "odbc18-lab-loginfailed",
+    "odbc18-lab-krb-loginonly",
+    "../drivers/https-on-1433",
+    "../drivers/random-on-1433",
+    "../drivers/tsql-full12-ntlm-refused",
+];
+
 #[test]
 fn packets_cut_to_a_snap_length_give_nothing_that_is_not_so() {
-    for name in CAPTURES {
+    for name in CAPTURES.into_iter().chain(OF_THEIR_TAILS) {
         let truth = truth(name);
         for length in (14..80).step_by(3).chain((80..600).step_by(23)) {
             let mut editcap = Command::new("editcap");

@@ -171,7 +171,7 @@ pub fn account(
     if flow.established == 0
         && direction == Direction::ToServer
         && segment.has(ACK)
-        && flow.server().syn != 0
+        && (flow.server().syn | flow.client().syn) != 0
     {
         flow.established = 1;
         step.handshake = Some(Kind::Ack);

@@ -90,6 +90,10 @@ struct Handshake {
     syns: u32,
     syn_ack: Option<u64>,
     ack: Option<u64>,
+    /// Data passed before the end of the handshake did.
+    end_missed: bool,
+    /// The initial sequence numbers of both sides, as far as the handshake tells them.
+    isns: [Option<Seq>; 2],
 }
 
 impl Connection {
@@ -223,6 +227,7 @@ impl Connection {
             .map_or(0, |last| event.time.saturating_sub(last));
         handshake.last_syn = Some(event.time);
         handshake.syns += 1;
+        handshake.isns[0] = Some(event.seq);
         if let Some(login) = &mut self.login {
             login.streams[Side::ToServer as usize].open(event.seq.add(1));
             login.timeline.moved(event.time, Side::ToServer);
@@ -231,7 +236,10 @@ impl Connection {
 
     fn syn_ack(&mut self, event: &Event) {
         self.handshake.syn_ack.get_or_insert(event.time);
+        self.handshake.isns = [Some(event.ack.back(1)), Some(event.seq)];
         if let Some(login) = &mut self.login {
+            // It tells where a client begins whose SYN was not seen.
+            login.streams[Side::ToServer as usize].open(event.ack);
             login.streams[Side::ToClient as usize].open(event.seq.add(1));
             login.timeline.moved(event.time, Side::ToClient);
         }
@@ -246,6 +254,7 @@ impl Connection {
             return;
         }
         self.handshake.ack = Some(event.time);
+        self.see_through_gap(event);
         if let (Some(syn), Some(syn_ack)) = (self.handshake.last_syn, self.handshake.syn_ack) {
             self.evidence.handshake(
                 syn_ack.saturating_sub(syn),
@@ -260,16 +269,35 @@ impl Connection {
         }
     }
 
+    /// What the client's answer to the handshake tells of packets of it that were not seen.
+    fn see_through_gap(&mut self, event: &Event) {
+        let Some(login) = &mut self.login else { return };
+        if self.handshake.first_syn.is_none() {
+            self.joined_late = true;
+            login.phases.start_was_missed();
+            self.facts
+                .connection
+                .mark_partial(PartialReason::JoinedLate);
+        }
+        let is_first = self.handshake.isns[0].is_some_and(|isn| isn.add(1) == event.seq);
+        if is_first && self.handshake.syn_ack.is_none() {
+            self.handshake.isns[1] = Some(event.ack.back(1));
+            login.streams[Side::ToClient as usize].open(event.ack);
+        }
+    }
+
     fn segment(&mut self, side: Side, event: &Event, run: &[u8], out: &mut Output<'_>) {
         self.hops(side, event.ttl);
         self.late_reply(side, event.time);
         if let Some(login) = &mut self.login {
             if event.kind == Kind::Segment as u8 && event.marks & mark::RETRANSMIT == 0 {
-                // A connection joined late has no handshake to wait for.
-                if self.joined_late && !login.phases.has(PhaseName::Handshake) {
+                // A connection joined late has no handshake to wait for; of another the end was missed.
+                if !login.phases.has(PhaseName::Handshake) {
+                    let complete = self.joined_late;
                     login
                         .phases
-                        .end(PhaseName::Handshake, event.time, true, &self.sent);
+                        .end(PhaseName::Handshake, event.time, complete, &self.sent);
+                    self.handshake.end_missed = !complete;
                 }
                 login.timeline.moved(event.time, side);
             }
@@ -528,7 +556,7 @@ impl Connection {
             self.facts.tcp.rtt_ns = Some(Nanos(u64::from(end.srtt_us) * 1000));
         }
         // A client's socket that closes before any answer has stopped trying.
-        let trying = self.handshake.syns > 0 && self.handshake.syn_ack.is_none();
+        let trying = self.handshake.syns > 0 && !self.handshake.was_answered();
         if trying && end.role & role::CLIENT != 0 {
             self.ended(End::Silence, self.last_seen, out);
         }

@@ -6,7 +6,7 @@ use super::{
     login::{Login, Verdict},
     timeline::Side,
 };
-use crate::record::{Basis, Close, CloseClass, CloseMeans, ClosedBy, Nanos, Outcome};
+use crate::record::{Close, CloseClass, CloseMeans, ClosedBy, Nanos, Outcome};
 
 /// A server that owes for this long is what a client gives up on, nanoseconds.
 const OWED_TOO_LONG: u64 = 1_000_000_000;
@@ -99,17 +99,12 @@ pub(super) fn believed(login: &Login, end: End, at: u64) -> Option<Verdict> {
 
 impl From<Belief> for Verdict {
     fn from(belief: Belief) -> Self {
-        Self {
-            outcome: if belief.accepted {
-                Outcome::Success
-            } else {
-                Outcome::Failed
-            },
-            basis: Basis::Inferred,
-            confidence: Some(belief.confidence),
-            at: belief.at,
-            requests: [None; 3],
-        }
+        let outcome = if belief.accepted {
+            Outcome::Success
+        } else {
+            Outcome::Failed
+        };
+        Self::inferred(outcome, belief.confidence, belief.at)
     }
 }
 
@@ -157,8 +152,8 @@ impl Connection {
         let outcome = self.facts.login.outcome;
         let settled = matches!(
             outcome,
-            Outcome::Success | Outcome::Redirected | Outcome::Failed
-        ) || (outcome == Outcome::Unknown && self.joined_late);
+            Outcome::Success | Outcome::Redirected | Outcome::Failed | Outcome::Unknown
+        );
         if !settled {
             let probe =
                 outcome == Outcome::Aborted && by == ClosedBy::Client && how == CloseMeans::Fin;

@@ -52,12 +52,30 @@ pub(super) struct Verdict {
     pub(super) at: u64,
     /// The sealed request that showed it, behind one that had passed before and its answer.
     pub(super) requests: [Option<Sealed>; 3],
+    /// A request alone shows the outcome: the answer before it was not seen.
+    pub(super) by_request: bool,
 }
 
 impl Verdict {
-    /// Whether a request alone shows the outcome: the answer before it was not seen.
-    pub(super) fn is_by_request(&self) -> bool {
-        self.basis == Basis::Inferred && self.confidence.is_none()
+    /// Of what was seen.
+    pub(super) fn observed(outcome: Outcome, at: u64) -> Self {
+        Self {
+            outcome,
+            basis: Basis::Observed,
+            confidence: None,
+            at,
+            requests: [None; 3],
+            by_request: false,
+        }
+    }
+
+    /// Of what is likely.
+    pub(super) fn inferred(outcome: Outcome, confidence: f64, at: u64) -> Self {
+        Self {
+            basis: Basis::Inferred,
+            confidence: Some(confidence),
+            ..Self::observed(outcome, at)
+        }
     }
 }
 
@@ -89,6 +107,10 @@ pub(super) struct Login {
     foreign: bool,
     /// A packet or record of the server was read.
     server_spoke: bool,
+    /// A packet of TDS was.
+    server_spoke_tds: bool,
+    /// When a reply ended that acknowledges the login, and that may say more where it was not seen.
+    acknowledged: Option<u64>,
     /// The client has sent its login inside TLS.
     sealed: bool,
     asked: Option<Prelogin>,
@@ -124,6 +146,8 @@ impl Login {
             strict: false,
             foreign: false,
             server_spoke: false,
+            server_spoke_tds: false,
+            acknowledged: None,
             sealed: false,
             asked: None,
             answered: None,
@@ -193,26 +217,29 @@ impl Login {
             Side::ToClient => {
                 self.owed_since = None;
                 self.server_spoke = true;
+                self.server_spoke_tds |= unit.header.framing == Framing::Tds;
             }
             Side::ToServer if unit.header.kind == packet_type::ATTENTION => {}
             Side::ToServer => self.owed_since = Some(unit.to),
         }
     }
 
-    /// A request shows that the login is over, though its acknowledgement was not seen. Of a
-    /// connection joined late it says nothing about the login.
-    fn request(&self, at: u64) -> Verdict {
-        let seen = self.phases.start_was_seen();
+    /// A request shows that the login is over, though its acknowledgement was not seen, or not all
+    /// of it. Of a connection joined late it says nothing about the login, nor of a server that was
+    /// not heard to speak TDS.
+    pub(super) fn request(&mut self, at: u64) -> Verdict {
+        if let Some(at) = self.acknowledged {
+            self.auth.answered(at);
+            return Verdict::observed(Outcome::Success, at);
+        }
+        let verdict = if self.phases.start_was_seen() && self.server_spoke_tds {
+            Verdict::inferred(Outcome::Success, super::dark::CONFIRMED, at)
+        } else {
+            Verdict::observed(Outcome::Unknown, at)
+        };
         Verdict {
-            outcome: if seen {
-                Outcome::Success
-            } else {
-                Outcome::Unknown
-            },
-            basis: Basis::Inferred,
-            confidence: seen.then_some(super::dark::CONFIRMED),
-            at,
-            requests: [None; 3],
+            by_request: true,
+            ..verdict
         }
     }
 
@@ -256,8 +283,7 @@ impl Login {
 
     /// Whether all of the connection was seen so far: what did not come was not sent.
     pub(super) fn is_whole(&self) -> bool {
-        self.phases.start_was_seen()
-            && self.streams.iter().all(Stream::is_opened)
+        self.streams.iter().all(Stream::is_opened)
             && !self.streams.iter().any(Stream::is_incomplete)
     }
 

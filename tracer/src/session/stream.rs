@@ -98,7 +98,7 @@ pub(super) struct Stream {
     lost: bool,
     /// The rest of it is not waited for.
     forsaken: bool,
-    /// Its SYN was seen.
+    /// Its beginning is known.
     opened: bool,
     /// A packet or record was read.
     begun: bool,
@@ -109,8 +109,10 @@ pub(super) struct Stream {
 impl Stream {
     /// The position of the first byte to come: after the SYN.
     pub(super) fn open(&mut self, position: Seq) {
-        self.base = Some(position);
-        self.opened = true;
+        if !self.opened {
+            self.base = Some(position);
+            self.opened = true;
+        }
     }
 
     /// Whether its beginning is known: what came before the first bytes seen was nothing.

@@ -162,6 +162,15 @@ impl Phases {
         self.retransmits = retransmits;
     }
 
+    /// The connection's first packet was not seen, though others of its first phase were.
+    pub(super) fn start_was_missed(&mut self) {
+        self.from_start = false;
+        match self.ended.first_mut() {
+            Some(first) => first.known = false,
+            None => self.known = false,
+        }
+    }
+
     /// Where the last phase ended.
     pub(super) fn reached(&self) -> u64 {
         self.from

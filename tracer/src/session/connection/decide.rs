@@ -6,9 +6,7 @@ use tracer_ebpf::seq::Seq;
 
 use super::Connection;
 use crate::{
-    record::{
-        Basis, Confidence, ConnectionRef, Count, Nanos, Outcome, PartialReason, Sides, Stranger,
-    },
+    record::{Confidence, ConnectionRef, Count, Nanos, Outcome, PartialReason, Sides, Stranger},
     session::{
         dark::{Leave, QUIET, REDIRECTED, Sealed},
         ending::{self, End},
@@ -36,7 +34,7 @@ impl Connection {
             Outcome::Success | Outcome::Failed | Outcome::Redirected
         );
         // A request shows that there was an answer, not when it came.
-        let answered = answered && !verdict.is_by_request();
+        let answered = answered && !verdict.by_request;
         let phase = login.phase();
         if answered {
             // A sealed login is decided by how its connection ends, but was over before.
@@ -46,7 +44,7 @@ impl Connection {
         if !unseen && !login.phases.ended_at(verdict.at) {
             login.phases.end(phase, verdict.at, answered, &self.sent);
         }
-        if login.streams.iter().any(Stream::is_incomplete) {
+        if login.streams.iter().any(Stream::is_incomplete) || self.handshake.has_gap() {
             self.facts.connection.mark_partial(PartialReason::Gap);
         }
         self.decided_at = Some(verdict.at);
@@ -147,12 +145,17 @@ impl Connection {
                 port: self.facts.server.port,
             },
         );
-        let server_isn = self.handshake.syn_ack.map_or(Seq(0), |_| self.sent[1].isn);
-        let isns = if self.joined_late {
-            (self.sent[0].isn, self.sent[1].isn)
+        // A server that answered no SYN has none; of one that was joined late, what it went on with.
+        let server_isn = if self.joined_late {
+            self.sent[1].isn
         } else {
-            (self.sent[0].isn, server_isn)
+            Seq(0)
         };
+        let [client_isn, known] = self.handshake.isns;
+        let isns = (
+            client_isn.unwrap_or(self.sent[0].isn),
+            known.unwrap_or(server_isn),
+        );
         self.facts.connection.id = naming::connection_id(client, server, isns);
     }
 
@@ -167,21 +170,10 @@ impl Connection {
 
     /// A request passed though no answer to the login was seen.
     pub(super) fn lost_login(&mut self, at: u64, out: &mut Output<'_>) {
-        let outcome = if self.joined_late {
-            Outcome::Unknown
-        } else {
-            Outcome::Success
-        };
-        self.decide(
-            Verdict {
-                outcome,
-                basis: Basis::Inferred,
-                confidence: None,
-                at,
-                requests: [None; 3],
-            },
-            out,
-        );
+        if let Some(login) = &mut self.login {
+            let verdict = login.request(at);
+            self.decide(verdict, out);
+        }
     }
 
     /// The connection ends, or falls silent for good: no answer will come.
@@ -208,13 +200,7 @@ impl Connection {
         let verdict = login
             .cut_reply(at, &mut context)
             .or_else(|| dark.then(|| ending::believed(login, end, at)).flatten());
-        let verdict = verdict.unwrap_or_else(|| Verdict {
-            outcome: self.outcome_at(end, at),
-            basis: Basis::Observed,
-            confidence: None,
-            at,
-            requests: [None; 3],
-        });
+        let verdict = verdict.unwrap_or_else(|| Verdict::observed(self.outcome_at(end, at), at));
         self.decide(verdict, out);
     }
 
@@ -252,8 +238,7 @@ impl Connection {
         };
         // Who acknowledges was answered, though the answer was not seen.
         let acknowledges = login.streams[Side::ToClient as usize].is_incomplete();
-        let unanswered =
-            self.handshake.syns > 0 && self.handshake.syn_ack.is_none() && !acknowledges;
+        let unanswered = self.handshake.syns > 0 && !self.handshake.was_answered() && !acknowledges;
         if unanswered {
             match (end, self.sent[1].packets) {
                 (End::Rst(Side::ToClient), 1) => return Outcome::Refused,
@@ -300,7 +285,7 @@ impl Connection {
             return;
         }
         let quiet = now.saturating_sub(self.last_seen);
-        if self.handshake.syn_ack.is_none() && !self.joined_late {
+        if !self.handshake.was_answered() && !self.joined_late {
             if quiet > self.handshake.patience() {
                 self.ended(End::Silence, self.last_seen, out);
             }
@@ -316,6 +301,16 @@ impl Connection {
 }
 
 impl super::Handshake {
+    /// Whether the server has answered a SYN.
+    pub(super) fn was_answered(&self) -> bool {
+        self.syn_ack.is_some() || self.ack.is_some()
+    }
+
+    /// Whether a part of it was not seen, though what follows was.
+    fn has_gap(&self) -> bool {
+        self.end_missed || (self.ack.is_some() && self.syn_ack.is_none())
+    }
+
     /// How long after its last SYN a client counts as gone: when the next one, twice as far off,
     /// has not come.
     fn patience(&self) -> u64 {

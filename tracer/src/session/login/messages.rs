@@ -244,9 +244,11 @@ impl Login {
     }
 
     pub(super) fn end_tls(&mut self, at: u64, context: &mut Context<'_>) {
+        // Its last message may have been missed.
+        let complete = self.tls_is_up();
         if let Some((last, _)) = self.tls_last {
             self.phases
-                .end(PhaseName::Tls, last.min(at), true, context.sent);
+                .end(PhaseName::Tls, last.min(at), complete, context.sent);
         }
     }
 

@@ -3,15 +3,15 @@
 use tracer_ebpf::framing::packet_type;
 
 use super::{
-    Context, Login, Stage, Verdict,
+    Context, Login, Message, Stage, Verdict,
     messages::{feature_name, holds_tls, version_text},
 };
 use crate::{
-    record::{Basis, Encryption, Outcome, PhaseName, Redirect, SqlError, Tds, Text},
+    record::{Encryption, Outcome, PhaseName, Redirect, SqlError, Tds, Text},
     session::{stream::Unit, timeline::Side},
     tds::{
         fedauth::FedAuthInfo,
-        token::{EnvChange, LoginAck, Message, Routing, SSPI, Token, Tokens},
+        token::{self, EnvChange, LoginAck, Routing, SSPI, Token, Tokens},
     },
 };
 
@@ -23,6 +23,8 @@ struct Reply {
     errors: Vec<SqlError>,
     federated: Option<FedAuthInfo>,
     sspi: bool,
+    /// Its last DONE was read: there is no more of it.
+    ended: bool,
 }
 
 impl Login {
@@ -40,7 +42,7 @@ impl Login {
         if expects_prelogin && self.server_prelogin(message.seen(), unit.to, context) {
             return None;
         }
-        self.reply(message.seen(), unit.to, message.spid, context)
+        self.reply(&message, unit.to, context)
     }
 
     /// A TLS flight longer than one packet goes on in the next.
@@ -63,21 +65,15 @@ impl Login {
     ) -> Option<Verdict> {
         let message = self.unfinished(Side::ToClient)?;
         matches!(self.stage, Stage::Login | Stage::Auth)
-            .then(|| self.reply(message.seen(), at, message.spid, context))
+            .then(|| self.reply(&message, at, context))
             .flatten()
     }
 
-    fn reply(
-        &mut self,
-        body: &[u8],
-        at: u64,
-        spid: u16,
-        context: &mut Context<'_>,
-    ) -> Option<Verdict> {
-        let reply = self.tokens(body, at, context);
+    fn reply(&mut self, message: &Message, at: u64, context: &mut Context<'_>) -> Option<Verdict> {
+        let reply = self.tokens(message, at, context);
         let tds = context.facts.tds.get_or_insert_with(Tds::default);
-        if spid != 0 {
-            tds.spid.get_or_insert(spid);
+        if message.spid != 0 {
+            tds.spid.get_or_insert(message.spid);
         }
         let answers = reply.ack.is_some() || !reply.errors.is_empty() || reply.sspi;
         if self.sealed && answers && tds.encryption != Some(Encryption::Strict) {
@@ -92,7 +88,12 @@ impl Login {
         }
         context.facts.login.error = reply.errors.first().copied();
         context.facts.login.further_errors = reply.errors.iter().skip(1).copied().collect();
-        let outcome = Self::outcome_of(&reply, context);
+        let mut outcome = Self::outcome_of(&reply, context);
+        // In what was not seen the client may have been sent on to another server.
+        if outcome == Some(Outcome::Success) && !reply.ended && !message.unseen.is_empty() {
+            self.acknowledged = Some(at);
+            outcome = None;
+        }
         let decided = outcome.is_some();
         if decided || reply.sspi || reply.federated.is_some() {
             self.answered_login(at, decided, context);
@@ -103,13 +104,7 @@ impl Login {
         if decided {
             self.auth.answered(at);
         }
-        outcome.map(|outcome| Verdict {
-            outcome,
-            basis: Basis::Observed,
-            confidence: None,
-            at,
-            requests: [None; 3],
-        })
+        outcome.map(|outcome| Verdict::observed(outcome, at))
     }
 
     /// A reply to the login ends its phase; the one that decides after that ends authentication.
@@ -139,11 +134,26 @@ impl Login {
         (!reply.errors.is_empty()).then_some(Outcome::Failed)
     }
 
-    fn tokens(&mut self, body: &[u8], at: u64, context: &mut Context<'_>) -> Reply {
+    /// Reads the tokens that say the same whatever stood where bytes were not seen.
+    fn tokens(&mut self, message: &Message, at: u64, context: &mut Context<'_>) -> Reply {
         let mut reply = Reply::default();
         let tds = context.facts.tds.get_or_insert_with(Tds::default);
-        for token in Tokens::new(body, self.version) {
+        let otherwise = (!message.unseen.is_empty()).then(|| message.otherwise());
+        let mut others = otherwise
+            .as_deref()
+            .map(|body| Tokens::new(body, self.version));
+        for token in Tokens::new(&message.body, self.version) {
+            let sure = others
+                .as_mut()
+                .is_none_or(|others| others.next().as_ref() == Some(&token));
             match token {
+                // Its length was not seen: its kind is enough.
+                Token::Sspi(_) | Token::Incomplete(SSPI) if !sure && !reply.sspi => {
+                    reply.sspi = true;
+                    self.auth.server_token(&[], at, context.identity);
+                    break;
+                }
+                _ if !sure => break,
                 Token::LoginAck(ack) => reply.ack = Some(ack),
                 Token::Error(message)
                     if reply.errors.len() <= crate::record::Login::MAX_FURTHER_ERRORS =>
@@ -162,17 +172,17 @@ impl Login {
                 }
                 Token::Sspi(range) => {
                     reply.sspi = true;
-                    self.auth.server_token(
-                        body.get(range).unwrap_or_default(),
-                        at,
-                        context.identity,
-                    );
+                    let seen = message.seen();
+                    let range = range.start..range.end.min(seen.len());
+                    let token = seen.get(range).unwrap_or_default();
+                    self.auth.server_token(token, at, context.identity);
                 }
                 // What follows the end of a segment that cut it is withheld: its kind is enough.
                 Token::Incomplete(SSPI) if !reply.sspi => {
                     reply.sspi = true;
                     self.auth.server_token(&[], at, context.identity);
                 }
+                Token::Done(done) if !done.status.more() => reply.ended = true,
                 Token::FedAuthInfo(info) => reply.federated = Some(info),
                 Token::FeatureExtAck(ids) => {
                     self.auth.features_acknowledged(&ids);
@@ -185,7 +195,7 @@ impl Login {
     }
 }
 
-fn error(message: Message) -> SqlError {
+fn error(message: token::Message) -> SqlError {
     SqlError {
         number: message.number,
         state: message.state,

@@ -2,7 +2,7 @@
 
 use super::{Context, Login, Stage, Verdict};
 use crate::{
-    record::{Basis, Encryption, Outcome, PhaseName, Stranger, Tds},
+    record::{Encryption, Outcome, PhaseName, Stranger, Tds},
     session::{
         dark::{CONFIRMED, Meaning, Sealed},
         stream::Unit,
@@ -98,11 +98,8 @@ impl Login {
                 };
                 let [first, answer] = earlier.map_or([None; 2], |both| both.map(Some));
                 return Some(Verdict {
-                    outcome: Outcome::Success,
-                    basis: Basis::Inferred,
-                    confidence: Some(CONFIRMED),
-                    at: reply_end,
                     requests: [first, answer, Some(request)],
+                    ..Verdict::inferred(Outcome::Success, CONFIRMED, reply_end)
                 });
             }
             Meaning::Ticket { owed_since } => self.owed_since = Some(owed_since),
