@@ -85,6 +85,7 @@ fn sql_authentication_takes_what_the_walk_through_says() {
         18_555_000,
         &[
             ("phases.auth", Value::Null),
+            ("auth.kind", json!("sql")),
             ("tds.encryption", json!("login_only")),
             ("tds.version", json!("7.1")),
             ("tds.spid", json!(96)),
@@ -153,6 +154,7 @@ fn ntlm_is_found_on_a_named_instance_s_port() {
             ("tds.encryption", json!("login_only")),
             ("tds.version", json!("7.3")),
             ("tds.spid", json!(315)),
+            ("tds.mars", json!(false)),
             ("server.port", json!(57_139)),
             ("connection.vantage", json!("client")),
         ],
@@ -184,6 +186,9 @@ fn mars_is_a_login_with_sessions_behind_it() {
     assert_eq!(closes.len(), 1);
     assert_eq!(field(&closes[0], "mars.sessions"), Some(&json!(1)));
     assert_eq!(field(&closes[0], "connection.partial"), Some(&json!(true)));
+    let sessions = said("mars", "mars");
+    assert_eq!(sessions.len(), 1);
+    assert_eq!(field(&sessions[0], "mars.sid"), Some(&json!(0)));
     // SELECT 1, 34 times; the last response ends with the last frame.
     assert_eq!(field(&closes[0], "requests.count"), Some(&json!(34)));
 }
@@ -198,6 +203,28 @@ fn identities_stay_hidden_unless_asked_for() {
                 "{line}"
             );
         }
+    }
+}
+
+#[test]
+fn a_connection_that_outlives_its_trace_was_not_closed() {
+    for name in ["ntlm", "mars"] {
+        let closes = said(name, "close");
+        assert_eq!(closes.len(), 1, "{name}");
+        let differences = differences(
+            &closes[0],
+            &[
+                ("close.by", json!("agent")),
+                ("close.how", json!("evicted")),
+                ("close.class", json!("normal")),
+                ("phases.close", Value::Null),
+            ],
+        );
+        assert!(
+            differences.is_empty(),
+            "{name}:\n{}",
+            differences.join("\n")
+        );
     }
 }
 
