@@ -34,6 +34,71 @@ pub struct Packet {
     pub bytes: Vec<u8>,
 }
 
+/// TCP over IPv4.
+impl Packet {
+    fn tcp_at(&self) -> usize {
+        usize::from(self.bytes[0] & 0x0F) * 4
+    }
+
+    fn payload_at(&self) -> usize {
+        let at = self.tcp_at();
+        at + usize::from(self.bytes[at + 12] >> 4) * 4
+    }
+
+    /// Its source port, as it is on the wire.
+    pub fn source_port(&mut self) -> &mut [u8] {
+        let at = self.tcp_at();
+        &mut self.bytes[at..at + 2]
+    }
+
+    /// Its flags.
+    pub fn flags(&mut self) -> &mut u8 {
+        let at = self.tcp_at() + 13;
+        &mut self.bytes[at]
+    }
+
+    /// Its time to live.
+    pub fn time_to_live(&mut self) -> &mut u8 {
+        &mut self.bytes[8]
+    }
+
+    /// What it carries.
+    pub fn payload(&self) -> &[u8] {
+        &self.bytes[self.payload_at()..]
+    }
+
+    /// The same with other flags and another payload, later and further on in the stream.
+    #[must_use]
+    pub fn with(&self, flags: u8, payload: &[u8], later_ns: u64, further: i32) -> Self {
+        let mut other = self.clone();
+        other.time_ns += later_ns;
+        other.bytes.truncate(self.payload_at());
+        other.bytes.extend(payload);
+        let len = (other.bytes.len() as u16).to_be_bytes();
+        other.bytes[2..4].copy_from_slice(&len);
+        *other.flags() = flags;
+        other.advance(4, further);
+        other
+    }
+
+    /// The same, acknowledging more of the other side's stream.
+    #[must_use]
+    pub fn acknowledging(mut self, further: i32) -> Self {
+        self.advance(8, further);
+        self
+    }
+
+    /// Moves a position in the TCP header on.
+    fn advance(&mut self, at: usize, further: i32) {
+        let at = self.tcp_at() + at;
+        if let Some(bytes) = self.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+            *bytes = u32::from_be_bytes(*bytes)
+                .wrapping_add_signed(further)
+                .to_be_bytes();
+        }
+    }
+}
+
 /// The IP packets of a capture, without their link headers.
 pub fn packets(capture: &Path) -> Result<Vec<Packet>> {
     let file = File::open(capture).with_context(|| capture.display().to_string())?;

@@ -22,25 +22,11 @@ fn connection() -> Vec<Packet> {
     pcap::packets(&tests.join("fixtures/captures/odbc18-lab-clear.pcap")).unwrap()
 }
 
-fn tcp_at(packet: &Packet) -> usize {
-    usize::from(packet.bytes[0] & 0x0F) * 4
-}
-
-fn flags(packet: &mut Packet) -> &mut u8 {
-    let at = tcp_at(packet) + 13;
-    &mut packet.bytes[at]
-}
-
-fn payload(packet: &Packet) -> &[u8] {
-    let at = tcp_at(packet);
-    &packet.bytes[at + usize::from(packet.bytes[at + 12] >> 4) * 4..]
-}
-
 /// Up to the first packet whose payload begins like this, and that one.
 fn until(packets: &[Packet], first: u8) -> Vec<Packet> {
     let end = packets
         .iter()
-        .position(|packet| payload(packet).first() == Some(&first));
+        .position(|packet| packet.payload().first() == Some(&first));
     packets[..=end.unwrap()].to_vec()
 }
 
@@ -127,8 +113,9 @@ fn a_syn_without_answer_is_unreachable_once_others_have_gone_on_for_long_enough(
 fn what_fell_silent_is_told_before_what_comes_after_the_silence() {
     let whole = connection();
     let mut packets = vec![whole[0].clone()];
-    let port = tcp_at(&packets[0]);
-    packets[0].bytes[port..port + 2].copy_from_slice(&999_u16.to_be_bytes());
+    packets[0]
+        .source_port()
+        .copy_from_slice(&999_u16.to_be_bytes());
     let later = whole.into_iter().map(|packet| Packet {
         time_ns: packet.time_ns + 600 * SECOND,
         ..packet
@@ -155,11 +142,7 @@ fn a_straggler_of_a_reset_connection_is_part_of_it_for_some_seconds() {
     let whole = connection();
     let mut packets = until(&whole, SQL_BATCH);
     let mut straggler = packets.pop().unwrap();
-    let mut reset = straggler.clone();
-    let bare = reset.bytes.len() - payload(&reset).len();
-    reset.bytes.truncate(bare);
-    reset.bytes[2..4].copy_from_slice(&(bare as u16).to_be_bytes());
-    *flags(&mut reset) = RST | ACK;
+    let reset = straggler.with(RST | ACK, &[], 0, 0);
     packets.push(reset.clone());
     for (after, connections) in [(SECOND / 2, 1), (10 * SECOND, 2)] {
         straggler.time_ns = reset.time_ns + after;
@@ -181,7 +164,7 @@ fn a_side_that_never_closes_is_half_open_after_a_minute() {
     let mut packets = connection();
     let fin = packets
         .iter_mut()
-        .position(|packet| *flags(packet) & FIN != 0);
+        .position(|packet| *packet.flags() & FIN != 0);
     packets.truncate(fin.unwrap() + 1);
     let end = last_ns(&packets);
     let cut = only(&replay(&packets), "close");
@@ -201,12 +184,12 @@ fn a_long_silence_after_the_login_changes_nothing_of_it() {
     let whole = connection();
     let quiet = whole
         .iter()
-        .position(|packet| payload(packet).first() == Some(&SQL_BATCH));
+        .position(|packet| packet.payload().first() == Some(&SQL_BATCH));
     let mut packets = whole.clone();
     for packet in &mut packets[quiet.unwrap()..] {
         packet.time_ns += 86_400 * SECOND;
     }
-    assert_eq!(*flags(&mut packets[0]), SYN);
+    assert_eq!(*packets[0].flags(), SYN);
     let (before, after) = (replay(&whole), replay(&packets));
     assert_eq!(only(&before, "login"), only(&after, "login"));
     assert_eq!(

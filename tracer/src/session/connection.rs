@@ -47,6 +47,8 @@ pub(super) struct Connection {
     pub(super) ends: Ends,
     /// The phase the connection ended in.
     pub(super) ended_in: Option<PhaseName>,
+    /// When the last data passed before the connection began to end.
+    pub(super) idle_since: u64,
     /// Time to live of each side's data.
     pub(super) ttl: [Option<u8>; 2],
     pub(super) client_said_bye: bool,
@@ -143,6 +145,7 @@ impl Connection {
             is_listed: false,
             ends: Ends::default(),
             ended_in: None,
+            idle_since: 0,
             ttl: [None; 2],
             client_said_bye: false,
             muted: false,
@@ -351,6 +354,7 @@ impl Connection {
 
     fn header(&mut self, side: Side, event: &Event, run: &[u8], out: &mut Output<'_>) {
         self.hops(side, event.ttl);
+        self.late_reply(side, event.time);
         self.tail = None;
         let Some(framing) = Framing::of(event.framing) else {
             return;
@@ -506,6 +510,7 @@ impl Connection {
 
     fn note_end_phase(&mut self) {
         if self.ends.began().is_none() {
+            self.idle_since = self.sent[0].last_data.max(self.sent[1].last_data);
             self.ended_in = match &self.login {
                 Some(login) => Some(login.phase()),
                 None if self.requests.in_flight() || self.mars.in_flight() > 0 => {

@@ -114,10 +114,7 @@ impl Connection {
         let ends = &self.ends;
         let (by, how) = self.closed_by(stopped);
         let began = ends.began();
-        let data = self.sent[0]
-            .last_data
-            .max(self.sent[1].last_data)
-            .max(self.started);
+        let data = self.idle_since.max(self.started);
         Close {
             by,
             how,

@@ -1,0 +1,180 @@
+//! How connections end, and what is made of it: a real connection without encryption, with another end.
+
+use std::path::Path;
+
+use harness::agent::of;
+use harness::pcap::{self, Packet, Temporary, link};
+use harness::replay::events;
+use serde_json::{Value, json};
+
+const MILLISECOND: u64 = 1_000_000;
+const SECOND: u64 = 1000 * MILLISECOND;
+const FIN: u8 = 0x01;
+const RST: u8 = 0x04;
+const ACK: u8 = 0x10;
+/// Places in the capture: the login packet, its reply, the last request, its response, the client's
+/// FIN.
+const LOGIN: usize = 7;
+const REPLY: usize = 8;
+const REQUEST: usize = 17;
+const RESPONSE: usize = 18;
+const CLIENT_FIN: usize = 19;
+/// A TDS packet without a body that asks a server to stop (MS-TDS §2.2.1.7).
+const ATTENTION: [u8; 8] = [6, 1, 0, 8, 0, 0, 1, 0];
+
+/// A connection with five requests, closed by its client.
+fn connection() -> Vec<Packet> {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    pcap::packets(&tests.join("fixtures/captures/odbc18-lab-clear.pcap")).unwrap()
+}
+
+/// The first packets of the connection, and these.
+fn up_to(last: usize, more: &[Packet]) -> Vec<Packet> {
+    [&connection()[..=last], more].concat()
+}
+
+/// The `login` and `close` of one connection.
+fn told(packets: &[Packet]) -> [Value; 2] {
+    let framed = pcap::framed(packets, |packet| pcap::ethernet(packet, &[]));
+    let file = Temporary::new("closes.pcap", &pcap::file(link::ETHERNET, &framed)).unwrap();
+    let events = events(file.path()).unwrap();
+    ["login", "close"].map(|kind| {
+        let lines = of(&events, kind);
+        assert_eq!(lines.len(), 1, "{kind}: {events:#?}");
+        lines[0].clone()
+    })
+}
+
+/// Says that the connection's `close` has these values, `null` where nothing is to be said.
+fn closes(packets: &[Packet], expected: &Value) {
+    let [_, close] = told(packets);
+    for (name, expected) in expected.as_object().unwrap() {
+        assert_eq!(close["close"][name], *expected, "{name}: {close:#}");
+    }
+    assert_eq!(close["connection"]["partial"], false, "{close:#}");
+}
+
+#[test]
+fn a_client_that_resets_after_its_answers_does_no_harm() {
+    let reset = connection()[CLIENT_FIN].with(RST | ACK, &[], 0, 0);
+    closes(
+        &up_to(RESPONSE, &[reset]),
+        &json!({
+            "by": "client", "how": "rst", "class": "benign_reset", "phase": null,
+            "middlebox": false, "requests_in_flight": null, "idle_ns": 131_965,
+        }),
+    );
+}
+
+#[test]
+fn a_reset_after_the_clients_fin_does_no_harm() {
+    let reset = connection()[CLIENT_FIN].with(RST | ACK, &[], MILLISECOND, 1);
+    closes(
+        &up_to(CLIENT_FIN, &[reset]),
+        &json!({ "by": "client", "how": "fin", "class": "benign_reset" }),
+    );
+}
+
+#[test]
+fn a_reset_before_the_answer_does_harm() {
+    let reset = connection()[CLIENT_FIN].with(RST | ACK, &[], 0, 0);
+    closes(
+        &up_to(REQUEST, &[reset]),
+        &json!({
+            "by": "client", "how": "rst", "class": "abnormal", "phase": "command",
+            "requests_in_flight": 1,
+        }),
+    );
+}
+
+#[test]
+fn a_reset_in_the_middle_of_the_login_ends_it() {
+    let reset = connection()[REPLY].with(RST | ACK, &[], 0, 0);
+    let packets = up_to(LOGIN, &[reset]);
+    let [login, _] = told(&packets);
+    assert_eq!(login["login"]["outcome"], "reset", "{login:#}");
+    assert_eq!(login["phases"]["login"]["complete"], false, "{login:#}");
+    closes(
+        &packets,
+        &json!({ "by": "server", "how": "rst", "class": "abnormal", "phase": "login" }),
+    );
+}
+
+#[test]
+fn a_server_that_closes_first_does_so_for_a_reason() {
+    let fin = connection()[RESPONSE].with(FIN | ACK, &[], SECOND, 39);
+    let answer = connection()[CLIENT_FIN].with(FIN | ACK, &[], 2 * SECOND, 0);
+    let last = connection()[RESPONSE].with(ACK, &[], 3 * SECOND, 40);
+    let rest = [fin, answer.acknowledging(1), last.acknowledging(1)];
+    closes(
+        &up_to(RESPONSE, &rest),
+        &json!({ "by": "server", "how": "fin", "class": "abnormal", "phase": null }),
+    );
+}
+
+#[test]
+fn a_reset_from_in_between_is_known_by_its_hops() {
+    let mut reset = connection()[RESPONSE].with(RST | ACK, &[], 0, 39);
+    for (hops, middlebox) in [(0, false), (1, false), (11, true)] {
+        *reset.time_to_live() = 64 - hops;
+        closes(
+            &up_to(RESPONSE, std::slice::from_ref(&reset)),
+            &json!({
+                "by": "server", "how": "rst", "class": "abnormal", "middlebox": middlebox,
+            }),
+        );
+    }
+}
+
+#[test]
+fn probes_that_nobody_answered_are_counted_and_so_is_the_silence() {
+    let last = &connection()[CLIENT_FIN];
+    let mut more: Vec<_> = (0..10)
+        .map(|probe| last.with(ACK, &[], (30 + probe) * SECOND, -1))
+        .collect();
+    more.push(last.with(RST | ACK, &[], 40 * SECOND, 0));
+    closes(
+        &up_to(RESPONSE, &more),
+        &json!({
+            "by": "client", "how": "rst", "keep_alive_probes": 10,
+            "idle_ns": 40 * SECOND + 131_965,
+        }),
+    );
+}
+
+#[test]
+fn a_reply_to_a_login_that_was_given_up_is_late() {
+    let given_up = connection()[LOGIN].with(FIN | ACK, &[], 15 * SECOND, 346);
+    let reply = connection()[REPLY].clone();
+    let late = reply.with(0x18, reply.payload(), 15 * SECOND + MILLISECOND, 0);
+    let after = late.time_ns - given_up.time_ns;
+    let [login, close] = told(&up_to(LOGIN, &[given_up, late]));
+    assert_eq!(login["login"]["outcome"], "timeout", "{login:#}");
+    assert_eq!(login["login"]["owed_by"], "server", "{login:#}");
+    let duration_ns = 15 * SECOND + 826_283;
+    assert_eq!(login["login"]["duration_ns"], duration_ns, "{login:#}");
+    assert_eq!(close["login"]["late_reply_ns"], after, "{close:#}");
+}
+
+#[test]
+fn a_client_that_takes_its_login_back_has_given_it_up() {
+    let login = &connection()[LOGIN];
+    let attention = login.with(0x18, &ATTENTION, 2 * SECOND, 346);
+    let fin = login.with(FIN | ACK, &[], 2 * SECOND + MILLISECOND, 354);
+    let [login, close] = told(&up_to(LOGIN, &[attention, fin]));
+    assert_eq!(login["login"]["outcome"], "timeout", "{login:#}");
+    assert_eq!(login["login"]["attention"], true, "{login:#}");
+    assert_eq!(close["close"]["phase"], "login", "{close:#}");
+}
+
+#[test]
+fn a_login_from_before_tds_7_is_named_for_what_it_is() {
+    let first = connection()[3].clone();
+    let mut login = vec![2, 1, 2, 0, 0, 0, 0, 0];
+    login.resize(512, 0);
+    let login = first.with(0x18, &login, 0, 0);
+    let fin = first.with(FIN | ACK, &[], MILLISECOND, 512);
+    let [login, _] = told(&up_to(2, &[login, fin]));
+    assert_eq!(login["login"]["stranger"], "pre_tds7", "{login:#}");
+    assert_eq!(login["login"]["outcome"], "aborted", "{login:#}");
+}
