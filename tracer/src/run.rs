@@ -33,6 +33,8 @@ const LOSS_TICKS: u32 = 10;
 const BATCH: usize = 4096;
 /// How long a reader that does not read is waited for at the end.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the ring is read at the end, nanoseconds.
+const LAST_LOOK: u64 = 1_000_000_000;
 /// Why the agent stops where nobody reads what it writes.
 const READER_GONE: &str = "reader_gone";
 
@@ -289,8 +291,11 @@ impl Watcher {
 
     /// Tells every open connection as far as it came, and leaves the kernel as it was.
     async fn stop(mut self, reason: &str) -> anyhow::Result<ExitCode> {
-        while !self.drain() {}
+        // Under load the ring fills as fast as it is read.
+        let enough = self.probe.now().saturating_add(LAST_LOOK);
+        while !self.drain() && self.probe.now() < enough {}
         self.losses();
+        self.records.output.take_your_time(PATIENCE);
         self.engine.finish(self.probe.now(), &mut self.records);
         self.say(Agent {
             reason: Some(Text::from(reason)),

@@ -58,6 +58,10 @@ fn look_up(owner: &Owner) -> Process {
         return process;
     }
     let folder = format!("/proc/{}", owner.pid);
+    // The hook was told the name of the thread that it interrupted.
+    if let Ok(name) = fs::read_to_string(format!("{folder}/comm")) {
+        process.name = Some(Text::from(name.trim_end()));
+    }
     if let Ok(path) = fs::read_link(format!("{folder}/exe")) {
         process.executable = Some(Text::from(&*path.to_string_lossy()));
     }
@@ -123,11 +127,15 @@ mod tests {
     }
 
     #[test]
-    fn this_process_has_an_executable() {
-        let owner = Owner {
+    fn this_process_has_an_executable_and_no_threads_name() {
+        let mut owner = Owner {
             pid: std::process::id(),
             ..Owner::default()
         };
-        assert!(Processes::default().of(&owner).executable.is_some());
+        owner.name[..6].copy_from_slice(b"worker");
+        let process = Processes::default().of(&owner);
+        assert!(process.executable.is_some());
+        let own = fs::read_to_string("/proc/self/comm").unwrap();
+        assert_eq!(process.name.as_deref(), Some(own.trim_end()));
     }
 }

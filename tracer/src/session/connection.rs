@@ -37,6 +37,10 @@ pub(super) struct Connection {
     pub(super) facts: Box<ConnectionFacts>,
     /// What the client and the server have sent.
     pub(super) sent: [Counters; 2],
+    /// What of that the kernel has forgotten.
+    forgotten: [Counters; 2],
+    /// Segments repeated by each side, as its own kernel counts them.
+    resent: [u32; 2],
     /// When the first packet passed.
     pub(super) started: u64,
     /// When the last one did.
@@ -51,6 +55,8 @@ pub(super) struct Connection {
     pub(super) idle_since: u64,
     /// Time to live of each side's data.
     pub(super) ttl: [Option<u8>; 2],
+    /// Of each side's SYN.
+    pub(super) syn_ttl: [Option<u8>; 2],
     pub(super) client_said_bye: bool,
     /// Not told: one stranger too many.
     pub(super) muted: bool,
@@ -67,6 +73,10 @@ pub(super) struct Connection {
     handshake: Handshake,
     named: bool,
     client_socket: bool,
+    /// One of the ends is a socket of this host.
+    local_socket: bool,
+    /// It has closed, and given the kernel's own figures.
+    socket_ended: bool,
     /// When the login's deciding packet passed.
     decided_at: Option<u64>,
     /// When the client gave up on a login; the first answer after that is late.
@@ -139,6 +149,8 @@ impl Connection {
             born: event.born,
             facts: Box::new(facts),
             sent: [event.client, event.server],
+            forgotten: [Counters::default(); 2],
+            resent: [0; 2],
             started: event.born,
             last_seen: event.time,
             joined_late,
@@ -147,6 +159,7 @@ impl Connection {
             ended_in: None,
             idle_since: 0,
             ttl: [None; 2],
+            syn_ttl: [None; 2],
             client_said_bye: false,
             muted: false,
             mars: Mars::default(),
@@ -159,6 +172,8 @@ impl Connection {
             handshake: Handshake::default(),
             named: false,
             client_socket: false,
+            local_socket: false,
+            socket_ended: false,
             decided_at: None,
             gave_up: None,
             left: None,
@@ -174,7 +189,10 @@ impl Connection {
         };
         self.number(event, side, out);
         self.claim(event, side);
-        self.sent = [event.client, event.server];
+        self.sent = [
+            total(&self.forgotten[0], &event.client),
+            total(&self.forgotten[1], &event.server),
+        ];
         self.last_seen = self.last_seen.max(event.time);
         if self.ends.began().is_some() {
             self.ends.last = Some(self.last_seen);
@@ -223,6 +241,7 @@ impl Connection {
     }
 
     fn syn(&mut self, event: &Event) {
+        self.syn_ttl[0] = Some(event.ttl);
         let handshake = &mut self.handshake;
         handshake.first_syn.get_or_insert(event.time);
         handshake.gap = handshake
@@ -238,6 +257,7 @@ impl Connection {
     }
 
     fn syn_ack(&mut self, event: &Event) {
+        self.syn_ttl[1] = Some(event.ttl);
         self.handshake.syn_ack.get_or_insert(event.time);
         self.handshake.isns = [Some(event.ack.back(1)), Some(event.seq)];
         if let Some(login) = &mut self.login {
@@ -541,6 +561,7 @@ impl Connection {
     /// A socket of this host is one of the ends.
     pub(super) fn owner(&mut self, owner: &SocketOwner) {
         self.evidence.socket(owner.role);
+        self.local_socket = true;
         let client = owner.role & role::CLIENT != 0;
         if self.facts.process.is_none() || (client && !self.client_socket) {
             self.facts.process =
@@ -557,6 +578,9 @@ impl Connection {
     /// The kernel's own figures at the end of a local socket.
     pub(super) fn socket_end(&mut self, end: &SocketEnd, out: &mut Output<'_>) {
         self.evidence.socket(end.role);
+        self.socket_ended = true;
+        let side = usize::from(end.role & role::CLIENT == 0);
+        self.resent[side] = self.resent[side].max(end.retransmits);
         if end.srtt_us > 0 {
             self.facts.tcp.rtt_ns = Some(Nanos(u64::from(end.srtt_us) * 1000));
         }
@@ -572,10 +596,15 @@ impl Connection {
         self.login.is_some()
     }
 
-    /// The kernel had forgotten the connection and names it anew.
-    pub(super) fn moved_to(&mut self, born: u64) {
+    /// The kernel had forgotten the connection, and names and counts it anew.
+    pub(super) fn moved_to(&mut self, born: u64, out: &mut Output<'_>) {
         self.born = born;
         self.numbers = [0; 2];
+        self.forgotten = self.sent;
+        out.forgotten();
+        self.facts
+            .connection
+            .mark_partial(PartialReason::EventsLost);
     }
 
     fn tell_mars(&mut self, ended: Vec<usage::Ended>, out: &mut Output<'_>) {
@@ -585,6 +614,18 @@ impl Connection {
                 usage::Ended::Session(session) => out.mars(self, session),
             }
         }
+    }
+}
+
+/// What was counted before the kernel forgot a connection, and since.
+fn total(before: &Counters, since: &Counters) -> Counters {
+    Counters {
+        bytes: before.bytes.saturating_add(since.bytes),
+        packets: before.packets.saturating_add(since.packets),
+        retransmits: before.retransmits.saturating_add(since.retransmits),
+        zero_windows: before.zero_windows.saturating_add(since.zero_windows),
+        last_data: before.last_data.max(since.last_data),
+        ..*since
     }
 }
 

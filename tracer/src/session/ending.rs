@@ -9,7 +9,7 @@ use super::{
 use crate::record::{Close, CloseClass, CloseMeans, ClosedBy, Nanos, Outcome};
 
 /// A server that owes for this long is what a client gives up on, nanoseconds.
-const OWED_TOO_LONG: u64 = 1_000_000_000;
+pub(super) const OWED_TOO_LONG: u64 = 1_000_000_000;
 /// A RST whose hops differ by more than this from its side's data came from in between.
 const SAME_PATH: u8 = 1;
 
@@ -188,7 +188,7 @@ impl Connection {
 
     /// Whether a RST took another path than its side's data: then a middlebox sent it.
     fn is_foreign(&self, side: Side, ttl: u8) -> Option<bool> {
-        let usual = self.ttl[side as usize]?;
+        let usual = self.ttl[side as usize].or(self.syn_ttl[side as usize])?;
         Some(usual.abs_diff(ttl) > SAME_PATH)
     }
 

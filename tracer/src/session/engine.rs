@@ -23,8 +23,10 @@ const MAX_LOOKS: u32 = 1024;
 const LINGER: u64 = 2_000_000_000;
 /// Owners kept of connections of which no packet was seen yet.
 const MAX_STRAY_OWNERS: usize = 16 * 1024;
-/// The part of the table that is evicted at once when it is full.
+/// The part of the table that is evicted at once when it is full, and no more than so many: the
+/// output has a queue.
 const EVICTED_SHARE: usize = 16;
+const MAX_EVICTED: usize = 512;
 
 /// The engine's options.
 #[derive(Clone, Debug)]
@@ -225,7 +227,7 @@ impl Engine {
                 Entry::Open(connection) if connection.born == event.born || again => {
                     if connection.born != event.born {
                         // The kernel's table had forgotten the connection and found it again.
-                        connection.moved_to(event.born);
+                        connection.moved_to(event.born, &mut out);
                     }
                     connection.take(event, run, &mut out);
                     if connection.has_left() {
@@ -339,7 +341,9 @@ impl Engine {
                 Entry::Over { .. } => (0, *key),
             })
             .collect();
-        let share = (idle.len() / EVICTED_SHARE).max(1).min(idle.len());
+        let share = (idle.len() / EVICTED_SHARE)
+            .clamp(1, MAX_EVICTED)
+            .min(idle.len());
         if share < idle.len() {
             idle.select_nth_unstable(share - 1);
         }
@@ -493,7 +497,13 @@ impl Output<'_> {
         *self.losses.entry(LossReason::EventsMissing).or_default() += u64::from(count);
     }
 
-    pub(super) fn login(&mut self, connection: &mut Connection, at: u64) {
+    /// A connection that the kernel's table had no room for, for a while.
+    pub(super) fn forgotten(&mut self) {
+        *self.losses.entry(LossReason::FlowTableFull).or_default() += 1;
+    }
+
+    /// A login and, before it, its phases, unless it is one stranger's too many.
+    pub(super) fn login(&mut self, connection: &mut Connection, login: &Login, at: u64) {
         if let Some(kind) = connection.facts.login.stranger
             && !self.strangers.allow(kind, at)
         {
@@ -504,6 +514,7 @@ impl Output<'_> {
                 .or_default() += 1;
             return;
         }
+        self.phases(connection, login);
         let facts = connection.facts();
         self.tell(at, Body::Login(Box::new(LoginRecord { facts })));
     }
@@ -513,7 +524,7 @@ impl Output<'_> {
     }
 
     /// The phases of a login, where they are asked for.
-    pub(super) fn phases(&mut self, connection: &mut Connection, login: &Login) {
+    fn phases(&mut self, connection: &mut Connection, login: &Login) {
         if !self.config.phases {
             return;
         }

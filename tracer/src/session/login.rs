@@ -183,6 +183,12 @@ impl Login {
         self.owed_since
     }
 
+    /// Whether the client has owed a message for as long as anybody waits.
+    pub(super) fn client_owed(&self, at: u64) -> bool {
+        let quiet = at.saturating_sub(self.timeline.last());
+        self.owed_since.is_none() && quiet >= super::ending::OWED_TOO_LONG
+    }
+
     /// Whether the client ended TLS in order before the connection ended.
     pub(super) fn client_said_bye(&self) -> bool {
         self.client_said_bye

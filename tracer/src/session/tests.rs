@@ -1,1 +1,233 @@
+//! The engine, told what a kernel would tell.
 
+use tracer_ebpf::{
+    event::{Counters, Direction, Event, Kind, SocketEnd, mark, role},
+    flow::FlowKey,
+    packet::tcp_flag,
+    seq::Seq,
+};
+
+use super::{Config, Engine, Input, Listener, SocketOwner};
+use crate::record::{Body, Close, ConnectionFacts, LossReason, PartialReason, Process, Record};
+
+const START: u64 = 1_000_000_000;
+const MILLISECOND: u64 = 1_000_000;
+const SECOND: u64 = 1000 * MILLISECOND;
+const KEY: FlowKey = FlowKey {
+    a: [0, 0, 0xFFFF_0000, 1],
+    b: [0, 0, 0xFFFF_0000, 2],
+    a_port: 1433,
+    b_port: 50_000,
+};
+
+#[derive(Default)]
+struct Heard(Vec<Record>);
+
+impl Listener for Heard {
+    fn record(&mut self, record: Record) {
+        self.0.push(record);
+    }
+
+    fn decided(&mut self, _key: FlowKey, _born: u64) {}
+}
+
+impl Heard {
+    fn closes(&self) -> Vec<(&ConnectionFacts, &Close)> {
+        let bodies = self.0.iter().map(|record| &record.body);
+        bodies
+            .filter_map(|body| match body {
+                Body::Close(close) => Some((&close.facts, &close.close)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn count(&self, of: impl Fn(&Body) -> bool) -> usize {
+        self.0.iter().filter(|record| of(&record.body)).count()
+    }
+}
+
+/// A connection of which nothing is lost, event by event.
+struct Told {
+    engine: Engine,
+    heard: Heard,
+    numbers: [u32; 2],
+    born: u64,
+}
+
+impl Told {
+    fn new(config: Config) -> Self {
+        Self {
+            engine: Engine::new(config),
+            heard: Heard::default(),
+            numbers: [0; 2],
+            born: START,
+        }
+    }
+
+    fn event(&mut self, kind: Kind, direction: Direction, later: u64, seq: u32) -> Event {
+        let number = &mut self.numbers[direction as usize];
+        *number += 1;
+        Event {
+            kind: kind as u8,
+            direction: direction as u8,
+            ttl: 64,
+            tcp_flags: tcp_flag::ACK,
+            time: START + later,
+            born: self.born,
+            number: *number,
+            key: KEY,
+            seq: Seq(seq),
+            ..Event::default()
+        }
+    }
+
+    fn tell(&mut self, event: &Event) {
+        self.engine
+            .on_event(Input::Event(event, &[]), &mut self.heard);
+    }
+
+    fn says(&mut self, kind: Kind, direction: Direction, later: u64, seq: u32) {
+        let event = self.event(kind, direction, later, seq);
+        self.tell(&event);
+    }
+
+    /// The three packets of a handshake.
+    fn opens(&mut self) {
+        self.says(Kind::Syn, Direction::ToServer, 0, 100);
+        let mut answer = self.event(Kind::SynAck, Direction::ToClient, MILLISECOND, 500);
+        answer.ack = Seq(101);
+        self.tell(&answer);
+        self.says(Kind::Ack, Direction::ToServer, MILLISECOND, 101);
+    }
+
+    /// A FIN of either side, and the last acknowledgement.
+    fn closes(&mut self, first: Direction, later: u64) {
+        self.says(Kind::Fin, first, later, 101);
+        self.says(Kind::Fin, first.reversed(), later, 501);
+        self.says(Kind::Ack, first, later, 102);
+    }
+
+    fn owner(&mut self, later: u64) {
+        let owner = SocketOwner {
+            key: KEY,
+            role: role::CLIENT,
+            time: START + later,
+            process: Process {
+                pid: 7,
+                ..Process::default()
+            },
+        };
+        self.engine.on_event(Input::Owner(owner), &mut self.heard);
+    }
+}
+
+#[test]
+fn a_close_waits_for_what_the_kernel_says_of_its_socket() {
+    let mut told = Told::new(Config::default());
+    told.opens();
+    told.owner(MILLISECOND);
+    told.closes(Direction::ToServer, 2 * MILLISECOND);
+    assert!(told.heard.closes().is_empty(), "the socket has not closed");
+    let end = SocketEnd {
+        time: START + 3 * MILLISECOND,
+        key: KEY,
+        role: role::CLIENT,
+        srtt_us: 250,
+        retransmits: 3,
+        ..SocketEnd::default()
+    };
+    told.engine.on_event(Input::SocketEnd(end), &mut told.heard);
+    let closes = told.heard.closes();
+    assert_eq!(closes.len(), 1);
+    let tcp = &closes[0].0.tcp;
+    assert_eq!(tcp.rtt_ns.map(|rtt| rtt.0), Some(250_000));
+    assert_eq!((tcp.retransmits.client, tcp.retransmits.server), (3, 0));
+}
+
+#[test]
+fn a_close_does_not_wait_long_for_a_socket_that_says_nothing() {
+    let mut told = Told::new(Config::default());
+    told.opens();
+    told.owner(MILLISECOND);
+    told.closes(Direction::ToServer, 2 * MILLISECOND);
+    told.engine.on_tick(START + SECOND, &mut told.heard);
+    assert_eq!(told.heard.closes().len(), 1);
+}
+
+#[test]
+fn a_connection_without_a_socket_here_closes_at_once() {
+    let mut told = Told::new(Config::default());
+    told.opens();
+    told.closes(Direction::ToServer, 2 * MILLISECOND);
+    assert_eq!(told.heard.closes().len(), 1);
+}
+
+#[test]
+fn what_the_kernel_has_forgotten_still_counts_and_is_said_to_be_lost() {
+    let mut told = Told::new(Config::default());
+    told.opens();
+    let mut before = told.event(Kind::Segment, Direction::ToServer, 2 * MILLISECOND, 101);
+    before.client = Counters {
+        bytes: 40,
+        packets: 3,
+        ..Counters::default()
+    };
+    told.tell(&before);
+    told.born = START + SECOND;
+    told.numbers = [0; 2];
+    let mut after = told.event(Kind::Segment, Direction::ToServer, SECOND, 141);
+    after.marks = mark::JOINED_LATE;
+    after.client = Counters {
+        bytes: 2,
+        packets: 1,
+        ..Counters::default()
+    };
+    told.tell(&after);
+    told.engine.finish(START + 2 * SECOND, &mut told.heard);
+    let (facts, _) = told.heard.closes()[0];
+    assert_eq!(
+        (facts.tcp.bytes.client.0, facts.tcp.packets.client.0),
+        (42, 4)
+    );
+    let reasons = &facts.connection.partial_reasons;
+    assert!(reasons.contains(&PartialReason::EventsLost), "{reasons:?}");
+    let forgotten = told.heard.count(
+        |body| matches!(body, Body::Loss(loss) if loss.loss.reason == LossReason::FlowTableFull),
+    );
+    assert_eq!(forgotten, 1);
+}
+
+#[test]
+fn a_server_that_gives_up_on_a_silent_client_was_owed_by_it() {
+    for (later, owed_by) in [
+        (20 * SECOND, Some(crate::record::Side::Client)),
+        (SECOND / 2, None),
+    ] {
+        let mut told = Told::new(Config::default());
+        told.opens();
+        told.closes(Direction::ToClient, later);
+        let (facts, _) = told.heard.closes()[0];
+        assert_eq!(facts.login.owed_by, owed_by, "after {later} ns");
+    }
+}
+
+#[test]
+fn strangers_that_are_not_told_have_no_phases_told_either() {
+    let mut told = Told::new(Config {
+        phases: true,
+        ..Config::default()
+    });
+    for connection in 0..100 {
+        told.numbers = [0; 2];
+        told.born = START + connection;
+        told.opens();
+        told.closes(Direction::ToServer, 2 * MILLISECOND);
+    }
+    let logins = told.heard.count(|body| matches!(body, Body::Login(_)));
+    let handshakes = told.heard.count(|body| {
+        matches!(body, Body::Phase(phase) if phase.phase.name == crate::record::PhaseName::Handshake)
+    });
+    assert!(logins < 100, "a flood of probes is cut");
+    assert_eq!(handshakes, logins);
+}

@@ -41,6 +41,11 @@ impl Timeline {
         }
     }
 
+    /// When the last of them passed.
+    pub(super) fn last(&self) -> u64 {
+        self.moves.last().map_or(0, |last| last.0)
+    }
+
     /// Who was waited for from `from` to `to`: an interval belongs to the side that ended it, and
     /// of each turn of a side up to one round trip to it belongs to the network.
     pub(super) fn waited(&self, from: u64, to: u64, legs: Legs) -> Waited {

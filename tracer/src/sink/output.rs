@@ -11,7 +11,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -33,6 +33,8 @@ pub enum Overflow {
     Drop,
     /// Whoever sends waits: a file does.
     Wait,
+    /// Whoever sends waits until this moment, then records are dropped: nothing else is left to do.
+    WaitUntil(Instant),
 }
 
 /// What became of a record.
@@ -166,13 +168,29 @@ impl Output {
                 Sent::Closed
             };
         }
-        match self.queue.try_send(message) {
-            Ok(()) => Sent::Queued,
-            Err(TrySendError::Full(_)) => {
-                self.shared.count_dropped(timestamp);
-                Sent::Dropped
-            }
-            Err(TrySendError::Disconnected(_)) => Sent::Closed,
+        let mut message = message;
+        loop {
+            message = match self.queue.try_send(message) {
+                Ok(()) => return Sent::Queued,
+                Err(TrySendError::Full(message)) if self.may_wait() => message,
+                Err(TrySendError::Full(_)) => {
+                    self.shared.count_dropped(timestamp);
+                    return Sent::Dropped;
+                }
+                Err(TrySendError::Disconnected(_)) => return Sent::Closed,
+            };
+            thread::sleep(LULL);
+        }
+    }
+
+    fn may_wait(&self) -> bool {
+        matches!(self.overflow, Overflow::WaitUntil(end) if Instant::now() < end)
+    }
+
+    /// From now on whoever sends waits for the reader, for as long as this in all.
+    pub fn take_your_time(&mut self, patience: Duration) {
+        if self.overflow == Overflow::Drop {
+            self.overflow = Overflow::WaitUntil(Instant::now() + patience);
         }
     }
 
@@ -209,7 +227,7 @@ impl Output {
         } = self;
         drop(queue);
         let ended = match overflow {
-            Overflow::Drop => done.recv_timeout(patience),
+            Overflow::Drop | Overflow::WaitUntil(_) => done.recv_timeout(patience),
             Overflow::Wait => done
                 .recv()
                 .map_err(|_writer_panicked| RecvTimeoutError::Disconnected),
@@ -507,6 +525,21 @@ mod tests {
             lines(&reading.join().expect("a reader").expect("text")).len(),
             500
         );
+    }
+
+    #[test]
+    fn at_the_end_everything_is_written_for_a_reader_that_reads() {
+        let (mut reader, mut output) = pipe(Overflow::Drop, 2);
+        let reading = std::thread::spawn(move || {
+            let mut text = String::new();
+            reader.read_to_string(&mut text).map(|_| text)
+        });
+        output.take_your_time(PATIENCE);
+        for _ in 0..500 {
+            assert_eq!(output.send(samples::login()), Sent::Queued);
+        }
+        assert_eq!(output.finish(PATIENCE).expect("an end").written, 500);
+        assert!(reading.join().expect("a reader").is_ok());
     }
 
     #[test]

@@ -52,8 +52,7 @@ impl Connection {
         self.describe_login(&login, verdict);
         self.describe_tcp();
         self.name();
-        out.phases(self, &login);
-        out.login(self, verdict.at);
+        out.login(self, &login, verdict.at);
         out.listener.decided(self.key, self.born);
         for sealed in verdict.requests.into_iter().flatten() {
             self.sealed_record(&sealed, out);
@@ -72,16 +71,23 @@ impl Connection {
         self.facts.auth = login.auth(encryption, verdict.outcome);
         let into = &mut self.facts.login;
         into.outcome = verdict.outcome;
-        if verdict.outcome == Outcome::Aborted && self.sent[0].bytes == 0 {
+        let left = matches!(
+            verdict.outcome,
+            Outcome::Aborted | Outcome::Reset | Outcome::Closed
+        );
+        if left && self.sent[0].bytes == 0 {
             into.stranger = Some(Stranger::Silent);
         }
         into.basis = verdict.basis;
         into.confidence = verdict.confidence.map(Confidence);
         into.duration_ns =
             (!self.joined_late).then(|| Nanos(verdict.at.saturating_sub(self.started)));
-        if matches!(verdict.outcome, Outcome::Timeout) {
-            into.owed_by = Some(crate::record::Side::Server);
-        }
+        into.owed_by = match verdict.outcome {
+            Outcome::Timeout => Some(crate::record::Side::Server),
+            // A server gives up on a client that has nothing to say.
+            Outcome::Closed if login.client_owed(verdict.at) => Some(crate::record::Side::Client),
+            _ => None,
+        };
     }
 
     /// A record that was read for the login's sake, and came after it.
@@ -111,8 +117,8 @@ impl Connection {
         tcp.rtt_ns = rtt;
         tcp.syn_retransmits = (!self.joined_late).then(|| self.handshake.syns.saturating_sub(1));
         tcp.retransmits = Sides {
-            client: client.retransmits,
-            server: server.retransmits,
+            client: client.retransmits.max(self.resent[0]),
+            server: server.retransmits.max(self.resent[1]),
         };
         tcp.zero_window = Sides {
             client: client.zero_windows,

@@ -13,6 +13,8 @@ use crate::{
 
 /// How long after its last packet a reset connection may still say something.
 const AFTER_RESET: u64 = 1_000_000_000;
+/// How long after its last packet a socket of this host may take to close; microseconds do.
+const SOCKET_PATIENCE: u64 = 100_000_000;
 /// How long one side may take to follow the other's FIN before it is half open for good.
 const HALF_OPEN: u64 = 60_000_000_000;
 
@@ -21,6 +23,7 @@ impl Connection {
     pub(in crate::session) fn is_over(&self, now: u64) -> bool {
         let quiet = now.saturating_sub(self.last_seen);
         self.is_closed()
+            || (self.is_orderly() && quiet >= SOCKET_PATIENCE)
             || (self.ends.rst.is_some() && quiet >= AFTER_RESET)
             || (self.ends.fin.is_some() && quiet >= HALF_OPEN)
             || self.is_unreachable()
@@ -31,8 +34,12 @@ impl Connection {
         self.is_undecided() || self.ends.began().is_some() || self.is_unreachable()
     }
 
-    /// Whether both sides have closed in order.
+    /// Whether both sides have closed in order, and the socket has said its last word.
     pub(in crate::session) fn is_closed(&self) -> bool {
+        self.is_orderly() && (self.socket_ended || !self.local_socket)
+    }
+
+    fn is_orderly(&self) -> bool {
         self.ends.closed && self.ends.rst.is_none() && self.left.is_none()
     }
 
