@@ -3,15 +3,15 @@
 //! Passwords, SSPI tokens, NTLM challenges and responses, and federated tokens are never copied: the bytes around
 //! them are told, and they are left out. Where a message's layout cannot be read, its whole body is.
 
+mod mechanism;
+
 use crate::{
     bytes::Bytes,
     framing::packet_type,
     seq::{Seq, Span},
 };
+use mechanism::{OFFER_BYTES, mechanism_bytes};
 
-/// Bytes of an SSPI token that name its mechanism and hold nothing of the ticket: the outer
-/// wrapping and a mechanism list of four (RFC 4178 §4.2.1).
-pub const MECHANISM_BYTES: u32 = 80;
 /// The fixed part of LOGIN7 (MS-TDS §2.2.6.4).
 pub const LOGIN7_FIXED: u32 = 94;
 /// Feature extensions looked through for the federated token.
@@ -209,8 +209,6 @@ fn reply<B: Bytes + ?Sized>(
     readable: u32,
     withheld: &mut Withheld,
 ) -> bool {
-    // What is at hand is told as long as it cannot reach as far as a secret.
-    let told = message.body.add(readable);
     *withheld = Withheld::one(message.body, message.body);
     if readable == 0 {
         return false;
@@ -228,19 +226,19 @@ fn reply<B: Bytes + ?Sized>(
         let len = u32::from(u16::from_le_bytes(len));
         message.body.add(TOKEN_HEADER + len)
     });
-    *withheld = match ntlm_offset(packet, at, TOKEN_HEADER, readable) {
-        Some(offset) => {
-            let token = message.body.add(offset);
-            let challenge = token.add(CHALLENGE_AT);
-            match packet.load(at + offset + 8).map(u32::from_le_bytes) {
-                Some(NTLM_CHALLENGE) => Withheld::one(challenge, challenge.add(CHALLENGE_LEN)),
-                _ => Withheld::one(token.add(NTLMSSP.len() as u32), end),
-            }
+    *withheld = if let Some(offset) = ntlm_offset(packet, at, TOKEN_HEADER, readable) {
+        let token = message.body.add(offset);
+        let challenge = token.add(CHALLENGE_AT);
+        match packet.load(at + offset + 8).map(u32::from_le_bytes) {
+            Some(NTLM_CHALLENGE) => Withheld::one(challenge, challenge.add(CHALLENGE_LEN)),
+            _ => Withheld::one(token.add(NTLMSSP.len() as u32), end),
         }
-        None if readable < TOKEN_HEADER + MAX_WRAPPING + NTLMSSP.len() as u32 => {
-            Withheld::one(told, end)
-        }
-        None => Withheld::one(message.body.add(TOKEN_HEADER + MECHANISM_BYTES), end),
+    } else {
+        let named = TOKEN_HEADER + mechanism_bytes(packet, at + TOKEN_HEADER);
+        // It may yet be NTLM's.
+        let short = readable < TOKEN_HEADER + MAX_WRAPPING + NTLMSSP.len() as u32;
+        let told = if short { named.min(readable) } else { named };
+        Withheld::one(message.body.add(told), end)
     };
     true
 }
@@ -261,18 +259,18 @@ fn login7<B: Bytes + ?Sized>(
         let password = characters(message.body, packet.load(at + 44)?);
         let new_password = characters(message.body, packet.load(at + 86)?);
         let [offset_low, offset_high, len_low, len_high]: [u8; 4] = packet.load(at + 78)?;
-        let token = message
-            .body
-            .add(u32::from(u16::from_le_bytes([offset_low, offset_high])));
+        let offset = u32::from(u16::from_le_bytes([offset_low, offset_high]));
+        let token = message.body.add(offset);
         let mut token_len = u32::from(u16::from_le_bytes([len_low, len_high]));
         if token_len == u32::from(u16::MAX) {
             token_len = token_len.max(u32::from_le_bytes(packet.load(at + 90)?));
         }
         let [flags]: [u8; 1] = packet.load(at + 27)?;
         let mut token_span = Span::default();
-        if token_len > MECHANISM_BYTES {
+        let named = mechanism_bytes(packet, at + offset);
+        if token_len > named {
             token_span = Span {
-                from: token.add(MECHANISM_BYTES),
+                from: token.add(named),
                 to: token.add(token_len),
             };
         }
@@ -358,14 +356,15 @@ fn sspi<B: Bytes + ?Sized>(
             return true;
         }
         // Without an NTLM message that can be read, only the wrapping is told.
-        *withheld = Withheld::one(message.body.add(MECHANISM_BYTES), message.end);
+        let named = mechanism_bytes(packet, at);
+        *withheld = Withheld::one(message.body.add(named), message.end);
         return true;
     };
     let token = message.body.add(offset);
     let start = at + offset;
     let mut read = || -> Option<()> {
         if u32::from_le_bytes(packet.load(start + 8)?) != NTLM_AUTHENTICATE {
-            *withheld = Withheld::one(message.body.add(MECHANISM_BYTES), message.end);
+            *withheld = Withheld::one(message.body.add(OFFER_BYTES), message.end);
             return Some(());
         }
         let lm = field(token, packet.load(start + 12)?);

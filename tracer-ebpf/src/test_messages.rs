@@ -53,7 +53,7 @@ impl Login7 {
             self.extend(&mut body);
         }
         if self.sspi > 0 {
-            let token = append(&mut body, &[0x60; super::secrets::MECHANISM_BYTES as usize]);
+            let token = append(&mut body, &offer());
             append(&mut body, &vec![SECRET; self.sspi]);
             let len = body.len() - token;
             field(&mut body, 78, token, len);
@@ -87,6 +87,13 @@ impl Login7 {
         body.extend(vec![SECRET; self.federated]);
         body.push(0xFF);
     }
+}
+
+/// The part of a client's SPNEGO offer that names mechanisms: RFC 4178 4.2.1.
+pub(crate) fn offer() -> Vec<u8> {
+    let mut offer = vec![0x60, 0x82, 2, 0, 6, 6, 0x2B, 6, 1, 5, 5, 2];
+    offer.resize(80, 0);
+    offer
 }
 
 /// An NTLM AUTHENTICATE message: MS-NLMP 2.2.1.3.

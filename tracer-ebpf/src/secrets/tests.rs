@@ -1,5 +1,5 @@
 use super::*;
-use crate::test_messages::{Login7, SECRET, count_secret, ntlm_authenticate};
+use crate::test_messages::{Login7, SECRET, count_secret, ntlm_authenticate, offer};
 
 const BODY: Seq = Seq(5000);
 
@@ -81,9 +81,53 @@ fn of_an_ntlm_authenticate_message_the_responses_and_the_key_are_withheld() {
 
 #[test]
 fn of_any_other_token_only_its_mechanism_may_be_told() {
-    let body = [&[0x60; 80][..], &[SECRET; 700]].concat();
+    let body = [&offer()[..], &[SECRET; 700]].concat();
     let told = told(&message(packet_type::SSPI, &body), &body, body.len());
     assert_eq!(told, &body[..80]);
+}
+
+/// The answer to a ticket as far as its encrypted part: RFC 4120 5.5.2.
+const AP_REP: [u8; 28] = [
+    0x6F, 0x81, 0x89, 0x30, 0x81, 0x86, 0xA0, 3, 2, 1, 5, 0xA1, 3, 2, 1, 15, 0xA2, 0x7A, 0x30,
+    0x78, 0xA0, 3, 2, 1, 18, 0xA2, 0x71, 4,
+];
+/// Kerberos's object identifier, 1.2.840.113554.1.2.2, in DER.
+const KERBEROS: [u8; 11] = [6, 9, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x12, 1, 2, 2];
+
+#[test]
+fn of_the_answer_to_a_ticket_its_mechanism_may_be_told_and_nothing_encrypted() {
+    let frame = [&[0x60, 0x81, 0x99][..], &KERBEROS, &[2, 0]].concat();
+    let chosen = [
+        &[
+            0xA1, 0x81, 0xB6, 0x30, 0x81, 0xB3, 0xA0, 3, 10, 1, 0, 0xA1, 11,
+        ][..],
+        &KERBEROS,
+    ];
+    let chosen = [&chosen.concat()[..], &[0xA2, 0x81, 0x9F, 4, 0x81, 0x9C]].concat();
+    // The shortest there is: all its lengths of one byte.
+    let bare = [0xA1, 0x78, 0x30, 0x76, 0xA2, 0x74, 4, 0x72];
+    let short: Vec<_> = AP_REP.into_iter().filter(|byte| *byte != 0x81).collect();
+    for (wrapping, name) in [
+        ([&frame[..], &AP_REP].concat(), 3..14),
+        ([&chosen[..], &frame, &AP_REP].concat(), 13..24),
+        ([&chosen[..], &AP_REP].concat(), 13..24),
+        ([&bare[..], &short].concat(), 0..1),
+        (AP_REP.to_vec(), 0..1),
+    ] {
+        let token = [&wrapping[..], &[111], &[SECRET; 111]].concat();
+        let len = (token.len() as u16).to_le_bytes();
+        let body = [&[TOKEN_SSPI][..], &len, &token].concat();
+        for readable in 1..=body.len() {
+            let told = told(&reply_of(&body), &body, readable);
+            assert!(!told.contains(&SECRET), "{readable} bytes at hand");
+            let whole = readable == body.len();
+            let named = told.get(3..).and_then(|token| token.get(name.clone()));
+            assert!(!whole || named == Some(&token[name.clone()]));
+        }
+        let message = message(packet_type::SSPI, &token);
+        let told = told(&message, &token, token.len());
+        assert!(!told.contains(&SECRET));
+    }
 }
 
 #[test]
