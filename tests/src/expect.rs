@@ -12,6 +12,7 @@ const REPLY: u8 = 0x04;
 const TLS_RECORDS: std::ops::RangeInclusive<u8> = 0x14..=0x17;
 const APPLICATION_DATA: u8 = 0x17;
 const HEADER_LEN: usize = 8;
+const END_OF_MESSAGE: u8 = 0x01;
 
 /// How the login is encrypted, hence where its phases end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ struct Flight {
     first: u8,
     /// Whether it is a wrapped TLS handshake.
     wrapped: bool,
+    /// Whether it ends with a reply's last byte.
+    replied: bool,
     first_ns: u64,
     last_ns: u64,
 }
@@ -85,7 +88,8 @@ pub fn last_reply(segments: &[Segment], rounds: usize, shape: Shape) -> Result<u
     Ok(take_reply(&mut rest)? - start)
 }
 
-/// Flights, where a change of side or of type starts a new one.
+/// Flights, where a change of side or of type starts a new one, and so does a second reply: to a
+/// Kerberos ticket a server answers first, and then lets the client in.
 fn flights(segments: &[Segment]) -> Vec<Flight> {
     let mut flights: Vec<Flight> = Vec::new();
     for segment in segments
@@ -95,20 +99,38 @@ fn flights(segments: &[Segment]) -> Vec<Flight> {
         let first = segment.payload[0];
         let inner = segment.payload.get(HEADER_LEN).copied().unwrap_or_default();
         let wrapped = matches!(first, WRAP | REPLY) && TLS_RECORDS.contains(&inner);
-        match flights.last_mut() {
-            Some(last) if last.from_client == segment.from_client && last.wrapped == wrapped => {
+        let replied = !segment.from_client && !wrapped && is_whole_reply(&segment.payload);
+        let goes_on = |last: &&mut Flight| {
+            last.from_client == segment.from_client && last.wrapped == wrapped && !last.replied
+        };
+        match flights.last_mut().filter(goes_on) {
+            Some(last) => {
                 last.last_ns = segment.at_ns;
+                last.replied = replied;
             }
-            _ => flights.push(Flight {
+            None => flights.push(Flight {
                 from_client: segment.from_client,
                 first,
                 wrapped,
+                replied,
                 first_ns: segment.at_ns,
                 last_ns: segment.at_ns,
             }),
         }
     }
     flights
+}
+
+/// Whether these are the packets of one reply, from its first byte to its last.
+fn is_whole_reply(mut bytes: &[u8]) -> bool {
+    while let [REPLY, status, high, low, ..] = *bytes {
+        let len = usize::from(u16::from_be_bytes([high, low]));
+        if bytes.len() == len {
+            return status & END_OF_MESSAGE != 0;
+        }
+        bytes = bytes.get(len.max(HEADER_LEN)..).unwrap_or_default();
+    }
+    false
 }
 
 /// Up to the end of the server's next flight.
@@ -260,6 +282,22 @@ mod tests {
         ]);
         let ends = phases(&segments, Shape::Clear).unwrap();
         assert_eq!(ends, [("handshake", 20), ("prelogin", 40), ("login", 80)]);
+    }
+
+    #[test]
+    fn a_ticket_is_answered_before_the_client_is_let_in() {
+        let reply = [REPLY, 1, 0, 9, 0, 0, 0, 0, 0xED];
+        let mut segments = opening();
+        segments.extend([
+            segment(130, true, &[WRAP, 1, 0, 9, 0, 0, 0, 0, 0]),
+            segment(140, false, &[REPLY, 1, 0, 9, 0, 0, 0, 0, 0]),
+            segment(150, true, &[0x10]),
+            segment(170, false, &reply),
+            segment(180, false, &reply),
+        ]);
+        let ends = phases(&segments, Shape::Clear).unwrap();
+        assert_eq!(ends, [("handshake", 20), ("prelogin", 40), ("login", 70)]);
+        assert_eq!(last_reply(&segments, 1, Shape::Clear).unwrap(), 80);
     }
 
     #[test]
