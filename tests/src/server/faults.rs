@@ -21,7 +21,8 @@ pub enum Step {
     Tls,
     /// The login packet is read.
     Login,
-    /// A token that follows the login packet is read.
+    /// A token that follows the login packet is read, or, where none follows,
+    /// the login packet's own is answered.
     Auth,
     /// A command is read.
     Command,

@@ -7,6 +7,8 @@ pub mod attention;
 pub mod command;
 pub mod faults;
 pub mod fedauth;
+#[cfg(feature = "peers")]
+pub mod kerberos;
 pub mod login7;
 pub mod ntlm;
 pub mod packet;

@@ -46,6 +46,9 @@ pub enum Auth {
     Sql,
     /// NTLM, bare or in SPNEGO.
     Ntlm,
+    /// Kerberos, bare or in SPNEGO, by the key that `KRB5_KTNAME` names.
+    #[cfg(feature = "peers")]
+    Kerberos,
     /// A federated token, at once or on demand.
     Fedauth,
 }
@@ -94,6 +97,9 @@ pub struct Scenario {
     /// The only password that is right; any is where it is not given.
     #[arg(long)]
     pub password: Option<String>,
+    /// Writes every Kerberos token, of either side, here, a line for each.
+    #[arg(long, value_name = "FILE")]
+    pub tokens_out: Option<PathBuf>,
     /// Refuses every login with error 18456 and this state.
     #[arg(long, value_name = "STATE")]
     pub fail_login: Option<u8>,

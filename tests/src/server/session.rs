@@ -18,6 +18,9 @@ use super::stream::Stream;
 use super::token::{Reply, Route, done};
 
 const LOGIN_FAILED: u32 = 18456;
+/// "The login is from an untrusted domain".
+#[cfg(feature = "peers")]
+const UNTRUSTED: u32 = 18452;
 
 pub(super) struct Session<'a> {
     scenario: &'a Scenario,
@@ -32,7 +35,8 @@ pub(super) struct Session<'a> {
 enum Verdict {
     /// With these features acknowledged.
     Accepted(Vec<(u8, Vec<u8>)>),
-    Refused,
+    /// With this error.
+    Refused(u32),
 }
 
 impl<'a> Session<'a> {
@@ -81,7 +85,7 @@ impl<'a> Session<'a> {
         stream.spid = self.spid;
         match self.authenticate(&mut stream, &login)? {
             Verdict::Accepted(features) => self.accept(stream, &login, &features),
-            Verdict::Refused => self.refuse(stream, &login),
+            Verdict::Refused(number) => self.refuse(stream, &login, number),
         }
     }
 
@@ -133,7 +137,7 @@ impl<'a> Session<'a> {
 
     fn authenticate(&self, stream: &mut Stream, login: &Login7) -> io::Result<Verdict> {
         if self.scenario.fail_login.is_some() {
-            return Ok(Verdict::Refused);
+            return Ok(Verdict::Refused(LOGIN_FAILED));
         }
         match self.scenario.auth {
             Auth::Sql => {
@@ -145,10 +149,12 @@ impl<'a> Session<'a> {
                 Ok(if right {
                     Verdict::Accepted(Vec::new())
                 } else {
-                    Verdict::Refused
+                    Verdict::Refused(LOGIN_FAILED)
                 })
             }
             Auth::Ntlm => self.ntlm(stream, login),
+            #[cfg(feature = "peers")]
+            Auth::Kerberos => self.kerberos(stream, login),
             Auth::Fedauth => self.fedauth(stream, login),
         }
     }
@@ -156,7 +162,7 @@ impl<'a> Session<'a> {
     fn ntlm(&self, stream: &mut Stream, login: &Login7) -> io::Result<Verdict> {
         const NONCE: [u8; 8] = 0x9E37_79B9_7F4A_7C15_u64.to_be_bytes();
         if !ntlm::is_ntlm(&login.sspi) {
-            return Ok(Verdict::Refused);
+            return Ok(Verdict::Refused(LOGIN_FAILED));
         }
         let challenge = Reply::new(login.wide()).sspi(&ntlm::challenge(NONCE));
         stream.send(kind::REPLY, &challenge.into_bytes())?;
@@ -175,15 +181,35 @@ impl<'a> Session<'a> {
             .faults
             .at(Step::Auth, stream.socket()?.tcp())?;
         Ok(if proved == Some(false) {
-            Verdict::Refused
+            Verdict::Refused(LOGIN_FAILED)
         } else {
             Verdict::Accepted(Vec::new())
         })
     }
 
+    #[cfg(feature = "peers")]
+    fn kerberos(&self, stream: &mut Stream, login: &Login7) -> io::Result<Verdict> {
+        use super::kerberos::{Copies, accept};
+        let mut copies = Copies::to(self.scenario.tokens_out.as_deref())?;
+        let verdict = match accept(stream, login.wide(), &login.sspi, &mut copies)? {
+            Ok(client) => {
+                self.log(&format!("kerberos client={client}"));
+                Verdict::Accepted(Vec::new())
+            }
+            Err(why) => {
+                self.log(&format!("kerberos: {why}"));
+                Verdict::Refused(UNTRUSTED)
+            }
+        };
+        self.scenario
+            .faults
+            .at(Step::Auth, stream.socket()?.tcp())?;
+        Ok(verdict)
+    }
+
     fn fedauth(&self, stream: &mut Stream, login: &Login7) -> io::Result<Verdict> {
         let Some(bring) = fedauth::asked(login) else {
-            return Ok(Verdict::Refused);
+            return Ok(Verdict::Refused(LOGIN_FAILED));
         };
         self.log(&format!("fedauth {bring:?}"));
         if bring == Bring::OnDemand {
@@ -196,11 +222,11 @@ impl<'a> Session<'a> {
         Ok(Verdict::Accepted(vec![fedauth::acknowledgement(nonce)]))
     }
 
-    fn refuse(&self, mut stream: Stream, login: &Login7) -> io::Result<()> {
+    fn refuse(&self, mut stream: Stream, login: &Login7, number: u32) -> io::Result<()> {
         let state = self.scenario.fail_login.unwrap_or(1);
         let text = format!("Login failed for user '{}'.", login.user);
         let reply = Reply::new(login.wide())
-            .error(LOGIN_FAILED, state, 14, &text)
+            .error(number, state, 14, &text)
             .done(done::ERROR);
         self.log("refused");
         stream.send(kind::REPLY, &reply.into_bytes())

@@ -24,8 +24,14 @@ pub(crate) struct Need {
 
 const EVERY: &[For] = &[For::Build, For::Demo, For::Vm, For::Test];
 const NET: &[For] = &[For::Demo, For::Vm, For::Test];
+/// Those that build the tests' peers.
+const PEERS: &[For] = &[For::Demo, For::Test];
 const VM: &[For] = &[For::Vm, For::Test];
 const TEST: &[For] = &[For::Test];
+
+/// The library that reads C headers for the bindings to MIT's Kerberos.
+const LIBCLANG: &str = "for file in /usr/lib/llvm-*/lib/libclang.so /usr/lib*/libclang.so; do \
+                        [ -e $file ] && exit 0; done; exit 1";
 
 /// All of it.
 pub(crate) const ALL: &[Need] = &[
@@ -37,7 +43,20 @@ pub(crate) const ALL: &[Need] = &[
     },
     Need::program("ip", &["iproute2"], NET),
     Need::program("nsenter", &["util-linux"], NET),
-    Need::program("tsql", &["freetds-bin"], &[For::Demo, For::Test]),
+    Need::program("tsql", &["freetds-bin"], PEERS),
+    Need {
+        probe: Probe::Works("pkg-config", &["--exists", "mit-krb5-gssapi"]),
+        packages: &["pkg-config", "libkrb5-dev"],
+        purposes: PEERS,
+    },
+    Need {
+        probe: Probe::Works("sh", &["-c", LIBCLANG]),
+        packages: &["libclang-14-dev"],
+        purposes: PEERS,
+    },
+    Need::program("krb5kdc", &["krb5-kdc"], TEST),
+    Need::program("kadmin.local", &["krb5-admin-server"], TEST),
+    Need::program("kinit", &["krb5-user"], TEST),
     Need::program("tcpdump", &["tcpdump"], TEST),
     Need::program("tshark", &["tshark"], TEST),
     Need::program("editcap", &["wireshark-common"], TEST),
