@@ -14,13 +14,14 @@ def arguments():
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=1433)
     parser.add_argument("--encrypt", default="off", choices=["none", "off", "on", "strict"])
-    parser.add_argument("--auth", default="sql", choices=["sql", "ntlm", "token"])
+    parser.add_argument("--auth", default="sql", choices=["sql", "ntlm", "kerberos", "token"])
     parser.add_argument("--user", default="sa")
     parser.add_argument("--password", default="secret")
     parser.add_argument("--query", default="SELECT 1")
     parser.add_argument("--timeout", type=int, default=10)
     parser.add_argument("--errand", default="query", choices=["query", "time-out", "bulk-load"])
     parser.add_argument("--certificate")
+    parser.add_argument("--spn")
     parser.add_argument("--mars", action="store_true")
     return parser.parse_args()
 
@@ -99,6 +100,8 @@ def odbc(o):
     if o.auth == "token":
         token = o.password.encode("utf-16-le")
         more["attrs_before"] = {1256: struct.pack("<I", len(token)) + token}
+    elif o.auth == "kerberos":
+        parts += ["Trusted_Connection=yes", f"ServerSPN={o.spn}"]
     else:
         parts += [f"UID={o.user}", f"PWD={{{o.password}}}"]
     pyodbc.pooling = False

@@ -180,7 +180,8 @@ fn nanoseconds(epoch: &str) -> Result<u64> {
     Ok(seconds.parse::<u64>()? * 1_000_000_000 + fraction)
 }
 
-fn hex(digits: &str) -> Result<Vec<u8>> {
+/// Bytes written in hexadecimal digits.
+pub fn hex(digits: &str) -> Result<Vec<u8>> {
     let digits: String = digits.chars().filter(char::is_ascii_hexdigit).collect();
     let pair = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16);
     Ok((0..digits.len() / 2)

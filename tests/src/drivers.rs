@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::kdc::{self, Environment, Kdc};
 use crate::net::Namespace;
 use crate::peer::{program, workspace};
 use crate::process::run;
@@ -95,12 +96,14 @@ pub struct Login {
     pub port: u16,
     /// Encryption asked for.
     pub encrypt: Encrypt,
-    /// `sql`, `ntlm`, `token` or `token-on-demand`.
+    /// `sql`, `ntlm`, `kerberos`, `token` or `token-on-demand`.
     pub auth: &'static str,
     /// User name; for NTLM with its domain before a backslash.
     pub user: String,
     /// Password or token.
     pub password: String,
+    /// Where the client finds its ticket, and whatever else it is told.
+    pub environment: Environment,
     /// The server's certificate, which some clients insist on in TDS 8.0.
     pub certificate: Option<PathBuf>,
     /// What to ask once logged in.
@@ -123,12 +126,20 @@ impl Login {
             auth: "sql",
             user: "sa".to_owned(),
             password: PASSWORD.to_owned(),
+            environment: Environment::new(),
             certificate: None,
             query: "SELECT 1".to_owned(),
             errand: Errand::Query,
             mars: false,
             timeout: 10,
         }
+    }
+
+    /// Logs in by the ticket that the KDC gave, without name or password.
+    pub fn by_ticket(&mut self, kdc: &Kdc) {
+        self.auth = "kerberos";
+        self.user = String::new();
+        self.environment = kdc.client();
     }
 }
 
@@ -174,7 +185,10 @@ impl Driver {
     /// Logs in from a namespace, or from where the test runs.
     pub fn run(self, host: Option<&Namespace>, login: &Login) -> Result<Fared> {
         let start = |program: &Path| {
-            host.map_or_else(|| Command::new(program), |host| host.command(program))
+            let mut command =
+                host.map_or_else(|| Command::new(program), |host| host.command(program));
+            command.envs(login.environment.iter().cloned());
+            command
         };
         let limit = Duration::from_secs(u64::from(login.timeout) + 20);
         let (status, output) = match self {
@@ -182,7 +196,11 @@ impl Driver {
                 let mut command = start(Path::new("tsql"));
                 let configuration = Freetds::write(login)?;
                 command.env("FREETDSCONF", &configuration.0);
-                command.args(["-S", "scenario", "-U", &login.user, "-P", &login.password]);
+                command.args(["-S", "scenario"]);
+                // Without a name FreeTDS logs in by Kerberos.
+                if login.auth != "kerberos" {
+                    command.args(["-U", &login.user, "-P", &login.password]);
+                }
                 run(&mut command, &format!("{}\ngo\nexit\n", login.query), limit)?
             }
             Self::MssqlTds | Self::Tiberius => {
@@ -211,6 +229,7 @@ impl Driver {
                     .arg(workspace().join("tests/drivers/login.py"))
                     .args(["--driver", name]);
                 command.args(["--timeout", &login.timeout.to_string()]);
+                command.args(["--spn", kdc::SPN]);
                 if login.mars {
                     command.arg("--mars");
                 }
@@ -277,7 +296,8 @@ impl Freetds {
         let text = format!(
             "[global]\ntds version = 7.4\nconnect timeout = {timeout}\n\n\
              [scenario]\nhost = {host}\nport = {port}\nencryption = {encryption}\n\
-             check certificate hostname = no\n{authority}"
+             check certificate hostname = no\nspn = {}\n{authority}",
+            kdc::SPN
         );
         std::fs::write(&path, text).with_context(|| path.display().to_string())?;
         Ok(Self(path))

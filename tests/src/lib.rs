@@ -6,6 +6,7 @@ pub mod capture;
 pub mod decoded;
 pub mod drivers;
 pub mod expect;
+pub mod kdc;
 pub mod net;
 pub mod pcap;
 pub mod peer;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::kdc::Environment;
 use crate::net::Namespace;
 use crate::process::Running;
 
@@ -19,19 +20,33 @@ pub struct Peer {
 impl Peer {
     /// Starts the scenario server; `arguments` must name what to listen on.
     pub fn scenario(host: Option<&Namespace>, arguments: &[&str]) -> Result<Self> {
-        Self::start(host, "scenario-server", arguments)
+        Self::start(host, "scenario-server", arguments, Environment::new())
+    }
+
+    /// The same with variables of its own, such as where its Kerberos key is.
+    pub fn scenario_with(
+        host: Option<&Namespace>,
+        arguments: &[&str],
+        environment: Environment,
+    ) -> Result<Self> {
+        Self::start(host, "scenario-server", arguments, environment)
     }
 
     /// Starts Microsoft's mock server in a mode of its own.
     pub fn mock(host: Option<&Namespace>, arguments: &[&str]) -> Result<Self> {
-        Self::start(host, "mock-server", arguments)
+        Self::start(host, "mock-server", arguments, Environment::new())
     }
 
-    fn start(host: Option<&Namespace>, name: &str, arguments: &[&str]) -> Result<Self> {
+    fn start(
+        host: Option<&Namespace>,
+        name: &str,
+        arguments: &[&str],
+        environment: Environment,
+    ) -> Result<Self> {
         let program = program(name)?;
         let mut command =
             host.map_or_else(|| Command::new(&program), |host| host.command(&program));
-        let mut running = Running::start(command.args(arguments))?;
+        let mut running = Running::start(command.args(arguments).envs(environment))?;
         let mut address = None;
         running.wait_lines(Duration::from_secs(20), |lines| {
             address = lines

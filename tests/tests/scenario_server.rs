@@ -3,8 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use harness::drivers::{Driver, Encrypt, Errand, Login};
+use harness::drivers::{Driver, Encrypt, Errand, Fared, Login};
+use harness::kdc::{self, Kdc, Key};
 use harness::peer::Peer;
+use harness::{driver_or_skip, kdc_or_skip};
 
 use Driver::{MssqlTds, Odbc, Pymssql, PythonTds, Tiberius, Tsql};
 
@@ -194,6 +196,46 @@ fn with_ntlm_over_an_encrypted_login() {
         login.auth = "ntlm";
         login.user = r"LAB\alice".to_owned();
     });
+}
+
+#[test]
+fn with_a_kerberos_ticket() {
+    kdc_or_skip!();
+    let kdc = Kdc::start().unwrap();
+    for (driver, encrypt) in [(Tsql, "not-sup"), (Odbc, "off"), (Tsql, "on"), (Odbc, "on")] {
+        driver_or_skip!(driver);
+        let (mut server, fared) = by_ticket(&kdc, Key::Current, driver, encrypt);
+        assert!(fared.ok, "{driver:?}: {}", fared.output);
+        let client = format!("kerberos client={}@", kdc::USER);
+        server.wait_line(&client).unwrap();
+        server.wait_line("accepted").unwrap();
+    }
+}
+
+#[test]
+fn with_a_kerberos_ticket_that_its_key_does_not_open() {
+    kdc_or_skip!();
+    let kdc = Kdc::start().unwrap();
+    for driver in available(&[Tsql, Odbc]) {
+        let (mut server, fared) = by_ticket(&kdc, Key::Former, driver, "off");
+        assert!(!fared.ok, "{driver:?}: {}", fared.output);
+        assert!(
+            fared.output.contains("18452"),
+            "{driver:?}: {}",
+            fared.output
+        );
+        server.wait_line("refused").unwrap();
+    }
+}
+
+/// Logs in to a server that has this key.
+fn by_ticket(kdc: &Kdc, key: Key, driver: Driver, encrypt: &str) -> (Peer, Fared) {
+    let arguments = ["--encrypt", encrypt, "--auth", "kerberos"];
+    let server = Peer::scenario_with(None, &arguments, kdc.server(key)).unwrap();
+    let mut login = login(&server, Encrypt::Off);
+    login.by_ticket(kdc);
+    let fared = driver.run(None, &login).unwrap();
+    (server, fared)
 }
 
 #[test]
