@@ -86,6 +86,54 @@ pub fn ntlm(segments: &[Segment]) -> Vec<Needle> {
         .collect()
 }
 
+/// What is encrypted in Kerberos tokens: tickets, authenticators and the answers to them
+/// (`EncryptedData.cipher`, RFC 4120 §5.2.9). Of each its beginning, its end, and parts between.
+pub fn kerberos(tokens: &[Vec<u8>]) -> Vec<Needle> {
+    const PART: usize = 16;
+    const EVERY: usize = 256;
+    let ciphers = tokens.iter().flat_map(|token| ciphers(token));
+    let parts = ciphers.flat_map(|cipher| {
+        let starts = cipher.chunks(EVERY).filter_map(<[u8]>::first_chunk::<PART>);
+        starts.chain(cipher.last_chunk())
+    });
+    parts
+        .map(|part| Needle {
+            what: "Kerberos".to_owned(),
+            bytes: part.to_vec(),
+        })
+        .collect()
+}
+
+/// The innermost octet strings that are a field of their own with the number 2, which SPNEGO's
+/// wrapping is too.
+fn ciphers(token: &[u8]) -> Vec<&[u8]> {
+    let mut found: Vec<&[u8]> = Vec::new();
+    for at in (0..token.len()).rev() {
+        let field = der(&token[at..], 0xA2).and_then(|field| {
+            let cipher = der(field, 0x04)?;
+            field.ends_with(cipher).then_some(cipher)
+        });
+        let Some(cipher) = field else { continue };
+        let inner = |inner: &&[u8]| cipher.as_ptr_range().contains(&inner.as_ptr());
+        if !found.iter().any(inner) {
+            found.push(cipher);
+        }
+    }
+    found
+}
+
+/// The content of an element with this tag (X.690, lengths of up to two octets).
+fn der(bytes: &[u8], tag: u8) -> Option<&[u8]> {
+    let (len, content) = match *bytes.strip_prefix(&[tag])? {
+        [len @ ..=0x7F, ref content @ ..] | [0x81, len, ref content @ ..] => {
+            (usize::from(len), content)
+        }
+        [0x82, high, low, ref content @ ..] => (u16::from_be_bytes([high, low]).into(), content),
+        _ => return None,
+    };
+    content.get(..len)
+}
+
 /// Which of the needles are in these bytes.
 pub fn found<'a>(needles: &'a [Needle], bytes: &[u8]) -> Vec<&'a str> {
     needles
@@ -173,6 +221,19 @@ mod tests {
             0x90, 0xA5, 0x96, 0xA5, 0x93, 0xA5, 0x82, 0xA5, 0xF3, 0xA5, 0xE2, 0xA5,
         ];
         assert_eq!(found(&needles, &obfuscated), ["as in LOGIN7"]);
+    }
+
+    #[test]
+    fn of_a_kerberos_token_what_is_encrypted_is_looked_for_inside_spnego_too() {
+        let cipher: Vec<u8> = (0..40).collect();
+        // EncryptedData of an AP-REP (RFC 4120), then NegTokenResp.responseToken (RFC 4178).
+        let encrypted = [&[0x30, 49, 0xA0, 3, 2, 1, 18, 0xA2, 42, 4, 40][..], &cipher].concat();
+        let wrapped = [&[0xA2, 53, 4, 51][..], &encrypted].concat();
+        for token in [encrypted, wrapped] {
+            let needles = kerberos(&[token]);
+            let parts: Vec<_> = needles.iter().map(|needle| &needle.bytes[..]).collect();
+            assert_eq!(parts, [&cipher[..16], &cipher[24..]]);
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ const CLEAR: [&str; 3] = ["handshake", "prelogin", "login"];
 const WRAPPED: [&str; 4] = ["handshake", "prelogin", "tls", "login"];
 const STRICT: [&str; 4] = ["handshake", "tls", "prelogin", "login"];
 
-fn assert_success(run: &Run, encryption: &str) {
+pub(crate) fn assert_success(run: &Run, encryption: &str) {
     assert!(
         run.fared.ok,
         "the client was not let in: {}",

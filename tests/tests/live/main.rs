@@ -5,5 +5,6 @@ mod after;
 mod broken;
 mod decided;
 mod earlier;
+mod kerberos;
 mod log;
 mod run;

@@ -8,6 +8,7 @@ use harness::agree::disagreements;
 use harness::capture::{Capture, Segment};
 use harness::drivers::{Driver, Encrypt, Fared, Login, PASSWORD};
 use harness::expect::{Shape, assert_sums, assert_times, last_reply, phases};
+use harness::kdc::{Kdc, Key};
 use harness::net::{self, Namespace, Network};
 use harness::peer::{Peer, program};
 use harness::process::run;
@@ -70,10 +71,42 @@ impl Path {
 pub(crate) enum Server<'a> {
     /// The scenario server with these arguments.
     Scenario(&'a [&'a str]),
+    /// The scenario server with these arguments, which takes the KDC's tickets by this key.
+    Kerberos(&'a Kdc, Key, &'a [&'a str]),
     /// Microsoft's mock server in this mode.
     Mock(&'a str),
     /// None at all.
     Absent,
+}
+
+impl Server<'_> {
+    fn start(&self, host: &Namespace, listen: &str) -> Option<Peer> {
+        let listen = ["--listen", listen];
+        let peer = match self {
+            Self::Scenario(arguments) => {
+                Peer::scenario(Some(host), &[&listen, *arguments].concat())
+            }
+            Self::Kerberos(kdc, key, arguments) => {
+                let file = kdc.token_file();
+                let auth = ["--auth", "kerberos", "--tokens-out", &file];
+                let arguments = [&listen, &auth[..], arguments].concat();
+                Peer::scenario_with(Some(host), &arguments, kdc.server(*key))
+            }
+            Self::Mock(mode) => Peer::mock(Some(host), &[&listen[..], &["--mode", mode]].concat()),
+            Self::Absent => return None,
+        };
+        Some(peer.unwrap())
+    }
+
+    /// What an agent must never keep of the tickets it saw.
+    fn tickets(&self) -> Vec<Needle> {
+        let Self::Kerberos(kdc, ..) = self else {
+            return Vec::new();
+        };
+        let needles = secrets::kerberos(&kdc.tokens().unwrap());
+        assert!(!needles.is_empty(), "no ticket to look for");
+        needles
+    }
 }
 
 /// What came of one connection.
@@ -96,20 +129,7 @@ pub(crate) fn observe(
     let _alone = alone();
     let network = Network::new().unwrap();
     let host = path.server(&network);
-    let listen = ["--listen", &path.listen()].map(str::to_owned);
-    let listen = [listen[0].as_str(), listen[1].as_str()];
-    let peer = match server {
-        Server::Scenario(arguments) => Some(Peer::scenario(
-            Some(host),
-            &[&listen[..], arguments].concat(),
-        )),
-        Server::Mock(mode) => Some(Peer::mock(
-            Some(host),
-            &[&listen[..], &["--mode", mode]].concat(),
-        )),
-        Server::Absent => None,
-    };
-    let _peer = peer.transpose().unwrap();
+    let _peer = server.start(host, &path.listen());
     let (observer, interface) = path.observer(&network);
     let mut agent = Agent::start(observer, &["--port", &PORT.to_string()]).unwrap();
     let capture = Capture::start(observer, interface, PORT).unwrap();
@@ -118,7 +138,12 @@ pub(crate) fn observe(
     agent.wait_for("close", 1, limit).unwrap();
     let captured = capture.stop().unwrap();
     let segments = captured.segments().unwrap();
-    let needles = [Needle::of(PASSWORD), secrets::ntlm(&segments)].concat();
+    let needles = [
+        Needle::of(PASSWORD),
+        secrets::ntlm(&segments),
+        server.tickets(),
+    ]
+    .concat();
     secrets::assert_not_in_memory(agent.pid(), &needles);
     let record = agent.stop().unwrap();
     let said = format!("{:?} {}", record.events, record.log);
