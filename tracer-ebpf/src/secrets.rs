@@ -28,8 +28,15 @@ const NTLM_AUTHENTICATE: u32 = 3;
 const CHALLENGE_AT: u32 = 24;
 const CHALLENGE_LEN: u32 = 8;
 /// The SSPI token of a reply, and the length behind it (MS-TDS §2.2.7.22).
-pub const TOKEN_SSPI: u8 = 0xED;
+const TOKEN_SSPI: u8 = 0xED;
 const TOKEN_HEADER: u32 = 3;
+/// Tokens that tell their length so, and may come before it (MS-TDS §2.2.7).
+const TOKEN_ERROR: u8 = 0xAA;
+const TOKEN_INFO: u8 = 0xAB;
+const TOKEN_LOGINACK: u8 = 0xAD;
+const TOKEN_ENVCHANGE: u8 = 0xE3;
+/// Tokens looked through for it.
+const MAX_TOKENS: usize = 16;
 /// How far into a message an NTLM token is looked for: behind SPNEGO's wrapping (RFC 4178 §4.2.2).
 const MAX_WRAPPING: u32 = 40;
 
@@ -190,8 +197,7 @@ pub const fn in_kind(kind: u8, first: bool, sealed: bool) -> InKind {
     }
 }
 
-/// The same for a server's: its SSPI token, with NTLM's challenge or the answer to a ticket, comes
-/// before any other.
+/// The same for a server's: its SSPI token, with NTLM's challenge or the answer to a ticket.
 #[inline(always)]
 pub const fn in_reply(kind: u8, first: bool) -> InKind {
     if kind == packet_type::TABULAR_RESULT && first {
@@ -213,10 +219,12 @@ fn reply<B: Bytes + ?Sized>(
     if readable == 0 {
         return false;
     }
-    if packet.load(at) != Some([TOKEN_SSPI]) {
+    let behind = sspi_token(packet, at, readable);
+    if behind >= readable {
         withheld.clear();
         return true;
     }
+    let (at, readable, body) = (at + behind, readable - behind, message.body.add(behind));
     let end = if readable < TOKEN_HEADER {
         None
     } else {
@@ -224,10 +232,10 @@ fn reply<B: Bytes + ?Sized>(
     }
     .map_or(message.end, |len| {
         let len = u32::from(u16::from_le_bytes(len));
-        message.body.add(TOKEN_HEADER + len)
+        body.add(TOKEN_HEADER + len)
     });
     *withheld = if let Some(offset) = ntlm_offset(packet, at, TOKEN_HEADER, readable) {
-        let token = message.body.add(offset);
+        let token = body.add(offset);
         let challenge = token.add(CHALLENGE_AT);
         match packet.load(at + offset + 8).map(u32::from_le_bytes) {
             Some(NTLM_CHALLENGE) => Withheld::one(challenge, challenge.add(CHALLENGE_LEN)),
@@ -238,9 +246,32 @@ fn reply<B: Bytes + ?Sized>(
         // It may yet be NTLM's.
         let short = readable < TOKEN_HEADER + MAX_WRAPPING + NTLMSSP.len() as u32;
         let told = if short { named.min(readable) } else { named };
-        Withheld::one(message.body.add(told), end)
+        Withheld::one(body.add(told), end)
     };
     true
+}
+
+/// Where a reply's SSPI token lies, from its body on: first of all, or behind what acknowledges the
+/// login. `readable`, the bytes at hand, where there is none among them.
+#[inline(never)]
+pub fn sspi_token<B: Bytes + ?Sized>(packet: &B, at: u32, readable: u32) -> u32 {
+    let mut offset = 0;
+    for _ in 0..MAX_TOKENS {
+        if offset >= readable {
+            break;
+        }
+        match packet.load(at + offset) {
+            Some([TOKEN_SSPI]) => return offset,
+            Some([TOKEN_ERROR | TOKEN_INFO | TOKEN_LOGINACK | TOKEN_ENVCHANGE]) => {
+                let Some(len) = packet.load(at + offset + 1) else {
+                    break;
+                };
+                offset += TOKEN_HEADER + u32::from(u16::from_le_bytes(len));
+            }
+            _ => break,
+        }
+    }
+    readable
 }
 
 #[inline(always)]

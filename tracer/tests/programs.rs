@@ -163,6 +163,10 @@ impl Library {
 fn trial() -> Option<Trial> {
     match Trial::start(&Options::default()) {
         Ok(trial) => Some(trial),
+        // Root may load programs: what the kernel refuses then is wrong.
+        Err(error) if std::env::var_os("TDS_TRACER_REQUIRE_ROOT").is_some() => {
+            panic!("the kernel programs cannot be run: {error}")
+        }
         Err(error) => {
             eprintln!("SKIPPED: the kernel programs cannot be run here: {error}");
             None

@@ -344,12 +344,14 @@ fn withhold<B: Bytes + ?Sized, S: Sink<B>>(
     }
 }
 
-/// Whether a reply is worth a search: what it begins with is a token, or not at hand.
+/// Whether a reply is worth a search: there is a token among its tokens, or they are not at hand.
 #[inline(always)]
 fn may_hold_secrets<B: Bytes + ?Sized, S: Sink<B>>(scene: &Scene<'_, B, S>, body: Seq) -> bool {
-    !scene.segment.end().after(body)
-        || body.before(scene.segment.seq)
-        || scene.packet.load(scene.offset(body)) == Some([secrets::TOKEN_SSPI])
+    if body.before(scene.segment.seq) {
+        return true;
+    }
+    let readable = scene.segment.end().since(body).max(0).cast_unsigned();
+    readable == 0 || secrets::sspi_token(scene.packet, scene.offset(body), readable) < readable
 }
 
 /// Whether a header shows that the login is over: a request, or a session of MARS.

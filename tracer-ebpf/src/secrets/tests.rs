@@ -214,6 +214,23 @@ fn of_a_servers_challenge_only_the_challenge_is_withheld() {
 }
 
 #[test]
+fn an_answer_to_a_ticket_behind_the_acknowledgement_is_withheld_too() {
+    let before = [
+        &[TOKEN_ENVCHANGE, 4, 0, 1, 0, 0, 0][..],
+        &[TOKEN_INFO, 2, 0, 9, 9],
+        &[TOKEN_LOGINACK, 1, 0, 1],
+    ]
+    .concat();
+    let token = [&[TOKEN_SSPI, 40, 0][..], &[SECRET; 40]].concat();
+    let done = [0xFD, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let body = [&before[..], &token, &done].concat();
+    let all = told(&reply_of(&body), &body, body.len());
+    let named = mechanism_bytes(&token[..], TOKEN_HEADER) as usize;
+    assert_eq!(count_secret(&all), named);
+    assert_eq!(all.len(), body.len() - 40 + named);
+}
+
+#[test]
 fn of_any_other_reply_everything_may_be_told() {
     let body = [0xE3, 8, 0, 4, 0xED, 0, 0, 0, 0, 0, 0];
     for readable in 1..=body.len() {
