@@ -171,8 +171,11 @@ pub struct Flow {
     pub reset: u8,
     /// The direction of the last sealed record, plus 1.
     pub last_speaker: u8,
+    /// 1: its server's port is not watched, only its client's happens to be. It is remembered so that
+    /// what it carries does not pass for a connection joined late.
+    pub foreign: u8,
     /// Fills up.
-    pub reserved: [u8; 2],
+    pub reserved: u8,
 }
 
 impl Flow {
@@ -193,7 +196,8 @@ impl Flow {
             decided: 0,
             reset: 0,
             last_speaker: 0,
-            reserved: [0; 2],
+            foreign: 0,
+            reserved: 0,
         }
     }
 

@@ -9,8 +9,8 @@ use tracer_ebpf::{
     event::{Event, Kind},
     flow::{Flow, FlowKey, Point},
     loss::LossReason,
-    observe::{self, Fate, Sighting, Sink},
-    packet::{self, Link},
+    observe::{self, Fate, Opens, Sighting, Sink},
+    packet::{self, Link, Segment},
 };
 
 const NEXT: i32 = -1;
@@ -134,6 +134,20 @@ impl Sink<[u8]> for Library {
     }
 }
 
+/// The connection that a segment opens.
+fn opened(segment: &Segment) -> Option<Flow> {
+    let watched = |port| port == SERVER;
+    let (from, to) = (segment.source_port(), segment.destination_port());
+    let to_server = match observe::opens(segment, watched(from), watched(to)) {
+        Opens::Nothing => return None,
+        Opens::Watched { to_server } => Some(to_server),
+        Opens::Foreign => None,
+    };
+    let mut flow = Flow::new(segment, to_server == Some(true), 1);
+    flow.foreign = u8::from(to_server.is_none());
+    Some(flow)
+}
+
 impl Library {
     fn see(&mut self, bytes: &[u8]) {
         let Ok(segment) = packet::walk(bytes, Link::Ethernet) else {
@@ -145,13 +159,13 @@ impl Library {
         };
         let old = self.flows.remove(&segment.key);
         let old = old.filter(|flow| !flow.is_reopened_by(&segment));
-        let new = || {
-            observe::opens_flow(&segment)
-                .then(|| Flow::new(&segment, segment.destination_port() == SERVER, 1))
-        };
-        let Some(mut flow) = old.or_else(new) else {
+        let Some(mut flow) = old.or_else(|| opened(&segment)) else {
             return;
         };
+        if flow.foreign != 0 {
+            self.flows.insert(segment.key, flow);
+            return;
+        }
         let config = Config::default();
         let fate = observe::packet(&mut flow, &segment, bytes, seen, &config, || false, self);
         if fate == Fate::Keep {
@@ -294,6 +308,33 @@ fn an_unwatched_packet_tells_nothing() {
     let mut bytes = packet(Below::V4, true, SYN, 1, &[]);
     bytes[36..38].copy_from_slice(&443_u16.to_be_bytes());
     assert!(run(&mut trial, &[bytes]).is_empty());
+}
+
+#[test]
+fn a_client_that_has_a_watched_port_s_number_is_on_no_watched_server() {
+    let Some(mut trial) = trial() else { return };
+    let http = b"GET / HTTP/1.1\r\n\r\n";
+    let mut packets = handshake(Below::V4);
+    packets.push(packet(Below::V4, true, ACK, 1001, http));
+    packets.push(packet(Below::V4, false, ACK, 5001, http));
+    // The client's port becomes the watched one, and the server's another.
+    for bytes in &mut packets {
+        for at in [34, 36] {
+            let port = u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+            let other = if port == CLIENT { SERVER } else { 8080 };
+            bytes[at..at + 2].copy_from_slice(&other.to_be_bytes());
+        }
+    }
+    assert!(both_in(&mut trial, &packets).is_empty());
+    // Where only data is seen, a system's port is a server's.
+    for bytes in &mut packets {
+        for at in [34, 36] {
+            if bytes[at..at + 2] == 8080_u16.to_be_bytes() {
+                bytes[at..at + 2].copy_from_slice(&80_u16.to_be_bytes());
+            }
+        }
+    }
+    assert!(both_in(&mut trial, &packets[3..]).is_empty());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use aya_ebpf::{macros::classifier, programs::TcContext};
 use tracer_ebpf::{
     flow::{Flow, Point},
     loss::LossReason,
-    observe::{self, Next, Sighting, command},
+    observe::{self, Next, Opens, Sighting, command},
     packet::{self, Link, Segment, Skip},
 };
 
@@ -144,26 +144,28 @@ fn walk(ctx: &TcContext, link: Link) -> Option<Segment> {
     None
 }
 
-/// The connection of a segment; a new one where the segment opens it.
+/// The connection of a segment, if it is to a watched port; a new one where the segment opens it.
 #[inline(always)]
 fn find<'a>(segment: &Segment, scratch: &mut Scratch) -> Option<&'a mut Flow> {
     if let Some(flow) = maps::flow(&segment.key) {
         // SAFETY: an entry's memory is never unmapped; a direction is written by one processor.
         let flow = unsafe { &mut *flow };
         if !flow.is_reopened_by(segment) {
-            return Some(flow);
+            return (flow.foreign == 0).then_some(flow);
         }
     }
-    if !observe::opens_flow(segment) {
-        return None;
-    }
-    scratch.flow = Flow::new(
-        segment,
-        maps::is_watched(segment.destination_port()),
-        scratch.clock.read(),
-    );
-    log::remembered(segment);
+    let from_watched = maps::is_watched(segment.source_port());
+    let to_watched = maps::is_watched(segment.destination_port());
+    let to_server = match observe::opens(segment, from_watched, to_watched) {
+        Opens::Nothing => return None,
+        Opens::Watched { to_server } => Some(to_server),
+        Opens::Foreign => None,
+    };
+    scratch.flow = Flow::new(segment, to_server == Some(true), scratch.clock.read());
+    scratch.flow.foreign = u8::from(to_server.is_none());
     let flow = maps::remember(&segment.key, &scratch.flow)?;
+    to_server?;
+    log::remembered(segment);
     // SAFETY: as above.
     Some(unsafe { &mut *flow })
 }

@@ -9,7 +9,7 @@ use tracer_ebpf::{
     event::{Direction, Event},
     flow::{Flow, FlowKey, Point},
     loss,
-    observe::{self, Fate, Sighting, Sink, opens_flow},
+    observe::{self, Fate, Opens, Sighting, Sink},
     packet::{Link, Segment, Skip, tcp_flag, walk},
 };
 
@@ -136,30 +136,35 @@ impl Tracker {
         match self.flows.get_mut(&segment.key) {
             Some(tracked) if !tracked.flow.is_reopened_by(segment) => {
                 tracked.last_seen = now;
-                return true;
+                return tracked.flow.foreign == 0;
             }
             _ => {}
         }
-        let to_server = self.is_server(destination(segment));
-        let watched = to_server || self.is_server(source(segment));
+        let from_watched = self.is_server(source(segment));
+        let to_watched = self.is_server(destination(segment));
+        let opens = observe::opens(segment, from_watched, to_watched);
         let is_syn = segment.has(tcp_flag::SYN) && !segment.has(tcp_flag::ACK);
-        let provable = self.ports.is_empty() && is_syn;
-        if !(watched && opens_flow(segment) || provable) {
-            return false;
-        }
+        let (to_server, candidate) = match opens {
+            Opens::Watched { to_server } => (to_server, None),
+            _ if self.ports.is_empty() && is_syn => (true, Some(Box::default())),
+            Opens::Foreign => (false, None),
+            Opens::Nothing => return false,
+        };
+        let mut flow = Flow::new(segment, to_server, now);
+        flow.foreign = u8::from(opens == Opens::Foreign && candidate.is_none());
         if self.flows.len() >= MAX_FLOWS {
             self.evict(engine, to);
         }
         let tracked = Tracked {
-            flow: Flow::new(segment, to_server, now),
+            flow,
             last_seen: now,
             decided: false,
             checksums: 0,
             copies: Copies::default(),
-            candidate: (!watched).then(Box::default),
+            candidate,
         };
         self.flows.insert(segment.key, tracked);
-        true
+        flow.foreign == 0
     }
 
     fn is_server(&self, (address, port): Endpoint) -> bool {
@@ -216,10 +221,24 @@ impl Tracker {
         };
         match verdict {
             Verdict::Proven => self.proven(segment, direction, engine, to),
-            Verdict::Stranger => drop(self.flows.remove(&segment.key)),
+            Verdict::Stranger => self.estranged(segment, direction),
             Verdict::Open => {}
         }
         if fate == Fate::Forget {
+            self.flows.remove(&segment.key);
+        }
+    }
+
+    /// Forgets what is no SQL Server's, unless its client's port would make it look joined late.
+    fn estranged(&mut self, segment: &Segment, direction: Direction) {
+        let (client, server) = ends(segment, direction);
+        if self.is_server(client)
+            && !self.is_server(server)
+            && let Some(tracked) = self.flows.get_mut(&segment.key)
+        {
+            tracked.flow.foreign = 1;
+            tracked.candidate = None;
+        } else {
             self.flows.remove(&segment.key);
         }
     }
@@ -232,10 +251,7 @@ impl Tracker {
         engine: &mut Engine,
         to: &mut dyn Listener,
     ) {
-        let server = match direction {
-            Direction::ToServer => destination(segment),
-            Direction::ToClient => source(segment),
-        };
+        let (_, server) = ends(segment, direction);
         if self.servers.len() < MAX_SERVERS {
             self.servers.insert(server);
         }
@@ -342,6 +358,14 @@ fn destination(segment: &Segment) -> Endpoint {
     }
 }
 
+/// Client and server of a segment that goes this way.
+fn ends(segment: &Segment, direction: Direction) -> (Endpoint, Endpoint) {
+    match direction {
+        Direction::ToServer => (source(segment), destination(segment)),
+        Direction::ToClient => (destination(segment), source(segment)),
+    }
+}
+
 /// What is lost with a packet that cannot be walked; nothing where it is none of TCP.
 fn skipped(skip: Skip) -> Option<LossReason> {
     match skip {
@@ -351,3 +375,6 @@ fn skipped(skip: Skip) -> Option<LossReason> {
         Skip::ChainTooLong => Some(LossReason::HeaderChainTooLong),
     }
 }
+
+#[cfg(test)]
+mod tests;

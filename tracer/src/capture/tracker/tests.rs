@@ -1,0 +1,163 @@
+use tracer_ebpf::packet::tcp_flag::{ACK, FIN, RST, SYN};
+
+use super::*;
+use crate::{
+    record::{Body, Record},
+    session,
+};
+
+const SECOND: u64 = 1_000_000_000;
+const HTTP: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
+/// FreeTDS: VERSION, ENCRYPTION, INSTOPT, THREADID, MARS.
+const PRELOGIN: &[u8] = &[
+    0x12, 1, 0, 0x2F, 0, 0, 0, 0, 0, 0, 0x1A, 0, 6, 1, 0, 0x20, 0, 1, 2, 0, 0x21, 0, 1, 3, 0, 0x22,
+    0, 4, 4, 0, 0x26, 0, 1, 0xFF, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
+
+/// What is said of connections between 10.0.0.1, whose ports come first, and 10.0.0.2.
+struct Replay {
+    tracker: Tracker,
+    engine: Engine,
+    heard: Heard,
+    now: u64,
+}
+
+#[derive(Default)]
+struct Heard {
+    logins: usize,
+    closes: usize,
+    lost: u64,
+}
+
+impl Listener for Heard {
+    fn record(&mut self, record: Record) {
+        match record.body {
+            Body::Login(_) => self.logins += 1,
+            Body::Close(_) => self.closes += 1,
+            Body::Loss(loss) => self.lost += loss.loss.count.0,
+            _ => {}
+        }
+    }
+
+    fn decided(&mut self, _: FlowKey, _: u64) {}
+}
+
+impl Replay {
+    fn of(ports: &[u16]) -> Self {
+        Self {
+            tracker: Tracker::new(ports.iter().copied().collect(), true),
+            engine: Engine::new(session::Config::default()),
+            heard: Heard::default(),
+            now: SECOND,
+        }
+    }
+
+    /// A packet from one port to another, a microsecond after the one before.
+    fn send(&mut self, from_first: bool, ports: (u16, u16), flags: u8, seq: u32, payload: &[u8]) {
+        self.now += 1000;
+        let mut bytes = vec![0x45, 0];
+        bytes.extend((40 + payload.len() as u16).to_be_bytes());
+        bytes.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
+        let mut ends = [(1, ports.0), (2, ports.1)];
+        if !from_first {
+            ends.reverse();
+        }
+        for (host, _) in ends {
+            bytes.extend([10, 0, 0, host]);
+        }
+        for (_, port) in ends {
+            bytes.extend(port.to_be_bytes());
+        }
+        // Each side begins with 0, and has seen so much of the other's.
+        let ack = u32::from(flags & ACK != 0);
+        bytes.extend([seq.to_be_bytes(), ack.to_be_bytes()].concat());
+        bytes.extend([0x50, flags, 0x20, 0, 0, 0, 0, 0]);
+        bytes.extend(payload);
+        let seen = Sighted {
+            network: (0x0800, &bytes),
+            wire_len: bytes.len() as u32,
+            time_ns: self.now,
+            point: Point::new(1, false),
+        };
+        self.engine.pass_time(self.now, &mut self.heard);
+        self.tracker
+            .packet(&seen, &mut self.engine, &mut self.heard);
+    }
+
+    /// A connection from the first port to the other, in which each says something.
+    fn connection(&mut self, ports: (u16, u16), asked: &[u8], answered: &[u8]) {
+        self.send(true, ports, SYN, 0, &[]);
+        self.send(false, ports, SYN | ACK, 0, &[]);
+        self.send(true, ports, ACK, 1, &[]);
+        self.send(true, ports, ACK, 1, asked);
+        self.send(false, ports, ACK, 1, answered);
+        self.send(true, ports, FIN | ACK, 1 + asked.len() as u32, &[]);
+        self.send(false, ports, FIN | ACK, 1 + answered.len() as u32, &[]);
+    }
+
+    fn logins(&mut self) -> usize {
+        self.engine.finish(self.now, &mut self.heard);
+        assert_eq!(self.heard.logins, self.heard.closes);
+        self.heard.logins
+    }
+}
+
+/// A server's answer to [`PRELOGIN`].
+fn prelogin_reply() -> Vec<u8> {
+    [&[REPLY_TYPE], &PRELOGIN[1..]].concat()
+}
+
+const REPLY_TYPE: u8 = 4;
+
+#[test]
+fn a_client_whose_own_port_is_a_watched_one_is_on_no_watched_server() {
+    for (watched, ports) in [
+        (&[57139][..], (57139, 443)),
+        (&[57139], (57139, 8080)),
+        (&[], (1433, 80)),
+        (&[], (1433, 50_000)),
+        (&[1433], (1433, 50_000)),
+    ] {
+        let mut replay = Replay::of(watched);
+        replay.connection(ports, HTTP, b"HTTP/1.1 200 OK\r\n\r\n");
+        replay.send(true, ports, ACK, 500, HTTP);
+        assert_eq!(replay.logins(), 0, "{ports:?}, watched {watched:?}");
+    }
+}
+
+#[test]
+fn a_foreign_connection_that_is_joined_late_is_known_by_its_server_s_port() {
+    for first in [true, false] {
+        let mut replay = Replay::of(&[57139]);
+        replay.send(first, (57139, 443), ACK, 1, HTTP);
+        replay.send(!first, (57139, 443), ACK, 1, HTTP);
+        assert_eq!(replay.logins(), 0);
+    }
+}
+
+#[test]
+fn a_connection_to_a_watched_port_is_seen_whichever_side_is_seen_first() {
+    for from_client in [true, false] {
+        for (flags, payload) in [(SYN, &[][..]), (ACK, PRELOGIN)] {
+            let mut replay = Replay::of(&[57139, 1433]);
+            let flags = if from_client { flags } else { flags | ACK };
+            replay.send(from_client, (57139, 1433), flags, 0, payload);
+            assert_eq!(
+                replay.logins(),
+                1,
+                "{flags:#x}, client first: {from_client}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_ends_of_a_foreign_connection_may_become_those_of_a_watched_one() {
+    let mut replay = Replay::of(&[1433, 57139]);
+    replay.connection((1433, 50_000), HTTP, HTTP);
+    assert_eq!(replay.heard.logins, 0);
+    replay.now += 60 * SECOND;
+    // The same ends, the other way round.
+    replay.send(false, (1433, 50_000), SYN, 0, &[]);
+    assert_eq!(replay.logins(), 1);
+}
