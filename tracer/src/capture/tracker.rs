@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use foldhash::{HashMap, HashSet};
+use foldhash::HashSet;
 use tracer_ebpf::{
     bytes::Snapped,
     config::Config,
@@ -13,21 +13,21 @@ use tracer_ebpf::{
     packet::{Link, Segment, Skip, tcp_flag, walk},
 };
 
-use self::proof::{Candidate, Held, Verdict};
-use super::{checksum::tcp_checksum_is_right, copies::Copies, link::NetworkLayer, tunnel::Network};
+use self::{
+    proof::{Candidate, Held, Verdict},
+    table::{Table, Tracked},
+};
+use super::{checksum::tcp_checksum_is_right, link::NetworkLayer, tunnel::Network};
 use crate::{
     record::LossReason,
     session::{Engine, Input, Listener},
 };
 
 mod proof;
+mod table;
 
 /// The port SQL Server is known by without proof.
 const SQL_SERVER_PORT: u16 = 1433;
-/// Connections remembered at once; the longest idle give way, counted.
-const MAX_FLOWS: usize = 65_536;
-/// The part of the table that gives way at once.
-const EVICTED_SHARE: usize = 16;
 /// Servers remembered as SQL Server's.
 const MAX_SERVERS: usize = 65_536;
 /// Checksums looked at in one connection: enough for the vote on the vantage.
@@ -40,20 +40,8 @@ type Endpoint = ([u32; 4], u16);
 pub struct Tracker {
     ports: BTreeSet<u16>,
     servers: HashSet<Endpoint>,
-    flows: HashMap<FlowKey, Tracked>,
+    flows: Table,
     config: Config,
-}
-
-#[derive(Debug)]
-struct Tracked {
-    flow: Flow,
-    last_seen: u64,
-    decided: bool,
-    /// Checksums looked at.
-    checksums: u8,
-    copies: Copies,
-    /// What is held back until the connection proves to be SQL Server's.
-    candidate: Option<Box<Candidate>>,
 }
 
 /// A packet of a capture, from its network header on.
@@ -85,7 +73,7 @@ impl Tracker {
         Self {
             ports,
             servers: HashSet::default(),
-            flows: HashMap::default(),
+            flows: Table::new(),
             config: Config {
                 requests: u32::from(requests),
                 withhold_unframed: 0,
@@ -134,7 +122,7 @@ impl Tracker {
         to: &mut dyn Listener,
     ) -> bool {
         match self.flows.get_mut(&segment.key) {
-            Some(tracked) if !tracked.flow.is_reopened_by(segment) => {
+            Some(tracked) if !tracked.flow.is_reopened_by(segment) && !tracked.is_over(now) => {
                 tracked.last_seen = now;
                 return tracked.flow.foreign == 0;
             }
@@ -152,19 +140,18 @@ impl Tracker {
         };
         let mut flow = Flow::new(segment, to_server, now);
         flow.foreign = u8::from(opens == Opens::Foreign && candidate.is_none());
-        if self.flows.len() >= MAX_FLOWS {
-            self.evict(engine, to);
-        }
-        let tracked = Tracked {
-            flow,
-            last_seen: now,
-            decided: false,
-            checksums: 0,
-            copies: Copies::default(),
-            candidate,
-        };
-        self.flows.insert(segment.key, tracked);
+        let missed = self
+            .flows
+            .insert(segment.key, Tracked::new(flow, candidate));
+        self.missed(missed, engine, to);
         flow.foreign == 0
+    }
+
+    /// Counts logins that are missed because others took their places.
+    fn missed(&self, count: u64, engine: &mut Engine, to: &mut dyn Listener) {
+        if count > 0 {
+            engine.on_event(Input::Loss(LossReason::FlowTableFull, count), to);
+        }
     }
 
     fn is_server(&self, (address, port): Endpoint) -> bool {
@@ -195,6 +182,7 @@ impl Tracker {
         }
         let direction = tracked.flow.direction(segment);
         let decided = tracked.decided;
+        let held = tracked.held_bytes();
         let mut teller = Teller {
             candidate: tracked.candidate.as_deref_mut(),
             engine,
@@ -216,7 +204,13 @@ impl Tracker {
             teller.checksum(segment.key, direction, right);
         }
         let verdict = match &mut tracked.candidate {
-            Some(candidate) => candidate.judge(segment, direction, bytes.kept),
+            Some(candidate) => {
+                let verdict = candidate.judge(segment, direction, bytes.kept);
+                let more = candidate.held_bytes() - held;
+                let missed = self.flows.hold(more, seen.time_ns);
+                self.missed(missed, engine, to);
+                verdict
+            }
             None => Verdict::Open,
         };
         match verdict {
@@ -237,7 +231,7 @@ impl Tracker {
             && let Some(tracked) = self.flows.get_mut(&segment.key)
         {
             tracked.flow.foreign = 1;
-            tracked.candidate = None;
+            self.flows.release(&segment.key);
         } else {
             self.flows.remove(&segment.key);
         }
@@ -255,9 +249,11 @@ impl Tracker {
         if self.servers.len() < MAX_SERVERS {
             self.servers.insert(server);
         }
-        let tracked = self.flows.get_mut(&segment.key);
-        let candidate = tracked.and_then(|tracked| tracked.candidate.take());
-        for held in candidate.into_iter().flat_map(|candidate| candidate.held) {
+        let candidate = self.flows.release(&segment.key);
+        for held in candidate
+            .into_iter()
+            .flat_map(|candidate| candidate.into_held())
+        {
             match held {
                 Held::Event(event, run) => engine.on_event(Input::Event(&event, &run), to),
                 Held::Checksum(direction, right) => {
@@ -275,25 +271,6 @@ impl Tracker {
             }
         }
     }
-
-    /// Makes room: those that have proved nothing give way first, then the longest idle.
-    fn evict(&mut self, engine: &mut Engine, to: &mut dyn Listener) {
-        let mut idle: Vec<(bool, u64, FlowKey)> = self
-            .flows
-            .iter()
-            .map(|(key, tracked)| (tracked.candidate.is_none(), tracked.last_seen, *key))
-            .collect();
-        let share = (idle.len() / EVICTED_SHARE).max(1).min(idle.len());
-        if share < idle.len() {
-            idle.select_nth_unstable(share - 1);
-        }
-        for (is_watched, _, key) in idle.into_iter().take(share) {
-            self.flows.remove(&key);
-            if is_watched {
-                engine.on_event(Input::Loss(LossReason::FlowTableFull, 1), to);
-            }
-        }
-    }
 }
 
 /// Hands events to the engine, or holds them back.
@@ -306,7 +283,7 @@ struct Teller<'a> {
 impl Teller<'_> {
     fn checksum(&mut self, key: FlowKey, direction: Direction, right: bool) {
         if let Some(candidate) = &mut self.candidate {
-            candidate.held.push(Held::Checksum(direction, right));
+            candidate.hold(Held::Checksum(direction, right));
             return;
         }
         let input = Input::Checksum {
@@ -324,9 +301,7 @@ impl Sink<Snapped<'_>> for Teller<'_> {
         // What the snap length cut off is missing, as if it had been lost.
         let run = &from[..from.len().min(event.run_len as usize)];
         match &mut self.candidate {
-            Some(candidate) => candidate
-                .held
-                .push(Held::Event(Box::new(*event), run.to_vec())),
+            Some(candidate) => candidate.hold(Held::Event(Box::new(*event), run.to_vec())),
             None => self.engine.on_event(Input::Event(event, run), self.to),
         }
     }
@@ -334,7 +309,7 @@ impl Sink<Snapped<'_>> for Teller<'_> {
     fn lose(&mut self, reason: loss::LossReason) {
         let reason = LossReason::from(reason);
         match &mut self.candidate {
-            Some(candidate) => candidate.held.push(Held::Loss(reason)),
+            Some(candidate) => candidate.hold(Held::Loss(reason)),
             None => self.engine.on_event(Input::Loss(reason, 1), self.to),
         }
     }

@@ -39,7 +39,8 @@ const ALPN_TDS_8: &[u8] = b"\x07tds/8.0";
 /// What was held back of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Candidate {
-    pub(super) held: Vec<Held>,
+    held: Vec<Held>,
+    held_bytes: usize,
     asked: Option<Asked>,
 }
 
@@ -66,6 +67,28 @@ pub(super) enum Verdict {
 }
 
 impl Candidate {
+    pub(super) fn hold(&mut self, held: Held) {
+        self.held_bytes += size_of::<Held>();
+        if let Held::Event(_, run) = &held {
+            self.held_bytes += size_of::<Event>() + run.len();
+        }
+        self.held.push(held);
+    }
+
+    /// What all that is held back takes up.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    pub(super) fn into_held(self) -> Vec<Held> {
+        self.held
+    }
+
+    /// Whether the client has begun as one of SQL Server does.
+    pub(super) fn has_asked(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// Judges by one more packet, of which `kept` was kept.
     pub(super) fn judge(&mut self, segment: &Segment, from: Direction, kept: &[u8]) -> Verdict {
         if self.held.len() > MAX_HELD {

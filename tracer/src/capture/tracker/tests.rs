@@ -161,3 +161,79 @@ fn the_ends_of_a_foreign_connection_may_become_those_of_a_watched_one() {
     replay.send(false, (1433, 50_000), SYN, 0, &[]);
     assert_eq!(replay.logins(), 1);
 }
+
+impl Replay {
+    /// Packets that nobody answers, from as many clients as there are.
+    fn flood(&mut self, server: u16, clients: u32, apart: u64, payload: &[u8]) {
+        for client in 0..clients {
+            let port = 1 + (client % 60_000) as u16;
+            let ports = (port, server + (client / 60_000) as u16);
+            self.send(true, ports, SYN, 0, &[]);
+            if !payload.is_empty() {
+                self.send(false, ports, SYN | ACK, 0, &[]);
+                self.send(true, ports, ACK, 1, payload);
+            }
+            self.now += apart;
+        }
+    }
+}
+
+#[test]
+fn refused_connections_are_forgotten_and_none_is_counted_as_lost() {
+    for (server, logins) in [(1433, 70_000), (5000, 0)] {
+        let mut replay = Replay::of(&[]);
+        for client in 0..70_000 {
+            let ports = (2000 + (client % 60_000) as u16, server);
+            replay.send(true, ports, SYN, client, &[]);
+            replay.send(false, ports, RST | ACK, 0, &[]);
+            replay.now += SECOND;
+        }
+        assert!(replay.tracker.flows.len() < 2048);
+        assert_eq!(replay.logins(), logins);
+        assert_eq!(replay.heard.lost, 0);
+    }
+}
+
+#[test]
+fn an_idle_connection_is_remembered_however_many_come_and_go() {
+    let mut replay = Replay::of(&[1433]);
+    replay.send(true, (999, 1433), SYN, 0, &[]);
+    replay.send(false, (999, 1433), SYN | ACK, 0, &[]);
+    replay.send(true, (999, 1433), ACK, 1, PRELOGIN);
+    for _ in 0..3000 {
+        for ports in 0..10 {
+            replay.send(true, (2000 + ports, 1433), SYN, 0, &[]);
+            replay.send(false, (2000 + ports, 1433), RST | ACK, 0, &[]);
+        }
+        replay.now += 4 * SECOND;
+    }
+    assert_eq!(replay.heard.lost, 0);
+    // Nothing is told of what the connection has always been.
+    replay.send(true, (999, 1433), ACK, 48, PRELOGIN);
+    let logins = replay.logins();
+    assert_eq!(logins, 30_001);
+}
+
+#[test]
+fn what_candidates_hold_back_is_bounded_and_given_up_only_with_a_count() {
+    let mut prelogin = PRELOGIN.to_vec();
+    prelogin.resize(4096, 0);
+    prelogin[2..4].copy_from_slice(&[0x10, 0]);
+    let mut replay = Replay::of(&[]);
+    replay.flood(5000, 10_000, 0, &prelogin);
+    let held = replay.tracker.flows.held_bytes();
+    assert!((7 << 20..=8 << 20).contains(&held), "{held}");
+    assert_eq!(replay.logins(), 0);
+    let left = replay.tracker.flows.len() as u64;
+    assert_eq!(replay.heard.lost, 10_000 - left);
+}
+
+#[test]
+fn a_flood_of_syns_on_an_unlisted_port_loses_nothing() {
+    let mut replay = Replay::of(&[]);
+    replay.flood(5000, 100_000, 0, &[]);
+    assert!(replay.tracker.flows.len() <= 65_536);
+    replay.connection((999, 5005), PRELOGIN, &prelogin_reply());
+    assert_eq!(replay.logins(), 1);
+    assert_eq!(replay.heard.lost, 0);
+}
