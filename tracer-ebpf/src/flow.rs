@@ -235,8 +235,8 @@ impl Flow {
         self.client().fin_acked != 0 && self.server().fin_acked != 0
     }
 
-    /// Whether a SYN opens a new connection on the same addresses and ports: it does not repeat
-    /// the one that opened this.
+    /// Whether a SYN opens a new connection on the same addresses and ports: it neither repeats the
+    /// one that opened this, nor is the one that was answered before it was seen.
     #[inline(always)]
     pub const fn is_reopened_by(&self, segment: &Segment) -> bool {
         use crate::packet::tcp_flag::{ACK, SYN};
@@ -244,12 +244,15 @@ impl Flow {
             return false;
         }
         // The client may have become the server's side of the key, so look at the sender's half.
-        let half = if segment.from_a == (self.client_is_a != 0) {
-            self.client()
+        let (half, peer) = if segment.from_a == (self.client_is_a != 0) {
+            (self.client(), self.server())
         } else {
-            self.server()
+            (self.server(), self.client())
         };
-        half.syn == 0 || half.sent.isn.0 != segment.seq.0
+        if half.syn != 0 {
+            return half.sent.isn.0 != segment.seq.0;
+        }
+        peer.syn == 0 || peer.acked.0 != segment.seq.add(1).0
     }
 }
 

@@ -204,11 +204,17 @@ fn synchronise(half: &mut Half, segment: &Segment) {
         half.sent.retransmits = half.sent.retransmits.wrapping_add(1);
         return;
     }
+    let start = segment.seq.add(1);
+    // Data has come before it: the stream has begun already.
+    let begun = half.syn == 0 && half.synced != 0 && half.next_seq.at_or_after(start);
     half.syn = 1;
+    half.sent.isn = segment.seq;
+    if begun {
+        return;
+    }
     half.synced = 1;
     half.framed = 1;
-    half.sent.isn = segment.seq;
-    half.next_seq = segment.seq.add(1);
+    half.next_seq = start;
     half.next_header = half.next_seq;
 }
 

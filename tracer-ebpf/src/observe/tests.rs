@@ -497,3 +497,26 @@ fn events_of_a_direction_are_numbered_without_gaps() {
         assert_eq!(event.number, number);
     }
 }
+
+#[test]
+fn a_syn_behind_its_answer_belongs_to_it_and_moves_no_stream_back() {
+    let flags = tcp_flag::SYN | tcp_flag::ACK;
+    let mut answer = segment(Direction::ToClient, flags, Seq(SERVER_ISN), 0);
+    answer.ack = Seq(CLIENT_ISN).add(1);
+    let syn = segment(Direction::ToServer, tcp_flag::SYN, Seq(CLIENT_ISN), 0);
+    for asked in [&[][..], &prelogin()] {
+        let mut wire = Wire::new();
+        wire.flow = Flow::new(&answer, false, 1);
+        wire.see(&answer, &[]);
+        wire.client(0, asked);
+        assert!(!wire.flow.is_reopened_by(&syn));
+        wire.see(&syn, &[]);
+        assert_eq!(wire.flow.client().sent.isn, Seq(CLIENT_ISN));
+        let expected = position(Direction::ToServer, asked.len());
+        assert_eq!(wire.flow.client().next_seq, expected);
+        assert!(!wire.flow.is_reopened_by(&syn), "it may be repeated");
+        let mut other = syn;
+        other.seq = syn.seq.add(1);
+        assert!(wire.flow.is_reopened_by(&other));
+    }
+}

@@ -28,8 +28,9 @@ pub struct Failure {
 #[derive(Debug, Default)]
 pub struct Merge {
     files: Vec<FileSlot>,
-    /// The next packet of each file that has one: its time, and the file's index.
-    next: BinaryHeap<Reverse<(u64, usize)>>,
+    /// The next packet of each file that has one: its time, the time the file begins at, which of
+    /// rotated files is the one that is ending, and the file's index.
+    next: BinaryHeap<Reverse<(u64, u64, usize)>>,
     current: Option<usize>,
     failures: Vec<Failure>,
     progress: Progress,
@@ -38,6 +39,7 @@ pub struct Merge {
 #[derive(Debug)]
 struct FileSlot {
     path: PathBuf,
+    begins_ns: u64,
     reader: Option<CaptureReader<Source>>,
     oddities: Oddities,
 }
@@ -62,7 +64,7 @@ impl Merge {
         if let Some(index) = self.current.take() {
             self.advance(index);
         }
-        while let Some(Reverse((_, index))) = self.next.pop() {
+        while let Some(Reverse((_, _, index))) = self.next.pop() {
             if self.files[index].reader.is_none() && !self.reopen(index) {
                 continue;
             }
@@ -106,11 +108,13 @@ impl Merge {
         match opened {
             Ok(reader) => {
                 let begins = reader.current().map(|packet| packet.time_ns);
-                if let Some(time_ns) = begins {
-                    self.next.push(Reverse((time_ns, self.files.len())));
+                if let Some(begins_ns) = begins {
+                    let index = self.files.len();
+                    self.next.push(Reverse((begins_ns, begins_ns, index)));
                 }
                 self.files.push(FileSlot {
                     path: path.to_owned(),
+                    begins_ns: begins.unwrap_or_default(),
                     oddities: reader.oddities(),
                     reader: (!reopenable).then_some(reader),
                 });
@@ -136,9 +140,10 @@ impl Merge {
 
     fn advance(&mut self, index: usize) {
         if self.load(index) {
-            let reader = self.files[index].reader.as_ref();
-            if let Some(packet) = reader.and_then(CaptureReader::current) {
-                self.next.push(Reverse((packet.time_ns, index)));
+            let file = &self.files[index];
+            if let Some(packet) = file.reader.as_ref().and_then(CaptureReader::current) {
+                let next = (packet.time_ns, file.begins_ns, index);
+                self.next.push(Reverse(next));
             }
         }
     }
@@ -230,6 +235,23 @@ mod tests {
         let sizes = paths.iter().map(|path| fs::metadata(path).unwrap().len());
         let empty_one = 24;
         assert_eq!(merge.progress().bytes(), sizes.sum::<u64>() - empty_one);
+    }
+
+    #[test]
+    fn packets_of_one_time_come_first_from_the_file_that_began_first() {
+        let folder = Folder::new("ties");
+        let paths = [
+            folder.capture("third", &[30, 40]),
+            folder.capture("second", &[20, 30, 30]),
+            folder.capture("first", &[10, 20]),
+        ];
+        let mut merge = Merge::open(&paths);
+        let read = read(&mut merge);
+        let names: Vec<_> = read.iter().map(|(_, name)| name.as_str()).collect();
+        let expected = [
+            "first", "first", "second", "second", "second", "third", "third",
+        ];
+        assert_eq!(names, expected);
     }
 
     #[test]

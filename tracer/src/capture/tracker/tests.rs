@@ -237,3 +237,24 @@ fn a_flood_of_syns_on_an_unlisted_port_loses_nothing() {
     assert_eq!(replay.logins(), 1);
     assert_eq!(replay.heard.lost, 0);
 }
+
+#[test]
+fn a_syn_that_comes_after_its_answer_opens_no_second_connection() {
+    for watched in [&[1433][..], &[]] {
+        let mut replay = Replay::of(watched);
+        let ports = (50_000, 1433);
+        replay.send(false, ports, SYN | ACK, 0, &[]);
+        replay.send(true, ports, SYN, 0, &[]);
+        replay.send(true, ports, ACK, 1, PRELOGIN);
+        replay.send(false, ports, ACK, 1, &prelogin_reply());
+        assert_eq!(replay.logins(), 1, "watched {watched:?}");
+    }
+}
+
+#[test]
+fn a_syn_that_is_not_the_one_that_was_answered_opens_another_connection() {
+    let mut replay = Replay::of(&[1433]);
+    replay.send(false, (50_000, 1433), SYN | ACK, 0, &[]);
+    replay.send(true, (50_000, 1433), SYN, 7, &[]);
+    assert_eq!(replay.logins(), 2);
+}
