@@ -10,7 +10,7 @@ use tracer_ebpf::{
     flow::{Flow, FlowKey, Point},
     loss,
     observe::{self, Fate, Opens, Sighting, Sink},
-    packet::{Link, Segment, Skip, tcp_flag, walk},
+    packet::{Link, Segment, Skip, walk},
 };
 
 use self::{
@@ -107,7 +107,7 @@ impl Tracker {
                 return;
             }
         };
-        if !self.find(&segment, seen.time_ns, engine, to) {
+        if !self.find(&segment, kept, seen.time_ns, engine, to) {
             return;
         }
         self.observe(&segment, bytes, seen, engine, to);
@@ -117,6 +117,7 @@ impl Tracker {
     fn find(
         &mut self,
         segment: &Segment,
+        kept: &[u8],
         now: u64,
         engine: &mut Engine,
         to: &mut dyn Listener,
@@ -131,10 +132,11 @@ impl Tracker {
         let from_watched = self.is_server(source(segment));
         let to_watched = self.is_server(destination(segment));
         let opens = observe::opens(segment, from_watched, to_watched);
-        let is_syn = segment.has(tcp_flag::SYN) && !segment.has(tcp_flag::ACK);
         let (to_server, candidate) = match opens {
             Opens::Watched { to_server } => (to_server, None),
-            _ if self.ports.is_empty() && is_syn => (true, Some(Box::default())),
+            _ if self.ports.is_empty() && proof::begins(segment, kept) => {
+                (true, Some(Box::default()))
+            }
             Opens::Foreign => (false, None),
             Opens::Nothing => return false,
         };

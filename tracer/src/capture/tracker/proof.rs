@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use tracer_ebpf::{
     event::{Direction, Event},
-    packet::Segment,
+    packet::{Segment, tcp_flag},
 };
 
 use crate::{capture::be16, record::LossReason};
@@ -35,6 +35,22 @@ const TLS_HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
 /// TDS 8.0 in ALPN, with its length.
 const ALPN_TDS_8: &[u8] = b"\x07tds/8.0";
+
+/// Whether a segment may be the first of a connection that proves to be SQL Server's: a SYN, the
+/// answer to one, or what only a client of it begins with. `kept` was kept of the packet.
+pub(super) fn begins(segment: &Segment, kept: &[u8]) -> bool {
+    if segment.has(tcp_flag::SYN) {
+        return true;
+    }
+    let payload = payload(segment, kept);
+    is_prelogin(payload, &[PRELOGIN]) || is_login(payload) || is_strict_hello(payload)
+}
+
+fn payload<'a>(segment: &Segment, kept: &'a [u8]) -> &'a [u8] {
+    let from = kept.get(segment.payload_at as usize..).unwrap_or_default();
+    // Behind it an Ethernet frame may be filled up.
+    &from[..from.len().min(segment.payload_len as usize)]
+}
 
 /// What was held back of a connection.
 #[derive(Debug, Default)]
@@ -97,7 +113,7 @@ impl Candidate {
         if segment.payload_len == 0 {
             return Verdict::Open;
         }
-        let payload = kept.get(segment.payload_at as usize..).unwrap_or_default();
+        let payload = payload(segment, kept);
         match (from, self.asked) {
             (Direction::ToServer, None) if is_prelogin(payload, &[PRELOGIN]) => {
                 self.asked = Some(Asked::Prelogin);

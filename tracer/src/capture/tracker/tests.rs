@@ -258,3 +258,36 @@ fn a_syn_that_is_not_the_one_that_was_answered_opens_another_connection() {
     replay.send(true, (50_000, 1433), SYN, 7, &[]);
     assert_eq!(replay.logins(), 2);
 }
+
+#[test]
+fn a_connection_on_an_unlisted_port_is_seen_without_its_syn() {
+    for missing in 1..=3 {
+        let mut replay = Replay::of(&[]);
+        let ports = (50_000, 5000);
+        if missing == 1 {
+            replay.send(false, ports, SYN | ACK, 0, &[]);
+        }
+        if missing <= 2 {
+            replay.send(true, ports, ACK, 1, &[]);
+        }
+        replay.send(true, ports, ACK, 1, PRELOGIN);
+        replay.send(false, ports, ACK, 1, &prelogin_reply());
+        assert_eq!(replay.logins(), 1, "without its first {missing}");
+    }
+}
+
+#[test]
+fn another_protocol_whose_syn_is_missing_is_no_login() {
+    for answered in [HTTP, PRELOGIN, &prelogin_reply()] {
+        let mut replay = Replay::of(&[]);
+        replay.send(false, (50_000, 5000), SYN | ACK, 0, &[]);
+        for _ in 0..3 {
+            replay.send(true, (50_000, 5000), ACK, 1, HTTP);
+            replay.send(false, (50_000, 5000), ACK, 1, answered);
+        }
+        // One that begins alike, and is answered otherwise.
+        replay.send(true, (50_001, 5000), ACK, 1, PRELOGIN);
+        replay.send(false, (50_001, 5000), ACK, 1, HTTP);
+        assert_eq!(replay.logins(), 0, "{answered:?}");
+    }
+}
