@@ -157,6 +157,40 @@ pub fn file(link: u32, packets: &[Packet]) -> Vec<u8> {
     file
 }
 
+/// The same as pcapng, of one interface with this name.
+pub fn named(interface: &str, link: u32, packets: &[Packet]) -> Vec<u8> {
+    let mut file = Vec::new();
+    block(
+        &mut file,
+        0x0A0D_0D0A,
+        &[0x1A2B_3C4D, 1, u32::MAX, u32::MAX],
+        &[],
+    );
+    // Its name, and times in nanoseconds.
+    let mut options = vec![2, 0, interface.len() as u8, 0];
+    options.extend(interface.bytes());
+    options.resize(options.len().next_multiple_of(4), 0);
+    options.extend([9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0]);
+    block(&mut file, 1, &[link, 262_144], &options);
+    for packet in packets {
+        let (time, len) = (packet.time_ns, packet.bytes.len() as u32);
+        let header = [0, (time >> 32) as u32, time as u32, len, len];
+        block(&mut file, 6, &header, &packet.bytes);
+    }
+    file
+}
+
+fn block(file: &mut Vec<u8>, kind: u32, header: &[u32], data: &[u8]) {
+    let padded = data.len().next_multiple_of(4);
+    let length = (12 + 4 * header.len() + padded) as u32;
+    for word in [&[kind, length], header].concat() {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend(data);
+    file.resize(file.len() + padded - data.len(), 0);
+    file.extend(length.to_le_bytes());
+}
+
 /// A file in the folder for temporary files; removed with this.
 pub struct Temporary(PathBuf);
 

@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs,
     io::{self, IsTerminal, Write},
     path::Path,
@@ -16,6 +16,7 @@ use tracer_ebpf::flow::FlowKey;
 
 use crate::{
     capture::{
+        interfaces::Interfaces,
         link::{self, LinkError},
         merge::Merge,
         open::STDIN,
@@ -73,13 +74,14 @@ fn read(options: &ReplayOptions, files: &mut Merge, heard: &mut Heard<'_>, count
     let bar = bar(options);
     let progress = files.progress();
     let mut last_ns = 0;
-    while let Some((_, packet)) = files.next() {
+    while let Some((file, packet)) = files.next() {
         counts.packets += 1;
         counts.bytes += packet.data.len() as u64;
         last_ns = last_ns.max(packet.time_ns);
         // Whatever the packet is: it shows that time has passed without others.
         engine.pass_time(packet.time_ns, heard);
-        one(options, &packet, &mut tracker, &mut engine, heard, counts);
+        let packet = (file, &packet);
+        one(options, packet, &mut tracker, &mut engine, heard, counts);
         for (key, born) in heard.decided.borrow_mut().drain(..) {
             tracker.decided(&key, born);
         }
@@ -97,7 +99,7 @@ fn read(options: &ReplayOptions, files: &mut Merge, heard: &mut Heard<'_>, count
 
 fn one(
     options: &ReplayOptions,
-    packet: &Packet<'_>,
+    (file, packet): (usize, &Packet<'_>),
     tracker: &mut Tracker,
     engine: &mut Engine,
     heard: &mut Heard<'_>,
@@ -119,10 +121,8 @@ fn one(
         outer
     };
     let before = (packet.data.len() - network.1.len()) as u32;
-    let point = Sighted::point(&layer, packet.interface);
-    if let Some(name) = packet.interface_name
-        && counts.interfaces.insert(point.ifindex())
-    {
+    let (point, name) = counts.interfaces.point(file, packet, &layer);
+    if let Some(name) = name {
         engine.name_interface(point.ifindex(), name.to_owned());
     }
     let sighted = Sighted {
@@ -192,7 +192,7 @@ struct Counts {
     losses: BTreeMap<String, u64>,
     /// Packets whose link header could not be read, by reason.
     unread: BTreeMap<String, u64>,
-    interfaces: BTreeSet<u32>,
+    interfaces: Interfaces,
 }
 
 impl Counts {

@@ -5,12 +5,12 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use harness::pcap::Temporary;
+use harness::pcap::{self, Packet, Temporary, link};
 use harness::replay::agent;
 use harness::root::skip;
 use serde_json::Value;
 
-use crate::{CAPTURES, capture, outcome, truth};
+use crate::{CAPTURES, capture, lines, outcome, truth};
 
 /// What a program makes of a file, on its standard output.
 fn made(program: &str, arguments: &[&str], input: &Path) -> Option<Vec<u8>> {
@@ -167,6 +167,48 @@ fn two_captures_at_once_say_what_each_says_by_itself() {
     }
     // The capture of one begins after the other's end, which is all that it shows of that one.
     assert_eq!(lines, each);
+}
+
+/// Packets of a checked-in capture with their link headers.
+fn packets(name: &str) -> Vec<Packet> {
+    let packets = pcap::packets(&capture(name)).unwrap();
+    pcap::framed(&packets, |packet| pcap::ethernet(packet, &[]))
+}
+
+fn named(interface: &str, packets: &[Packet]) -> Temporary {
+    let bytes = pcap::named(interface, link::ETHERNET, packets);
+    Temporary::new("named.pcapng", &bytes).unwrap()
+}
+
+#[test]
+fn each_file_s_interface_keeps_its_name_among_others() {
+    let names = [(CAPTURES[0], "eth0"), (CAPTURES[2], "wlan1")];
+    let files = names.map(|(name, interface)| named(interface, &packets(name)));
+    let (status, lines, log) = outcome(files.iter().map(Temporary::path));
+    assert_eq!(status, Some(0), "{log}");
+    for (name, interface) in names {
+        let id = &truth(name)[0]["connection"]["id"];
+        let of_it = lines.iter().filter(|line| line["connection"]["id"] == *id);
+        let said: Vec<_> = of_it.map(|line| &line["connection"]["interface"]).collect();
+        assert_eq!(said, [interface; 2], "{name}: {lines:#?}");
+    }
+}
+
+#[test]
+fn an_interface_goes_on_in_the_next_of_rotated_files() {
+    for name in CAPTURES {
+        let packets = packets(name);
+        let whole = named("eth0", &packets);
+        let truth = lines(whole.path(), &[]);
+        let other = named("lo", &[]);
+        for at in 1..packets.len() {
+            let (sooner, later) = packets.split_at(at);
+            let files = [named("eth0", later), named("eth0", sooner)];
+            let files = files.iter().chain([&other]).map(Temporary::path);
+            let (_, lines, log) = outcome(files);
+            assert_eq!(lines, truth, "{name} rotated after {at}: {log}");
+        }
+    }
 }
 
 #[test]

@@ -8,12 +8,14 @@
 //! - [`reader`]: pcap and pcapng, one packet after the other.
 //! - [`merge`]: several files as one, by time.
 //! - [`link`]: from the link header to the network header.
+//! - [`interfaces`]: which of them are the same in several files.
 //! - [`tunnel`]: from an outer network header to the innermost one.
 //! - [`checksum`]: which packets had not left their host when they were captured.
 //! - [`tracker`]: connections, and the events the kernel would have told of them.
 
 pub mod checksum;
 mod copies;
+pub mod interfaces;
 pub mod link;
 pub mod merge;
 pub mod open;
