@@ -22,12 +22,12 @@ use crate::{
         open::STDIN,
         reader::Packet,
         tracker::{Sighted, Tracker},
-        tunnel::decapsulate,
+        tunnel::{begins_in_fragments, decapsulate},
     },
     cli::{PARTIAL, ReplayOptions, UNUSABLE},
     host,
-    record::{Body, Event, Record},
-    session::{Config, Engine, Listener},
+    record::{Body, Event, LossReason, Record},
+    session::{Config, Engine, Input, Listener},
     sink::{Output, Sent, Summary},
 };
 
@@ -77,6 +77,7 @@ fn read(options: &ReplayOptions, files: &mut Merge, heard: &mut Heard<'_>, count
     while let Some((file, packet)) = files.next() {
         counts.packets += 1;
         counts.bytes += packet.data.len() as u64;
+        counts.cut += u64::from(packet.orig_len as usize > packet.data.len());
         last_ns = last_ns.max(packet.time_ns);
         // Whatever the packet is: it shows that time has passed without others.
         engine.pass_time(packet.time_ns, heard);
@@ -115,11 +116,14 @@ fn one(
         }
     };
     let outer = (layer.ethertype, &packet.data[layer.offset..]);
-    let network = if options.decapsulate {
-        decapsulate(outer)
-    } else {
-        outer
-    };
+    let mut network = outer;
+    if options.decapsulate {
+        network = decapsulate(outer);
+        if begins_in_fragments(network) {
+            engine.on_event(Input::Loss(LossReason::Fragment, 1), heard);
+            return;
+        }
+    }
     let before = (packet.data.len() - network.1.len()) as u32;
     let (point, name) = counts.interfaces.point(file, packet, &layer);
     if let Some(name) = name {
@@ -192,6 +196,8 @@ struct Counts {
     losses: BTreeMap<String, u64>,
     /// Packets whose link header could not be read, by reason.
     unread: BTreeMap<String, u64>,
+    /// Packets of which the snap length left only the first bytes.
+    cut: u64,
     interfaces: Interfaces,
 }
 
@@ -204,11 +210,12 @@ impl Counts {
         };
         let logins: u64 = self.logins.values().sum();
         say(&format!(
-            "{} files, {} packets, {} bytes, {} connections, {logins} logins{}{}",
-            files.files().count(),
-            self.packets,
-            self.bytes,
-            self.connections,
+            "{}, {}, {}, {}, {}{}{}",
+            number(files.files().count() as u64, "file"),
+            number(self.packets, "packet"),
+            number(self.bytes, "byte"),
+            number(self.connections, "connection"),
+            number(logins, "login"),
             if logins == 0 { "" } else { ": " },
             list(&self.logins),
         ));
@@ -217,10 +224,20 @@ impl Counts {
                 say(&format!("{title}: {}", list(counts)));
             }
         }
+        if self.cut > 0 {
+            let were = if self.cut == 1 { "was" } else { "were" };
+            let packets = number(self.cut, "packet");
+            say(&format!("{packets} {were} cut to a snap length"));
+        }
         if written.dropped > 0 {
             say(&format!("{} records were not written", written.dropped));
         }
     }
+}
+
+/// So many things of a kind.
+fn number(count: u64, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
 /// One line for each file that is bad, and for each that is odd.

@@ -4,6 +4,7 @@
 mod files;
 mod links;
 mod short;
+mod summary;
 mod tunnels;
 
 use std::path::{Path, PathBuf};

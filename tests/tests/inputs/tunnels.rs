@@ -147,6 +147,64 @@ fn inside_every_tunnel_is_what_was_put_there_and_without_asking_nothing() {
     }
 }
 
+/// The packet in two parts, of which the first has so many bytes behind its IPv4 header.
+fn fragments(packet: &Packet, first: usize) -> [Packet; 2] {
+    let (header, payload) = packet.bytes.split_at(20);
+    let (sooner, later) = payload.split_at(first);
+    [(0x2000, sooner), (first as u16 / 8, later)].map(|(fragment, payload)| {
+        let mut bytes = [header, payload].concat();
+        bytes[2..4].copy_from_slice(&(20 + payload.len() as u16).to_be_bytes());
+        bytes[6..8].copy_from_slice(&fragment.to_be_bytes());
+        Packet {
+            bytes,
+            ..packet.clone()
+        }
+    })
+}
+
+#[test]
+fn a_tunnel_in_fragments_is_counted_once_for_each_packet_inside() {
+    let packets = pcap::packets(&capture(CAPTURES[0])).unwrap();
+    let of_ipv4 = TUNNELS
+        .iter()
+        .filter(|(_, wrap)| wrap(IPV4, vec![0x45]).0 == IPV4);
+    for (tunnel, wrap) in of_ipv4 {
+        let packets = packets.iter().flat_map(|packet| {
+            let (ethertype, bytes) = wrap(packet.ethertype, packet.bytes.clone());
+            let packet = Packet {
+                time_ns: packet.time_ns,
+                ethertype,
+                bytes,
+            };
+            fragments(&packet, 32)
+        });
+        let framed = pcap::framed(&packets.collect::<Vec<_>>(), |packet| {
+            pcap::ethernet(packet, &[])
+        });
+        let file = written(link::ETHERNET, &framed);
+        let said = lines(file.path(), DECAPSULATE);
+        let losses = said.iter().map(|line| &line["loss"]);
+        let lost: u64 = losses
+            .inspect(|loss| assert_eq!(loss["reason"], "fragment", "{tunnel}"))
+            .map(|loss| loss["count"].as_u64().unwrap())
+            .sum();
+        assert_eq!(lost, framed.len() as u64 / 2, "{tunnel}");
+        assert!(lines(file.path(), &[]).is_empty(), "{tunnel}");
+    }
+}
+
+#[test]
+fn fragments_of_what_is_no_tunnel_are_no_loss() {
+    let dns = Packet {
+        time_ns: 1,
+        ethertype: IPV4,
+        bytes: ipv4(UDP, &udp(53, &[0; 200])),
+    };
+    let framed = pcap::framed(&fragments(&dns, 64), |packet| pcap::ethernet(packet, &[]));
+    let file = written(link::ETHERNET, &framed);
+    assert!(lines(file.path(), DECAPSULATE).is_empty());
+}
+
 #[test]
 fn what_is_in_no_tunnel_is_the_same_when_tunnels_are_asked_for() {
     for name in CAPTURES {

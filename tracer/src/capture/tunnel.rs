@@ -63,6 +63,26 @@ fn open((ethertype, bytes): Network<'_>) -> Option<Network<'_>> {
     }
 }
 
+/// Whether a packet is the first fragment of a tunnel's. What is inside cannot be read; the fragments
+/// behind it do not say what they are of, so each packet inside is counted here.
+pub fn begins_in_fragments((ethertype, bytes): Network<'_>) -> bool {
+    let packet = match ethertype {
+        ETHERTYPE_IPV4 => ipv4(bytes),
+        ETHERTYPE_IPV6 => ipv6(bytes),
+        _ => None,
+    };
+    let Some((Part::First, protocol, payload)) = packet else {
+        return false;
+    };
+    match protocol {
+        IPV4_IN_IP | IPV6_IN_IP | GRE => true,
+        UDP => {
+            be16(payload, 2).is_some_and(|port| port == GENEVE_PORT || VXLAN_PORTS.contains(&port))
+        }
+        _ => false,
+    }
+}
+
 /// RFC 2784 and 2890; version 1 is PPTP and carries no IP directly.
 fn gre(payload: &[u8]) -> Option<Network<'_>> {
     const CHECKSUM: u16 = 0x8000;
@@ -117,37 +137,78 @@ fn ip(ethertype: u16, bytes: &[u8]) -> Option<Network<'_>> {
     agrees.then_some((ethertype, bytes))
 }
 
+/// Which part of an IP packet another one carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Whole,
+    First,
+    Later,
+}
+
+impl Part {
+    fn of(offset: u16, more: bool) -> Self {
+        match (offset, more) {
+            (0, false) => Self::Whole,
+            (0, true) => Self::First,
+            _ => Self::Later,
+        }
+    }
+}
+
 /// Protocol and payload of an unfragmented IPv4 packet.
 pub(super) fn ipv4_payload(bytes: &[u8]) -> Option<(u8, &[u8])> {
-    const MORE_FRAGMENTS_OR_OFFSET: u16 = 0x3FFF;
-
-    let first = *bytes.first()?;
-    let header_len = usize::from(first & 0x0F) * 4;
-    if first >> 4 != 4 || header_len < 20 || be16(bytes, 6)? & MORE_FRAGMENTS_OR_OFFSET != 0 {
-        return None;
-    }
-    Some((*bytes.get(9)?, bytes.get(header_len..)?))
+    whole(ipv4(bytes)?)
 }
 
 /// Protocol and payload of an unfragmented IPv6 packet, behind its extension headers.
 pub(super) fn ipv6_payload(bytes: &[u8]) -> Option<(u8, &[u8])> {
-    const MORE_FRAGMENTS_OR_OFFSET: u16 = 0xFFF9;
+    whole(ipv6(bytes)?)
+}
+
+fn whole((part, protocol, payload): (Part, u8, &[u8])) -> Option<(u8, &[u8])> {
+    (part == Part::Whole).then_some((protocol, payload))
+}
+
+fn ipv4(bytes: &[u8]) -> Option<(Part, u8, &[u8])> {
+    const OFFSET: u16 = 0x1FFF;
+    const MORE_FRAGMENTS: u16 = 0x2000;
+
+    let first = *bytes.first()?;
+    let header_len = usize::from(first & 0x0F) * 4;
+    if first >> 4 != 4 || header_len < 20 {
+        return None;
+    }
+    let fragment = be16(bytes, 6)?;
+    let part = Part::of(fragment & OFFSET, fragment & MORE_FRAGMENTS != 0);
+    Some((part, *bytes.get(9)?, bytes.get(header_len..)?))
+}
+
+fn ipv6(bytes: &[u8]) -> Option<(Part, u8, &[u8])> {
+    const OFFSET: u16 = 0xFFF8;
+    const MORE_FRAGMENTS: u16 = 0x0001;
 
     if bytes.first()? >> 4 != 6 {
         return None;
     }
+    let mut part = Part::Whole;
     let mut protocol = *bytes.get(6)?;
     let mut rest = bytes.get(40..)?;
     for _ in 0..MAX_EXTENSIONS {
         let length = match protocol {
             HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => 8 + 8 * usize::from(*rest.get(1)?),
             AUTHENTICATION => 8 + 4 * usize::from(*rest.get(1)?),
-            FRAGMENT if be16(rest, 2)? & MORE_FRAGMENTS_OR_OFFSET == 0 => 8,
-            FRAGMENT => return None,
-            _ => return Some((protocol, rest)),
+            FRAGMENT => {
+                let fragment = be16(rest, 2)?;
+                part = Part::of(fragment & OFFSET, fragment & MORE_FRAGMENTS != 0);
+                8
+            }
+            _ => return Some((part, protocol, rest)),
         };
         protocol = *rest.first()?;
         rest = rest.get(length..)?;
+        if part == Part::Later {
+            return Some((part, protocol, rest));
+        }
     }
     None
 }

@@ -48,7 +48,7 @@ macro_rules! reasons {
 reasons! {
     /// The ring buffer was full: events were dropped in the kernel.
     RingFull = "ring_full",
-    /// The kernel's table of flows was full.
+    /// The table of flows was full, or what was held back of them until they prove to be TDS.
     FlowTableFull = "flow_table_full",
     /// A packet's headers could not be read.
     HeaderUnreadable = "header_unreadable",
@@ -58,7 +58,7 @@ reasons! {
     BudgetSpent = "budget_spent",
     /// A login had more segments than are told.
     LoginTooLong = "login_too_long",
-    /// An IP fragment other than the first.
+    /// An IP fragment other than the first, or the first of a tunnel's packet.
     Fragment = "fragment",
     /// More message headers in one packet than are looked at.
     HeadersUnwalked = "headers_unwalked",
