@@ -19,6 +19,10 @@ pub mod link {
     pub const LOOP: u32 = 108;
     /// Linux cooked capture, version 1.
     pub const LINUX_SLL: u32 = 113;
+    /// No link header, and IPv4.
+    pub const IPV4: u32 = 228;
+    /// No link header, and IPv6.
+    pub const IPV6: u32 = 229;
     /// Linux cooked capture, version 2.
     pub const LINUX_SLL2: u32 = 276;
 }

@@ -60,6 +60,46 @@ fn formats(input: &Path) -> Vec<(&'static str, Temporary)> {
     formats
 }
 
+/// A capture in two parts, each compressed by itself, with these programs' quirks.
+fn in_parts(name: &str) -> Vec<(&'static str, Temporary)> {
+    let whole = fs::read(capture(name)).unwrap();
+    let (sooner, later) = whole.split_at(whole.len() / 2);
+    let mut formats = Vec::new();
+    for (title, program, arguments, between) in [
+        ("members of gzip", "gzip", &["-c"][..], &[][..]),
+        ("members of gzip, padded", "gzip", &["-c"], &[0; 512]),
+        ("frames of zstd", "zstd", &["-c", "-q"], &[]),
+        (
+            "zstd that looks back far",
+            "zstd",
+            &["-c", "-q", "--long=31"],
+            &[],
+        ),
+        ("pzstd", "pzstd", &["-c", "-q"], &[]),
+    ] {
+        let parts = [sooner, later].map(|part| {
+            let part = Temporary::new("part", part).unwrap();
+            made(program, arguments, part.path())
+        });
+        if let [Some(sooner), Some(later)] = parts {
+            let file = [&sooner, between, &later, between].concat();
+            formats.push((title, Temporary::new("parts", &file).unwrap()));
+        }
+    }
+    formats
+}
+
+#[test]
+fn what_was_compressed_in_parts_is_read_as_one() {
+    for name in CAPTURES {
+        for (title, file) in in_parts(name) {
+            let (status, lines, log) = outcome([file.path()]);
+            assert_eq!(status, Some(0), "{name} as {title}: {log}");
+            assert_eq!(lines, truth(name), "{name} as {title}");
+        }
+    }
+}
+
 /// `replay -` with this file on standard input.
 fn from_stdin(file: &Path) -> Vec<Value> {
     let mut command = Command::new(agent().unwrap());

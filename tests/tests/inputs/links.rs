@@ -117,6 +117,20 @@ fn every_link_type_says_the_same_of_the_same_packets() {
 }
 
 #[test]
+fn the_link_types_that_name_their_ip_version_say_the_same_of_the_same_packets() {
+    for name in CAPTURES {
+        let packets = pcap::packets(&capture(name)).unwrap();
+        let number = if packets[0].ethertype == 0x0800 {
+            link::IPV4
+        } else {
+            link::IPV6
+        };
+        let file = written(number, &packets);
+        assert_eq!(lines(file.path(), &[]), truth(name), "{name} as {number}");
+    }
+}
+
+#[test]
 fn a_link_type_that_is_not_read_is_named_and_nothing_claimed() {
     let packets = pcap::packets(&capture(CAPTURES[0])).unwrap();
     // IEEE 802.11.

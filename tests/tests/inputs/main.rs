@@ -3,6 +3,7 @@
 
 mod files;
 mod links;
+mod others;
 mod short;
 mod summary;
 mod tunnels;
