@@ -144,16 +144,9 @@ impl Tracker {
         flow.foreign = u8::from(opens == Opens::Foreign && candidate.is_none());
         let missed = self
             .flows
-            .insert(segment.key, Tracked::new(flow, candidate));
-        self.missed(missed, engine, to);
+            .insert(segment.key, Tracked::new(&flow, candidate));
+        give_up(missed, engine, to);
         flow.foreign == 0
-    }
-
-    /// Counts logins that are missed because others took their places.
-    fn missed(&self, count: u64, engine: &mut Engine, to: &mut dyn Listener) {
-        if count > 0 {
-            engine.on_event(Input::Loss(LossReason::FlowTableFull, count), to);
-        }
     }
 
     fn is_server(&self, (address, port): Endpoint) -> bool {
@@ -210,7 +203,7 @@ impl Tracker {
                 let verdict = candidate.judge(segment, direction, bytes.kept);
                 let more = candidate.held_bytes() - held;
                 let missed = self.flows.hold(more, seen.time_ns);
-                self.missed(missed, engine, to);
+                give_up(missed, engine, to);
                 verdict
             }
             None => Verdict::Open,
@@ -314,6 +307,13 @@ impl Sink<Snapped<'_>> for Teller<'_> {
             Some(candidate) => candidate.hold(Held::Loss(reason)),
             None => self.engine.on_event(Input::Loss(reason, 1), self.to),
         }
+    }
+}
+
+/// Counts logins that are missed because others took their places.
+fn give_up(missed: u64, engine: &mut Engine, to: &mut dyn Listener) {
+    if missed > 0 {
+        engine.on_event(Input::Loss(LossReason::FlowTableFull, missed), to);
     }
 }
 

@@ -23,6 +23,8 @@ const HALF_OPEN: u64 = 65_000_000_000;
 /// How long one that was not answered, or has not proved to be SQL Server's, is. A SYN is repeated
 /// at most so late, and the engine waits as long for an answer to a login.
 const UNANSWERED: u64 = 130_000_000_000;
+/// How long a foreign one is, whose end is not looked for.
+const FOREIGN: u64 = 3_600_000_000_000;
 
 #[derive(Debug)]
 pub(super) struct Tracked {
@@ -37,9 +39,9 @@ pub(super) struct Tracked {
 }
 
 impl Tracked {
-    pub(super) fn new(flow: Flow, candidate: Option<Box<Candidate>>) -> Self {
+    pub(super) fn new(flow: &Flow, candidate: Option<Box<Candidate>>) -> Self {
         Self {
-            flow,
+            flow: *flow,
             last_seen: flow.born,
             decided: false,
             checksums: 0,
@@ -58,11 +60,17 @@ impl Tracked {
         let flow = &self.flow;
         let [client, server] = &flow.halves;
         let closing = client.fin != 0 || server.fin != 0;
-        let unanswered = server.sent.packets == 0 && client.sent.bytes == 0;
+        let unproven = self.candidate.is_some() || self.is_unanswered();
         flow.reset != 0
             || closing && quiet >= HALF_OPEN
-            || unanswered && self.decided
-            || (unanswered || self.candidate.is_some()) && quiet >= UNANSWERED
+            || unproven && quiet >= UNANSWERED
+            || flow.foreign != 0 && quiet >= FOREIGN
+    }
+
+    /// Whether there is nothing but SYNs to a watched port.
+    fn is_unanswered(&self) -> bool {
+        let [client, server] = &self.flow.halves;
+        self.flow.foreign == 0 && server.sent.packets == 0 && client.sent.bytes == 0
     }
 
     pub(super) fn held_bytes(&self) -> usize {
@@ -70,11 +78,13 @@ impl Tracked {
         candidate.map_or(0, |candidate| candidate.held_bytes())
     }
 
-    /// Whether it is a login that is missed without it; what is over or foreign is not.
+    /// Whether something is missed without it: not of what is over, has not begun like a login, or has
+    /// been told as never answered.
     fn would_be_missed(&self, now: u64) -> bool {
         let candidate = self.candidate.as_ref();
         let speaks = candidate.is_none_or(|candidate| candidate.has_asked());
-        speaks && self.flow.foreign == 0 && !self.is_over(now)
+        let told = self.decided && self.is_unanswered();
+        speaks && !told && self.flow.foreign == 0 && !self.is_over(now)
     }
 }
 

@@ -120,6 +120,7 @@ fn a_client_whose_own_port_is_a_watched_one_is_on_no_watched_server() {
     ] {
         let mut replay = Replay::of(watched);
         replay.connection(ports, HTTP, b"HTTP/1.1 200 OK\r\n\r\n");
+        replay.now += 600 * SECOND;
         replay.send(true, ports, ACK, 500, HTTP);
         assert_eq!(replay.logins(), 0, "{ports:?}, watched {watched:?}");
     }
