@@ -9,9 +9,11 @@
 pub mod account;
 pub mod command;
 pub mod login;
+mod opens;
 
 pub use account::{Next, Step, account, is_timely};
 pub use login::Runs;
+pub use opens::{Opens, opens, opens_flow};
 
 use crate::{
     bytes::Bytes,
@@ -20,12 +22,9 @@ use crate::{
     flow::{Flow, FlowKey, Point},
     framing,
     loss::LossReason,
-    packet::{Segment, tcp_flag},
+    packet::Segment,
     seq::Seq,
 };
-
-/// Ports below are servers' (RFC 6335 §6): no system gives one to a client that asks for any.
-const SYSTEM_PORTS: u16 = 1024;
 
 /// Where events go: the ring buffer, or the engine.
 pub trait Sink<B: Bytes + ?Sized> {
@@ -350,54 +349,6 @@ pub fn ending<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Fat
     } else {
         Fate::Keep
     }
-}
-
-/// Whether a segment may open a flow: a SYN, or payload of a connection joined late.
-#[inline(always)]
-pub const fn opens_flow(segment: &Segment) -> bool {
-    segment.has(tcp_flag::SYN) || (segment.payload_len > 1 && !segment.has(tcp_flag::RST))
-}
-
-/// What a segment of no known connection opens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opens {
-    /// Nothing.
-    Nothing,
-    /// A connection to a watched port.
-    Watched {
-        /// Whether the segment goes to the server.
-        to_server: bool,
-    },
-    /// A connection to another port, from one that has a watched number.
-    Foreign,
-}
-
-/// What a segment opens, by which of its ports are watched: the server's must be.
-#[inline(always)]
-pub const fn opens(segment: &Segment, from_watched: bool, to_watched: bool) -> Opens {
-    if !opens_flow(segment) || !(from_watched || to_watched) {
-        return Opens::Nothing;
-    }
-    if segment.has(tcp_flag::SYN) {
-        let to_server = !segment.has(tcp_flag::ACK);
-        let watched = if to_server { to_watched } else { from_watched };
-        return if watched {
-            Opens::Watched { to_server }
-        } else {
-            Opens::Foreign
-        };
-    }
-    // Data does not say who serves: of two watched ports the lower one, which side `a` has.
-    let to_server = to_watched && !(from_watched && segment.from_a);
-    let (server, client) = if to_server {
-        (segment.destination_port(), segment.source_port())
-    } else {
-        (segment.source_port(), segment.destination_port())
-    };
-    if client < SYSTEM_PORTS && server >= SYSTEM_PORTS {
-        return Opens::Nothing;
-    }
-    Opens::Watched { to_server }
 }
 
 #[cfg(test)]

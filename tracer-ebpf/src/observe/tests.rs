@@ -1,6 +1,7 @@
 use super::*;
 use crate::{
     framing::packet_type,
+    packet::tcp_flag,
     test_messages::{Login7, SECRET, count_secret, ntlm_authenticate, prelogin, tds},
 };
 

@@ -198,20 +198,15 @@ impl Tracker {
             tracked.checksums += 1;
             teller.checksum(segment.key, direction, right);
         }
-        let verdict = match &mut tracked.candidate {
-            Some(candidate) => {
-                let verdict = candidate.judge(segment, direction, bytes.kept);
-                let more = candidate.held_bytes() - held;
-                let missed = self.flows.hold(more, seen.time_ns);
-                give_up(missed, engine, to);
-                verdict
+        if let Some(candidate) = &mut tracked.candidate {
+            let verdict = candidate.judge(segment, direction, bytes.kept);
+            let more = candidate.held_bytes() - held;
+            give_up(self.flows.hold(more, seen.time_ns), engine, to);
+            match verdict {
+                Verdict::Proven => self.proven(segment, direction, engine, to),
+                Verdict::Stranger => self.estranged(segment, direction),
+                Verdict::Open => {}
             }
-            None => Verdict::Open,
-        };
-        match verdict {
-            Verdict::Proven => self.proven(segment, direction, engine, to),
-            Verdict::Stranger => self.estranged(segment, direction),
-            Verdict::Open => {}
         }
         if fate == Fate::Forget {
             self.flows.remove(&segment.key);
