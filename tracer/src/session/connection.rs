@@ -601,6 +601,10 @@ impl Connection {
         self.born = born;
         self.numbers = [0; 2];
         self.forgotten = self.sent;
+        // What follows an end is of a connection that was let go.
+        if self.ends.began().is_some() {
+            return;
+        }
         out.forgotten();
         self.facts
             .connection
