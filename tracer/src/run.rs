@@ -66,11 +66,12 @@ fn log_filter(level: LevelFilter) -> EnvFilter {
 
 async fn watch(options: &RunOptions) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen().context("listening for signals")?;
-    let probe = Probe::start(&probe_options(options)).await?;
+    // Before anything is attached, so that nothing has to be undone.
     let output = options
         .output
         .open(&host::name())
         .context("opening the output")?;
+    let probe = Probe::start(&probe_options(options)).await?;
     let mut agent = Watcher::new(options, probe, output);
     agent.started();
     let reason = agent.until_stopped(options.duration, &mut signals).await;

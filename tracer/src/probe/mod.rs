@@ -85,13 +85,30 @@ impl Probe {
     /// # Errors
     /// A [`StartError`] that names the mend; nothing is left attached then.
     pub async fn start(options: &Options) -> Result<Self, StartError> {
-        let selection = options.interfaces.clone();
+        let links = Links::watch().map_err(StartError::Interfaces)?;
+        let interfaces = links.list().await.map_err(StartError::Interfaces)?;
+        options.interfaces.all_found(&interfaces)?;
+        let mut probe = Self::load(options, links)?;
+        if let Err(reason) = attach::sockets::attach(&mut probe.programs.ebpf) {
+            probe.notices.push(Notice::Degraded {
+                what: "process",
+                reason,
+            });
+        }
+        for interface in interfaces {
+            probe.appeared(interface).await;
+        }
+        probe.any_attached()?;
+        Ok(probe)
+    }
+
+    /// Loads the programs and attaches none.
+    fn load(options: &Options, links: Links) -> Result<Self, StartError> {
         let mut programs = load::load(options)?;
         let ring = Ring::of(&mut programs.ebpf)?;
         let losses = Losses::of(&mut programs.ebpf)?;
         let ports = load::array(&mut programs.ebpf, "PORTS")?;
         let decided = load::hash(&mut programs.ebpf, "DECIDED")?;
-        let links = Links::watch().map_err(StartError::Interfaces)?;
         let mut probe = Self {
             programs,
             ring,
@@ -99,24 +116,13 @@ impl Probe {
             ports,
             decided,
             links,
-            selection,
+            selection: options.interfaces.clone(),
             attached: BTreeMap::new(),
             names: BTreeMap::new(),
             notices: Vec::new(),
             clock: clock::Clock::now(),
         };
         probe.set_ports(&options.ports)?;
-        if let Err(reason) = attach::sockets::attach(&mut probe.programs.ebpf) {
-            probe.notices.push(Notice::Degraded {
-                what: "process",
-                reason,
-            });
-        }
-        for interface in probe.links.list().await.map_err(StartError::Interfaces)? {
-            probe.appeared(interface).await;
-        }
-        probe.selection.all_found(&probe.names)?;
-        probe.any_attached()?;
         Ok(probe)
     }
 

@@ -1,10 +1,8 @@
 //! Which interfaces are watched.
 
-use std::collections::BTreeMap;
-
 use glob::Pattern;
 
-use super::StartError;
+use super::{StartError, iface::Interface};
 
 /// Which interfaces are watched, by their names.
 #[derive(Clone, Debug, Default)]
@@ -29,12 +27,12 @@ impl Selection {
         self.selected.iter().map(Pattern::as_str).filter(literal)
     }
 
-    /// Whether each interface asked for by its full name is there.
+    /// Whether each interface asked for by its full name is there; one that is down may come up.
     ///
     /// # Errors
     /// [`StartError::UnknownInterface`] where one is not.
-    pub(super) fn all_found(&self, names: &BTreeMap<u32, String>) -> Result<(), StartError> {
-        let found = |name: &&str| names.values().any(|known| known == name);
+    pub(super) fn all_found(&self, listed: &[Interface]) -> Result<(), StartError> {
+        let found = |name: &&str| listed.iter().any(|known| known.name == *name);
         match self.named().find(|name| !found(name)) {
             Some(name) => Err(StartError::UnknownInterface(name.to_owned())),
             None => Ok(()),
@@ -44,7 +42,7 @@ impl Selection {
 
 #[cfg(test)]
 mod tests {
-    use super::Selection;
+    use super::{Interface, Selection};
 
     fn patterns(selected: &[&str], excluded: &[&str]) -> Selection {
         let parse = |names: &[&str]| {
@@ -70,6 +68,18 @@ mod tests {
     fn an_excluded_interface_is_not_watched_even_if_named() {
         assert!(!patterns(&["eth*"], &["eth1"]).select("eth1"));
         assert!(!patterns(&[], &["veth?"]).select("veth1"));
+    }
+
+    #[test]
+    fn an_interface_that_is_down_is_there() {
+        let listed = [Interface {
+            index: 2,
+            name: "eth1".to_owned(),
+            up: false,
+            has_link_header: true,
+        }];
+        assert!(patterns(&["eth1", "veth*"], &[]).all_found(&listed).is_ok());
+        assert!(patterns(&["eth2"], &[]).all_found(&listed).is_err());
     }
 
     #[test]
