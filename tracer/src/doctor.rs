@@ -198,6 +198,8 @@ async fn trial() -> Vec<Finding> {
         },
         // No port: it looks at nobody's traffic.
         ports: Vec::new(),
+        // Nor does it change anything.
+        clean_up: false,
         ..probe::Options::default()
     };
     let mut probe = match Probe::start(&options).await {

@@ -87,6 +87,7 @@ fn probe_options(options: &RunOptions) -> probe::Options {
         max_flows: options.max_flows,
         ring_bytes: options.ring_bytes,
         requests: filter.wants(EventName::Request) || filter.wants(EventName::Close),
+        clean_up: true,
     }
 }
 

@@ -9,7 +9,7 @@ use rtnetlink::{
     packet_route::{
         RouteNetlinkMessage,
         link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage},
-        tc::{TcHandle, TcMessage},
+        tc::{TcAttribute, TcFilterBpfOption, TcHandle, TcMessage, TcOption},
     },
     sys::SocketAddr,
 };
@@ -52,8 +52,35 @@ pub(super) enum Change {
 }
 
 /// A filter of a qdisc.
+#[derive(Debug)]
 pub(super) struct Filter {
     pub(super) handle: u32,
+    pub(super) priority: u16,
+    pub(super) ingress: bool,
+    /// The name of its BPF program.
+    pub(super) program: Option<String>,
+}
+
+impl Filter {
+    fn of(message: &TcMessage, ingress: bool) -> Self {
+        let options = message
+            .attributes
+            .iter()
+            .filter_map(|attribute| match attribute {
+                TcAttribute::Options(options) => Some(options),
+                _ => None,
+            });
+        let program = options.flatten().find_map(|option| match option {
+            TcOption::Bpf(TcFilterBpfOption::ProgName(name)) => Some(name.clone()),
+            _ => None,
+        });
+        Self {
+            handle: u32::from(message.header.handle),
+            priority: (message.header.info >> 16) as u16,
+            ingress,
+            program,
+        }
+    }
 }
 
 /// The kernel's word on links, over rtnetlink.
@@ -108,11 +135,9 @@ impl Links {
         }
     }
 
-    /// The filters on both sides of an interface's clsact qdisc.
-    pub(super) async fn filters(&self, index: u32) -> Vec<Filter> {
-        let Ok(index) = i32::try_from(index) else {
-            return Vec::new();
-        };
+    /// The filters on both sides of an interface's clsact qdisc; none where it has no such qdisc.
+    pub(super) async fn filters(&self, index: u32) -> io::Result<Vec<Filter>> {
+        let index = i32::try_from(index).map_err(io::Error::other)?;
         let mut filters = Vec::new();
         for ingress in [true, false] {
             let mut handle = self.handle.traffic_filter(index);
@@ -122,28 +147,14 @@ impl Links {
             } else {
                 request.egress()
             };
-            let found: Result<Vec<TcMessage>, _> = request.execute().try_collect().await;
-            for message in found.unwrap_or_default() {
-                let handle = u32::from(message.header.handle);
-                if handle != 0 {
-                    filters.push(Filter { handle });
-                }
-            }
+            let found: Vec<TcMessage> = request
+                .execute()
+                .try_collect()
+                .await
+                .map_err(io::Error::other)?;
+            filters.extend(found.iter().map(|message| Filter::of(message, ingress)));
         }
-        filters
-    }
-
-    /// Whether an interface has a clsact qdisc.
-    pub(super) async fn has_clsact(&self, index: u32) -> bool {
-        let Ok(index) = i32::try_from(index) else {
-            return false;
-        };
-        let found: Result<Vec<TcMessage>, _> =
-            self.handle.qdisc().get().execute().try_collect().await;
-        found.unwrap_or_default().iter().any(|qdisc| {
-            qdisc.header.index == index
-                && u32::from(qdisc.header.parent) == u32::from(TcHandle::CLSACT)
-        })
+        Ok(filters)
     }
 
     /// Removes an interface's clsact qdisc.

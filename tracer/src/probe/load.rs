@@ -26,6 +26,8 @@ pub struct Options {
     pub ring_bytes: u32,
     /// Whether requests are told once a login is decided.
     pub requests: bool,
+    /// Whether filters that killed runs left are removed.
+    pub clean_up: bool,
 }
 
 impl Default for Options {
@@ -37,6 +39,7 @@ impl Default for Options {
             max_flows: 65_536,
             ring_bytes: 8 * 1024 * 1024,
             requests: true,
+            clean_up: true,
         }
     }
 }

@@ -10,6 +10,7 @@ mod error;
 mod iface;
 mod load;
 mod losses;
+mod mark;
 mod owner;
 mod ring;
 mod selection;
@@ -32,6 +33,7 @@ use attach::Attached;
 use iface::{Interface, Links};
 use load::Key;
 use losses::Losses;
+use mark::Mark;
 use ring::Ring;
 
 /// Something about the probe itself that a person may want to know.
@@ -62,6 +64,7 @@ pub enum Notice {
     },
 }
 
+/// An interface is not watched.
 const INTERFACE: &str = "interface";
 
 /// The loaded programs, and what they say.
@@ -72,6 +75,7 @@ pub struct Probe {
     ports: Array<MapData, [u64; 1024]>,
     decided: HashMap<MapData, Key, u64>,
     links: Links,
+    mark: Result<Mark, String>,
     selection: Selection,
     attached: BTreeMap<u32, Attached>,
     names: BTreeMap<u32, String>,
@@ -89,11 +93,13 @@ impl Probe {
         let interfaces = links.list().await.map_err(StartError::Interfaces)?;
         options.interfaces.all_found(&interfaces)?;
         let mut probe = Self::load(options, links)?;
+        if options.clean_up {
+            for interface in &interfaces {
+                attach::clsact::clean_up(&probe.links, interface).await;
+            }
+        }
         if let Err(reason) = attach::sockets::attach(&mut probe.programs.ebpf) {
-            probe.notices.push(Notice::Degraded {
-                what: "process",
-                reason,
-            });
+            probe.degraded("process", reason);
         }
         for interface in interfaces {
             probe.appeared(interface).await;
@@ -116,6 +122,7 @@ impl Probe {
             ports,
             decided,
             links,
+            mark: Mark::take().map_err(|error| format!("no mark for the filters: {error}")),
             selection: options.interfaces.clone(),
             attached: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -223,7 +230,8 @@ impl Probe {
         if self.attached.contains_key(&index) {
             return;
         }
-        match attach::attach(&mut self.programs.ebpf, &self.links, &interface).await {
+        let ebpf = &mut self.programs.ebpf;
+        match attach::attach(ebpf, &self.links, &self.mark, &interface).await {
             Ok(attached) => {
                 let hook = attached.hook();
                 self.attached.insert(index, attached);
@@ -233,11 +241,12 @@ impl Probe {
                     hook,
                 });
             }
-            Err(error) => self.notices.push(Notice::Degraded {
-                what: INTERFACE,
-                reason: format!("{name}: {error}"),
-            }),
+            Err(error) => self.degraded(INTERFACE, format!("{name}: {error}")),
         }
+    }
+
+    fn degraded(&mut self, what: &'static str, reason: String) {
+        self.notices.push(Notice::Degraded { what, reason });
     }
 
     async fn gone(&mut self, ifindex: u32) {

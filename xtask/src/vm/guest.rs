@@ -58,11 +58,18 @@ fn checks() -> Result<()> {
         fs::read_to_string("/proc/sys/kernel/osrelease")?.trim()
     );
     check("modules", modules);
+    // Somebody else's, beside those the agent adds.
+    output(&mut command("tc", ["qdisc", "add", "dev", "lo", "clsact"]))?;
     let before = Traces::take()?;
     check("doctor", doctor);
     let veth = Link::new("early", 1)?;
     check("agent", || {
         let agent = Agent::start("events")?;
+        // Either could take this one's filters for left ones; the logins below tell.
+        check("doctor and a second agent beside it", || {
+            doctor()?;
+            Agent::start("second")?.stop()
+        });
         check("login over loopback", || {
             login_is_seen(&agent, &Server::on_loopback()?)
         });
@@ -77,10 +84,23 @@ fn checks() -> Result<()> {
         agent.stop()
     });
     check("clean detach", || before.are_all());
+    check("clean refusal", || {
+        let mut refused = command(AGENT, ["run", "--iface", "early0", "--iface", "nosuch0"]);
+        ensure!(
+            refused.status()?.code() == Some(2),
+            "an unknown interface is taken"
+        );
+        before.are_all()
+    });
     check("clean start after SIGKILL", || {
         Agent::start("killed")?.kill()?;
         Agent::start("again")?.stop()?;
         before.are_all()
+    });
+    check("a stranger's qdisc", || {
+        let qdiscs = output(&mut command("tc", ["qdisc", "show", "dev", "lo"]))?;
+        ensure!(qdiscs.contains("clsact"), "it is gone: {qdiscs}");
+        Ok(())
     });
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The classifiers on an interface: by TCX where the kernel has it, else by a clsact qdisc. Which
 //! is found by trying.
 
-mod clsact;
+pub(super) mod clsact;
 pub(super) mod sockets;
 mod tcx;
 
@@ -14,6 +14,7 @@ use super::{
     StartError,
     iface::{Interface, Links},
     load,
+    mark::Mark,
 };
 
 /// How the programs are attached to an interface.
@@ -69,16 +70,18 @@ pub(super) struct Attached {
 pub(super) async fn attach(
     ebpf: &mut Ebpf,
     links: &Links,
+    mark: &Result<Mark, String>,
     interface: &Interface,
 ) -> Result<Attached, AttachError> {
-    clsact::clean_up(links, interface).await;
     let tcx = match tcx::attach(ebpf, interface) {
         Ok(attached) => return Ok(attached),
         Err(error) => error,
     };
-    clsact::attach(ebpf, links, interface)
-        .await
-        .map_err(|clsact| AttachError::Neither { tcx, clsact })
+    let clsact = match mark {
+        Ok(mark) => clsact::attach(ebpf, links, mark, interface).await,
+        Err(error) => Err(error.clone()),
+    };
+    clsact.map_err(|clsact| AttachError::Neither { tcx, clsact })
 }
 
 impl Attached {
