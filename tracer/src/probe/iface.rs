@@ -46,9 +46,14 @@ impl Interface {
 }
 
 /// A change among the interfaces.
+#[derive(Clone, Debug)]
 pub(super) enum Change {
     Appeared(Interface),
     Gone(u32),
+    /// Changes came faster than they were read: only a list tells what there is.
+    Missed,
+    /// No change will be told any more.
+    Ended,
 }
 
 /// A filter of a qdisc.
@@ -88,6 +93,7 @@ pub(super) struct Links {
     handle: Handle,
     messages: UnboundedReceiver<(NetlinkMessage<RouteNetlinkMessage>, SocketAddr)>,
     connection: tokio::task::JoinHandle<()>,
+    ended: bool,
 }
 
 impl Drop for Links {
@@ -104,6 +110,7 @@ impl Links {
             handle,
             messages,
             connection: tokio::spawn(connection),
+            ended: false,
         })
     }
 
@@ -114,25 +121,18 @@ impl Links {
         Ok(links.iter().filter_map(Interface::of).collect())
     }
 
-    /// The next change; `None` where there will be none.
-    pub(super) async fn next(&mut self) -> Option<Change> {
-        loop {
-            let (message, _) = self.messages.next().await?;
-            let NetlinkPayload::InnerMessage(message) = message.payload else {
-                continue;
-            };
-            match message {
-                RouteNetlinkMessage::NewLink(link) => {
-                    if let Some(interface) = Interface::of(&link) {
-                        return Some(Change::Appeared(interface));
-                    }
-                }
-                RouteNetlinkMessage::DelLink(link) => {
-                    return Some(Change::Gone(link.header.index));
-                }
-                _ => {}
+    /// The next change. It may be dropped while it waits, and called again.
+    pub(super) async fn next(&mut self) -> Change {
+        if self.ended {
+            return std::future::pending().await;
+        }
+        while let Some((message, _)) = self.messages.next().await {
+            if let Some(change) = change(&message.payload) {
+                return change;
             }
         }
+        self.ended = true;
+        Change::Ended
     }
 
     /// The filters on both sides of an interface's clsact qdisc; none where it has no such qdisc.
@@ -168,5 +168,32 @@ impl Links {
         if let Err(error) = request.execute().await {
             tracing::debug!(%error, index, "the qdisc was removed already");
         }
+    }
+}
+
+/// What a message changes.
+fn change(message: &NetlinkPayload<RouteNetlinkMessage>) -> Option<Change> {
+    match message {
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
+            Interface::of(link).map(Change::Appeared)
+        }
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)) => {
+            Some(Change::Gone(link.header.index))
+        }
+        NetlinkPayload::Overrun(_) => Some(Change::Missed),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rtnetlink::packet_core::NetlinkPayload;
+
+    use super::{Change, change};
+
+    #[test]
+    fn an_overrun_is_a_change_of_unknown_kind() {
+        let change = change(&NetlinkPayload::Overrun(Vec::new()));
+        assert!(matches!(change, Some(Change::Missed)));
     }
 }

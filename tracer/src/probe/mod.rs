@@ -30,7 +30,7 @@ pub use ring::Record;
 pub use selection::Selection;
 
 use attach::Attached;
-use iface::{Interface, Links};
+use iface::{Change, Interface, Links};
 use load::Key;
 use losses::Losses;
 use mark::Mark;
@@ -66,6 +66,8 @@ pub enum Notice {
 
 /// An interface is not watched.
 const INTERFACE: &str = "interface";
+/// Interfaces that come later are not watched.
+const INTERFACES: &str = "interfaces";
 
 /// The loaded programs, and what they say.
 pub struct Probe {
@@ -75,6 +77,8 @@ pub struct Probe {
     ports: Array<MapData, [u64; 1024]>,
     decided: HashMap<MapData, Key, u64>,
     links: Links,
+    /// A change that is not dealt with yet: [`Self::ready`] may be dropped meanwhile.
+    change: Option<Change>,
     mark: Result<Mark, String>,
     selection: Selection,
     attached: BTreeMap<u32, Attached>,
@@ -122,6 +126,7 @@ impl Probe {
             ports,
             decided,
             links,
+            change: None,
             mark: Mark::take().map_err(|error| format!("no mark for the filters: {error}")),
             selection: options.interfaces.clone(),
             attached: BTreeMap::new(),
@@ -155,14 +160,23 @@ impl Probe {
     /// Waits until there is something to [`drain`](Self::drain), or to read from
     /// [`notices`](Self::notices). It may be dropped while it waits, and called again.
     pub async fn ready(&mut self) {
-        tokio::select! {
-            () = self.ring.readable() => {}
-            change = self.links.next() => match change {
-                Some(iface::Change::Appeared(interface)) => self.appeared(interface).await,
-                Some(iface::Change::Gone(ifindex)) => self.gone(ifindex).await,
-                None => std::future::pending().await,
-            },
+        if self.change.is_none() {
+            tokio::select! {
+                () = self.ring.readable() => return,
+                change = self.links.next() => self.change = Some(change),
+            }
         }
+        match self.change.clone() {
+            Some(Change::Appeared(interface)) => self.appeared(interface).await,
+            Some(Change::Gone(ifindex)) => self.gone(ifindex).await,
+            Some(Change::Missed) => self.list_again().await,
+            Some(Change::Ended) => self.degraded(
+                INTERFACES,
+                "the kernel no longer tells of them: none that comes from now on is watched".into(),
+            ),
+            None => {}
+        }
+        self.change = None;
     }
 
     /// Hands over the records that are there, at most `limit`; how many there were.
@@ -245,6 +259,26 @@ impl Probe {
         }
     }
 
+    /// Finds out what changed where it was not told.
+    async fn list_again(&mut self) {
+        let interfaces = match self.links.list().await {
+            Ok(interfaces) => interfaces,
+            Err(error) => {
+                self.degraded(INTERFACES, format!("changes were missed: {error}"));
+                return;
+            }
+        };
+        let there = |ifindex: &u32| interfaces.iter().any(|known| known.index == *ifindex);
+        let attached = self.attached.keys().copied();
+        let gone: Vec<u32> = attached.filter(|ifindex| !there(ifindex)).collect();
+        for ifindex in gone {
+            self.gone(ifindex).await;
+        }
+        for interface in interfaces {
+            self.appeared(interface).await;
+        }
+    }
+
     fn degraded(&mut self, what: &'static str, reason: String) {
         self.notices.push(Notice::Degraded { what, reason });
     }
@@ -253,9 +287,10 @@ impl Probe {
         let Some(attached) = self.attached.remove(&ifindex) else {
             return;
         };
-        attached.detach(&mut self.programs.ebpf, &self.links).await;
+        // Before anything is waited for: it would not be told by a second call.
         let name = self.names.get(&ifindex).cloned().unwrap_or_default();
         self.notices.push(Notice::Detached { ifindex, name });
+        attached.detach(&mut self.programs.ebpf, &self.links).await;
     }
 
     fn any_attached(&self) -> Result<(), StartError> {
