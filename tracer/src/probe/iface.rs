@@ -7,7 +7,7 @@ use rtnetlink::{
     Handle, MulticastGroup, new_multicast_connection,
     packet_core::{NetlinkMessage, NetlinkPayload},
     packet_route::{
-        RouteNetlinkMessage,
+        AddressFamily, RouteNetlinkMessage,
         link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage},
         tc::{TcAttribute, TcFilterBpfOption, TcHandle, TcMessage, TcOption},
     },
@@ -177,8 +177,10 @@ fn change(message: &NetlinkPayload<RouteNetlinkMessage>) -> Option<Change> {
         NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
             Interface::of(link).map(Change::Appeared)
         }
+        // A bridge tells of a port that leaves it in the same words: the interface stays.
         NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)) => {
-            Some(Change::Gone(link.header.index))
+            let of_bridge = link.header.interface_family == AddressFamily::Bridge;
+            (!of_bridge).then_some(Change::Gone(link.header.index))
         }
         NetlinkPayload::Overrun(_) => Some(Change::Missed),
         _ => None,
@@ -187,9 +189,25 @@ fn change(message: &NetlinkPayload<RouteNetlinkMessage>) -> Option<Change> {
 
 #[cfg(test)]
 mod tests {
-    use rtnetlink::packet_core::NetlinkPayload;
+    use rtnetlink::{
+        packet_core::NetlinkPayload,
+        packet_route::{AddressFamily, RouteNetlinkMessage, link::LinkMessage},
+    };
 
     use super::{Change, change};
+
+    #[test]
+    fn an_interface_that_leaves_a_bridge_is_not_gone() {
+        let gone = |family| {
+            let mut link = LinkMessage::default();
+            link.header.interface_family = family;
+            change(&NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(
+                link,
+            )))
+        };
+        assert!(gone(AddressFamily::Bridge).is_none());
+        assert!(matches!(gone(AddressFamily::Unspec), Some(Change::Gone(0))));
+    }
 
     #[test]
     fn an_overrun_is_a_change_of_unknown_kind() {
