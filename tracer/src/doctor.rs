@@ -238,17 +238,18 @@ fn attachment(notice: &Notice) -> Option<Finding> {
             hook: probe::Hook::Tcx,
             ..
         } => Some(Finding::good("attaching", "TCX links")),
-        Notice::Attached {
-            hook: probe::Hook::Clsact,
-            ..
+        // Said with the reason, in a notice of its own.
+        Notice::Attached { .. } | Notice::Detached { .. } => None,
+        Notice::Degraded {
+            what: "tcx",
+            reason,
         } => Some(Finding::lacking(
             "attaching",
             Verdict::Degraded,
-            "clsact filters",
+            format!("clsact filters, since TCX is refused: {reason}"),
             "after a SIGKILL the filters stay until the next start",
             "Linux 6.6 or later has TCX",
         )),
-        Notice::Detached { .. } => None,
         Notice::Degraded { what, reason } => Some(Finding::lacking(
             what,
             Verdict::Degraded,

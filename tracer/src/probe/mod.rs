@@ -68,6 +68,8 @@ pub enum Notice {
 const INTERFACE: &str = "interface";
 /// Interfaces that come later are not watched.
 const INTERFACES: &str = "interfaces";
+/// The kernel has no TCX, or does not let it be used.
+const TCX: &str = "tcx";
 
 /// The loaded programs, and what they say.
 pub struct Probe {
@@ -84,6 +86,7 @@ pub struct Probe {
     attached: BTreeMap<u32, Attached>,
     names: BTreeMap<u32, String>,
     notices: Vec<Notice>,
+    told_tcx: bool,
     clock: clock::Clock,
 }
 
@@ -132,6 +135,7 @@ impl Probe {
             attached: BTreeMap::new(),
             names: BTreeMap::new(),
             notices: Vec::new(),
+            told_tcx: false,
             clock: clock::Clock::now(),
         };
         probe.set_ports(&options.ports)?;
@@ -248,12 +252,18 @@ impl Probe {
         match attach::attach(ebpf, &self.links, &self.mark, &interface).await {
             Ok(attached) => {
                 let hook = attached.hook();
+                let refusal = attached.tcx_refusal().map(str::to_owned);
                 self.attached.insert(index, attached);
                 self.notices.push(Notice::Attached {
                     ifindex: index,
                     name,
                     hook,
                 });
+                // Once: it is the kernel's lack, not the interface's.
+                if let Some(reason) = refusal.filter(|_| !self.told_tcx) {
+                    self.told_tcx = true;
+                    self.degraded(TCX, reason);
+                }
             }
             Err(error) => self.degraded(INTERFACE, format!("{name}: {error}")),
         }

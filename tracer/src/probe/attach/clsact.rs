@@ -50,6 +50,7 @@ pub(super) async fn attach(
         interface: interface.clone(),
         links: attached?,
         added_qdisc,
+        tcx_refusal: None,
     })
 }
 

@@ -64,6 +64,7 @@ pub(super) struct Attached {
     interface: Interface,
     links: Vec<(&'static str, SchedClassifierLinkId)>,
     added_qdisc: bool,
+    tcx_refusal: Option<String>,
 }
 
 /// Attaches to both sides of an interface.
@@ -81,12 +82,23 @@ pub(super) async fn attach(
         Ok(mark) => clsact::attach(ebpf, links, mark, interface).await,
         Err(error) => Err(error.clone()),
     };
-    clsact.map_err(|clsact| AttachError::Neither { tcx, clsact })
+    match clsact {
+        Ok(attached) => Ok(Attached {
+            tcx_refusal: Some(tcx),
+            ..attached
+        }),
+        Err(clsact) => Err(AttachError::Neither { tcx, clsact }),
+    }
 }
 
 impl Attached {
     pub(super) const fn hook(&self) -> Hook {
         self.hook
+    }
+
+    /// Why it is not by TCX.
+    pub(super) fn tcx_refusal(&self) -> Option<&str> {
+        self.tcx_refusal.as_deref()
     }
 
     /// Detaches; what is gone already is no error.

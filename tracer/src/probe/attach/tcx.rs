@@ -19,5 +19,6 @@ pub(super) fn attach(ebpf: &mut Ebpf, interface: &Interface) -> Result<Attached,
         interface: interface.clone(),
         links,
         added_qdisc: false,
+        tcx_refusal: None,
     })
 }
