@@ -13,10 +13,16 @@ use crate::{
 /// The interface everything is tried on: it is on every host, and carries no stranger's traffic.
 const TRIED_ON: &str = "lo";
 /// Capabilities the probe needs, by their bits (linux/capability.h).
-const CAPABILITIES: [(&str, u32); 3] =
-    [("CAP_NET_ADMIN", 12), ("CAP_PERFMON", 38), ("CAP_BPF", 39)];
+const CAPABILITIES: [(&str, u32); 3] = [
+    ("CAP_NET_ADMIN", CAP_NET_ADMIN),
+    ("CAP_PERFMON", CAP_PERFMON),
+    ("CAP_BPF", 39),
+];
 const CAP_NET_ADMIN: u32 = 12;
+const CAP_PERFMON: u32 = 38;
 const CAP_SYS_ADMIN: u32 = 21;
+/// The oldest kernel that is supported, as major and minor.
+const OLDEST: (u32, u32) = (5, 10);
 
 /// How something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -80,6 +86,7 @@ pub fn doctor(options: &DoctorOptions) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    findings.extend(ring_buffer());
     findings.extend(runtime.block_on(trial()));
     let usable = findings
         .iter()
@@ -122,11 +129,46 @@ fn as_text(findings: &[Finding], usable: bool) -> Result<String, std::fmt::Error
 
 fn kernel() -> Finding {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    Finding::good("kernel", release.trim())
+    let release = release.trim();
+    // An unreadable one is no reason to worry: the trial decides, here as elsewhere.
+    if version(release).is_none_or(|version| version >= OLDEST) {
+        return Finding::good("kernel", release);
+    }
+    Finding::lacking(
+        "kernel",
+        Verdict::Degraded,
+        format!("{release}, which is not supported"),
+        "whatever it has not taken from later ones",
+        "Linux 5.10 or later",
+    )
+}
+
+/// Major and minor of a release such as `5.10.0-28-amd64`.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// Without privilege the kernel does not say.
+fn ring_buffer() -> Option<Finding> {
+    Some(if probe::has_ring_buffer()? {
+        Finding::good("ring buffer", "there")
+    } else {
+        Finding::lacking(
+            "ring buffer",
+            Verdict::Missing,
+            "none",
+            "the agent does not start",
+            "Linux 5.8 or later, with CONFIG_BPF_SYSCALL",
+        )
+    })
 }
 
 fn capabilities() -> Finding {
-    let held = effective_capabilities().unwrap_or(0);
+    capabilities_among(effective_capabilities().unwrap_or(0))
+}
+
+fn capabilities_among(held: u64) -> Finding {
     let has = |bit: u32| held & (1 << bit) != 0;
     let missing: Vec<_> = CAPABILITIES
         .into_iter()
@@ -136,11 +178,20 @@ fn capabilities() -> Finding {
     if missing.is_empty() {
         return Finding::good("capabilities", "CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON");
     }
+    // What that costs depends on the kernel's verifier: the trial decides.
+    let (verdict, cost) = if missing == ["CAP_PERFMON"] {
+        (
+            Verdict::Degraded,
+            "connections without process, and on some kernels the programs",
+        )
+    } else {
+        (Verdict::Missing, "nothing can be loaded or attached")
+    };
     Finding::lacking(
         "capabilities",
-        Verdict::Missing,
+        verdict,
         format!("without {}", missing.join(", ")),
-        "nothing can be loaded or attached",
+        cost,
         "run as root, or grant CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
     )
 }
@@ -210,11 +261,11 @@ async fn trial() -> Vec<Finding> {
                 Verdict::Missing,
                 error.to_string(),
                 "the agent does not start",
-                "Linux 5.10 or later, with CONFIG_BPF_SYSCALL and CONFIG_NET_CLS_BPF",
+                "the capabilities above; Linux 5.10 or later, with CONFIG_BPF_SYSCALL and CONFIG_NET_CLS_BPF",
             )];
         }
     };
-    let mut findings = vec![Finding::good("programs", "loaded, with a ring buffer")];
+    let mut findings = vec![Finding::good("programs", "loaded")];
     let notices = probe.notices();
     findings.extend(notices.iter().filter_map(attachment));
     if !notices.iter().any(|notice| {
@@ -257,5 +308,35 @@ fn attachment(notice: &Notice) -> Option<Finding> {
             "events without process, and the vantage only by guess",
             "a mounted cgroup v2 hierarchy, and Linux 5.10 or later",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OLDEST, Verdict, capabilities_among, version};
+
+    #[test]
+    fn a_release_is_read_whatever_its_tail() {
+        assert_eq!(version("5.10.0-28-amd64"), Some((5, 10)));
+        assert_eq!(version("6.18-rc1"), Some((6, 18)));
+        assert_eq!(version("5.4.0-150-generic"), Some((5, 4)));
+        assert!(version("5.4.0") < Some(OLDEST));
+        assert!(version("5.10.1") >= Some(OLDEST));
+        assert!(version("6.1") >= Some(OLDEST));
+        assert_eq!(version(""), None);
+    }
+
+    #[test]
+    fn the_trial_decides_about_a_missing_cap_perfmon() {
+        let (net_admin, perfmon, bpf, sys_admin) = (1 << 12, 1 << 38, 1 << 39, 1 << 21);
+        for (held, verdict) in [
+            (net_admin | perfmon | bpf, Verdict::Good),
+            (net_admin | sys_admin, Verdict::Good),
+            (net_admin | bpf, Verdict::Degraded),
+            (net_admin | perfmon, Verdict::Missing),
+            (perfmon | bpf, Verdict::Missing),
+        ] {
+            assert_eq!(capabilities_among(held).verdict, verdict, "{held:#x}");
+        }
     }
 }

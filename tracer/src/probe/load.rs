@@ -194,11 +194,15 @@ fn refusal(error: &aya::EbpfError) -> StartError {
     if !may_load() {
         return StartError::NoPrivilege;
     }
-    let ring = aya::sys::is_map_supported(aya::maps::MapType::RingBuf);
-    if matches!(ring, Ok(false)) {
+    if has_ring_buffer() == Some(false) {
         return StartError::NoRingBuffer;
     }
     StartError::map(chain(error))
+}
+
+/// Whether the kernel has ring buffers; `None` where it does not say.
+pub fn has_ring_buffer() -> Option<bool> {
+    aya::sys::is_map_supported(aya::maps::MapType::RingBuf).ok()
 }
 
 /// An error and what caused it, in one line.

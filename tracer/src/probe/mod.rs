@@ -24,7 +24,7 @@ use tracer_ebpf::{flow::FlowKey, loss::LossReason};
 pub use attach::{Hook, sockets::cgroup_root};
 pub use earlier::Earlier;
 pub use error::StartError;
-pub use load::Options;
+pub use load::{Options, has_ring_buffer};
 pub use owner::Processes;
 pub use ring::Record;
 pub use selection::Selection;
