@@ -6,5 +6,6 @@ mod broken;
 mod decided;
 mod earlier;
 mod kerberos;
+mod lifecycle;
 mod log;
 mod run;
