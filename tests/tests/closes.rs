@@ -4,7 +4,7 @@ use std::path::Path;
 
 use harness::agent::of;
 use harness::pcap::{self, Packet, Temporary, link};
-use harness::replay::events;
+use harness::replay::events_with;
 use serde_json::{Value, json};
 
 const MILLISECOND: u64 = 1_000_000;
@@ -33,11 +33,36 @@ fn up_to(last: usize, more: &[Packet]) -> Vec<Packet> {
     [&connection()[..=last], more].concat()
 }
 
-/// The `login` and `close` of one connection.
-fn told(packets: &[Packet]) -> [Value; 2] {
+/// All that is said of packets.
+fn all_told(packets: &[Packet]) -> Vec<Value> {
     let framed = pcap::framed(packets, |packet| pcap::ethernet(packet, &[]));
     let file = Temporary::new("closes.pcap", &pcap::file(link::ETHERNET, &framed)).unwrap();
-    let events = events(file.path()).unwrap();
+    events_with(file.path(), &["--events", "+request"]).unwrap()
+}
+
+/// The first packets of the connection up to its login, then an RPC of ten packets, one every 200
+/// milliseconds.
+fn long_request() -> Vec<Packet> {
+    let first = &connection()[REPLY + 1];
+    let parts = (0..10_u8).map(|part| {
+        let mut packet = vec![3, u8::from(part == 9), 0, 100, 0, 0, part + 1, 0];
+        packet.resize(100, 0);
+        let later = u64::from(part) * 200 * MILLISECOND;
+        first.with(0x18, &packet, later, i32::from(part) * 100)
+    });
+    up_to(REPLY, &parts.collect::<Vec<_>>())
+}
+
+/// The answer of the server to [`long_request`], a millisecond after its end.
+fn answer_to_long_request() -> Packet {
+    let (request, answer) = (&connection()[REPLY + 1], &connection()[REPLY + 2]);
+    let later = 1801 * MILLISECOND - (answer.time_ns - request.time_ns);
+    answer.with(0x18, answer.payload(), later, 0)
+}
+
+/// The `login` and `close` of one connection.
+fn told(packets: &[Packet]) -> [Value; 2] {
+    let events = all_told(packets);
     ["login", "close"].map(|kind| {
         let lines = of(&events, kind);
         assert_eq!(lines.len(), 1, "{kind}: {events:#?}");
@@ -177,4 +202,19 @@ fn a_login_from_before_tds_7_is_named_for_what_it_is() {
     let [login, _] = told(&up_to(2, &[login, fin]));
     assert_eq!(login["login"]["stranger"], "pre_tds7", "{login:#}");
     assert_eq!(login["login"]["outcome"], "aborted", "{login:#}");
+}
+
+#[test]
+fn the_server_is_not_waited_for_while_the_client_still_sends() {
+    let packets = [long_request(), vec![answer_to_long_request()]].concat();
+    let events = all_told(&packets);
+    let request = &of(&events, "request")[0];
+    assert_eq!(request["request"]["server_ns"], MILLISECOND, "{request:#}");
+    let close = &of(&events, "close")[0];
+    let requests = &close["requests"];
+    assert_eq!(requests["count"], 1, "{close:#}");
+    assert_eq!(requests["server_ns"]["max"], MILLISECOND, "{close:#}");
+    let command = &close["phases"]["command"];
+    let server = command["server_ns"].as_u64().unwrap() + command["network_ns"].as_u64().unwrap();
+    assert_eq!(server, MILLISECOND, "{close:#}");
 }

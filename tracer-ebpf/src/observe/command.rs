@@ -148,7 +148,8 @@ fn pass<B: Bytes + ?Sized, S: Sink<B>>(
             }
             let last = header.ends_message();
             half.end_open = u8::from(last && !complete);
-            first || (last && scene.step.direction == Direction::ToClient)
+            // A long request ends with its last packet: from there on the server is waited for.
+            first || last
         }
         Framing::Tls => {
             marks |= mark::FIRST;

@@ -79,6 +79,7 @@ impl Requests {
                 return None;
             }
         } else if !boundary.first {
+            self.sent_whole(boundary);
             return None;
         }
         let before = self.end(boundary.server_last);
@@ -96,6 +97,15 @@ impl Requests {
             cancelled: false,
         });
         before
+    }
+
+    /// A later packet of a request: the server has it all once the last one has passed.
+    fn sent_whole(&mut self, boundary: &Boundary) {
+        if let Some(open) = &mut self.open
+            && boundary.status & status::EOM != 0
+        {
+            open.sent = boundary.complete.unwrap_or(boundary.at);
+        }
     }
 
     fn answered(&mut self, boundary: &Boundary) -> Option<Done> {
