@@ -148,8 +148,8 @@ impl Requests {
 
     fn finish(&mut self, end: u64, complete: bool) -> Option<Done> {
         let open = self.open.take()?;
-        if complete {
-            self.times.add(end.saturating_sub(open.sent));
+        if let Some(first_byte) = open.first_byte {
+            self.times.add(first_byte.saturating_sub(open.sent));
         }
         Some(Done {
             kind: open.kind,
@@ -266,7 +266,15 @@ mod tests {
             (done.first_byte, done.end, done.complete),
             (Some(30), 90, true)
         );
-        assert_eq!(requests.summary().unwrap().server_ns.unwrap().max.0, 80);
+        assert_eq!(requests.summary().unwrap().server_ns.unwrap().max.0, 20);
+    }
+
+    #[test]
+    fn a_request_without_a_response_took_the_server_no_time() {
+        let mut requests = Requests::default();
+        requests.boundary(&client(packet_type::RPC, 10));
+        assert!(!requests.end(70).unwrap().complete);
+        assert_eq!(requests.summary().unwrap().server_ns, None);
     }
 
     #[test]
@@ -300,6 +308,6 @@ mod tests {
         requests.boundary(&sealed(Side::ToServer, 100, 40));
         let summary = requests.summary().unwrap();
         assert_eq!((summary.count.0, summary.batch.0), (2, 0));
-        assert_eq!(summary.server_ns.unwrap().max.0, 30);
+        assert_eq!(summary.server_ns.unwrap().max.0, 10);
     }
 }
