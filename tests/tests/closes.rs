@@ -53,6 +53,21 @@ fn long_request() -> Vec<Packet> {
     up_to(REPLY, &parts.collect::<Vec<_>>())
 }
 
+/// The first packets of the connection, its last response cut after its header, and these.
+fn cut_short(more: &[Packet]) -> Vec<Packet> {
+    let answer = &connection()[RESPONSE];
+    let begun = answer.with(0x18, &answer.payload()[..20], 0, 0);
+    [up_to(REQUEST, &[begun]), more.to_vec()].concat()
+}
+
+/// The places in a connection with MARS of the last request in clear, its response, and the
+/// client's FIN; and its packets.
+fn mars() -> ([usize; 3], Vec<Packet>) {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let packets = tests.join("fixtures/captures/odbc18-lab-mars-loginonly.pcap");
+    ([30, 32, 35], pcap::packets(&packets).unwrap())
+}
+
 /// The answer of the server to [`long_request`], a millisecond after its end.
 fn answer_to_long_request() -> Packet {
     let (request, answer) = (&connection()[REPLY + 1], &connection()[REPLY + 2]);
@@ -217,4 +232,43 @@ fn the_server_is_not_waited_for_while_the_client_still_sends() {
     let command = &close["phases"]["command"];
     let server = command["server_ns"].as_u64().unwrap() + command["network_ns"].as_u64().unwrap();
     assert_eq!(server, MILLISECOND, "{close:#}");
+}
+
+#[test]
+fn a_client_that_resets_in_the_middle_of_a_response_does_harm() {
+    let fin = connection()[CLIENT_FIN].with(FIN | ACK, &[], 0, 0);
+    let reset = connection()[CLIENT_FIN].with(RST | ACK, &[], MILLISECOND, 1);
+    for (how, more) in [("rst", vec![reset.clone()]), ("fin", vec![fin, reset])] {
+        let packets = cut_short(&more);
+        closes(
+            &packets,
+            &json!({
+                "by": "client", "how": how, "class": "abnormal", "phase": "command",
+                "requests_in_flight": 1,
+            }),
+        );
+        let events = all_told(&packets);
+        let requests = of(&events, "request");
+        let last = requests.last().unwrap();
+        assert_eq!(last["request"]["complete"], false, "{last:#}");
+    }
+}
+
+#[test]
+fn a_session_of_mars_that_is_left_with_a_request_is_not_in_order() {
+    let ([request, response, fin], packets) = mars();
+    // The client's FIN follows its request at once; the server has only a reset to say to it.
+    let later = packets[request].time_ns + MILLISECOND - packets[fin].time_ns;
+    let back = -((packets[fin].payload().len() + 32) as i32);
+    let end = packets[fin].with(FIN | ACK, &[], later, back);
+    let mut more = packets[..=request].to_vec();
+    let reset = packets[response].with(RST | ACK, &[], 2 * MILLISECOND, 0);
+    more.extend([end, reset]);
+    closes(
+        &more,
+        &json!({
+            "by": "client", "how": "fin", "class": "abnormal", "phase": "command",
+            "requests_in_flight": 1,
+        }),
+    );
 }

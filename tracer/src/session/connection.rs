@@ -366,7 +366,7 @@ impl Connection {
                 if self.sealed_alert(side, unit.header.kind, unit.body_len()) {
                     continue;
                 }
-                self.mars.sealed_record(unit.body_len());
+                self.mars.sealed_by(side, unit.body_len());
             }
             self.boundary(&boundary, unit.header.framing, unit.header.kind, out);
         }
@@ -401,7 +401,7 @@ impl Connection {
             if self.sealed_alert(side, kind, len) {
                 return;
             }
-            self.mars.sealed_record(len);
+            self.mars.sealed_by(side, len);
         }
         let boundary = Boundary {
             side,
@@ -538,8 +538,7 @@ impl Connection {
                 }
                 None => None,
             };
-            self.left_in_flight =
-                u32::from(self.requests.owed_since().is_some()) + self.mars.in_flight();
+            self.left_in_flight = u32::from(self.requests.in_flight()) + self.mars.in_flight();
         }
     }
 

@@ -161,8 +161,9 @@ impl Connection {
             };
         }
         let quiet = self.in_flight() == 0;
+        // MARS clients end the connection after their own SMP FINs and reset what comes late.
         let negotiated = self.facts.tds.as_ref().and_then(|tds| tds.mars) == Some(true);
-        let mars = negotiated || self.mars.was_used();
+        let mars = self.mars.was_left_in_order(negotiated);
         match (how, by) {
             (CloseMeans::Rst, ClosedBy::Client) if quiet && self.foreign_rst() != Some(true) => {
                 CloseClass::BenignReset

@@ -49,6 +49,8 @@ pub(in crate::session) struct Mars {
     pending: [Option<u16>; 2],
     /// Records that have an SMP control packet's size, inside TLS.
     sealed: u32,
+    /// The client's last record was one of them.
+    sealed_control: bool,
     /// The connection ended before a session that neither side had finished.
     cut_off: bool,
 }
@@ -209,6 +211,26 @@ impl Mars {
     /// A sealed record that has the size of an SMP packet without data.
     pub(in crate::session) fn sealed_record(&mut self, len: u32) {
         self.sealed += u32::from(SEALED_CONTROL.contains(&len));
+    }
+
+    /// A record inside TLS of one side. Whether it has the size of an SMP packet without data.
+    pub(in crate::session) fn sealed_by(&mut self, side: Side, len: u32) -> bool {
+        self.sealed_record(len);
+        let control = SEALED_CONTROL.contains(&len);
+        if side == Side::ToServer {
+            self.sealed_control = control;
+        }
+        control
+    }
+
+    /// Whether the client was finishing its sessions when the connection ended, as far as that
+    /// shows. Asked after [`Self::finish`].
+    pub(in crate::session) fn was_left_in_order(&self, negotiated: bool) -> bool {
+        if self.was_used() {
+            !self.cut_off
+        } else {
+            negotiated && self.sealed_control
+        }
     }
 
     /// Whether sessions were opened, or one side is closing one.

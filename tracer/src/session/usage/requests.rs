@@ -132,7 +132,8 @@ impl Requests {
     }
 
     /// Ends the request at hand by what came after it: its response ended with the server's last
-    /// payload, if it had begun.
+    /// payload, if it had begun. Only inside TLS may it have been whole: in clear its end would
+    /// have been seen.
     pub(in crate::session) fn end(&mut self, server_last: u64) -> Option<Done> {
         let open = self.open?;
         let answered = open.first_byte.is_some();
@@ -142,7 +143,7 @@ impl Requests {
             } else {
                 open.start
             },
-            answered,
+            answered && open.kind.is_none(),
         )
     }
 
@@ -179,13 +180,6 @@ impl Requests {
     pub(in crate::session) fn in_flight(&self) -> bool {
         self.open
             .is_some_and(|open| open.first_byte.is_none() || open.kind.is_some())
-    }
-
-    /// When the client last asked something that has no response yet.
-    pub(in crate::session) fn owed_since(&self) -> Option<u64> {
-        self.open
-            .filter(|open| open.first_byte.is_none())
-            .map(|open| open.sent)
     }
 
     /// The requests in sum; `None` without any.
@@ -275,6 +269,16 @@ mod tests {
         requests.boundary(&client(packet_type::RPC, 10));
         assert!(!requests.end(70).unwrap().complete);
         assert_eq!(requests.summary().unwrap().server_ns, None);
+    }
+
+    #[test]
+    fn a_response_that_is_cut_off_is_not_complete() {
+        let mut requests = Requests::default();
+        requests.boundary(&client(packet_type::RPC, 10));
+        requests.boundary(&server(30, false));
+        assert!(requests.in_flight());
+        let done = requests.end(40).unwrap();
+        assert_eq!((done.end, done.complete), (40, false));
     }
 
     #[test]
