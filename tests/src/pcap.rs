@@ -61,6 +61,12 @@ impl Packet {
         &mut self.bytes[at]
     }
 
+    /// Its receive window, as it is on the wire.
+    pub fn window(&mut self) -> &mut [u8] {
+        let at = self.tcp_at() + 14;
+        &mut self.bytes[at..at + 2]
+    }
+
     /// Its time to live.
     pub fn time_to_live(&mut self) -> &mut u8 {
         &mut self.bytes[8]

@@ -176,7 +176,7 @@ fn probes_that_nobody_answered_are_counted_and_so_is_the_silence() {
     closes(
         &up_to(RESPONSE, &more),
         &json!({
-            "by": "client", "how": "rst", "keep_alive_probes": 10,
+            "by": "client", "how": "rst", "keep_alive_probes": 10, "class": "abnormal",
             "idle_ns": 40 * SECOND + 131_965,
         }),
     );
@@ -271,4 +271,40 @@ fn a_session_of_mars_that_is_left_with_a_request_is_not_in_order() {
             "requests_in_flight": 1,
         }),
     );
+}
+
+#[test]
+fn probes_that_were_answered_do_not_count() {
+    let (client, server) = (&connection()[CLIENT_FIN], &connection()[RESPONSE]);
+    let more = (1..=20).flat_map(|probe| {
+        let answer = server.with(ACK, &[], probe * SECOND + MILLISECOND, 39);
+        [client.with(ACK, &[], probe * SECOND, -1), answer]
+    });
+    let mut more: Vec<_> = more.collect();
+    more.push(client.with(RST | ACK, &[], 30 * SECOND, 0));
+    let expected = json!({
+        "by": "client", "how": "rst", "class": "benign_reset", "keep_alive_probes": null,
+    });
+    closes(&up_to(RESPONSE, &more), &expected);
+}
+
+#[test]
+fn a_reset_of_a_client_that_nobody_hears_does_harm() {
+    let (client, server) = (&connection()[CLIENT_FIN], &connection()[RESPONSE]);
+    let mut shut = server.with(ACK, &[], MILLISECOND, 39);
+    shut.window().fill(0);
+    let mut reopened = shut.with(ACK, &[], MILLISECOND, 0);
+    reopened.window().fill(1);
+    let again = server.with(0x18, server.payload(), SECOND, 0);
+    let heard = client.with(ACK, &[], 2 * SECOND, 0);
+    let reset = client.with(RST | ACK, &[], 3 * SECOND, 0);
+    for (class, before) in [
+        ("abnormal", vec![shut.clone()]),
+        ("benign_reset", vec![shut, reopened]),
+        ("abnormal", vec![again.clone()]),
+        ("benign_reset", vec![again, heard]),
+    ] {
+        let packets = [before, vec![reset.clone()]].concat();
+        closes(&up_to(RESPONSE, &packets), &json!({ "class": class }));
+    }
 }

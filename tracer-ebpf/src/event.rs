@@ -215,12 +215,15 @@ record! {
         retransmits: u32,
         /// Segments that closed the sender's receive window.
         zero_windows: u32,
-        /// Keep-alive probes: at most one byte, just before the next expected position.
+        /// Keep-alive probes that nobody has answered yet: at most one byte, just before the next
+        /// expected position.
         keep_alives: u32,
         /// Initial sequence number; the first one seen where the SYN was not.
         isn: Seq,
-        /// Fills up to the next field.
-        reserved: u32,
+        /// Segments whose payload had passed before, since its peer last answered.
+        repeats: u16,
+        /// 1: its receive window is closed.
+        shut: u16,
     }
 }
 

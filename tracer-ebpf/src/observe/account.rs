@@ -120,6 +120,7 @@ pub fn account(
 
     let peer = flow.half(direction.reversed());
     let (peer_fin, peer_end) = (peer.fin != 0 && peer.fin_acked == 0, peer.next_seq);
+    let peer_waits = peer.sent.keep_alives | u32::from(peer.sent.repeats) != 0;
     let half = flow.half(direction);
     if half.point != seen.point {
         if half.point.0 != 0 && !advances(half, segment, reset) {
@@ -129,8 +130,14 @@ pub fn account(
         half.point = seen.point;
     }
     half.sent.packets = half.sent.packets.wrapping_add(1);
-    if segment.window == 0 && segment.flags & (SYN | FIN | RST) == 0 {
-        half.sent.zero_windows = half.sent.zero_windows.wrapping_add(1);
+    // The end of a connection answers nothing, and says nothing of a window.
+    let ordinary = segment.flags & (SYN | FIN | RST) == 0;
+    if ordinary {
+        half.sent.shut = u16::from(segment.window == 0);
+        half.sent.zero_windows = half
+            .sent
+            .zero_windows
+            .wrapping_add(u32::from(half.sent.shut));
     }
     if segment.has(ACK) && (segment.ack.after(half.acked) || half.sent.acked_at == 0) {
         half.acked = segment.ack;
@@ -139,6 +146,9 @@ pub fn account(
     }
     if step.fin_acked {
         flow.half(direction.reversed()).fin_acked = 1;
+    }
+    if peer_waits && ordinary {
+        answer(flow.half(direction.reversed()));
     }
     let half = flow.half(direction);
     if segment.has(SYN) {
@@ -180,6 +190,14 @@ pub fn account(
         payload(flow, segment, config, &mut step, fresh, decided);
     }
     step
+}
+
+/// The peer has said something: what was sent again and again is answered. Two processors may race
+/// here; a probe more or less is worth no lock.
+#[inline(always)]
+const fn answer(waiting: &mut Half) {
+    waiting.sent.keep_alives = 0;
+    waiting.sent.repeats = 0;
 }
 
 /// Whether a packet seen at another point than its direction's has something new: then the
@@ -243,6 +261,7 @@ fn receive(half: &mut Half, segment: &Segment, now: u64, step: &mut Step) -> boo
             half.sent.keep_alives = half.sent.keep_alives.wrapping_add(1);
         } else {
             half.sent.retransmits = half.sent.retransmits.wrapping_add(1);
+            half.sent.repeats = half.sent.repeats.saturating_add(1);
             step.marks |= mark::RETRANSMIT;
         }
         return false;

@@ -217,7 +217,8 @@ const fn copy_counters(to: &mut Counters, from: &Counters) {
     to.zero_windows = from.zero_windows;
     to.keep_alives = from.keep_alives;
     to.isn = from.isn;
-    to.reserved = 0;
+    to.repeats = from.repeats;
+    to.shut = from.shut;
 }
 
 /// Everything a step needs.

@@ -509,6 +509,9 @@ impl Connection {
 
     fn rst(&mut self, side: Side, event: &Event, out: &mut Output<'_>) {
         self.note_end_phase();
+        if side == Side::ToServer {
+            self.ends.note_strain(&self.sent);
+        }
         self.ends.rst.get_or_insert((event.time, side, event.ttl));
         self.ends.last = Some(self.last_seen);
         if side == Side::ToServer && self.login.is_some() {
@@ -530,6 +533,7 @@ impl Connection {
 
     fn note_end_phase(&mut self) {
         if self.ends.began().is_none() {
+            self.ends.note_strain(&self.sent);
             self.idle_since = self.sent[0].last_data.max(self.sent[1].last_data);
             self.ended_in = match &self.login {
                 Some(login) => Some(login.phase()),

@@ -1,5 +1,7 @@
 //! Outcome and close, from how a connection ends.
 
+use tracer_ebpf::event::Counters;
+
 use super::{
     connection::Connection,
     dark::{Belief, Leave},
@@ -26,6 +28,10 @@ pub(super) struct Ends {
     pub(super) rst: Option<(u64, Side, u8)>,
     /// The last packet seen since the first of them.
     pub(super) last: Option<u64>,
+    /// Keep-alive probes without an answer before the first of them.
+    pub(super) probes: Option<u32>,
+    /// Something had gone unanswered, or a window was closed, right before.
+    pub(super) strained: bool,
 }
 
 impl Ends {
@@ -35,6 +41,14 @@ impl Ends {
             (Some((fin, _)), Some((rst, ..))) => Some(fin.min(rst)),
             (fin, rst) => fin.map(|(at, _)| at).or(rst.map(|(at, ..)| at)),
         }
+    }
+
+    /// Notes what either side waited for in vain when an end came.
+    pub(super) fn note_strain(&mut self, sent: &[Counters; 2]) {
+        self.probes.get_or_insert(unanswered_probes(sent));
+        self.strained |= sent
+            .iter()
+            .any(|side| side.keep_alives > 0 || side.repeats > 0 || side.shut != 0);
     }
 
     /// Whether nothing more is to come.
@@ -122,7 +136,9 @@ impl Connection {
             phase: self.ended_in,
             duration_ns: Some(Nanos(self.last_seen.saturating_sub(self.started))),
             idle_ns: began.map(|began| Nanos(began.saturating_sub(data))),
-            keep_alive_probes: Some(self.sent[0].keep_alives + self.sent[1].keep_alives)
+            keep_alive_probes: ends
+                .probes
+                .or_else(|| Some(unanswered_probes(&self.sent)))
                 .filter(|probes| *probes > 0),
             middlebox: ends
                 .rst
@@ -160,10 +176,11 @@ impl Connection {
                 CloseClass::Abnormal
             };
         }
-        let quiet = self.in_flight() == 0;
+        let calm = !self.ends.strained;
+        let quiet = self.in_flight() == 0 && calm;
         // MARS clients end the connection after their own SMP FINs and reset what comes late.
         let negotiated = self.facts.tds.as_ref().and_then(|tds| tds.mars) == Some(true);
-        let mars = self.mars.was_left_in_order(negotiated);
+        let mars = self.mars.was_left_in_order(negotiated) && calm;
         match (how, by) {
             (CloseMeans::Rst, ClosedBy::Client) if quiet && self.foreign_rst() != Some(true) => {
                 CloseClass::BenignReset
@@ -196,6 +213,10 @@ impl Connection {
     fn in_flight(&self) -> u32 {
         self.left_in_flight
     }
+}
+
+fn unanswered_probes(sent: &[Counters; 2]) -> u32 {
+    sent[0].keep_alives.saturating_add(sent[1].keep_alives)
 }
 
 fn by(side: Side) -> ClosedBy {
