@@ -362,11 +362,12 @@ impl Connection {
                 complete: Some(unit.to),
                 server_last: self.sent[1].last_data,
             };
-            if unit.header.framing == Framing::Tls {
-                if self.sealed_alert(side, unit.header.kind, unit.body_len()) {
-                    continue;
-                }
-                self.mars.sealed_by(side, unit.body_len());
+            let len = unit.body_len();
+            if unit.header.framing == Framing::Tls
+                && (self.sealed_alert(side, unit.header.kind, len)
+                    || self.sealed_control(side, len))
+            {
+                continue;
             }
             self.boundary(&boundary, unit.header.framing, unit.header.kind, out);
         }
@@ -398,10 +399,9 @@ impl Connection {
         }
         if framing == Framing::Tls {
             let len = event.packet_len.saturating_sub(TLS_HEADER);
-            if self.sealed_alert(side, kind, len) {
+            if self.sealed_alert(side, kind, len) || self.sealed_control(side, len) {
                 return;
             }
-            self.mars.sealed_by(side, len);
         }
         let boundary = Boundary {
             side,
@@ -455,6 +455,9 @@ impl Connection {
             self.client_said_bye |= boundary.side == Side::ToServer;
             return;
         }
+        if framing == Framing::Tls && boundary.side == Side::ToClient {
+            self.requests.sealed_until(self.sent[0].last_data);
+        }
         if let Some(done) = self.requests.boundary(boundary) {
             self.tell_request(&done, None, out);
         }
@@ -468,6 +471,13 @@ impl Connection {
             && dark::is_alert(len);
         self.client_said_bye |= alert && side == Side::ToServer;
         alert
+    }
+
+    /// A record that has the size of an SMP packet without data: neither a request nor a reply,
+    /// unless it is known that there is no MARS.
+    pub(super) fn sealed_control(&mut self, side: Side, len: u32) -> bool {
+        let mars = self.facts.tds.as_ref().and_then(|tds| tds.mars);
+        self.mars.sealed_by(side, len) && mars != Some(false)
     }
 
     fn message_end(&mut self, side: Side, event: &Event, out: &mut Output<'_>) {

@@ -101,7 +101,9 @@ impl Connection {
             complete: Some(sealed.to),
             server_last: self.sent[1].last_data,
         };
-        self.mars.sealed_record(sealed.len);
+        if self.sealed_control(sealed.side, sealed.len) {
+            return;
+        }
         self.boundary(&boundary, tracer_ebpf::framing::Framing::Tls, 0, out);
     }
 

@@ -208,15 +208,10 @@ impl Mars {
         ended
     }
 
-    /// A sealed record that has the size of an SMP packet without data.
-    pub(in crate::session) fn sealed_record(&mut self, len: u32) {
-        self.sealed += u32::from(SEALED_CONTROL.contains(&len));
-    }
-
     /// A record inside TLS of one side. Whether it has the size of an SMP packet without data.
     pub(in crate::session) fn sealed_by(&mut self, side: Side, len: u32) -> bool {
-        self.sealed_record(len);
         let control = SEALED_CONTROL.contains(&len);
+        self.sealed += u32::from(control);
         if side == Side::ToServer {
             self.sealed_control = control;
         }

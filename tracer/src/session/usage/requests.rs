@@ -72,15 +72,16 @@ impl Requests {
 
     fn asked(&mut self, boundary: &Boundary) -> Option<Done> {
         let kind = boundary.packet.and_then(kind_of);
+        if self.goes_on(boundary, kind) {
+            self.sent_whole(boundary);
+            return None;
+        }
         if kind == Some(RequestKind::Attention) {
             self.counts.attention += 1;
             if let Some(open) = &mut self.open {
                 open.cancelled = true;
                 return None;
             }
-        } else if !boundary.first {
-            self.sent_whole(boundary);
-            return None;
         }
         let before = self.end(boundary.server_last);
         if kind != Some(RequestKind::Attention) {
@@ -99,12 +100,33 @@ impl Requests {
         before
     }
 
+    /// Whether the client goes on with what it asks. Records say neither where a message begins nor
+    /// where it ends: inside TLS it is one request until the server speaks.
+    fn goes_on(&self, boundary: &Boundary, kind: Option<RequestKind>) -> bool {
+        if boundary.packet.is_some() {
+            return !boundary.first && kind != Some(RequestKind::Attention);
+        }
+        self.open
+            .is_some_and(|open| open.kind.is_none() && open.first_byte.is_none())
+    }
+
     /// A later packet of a request: the server has it all once the last one has passed.
     fn sent_whole(&mut self, boundary: &Boundary) {
         if let Some(open) = &mut self.open
-            && boundary.status & status::EOM != 0
+            && (boundary.packet.is_none() || boundary.status & status::EOM != 0)
         {
             open.sent = boundary.complete.unwrap_or(boundary.at);
+        }
+    }
+
+    /// When the client's last payload passed before a sealed response: not every record of a long
+    /// request is told.
+    pub(in crate::session) fn sealed_until(&mut self, client_last: u64) {
+        if let Some(open) = &mut self.open
+            && open.kind.is_none()
+            && open.first_byte.is_none()
+        {
+            open.sent = open.sent.max(client_last);
         }
     }
 
@@ -295,10 +317,8 @@ mod tests {
         );
     }
 
-    #[test]
-    fn inside_tls_the_next_request_ends_the_response_before_it() {
-        let mut requests = Requests::default();
-        let sealed = |side, at, server_last| Boundary {
+    fn sealed(side: Side, at: u64, server_last: u64) -> Boundary {
+        Boundary {
             side,
             packet: None,
             status: 0,
@@ -306,7 +326,26 @@ mod tests {
             at,
             complete: Some(at),
             server_last,
-        };
+        }
+    }
+
+    #[test]
+    fn inside_tls_a_request_of_many_records_is_one() {
+        let mut requests = Requests::default();
+        for at in 10..20 {
+            assert_eq!(requests.boundary(&sealed(Side::ToServer, at, 0)), None);
+        }
+        requests.sealed_until(25);
+        requests.boundary(&sealed(Side::ToClient, 30, 30));
+        requests.boundary(&sealed(Side::ToServer, 40, 35));
+        let summary = requests.summary().unwrap();
+        assert_eq!(summary.count.0, 2);
+        assert_eq!(summary.server_ns.unwrap().max.0, 5);
+    }
+
+    #[test]
+    fn inside_tls_the_next_request_ends_the_response_before_it() {
+        let mut requests = Requests::default();
         requests.boundary(&sealed(Side::ToServer, 10, 0));
         requests.boundary(&sealed(Side::ToClient, 20, 20));
         requests.boundary(&sealed(Side::ToServer, 100, 40));
