@@ -81,8 +81,9 @@ impl Mars {
         let seqnum = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
         let window = u32::from_le_bytes([header[12], header[13], header[14], header[15]]);
         self.first.get_or_insert(at);
+        let mut ended = self.replaced(sid, flag, at, server_last);
         let Some(session) = self.session(sid, flag, at) else {
-            return Vec::new();
+            return ended;
         };
         session.grants(side, window, at);
         match flag {
@@ -97,28 +98,31 @@ impl Mars {
                 if complete.is_none() {
                     self.pending[side as usize] = Some(sid);
                 }
-                done.map(|done| Ended::Request(sid, done))
-                    .into_iter()
-                    .collect()
+                ended.extend(done.map(|done| Ended::Request(sid, done)));
             }
-            smp_flag::FIN => self.fin(sid, side, at, server_last),
-            _ => Vec::new(),
+            smp_flag::FIN => ended.extend(self.fin(sid, side, at, server_last)),
+            _ => {}
         }
+        ended
+    }
+
+    /// The session whose identifier a new one takes: its end was not seen, or only one side's.
+    fn replaced(&mut self, sid: u16, flag: u8, at: u64, server_last: u64) -> Vec<Ended> {
+        let known = self.sessions.iter().position(|session| session.sid == sid);
+        let Some(place) = known.filter(|_| flag == smp_flag::SYN) else {
+            return Vec::new();
+        };
+        let session = self.sessions.remove(place);
+        for pending in &mut self.pending {
+            pending.take_if(|pending| *pending == sid);
+        }
+        let how = (session.finished != [false, false]).then_some(CloseMeans::Fin);
+        self.end(session, at, how, server_last)
     }
 
     fn session(&mut self, sid: u16, flag: u8, at: u64) -> Option<&mut Session> {
         let known = self.sessions.iter().position(|session| session.sid == sid);
         let place = match known {
-            Some(place) if flag == smp_flag::SYN => {
-                // The session identifier is used again: the old session's end was not seen.
-                self.sessions[place] = Session {
-                    sid,
-                    opened: at,
-                    ..Session::default()
-                };
-                self.opened += 1;
-                place
-            }
             Some(place) => place,
             None if flag == smp_flag::SYN || self.opened == 0 || flag == smp_flag::DATA => {
                 if self.sessions.len() >= MAX_SESSIONS {
@@ -150,14 +154,14 @@ impl Mars {
             return Vec::new();
         }
         let session = self.sessions.remove(place);
-        self.end(session, at, CloseMeans::Fin, server_last)
+        self.end(session, at, Some(CloseMeans::Fin), server_last)
     }
 
     fn end(
         &mut self,
         mut session: Session,
         at: u64,
-        how: CloseMeans,
+        how: Option<CloseMeans>,
         server_last: u64,
     ) -> Vec<Ended> {
         let mut ended = Vec::new();
@@ -203,7 +207,7 @@ impl Mars {
             };
             self.resets += u32::from(means == CloseMeans::Rst);
             self.cut_off |= session.finished == [false, false];
-            ended.extend(self.end(session, at, means, server_last));
+            ended.extend(self.end(session, at, Some(means), server_last));
         }
         ended
     }
@@ -325,7 +329,7 @@ impl Session {
         })
     }
 
-    fn write(&self, at: u64, how: CloseMeans) -> MarsSession {
+    fn write(&self, at: u64, how: Option<CloseMeans>) -> MarsSession {
         MarsSession {
             sid: self.sid,
             requests: self.requests.count_seen(),
@@ -337,7 +341,7 @@ impl Session {
             stalled_ns: Nanos(self.stalled_ns),
             duration_ns: Some(Nanos(at.saturating_sub(self.opened))),
             closed_by: self.closed_by,
-            how: Some(how),
+            how,
             basis: None,
         }
     }
@@ -351,129 +355,4 @@ fn by(side: Side) -> ClosedBy {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn smp(flag: u8, sid: u16, seqnum: u32, window: u32, inner: Option<(u8, u8)>) -> Vec<u8> {
-        let mut out = vec![0x53, flag];
-        out.extend(sid.to_le_bytes());
-        out.extend((16 + 8 * u32::from(u8::from(inner.is_some()))).to_le_bytes());
-        out.extend(seqnum.to_le_bytes());
-        out.extend(window.to_le_bytes());
-        if let Some((kind, status)) = inner {
-            out.extend([kind, status, 0, 8, 0, 0, 1, 0]);
-        }
-        out
-    }
-
-    #[test]
-    fn each_session_has_its_own_requests() {
-        let mut mars = Mars::default();
-        for sid in 0..2 {
-            mars.packet(
-                Side::ToServer,
-                &smp(smp_flag::SYN, sid, 0, 4, None),
-                10,
-                Some(10),
-                0,
-            );
-            mars.packet(
-                Side::ToServer,
-                &smp(smp_flag::DATA, sid, 1, 4, Some((1, 1))),
-                20,
-                Some(20),
-                0,
-            );
-        }
-        let ended = mars.packet(
-            Side::ToClient,
-            &smp(smp_flag::DATA, 1, 1, 4, Some((4, 1))),
-            50,
-            Some(50),
-            50,
-        );
-        assert!(matches!(
-            ended[..],
-            [Ended::Request(
-                1,
-                Done {
-                    end: 50,
-                    complete: true,
-                    ..
-                }
-            )]
-        ));
-        assert_eq!(mars.in_flight(), 1);
-        let summary = mars.summary(true).unwrap();
-        assert_eq!((summary.sessions, summary.max_concurrent), (2, 2));
-        assert_eq!(mars.requests().unwrap().batch.0, 2);
-    }
-
-    #[test]
-    fn a_sender_out_of_window_is_stalled_until_it_moves() {
-        let mut mars = Mars::default();
-        mars.packet(
-            Side::ToServer,
-            &smp(smp_flag::SYN, 0, 0, 2, None),
-            0,
-            Some(0),
-            0,
-        );
-        for seqnum in 1..=2 {
-            mars.packet(
-                Side::ToClient,
-                &smp(smp_flag::DATA, 0, seqnum, 4, Some((4, 0))),
-                10,
-                Some(10),
-                10,
-            );
-        }
-        mars.packet(
-            Side::ToServer,
-            &smp(smp_flag::ACK, 0, 0, 4, None),
-            110,
-            Some(110),
-            10,
-        );
-        mars.packet(
-            Side::ToServer,
-            &smp(smp_flag::FIN, 0, 0, 4, None),
-            200,
-            Some(200),
-            10,
-        );
-        let ended = mars.packet(
-            Side::ToClient,
-            &smp(smp_flag::FIN, 0, 0, 4, None),
-            210,
-            Some(210),
-            10,
-        );
-        let [Ended::Session(session)] = &ended[..] else {
-            panic!("{ended:?}")
-        };
-        assert_eq!((session.window_stalls, session.stalled_ns.0), (1, 100));
-        assert_eq!(session.closed_by, Some(ClosedBy::Client));
-        assert_eq!(mars.span(), Some((0, Some(210))));
-    }
-
-    #[test]
-    fn a_session_that_nobody_finished_leaves_the_phase_incomplete() {
-        let opened = || {
-            let mut mars = Mars::default();
-            let syn = smp(smp_flag::SYN, 0, 0, 4, None);
-            mars.packet(Side::ToServer, &syn, 1, Some(1), 0);
-            mars
-        };
-        let mut cut = opened();
-        cut.finish(9, CloseMeans::Evicted, 0);
-        assert_eq!(cut.span(), Some((1, None)));
-
-        // Clients end the connection after their own FIN.
-        let mut left = opened();
-        let fin = smp(smp_flag::FIN, 0, 0, 4, None);
-        left.packet(Side::ToServer, &fin, 5, Some(5), 0);
-        left.finish(9, CloseMeans::Rst, 0);
-        assert_eq!(left.span(), Some((1, Some(5))));
-    }
-}
+mod tests;
