@@ -259,7 +259,7 @@ fn a_session_of_mars_that_is_left_with_a_request_is_not_in_order() {
     let ([request, response, fin], packets) = mars();
     // The client's FIN follows its request at once; the server has only a reset to say to it.
     let later = packets[request].time_ns + MILLISECOND - packets[fin].time_ns;
-    let back = -((packets[fin].payload().len() + 32) as i32);
+    let back = -32;
     let end = packets[fin].with(FIN | ACK, &[], later, back);
     let mut more = packets[..=request].to_vec();
     let reset = packets[response].with(RST | ACK, &[], 2 * MILLISECOND, 0);
@@ -306,5 +306,23 @@ fn a_reset_of_a_client_that_nobody_hears_does_harm() {
     ] {
         let packets = [before, vec![reset.clone()]].concat();
         closes(&up_to(RESPONSE, &packets), &json!({ "class": class }));
+    }
+}
+
+#[test]
+fn a_session_of_mars_is_seen_wherever_its_headers_are_cut() {
+    let ([request, ..], packets) = mars();
+    let expected = of(&all_told(&packets), "mars");
+    let whole = &packets[request];
+    for cut in 1..30_u8 {
+        let mut cuts = packets.clone();
+        let (head, tail) = whole.payload().split_at(cut.into());
+        let rest = whole.with(0x18, tail, 0, cut.into());
+        cuts.splice(request..=request, [whole.with(0x18, head, 0, 0), rest]);
+        let events = all_told(&cuts);
+        let close = &of(&events, "close")[0];
+        assert_eq!(close["requests"]["batch"], 2, "{cut}: {close:#}");
+        assert_eq!(of(&events, "mars"), expected, "{cut}");
+        assert!(of(&events, "loss").is_empty(), "{cut}");
     }
 }

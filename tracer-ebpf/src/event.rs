@@ -262,8 +262,9 @@ record! {
         ack: Seq,
         /// Payload bytes of the segment.
         payload_len: u32,
-        /// Position of the bytes that follow; of the header for [`Kind::Header`], of the position
-        /// after the message for [`Kind::End`].
+        /// Position of the bytes that follow; of the header for [`Kind::Header`], whose bytes begin
+        /// with the segment where the header began before it; of the position after the message
+        /// for [`Kind::End`].
         run_seq: Seq,
         /// Bytes that follow.
         run_len: u32,

@@ -7,6 +7,7 @@ use crate::{
     flow::Flow,
     framing::{
         self, Boundary, Framing, HEADER_PREFIX, Header, SMP_HEADER, TDS_HEADER, content_type,
+        smp_flag,
     },
     loss::LossReason,
     packet::Segment,
@@ -125,6 +126,17 @@ fn take_up<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
     true
 }
 
+/// Whether the TDS header of what an SMP packet carries has not come whole: then it is told by
+/// itself, and kept like any other until it has.
+#[inline(always)]
+const fn is_split(header: Header, there: i32) -> bool {
+    const HEADERS: u32 = SMP_HEADER + TDS_HEADER;
+    matches!(header.framing, Framing::Smp)
+        && header.kind == smp_flag::DATA
+        && header.len >= HEADERS
+        && there < HEADERS.cast_signed()
+}
+
 /// Passes a header: keeps what the next one needs, tells it where it is a boundary.
 #[inline(always)]
 fn pass<B: Bytes + ?Sized, S: Sink<B>>(
@@ -133,8 +145,13 @@ fn pass<B: Bytes + ?Sized, S: Sink<B>>(
     prefix: [u8; 8],
     position: Seq,
 ) {
-    let end = position.add(header.len);
-    let complete = scene.segment.end().at_or_after(end);
+    let mut end = position.add(header.len);
+    let mut complete = scene.segment.end().at_or_after(end);
+    let is_split = is_split(header, scene.segment.end().since(position));
+    if is_split {
+        end = position.add(SMP_HEADER);
+        complete = false;
+    }
     let speaker = scene.flow.last_speaker;
     let half = scene.flow.half(scene.step.direction);
     let mut marks = if complete { mark::COMPLETE } else { 0 };
@@ -159,7 +176,10 @@ fn pass<B: Bytes + ?Sized, S: Sink<B>>(
         }
         Framing::Smp => {
             marks |= mark::FIRST;
-            half.end_open = u8::from(!complete);
+            half.end_open = u8::from(!complete && !is_split);
+            if is_split {
+                half.message_open = 0;
+            }
             true
         }
     };
@@ -185,12 +205,16 @@ fn tell_header<B: Bytes + ?Sized, S: Sink<B>>(
     saying.run_seq = position;
     saying.packet_len = header.len;
     saying.header = prefix;
+    let mut at = scene.offset(position);
     // An SMP header is longer than its prefix, and the TDS header behind it says what it carries.
-    if header.framing == Framing::Smp && !position.before(scene.segment.seq) {
+    if header.framing == Framing::Smp {
         let there = scene.segment.end().since(position).cast_unsigned();
-        saying.run_len = there.min(header.len).min(SMP_HEADER + TDS_HEADER);
+        let whole = there.min(header.len).min(SMP_HEADER + TDS_HEADER);
+        // Of what passed in the segment before only the prefix is known.
+        let passed = scene.segment.seq.since(position).max(0).cast_unsigned();
+        saying.run_len = whole.saturating_sub(passed);
+        at = at.wrapping_add(passed);
     }
-    let at = scene.offset(position);
     scene.say(saying, at);
 }
 

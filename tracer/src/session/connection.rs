@@ -391,10 +391,7 @@ impl Connection {
             return;
         }
         if framing == Framing::Smp {
-            let ended = self
-                .mars
-                .packet(side, run, event.time, complete, self.sent[1].last_data);
-            self.tell_mars(ended, out);
+            self.smp(side, event, run, out);
             return;
         }
         if framing == Framing::Tls {
@@ -417,6 +414,16 @@ impl Connection {
             server_last: self.sent[1].last_data,
         };
         self.boundary(&boundary, framing, kind, out);
+    }
+
+    fn smp(&mut self, side: Side, event: &Event, run: &[u8], out: &mut Output<'_>) {
+        let run = usage::headers(event, run);
+        let complete = (event.marks & mark::COMPLETE != 0).then_some(event.time);
+        let server_last = self.sent[1].last_data;
+        let ended = self
+            .mars
+            .packet(side, &run, event.time, complete, server_last);
+        self.tell_mars(ended, out);
     }
 
     /// A request of a connection whose login was not seen decided.
@@ -453,6 +460,10 @@ impl Connection {
         let alert = framing == Framing::Tls && kind == content_type::ALERT;
         if alert {
             self.client_said_bye |= boundary.side == Side::ToServer;
+            return;
+        }
+        if let Some(ended) = self.mars.carried(boundary) {
+            self.tell_mars(ended, out);
             return;
         }
         if framing == Framing::Tls && boundary.side == Side::ToClient {

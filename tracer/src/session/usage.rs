@@ -4,5 +4,5 @@ mod mars;
 mod quantiles;
 mod requests;
 
-pub(super) use mars::{Ended, Mars};
+pub(super) use mars::{Ended, Mars, headers};
 pub(super) use requests::{Boundary, Done, Requests};

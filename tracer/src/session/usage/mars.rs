@@ -1,6 +1,9 @@
 //! MARS: sessions of SMP (MC-SMP) on one connection, each with its own requests and window.
 
-use tracer_ebpf::framing::{SMP_HEADER, TDS_HEADER, smp_flag, status};
+use tracer_ebpf::{
+    event::Event,
+    framing::{SMP_HEADER, TDS_HEADER, smp_flag, status},
+};
 
 use super::requests::{Boundary, Done, Requests};
 use crate::{
@@ -47,6 +50,8 @@ pub(in crate::session) struct Mars {
     over: Requests,
     /// The session whose packet has not ended, per side.
     pending: [Option<u16>; 2],
+    /// The session whose packet's TDS header comes by itself, per side.
+    split: [Option<u16>; 2],
     /// Records that have an SMP control packet's size, inside TLS.
     sealed: u32,
     /// The client's last record was one of them.
@@ -62,6 +67,19 @@ pub(in crate::session) enum Ended {
     Session(MarsSession),
 }
 
+/// What is known of an SMP header and the TDS header behind it, from the start on: a header that
+/// began in the segment before is told in two parts, which overlap or meet.
+pub(in crate::session) fn headers(event: &Event, run: &[u8]) -> Vec<u8> {
+    let passed = event.seq.since(event.run_seq).max(0).cast_unsigned() as usize;
+    let mut known = event.header.to_vec();
+    known.truncate(passed);
+    known.extend(run);
+    if known.len() < event.header.len() {
+        return event.header.to_vec();
+    }
+    known
+}
+
 impl Mars {
     /// An SMP packet: `run` is its header and, of DATA, the TDS header behind it.
     pub(in crate::session) fn packet(
@@ -72,27 +90,23 @@ impl Mars {
         complete: Option<u64>,
         server_last: u64,
     ) -> Vec<Ended> {
-        let Some(header) = run.first_chunk::<{ SMP_HEADER as usize }>() else {
+        let Some(&[_, flag, sid_low, sid_high, ref len @ ..]) = run.first_chunk::<8>() else {
             return Vec::new();
         };
-        let flag = header[1];
-        let sid = u16::from_le_bytes([header[2], header[3]]);
-        let len = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
-        let seqnum = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
-        let window = u32::from_le_bytes([header[12], header[13], header[14], header[15]]);
+        let sid = u16::from_le_bytes([sid_low, sid_high]);
+        let len = u32::from_le_bytes(*len);
+        let inner = run.get(SMP_HEADER as usize..);
+        let inner = inner.and_then(|rest| rest.first_chunk());
+        self.split[side as usize] = (flag == smp_flag::DATA && inner.is_none()).then_some(sid);
         self.first.get_or_insert(at);
         let mut ended = self.replaced(sid, flag, at, server_last);
         let Some(session) = self.session(sid, flag, at) else {
             return ended;
         };
-        session.grants(side, window, at);
+        session.flows(side, flag, run, at);
         match flag {
             smp_flag::DATA => {
                 session.bytes[side as usize] += u64::from(len.saturating_sub(SMP_HEADER));
-                session.sends(side, seqnum, at);
-                let inner = run
-                    .get(SMP_HEADER as usize..)
-                    .and_then(|rest| rest.first_chunk());
                 let done =
                     inner.and_then(|inner| session.data(side, inner, at, complete, server_last));
                 if complete.is_none() {
@@ -174,6 +188,23 @@ impl Mars {
         self.over.absorb(&session.requests);
         ended.push(Ended::Session(session.write(at, how)));
         ended
+    }
+
+    /// A TDS header of this side. Whether it is one that an SMP packet carries, and what that ended.
+    pub(in crate::session) fn carried(&mut self, boundary: &Boundary) -> Option<Vec<Ended>> {
+        let side = boundary.side as usize;
+        let sid = self.split[side].take()?;
+        self.pending[side] = boundary.complete.is_none().then_some(sid);
+        let session = self
+            .sessions
+            .iter_mut()
+            .find(|session| session.sid == sid)?;
+        let done = session.carries(*boundary);
+        Some(
+            done.map(|done| Ended::Request(sid, done))
+                .into_iter()
+                .collect(),
+        )
     }
 
     /// The SMP packet of this side whose end had not come has ended.
@@ -283,6 +314,24 @@ impl Mars {
 }
 
 impl Session {
+    /// Follows the windows: what the side lets the other send, and sends itself.
+    fn flows(&mut self, side: Side, flag: u8, run: &[u8], at: u64) {
+        let number = |place: usize| {
+            let bytes = run.get(place..).and_then(<[u8]>::first_chunk);
+            bytes.map(|bytes| u32::from_le_bytes(*bytes))
+        };
+        let (Some(seqnum), Some(window)) = (number(8), number(12)) else {
+            // Who has to wait is not known until the next one says.
+            self.window = [None; 2];
+            self.stalled = [None; 2];
+            return;
+        };
+        self.grants(side, window, at);
+        if flag == smp_flag::DATA {
+            self.sends(side, seqnum, at);
+        }
+    }
+
     /// The side lets the other send up to `window`.
     fn grants(&mut self, side: Side, window: u32, at: u64) {
         let granted = &mut self.window[side as usize];
@@ -315,18 +364,23 @@ impl Session {
         complete: Option<u64>,
         server_last: u64,
     ) -> Option<Done> {
-        let open = &mut self.message_open[side as usize];
-        let first = !*open;
-        *open = inner[1] & status::EOM == 0;
-        self.requests.boundary(&Boundary {
+        self.carries(Boundary {
             side,
             packet: Some(inner[0]),
             status: inner[1],
-            first,
+            first: true,
             at,
             complete,
             server_last,
         })
+    }
+
+    /// A TDS header in the session: whether its message begins there, the session knows.
+    fn carries(&mut self, boundary: Boundary) -> Option<Done> {
+        let open = &mut self.message_open[boundary.side as usize];
+        let first = !*open;
+        *open = boundary.status & status::EOM == 0;
+        self.requests.boundary(&Boundary { first, ..boundary })
     }
 
     fn write(&self, at: u64, how: Option<CloseMeans>) -> MarsSession {
