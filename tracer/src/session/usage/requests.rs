@@ -48,6 +48,8 @@ struct Open {
     /// When its last packet's header passed, as far as it was told.
     sent: u64,
     first_byte: Option<u64>,
+    /// Its last packet has not been told.
+    asking: bool,
     reset_connection: bool,
     cancelled: bool,
 }
@@ -92,6 +94,7 @@ impl Requests {
             start: boundary.at,
             sent: boundary.complete.unwrap_or(boundary.at),
             first_byte: None,
+            asking: boundary.packet.is_some() && boundary.status & status::EOM == 0,
             reset_connection: boundary.status
                 & (status::RESET_CONNECTION | status::RESET_CONNECTION_SKIP_TRAN)
                 != 0,
@@ -104,7 +107,10 @@ impl Requests {
     /// where it ends: inside TLS it is one request until the server speaks.
     fn goes_on(&self, boundary: &Boundary, kind: Option<RequestKind>) -> bool {
         if boundary.packet.is_some() {
-            return !boundary.first && kind != Some(RequestKind::Attention);
+            let asking = self
+                .open
+                .is_some_and(|open| open.asking && open.kind == kind);
+            return (!boundary.first || asking) && kind != Some(RequestKind::Attention);
         }
         self.open
             .is_some_and(|open| open.kind.is_none() && open.first_byte.is_none())
@@ -116,6 +122,7 @@ impl Requests {
             && (boundary.packet.is_none() || boundary.status & status::EOM != 0)
         {
             open.sent = boundary.complete.unwrap_or(boundary.at);
+            open.asking = false;
         }
     }
 
@@ -301,6 +308,21 @@ mod tests {
         assert!(requests.in_flight());
         let done = requests.end(40).unwrap();
         assert_eq!((done.end, done.complete), (40, false));
+    }
+
+    #[test]
+    fn a_request_whose_packets_are_told_one_by_one_is_one() {
+        let mut requests = Requests::default();
+        for at in 10..15 {
+            let status = if at == 14 { status::EOM } else { 0 };
+            let packet = Boundary {
+                status,
+                ..client(packet_type::BULK_LOAD, at)
+            };
+            assert_eq!(requests.boundary(&packet), None);
+        }
+        assert_eq!(requests.boundary(&server(20, true)).unwrap().sent, 14);
+        assert_eq!(requests.summary().unwrap().count.0, 1);
     }
 
     #[test]
