@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use harness::replay::{events, field, frames, said};
+use harness::replay::{events, events_with, field, frames, said};
 use serde_json::{Value, json};
 
 /// The `login` and `close` lines of a capture, each in the order of their connections' starts.
@@ -246,6 +246,28 @@ fn an_ntlm_answer_under_the_logins_packet_type_is_one() {
             ],
         }),
     );
+}
+
+/// The names of a challenge: what stands around the eight bytes that are withheld.
+#[test]
+fn the_names_of_a_challenge_are_told_where_identities_are() {
+    let capture = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures/captures/tsql-lab-ntlm-loginonly.pcap");
+    for (show, domain, computer) in [
+        (true, json!("lab.test"), json!("sql1.lab.test")),
+        (false, Value::Null, Value::Null),
+    ] {
+        let policy = if show { "show" } else { "hide" };
+        let all = events_with(&capture, &["--identities", policy]).unwrap();
+        let login = all.iter().find(|event| event["event"] == "login").unwrap();
+        says(
+            login,
+            &json!({
+                "auth.kind": "ntlm", "auth.ntlm.version": 2,
+                "auth.ntlm.target_domain": domain, "auth.ntlm.target_computer": computer,
+            }),
+        );
+    }
 }
 
 #[test]

@@ -26,18 +26,22 @@ pub enum Ntlm {
         names: TargetInfo,
     },
     /// `AUTHENTICATE_MESSAGE`, type 3.
-    Authenticate {
-        /// Domain of the user.
-        domain: Option<String>,
-        /// The user.
-        user: Option<String>,
-        /// The client's machine.
-        workstation: Option<String>,
-        /// Version of the response; `None` without one.
-        version: Option<NtlmVersion>,
-        /// The client has no credentials: it logs in as nobody.
-        null_credentials: bool,
-    },
+    Authenticate(Authenticate),
+}
+
+/// Who the client says it is in an `AUTHENTICATE_MESSAGE`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Authenticate {
+    /// Domain of the user.
+    pub domain: Option<String>,
+    /// The user.
+    pub user: Option<String>,
+    /// The client's machine.
+    pub workstation: Option<String>,
+    /// Version of the response; `None` without one.
+    pub version: Option<NtlmVersion>,
+    /// The client has no credentials: it logs in as nobody.
+    pub null_credentials: Option<bool>,
 }
 
 /// Names the server gives of itself in a challenge's AV pairs.
@@ -79,6 +83,67 @@ impl Ntlm {
             None => Err(malformed(message.len(), "NTLM message cut short")),
         }
     }
+
+    /// What another reading of the same message agrees with: what differs depends on bytes that
+    /// were not seen. `None` where even its type does.
+    pub fn common(self, other: Self) -> Option<Self> {
+        Some(match (self, other) {
+            (
+                Self::Negotiate {
+                    domain,
+                    workstation,
+                },
+                Self::Negotiate {
+                    domain: other_domain,
+                    workstation: other_workstation,
+                },
+            ) => Self::Negotiate {
+                domain: same(domain, other_domain),
+                workstation: same(workstation, other_workstation),
+            },
+            (
+                Self::Challenge { target, names },
+                Self::Challenge {
+                    target: other_target,
+                    names: other_names,
+                },
+            ) => Self::Challenge {
+                target: same(target, other_target),
+                names: names.common(other_names),
+            },
+            (Self::Authenticate(one), Self::Authenticate(other)) => {
+                Self::Authenticate(one.common(other))
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl TargetInfo {
+    fn common(self, other: Self) -> Self {
+        Self {
+            nb_computer: same(self.nb_computer, other.nb_computer),
+            nb_domain: same(self.nb_domain, other.nb_domain),
+            dns_computer: same(self.dns_computer, other.dns_computer),
+            dns_domain: same(self.dns_domain, other.dns_domain),
+        }
+    }
+}
+
+impl Authenticate {
+    fn common(self, other: Self) -> Self {
+        Self {
+            domain: same(self.domain, other.domain),
+            user: same(self.user, other.user),
+            workstation: same(self.workstation, other.workstation),
+            version: same(self.version, other.version),
+            null_credentials: same(self.null_credentials, other.null_credentials),
+        }
+    }
+}
+
+fn same<T: PartialEq>(one: Option<T>, other: Option<T>) -> Option<T> {
+    one.filter(|one| other.as_ref() == Some(one))
 }
 
 fn negotiate(message: &[u8]) -> Ntlm {
@@ -103,7 +168,7 @@ fn authenticate(message: &[u8]) -> Ntlm {
     let domain_len = declared_len(message, 28);
     // A user principal name carries its domain itself.
     let is_principal = user.as_ref().is_some_and(|user| user.contains('@'));
-    Ntlm::Authenticate {
+    Ntlm::Authenticate(Authenticate {
         domain: text(message, 28, unicode),
         workstation: text(message, 44, unicode),
         version: match declared_len(message, 20) {
@@ -113,9 +178,9 @@ fn authenticate(message: &[u8]) -> Ntlm {
             Some(len) if len > 24 => Some(NtlmVersion::V2),
             _ => None,
         },
-        null_credentials: user_len == Some(0) || (domain_len == Some(0) && !is_principal),
+        null_credentials: Some(user_len == Some(0) || (domain_len == Some(0) && !is_principal)),
         user,
-    }
+    })
 }
 
 fn target_info(pairs: &[u8]) -> TargetInfo {
@@ -204,13 +269,12 @@ mod tests {
         message: &[u8],
     ) -> (Option<String>, Option<String>, Option<NtlmVersion>, bool) {
         match Ntlm::decode(message).unwrap() {
-            Ntlm::Authenticate {
-                domain,
-                user,
-                version,
-                null_credentials,
-                ..
-            } => (domain, user, version, null_credentials),
+            Ntlm::Authenticate(said) => (
+                said.domain,
+                said.user,
+                said.version,
+                said.null_credentials == Some(true),
+            ),
             other => panic!("{other:?}"),
         }
     }
@@ -262,6 +326,20 @@ mod tests {
         let (domain, user, version, null) = authenticated(&AUTHENTICATE[..64]);
         assert_eq!((domain, user), (None, None));
         assert_eq!((version, null), (Some(NtlmVersion::V2), false));
+    }
+
+    #[test]
+    fn what_two_readings_say_differently_is_not_known() {
+        let mut other = AUTHENTICATE.to_vec();
+        let at = Reader::starting_at(&other, 40).u32().unwrap() as usize;
+        other[at] = 0xFF;
+        let [one, other] = [AUTHENTICATE, &other].map(|message| Ntlm::decode(message).unwrap());
+        let Some(Ntlm::Authenticate(common)) = one.clone().common(other) else {
+            panic!("its type differs");
+        };
+        assert_eq!((common.domain.as_deref(), common.user), (Some("LAB"), None));
+        let challenge = Ntlm::decode(&CHALLENGE_REPLY[3..]).unwrap();
+        assert_eq!(one.common(challenge), None);
     }
 
     #[test]

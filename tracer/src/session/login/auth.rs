@@ -16,6 +16,43 @@ use crate::{
 /// The feature id of federated authentication (MS-TDS §2.2.6.4).
 const FEATURE_FEDAUTH: u8 = 0x02;
 
+/// A token read twice: as it came, and with other bytes in place of those that were withheld or
+/// lost. Only what both readings say is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Readings<'a> {
+    body: &'a [u8],
+    otherwise: &'a [u8],
+}
+
+impl<'a> Readings<'a> {
+    pub(super) fn new(body: &'a [u8], otherwise: &'a [u8]) -> Self {
+        Self { body, otherwise }
+    }
+
+    /// What both say of the mechanism; where they differ, what stands before the difference says.
+    fn spnego(self) -> Option<Spnego> {
+        let read = Spnego::decode(self.body).ok()?;
+        if Spnego::decode(self.otherwise).is_ok_and(|other| other == read) {
+            return Some(read);
+        }
+        let pairs = self.body.iter().zip(self.otherwise);
+        let same = pairs.take_while(|(one, other)| one == other).count();
+        Spnego::decode(&self.body[..same]).ok()
+    }
+
+    /// The NTLM message in both, perhaps behind SPNEGO's wrapping.
+    fn ntlm(self) -> Option<Ntlm> {
+        const MAX_WRAPPING: usize = 64;
+        let mut starts = self.body.windows(SIGNATURE.len()).take(MAX_WRAPPING);
+        let at = starts.position(|window| window == SIGNATURE)?;
+        let [read, other] = [self.body, self.otherwise].map(|token| {
+            let message = token.get(at..)?;
+            Ntlm::decode(message).ok()
+        });
+        read?.common(other?)
+    }
+}
+
 /// What was seen of the authentication.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -44,14 +81,12 @@ pub(super) struct AuthEvidence {
 }
 
 impl AuthEvidence {
-    /// LOGIN7 in clear, with the readable start of its SSPI token.
-    pub(super) fn login_packet(&mut self, login: &Login7, sspi: Option<&[u8]>, identity: &Policy) {
+    /// LOGIN7 in clear, with its SSPI token.
+    pub(super) fn login_packet(&mut self, login: &Login7, token: Readings<'_>, identity: &Policy) {
         self.login_read = true;
         self.integrated = login.integrated_security || login.sspi_len > 0;
         self.federated = login.fedauth.is_some();
-        if let Some(token) = sspi.filter(|token| !token.is_empty()) {
-            self.token(token, identity);
-        }
+        self.token(token, identity);
     }
 
     /// Whether LOGIN7 was read.
@@ -65,7 +100,7 @@ impl AuthEvidence {
     }
 
     /// A client's SSPI message, which had passed whole at `at`.
-    pub(super) fn client_token(&mut self, token: &[u8], at: u64, identity: &Policy) {
+    pub(super) fn client_token(&mut self, token: Readings<'_>, at: u64, identity: &Policy) {
         // After a challenge it is the response, also where its bytes are withheld.
         if self.token(token, identity) || self.ntlm.is_some() {
             self.responded = Some(at);
@@ -73,7 +108,7 @@ impl AuthEvidence {
     }
 
     /// A server's SSPI token.
-    pub(super) fn server_token(&mut self, token: &[u8], _at: u64, identity: &Policy) {
+    pub(super) fn server_token(&mut self, token: Readings<'_>, identity: &Policy) {
         self.rounds += 1;
         self.token(token, identity);
         self.seen.get_or_insert(AuthKind::Spnego);
@@ -115,8 +150,8 @@ impl AuthEvidence {
     }
 
     /// Reads one token's mechanism and names; whether it is an NTLM response.
-    fn token(&mut self, token: &[u8], identity: &Policy) -> bool {
-        let Ok(spnego) = Spnego::decode(token) else {
+    fn token(&mut self, token: Readings<'_>, identity: &Policy) -> bool {
+        let Some(spnego) = token.spnego() else {
             return false;
         };
         for mechanism in &spnego.offered {
@@ -134,8 +169,9 @@ impl AuthEvidence {
             }
             _ => {}
         }
-        let inner = ntlm_in(token);
-        inner.is_some_and(|inner| self.ntlm(inner, identity))
+        token
+            .ntlm()
+            .is_some_and(|message| self.ntlm(message, identity))
     }
 
     fn saw(&mut self, kind: AuthKind) {
@@ -145,10 +181,7 @@ impl AuthEvidence {
         }
     }
 
-    fn ntlm(&mut self, message: &[u8], identity: &Policy) -> bool {
-        let Ok(message) = Ntlm::decode(message) else {
-            return false;
-        };
+    fn ntlm(&mut self, message: Ntlm, identity: &Policy) -> bool {
         self.seen = Some(AuthKind::Ntlm);
         let facts = self.ntlm.get_or_insert_with(NtlmFacts::default);
         let name = |value: Option<String>| value.and_then(|value| identity.apply(&value));
@@ -159,21 +192,15 @@ impl AuthEvidence {
                 facts.target_computer = name(names.dns_computer.or(names.nb_computer));
                 false
             }
-            Ntlm::Authenticate {
-                domain,
-                user,
-                workstation,
-                version,
-                null_credentials,
-            } => {
-                facts.version = version.map(|version| match version {
+            Ntlm::Authenticate(said) => {
+                facts.version = said.version.map(|version| match version {
                     NtlmVersion::V1 => 1,
                     NtlmVersion::V2 => 2,
                 });
-                facts.null_credentials = Some(null_credentials);
-                facts.domain = name(domain);
-                facts.user = name(user);
-                facts.workstation = name(workstation);
+                facts.null_credentials = said.null_credentials;
+                facts.domain = name(said.domain);
+                facts.user = name(said.user);
+                facts.workstation = name(said.workstation);
                 true
             }
         }
@@ -266,12 +293,4 @@ fn kind(mechanism: Mechanism) -> AuthKind {
         Mechanism::Ntlm => AuthKind::Ntlm,
         Mechanism::Other => AuthKind::Unknown,
     }
-}
-
-/// The NTLM message in a token, perhaps behind SPNEGO's wrapping.
-fn ntlm_in(token: &[u8]) -> Option<&[u8]> {
-    const MAX_WRAPPING: usize = 64;
-    let starts = token.windows(SIGNATURE.len()).take(MAX_WRAPPING);
-    let at = starts.into_iter().position(|window| window == SIGNATURE)?;
-    token.get(at..)
 }

@@ -5,7 +5,7 @@ use tracer_ebpf::{
     framing::{content_type, packet_type},
 };
 
-use super::{Context, Login, Stage, Verdict};
+use super::{Context, Login, Stage, Verdict, auth::Readings};
 use crate::{
     record::{
         Alert, AlertLevel, Calendar, Certificate, Encryption, EncryptionOption, PhaseName,
@@ -39,8 +39,9 @@ impl Login {
             // python-tds sends its SSPI answers under the login's packet type.
             packet_type::SSPI | packet_type::LOGIN7 => {
                 if let Some(message) = self.assemble(Side::ToServer, unit) {
-                    self.auth
-                        .client_token(&message.body, unit.to, context.identity);
+                    let otherwise = message.otherwise();
+                    let token = Readings::new(&message.body, &otherwise);
+                    self.auth.client_token(token, unit.to, context.identity);
                 }
                 None
             }
@@ -220,11 +221,14 @@ impl Login {
         }
         self.begin_login(unit.from, context);
         let message = self.assemble(Side::ToServer, unit)?;
-        let body = &message.body;
-        let mut login = Login7::decode(body).ok()?;
-        login.keep_common(&Login7::decode(&message.otherwise()).ok()?);
-        let sspi = login.sspi.clone().and_then(|range| body.get(range));
-        self.auth.login_packet(&login, sspi, context.identity);
+        let otherwise = message.otherwise();
+        let mut login = Login7::decode(&message.body).ok()?;
+        login.keep_common(&Login7::decode(&otherwise).ok()?);
+        let sspi = login.sspi.clone().unwrap_or_default();
+        let [token, other] =
+            [&message.body, &otherwise].map(|body| body.get(sspi.clone()).unwrap_or_default());
+        let token = Readings::new(token, other);
+        self.auth.login_packet(&login, token, context.identity);
         self.version = Some(login.tds_version);
         let tds = context.facts.tds.get_or_insert_with(Tds::default);
         if tds.encryption.is_none() {

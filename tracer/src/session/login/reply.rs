@@ -4,6 +4,7 @@ use tracer_ebpf::framing::packet_type;
 
 use super::{
     Context, Login, Message, Stage, Verdict,
+    auth::Readings,
     messages::{feature_name, holds_tls, version_text},
 };
 use crate::{
@@ -70,7 +71,7 @@ impl Login {
     }
 
     fn reply(&mut self, message: &Message, at: u64, context: &mut Context<'_>) -> Option<Verdict> {
-        let reply = self.tokens(message, at, context);
+        let reply = self.tokens(message, context);
         let tds = context.facts.tds.get_or_insert_with(Tds::default);
         if message.spid != 0 {
             tds.spid.get_or_insert(message.spid);
@@ -135,7 +136,7 @@ impl Login {
     }
 
     /// Reads the tokens that say the same whatever stood where bytes were not seen.
-    fn tokens(&mut self, message: &Message, at: u64, context: &mut Context<'_>) -> Reply {
+    fn tokens(&mut self, message: &Message, context: &mut Context<'_>) -> Reply {
         let mut reply = Reply::default();
         let tds = context.facts.tds.get_or_insert_with(Tds::default);
         let otherwise = (!message.unseen.is_empty()).then(|| message.otherwise());
@@ -150,7 +151,8 @@ impl Login {
                 // Its length was not seen: its kind is enough.
                 Token::Sspi(_) | Token::Incomplete(SSPI) if !sure && !reply.sspi => {
                     reply.sspi = true;
-                    self.auth.server_token(&[], at, context.identity);
+                    self.auth
+                        .server_token(Readings::default(), context.identity);
                     break;
                 }
                 _ if !sure => break,
@@ -172,15 +174,17 @@ impl Login {
                 }
                 Token::Sspi(range) => {
                     reply.sspi = true;
-                    let seen = message.seen();
-                    let range = range.start..range.end.min(seen.len());
-                    let token = seen.get(range).unwrap_or_default();
-                    self.auth.server_token(token, at, context.identity);
+                    let other = otherwise.as_ref().unwrap_or(&message.body);
+                    let [token, other] = [&message.body, other]
+                        .map(|body| body.get(range.clone()).unwrap_or_default());
+                    self.auth
+                        .server_token(Readings::new(token, other), context.identity);
                 }
                 // What follows the end of a segment that cut it is withheld: its kind is enough.
                 Token::Incomplete(SSPI) if !reply.sspi => {
                     reply.sspi = true;
-                    self.auth.server_token(&[], at, context.identity);
+                    self.auth
+                        .server_token(Readings::default(), context.identity);
                 }
                 Token::Done(done) if !done.status.more() => reply.ended = true,
                 Token::FedAuthInfo(info) => reply.federated = Some(info),
