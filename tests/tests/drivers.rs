@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use harness::replay::{events, events_with, field, frames, said};
+use harness::replay::{Frame, events, events_with, field, frames, said};
 use serde_json::{Value, json};
 
 /// The `login` and `close` lines of a capture, each in the order of their connections' starts.
@@ -16,8 +16,12 @@ fn lines(capture: &str) -> [Vec<Value>; 2] {
 }
 
 fn path(capture: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/drivers");
-    folder.join(format!("{capture}.pcap"))
+    fixture(&format!("drivers/{capture}"))
+}
+
+fn fixture(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    folder.join(format!("{name}.pcap"))
 }
 
 /// Says that `line` has these values, `null` where nothing is to be said; phases as a list of
@@ -251,8 +255,7 @@ fn an_ntlm_answer_under_the_logins_packet_type_is_one() {
 /// The names of a challenge: what stands around the eight bytes that are withheld.
 #[test]
 fn the_names_of_a_challenge_are_told_where_identities_are() {
-    let capture = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fixtures/captures/tsql-lab-ntlm-loginonly.pcap");
+    let capture = fixture("captures/tsql-lab-ntlm-loginonly");
     for (show, domain, computer) in [
         (true, json!("lab.test"), json!("sql1.lab.test")),
         (false, Value::Null, Value::Null),
@@ -292,6 +295,28 @@ fn a_probe_that_looks_like_a_request_is_no_login() {
     says(&closes[0], &json!({"close.by": "client", "requests": null}));
 }
 
+/// ODBC's PRELOGIN and its answer rewritten as a login of TDS 5.0 and a LOGINACK whose status, 6,
+/// refuses there.
+#[test]
+fn a_refused_login_of_tds_5_is_no_success() {
+    let mut all = frames(&fixture("captures/odbc18-lab-clear")).unwrap();
+    let mut rewrite = |start: [u8; 2], kind: u8, body: &[u8]| {
+        let is_one = |frame: &&mut Frame| frame.payload.starts_with(&start);
+        let payload = &mut all.iter_mut().find(is_one).unwrap().payload;
+        payload[0] = kind;
+        payload[8..].fill(0);
+        payload[8..8 + body.len()].copy_from_slice(body);
+    };
+    rewrite([0x12, 1], 2, &[]);
+    rewrite([4, 1], 4, b"\xAD\x0A\0\x06\x05\0\0\0\0\0\0\0\0\xFD");
+    let logins = said(&all, "login").unwrap();
+    assert_eq!(logins.len(), 1);
+    says(
+        &logins[0],
+        &json!({"login.outcome": "aborted", "login.stranger": "pre_tds7", "tds": null, "auth": null}),
+    );
+}
+
 #[test]
 fn no_request_succeeds_at_a_server_that_never_spoke_tds() {
     // Random bytes both ways, the client's behind the headers of a batch, a login and a batch.
@@ -305,8 +330,7 @@ fn no_request_succeeds_at_a_server_that_never_spoke_tds() {
 #[test]
 fn a_sealed_login_of_which_the_handshake_was_missed_is_unknown() {
     let all = frames(&path("pymssql-full13")).unwrap();
-    let is_login =
-        |frame: &&harness::replay::Frame| frame.payload.starts_with(&[0x17, 3, 3, 0, 228]);
+    let is_login = |frame: &&Frame| frame.payload.starts_with(&[0x17, 3, 3, 0, 228]);
     let login = all.iter().find(is_login).unwrap();
     let late: Vec<_> = all
         .iter()

@@ -450,7 +450,7 @@ impl Connection {
         };
         if login.is_out_of_turn() {
             login.give_away();
-            self.facts.login.stranger = Some(Stranger::Other);
+            self.facts.login.stranger.get_or_insert(Stranger::Other);
         } else {
             self.lost_login(at, out);
         }

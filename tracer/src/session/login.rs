@@ -213,6 +213,7 @@ impl Login {
         match (side, unit.header.framing) {
             (_, Framing::Smp) => (!self.is_out_of_turn()).then(|| self.request(unit.from)),
             (_, Framing::Tls) => self.record(side, unit, context),
+            (_, Framing::Tds) if self.foreign => None,
             (Side::ToServer, Framing::Tds) => self.client_packet(unit, context),
             (Side::ToClient, Framing::Tds) => self.server_packet(unit, context),
         }

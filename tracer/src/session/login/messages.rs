@@ -16,6 +16,7 @@ use crate::{
         certificate,
         encryption::{self, EncryptionOption as Wish, EncryptionSetting},
         login7::Login7,
+        pre7::Pre7Login,
         prelogin::Prelogin,
         tls::{self, TlsSide, version_name},
         version::TdsVersion,
@@ -52,8 +53,7 @@ impl Login {
                 None
             }
             packet_type::PRE_TDS7_LOGIN => {
-                context.facts.login.stranger = Some(Stranger::PreTds7);
-                self.begin_login(unit.from, context);
+                self.old_login(unit, context);
                 None
             }
             packet_type::ATTENTION => {
@@ -73,6 +73,20 @@ impl Login {
             }
             _ => None,
         }
+    }
+
+    /// A login of TDS 4.2 or 5.0. Its answer looks like one of TDS 7 and means something else, so
+    /// nothing after it is read.
+    fn old_login(&mut self, unit: &Unit, context: &mut Context<'_>) {
+        let is_one = Pre7Login::decode(&unit.body).is_ok();
+        self.begin_login(unit.from, context);
+        self.give_away();
+        context.facts.tds = None;
+        context.facts.login.stranger = Some(if is_one {
+            Stranger::PreTds7
+        } else {
+            Stranger::Other
+        });
     }
 
     /// Whether a login that has passed has been answered, though not for good.
