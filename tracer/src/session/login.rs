@@ -1,6 +1,7 @@
 //! What a login's messages say, and which phase each of them ends.
 
 mod auth;
+mod describe;
 mod messages;
 mod reply;
 mod sealed;

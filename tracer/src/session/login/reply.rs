@@ -5,7 +5,8 @@ use tracer_ebpf::framing::packet_type;
 use super::{
     Context, Login, Message, Stage, Verdict,
     auth::Readings,
-    messages::{feature_name, holds_tls, version_text},
+    describe::{feature_name, version_text},
+    messages::holds_tls,
 };
 use crate::{
     record::{Encryption, Outcome, PhaseName, Redirect, SqlError, Tds, Text},

@@ -1,0 +1,149 @@
+//! How the records put what the messages of a login say.
+
+use super::Context;
+use crate::{
+    record::{
+        Alert, AlertLevel, Calendar, Certificate, Encryption, EncryptionOption, Side as RecordSide,
+        Text, Tls,
+    },
+    tds::{
+        certificate,
+        encryption::{self, EncryptionOption as Wish, EncryptionSetting},
+        login7::Login7,
+        tls::{self, TlsSide, version_name},
+        version::TdsVersion,
+    },
+};
+
+pub(super) fn agreed_encryption(asked: EncryptionSetting, answered: Wish) -> Encryption {
+    match encryption::negotiate(asked, answered) {
+        encryption::Encryption::None => Encryption::None,
+        encryption::Encryption::LoginOnly => Encryption::LoginOnly,
+        encryption::Encryption::Full => Encryption::Full,
+        encryption::Encryption::Refused => Encryption::Refused,
+    }
+}
+
+pub(super) fn wish(setting: EncryptionSetting) -> EncryptionOption {
+    match (setting.option, setting.client_certificate) {
+        (Wish::Off, false) => EncryptionOption::Off,
+        (Wish::On, false) => EncryptionOption::On,
+        (Wish::NotSupported, false) => EncryptionOption::NotSup,
+        (Wish::Required, false) => EncryptionOption::Req,
+        (Wish::Off, true) => EncryptionOption::ClientCertOff,
+        (Wish::On, true) => EncryptionOption::ClientCertOn,
+        (Wish::NotSupported, true) => EncryptionOption::ClientCertNotSup,
+        (Wish::Required, true) => EncryptionOption::ClientCertReq,
+    }
+}
+
+pub(super) fn describe_login(login: &Login7, context: &mut Context<'_>) {
+    let text = |value: &Option<String>| {
+        value
+            .as_deref()
+            .filter(|value| !value.is_empty())
+            .map(Text::from)
+    };
+    let into = &mut context.facts.login;
+    into.app_name = text(&login.app_name);
+    into.client_library = text(&login.library);
+    into.server_name = text(&login.server_name);
+    into.language = text(&login.language);
+    into.database = text(&login.database);
+    into.client_pid = Some(login.client_pid).filter(|pid| *pid != 0);
+    into.password_change = login.change_password.then_some(true);
+    into.host_name = login
+        .host_name
+        .as_deref()
+        .and_then(|name| context.identity.apply(name));
+    into.user = login
+        .user_name
+        .as_deref()
+        .and_then(|name| context.identity.apply(name));
+    if let Some(tds) = &mut context.facts.tds {
+        tds.packet_size = Some(login.packet_size).filter(|size| *size != 0);
+        tds.read_only_intent = login.read_only_intent.then_some(true);
+        tds.features = login.features.iter().map(|id| feature_name(*id)).collect();
+    }
+}
+
+/// The names of LOGIN7's feature extensions (MS-TDS §2.2.6.4).
+pub(super) fn feature_name(id: u8) -> Text {
+    Text::from(match id {
+        0x01 => "session_recovery",
+        0x02 => "fedauth",
+        0x04 => "column_encryption",
+        0x05 => "global_transactions",
+        0x08 => "azure_sql_support",
+        0x09 => "data_classification",
+        0x0A => "utf8_support",
+        0x0B => "azure_sql_dns_caching",
+        0x0D => "json_support",
+        0x0E => "vector_support",
+        0x0F => "enhanced_routing_support",
+        0x10 => "user_agent",
+        other => return Text::from(format!("{other:#04x}").as_str()),
+    })
+}
+
+/// Fills the TLS facts from what both sides have said so far.
+pub(super) fn describe_tls(sides: &[TlsSide; 2], context: &mut Context<'_>) {
+    let [client, server] = sides;
+    let into = context.facts.tls.get_or_insert_with(Tls::default);
+    if let Some(hello) = &client.client_hello {
+        into.sni = hello.sni.as_deref().map(Text::from);
+    }
+    if let Some(hello) = &server.server_hello {
+        into.version = version_name(hello.version).map(Text::from);
+        into.cipher = hello.cipher_name().map(Text::from);
+        into.alpn = hello.alpn.as_deref().map(Text::from);
+    }
+    into.resumed = tls::resumed(client, server);
+    into.client_certificate = client.certificate_seen.then_some(true);
+    for (side, from) in [(client, RecordSide::Client), (server, RecordSide::Server)] {
+        if into.alert.is_none()
+            && let Some(alert) = side.alert
+        {
+            into.alert = Some(Alert {
+                from,
+                level: alert.level_name().and_then(level),
+                description: alert.description_name().map(Text::from),
+            });
+        }
+    }
+    if into.certificate.is_none() {
+        into.certificate = server.certificate.as_ref().map(describe_certificate);
+    }
+}
+
+fn level(name: &str) -> Option<AlertLevel> {
+    match name {
+        "warning" => Some(AlertLevel::Warning),
+        "fatal" => Some(AlertLevel::Fatal),
+        _ => None,
+    }
+}
+
+fn describe_certificate(certificate: &certificate::Certificate) -> Certificate {
+    Certificate {
+        subject: Some(Text::from(certificate.subject.as_str())),
+        issuer: Some(Text::from(certificate.issuer.as_str())),
+        not_after: Calendar::from_unix_seconds(certificate.not_after),
+        signature_algorithm: Some(Text::from(certificate.signature_algorithm.as_str())),
+        key_bits: certificate
+            .key_bits
+            .and_then(|bits| u32::try_from(bits).ok()),
+        self_signed: Some(certificate.self_signed),
+        crl_hosts: certificate
+            .crl_hosts
+            .iter()
+            .take(Certificate::MAX_CRL_HOSTS)
+            .map(|host| Text::from(host.as_str()))
+            .collect(),
+    }
+}
+
+/// The name of the version a connection settled on.
+pub(super) fn version_text(version: TdsVersion) -> Text {
+    Text::from(version.to_string().as_str())
+}
