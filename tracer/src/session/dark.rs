@@ -27,8 +27,11 @@ const MAX_BEFORE_FINISHED: u32 = 4;
 const SHORT_REPLY: u64 = 350;
 /// A reply up to this long is a DONE: the answer to a request, to no login.
 const BARE_DONE: u64 = 90;
-/// An SSPI token that answers a challenge is no shorter than this, sealed.
-const SSPI_TOKEN: u32 = 200;
+/// No SSPI exchange has more of the client's messages after its login: Kerberos that falls back to
+/// NTLM has two, and one more may follow where the two sides have no mechanism in common at first.
+const MAX_ROUNDS: usize = 3;
+/// What may turn out to have been requests: each of those messages, and its answer.
+pub(super) const EARLIER: usize = 2 * MAX_ROUNDS;
 /// A federated token is never shorter than this: header, claims and a signature of 342 characters,
 /// two bytes each. tedious' first request has 780.
 const LONG_TOKEN: u32 = 1600;
@@ -55,7 +58,7 @@ pub(super) struct Sealed {
     pub(super) len: u32,
 }
 
-/// A client's message that may be the second half of an SSPI exchange, or a first request.
+/// A client's message that may go on with an SSPI exchange, or be a request.
 #[derive(Clone, Copy, Debug)]
 struct Exchange {
     message: Sealed,
@@ -87,7 +90,8 @@ pub(super) struct Dark {
     /// A federated token may follow the first reply.
     federated: bool,
     turns: Vec<Turn>,
-    exchange: Option<Exchange>,
+    /// Those that only short replies came to, at most [`MAX_ROUNDS`].
+    exchanges: Vec<Exchange>,
 }
 
 /// What a sealed record meant.
@@ -107,8 +111,8 @@ pub(super) enum Meaning {
         /// When the reply had passed.
         reply_end: u64,
     },
-    /// Long enough to answer a challenge, after a reply too short to acknowledge a login; what comes
-    /// of it tells which it was.
+    /// A message after a reply too short to acknowledge a login; what comes of it tells whether it
+    /// was an SSPI token.
     Exchange {
         /// When the reply had passed.
         reply_end: u64,
@@ -117,10 +121,10 @@ pub(super) enum Meaning {
     Request {
         /// When the reply had passed.
         reply_end: u64,
-        /// What was taken for an exchange, and was the first request: with it, its answer.
-        earlier: Option<[Sealed; 2]>,
-        /// There was an exchange before that reply.
-        exchanged: bool,
+        /// What may have been an exchange, and was requests, each with its answer.
+        earlier: [Option<Sealed>; EARLIER],
+        /// How many messages of an exchange there were before that reply.
+        rounds: u32,
     },
     /// A session ticket after the client's PRELOGIN, which is still to be answered.
     Ticket {
@@ -140,6 +144,8 @@ pub(super) struct Belief {
     pub(super) confidence: f64,
     /// When the deciding reply had passed.
     pub(super) at: u64,
+    /// What may have been an exchange, and was requests, each with its answer.
+    pub(super) requests: [Option<Sealed>; EARLIER],
 }
 
 impl Dark {
@@ -201,35 +207,48 @@ impl Dark {
         if first_reply && short && self.federated && message.len >= LONG_TOKEN {
             return Meaning::Token { reply_end };
         }
-        if first_reply && short && message.len >= SSPI_TOKEN {
-            self.exchange = Some(Exchange { message, reply_end });
+        if first_reply && short {
+            self.exchanges.push(Exchange { message, reply_end });
             return Meaning::Exchange { reply_end };
         }
-        let Some((exchange, reply)) = self.exchange.take().zip(reply) else {
+        let Some((exchange, reply)) = self.exchanges.last().copied().zip(reply) else {
             return Meaning::Request {
                 reply_end,
-                earlier: None,
-                exchanged: false,
+                earlier: [None; EARLIER],
+                rounds: 0,
             };
         };
-        if exchange.was_one(&reply) {
+        if exchange.was_one(&reply, self.strict) {
             return Meaning::Request {
                 reply_end,
-                earlier: None,
-                exchanged: true,
+                earlier: [None; EARLIER],
+                rounds: self.exchanges.len() as u32,
             };
         }
-        let answer = Sealed {
-            side: Side::ToClient,
-            from: reply.first,
-            to: reply.last,
-            len: u32::try_from(reply.bytes).unwrap_or(u32::MAX),
-        };
+        // Neither an acknowledgement nor the end of a request: one more challenge, it may be.
+        if reply.bytes > BARE_DONE && self.exchanges.len() < MAX_ROUNDS {
+            self.exchanges.push(Exchange { message, reply_end });
+            return Meaning::Continuation;
+        }
         Meaning::Request {
-            reply_end: exchange.reply_end,
-            earlier: Some([exchange.message, answer]),
-            exchanged: false,
+            reply_end: self.exchanges[0].reply_end,
+            earlier: self.earlier(),
+            rounds: 0,
         }
+    }
+
+    /// What was taken for an exchange, as the requests that it was.
+    fn earlier(&self) -> [Option<Sealed>; EARLIER] {
+        let mut earlier = [None; EARLIER];
+        let turns = self.turns.iter().rev();
+        let answers = turns.filter(|turn| turn.side == Side::ToClient);
+        let pairs = self.exchanges.iter().rev().zip(answers);
+        for (index, (exchange, answer)) in pairs.enumerate() {
+            let at = 2 * (self.exchanges.len() - 1 - index);
+            earlier[at] = Some(exchange.message);
+            earlier[at + 1] = Some(answer.sealed());
+        }
+        earlier
     }
 
     /// A sealed record of the client inside a TDS packet: only the handshake is wrapped, so TLS 1.3's
@@ -309,19 +328,23 @@ impl Dark {
         (self.client_turns() > usize::from(self.strict)).then_some(*reply)
     }
 
-    /// The first request, where what was taken for an exchange turns out to be one.
-    fn was_request(&self) -> Option<Exchange> {
+    /// What is believed where what was taken for an exchange turns out to be requests.
+    fn was_request(&self) -> Option<Belief> {
         let answer = self.turns.last()?;
-        self.exchange
-            .filter(|_| answer.side == Side::ToClient && answer.bytes <= BARE_DONE)
+        let exchange = self.exchanges.first()?;
+        let bare = answer.side == Side::ToClient && answer.bytes <= BARE_DONE;
+        bare.then(|| Belief {
+            requests: self.earlier(),
+            ..Belief::accepted(0.9, exchange.reply_end)
+        })
     }
 
     /// What silence after the reply says, once it has lasted until `now`.
     pub(super) fn contentment(&self, now: u64) -> Option<Belief> {
         let reply = self.reply()?;
         let quiet = now.saturating_sub(reply.last);
-        if let Some(exchange) = self.was_request().filter(|_| quiet >= QUIET) {
-            return Some(Belief::accepted(0.9, exchange.reply_end));
+        if let Some(belief) = self.was_request().filter(|_| quiet >= QUIET) {
+            return Some(belief);
         }
         if reply.bytes > SHORT_REPLY {
             (quiet >= QUIET).then_some(Belief::accepted(0.9, reply.last))
@@ -333,8 +356,8 @@ impl Dark {
     /// What the connection's end at `now`, after the reply, says.
     pub(super) fn farewell(&self, leave: Leave, now: u64) -> Option<Belief> {
         let reply = self.reply()?;
-        if let Some(exchange) = self.was_request() {
-            return Some(Belief::accepted(0.9, exchange.reply_end));
+        if let Some(belief) = self.was_request() {
+            return Some(belief);
         }
         // Neither side stays after a refusal.
         if now.saturating_sub(reply.last) >= QUIET {
@@ -349,8 +372,7 @@ impl Dark {
         };
         Some(Belief {
             accepted,
-            confidence,
-            at: reply.last,
+            ..Belief::accepted(confidence, reply.last)
         })
     }
 
@@ -370,14 +392,28 @@ impl Belief {
             accepted: true,
             confidence,
             at,
+            requests: [None; EARLIER],
+        }
+    }
+}
+
+impl Turn {
+    fn sealed(&self) -> Sealed {
+        Sealed {
+            side: self.side,
+            from: self.first,
+            to: self.last,
+            len: u32::try_from(self.bytes).unwrap_or(u32::MAX),
         }
     }
 }
 
 impl Exchange {
-    /// Whether it was an exchange, by the reply to its second half, after which the client went on.
-    fn was_one(&self, reply: &Turn) -> bool {
-        reply.bytes > SHORT_REPLY || (reply.bytes > BARE_DONE && self.message.len >= LONG_TOKEN)
+    /// Whether it was the last of an exchange, by the reply to it, after which the client went on.
+    /// Only where PRELOGIN is sealed too can a federated token come unannounced.
+    fn was_one(&self, reply: &Turn, strict: bool) -> bool {
+        let token = strict && self.message.len >= LONG_TOKEN;
+        reply.bytes > SHORT_REPLY || (reply.bytes > BARE_DONE && token)
     }
 }
 

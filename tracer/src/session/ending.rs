@@ -4,7 +4,7 @@ use tracer_ebpf::event::Counters;
 
 use super::{
     connection::Connection,
-    dark::{Belief, Leave},
+    dark::{Belief, EARLIER, Leave},
     login::{Login, Verdict},
     timeline::Side,
 };
@@ -118,7 +118,9 @@ impl From<Belief> for Verdict {
         } else {
             Outcome::Failed
         };
-        Self::inferred(outcome, belief.confidence, belief.at)
+        let mut verdict = Self::inferred(outcome, belief.confidence, belief.at);
+        verdict.requests[..EARLIER].copy_from_slice(&belief.requests);
+        verdict
     }
 }
 

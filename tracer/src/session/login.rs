@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use self::auth::AuthEvidence;
 use super::{
-    dark::{Dark, Sealed},
+    dark::{Dark, EARLIER, Sealed},
     stream::{Found, Stream, Unit},
     timeline::{Phases, Side, Timeline},
 };
@@ -51,8 +51,8 @@ pub(super) struct Verdict {
     pub(super) confidence: Option<f64>,
     /// When the deciding message had passed.
     pub(super) at: u64,
-    /// The sealed request that showed it, behind one that had passed before and its answer.
-    pub(super) requests: [Option<Sealed>; 3],
+    /// The sealed request that showed it, behind those that had passed before and their answers.
+    pub(super) requests: [Option<Sealed>; EARLIER + 1],
     /// A request alone shows the outcome: the answer before it was not seen.
     pub(super) by_request: bool,
 }
@@ -65,7 +65,7 @@ impl Verdict {
             basis: Basis::Observed,
             confidence: None,
             at,
-            requests: [None; 3],
+            requests: [None; EARLIER + 1],
             by_request: false,
         }
     }

@@ -9,8 +9,8 @@ fn dark(tls13: bool, strict: bool) -> Dark {
 fn request(reply_end: u64) -> Meaning {
     Meaning::Request {
         reply_end,
-        earlier: None,
-        exchanged: false,
+        earlier: [None; EARLIER],
+        rounds: 0,
     }
 }
 
@@ -127,8 +127,8 @@ fn a_sealed_challenge_is_no_acknowledgement() {
         meaning,
         Meaning::Request {
             reply_end: 40,
-            earlier: None,
-            exchanged: true
+            earlier: [None; EARLIER],
+            rounds: 1
         }
     );
 }
@@ -145,6 +145,61 @@ fn a_refusal_after_a_sealed_challenge_is_a_refusal() {
     assert_eq!(belief.at, 40);
 }
 
+/// Kerberos that falls back to NTLM in SPNEGO: LOGIN7 with an AP-REQ, the other mechanism asked for,
+/// negotiation, challenge, answer, and a refusal or an acknowledgement.
+fn fallback(reply: u32) -> Dark {
+    let mut dark = dark(false, false);
+    dark.client(10, 10, 2300);
+    dark.server(20, 90);
+    assert_eq!(
+        dark.client(30, 30, 120),
+        Meaning::Exchange { reply_end: 20 }
+    );
+    dark.server(40, 310);
+    assert_eq!(dark.client(50, 50, 420), Meaning::Continuation);
+    dark.server(60, reply);
+    dark
+}
+
+#[test]
+fn a_refusal_after_several_sealed_rounds_is_a_refusal() {
+    for leave in [Leave::Server, Leave::Client, Leave::Reset] {
+        let belief = fallback(142).farewell(leave, 65).unwrap();
+        assert!(!belief.accepted);
+        assert_eq!(belief.at, 60);
+    }
+}
+
+#[test]
+fn an_acknowledgement_after_several_sealed_rounds_is_told_by_the_request_after_it() {
+    let mut dark = fallback(385);
+    assert_eq!(
+        dark.client(70, 70, 90),
+        Meaning::Request {
+            reply_end: 60,
+            earlier: [None; EARLIER],
+            rounds: 2
+        }
+    );
+}
+
+#[test]
+fn a_client_whose_messages_are_all_answered_in_few_bytes_asks() {
+    let mut dark = fallback(170);
+    assert_eq!(dark.client(70, 70, 90), Meaning::Continuation);
+    dark.server(80, 130);
+    let Meaning::Request {
+        reply_end: 20,
+        earlier,
+        rounds: 0,
+    } = dark.client(90, 90, 90)
+    else {
+        panic!("not taken for requests");
+    };
+    let times = earlier.map(|sealed| sealed.map(|sealed| (sealed.from, sealed.to)));
+    assert_eq!(times, [30, 40, 50, 60, 70, 80].map(|at| Some((at, at))));
+}
+
 /// Microsoft's mock server acknowledges in fewer bytes than SQL Server; pymssql's first batch is
 /// as long as an SSPI token.
 #[test]
@@ -156,8 +211,8 @@ fn a_long_first_request_is_told_from_a_token_by_its_short_answer() {
     dark.server(40, 45);
     let Meaning::Request {
         reply_end: 20,
-        earlier: Some([request, answer]),
-        exchanged: false,
+        earlier: [Some(request), Some(answer), None, None, None, None],
+        rounds: 0,
     } = dark.client(50, 50, 70)
     else {
         panic!("not taken for a request");
@@ -191,8 +246,8 @@ fn a_first_request_after_a_terse_acknowledgement_is_no_federated_token() {
         dark.client(50, 50, 62),
         Meaning::Request {
             reply_end: 20,
-            earlier: Some(_),
-            exchanged: false
+            earlier: [Some(_), Some(_), None, ..],
+            rounds: 0
         }
     ));
 }

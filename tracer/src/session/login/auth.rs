@@ -139,9 +139,9 @@ impl AuthEvidence {
         self.sealed_fetch = Some(Nanos(waited));
     }
 
-    /// A sealed challenge was answered.
-    pub(super) fn sealed_round(&mut self) {
-        self.sealed_rounds += 1;
+    /// So many sealed challenges were answered.
+    pub(super) fn sealed_rounds(&mut self, rounds: u32) {
+        self.sealed_rounds += rounds;
     }
 
     /// FEATUREEXTACK: the server took the federated token.

@@ -4,7 +4,7 @@ use super::{Context, Login, Stage, Verdict};
 use crate::{
     record::{Encryption, Outcome, PhaseName, Stranger, Tds},
     session::{
-        dark::{CONFIRMED, Meaning, Sealed},
+        dark::{CONFIRMED, EARLIER, Meaning, Sealed},
         stream::Unit,
         timeline::Side,
     },
@@ -80,15 +80,15 @@ impl Login {
             Meaning::Request {
                 reply_end,
                 earlier,
-                exchanged,
+                rounds,
             } => {
                 self.note_full(context);
                 // Of turns that were not all seen, none can be told from another.
                 if !self.phases.start_was_seen() && self.tls[0].client_hello.is_none() {
                     return Some(self.request(unit.from));
                 }
-                if exchanged && self.is_whole() {
-                    self.auth.sealed_round();
+                if self.is_whole() {
+                    self.auth.sealed_rounds(rounds);
                 }
                 let request = Sealed {
                     side: Side::ToServer,
@@ -96,9 +96,11 @@ impl Login {
                     to: unit.to,
                     len: unit.body_len(),
                 };
-                let [first, answer] = earlier.map_or([None; 2], |both| both.map(Some));
+                let mut requests = [None; EARLIER + 1];
+                requests[..EARLIER].copy_from_slice(&earlier);
+                requests[EARLIER] = Some(request);
                 return Some(Verdict {
-                    requests: [first, answer, Some(request)],
+                    requests,
                     ..Verdict::inferred(Outcome::Success, CONFIRMED, reply_end)
                 });
             }
