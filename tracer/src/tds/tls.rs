@@ -45,7 +45,8 @@ pub struct TlsSide {
     pub server_hello: Option<ServerHello>,
     /// The server asked for another hello first (TLS 1.3).
     pub hello_retry: bool,
-    /// A Certificate message came in clear (TLS 1.2 and before).
+    /// A Certificate message came in clear (TLS 1.2 and before), and was not empty: a client that
+    /// has none sends an empty one.
     pub certificate_seen: bool,
     /// Facts of its first certificate, when that was readable.
     pub certificate: Option<Certificate>,
@@ -263,9 +264,9 @@ impl TlsSide {
 
     /// The first certificate of the chain, which may be whole even when the chain is not.
     fn certificate_message(&mut self, body: &[u8]) {
-        self.certificate_seen = true;
         let mut reader = Reader::new(body);
-        let _chain_len = reader.array::<3>();
+        let chain_len = reader.array::<3>().map(u24);
+        self.certificate_seen = chain_len.is_some_and(|len| len > 0);
         let first = reader
             .array::<3>()
             .map(u24)

@@ -114,6 +114,15 @@ fn a_certificate_survives_a_chain_cut_after_it() {
     assert_eq!(server.certificate.unwrap().key_bits, Some(2048));
 }
 
+/// RFC 5246 section 7.4.6: what a client without a certificate sends when it is asked for one.
+#[test]
+fn an_empty_certificate_message_shows_no_certificate() {
+    let mut client = TlsSide::default();
+    client.extend(b"\x16\x03\x03\0\x07\x0b\0\0\x03\0\0\0");
+    assert!(!client.certificate_seen && !client.truncated);
+    assert!(client.certificate.is_none());
+}
+
 #[test]
 fn what_is_no_tls_is_not_read_further() {
     let server = side(&[b"\x04\x01\x00\x10\x00\x00\x01\x00", SERVER_1]);
