@@ -58,7 +58,7 @@ fn both_sides_that_close_at_once_are_one_connection() {
         &logins[0],
         &json!({
             "login.outcome": "failed", "login.basis": "inferred", "connection.partial": false,
-            "tds.encryption": "strict", "tls.version": "1.3", "tls.alpn": null,
+            "tds.encryption": "strict", "tls.version": "1.3", "tls.alpn": "tds/8.0",
             "phases": [["handshake", 50986, true], ["tls", 209_708_660, true], ["prelogin", 583_441, true], ["login", 936_307, true]],
         }),
     );
@@ -283,6 +283,27 @@ fn https_on_the_port_of_sql_server_is_no_login() {
             &json!({"login.outcome": "closed", "tds.encryption": null, "login.stranger": "tls", "auth": null}),
         );
     }
+}
+
+#[test]
+fn a_protocol_whose_answer_is_encrypted_is_the_one_asked_for() {
+    let [logins, _] = lines("odbc18-strict13-silent");
+    says(
+        &logins[0],
+        &json!({"tls.version": "1.3", "tls.alpn": "tds/8.0"}),
+    );
+}
+
+/// ODBC's sealed login rewritten as an alert of a client that does not like the server after all.
+#[test]
+fn an_encrypted_alert_tells_who_sent_it() {
+    let mut all = frames(&fixture("captures/odbc18-lab-tls12")).unwrap();
+    let is_login = |frame: &Frame| frame.payload.starts_with(&[0x17, 3, 3]);
+    let login = all.iter().position(is_login).unwrap();
+    all.truncate(login + 1);
+    all[login].payload[0] = 0x15;
+    let logins = said(&all, "login").unwrap();
+    says(&logins[0], &json!({"tls.alert": {"from": "client"}}));
 }
 
 #[test]

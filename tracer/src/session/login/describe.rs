@@ -15,6 +15,8 @@ use crate::{
     },
 };
 
+const TLS_1_3: u16 = 0x0304;
+
 pub(super) fn agreed_encryption(asked: EncryptionSetting, answered: Wish) -> Encryption {
     match encryption::negotiate(asked, answered) {
         encryption::Encryption::None => Encryption::None,
@@ -87,7 +89,7 @@ pub(super) fn feature_name(id: u8) -> Text {
 }
 
 /// Fills the TLS facts from what both sides have said so far.
-pub(super) fn describe_tls(sides: &[TlsSide; 2], context: &mut Context<'_>) {
+pub(super) fn describe_tls(sides: &[TlsSide; 2], strict: bool, context: &mut Context<'_>) {
     let [client, server] = sides;
     let into = context.facts.tls.get_or_insert_with(Tls::default);
     if let Some(hello) = &client.client_hello {
@@ -96,24 +98,45 @@ pub(super) fn describe_tls(sides: &[TlsSide; 2], context: &mut Context<'_>) {
     if let Some(hello) = &server.server_hello {
         into.version = version_name(hello.version).map(Text::from);
         into.cipher = hello.cipher_name().map(Text::from);
-        into.alpn = hello.alpn.as_deref().map(Text::from);
+        // ODBC asks for TDS 8.0 inside TDS 7 as well, where it means nothing.
+        let hidden = strict && hello.version == TLS_1_3;
+        let asked = client.client_hello.as_ref().filter(|_| hidden);
+        let asked = asked.and_then(|hello| hello.alpn.first());
+        into.alpn = hello
+            .alpn
+            .as_ref()
+            .or(asked)
+            .map(|name| Text::from(name.as_str()));
     }
     into.resumed = tls::resumed(client, server);
     into.client_certificate = client.certificate_seen.then_some(true);
-    for (side, from) in [(client, RecordSide::Client), (server, RecordSide::Server)] {
-        if into.alert.is_none()
-            && let Some(alert) = side.alert
-        {
-            into.alert = Some(Alert {
-                from,
-                level: alert.level_name().and_then(level),
-                description: alert.description_name().map(Text::from),
-            });
-        }
+    if into.alert.is_none() {
+        into.alert = describe_alert(sides);
     }
     if into.certificate.is_none() {
         into.certificate = server.certificate.as_ref().map(describe_certificate);
     }
+}
+
+/// An alert in clear, else one of which only the sender shows.
+fn describe_alert([client, server]: &[TlsSide; 2]) -> Option<Alert> {
+    let sides = [(client, RecordSide::Client), (server, RecordSide::Server)];
+    let in_clear = sides.iter().find_map(|(side, from)| {
+        let alert = side.alert?;
+        Some(Alert {
+            from: *from,
+            level: alert.level_name().and_then(level),
+            description: alert.description_name().map(Text::from),
+        })
+    });
+    in_clear.or_else(|| {
+        let (_, from) = sides.iter().find(|(side, _)| side.encrypted_alerts > 0)?;
+        Some(Alert {
+            from: *from,
+            level: None,
+            description: None,
+        })
+    })
 }
 
 fn level(name: &str) -> Option<AlertLevel> {

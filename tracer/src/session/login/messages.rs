@@ -282,7 +282,7 @@ impl Login {
                 self.tls_last = Some((at, side));
             }
         }
-        describe_tls(&self.tls, context);
+        describe_tls(&self.tls, self.strict, context);
         if self.tls_is_up() {
             self.owed_since = None;
         }
