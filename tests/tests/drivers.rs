@@ -280,9 +280,26 @@ fn https_on_the_port_of_sql_server_is_no_login() {
     for login in &logins {
         says(
             login,
-            &json!({"login.outcome": "closed", "tds.encryption": null, "login.stranger": "tls", "auth": null}),
+            &json!({"login.outcome": "closed", "tds": null, "login.stranger": "tls", "auth": null}),
         );
     }
+}
+
+/// A ClientHello alone, as FreeTDS sends it and as openssl's client does: without protocols.
+#[test]
+fn tls_that_nobody_answers_is_tds_only_where_its_client_asks_for_it() {
+    let mut all = frames(&path("pymssql-strict13-both-close")).unwrap();
+    let hello = all.iter().position(|frame| !frame.payload.is_empty());
+    all.truncate(hello.unwrap() + 1);
+    let logins = said(&all, "login").unwrap();
+    says(&logins[0], &json!({"tds": {"encryption": "strict"}}));
+    let hello = &mut all.last_mut().unwrap().payload;
+    let extension = b"\0\x10\0\x0A\0\x08\x07tds/8.0";
+    let is_alpn = |window: &[u8]| window == extension;
+    let at = hello.windows(extension.len()).position(is_alpn).unwrap();
+    hello[at..at + 2].copy_from_slice(&[0x5A, 0x5A]);
+    let logins = said(&all, "login").unwrap();
+    says(&logins[0], &json!({"tds": null}));
 }
 
 #[test]

@@ -190,11 +190,6 @@ impl Login {
         if side == Side::ToServer && self.stage == Stage::Opening && self.is_whole() {
             self.strict = true;
             self.stage = Stage::Tls;
-            context
-                .facts
-                .tds
-                .get_or_insert_with(Tds::default)
-                .encryption = Some(Encryption::Strict);
         }
         let sealed_data = unit.header.kind == content_type::APPLICATION_DATA;
         let handshaking =
@@ -206,12 +201,12 @@ impl Login {
         } else {
             tls.gap();
         }
-        if unit.header.kind == content_type::ALERT {
-            self.client_said_bye |= side == Side::ToServer;
-        }
-        self.notice_foreign_tls(context);
+        self.notice_whose_tls(context);
         if handshaking {
             self.handshake_moved(side, unit.to, context);
+        }
+        if unit.header.kind == content_type::ALERT {
+            self.client_said_bye |= side == Side::ToServer;
         }
         if sealed_data {
             self.sealed(side, unit, context)

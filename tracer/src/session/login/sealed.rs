@@ -14,19 +14,28 @@ use crate::{
 const ALPN_TDS_8: &str = "tds/8.0";
 
 impl Login {
-    /// A client that offers protocols inside TLS, and not TDS 8.0, is somebody else's.
-    pub(super) fn notice_foreign_tls(&mut self, context: &mut Context<'_>) {
-        let hello = self.tls[Side::ToServer as usize].client_hello.as_ref();
-        let foreign = hello.is_some_and(|hello| {
-            !hello.alpn.is_empty() && !hello.alpn.iter().any(|name| name == ALPN_TDS_8)
-        });
-        if self.strict && foreign && !self.foreign {
-            self.foreign = true;
-            context.facts.login.stranger = Some(Stranger::Tls);
-            if let Some(tds) = &mut context.facts.tds {
-                tds.encryption = None;
-            }
+    /// TLS that comes first is TDS 8.0's where its client asks for that, or where a server of it
+    /// answers; a client that offers other protocols only is somebody else's.
+    pub(super) fn notice_whose_tls(&mut self, context: &mut Context<'_>) {
+        if !self.strict || self.foreign {
+            return;
         }
+        let [client, server] = &self.tls;
+        let offered = client.client_hello.as_ref().map(|hello| &hello.alpn[..]);
+        let offered = offered.unwrap_or_default();
+        let asked_for = offered.iter().any(|name| name == ALPN_TDS_8);
+        if !offered.is_empty() && !asked_for {
+            self.foreign_tls(context);
+        } else if asked_for || server.server_hello.is_some() {
+            let tds = context.facts.tds.get_or_insert_with(Tds::default);
+            tds.encryption = Some(Encryption::Strict);
+        }
+    }
+
+    fn foreign_tls(&mut self, context: &mut Context<'_>) {
+        self.foreign = true;
+        context.facts.login.stranger = Some(Stranger::Tls);
+        context.facts.tds = None;
     }
 
     /// A record whose content cannot be read.
@@ -117,9 +126,11 @@ impl Login {
     /// Sealed replies: the encryption is full, whatever was said before.
     fn note_full(&mut self, context: &mut Context<'_>) {
         // Without what came before, it may be TDS 8.0 as well.
-        let known = self.strict || self.asked.is_some() || self.answered.is_some();
+        let known = self.asked.is_some() || self.answered.is_some();
         let tds = context.facts.tds.get_or_insert_with(Tds::default);
-        if known && tds.encryption != Some(Encryption::Strict) {
+        if self.strict {
+            tds.encryption = Some(Encryption::Strict);
+        } else if known {
             tds.encryption = Some(Encryption::Full);
         }
     }
