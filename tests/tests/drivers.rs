@@ -324,6 +324,13 @@ fn an_encrypted_alert_tells_who_sent_it() {
 }
 
 #[test]
+fn the_language_is_the_one_the_server_chose() {
+    let all = frames(&fixture("captures/odbc18-lab-clear")).unwrap();
+    let logins = said(&all, "login").unwrap();
+    says(&logins[0], &json!({"login.language": "us_english"}));
+}
+
+#[test]
 fn a_probe_that_looks_like_a_request_is_no_login() {
     let [logins, closes] = lines("nmap-probe");
     says(

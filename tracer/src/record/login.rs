@@ -37,7 +37,7 @@ pub struct Login {
     pub client_library: Option<Text>,
     /// LOGIN7 `ServerName`: the name that the client connected to.
     pub server_name: Option<Text>,
-    /// LOGIN7 Language.
+    /// The language asked for, then the one that the server chose.
     pub language: Option<Text>,
     /// LOGIN7 `ClientPID`: a process on the client's host.
     pub client_pid: Option<u32>,

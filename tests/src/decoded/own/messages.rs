@@ -176,7 +176,7 @@ fn tell_token(said: &mut Said, side: (u32, u16), token: &Token) {
 fn envchange_type(change: &EnvChange) -> u8 {
     match change {
         EnvChange::Database(_) => 1,
-        EnvChange::Language => 2,
+        EnvChange::Language(_) => 2,
         EnvChange::PacketSize(_) => 4,
         EnvChange::Collation => 7,
         EnvChange::MirrorPartner(_) => 13,

@@ -169,6 +169,9 @@ impl Login {
                 Token::EnvChange(EnvChange::Database(name)) if !name.is_empty() => {
                     context.facts.login.database = Some(Text::from(name.as_str()));
                 }
+                Token::EnvChange(EnvChange::Language(name)) if !name.is_empty() => {
+                    context.facts.login.language = Some(Text::from(name.as_str()));
+                }
                 Token::EnvChange(EnvChange::PacketSize(size)) => tds.packet_size = Some(size),
                 Token::EnvChange(EnvChange::MirrorPartner(name)) if !name.is_empty() => {
                     tds.mirror_partner = Some(Text::from(name.as_str()));

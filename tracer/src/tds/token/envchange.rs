@@ -8,7 +8,7 @@ pub enum EnvChange {
     /// The current database.
     Database(String),
     /// The language.
-    Language,
+    Language(String),
     /// The packet size, in bytes.
     PacketSize(u32),
     /// The collation.
@@ -44,7 +44,7 @@ impl EnvChange {
         let mut reader = Reader::new(value);
         Some(match reader.u8()? {
             1 => Self::Database(reader.b_varchar()?),
-            2 => Self::Language,
+            2 => Self::Language(reader.b_varchar()?),
             4 => Self::PacketSize(reader.b_varchar()?.parse().ok()?),
             7 => Self::Collation,
             13 => Self::MirrorPartner(reader.b_varchar()?),

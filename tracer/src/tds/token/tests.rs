@@ -54,7 +54,8 @@ fn a_successful_login_ends_with_done() {
     );
     assert!(tokens.contains(&Token::EnvChange(EnvChange::PacketSize(4096))));
     assert!(tokens.contains(&Token::EnvChange(EnvChange::Collation)));
-    assert!(tokens.contains(&Token::EnvChange(EnvChange::Language)));
+    let language = EnvChange::Language("us_english".to_owned());
+    assert!(tokens.contains(&Token::EnvChange(language)));
     assert!(matches!(tokens.last(), Some(Token::Done(done)) if !done.status.more()));
 }
 
