@@ -323,6 +323,20 @@ fn an_encrypted_alert_tells_who_sent_it() {
     says(&logins[0], &json!({"tls.alert": {"from": "client"}}));
 }
 
+/// ODBC's login in clear without what follows it.
+#[test]
+fn a_login_that_nobody_answers_has_the_version_it_asked_for() {
+    let mut all = frames(&fixture("captures/odbc18-lab-clear")).unwrap();
+    let is_login = |frame: &Frame| frame.payload.starts_with(&[0x10, 1]);
+    let login = all.iter().position(is_login).unwrap();
+    all.truncate(login + 1);
+    let logins = said(&all, "login").unwrap();
+    says(
+        &logins[0],
+        &json!({"tds.version": "7.4", "auth.kind": "sql"}),
+    );
+}
+
 #[test]
 fn the_language_is_the_one_the_server_chose() {
     let all = frames(&fixture("captures/odbc18-lab-clear")).unwrap();

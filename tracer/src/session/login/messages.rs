@@ -8,7 +8,7 @@ use tracer_ebpf::{
 use super::{
     Context, Login, Stage, Verdict,
     auth::Readings,
-    describe::{agreed_encryption, describe_login, describe_tls, wish},
+    describe::{agreed_encryption, describe_login, describe_tls, version_text, wish},
 };
 use crate::{
     record::{Encryption, PhaseName, Stranger, Tds, Text},
@@ -225,14 +225,17 @@ impl Login {
         let message = self.assemble(Side::ToServer, unit)?;
         let otherwise = message.otherwise();
         let mut login = Login7::decode(&message.body).ok()?;
-        login.keep_common(&Login7::decode(&otherwise).ok()?);
+        let second = Login7::decode(&otherwise).ok()?;
+        login.keep_common(&second);
         let sspi = login.sspi.clone().unwrap_or_default();
         let [token, other] =
             [&message.body, &otherwise].map(|body| body.get(sspi.clone()).unwrap_or_default());
         let token = Readings::new(token, other);
         self.auth.login_packet(&login, token, context.identity);
-        self.version = Some(login.tds_version);
+        self.version = Some(login.tds_version).filter(|version| *version == second.tds_version);
         let tds = context.facts.tds.get_or_insert_with(Tds::default);
+        // Until the server says which one it is.
+        tds.version = self.version.map(version_text);
         if tds.encryption.is_none() {
             tds.encryption = Some(Encryption::None);
         }
