@@ -86,7 +86,7 @@ impl Ntlm {
 
     /// What another reading of the same message agrees with: what differs depends on bytes that
     /// were not seen. `None` where even its type does.
-    pub fn common(self, other: Self) -> Option<Self> {
+    pub fn common(self, other: &Self) -> Option<Self> {
         Some(match (self, other) {
             (
                 Self::Negotiate {
@@ -98,8 +98,8 @@ impl Ntlm {
                     workstation: other_workstation,
                 },
             ) => Self::Negotiate {
-                domain: same(domain, other_domain),
-                workstation: same(workstation, other_workstation),
+                domain: same(domain, other_domain.as_ref()),
+                workstation: same(workstation, other_workstation.as_ref()),
             },
             (
                 Self::Challenge { target, names },
@@ -108,7 +108,7 @@ impl Ntlm {
                     names: other_names,
                 },
             ) => Self::Challenge {
-                target: same(target, other_target),
+                target: same(target, other_target.as_ref()),
                 names: names.common(other_names),
             },
             (Self::Authenticate(one), Self::Authenticate(other)) => {
@@ -120,30 +120,30 @@ impl Ntlm {
 }
 
 impl TargetInfo {
-    fn common(self, other: Self) -> Self {
+    fn common(self, other: &Self) -> Self {
         Self {
-            nb_computer: same(self.nb_computer, other.nb_computer),
-            nb_domain: same(self.nb_domain, other.nb_domain),
-            dns_computer: same(self.dns_computer, other.dns_computer),
-            dns_domain: same(self.dns_domain, other.dns_domain),
+            nb_computer: same(self.nb_computer, other.nb_computer.as_ref()),
+            nb_domain: same(self.nb_domain, other.nb_domain.as_ref()),
+            dns_computer: same(self.dns_computer, other.dns_computer.as_ref()),
+            dns_domain: same(self.dns_domain, other.dns_domain.as_ref()),
         }
     }
 }
 
 impl Authenticate {
-    fn common(self, other: Self) -> Self {
+    fn common(self, other: &Self) -> Self {
         Self {
-            domain: same(self.domain, other.domain),
-            user: same(self.user, other.user),
-            workstation: same(self.workstation, other.workstation),
-            version: same(self.version, other.version),
-            null_credentials: same(self.null_credentials, other.null_credentials),
+            domain: same(self.domain, other.domain.as_ref()),
+            user: same(self.user, other.user.as_ref()),
+            workstation: same(self.workstation, other.workstation.as_ref()),
+            version: same(self.version, other.version.as_ref()),
+            null_credentials: same(self.null_credentials, other.null_credentials.as_ref()),
         }
     }
 }
 
-fn same<T: PartialEq>(one: Option<T>, other: Option<T>) -> Option<T> {
-    one.filter(|one| other.as_ref() == Some(one))
+fn same<T: PartialEq>(one: Option<T>, other: Option<&T>) -> Option<T> {
+    one.filter(|one| other == Some(one))
 }
 
 fn negotiate(message: &[u8]) -> Ntlm {
@@ -334,12 +334,12 @@ mod tests {
         let at = Reader::starting_at(&other, 40).u32().unwrap() as usize;
         other[at] = 0xFF;
         let [one, other] = [AUTHENTICATE, &other].map(|message| Ntlm::decode(message).unwrap());
-        let Some(Ntlm::Authenticate(common)) = one.clone().common(other) else {
+        let Some(Ntlm::Authenticate(common)) = one.clone().common(&other) else {
             panic!("its type differs");
         };
         assert_eq!((common.domain.as_deref(), common.user), (Some("LAB"), None));
         let challenge = Ntlm::decode(&CHALLENGE_REPLY[3..]).unwrap();
-        assert_eq!(one.common(challenge), None);
+        assert_eq!(one.common(&challenge), None);
     }
 
     #[test]

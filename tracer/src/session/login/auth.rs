@@ -49,7 +49,7 @@ impl<'a> Readings<'a> {
             let message = token.get(at..)?;
             Ntlm::decode(message).ok()
         });
-        read?.common(other?)
+        read?.common(&other?)
     }
 }
 
