@@ -285,7 +285,7 @@ fn https_on_the_port_of_sql_server_is_no_login() {
     }
 }
 
-/// A ClientHello alone, as FreeTDS sends it and as openssl's client does: without protocols.
+/// A `ClientHello` alone, as FreeTDS sends it and as openssl's client does: without protocols.
 #[test]
 fn tls_that_nobody_answers_is_tds_only_where_its_client_asks_for_it() {
     let mut all = frames(&path("pymssql-strict13-both-close")).unwrap();
@@ -342,6 +342,17 @@ fn the_language_is_the_one_the_server_chose() {
     let all = frames(&fixture("captures/odbc18-lab-clear")).unwrap();
     let logins = said(&all, "login").unwrap();
     says(&logins[0], &json!({"login.language": "us_english"}));
+}
+
+/// The server's Kerberos token and its acknowledgement are one reply.
+#[test]
+fn a_token_that_comes_with_the_acknowledgement_is_no_round() {
+    let all = frames(&path("odbc18-clear-kerberos-joined")).unwrap();
+    let logins = said(&all, "login").unwrap();
+    says(
+        &logins[0],
+        &json!({"login.outcome": "success", "auth.kind": "kerberos", "auth.rounds": null, "phases.auth": null}),
+    );
 }
 
 #[test]

@@ -9,8 +9,8 @@ pub struct FedAuthInfo {
     pub sts_host: Option<String>,
     /// Whether a token service was named at all.
     pub has_sts_url: bool,
-    /// Whether a service principal name was given.
-    pub has_spn: bool,
+    /// The service principal name to fetch a token for: the server's, not the client's.
+    pub spn: Option<String>,
 }
 
 impl FedAuthInfo {
@@ -28,12 +28,17 @@ impl FedAuthInfo {
                     info.has_sts_url = len > 0;
                     info.sts_host = data.and_then(host);
                 }
-                SPN => info.has_spn = len > 0,
+                SPN => info.spn = data.and_then(spn),
                 _ => {}
             }
         }
         Some(info)
     }
+}
+
+fn spn(name: &[u8]) -> Option<String> {
+    let name = utf16(name.get(..MAX_URL).unwrap_or(name));
+    (!name.is_empty()).then_some(name)
 }
 
 fn host(url: &[u8]) -> Option<String> {
@@ -80,7 +85,7 @@ mod tests {
         let info = FedAuthInfo::decode(&value).unwrap();
         assert_eq!(info.sts_host.as_deref(), Some("login.windows.net"));
         assert!(info.has_sts_url);
-        assert!(info.has_spn);
+        assert_eq!(info.spn.as_deref(), Some("https://database.windows.net/"));
         assert!(!format!("{info:?}").contains("tenant"));
     }
 

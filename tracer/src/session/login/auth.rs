@@ -65,7 +65,7 @@ pub(super) struct AuthEvidence {
     long_sealed: bool,
     offered: Vec<AuthKind>,
     seen: Option<AuthKind>,
-    /// SSPI messages of the server.
+    /// Replies of the server after which it was the client's turn again.
     rounds: u32,
     /// Those that the order of sealed records shows, which takes all of them.
     sealed_rounds: u32,
@@ -73,6 +73,8 @@ pub(super) struct AuthEvidence {
     sealed_fetch: Option<Nanos>,
     ntlm: Option<NtlmFacts>,
     entra: Entra,
+    /// Both sides sent a nonce in PRELOGIN, which means something in federated logins only.
+    nonce: bool,
     /// When the client's NTLM response had passed.
     responded: Option<u64>,
     controller: Option<u64>,
@@ -109,9 +111,18 @@ impl AuthEvidence {
 
     /// A server's SSPI token.
     pub(super) fn server_token(&mut self, token: Readings<'_>, identity: &Policy) {
-        self.rounds += 1;
         self.token(token, identity);
         self.seen.get_or_insert(AuthKind::Spnego);
+    }
+
+    /// The server's reply was not its last word.
+    pub(super) fn asked_for_more(&mut self) {
+        self.rounds += 1;
+    }
+
+    /// Both sides sent a nonce.
+    pub(super) fn nonce_exchanged(&mut self) {
+        self.nonce = true;
     }
 
     /// The server decided: with NTLM, its domain controller has answered by then.
@@ -122,8 +133,8 @@ impl AuthEvidence {
     /// FEDAUTHINFO: the client has to fetch a token.
     pub(super) fn federated_info(&mut self, info: &FedAuthInfo, at: u64) {
         self.federated = true;
-        self.rounds += 1;
         self.entra.sts_host = info.sts_host.as_deref().map(Text::from);
+        self.entra.spn = info.spn.as_deref().map(Text::from);
         self.informed = Some(at);
     }
 
@@ -163,8 +174,9 @@ impl AuthEvidence {
         match (spnego.chosen, spnego.form) {
             (Some(mechanism), _) => self.saw(kind(mechanism)),
             (None, Form::NegTokenInit) => {
-                if let Some(preferred) = spnego.offered.first() {
-                    self.seen.get_or_insert(kind(*preferred));
+                let mut known = spnego.offered.iter().map(|mechanism| kind(*mechanism));
+                if let Some(preferred) = known.find(|kind| *kind != AuthKind::Unknown) {
+                    self.seen.get_or_insert(preferred);
                 }
             }
             _ => {}
@@ -219,12 +231,8 @@ impl AuthEvidence {
             return None;
         }
         let kind = self.kind(encryption, outcome, sealed, whole);
-        let fallback = self
-            .offered
-            .first()
-            .copied()
-            .filter(|first| *first == AuthKind::Kerberos && kind == AuthKind::Ntlm);
         let mut entra = self.entra.clone();
+        entra.nonce = (kind == AuthKind::Entra && self.nonce).then_some(true);
         let fetch = self.sealed_fetch.filter(|_| whole);
         entra.token_fetch_ns = entra.token_fetch_ns.or(fetch);
         let rounds = self.rounds + self.sealed_rounds;
@@ -233,11 +241,21 @@ impl AuthEvidence {
             kind,
             rounds: counted.then_some(rounds),
             mechanisms: self.offered.clone(),
-            fallback_from: fallback,
+            fallback_from: self.fallback(kind),
             controller_ns: self.controller.map(Nanos),
             ntlm: self.ntlm.clone().filter(|_| kind == AuthKind::Ntlm),
             entra: Some(entra).filter(|entra| *entra != Entra::default()),
         })
+    }
+
+    /// What was tried before NTLM, where that was used in the end: the first mechanism known here.
+    /// Windows lists `NegoEx` before Kerberos.
+    fn fallback(&self, kind: AuthKind) -> Option<AuthKind> {
+        let before = self.offered.iter().copied();
+        before
+            .take_while(|offered| *offered != AuthKind::Ntlm)
+            .find(|offered| *offered != AuthKind::Unknown)
+            .filter(|_| kind == AuthKind::Ntlm)
     }
 
     fn kind(
@@ -294,3 +312,6 @@ fn kind(mechanism: Mechanism) -> AuthKind {
         Mechanism::Other => AuthKind::Unknown,
     }
 }
+
+#[cfg(test)]
+mod tests;

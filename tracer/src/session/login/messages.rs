@@ -136,6 +136,9 @@ impl Login {
         tds.fedauth_required = answered.fedauth_required;
         tds.instance_mismatch = answered.instance_mismatch;
         let asked = self.asked.as_ref();
+        if asked.is_some_and(|asked| asked.nonce_present) && answered.nonce_present {
+            self.auth.nonce_exchanged();
+        }
         if let Some(mars) = asked.and_then(|asked| asked.mars) {
             tds.mars = Some(mars && answered.mars == Some(true));
         }

@@ -100,6 +100,10 @@ impl Login {
         if decided || reply.sspi || reply.federated.is_some() {
             self.answered_login(at, decided, context);
         }
+        // A token that comes with the acknowledgement or an error asks for nothing.
+        if (reply.sspi || reply.federated.is_some()) && reply.ack.is_none() && !decided {
+            self.auth.asked_for_more();
+        }
         if let Some(info) = &reply.federated {
             self.auth.federated_info(info, at);
         }
