@@ -32,6 +32,11 @@ const BARE_DONE: u64 = 90;
 const MAX_ROUNDS: usize = 3;
 /// What may turn out to have been requests: each of those messages, and its answer.
 pub(super) const EARLIER: usize = 2 * MAX_ROUNDS;
+/// No SSPI token that answers a challenge is shorter than this, but those that negotiate.
+const TOKEN: u32 = 200;
+/// A login with a Kerberos ticket is longer than this, and one without hardly ever. Only such a
+/// client negotiates further in shorter tokens.
+const WITH_TICKET: u64 = 900;
 /// A federated token is never shorter than this: header, claims and a signature of 342 characters,
 /// two bytes each. tedious' first request has 780.
 const LONG_TOKEN: u32 = 1600;
@@ -207,7 +212,8 @@ impl Dark {
         if first_reply && short && self.federated && message.len >= LONG_TOKEN {
             return Meaning::Token { reply_end };
         }
-        if first_reply && short {
+        let token = message.len >= TOKEN || self.login_bytes() >= WITH_TICKET;
+        if first_reply && short && token {
             self.exchanges.push(Exchange { message, reply_end });
             return Meaning::Exchange { reply_end };
         }
@@ -226,7 +232,7 @@ impl Dark {
             };
         }
         // Neither an acknowledgement nor the end of a request: one more challenge, it may be.
-        if reply.bytes > BARE_DONE && self.exchanges.len() < MAX_ROUNDS {
+        if reply.bytes > BARE_DONE && token && self.exchanges.len() < MAX_ROUNDS {
             self.exchanges.push(Exchange { message, reply_end });
             return Meaning::Continuation;
         }
@@ -292,6 +298,12 @@ impl Dark {
                 true
             }
         }
+    }
+
+    /// The client's login, in TDS 8.0 behind its PRELOGIN.
+    fn login_bytes(&self) -> u64 {
+        let login = self.turns.get(2 * usize::from(self.strict));
+        login.map_or(0, |login| login.bytes)
     }
 
     fn client_turns(&self) -> usize {

@@ -274,3 +274,18 @@ fn tls_that_answers_at_length_or_asks_in_a_few_bytes_is_not_tds() {
         assert_eq!(dark.contentment(QUIET * 20), None);
     }
 }
+
+#[test]
+fn a_short_request_after_a_terse_acknowledgement_is_no_round_of_authentication() {
+    let mut dark = dark(false, false);
+    dark.client(10, 10, 480);
+    dark.server(20, 150);
+    assert_eq!(
+        dark.client(30, 30, 130),
+        Meaning::Request {
+            reply_end: 20,
+            earlier: [None; EARLIER],
+            rounds: 0
+        }
+    );
+}
