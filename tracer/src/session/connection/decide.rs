@@ -307,23 +307,3 @@ impl Connection {
         self.facts.login.outcome == Outcome::Unreachable && self.login.is_none()
     }
 }
-
-impl super::Handshake {
-    /// Whether the server has answered a SYN.
-    pub(super) fn was_answered(&self) -> bool {
-        self.syn_ack.is_some() || self.ack.is_some()
-    }
-
-    /// Whether a part of it was not seen, though what follows was.
-    fn has_gap(&self) -> bool {
-        self.end_missed || (self.ack.is_some() && self.syn_ack.is_none())
-    }
-
-    /// How long after its last SYN a client counts as gone: when the next one, twice as far off,
-    /// has not come.
-    fn patience(&self) -> u64 {
-        const FIRST: u64 = 3_000_000_000;
-        const SLACK: u64 = 1_000_000_000;
-        FIRST.max(self.gap.saturating_mul(2)).saturating_add(SLACK)
-    }
-}
