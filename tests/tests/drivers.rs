@@ -103,6 +103,7 @@ fn a_login_without_prelogin_is_known_on_any_port() {
         &json!({
             "server.port": 14330, "login.outcome": "success", "login.basis": "observed", "connection.partial": false,
             "tds.encryption": "none", "tds.version": "7.1", "auth.kind": "sql",
+            "login.app_name": "jTDS", "login.client_library": "jTDS",
             "phases": [["handshake", 51837, true], ["login", 102_231_706, true]],
         }),
     );

@@ -14,6 +14,10 @@ use mechanism::{OFFER_BYTES, mechanism_bytes};
 
 /// The fixed part of LOGIN7 (MS-TDS §2.2.6.4).
 pub const LOGIN7_FIXED: u32 = 94;
+/// The same before TDS 7.2, which has neither a new password nor long tokens: jTDS, `FreeTDS`.
+pub const LOGIN7_SHORT: u32 = 86;
+/// The first byte of the last version of TDS whose fixed part is short.
+pub const LAST_SHORT: u8 = 0x71;
 /// Feature extensions looked through for the federated token.
 const MAX_FEATURES: usize = 16;
 /// The federated authentication feature (MS-TDS §2.2.6.4).
@@ -288,12 +292,18 @@ fn login7<B: Bytes + ?Sized>(
     }
     let mut read = || -> Option<()> {
         let password = characters(message.body, packet.load(at + 44)?);
-        let new_password = characters(message.body, packet.load(at + 86)?);
+        let [.., version] = packet.load::<4>(at + 4)?;
+        let first_data = u32::from(u16::from_le_bytes(packet.load(at + 36)?));
+        let long = version > LAST_SHORT || first_data != LOGIN7_SHORT;
+        let mut new_password = Span::default();
+        if long {
+            new_password = characters(message.body, packet.load(at + 86)?);
+        }
         let [offset_low, offset_high, len_low, len_high]: [u8; 4] = packet.load(at + 78)?;
         let offset = u32::from(u16::from_le_bytes([offset_low, offset_high]));
         let token = message.body.add(offset);
         let mut token_len = u32::from(u16::from_le_bytes([len_low, len_high]));
-        if token_len == u32::from(u16::MAX) {
+        if long && token_len == u32::from(u16::MAX) {
             token_len = token_len.max(u32::from_le_bytes(packet.load(at + 90)?));
         }
         let [flags]: [u8; 1] = packet.load(at + 27)?;

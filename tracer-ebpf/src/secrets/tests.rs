@@ -49,6 +49,22 @@ fn of_a_login_everything_but_its_secrets_may_be_told() {
 }
 
 #[test]
+fn a_login_of_tds_7_1_has_no_new_password_where_its_names_begin() {
+    let mut body = vec![0; 86];
+    body[7] = LAST_SHORT;
+    body[36] = LOGIN7_SHORT as u8;
+    body[38] = 4;
+    body[44] = 94;
+    body[46] = 8;
+    body.extend(*b"U\0N\0K\0N\0");
+    body.extend([SECRET; 16]);
+    body.extend(*b"j\0T\0D\0S\0");
+    let told = told(&message(packet_type::LOGIN7, &body), &body, body.len());
+    assert_eq!(told.len(), body.len() - 16);
+    assert!(!told.contains(&SECRET));
+}
+
+#[test]
 fn a_login_of_which_only_the_beginning_is_at_hand_tells_no_secret() {
     let login = Login7 {
         password: 16,
