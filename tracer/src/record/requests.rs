@@ -64,7 +64,7 @@ pub struct Request {
     pub first_byte_ns: Option<Nanos>,
     /// From the request's first byte to the response's last byte, or to the connection's end.
     pub duration_ns: Nanos,
-    /// The server's share: from the request's last byte to the response's first, less the network.
+    /// From the request's last byte to the response's first: the server's share and the network's.
     pub server_ns: Option<Nanos>,
     /// The response ended.
     pub complete: bool,
