@@ -112,6 +112,8 @@ pub(super) struct Login {
     server_spoke_tds: bool,
     /// When a reply ended that acknowledges the login, and that may say more where it was not seen.
     acknowledged: Option<u64>,
+    /// When a reply ended of which too little was seen to say what it was.
+    unread: Option<u64>,
     /// The client has sent its login inside TLS.
     sealed: bool,
     asked: Option<Prelogin>,
@@ -149,6 +151,7 @@ impl Login {
             server_spoke: false,
             server_spoke_tds: false,
             acknowledged: None,
+            unread: None,
             sealed: false,
             asked: None,
             answered: None,
@@ -240,15 +243,26 @@ impl Login {
             self.auth.answered(at);
             return Verdict::observed(Outcome::Success, at);
         }
-        let verdict = if self.phases.start_was_seen() && self.server_spoke_tds {
-            Verdict::inferred(Outcome::Success, super::dark::CONFIRMED, at)
-        } else {
-            Verdict::observed(Outcome::Unknown, at)
-        };
-        Verdict {
-            by_request: true,
-            ..verdict
+        if !(self.phases.start_was_seen() && self.server_spoke_tds) {
+            return Verdict {
+                by_request: true,
+                ..Verdict::observed(Outcome::Unknown, at)
+            };
         }
+        let replied = self.unread;
+        Verdict {
+            by_request: replied.is_none(),
+            ..Verdict::inferred(
+                Outcome::Success,
+                super::dark::CONFIRMED,
+                replied.unwrap_or(at),
+            )
+        }
+    }
+
+    /// Whether a reply to the login passed of which too little was seen.
+    pub(super) fn has_unread_reply(&self) -> bool {
+        self.unread.is_some()
     }
 
     /// Whether a request would come before any login, of a client of which nothing was missed: then

@@ -44,7 +44,8 @@ impl Connection {
         if !unseen && !login.phases.ended_at(verdict.at) {
             login.phases.end(phase, verdict.at, answered, &self.sent);
         }
-        if login.streams.iter().any(Stream::is_incomplete) || self.handshake.has_gap() {
+        let unread = login.has_unread_reply();
+        if unread || login.streams.iter().any(Stream::is_incomplete) || self.handshake.has_gap() {
             self.facts.connection.mark_partial(PartialReason::Gap);
         }
         self.decided_at = Some(verdict.at);
@@ -255,7 +256,8 @@ impl Connection {
                 _ => {}
             }
         }
-        let lost = login.streams.iter().any(Stream::is_incomplete)
+        let lost = login.has_unread_reply()
+            || login.streams.iter().any(Stream::is_incomplete)
             || self
                 .facts
                 .connection

@@ -97,6 +97,10 @@ impl Login {
             outcome = None;
         }
         let decided = outcome.is_some();
+        let silent = !answers && reply.federated.is_none();
+        if silent && !message.unseen.is_empty() {
+            self.unread = Some(at);
+        }
         if decided || reply.sspi || reply.federated.is_some() {
             self.answered_login(at, decided, context);
         }

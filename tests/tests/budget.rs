@@ -1,0 +1,102 @@
+//! Logins whose replies are longer than what is copied of them: a real connection without
+//! encryption, its login answered at length.
+
+use std::path::Path;
+
+use harness::agent::of;
+use harness::pcap::{self, Packet, Temporary, link};
+use harness::replay::events;
+use serde_json::Value;
+
+const MILLISECOND: u64 = 1_000_000;
+/// Places in the capture: the login's reply, and the client's first request.
+const REPLY: usize = 8;
+const REQUEST: usize = 9;
+/// The client's FIN.
+const CLIENT_FIN: usize = 19;
+/// The body of one TDS packet of the answer.
+const BODY: usize = 1000;
+
+/// An INFO token (MS-TDS §2.2.7.13) that fills a packet: number, state, class, an empty text, a long
+/// server name, no procedure, a line.
+fn info() -> Vec<u8> {
+    let name = (BODY - 3 - 4 - 2 - 2 - 1 - 1 - 4) / 2;
+    let mut token = vec![0xAB];
+    token.extend((BODY as u16 - 3).to_le_bytes());
+    token.extend([0x45, 0x16, 0, 0, 2, 0, 0, 0, name as u8]);
+    token.resize(BODY, 0);
+    token
+}
+
+/// The connection up to its login, answered by so many packets of information; the real answer
+/// comes as the last of them, and then these.
+fn answered_at_length(packets: u8, more: &[usize]) -> Vec<Packet> {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let all = pcap::packets(&tests.join("fixtures/captures/odbc18-lab-clear.pcap")).unwrap();
+    let reply = &all[REPLY];
+    let len = BODY + 8;
+    let mut made = all[..REPLY].to_vec();
+    for number in 0..packets {
+        let header = [4, 0, (len >> 8) as u8, len as u8, 0, 51, number, 0];
+        let payload = [&header[..], &info()].concat();
+        made.push(reply.with(0x18, &payload, 0, i32::from(number) * len as i32));
+    }
+    let before = i32::from(packets) * len as i32;
+    made.push(reply.with(0x18, reply.payload(), MILLISECOND, before));
+    for place in more {
+        let packet = &all[*place];
+        made.push(
+            packet
+                .with(
+                    packet.clone().flags().to_owned(),
+                    packet.payload(),
+                    MILLISECOND,
+                    0,
+                )
+                .acknowledging(before),
+        );
+    }
+    made
+}
+
+/// The `login` of the connection.
+fn login(packets: &[Packet]) -> Value {
+    let framed = pcap::framed(packets, |packet| pcap::ethernet(packet, &[]));
+    let file = Temporary::new("budget.pcap", &pcap::file(link::ETHERNET, &framed)).unwrap();
+    let events = events(file.path()).unwrap();
+    let lines = of(&events, "login");
+    assert_eq!(lines.len(), 1, "{events:#?}");
+    lines[0].clone()
+}
+
+#[test]
+fn a_long_reply_within_the_budget_is_read_to_its_end() {
+    let login = login(&answered_at_length(10, &[]));
+    assert_eq!(login["login"]["outcome"], "success", "{login:#}");
+    assert_eq!(login["login"]["basis"], "observed");
+    assert_eq!(login["connection"]["partial"], false);
+}
+
+#[test]
+fn what_came_of_a_login_whose_acknowledgement_was_not_copied_is_unknown() {
+    let login = login(&answered_at_length(20, &[CLIENT_FIN]));
+    assert_eq!(login["login"]["outcome"], "unknown", "{login:#}");
+    assert_eq!(
+        login["connection"]["partial_reasons"],
+        serde_json::json!(["gap"])
+    );
+}
+
+#[test]
+fn a_request_after_a_reply_that_was_not_copied_shows_that_the_login_succeeded() {
+    let login = login(&answered_at_length(20, &[REQUEST]));
+    assert_eq!(login["login"]["outcome"], "success", "{login:#}");
+    assert_eq!(login["login"]["basis"], "inferred");
+    let phase = &login["phases"]["login"];
+    // The headers tell when the reply was over.
+    assert_eq!(phase["complete"], true, "{login:#}");
+    assert_eq!(
+        login["connection"]["partial_reasons"],
+        serde_json::json!(["gap"])
+    );
+}
