@@ -77,8 +77,8 @@ pub(super) struct Connection {
     client_socket: bool,
     /// One of the ends is a socket of this host.
     local_socket: bool,
-    /// It has closed, and given the kernel's own figures.
-    socket_ended: bool,
+    /// When it closed, and gave the kernel's own figures.
+    socket_ended: Option<u64>,
     /// When the login's deciding packet passed.
     decided_at: Option<u64>,
     /// When the client gave up on a login; the first answer after that is late.
@@ -159,7 +159,7 @@ impl Connection {
             named: false,
             client_socket: false,
             local_socket: false,
-            socket_ended: false,
+            socket_ended: None,
             decided_at: None,
             gave_up: None,
             left: None,
@@ -519,7 +519,7 @@ impl Connection {
     /// The kernel's own figures at the end of a local socket.
     pub(super) fn socket_end(&mut self, end: &SocketEnd, out: &mut Output<'_>) {
         self.evidence.socket(end.role);
-        self.socket_ended = true;
+        self.socket_ended.get_or_insert(end.time);
         let side = usize::from(end.role & role::CLIENT == 0);
         self.resent[side] = self.resent[side].max(end.retransmits);
         if end.srtt_us > 0 {

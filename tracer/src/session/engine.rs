@@ -1,5 +1,7 @@
 //! The table of connections: who gets which event, who is evicted, and whose time is up.
 
+mod evict;
+
 use std::{collections::BTreeMap, net::IpAddr};
 
 use foldhash::{HashMap, HashSet};
@@ -23,10 +25,6 @@ const MAX_LOOKS: u32 = 1024;
 const LINGER: u64 = 2_000_000_000;
 /// Owners kept of connections of which no packet was seen yet.
 const MAX_STRAY_OWNERS: usize = 16 * 1024;
-/// The part of the table that is evicted at once when it is full, and no more than so many: the
-/// output has a queue.
-const EVICTED_SHARE: usize = 16;
-const MAX_EVICTED: usize = 512;
 
 /// The engine's options.
 #[derive(Clone, Debug)]
@@ -41,6 +39,9 @@ pub struct Config {
     pub interfaces: HashMap<u32, String>,
     /// Silence after which a login counts as never to be answered, nanoseconds.
     pub login_patience: u64,
+    /// Silence after which a connection in use counts as gone, its end not having been seen,
+    /// nanoseconds.
+    pub idle_patience: u64,
     /// Tell `phase` records.
     pub phases: bool,
     /// Tell `request` records.
@@ -55,6 +56,7 @@ impl Default for Config {
             wall_offset: 0,
             interfaces: HashMap::default(),
             login_patience: 120_000_000_000,
+            idle_patience: 86_400_000_000_000,
             phases: false,
             requests: false,
         }
@@ -133,6 +135,8 @@ pub struct Engine {
     /// When the losses were last told.
     losses_told: Option<u64>,
     next_tick: u64,
+    /// When the idle are looked for next.
+    next_sweep: u64,
     opened: u64,
 }
 
@@ -167,6 +171,7 @@ impl Engine {
             strangers: Limits::default(),
             losses_told: None,
             next_tick: 0,
+            next_sweep: 0,
             opened: 0,
         }
     }
@@ -331,39 +336,6 @@ impl Engine {
         settle(entry, end.time, &mut self.restless, &mut out);
     }
 
-    /// Makes room: the longest idle give way, those that have ended first.
-    fn evict(&mut self, now: u64, listener: &mut dyn Listener) {
-        let mut idle: Vec<(u64, FlowKey)> = self
-            .connections
-            .iter()
-            .map(|(key, entry)| match entry {
-                Entry::Open(connection) => (connection.last_seen, *key),
-                Entry::Over { .. } => (0, *key),
-            })
-            .collect();
-        let share = (idle.len() / EVICTED_SHARE)
-            .clamp(1, MAX_EVICTED)
-            .min(idle.len());
-        if share < idle.len() {
-            idle.select_nth_unstable(share - 1);
-        }
-        for (_, key) in idle.into_iter().take(share) {
-            if let Some(Entry::Open(connection)) = self.connections.remove(&key) {
-                *self
-                    .losses
-                    .entry(LossReason::ConnectionEvicted)
-                    .or_default() += 1;
-                let mut out = Output {
-                    config: &self.config,
-                    listener,
-                    losses: &mut self.losses,
-                    strangers: &mut self.strangers,
-                };
-                connection.finish(now, Some(PartialReason::Evicted), &mut out);
-            }
-        }
-    }
-
     /// Lets time pass up to `now`, before what happens then is told: whoever waits hears of it every
     /// so often, as if somebody had looked at the clock all the while.
     pub fn pass_time(&mut self, now: u64, listener: &mut dyn Listener) {
@@ -405,6 +377,7 @@ impl Engine {
             let entry = self.connections.get(key);
             matches!(entry, Some(Entry::Open(connection)) if connection.has_left())
         });
+        self.sweep(now, listener);
         self.tell_losses(now, listener);
     }
 
@@ -468,8 +441,10 @@ impl Entry {
             return true;
         };
         connection.wait(now, out);
-        if connection.is_over(now) {
-            self.end(now, now.saturating_add(LINGER), None, out);
+        let unseen = connection.ended_unseen(now);
+        if unseen || connection.is_over(now) {
+            let lost = unseen.then_some(PartialReason::EventsLost);
+            self.end(now, now.saturating_add(LINGER), lost, out);
             return true;
         }
         connection.is_listed = connection.is_restless();

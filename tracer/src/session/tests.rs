@@ -8,7 +8,9 @@ use tracer_ebpf::{
 };
 
 use super::{Config, Engine, Input, Listener, SocketOwner};
-use crate::record::{Body, Close, ConnectionFacts, LossReason, PartialReason, Process, Record};
+use crate::record::{
+    Body, Close, CloseMeans, ClosedBy, ConnectionFacts, LossReason, PartialReason, Process, Record,
+};
 
 const START: u64 = 1_000_000_000;
 const MILLISECOND: u64 = 1_000_000;
@@ -160,6 +162,54 @@ fn a_connection_without_a_socket_here_closes_at_once() {
     let mut told = Told::new(Config::default());
     told.opens();
     told.closes(Direction::ToServer, 2 * MILLISECOND);
+    assert_eq!(told.heard.closes().len(), 1);
+}
+
+#[test]
+fn a_connection_whose_socket_closed_ends_though_its_fin_was_lost() {
+    let mut told = Told::new(Config::default());
+    told.opens();
+    told.owner(MILLISECOND);
+    let end = SocketEnd {
+        time: START + SECOND,
+        key: KEY,
+        role: role::CLIENT,
+        ..SocketEnd::default()
+    };
+    told.engine.on_event(Input::SocketEnd(end), &mut told.heard);
+    told.engine.on_tick(START + SECOND, &mut told.heard);
+    assert!(told.heard.closes().is_empty(), "its FIN may yet be told");
+    told.engine.on_tick(START + 3 * SECOND, &mut told.heard);
+    let (facts, close) = told.heard.closes()[0];
+    assert_eq!(close.by, ClosedBy::Agent);
+    let reasons = &facts.connection.partial_reasons;
+    assert!(
+        reasons.iter().eq([&PartialReason::EventsLost]),
+        "{reasons:?}"
+    );
+}
+
+#[test]
+fn a_connection_that_is_silent_for_a_day_is_let_go() {
+    const HOUR: u64 = 3600 * SECOND;
+    let mut told = Told::new(Config::default());
+    told.opens();
+    told.says(Kind::Header, Direction::ToServer, SECOND, 101);
+    told.engine.on_tick(START + 300 * SECOND, &mut told.heard);
+    told.engine.on_tick(START + 20 * HOUR, &mut told.heard);
+    assert!(told.heard.closes().is_empty());
+    told.engine.on_tick(START + 26 * HOUR, &mut told.heard);
+    let (facts, close) = told.heard.closes()[0];
+    assert_eq!(
+        (close.by, close.how),
+        (ClosedBy::Agent, CloseMeans::Evicted)
+    );
+    let reasons = &facts.connection.partial_reasons;
+    assert!(reasons.contains(&PartialReason::Evicted), "{reasons:?}");
+    // It was alive: what it says now is of no new connection.
+    told.says(Kind::Header, Direction::ToServer, 27 * HOUR, 131);
+    told.engine.finish(START + 28 * HOUR, &mut told.heard);
+    assert_eq!(told.heard.count(|body| matches!(body, Body::Login(_))), 1);
     assert_eq!(told.heard.closes().len(), 1);
 }
 

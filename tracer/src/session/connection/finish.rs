@@ -15,6 +15,8 @@ use crate::{
 const AFTER_RESET: u64 = 1_000_000_000;
 /// How long after its last packet a socket of this host may take to close; microseconds do.
 const SOCKET_PATIENCE: u64 = 100_000_000;
+/// How long after its socket closed the packets that closed it may be told.
+const END_PATIENCE: u64 = 1_000_000_000;
 /// How long one side may take to follow the other's FIN before it is half open for good.
 const HALF_OPEN: u64 = 60_000_000_000;
 
@@ -31,12 +33,28 @@ impl Connection {
 
     /// Whether time alone may change it: its login is open, or it is closing.
     pub(in crate::session) fn is_restless(&self) -> bool {
-        self.is_undecided() || self.ends.began().is_some() || self.is_unreachable()
+        self.is_undecided()
+            || self.ends.began().is_some()
+            || self.socket_ended.is_some()
+            || self.is_unreachable()
+    }
+
+    /// Whether its socket has closed, and the packets that say how were not seen.
+    pub(in crate::session) fn ended_unseen(&self, now: u64) -> bool {
+        let ended = self
+            .socket_ended
+            .is_some_and(|at| now.saturating_sub(at) >= END_PATIENCE);
+        ended && self.ends.began().is_none()
+    }
+
+    /// Whether nothing was heard of it since then, its own socket not being here to say its end.
+    pub(in crate::session) fn is_silent_since(&self, then: u64) -> bool {
+        !self.local_socket && self.last_seen < then
     }
 
     /// Whether both sides have closed in order, and the socket has said its last word.
     pub(in crate::session) fn is_closed(&self) -> bool {
-        self.is_orderly() && (self.socket_ended || !self.local_socket)
+        self.is_orderly() && (self.socket_ended.is_some() || !self.local_socket)
     }
 
     fn is_orderly(&self) -> bool {

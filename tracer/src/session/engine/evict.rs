@@ -1,0 +1,82 @@
+//! Connections that are let go though they have not ended: the longest idle when the table is full,
+//! and those that have been silent for too long.
+
+use tracer_ebpf::flow::FlowKey;
+
+use super::{Engine, Entry, Listener, Output};
+use crate::record::{LossReason, PartialReason};
+
+/// The part of the table that is evicted at once when it is full, and no more than so many: the
+/// output has a queue.
+const EVICTED_SHARE: usize = 16;
+const MAX_EVICTED: usize = 512;
+/// How often silent connections are looked for, in parts of the time they may be silent.
+const SWEEPS: u64 = 64;
+
+impl Engine {
+    /// Makes room: the longest idle give way, those that have ended first.
+    pub(super) fn evict(&mut self, now: u64, listener: &mut dyn Listener) {
+        let mut idle: Vec<(u64, FlowKey)> = self
+            .connections
+            .iter()
+            .map(|(key, entry)| match entry {
+                Entry::Open(connection) => (connection.last_seen, *key),
+                Entry::Over { .. } => (0, *key),
+            })
+            .collect();
+        let share = (idle.len() / EVICTED_SHARE)
+            .clamp(1, MAX_EVICTED)
+            .min(idle.len());
+        if share < idle.len() {
+            idle.select_nth_unstable(share - 1);
+        }
+        for (_, key) in idle.into_iter().take(share) {
+            self.let_go(key, now, listener);
+            self.connections.remove(&key);
+        }
+    }
+
+    /// Lets go of connections that have been silent for too long. One whose socket is on this host
+    /// is not among them: it says itself when it ends.
+    pub(super) fn sweep(&mut self, now: u64, listener: &mut dyn Listener) {
+        let patience = self.config.idle_patience;
+        if now < self.next_sweep {
+            return;
+        }
+        self.next_sweep = now.saturating_add(patience / SWEEPS);
+        let idle = |entry: &Entry| match entry {
+            Entry::Open(connection) => {
+                !connection.is_listed && connection.is_silent_since(now.saturating_sub(patience))
+            }
+            Entry::Over { .. } => false,
+        };
+        let silent: Vec<_> = self
+            .connections
+            .iter()
+            .filter_map(|(key, entry)| idle(entry).then_some(*key))
+            .collect();
+        for key in silent {
+            self.let_go(key, now, listener);
+        }
+    }
+
+    /// Tells the end of a connection, if it is open; what it says for as long again opens no other.
+    fn let_go(&mut self, key: FlowKey, now: u64, listener: &mut dyn Listener) {
+        let Some(entry @ Entry::Open(_)) = self.connections.get_mut(&key) else {
+            return;
+        };
+        *self
+            .losses
+            .entry(LossReason::ConnectionEvicted)
+            .or_default() += 1;
+        let mut out = Output {
+            config: &self.config,
+            listener,
+            losses: &mut self.losses,
+            strangers: &mut self.strangers,
+        };
+        let until = now.saturating_add(self.config.idle_patience);
+        entry.end(now, until, Some(PartialReason::Evicted), &mut out);
+        self.restless.insert(key);
+    }
+}
