@@ -69,6 +69,9 @@ pub struct Scenario {
     /// where it is not given.
     #[arg(long, value_enum)]
     pub tls_max: Option<TlsVersion>,
+    /// Cipher suites up to TLS 1.2, as OpenSSL lists them.
+    #[arg(long, default_value = "ALL:!aNULL")]
+    pub ciphers: String,
     /// Session tickets after a TLS 1.3 handshake; 0, or 2 with
     /// `--encrypt strict`, where it is not given.
     #[arg(long)]
@@ -131,7 +134,7 @@ impl Scenario {
 
     /// What the TLS side offers. Inside TDS 7.x real servers stop at TLS 1.2,
     /// and no ticket may follow the handshake.
-    pub fn tls_policy(&self) -> Policy {
+    pub fn tls_policy(&self) -> Policy<'_> {
         let max = if self.strict() {
             TlsVersion::V1_3
         } else {
@@ -141,6 +144,7 @@ impl Scenario {
         Policy {
             min: self.tls_min.min(max).openssl(),
             max: max.openssl(),
+            ciphers: &self.ciphers,
             tickets: self
                 .tls_tickets
                 .unwrap_or(if self.strict() { 2 } else { 0 }),

@@ -65,11 +65,13 @@ impl Certificate {
 
 /// What the server offers in a TLS handshake.
 #[derive(Clone, Copy, Debug)]
-pub struct Policy {
+pub struct Policy<'a> {
     /// Oldest version accepted.
     pub min: SslVersion,
     /// Newest version accepted.
     pub max: SslVersion,
+    /// Cipher suites up to TLS 1.2, as OpenSSL lists them.
+    pub ciphers: &'a str,
     /// Session tickets sent after a TLS 1.3 handshake.
     pub tickets: usize,
     /// Selects ALPN `tds/8.0` where the client offers it.
@@ -79,13 +81,13 @@ pub struct Policy {
 }
 
 /// Prepares the server side of handshakes.
-pub fn acceptor(certificate: &Certificate, policy: Policy) -> Result<SslAcceptor> {
+pub fn acceptor(certificate: &Certificate, policy: Policy<'_>) -> Result<SslAcceptor> {
     let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
     builder.clear_options(SslOptions::NO_TLSV1 | SslOptions::NO_TLSV1_1 | SslOptions::NO_TLSV1_3);
     builder.set_min_proto_version(Some(policy.min))?;
     builder.set_max_proto_version(Some(policy.max))?;
     // Level 0, for TLS 1.0 and 1.1 sign their key exchange with SHA-1.
-    builder.set_cipher_list("ALL:!aNULL:@SECLEVEL=0")?;
+    builder.set_cipher_list(&format!("{}:@SECLEVEL=0", policy.ciphers))?;
     builder.set_num_tickets(policy.tickets)?;
     builder.set_session_id_context(b"scenario")?;
     builder.set_certificate(&certificate.certificate)?;

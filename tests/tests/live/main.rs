@@ -3,6 +3,7 @@
 
 mod after;
 mod broken;
+mod ciphers;
 mod decided;
 mod earlier;
 mod kerberos;

@@ -22,7 +22,11 @@ use super::{
 };
 use crate::{
     record::{Basis, ConnectionFacts, Outcome, PhaseName, Stranger, identity::Policy},
-    tds::{prelogin::Prelogin, tls::TlsSide, version::TdsVersion},
+    tds::{
+        prelogin::Prelogin,
+        tls::{ServerHello, TlsSide},
+        version::TdsVersion,
+    },
 };
 
 /// Message bodies kept while their packets come; a LOGIN7 is at most 128 KiB.
@@ -258,6 +262,11 @@ impl Login {
                 replied.unwrap_or(at),
             )
         }
+    }
+
+    /// What TLS agreed on, once the server has said so in clear.
+    pub(super) fn server_hello(&self) -> Option<&ServerHello> {
+        self.tls[Side::ToClient as usize].server_hello.as_ref()
     }
 
     /// Whether a reply to the login passed of which too little was seen.

@@ -2,6 +2,7 @@
 
 mod alert;
 mod hello;
+mod sealing;
 
 use tls_parser::{TlsMessage, TlsMessageHandshake, parse_tls_message_handshake};
 

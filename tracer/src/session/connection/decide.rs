@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use tracer_ebpf::seq::Seq;
+use tracer_ebpf::{framing::SMP_HEADER, seq::Seq};
 
 use super::Connection;
 use crate::{
@@ -50,6 +50,7 @@ impl Connection {
         }
         self.decided_at = Some(verdict.at);
         self.client_said_bye |= login.client_said_bye();
+        self.expect_sealed_control(&login);
         self.describe_login(&login, verdict);
         self.describe_tcp();
         self.name();
@@ -89,6 +90,18 @@ impl Connection {
             Outcome::Closed if login.client_owed(verdict.at) => Some(crate::record::Side::Client),
             _ => None,
         };
+    }
+
+    /// By what TLS agreed on: how MARS's packets without data look in it. Where the length hides
+    /// what else they may be, only if MARS was agreed on as well.
+    fn expect_sealed_control(&mut self, login: &Login) {
+        let Some(hello) = login.server_hello() else {
+            return;
+        };
+        let negotiated = self.facts.tds.as_ref().and_then(|tds| tds.mars) == Some(true);
+        let known = hello.sealed(SMP_HEADER);
+        let sure = known.filter(|(_, plain)| negotiated || plain.start() == plain.end());
+        self.mars.sealed_control_is(sure.map(|(len, _)| len));
     }
 
     /// A record that was read for the login's sake, and came after it.

@@ -290,8 +290,8 @@ impl Login {
     }
 
     pub(super) fn speaks_tls13(&self) -> bool {
-        let hello = self.tls[Side::ToClient as usize].server_hello.as_ref();
-        hello.is_some_and(|hello| hello.version == 0x0304)
+        self.server_hello()
+            .is_some_and(|hello| hello.version == 0x0304)
     }
 
     /// Whether both sides have finished the handshake.

@@ -16,8 +16,17 @@ use crate::{
 
 /// Sessions kept at once; a driver opens a handful.
 const MAX_SESSIONS: usize = 256;
-/// An SMP packet without data, sealed: with GCM in TLS 1.2 and in TLS 1.3.
-const SEALED_CONTROL: [u32; 2] = [40, 33];
+
+/// The lengths of records that may hold an SMP packet without data.
+#[derive(Debug)]
+struct Control([u32; 2]);
+
+impl Default for Control {
+    /// Where the handshake was not seen: with GCM in TLS 1.2, and in TLS 1.3.
+    fn default() -> Self {
+        Self([40, 33])
+    }
+}
 
 #[derive(Debug, Default)]
 struct Session {
@@ -52,6 +61,7 @@ pub(in crate::session) struct Mars {
     pending: [Option<u16>; 2],
     /// The session whose packet's TDS header comes by itself, per side.
     split: [Option<u16>; 2],
+    control: Control,
     /// Records that have an SMP control packet's size, inside TLS.
     sealed: u32,
     /// The client's last record was one of them.
@@ -243,9 +253,14 @@ impl Mars {
         ended
     }
 
+    /// How long a record is that seals an SMP packet without data; `None` where that says nothing.
+    pub(in crate::session) fn sealed_control_is(&mut self, len: Option<u32>) {
+        self.control = Control([len.unwrap_or(u32::MAX); 2]);
+    }
+
     /// A record inside TLS of one side. Whether it has the size of an SMP packet without data.
     pub(in crate::session) fn sealed_by(&mut self, side: Side, len: u32) -> bool {
-        let control = SEALED_CONTROL.contains(&len);
+        let control = self.control.0.contains(&len);
         self.sealed += u32::from(control);
         if side == Side::ToServer {
             self.sealed_control = control;

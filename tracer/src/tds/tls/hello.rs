@@ -1,8 +1,8 @@
 //! The two hellos of a handshake.
 
 use tls_parser::{
-    SNIType, TlsCipherSuite, TlsClientHelloContents, TlsExtension, TlsServerHelloContents,
-    parse_tls_client_hello_extensions, parse_tls_server_hello_extensions,
+    SNIType, TlsCipherSuite, TlsClientHelloContents, TlsExtension, TlsExtensionType,
+    TlsServerHelloContents, parse_tls_client_hello_extensions, parse_tls_server_hello_extensions,
 };
 
 /// What a `ClientHello` says.
@@ -39,6 +39,8 @@ pub struct ServerHello {
     pub session_id: Vec<u8>,
     /// The offered pre-shared key was taken: a resumption in TLS 1.3.
     pub psk_selected: bool,
+    /// The MAC of a block cipher is of what is encrypted (RFC 7366).
+    pub encrypt_then_mac: bool,
 }
 
 /// The name of a TLS version: `1.0` to `1.3`.
@@ -115,6 +117,10 @@ impl ServerHello {
                     server.alpn = protocols.first().map(|name| text(name));
                 }
                 TlsExtension::PreSharedKey(_) => server.psk_selected = true,
+                // tls-parser 0.12 does not know its number in a ServerHello.
+                TlsExtension::Unknown(TlsExtensionType::EncryptThenMac, _) => {
+                    server.encrypt_then_mac = true;
+                }
                 _ => {}
             }
         }
