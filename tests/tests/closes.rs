@@ -208,6 +208,38 @@ fn a_client_that_takes_its_login_back_has_given_it_up() {
 }
 
 #[test]
+fn a_request_taken_back_says_how_long_the_server_took_over_that() {
+    let request = &connection()[REQUEST];
+    let answer = &connection()[RESPONSE];
+    let sent = request.payload().len() as i32;
+    let attention = request.with(0x18, &ATTENTION, SECOND, sent);
+    let later = SECOND + 40 * MILLISECOND - (answer.time_ns - request.time_ns);
+    let answer = answer.with(0x18, answer.payload(), later, 0);
+    let events = all_told(&up_to(REQUEST, &[attention, answer]));
+    let requests = of(&events, "request");
+    let request = &requests.last().unwrap()["request"];
+    assert_eq!(request["cancelled"], true, "{request:#}");
+    assert_eq!(request["complete"], true, "{request:#}");
+    assert_eq!(request["cancel_ns"], 40 * MILLISECOND, "{request:#}");
+    assert_eq!(request["duration_ns"], SECOND + 40 * MILLISECOND);
+}
+
+#[test]
+fn a_request_that_is_never_answered_was_waited_for_to_the_end() {
+    let request = &connection()[REQUEST];
+    let sent = request.payload().len() as i32;
+    let fin = request.with(FIN | ACK, &[], 5 * SECOND, sent);
+    let events = all_told(&up_to(REQUEST, &[fin]));
+    let requests = of(&events, "request");
+    let request = &requests.last().unwrap()["request"];
+    assert_eq!(request["complete"], false, "{request:#}");
+    assert_eq!(request["first_byte_ns"], Value::Null, "{request:#}");
+    assert_eq!(request["duration_ns"], 5 * SECOND, "{request:#}");
+    let close = &of(&events, "close")[0];
+    assert_eq!(close["close"]["requests_in_flight"], 1, "{close:#}");
+}
+
+#[test]
 fn a_login_from_before_tds_7_is_named_for_what_it_is() {
     let first = connection()[3].clone();
     let mut login = vec![2, 1, 2, 0, 0, 0, 0, 0];

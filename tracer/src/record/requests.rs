@@ -72,6 +72,8 @@ pub struct Request {
     pub reset_connection: bool,
     /// An attention ended it.
     pub cancelled: bool,
+    /// From that attention to the end of the message that answers it.
+    pub cancel_ns: Option<Nanos>,
     /// SMP session id, under MARS.
     pub session: Option<u16>,
 }

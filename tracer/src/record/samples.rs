@@ -174,6 +174,7 @@ pub(crate) fn request() -> Record {
         complete: true,
         reset_connection: true,
         cancelled: false,
+        cancel_ns: None,
         session: Some(0),
     };
     let connection = connection_ref();

@@ -550,7 +550,11 @@ impl Output<'_> {
                 .map(|at| Nanos(at.saturating_sub(done.sent))),
             complete: done.complete,
             reset_connection: done.reset_connection,
-            cancelled: done.cancelled,
+            cancelled: done.cancelled.is_some(),
+            cancel_ns: done
+                .cancelled
+                .filter(|_| done.complete)
+                .map(|at| Nanos(done.end.saturating_sub(at))),
             session: sid,
         };
         let body = Body::Request(RequestRecord {

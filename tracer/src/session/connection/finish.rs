@@ -104,7 +104,8 @@ impl Connection {
 
     fn end_usage(&mut self, at: u64, how: CloseMeans, out: &mut Output<'_>) {
         let server_last = self.sent[1].last_data;
-        if let Some(done) = self.requests.end(server_last) {
+        let began = self.ends.began().unwrap_or(at);
+        if let Some(done) = self.requests.end(began, server_last) {
             self.tell_request(&done, None, out);
         }
         // A reset after the FIN ends what the FIN had left open.

@@ -189,7 +189,7 @@ impl Mars {
         server_last: u64,
     ) -> Vec<Ended> {
         let mut ended = Vec::new();
-        if let Some(done) = session.requests.end(server_last) {
+        if let Some(done) = session.requests.end(at, server_last) {
             ended.push(Ended::Request(session.sid, done));
         }
         for stalled in session.stalled.into_iter().flatten() {

@@ -37,7 +37,8 @@ pub(in crate::session) struct Done {
     pub(in crate::session) end: u64,
     pub(in crate::session) complete: bool,
     pub(in crate::session) reset_connection: bool,
-    pub(in crate::session) cancelled: bool,
+    /// When the client took it back.
+    pub(in crate::session) cancelled: Option<u64>,
 }
 
 /// A request that waits for its response.
@@ -51,7 +52,8 @@ struct Open {
     /// Its last packet has not been told.
     asking: bool,
     reset_connection: bool,
-    cancelled: bool,
+    /// When the client took it back.
+    cancelled: Option<u64>,
 }
 
 /// The requests of one connection or MARS session.
@@ -81,11 +83,11 @@ impl Requests {
         if kind == Some(RequestKind::Attention) {
             self.counts.attention += 1;
             if let Some(open) = &mut self.open {
-                open.cancelled = true;
+                open.cancelled.get_or_insert(boundary.at);
                 return None;
             }
         }
-        let before = self.end(boundary.server_last);
+        let before = self.end(boundary.at, boundary.server_last);
         if kind != Some(RequestKind::Attention) {
             self.count(kind);
         }
@@ -98,7 +100,7 @@ impl Requests {
             reset_connection: boundary.status
                 & (status::RESET_CONNECTION | status::RESET_CONNECTION_SKIP_TRAN)
                 != 0,
-            cancelled: false,
+            cancelled: None,
         });
         before
     }
@@ -160,17 +162,17 @@ impl Requests {
         }
     }
 
-    /// Ends the request at hand by what came after it: its response ended with the server's last
-    /// payload, if it had begun. Only inside TLS may it have been whole: in clear its end would
+    /// Ends the request at hand by what came after it at `now`: its response ended with the server's
+    /// last payload, if it had begun. Only inside TLS may it have been whole: in clear its end would
     /// have been seen.
-    pub(in crate::session) fn end(&mut self, server_last: u64) -> Option<Done> {
+    pub(in crate::session) fn end(&mut self, now: u64, server_last: u64) -> Option<Done> {
         let open = self.open?;
         let answered = open.first_byte.is_some();
         self.finish(
             if answered {
                 server_last.max(open.start)
             } else {
-                open.start
+                now.max(open.start)
             },
             answered && open.kind.is_none(),
         )
@@ -296,7 +298,12 @@ mod tests {
     fn a_request_without_a_response_took_the_server_no_time() {
         let mut requests = Requests::default();
         requests.boundary(&client(packet_type::RPC, 10));
-        assert!(!requests.end(70).unwrap().complete);
+        let done = requests.end(70, 5).unwrap();
+        assert_eq!(
+            (done.end, done.complete),
+            (70, false),
+            "it was waited for until then"
+        );
         assert_eq!(requests.summary().unwrap().server_ns, None);
     }
 
@@ -306,7 +313,7 @@ mod tests {
         requests.boundary(&client(packet_type::RPC, 10));
         requests.boundary(&server(30, false));
         assert!(requests.in_flight());
-        let done = requests.end(40).unwrap();
+        let done = requests.end(60, 40).unwrap();
         assert_eq!((done.end, done.complete), (40, false));
     }
 
@@ -331,7 +338,10 @@ mod tests {
         requests.boundary(&client(packet_type::RPC, 10));
         requests.boundary(&client(packet_type::ATTENTION, 50));
         let done = requests.boundary(&server(60, true)).unwrap();
-        assert!(done.cancelled && done.complete);
+        assert_eq!(
+            (done.cancelled, done.end, done.complete),
+            (Some(50), 60, true)
+        );
         let summary = requests.summary().unwrap();
         assert_eq!(
             (summary.count.0, summary.rpc.0, summary.attention.0),
