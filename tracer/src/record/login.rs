@@ -135,7 +135,7 @@ pub struct Redirect {
 }
 
 /// Clients that are no TDS 7 clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stranger {
     /// Connected and sent nothing.

@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Count, Timestamp};
+use serde_with::skip_serializing_none;
+
+use super::{Count, Stranger, Timestamp};
 
 /// `loss`: counters of things not seen have moved.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -13,10 +15,13 @@ pub struct LossRecord {
 }
 
 /// Things that were not seen, or not said.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Loss {
     /// Why.
     pub reason: LossReason,
+    /// The kind of clients that were not told, where that is the reason.
+    pub stranger: Option<Stranger>,
     /// How many since then.
     pub count: Count,
     /// The last report of this reason, or the start.

@@ -248,6 +248,7 @@ pub(crate) fn lookup() -> Record {
 pub(crate) fn loss() -> Record {
     let loss = Loss {
         reason: LossReason::RingFull,
+        stranger: None,
         count: Count(12),
         since: START,
     };

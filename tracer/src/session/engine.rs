@@ -1,8 +1,9 @@
 //! The table of connections: who gets which event, who is evicted, and whose time is up.
 
 mod evict;
+mod output;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::net::IpAddr;
 
 use foldhash::{HashMap, HashSet};
 use tracer_ebpf::{
@@ -10,12 +11,12 @@ use tracer_ebpf::{
     flow::FlowKey,
 };
 
-use super::{connection::Connection, login::Login, naming, strangers::Limits, usage::Done};
+use super::{connection::Connection, losses::Losses, naming};
 use crate::record::{
-    Body, Close, CloseRecord, ConnectionFacts, Count, LoginRecord, Loss, LossReason, LossRecord,
-    MarsRecord, MarsSession, NamedPhase, Nanos, PartialReason, PhaseName, PhaseRecord, Process,
-    Record, Request, RequestRecord, Text, Timestamp, identity::Policy,
+    LossReason, PartialReason, Process, Record, Text, Timestamp, identity::Policy,
 };
+
+pub(super) use output::Output;
 
 /// How often time is looked at, nanoseconds.
 const TICK: u64 = 250_000_000;
@@ -129,11 +130,7 @@ pub struct Engine {
     stray_owners: HashMap<FlowKey, SocketOwner>,
     /// By client, who has just left a sealed login without a request: perhaps for elsewhere.
     leavers: HashMap<IpAddr, FlowKey>,
-    /// Losses that have not been told, by reason.
-    losses: BTreeMap<LossReason, u64>,
-    strangers: Limits,
-    /// When the losses were last told.
-    losses_told: Option<u64>,
+    losses: Losses,
     next_tick: u64,
     /// When the idle are looked for next.
     next_sweep: u64,
@@ -150,14 +147,6 @@ enum Entry {
     },
 }
 
-/// What a connection needs to speak.
-pub(super) struct Output<'a> {
-    pub(super) config: &'a Config,
-    pub(super) listener: &'a mut dyn Listener,
-    losses: &'a mut BTreeMap<LossReason, u64>,
-    strangers: &'a mut Limits,
-}
-
 impl Engine {
     /// An engine without connections.
     pub fn new(config: Config) -> Self {
@@ -167,9 +156,7 @@ impl Engine {
             restless: HashSet::default(),
             stray_owners: HashMap::default(),
             leavers: HashMap::default(),
-            losses: BTreeMap::new(),
-            strangers: Limits::default(),
-            losses_told: None,
+            losses: Losses::default(),
             next_tick: 0,
             next_sweep: 0,
             opened: 0,
@@ -214,7 +201,7 @@ impl Engine {
                     connection.checksum(direction, right);
                 }
             }
-            Input::Loss(reason, count) => *self.losses.entry(reason).or_default() += count,
+            Input::Loss(reason, count) => self.losses.add(reason, count),
         }
     }
 
@@ -224,7 +211,6 @@ impl Engine {
             config: &self.config,
             listener,
             losses: &mut self.losses,
-            strangers: &mut self.strangers,
         };
         if let Some(entry) = self.connections.get_mut(&event.key) {
             let again = event.marks & mark::JOINED_LATE != 0;
@@ -279,7 +265,6 @@ impl Engine {
             config: &self.config,
             listener,
             losses: &mut self.losses,
-            strangers: &mut self.strangers,
         };
         connection.take(event, run, &mut out);
         let mut entry = Entry::Open(connection);
@@ -297,7 +282,6 @@ impl Engine {
             config: &self.config,
             listener,
             losses: &mut self.losses,
-            strangers: &mut self.strangers,
         };
         let Some(entry @ Entry::Open(_)) = self.connections.get_mut(&key) else {
             return;
@@ -316,7 +300,7 @@ impl Engine {
             _ if self.stray_owners.len() < MAX_STRAY_OWNERS => {
                 self.stray_owners.insert(owner.key, owner);
             }
-            _ => *self.losses.entry(LossReason::OwnerTableFull).or_default() += 1,
+            _ => self.losses.add(LossReason::OwnerTableFull, 1),
         }
     }
 
@@ -328,7 +312,6 @@ impl Engine {
             config: &self.config,
             listener,
             losses: &mut self.losses,
-            strangers: &mut self.strangers,
         };
         if let Entry::Open(connection) = entry {
             connection.socket_end(end, &mut out);
@@ -359,7 +342,6 @@ impl Engine {
             config: &self.config,
             listener,
             losses: &mut self.losses,
-            strangers: &mut self.strangers,
         };
         self.restless
             .retain(|key| match self.connections.get_mut(key) {
@@ -378,27 +360,7 @@ impl Engine {
             matches!(entry, Some(Entry::Open(connection)) if connection.has_left())
         });
         self.sweep(now, listener);
-        self.tell_losses(now, listener);
-    }
-
-    fn tell_losses(&mut self, now: u64, listener: &mut dyn Listener) {
-        let since = *self.losses_told.get_or_insert(now);
-        if self.losses.is_empty() {
-            return;
-        }
-        for (reason, count) in std::mem::take(&mut self.losses) {
-            listener.record(Record {
-                timestamp: self.config.wall(now),
-                body: Body::Loss(LossRecord {
-                    loss: Loss {
-                        reason,
-                        count: Count(count),
-                        since: self.config.wall(since),
-                    },
-                }),
-            });
-        }
-        self.losses_told = Some(now);
+        self.losses.tell(now, &self.config, listener);
     }
 
     /// The agent stops, or the capture ended: every connection is told as far as it came.
@@ -417,11 +379,10 @@ impl Engine {
                 config: &self.config,
                 listener,
                 losses: &mut self.losses,
-                strangers: &mut self.strangers,
             };
             connection.finish(now, Some(PartialReason::AgentStop), &mut out);
         }
-        self.tell_losses(now, listener);
+        self.losses.tell(now, &self.config, listener);
     }
 }
 
@@ -463,123 +424,5 @@ fn settle(entry: &mut Entry, now: u64, restless: &mut HashSet<FlowKey>, out: &mu
     }
     if connection.is_closed() || connection.is_unreachable() {
         entry.end(now, now.saturating_add(LINGER), None, out);
-    }
-}
-
-impl Output<'_> {
-    /// Events missing from a connection's numbering.
-    pub(super) fn events_missing(&mut self, count: u32) {
-        *self.losses.entry(LossReason::EventsMissing).or_default() += u64::from(count);
-    }
-
-    /// A connection that the kernel's table had no room for, for a while.
-    pub(super) fn forgotten(&mut self) {
-        *self.losses.entry(LossReason::FlowTableFull).or_default() += 1;
-    }
-
-    /// A login and, before it, its phases, unless it is one stranger's too many.
-    pub(super) fn login(&mut self, connection: &mut Connection, login: &Login, at: u64) {
-        if let Some(kind) = connection.facts.login.stranger
-            && !self.strangers.allow(kind, at)
-        {
-            connection.muted = true;
-            *self
-                .losses
-                .entry(LossReason::StrangerSuppressed)
-                .or_default() += 1;
-            return;
-        }
-        self.phases(connection, login);
-        let facts = connection.facts();
-        self.tell(at, Body::Login(Box::new(LoginRecord { facts })));
-    }
-
-    pub(super) fn close(&mut self, facts: ConnectionFacts, close: Close, at: u64) {
-        self.tell(at, Body::Close(Box::new(CloseRecord { facts, close })));
-    }
-
-    /// The phases of a login, where they are asked for.
-    fn phases(&mut self, connection: &mut Connection, login: &Login) {
-        if !self.config.phases {
-            return;
-        }
-        let ended: Vec<_> = login
-            .phases
-            .iter()
-            .map(|ended| (ended.name, ended.to))
-            .collect();
-        for (name, at) in ended {
-            self.phase(connection, name, at);
-        }
-    }
-
-    pub(super) fn phase(&mut self, connection: &mut Connection, name: PhaseName, at: u64) {
-        if !self.config.phases {
-            return;
-        }
-        let reference = connection.reference();
-        let facts = &connection.facts;
-        let Some(phase) = facts.phases.of(name) else {
-            return;
-        };
-        let body = Body::Phase(PhaseRecord {
-            connection: reference,
-            client: facts.client.clone(),
-            server: facts.server.clone(),
-            phase: NamedPhase {
-                name,
-                phase: phase.clone(),
-            },
-        });
-        self.tell(at, body);
-    }
-
-    pub(super) fn request(&mut self, connection: &mut Connection, done: &Done, sid: Option<u16>) {
-        let Some(kind) = done.kind.filter(|_| self.config.requests) else {
-            return;
-        };
-        let request = Request {
-            kind,
-            start: self.config.wall(done.start),
-            first_byte_ns: done
-                .first_byte
-                .map(|at| Nanos(at.saturating_sub(done.start))),
-            duration_ns: Nanos(done.end.saturating_sub(done.start)),
-            server_ns: done
-                .first_byte
-                .map(|at| Nanos(at.saturating_sub(done.sent))),
-            complete: done.complete,
-            reset_connection: done.reset_connection,
-            cancelled: done.cancelled.is_some(),
-            cancel_ns: done
-                .cancelled
-                .filter(|_| done.complete)
-                .map(|at| Nanos(done.end.saturating_sub(at))),
-            session: sid,
-        };
-        let body = Body::Request(RequestRecord {
-            connection: connection.reference(),
-            client: connection.facts.client.clone(),
-            server: connection.facts.server.clone(),
-            request,
-        });
-        self.tell(done.end, body);
-    }
-
-    pub(super) fn mars(&mut self, connection: &mut Connection, mars: MarsSession) {
-        let body = Body::Mars(MarsRecord {
-            connection: connection.reference(),
-            client: connection.facts.client.clone(),
-            server: connection.facts.server.clone(),
-            mars,
-        });
-        self.tell(connection.last_seen, body);
-    }
-
-    fn tell(&mut self, at: u64, body: Body) {
-        self.listener.record(Record {
-            timestamp: self.config.wall(at),
-            body,
-        });
     }
 }

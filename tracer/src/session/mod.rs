@@ -12,6 +12,7 @@
 //! | `dark` | logins inside TLS, from the order and sizes of records |
 //! | `timeline` | phases, and who was waited for in them |
 //! | `ending` | outcome and close, from how a connection ends |
+//! | `losses` | what was not seen or not said, until it is told |
 //! | `strangers` | how often peers that do not speak TDS are told |
 //! | `usage` | what it is used for after the login: requests and MARS sessions |
 //! | `naming` | connection id and Community ID |
@@ -23,6 +24,7 @@ mod connection;
 mod dark;
 mod ending;
 mod login;
+mod losses;
 mod naming;
 mod strangers;
 mod stream;

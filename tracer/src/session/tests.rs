@@ -10,6 +10,7 @@ use tracer_ebpf::{
 use super::{Config, Engine, Input, Listener, SocketOwner};
 use crate::record::{
     Body, Close, CloseMeans, ClosedBy, ConnectionFacts, LossReason, PartialReason, Process, Record,
+    Stranger,
 };
 
 const START: u64 = 1_000_000_000;
@@ -279,5 +280,20 @@ fn strangers_that_are_not_told_have_no_phases_told_either() {
         matches!(body, Body::Phase(phase) if phase.phase.name == crate::record::PhaseName::Handshake)
     });
     assert!(logins < 100, "a flood of probes is cut");
+    told.engine.finish(START + SECOND, &mut told.heard);
+    let bodies = told.heard.0.iter().map(|record| &record.body);
+    let suppressed: Vec<_> = bodies
+        .filter_map(|body| match body {
+            Body::Loss(loss) => Some((loss.loss.reason, loss.loss.stranger, loss.loss.count.0)),
+            _ => None,
+        })
+        .collect();
+    let untold = 100 - logins as u64;
+    let kind = (
+        LossReason::StrangerSuppressed,
+        Some(Stranger::Silent),
+        untold,
+    );
+    assert_eq!(suppressed, [kind]);
     assert_eq!(handshakes, logins);
 }

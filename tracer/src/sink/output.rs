@@ -385,6 +385,7 @@ impl Writer {
     ) -> io::Result<()> {
         let loss = Loss {
             reason,
+            stranger: None,
             count: Count(count),
             since,
         };

@@ -65,15 +65,11 @@ impl Engine {
         let Some(entry @ Entry::Open(_)) = self.connections.get_mut(&key) else {
             return;
         };
-        *self
-            .losses
-            .entry(LossReason::ConnectionEvicted)
-            .or_default() += 1;
+        self.losses.add(LossReason::ConnectionEvicted, 1);
         let mut out = Output {
             config: &self.config,
             listener,
             losses: &mut self.losses,
-            strangers: &mut self.strangers,
         };
         let until = now.saturating_add(self.config.idle_patience);
         entry.end(now, until, Some(PartialReason::Evicted), &mut out);

@@ -10,7 +10,7 @@ const TLS_1_0: u16 = 0x0301;
 const TLS_1_3: u16 = 0x0304;
 /// Authentication tag of an AEAD; of those whose names end in `CCM_8`, half of it.
 const TAG: u32 = 16;
-/// The nonce's explicit part in TLS 1.2, with AES (RFC 5288 §3); ChaCha20 has none (RFC 7905 §2).
+/// The nonce's explicit part in TLS 1.2, with AES (RFC 5288 §3); `ChaCha20` has none (RFC 7905 §2).
 const EXPLICIT_NONCE: u32 = 8;
 /// What TLS 1.3 appends to hide a record's type (RFC 8446 §5.2).
 const INNER_TYPE: u32 = 1;

@@ -1,0 +1,146 @@
+//! What a connection says, as records.
+
+use super::{Config, Listener};
+use crate::{
+    record::{
+        Body, Close, CloseRecord, ConnectionFacts, LoginRecord, LossReason, MarsRecord,
+        MarsSession, NamedPhase, Nanos, PhaseName, PhaseRecord, Record, Request, RequestRecord,
+    },
+    session::{connection::Connection, login::Login, losses::Losses, usage::Done},
+};
+
+/// What a connection needs to speak.
+pub(in crate::session) struct Output<'a> {
+    pub(in crate::session) config: &'a Config,
+    pub(in crate::session) listener: &'a mut dyn Listener,
+    pub(super) losses: &'a mut Losses,
+}
+
+impl Output<'_> {
+    /// Events missing from a connection's numbering.
+    pub(in crate::session) fn events_missing(&mut self, count: u32) {
+        self.losses.add(LossReason::EventsMissing, count.into());
+    }
+
+    /// A connection that the kernel's table had no room for, for a while.
+    pub(in crate::session) fn forgotten(&mut self) {
+        self.losses.add(LossReason::FlowTableFull, 1);
+    }
+
+    /// A login and, before it, its phases, unless it is one stranger's too many.
+    pub(in crate::session) fn login(
+        &mut self,
+        connection: &mut Connection,
+        login: &Login,
+        at: u64,
+    ) {
+        if let Some(kind) = connection.facts.login.stranger
+            && !self.losses.allow(kind, at)
+        {
+            connection.muted = true;
+            return;
+        }
+        self.phases(connection, login);
+        let facts = connection.facts();
+        self.tell(at, Body::Login(Box::new(LoginRecord { facts })));
+    }
+
+    pub(in crate::session) fn close(&mut self, facts: ConnectionFacts, close: Close, at: u64) {
+        self.tell(at, Body::Close(Box::new(CloseRecord { facts, close })));
+    }
+
+    /// The phases of a login, where they are asked for.
+    fn phases(&mut self, connection: &mut Connection, login: &Login) {
+        if !self.config.phases {
+            return;
+        }
+        let ended: Vec<_> = login
+            .phases
+            .iter()
+            .map(|ended| (ended.name, ended.to))
+            .collect();
+        for (name, at) in ended {
+            self.phase(connection, name, at);
+        }
+    }
+
+    pub(in crate::session) fn phase(
+        &mut self,
+        connection: &mut Connection,
+        name: PhaseName,
+        at: u64,
+    ) {
+        if !self.config.phases {
+            return;
+        }
+        let reference = connection.reference();
+        let facts = &connection.facts;
+        let Some(phase) = facts.phases.of(name) else {
+            return;
+        };
+        let body = Body::Phase(PhaseRecord {
+            connection: reference,
+            client: facts.client.clone(),
+            server: facts.server.clone(),
+            phase: NamedPhase {
+                name,
+                phase: phase.clone(),
+            },
+        });
+        self.tell(at, body);
+    }
+
+    pub(in crate::session) fn request(
+        &mut self,
+        connection: &mut Connection,
+        done: &Done,
+        sid: Option<u16>,
+    ) {
+        let Some(kind) = done.kind.filter(|_| self.config.requests) else {
+            return;
+        };
+        let request = Request {
+            kind,
+            start: self.config.wall(done.start),
+            first_byte_ns: done
+                .first_byte
+                .map(|at| Nanos(at.saturating_sub(done.start))),
+            duration_ns: Nanos(done.end.saturating_sub(done.start)),
+            server_ns: done
+                .first_byte
+                .map(|at| Nanos(at.saturating_sub(done.sent))),
+            complete: done.complete,
+            reset_connection: done.reset_connection,
+            cancelled: done.cancelled.is_some(),
+            cancel_ns: done
+                .cancelled
+                .filter(|_| done.complete)
+                .map(|at| Nanos(done.end.saturating_sub(at))),
+            session: sid,
+        };
+        let body = Body::Request(RequestRecord {
+            connection: connection.reference(),
+            client: connection.facts.client.clone(),
+            server: connection.facts.server.clone(),
+            request,
+        });
+        self.tell(done.end, body);
+    }
+
+    pub(in crate::session) fn mars(&mut self, connection: &mut Connection, mars: MarsSession) {
+        let body = Body::Mars(MarsRecord {
+            connection: connection.reference(),
+            client: connection.facts.client.clone(),
+            server: connection.facts.server.clone(),
+            mars,
+        });
+        self.tell(connection.last_seen, body);
+    }
+
+    fn tell(&mut self, at: u64, body: Body) {
+        self.listener.record(Record {
+            timestamp: self.config.wall(at),
+            body,
+        });
+    }
+}
