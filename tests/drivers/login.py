@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import sys
+import time
 
 
 def arguments():
@@ -19,7 +20,7 @@ def arguments():
     parser.add_argument("--password", default="secret")
     parser.add_argument("--query", default="SELECT 1")
     parser.add_argument("--timeout", type=int, default=10)
-    parser.add_argument("--errand", default="query", choices=["query", "time-out", "bulk-load"])
+    parser.add_argument("--errand", default="query", choices=["query", "time-out", "bulk-load", "leave", "stay"])
     parser.add_argument("--certificate")
     parser.add_argument("--spn")
     parser.add_argument("--mars", action="store_true")
@@ -33,7 +34,7 @@ def pymssql(o):
     c = pymssql.connect(
         server="scenario", port=str(o.port), user=o.user, password=o.password, login_timeout=o.timeout, autocommit=True
     )
-    rows = query(c, o.query)
+    rows = ask(c, o)
     c.close()
     return rows
 
@@ -72,7 +73,7 @@ def python_tds(o):
     if o.errand == "bulk-load":
         column = pytds.Column("value", type=pytds.tds_types.NVarCharType(size=10))
         c.cursor().copy_to(io.StringIO("one\ntwo\n"), "target", columns=[column])
-    rows = query(c, o.query)
+    rows = ask(c, o)
     if o.mars:
         one, two = c.cursor(), c.cursor()
         one.execute(o.query)
@@ -109,7 +110,7 @@ def odbc(o):
     if o.errand == "time-out":
         c.timeout = 1
         time_out(c)
-    rows = query(c, o.query)
+    rows = ask(c, o)
     if o.mars:
         one, two = c.cursor(), c.cursor()
         one.execute(o.query)
@@ -129,6 +130,14 @@ def time_out(connection):
     else:
         raise AssertionError("not given up")
     cursor.close()
+
+
+def ask(connection, o):
+    if o.errand == "stay":
+        time.sleep(2)
+    if o.errand in ("leave", "stay"):
+        return 0
+    return query(connection, o.query)
 
 
 def query(connection, sql):

@@ -72,6 +72,10 @@ pub enum Errand {
     TimeOut,
     /// Loads rows in bulk.
     BulkLoad,
+    /// Asks nothing at all, and leaves.
+    Leave,
+    /// Asks nothing for two seconds, and leaves.
+    Stay,
 }
 
 impl Errand {
@@ -80,6 +84,8 @@ impl Errand {
             Self::Query => "query",
             Self::TimeOut => "time-out",
             Self::BulkLoad => "bulk-load",
+            Self::Leave => "leave",
+            Self::Stay => "stay",
         }
     }
 }
@@ -201,7 +207,11 @@ impl Driver {
                 if login.auth != "kerberos" {
                     command.args(["-U", &login.user, "-P", &login.password]);
                 }
-                run(&mut command, &format!("{}\ngo\nexit\n", login.query), limit)?
+                let input = match login.errand {
+                    Errand::Leave => "exit\n".to_owned(),
+                    _ => format!("{}\ngo\nexit\n", login.query),
+                };
+                run(&mut command, &input, limit)?
             }
             Self::MssqlTds | Self::Tiberius => {
                 let name = if self == Self::MssqlTds {

@@ -211,7 +211,7 @@ fn a_client_that_takes_its_login_back_has_given_it_up() {
 fn a_request_taken_back_says_how_long_the_server_took_over_that() {
     let request = &connection()[REQUEST];
     let answer = &connection()[RESPONSE];
-    let sent = request.payload().len() as i32;
+    let sent = request.payload().len().cast_signed() as i32;
     let attention = request.with(0x18, &ATTENTION, SECOND, sent);
     let later = SECOND + 40 * MILLISECOND - (answer.time_ns - request.time_ns);
     let answer = answer.with(0x18, answer.payload(), later, 0);
@@ -227,7 +227,7 @@ fn a_request_taken_back_says_how_long_the_server_took_over_that() {
 #[test]
 fn a_request_that_is_never_answered_was_waited_for_to_the_end() {
     let request = &connection()[REQUEST];
-    let sent = request.payload().len() as i32;
+    let sent = request.payload().len().cast_signed() as i32;
     let fin = request.with(FIN | ACK, &[], 5 * SECOND, sent);
     let events = all_told(&up_to(REQUEST, &[fin]));
     let requests = of(&events, "request");

@@ -1,11 +1,13 @@
 //! Measurements, each a program of the crate that owns what is measured; this finds and runs them.
 
+use std::process::Command;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    host,
-    process::{cargo, run as run_it},
+    host, peers,
+    process::{cargo, run as run_it, target},
     setup::{self, For},
 };
 
@@ -24,6 +26,8 @@ enum What {
     Replay(Rest),
     /// Short connections as fast as the machine can, memory, and overload (root)
     Live(Rest),
+    /// How often the outcome of a sealed login is said rightly, by driver and mode (root)
+    Accuracy(Rest),
 }
 
 /// What follows is the measuring program's own.
@@ -39,6 +43,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         What::Kernel(rest) => ("tracer", "--example", "bench-kernel", rest),
         What::Replay(rest) => ("tds-tracer-tests", "--bin", "bench-replay", rest),
         What::Live(rest) => ("tds-tracer-tests", "--bin", "bench-live", rest),
+        What::Accuracy(rest) => return accuracy(rest),
     };
     if matches!(args.what, What::Kernel(_) | What::Live(_)) {
         host::require_root("this measurement")?;
@@ -46,4 +51,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     setup::ensure(For::Test)?;
     run_it(&mut cargo(["build", "--release", "--package", "tracer"]))?;
     run_it(cargo(["run", "--release", "--package", package, kind, name, "--"]).args(&rest.args))
+}
+
+/// Counts what is right, not how fast: with the peers as the tests build them.
+fn accuracy(rest: &Rest) -> Result<()> {
+    host::require_root("this measurement")?;
+    setup::ensure(For::Test)?;
+    peers::build_all()?;
+    run_it(Command::new(target().join("debug/bench-accuracy")).args(&rest.args))
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
@@ -80,6 +81,18 @@ enum Errand {
     Query,
     TimeOut,
     BulkLoad,
+    Leave,
+    Stay,
+}
+
+impl Errand {
+    /// Whether all there is to do is to be connected for a while.
+    async fn is_quiet(self) -> bool {
+        if self == Self::Stay {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        matches!(self, Self::Leave | Self::Stay)
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -131,8 +144,12 @@ async fn mssql_tds(options: &Options) -> Result<usize> {
         .create_client(context, &source, None)
         .await
         .context("mssql-tds did not log in")?;
+    if options.errand.is_quiet().await {
+        client.close_connection().await?;
+        return Ok(0);
+    }
     match options.errand {
-        Errand::Query => {}
+        Errand::Query | Errand::Leave | Errand::Stay => {}
         Errand::TimeOut => {
             let patience = ExecuteOptions::new().timeout_secs(1);
             let slow = client
@@ -193,8 +210,12 @@ async fn tiberius(options: &Options) -> Result<usize> {
     let mut client = Client::connect(config, tcp.compat_write())
         .await
         .context("tiberius did not log in")?;
+    if options.errand.is_quiet().await {
+        client.close().await?;
+        return Ok(0);
+    }
     match options.errand {
-        Errand::Query => {}
+        Errand::Query | Errand::Leave | Errand::Stay => {}
         Errand::TimeOut => bail!("tiberius cannot take a request back"),
         Errand::BulkLoad => {
             let mut load = client.bulk_insert("target").await?;

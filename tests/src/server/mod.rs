@@ -13,6 +13,7 @@ pub mod login7;
 pub mod ntlm;
 pub mod packet;
 pub mod prelogin;
+pub mod refusal;
 pub mod scenario;
 mod session;
 pub mod smp;

@@ -8,6 +8,7 @@ use openssl::ssl::SslVersion;
 use super::faults::Faults;
 use super::packet::kind;
 use super::prelogin::Encrypt;
+use super::refusal::Refusal;
 use super::tls::Policy;
 use super::token::Route;
 
@@ -103,9 +104,9 @@ pub struct Scenario {
     /// Writes every Kerberos token, of either side, here, a line for each.
     #[arg(long, value_name = "FILE")]
     pub tokens_out: Option<PathBuf>,
-    /// Refuses every login with error 18456 and this state.
-    #[arg(long, value_name = "STATE")]
-    pub fail_login: Option<u8>,
+    /// Whom it turns away.
+    #[command(flatten)]
+    pub refusal: Refusal,
     /// Sends every client on to this place.
     #[arg(long, value_name = "HOST:PORT", value_parser = parse_route)]
     pub route: Option<Route>,

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::TcpStream;
+use std::time::Duration;
 
 use openssl::ssl::SslAcceptor;
 
@@ -14,6 +15,7 @@ use super::packet::{Link, Message, invalid, kind};
 use super::prelogin::{Encrypt, Prelogin, encryption};
 use super::scenario::{Auth, Scenario};
 use super::smp::Mars;
+use super::socket::drain;
 use super::stream::Stream;
 use super::token::{Reply, Route, done};
 
@@ -136,7 +138,7 @@ impl<'a> Session<'a> {
     }
 
     fn authenticate(&self, stream: &mut Stream, login: &Login7) -> io::Result<Verdict> {
-        if self.scenario.fail_login.is_some() {
+        if self.scenario.refusal.fail_login.is_some() {
             return Ok(Verdict::Refused(LOGIN_FAILED));
         }
         match self.scenario.auth {
@@ -223,13 +225,13 @@ impl<'a> Session<'a> {
     }
 
     fn refuse(&self, mut stream: Stream, login: &Login7, number: u32) -> io::Result<()> {
-        let state = self.scenario.fail_login.unwrap_or(1);
-        let text = format!("Login failed for user '{}'.", login.user);
-        let reply = Reply::new(login.wide())
-            .error(number, state, 14, &text)
-            .done(done::ERROR);
+        let reply = self.scenario.refusal.reply(login, number);
         self.log("refused");
-        stream.send(kind::REPLY, &reply.into_bytes())
+        stream.send(kind::REPLY, &reply.into_bytes())?;
+        if self.scenario.refusal.fail_lingers {
+            drain(stream.socket()?.tcp(), Duration::from_hours(1))?;
+        }
+        Ok(())
     }
 
     fn accept(
