@@ -4,6 +4,7 @@ use std::{
     borrow::Cow,
     fmt,
     ops::{Add, AddAssign, Deref},
+    sync::Arc,
 };
 
 use jiff::fmt::{StdFmtWrite, temporal::DateTimePrinter};
@@ -195,9 +196,9 @@ impl JsonSchema for Confidence {
 }
 
 /// Text that came from the wire or the host: at most [`Text::MAX_CHARS`] characters, the last one
-/// `…` where more was cut off.
+/// `…` where more was cut off. A copy shares it: a connection is told twice and more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Text(Box<str>);
+pub struct Text(Arc<str>);
 
 impl Text {
     /// The longest text, in characters. TDS names hold 128; certificates' names can be longer.
@@ -205,6 +206,10 @@ impl Text {
 
     /// The text, cut where it is too long.
     pub fn new(text: &str) -> Self {
+        // No character is shorter than a byte.
+        if text.len() <= Self::MAX_CHARS {
+            return Self(text.into());
+        }
         let mut ends = text
             .char_indices()
             .map(|(at, _)| at)
