@@ -83,15 +83,16 @@ impl Guid {
 impl fmt::Display for Guid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The first three groups are little-endian numbers, the rest is bytes.
-        for (at, from) in TEXT_ORDER.into_iter().enumerate() {
-            let dash = if matches!(at, 4 | 6 | 8 | 10) {
-                "-"
-            } else {
-                ""
-            };
-            write!(f, "{dash}{:02x}", self.0[from])?;
-        }
-        Ok(())
+        let value = u128::from_be_bytes(TEXT_ORDER.map(|from| self.0[from]));
+        write!(
+            f,
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            (value >> 96) as u32,
+            (value >> 80) as u16,
+            (value >> 64) as u16,
+            (value >> 48) as u16,
+            value as u64 & 0xFFFF_FFFF_FFFF
+        )
     }
 }
 
