@@ -54,7 +54,7 @@ pub(super) fn connection_id(client: End, server: End, isns: (Seq, Seq)) -> Conne
 
 /// Community ID v1 with seed 0: joins with Zeek, Suricata and Packetbeat.
 pub(super) fn community_id(client: End, server: End) -> Text {
-    let ordered = (octets(client.address), client.port) < (octets(server.address), server.port);
+    let ordered = (client.address, client.port) < (server.address, server.port);
     let (low, high) = if ordered {
         (client, server)
     } else {
@@ -67,18 +67,16 @@ pub(super) fn community_id(client: End, server: End) -> Text {
     hash.update([PROTOCOL_TCP, 0]);
     hash.update(low.port.to_be_bytes());
     hash.update(high.port.to_be_bytes());
-    Text::from(format!("1:{}", BASE64_STANDARD.encode(hash.finalize())).as_str())
-}
-
-fn octets(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    }
+    let mut text = String::from("1:");
+    BASE64_STANDARD.encode_string(hash.finalize(), &mut text);
+    Text::from(text)
 }
 
 fn hash_address(hash: &mut Sha1, address: IpAddr) {
-    hash.update(octets(address));
+    match address {
+        IpAddr::V4(address) => hash.update(address.octets()),
+        IpAddr::V6(address) => hash.update(address.octets()),
+    }
 }
 
 #[cfg(test)]
