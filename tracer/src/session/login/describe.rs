@@ -93,20 +93,17 @@ pub(super) fn describe_tls(sides: &[TlsSide; 2], strict: bool, context: &mut Con
     let [client, server] = sides;
     let into = context.facts.tls.get_or_insert_with(Tls::default);
     if let Some(hello) = &client.client_hello {
-        into.sni = hello.sni.as_deref().map(Text::from);
+        say(&mut into.sni, hello.sni.as_deref());
     }
     if let Some(hello) = &server.server_hello {
-        into.version = version_name(hello.version).map(Text::from);
-        into.cipher = hello.cipher_name().map(Text::from);
+        say(&mut into.version, version_name(hello.version));
+        say(&mut into.cipher, hello.cipher_name());
         // ODBC asks for TDS 8.0 inside TDS 7 as well, where it means nothing.
         let hidden = strict && hello.version == TLS_1_3;
         let asked = client.client_hello.as_ref().filter(|_| hidden);
         let asked = asked.and_then(|hello| hello.alpn.first());
-        into.alpn = hello
-            .alpn
-            .as_ref()
-            .or(asked)
-            .map(|name| Text::from(name.as_str()));
+        let alpn = hello.alpn.as_ref().or(asked);
+        say(&mut into.alpn, alpn.map(String::as_str));
     }
     into.resumed = tls::resumed(client, server);
     into.client_certificate = client.certificate_seen.then_some(true);
@@ -115,6 +112,13 @@ pub(super) fn describe_tls(sides: &[TlsSide; 2], strict: bool, context: &mut Con
     }
     if into.certificate.is_none() {
         into.certificate = server.certificate.as_ref().map(describe_certificate);
+    }
+}
+
+/// Says it, unless it has been said: every message of a handshake comes by.
+fn say(into: &mut Option<Text>, text: Option<&str>) {
+    if into.as_deref() != text {
+        *into = text.map(Text::from);
     }
 }
 
