@@ -42,13 +42,17 @@ fn tcp_checksum(addresses: &[u8], segment: &[u8]) -> u16 {
     !fold(pseudo + sum(&segment[..16]) + sum(&segment[18..]))
 }
 
+/// The sum of 16-bit words, folded. In longer words and in the other byte order it comes to the same,
+/// swapped (RFC 1071 section 2), and four bytes at once are less work than two.
 fn sum(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<2>();
+    let (words, rest) = bytes.as_chunks::<4>();
     let whole: u64 = words
         .iter()
-        .map(|word| u64::from(u16::from_be_bytes(*word)))
+        .map(|word| u64::from(u32::from_le_bytes(*word)))
         .sum();
-    whole + rest.first().map_or(0, |last| u64::from(*last) << 8)
+    let mut last = [0; 4];
+    last[..rest.len()].copy_from_slice(rest);
+    u64::from(fold(whole + u64::from(u32::from_le_bytes(last))).swap_bytes())
 }
 
 fn fold(mut sum: u64) -> u16 {
