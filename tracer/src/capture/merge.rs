@@ -61,15 +61,18 @@ impl Merge {
         reason = "the packet borrows from its file, which an `Iterator` cannot say"
     )]
     pub fn next(&mut self) -> Option<(usize, Packet<'_>)> {
-        if let Some(index) = self.current.take() {
-            self.advance(index);
+        if let Some(index) = self.current.take()
+            && self.load(index)
+        {
+            self.queue(index);
         }
-        while let Some(Reverse((_, _, index))) = self.next.pop() {
+        while self.current.is_none()
+            && let Some(Reverse((_, _, index))) = self.next.pop()
+        {
             if self.files[index].reader.is_none() && !self.reopen(index) {
                 continue;
             }
             self.current = Some(index);
-            break;
         }
         let index = self.current?;
         let packet = self.files[index].reader.as_ref()?.current()?;
@@ -138,13 +141,17 @@ impl Merge {
         self.load(index)
     }
 
-    fn advance(&mut self, index: usize) {
-        if self.load(index) {
-            let file = &self.files[index];
-            if let Some(packet) = file.reader.as_ref().and_then(CaptureReader::current) {
-                let next = (packet.time_ns, file.begins_ns, index);
-                self.next.push(Reverse(next));
-            }
+    /// Gives a file's next packet its place: nearly always the first.
+    fn queue(&mut self, index: usize) {
+        let file = &self.files[index];
+        let Some(packet) = file.reader.as_ref().and_then(CaptureReader::current) else {
+            return;
+        };
+        let next = Reverse((packet.time_ns, file.begins_ns, index));
+        if self.next.peek().is_none_or(|first| next > *first) {
+            self.current = Some(index);
+        } else {
+            self.next.push(next);
         }
     }
 
