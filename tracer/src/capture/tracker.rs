@@ -107,28 +107,35 @@ impl Tracker {
                 return;
             }
         };
-        if !self.find(&segment, kept, seen.time_ns, engine, to) {
+        let config = self.config;
+        let known = self.flows.get_mut(&segment.key);
+        let going_on = known.filter(|tracked| {
+            !tracked.flow.is_reopened_by(&segment) && !tracked.is_over(seen.time_ns)
+        });
+        let tracked = match going_on {
+            Some(tracked) => tracked,
+            None => match self.open(&segment, kept, seen.time_ns, engine, to) {
+                Some(tracked) => tracked,
+                None => return,
+            },
+        };
+        tracked.last_seen = seen.time_ns;
+        if tracked.flow.foreign != 0 || tracked.copies.is_copy(seen) {
             return;
         }
-        self.observe(&segment, bytes, seen, engine, to);
+        let observed = tracked.observe(&segment, bytes, seen, &config, engine, to);
+        self.settle(&segment, seen.time_ns, observed, engine, to);
     }
 
-    /// Makes sure there is a flow for the segment, if it is to be watched.
-    fn find(
+    /// Begins to track the connection of a segment, if it is to be watched.
+    fn open(
         &mut self,
         segment: &Segment,
         kept: &[u8],
         now: u64,
         engine: &mut Engine,
         to: &mut dyn Listener,
-    ) -> bool {
-        match self.flows.get_mut(&segment.key) {
-            Some(tracked) if !tracked.flow.is_reopened_by(segment) && !tracked.is_over(now) => {
-                tracked.last_seen = now;
-                return tracked.flow.foreign == 0;
-            }
-            _ => {}
-        }
+    ) -> Option<&mut Tracked> {
         let from_watched = self.is_server(source(segment));
         let to_watched = self.is_server(destination(segment));
         let opens = observe::opens(segment, from_watched, to_watched);
@@ -138,7 +145,7 @@ impl Tracker {
                 (true, Some(Box::default()))
             }
             Opens::Foreign => (false, None),
-            Opens::Nothing => return false,
+            Opens::Nothing => return None,
         };
         let mut flow = Flow::new(segment, to_server, now);
         flow.foreign = u8::from(opens == Opens::Foreign && candidate.is_none());
@@ -146,7 +153,7 @@ impl Tracker {
             .flows
             .insert(segment.key, Tracked::new(&flow, candidate));
         give_up(missed, engine, to);
-        flow.foreign == 0
+        self.flows.get_mut(&segment.key)
     }
 
     fn is_server(&self, (address, port): Endpoint) -> bool {
@@ -157,51 +164,22 @@ impl Tracker {
         }
     }
 
-    fn observe(
+    /// Does with a connection what its packet asks for.
+    fn settle(
         &mut self,
         segment: &Segment,
-        bytes: Snapped<'_>,
-        seen: &Sighted<'_>,
+        now: u64,
+        observed: Observed,
         engine: &mut Engine,
         to: &mut dyn Listener,
     ) {
-        let Some(tracked) = self.flows.get_mut(&segment.key) else {
-            return;
-        };
-        let sighting = Sighting {
-            now: seen.time_ns,
-            point: seen.point,
-        };
-        if tracked.copies.is_copy(seen) {
-            return;
-        }
-        let direction = tracked.flow.direction(segment);
-        let decided = tracked.decided;
-        let held = tracked.held_bytes();
-        let mut teller = Teller {
-            candidate: tracked.candidate.as_deref_mut(),
-            engine,
-            to,
-        };
-        let fate = observe::packet(
-            &mut tracked.flow,
-            segment,
-            &bytes,
-            sighting,
-            &self.config,
-            || decided,
-            &mut teller,
-        );
-        if tracked.checksums < MAX_CHECKSUMS
-            && let Some(right) = tcp_checksum_is_right(seen.network.0, bytes.kept)
-        {
-            tracked.checksums += 1;
-            teller.checksum(segment.key, direction, right);
-        }
-        if let Some(candidate) = &mut tracked.candidate {
-            let verdict = candidate.judge(segment, direction, bytes.kept);
-            let more = candidate.held_bytes() - held;
-            give_up(self.flows.hold(more, seen.time_ns), engine, to);
+        let Observed {
+            direction,
+            fate,
+            judged,
+        } = observed;
+        if let Some((verdict, more)) = judged {
+            give_up(self.flows.hold(more, now), engine, to);
             match verdict {
                 Verdict::Proven => self.proven(segment, direction, engine, to),
                 Verdict::Stranger => self.estranged(segment, direction),
@@ -259,6 +237,64 @@ impl Tracker {
                 }
                 Held::Loss(reason) => engine.on_event(Input::Loss(reason, 1), to),
             }
+        }
+    }
+}
+
+/// What a packet was to its connection.
+struct Observed {
+    direction: Direction,
+    fate: Fate,
+    /// Of a candidate: what it has shown, and how many bytes more are held back of it.
+    judged: Option<(Verdict, usize)>,
+}
+
+impl Tracked {
+    /// Tells the engine what there is to tell of a packet, or holds it back.
+    fn observe(
+        &mut self,
+        segment: &Segment,
+        bytes: Snapped<'_>,
+        seen: &Sighted<'_>,
+        config: &Config,
+        engine: &mut Engine,
+        to: &mut dyn Listener,
+    ) -> Observed {
+        let sighting = Sighting {
+            now: seen.time_ns,
+            point: seen.point,
+        };
+        let direction = self.flow.direction(segment);
+        let decided = self.decided;
+        let held = self.held_bytes();
+        let mut teller = Teller {
+            candidate: self.candidate.as_deref_mut(),
+            engine,
+            to,
+        };
+        let fate = observe::packet(
+            &mut self.flow,
+            segment,
+            &bytes,
+            sighting,
+            config,
+            || decided,
+            &mut teller,
+        );
+        if self.checksums < MAX_CHECKSUMS
+            && let Some(right) = tcp_checksum_is_right(seen.network.0, bytes.kept)
+        {
+            self.checksums += 1;
+            teller.checksum(segment.key, direction, right);
+        }
+        let judged = self.candidate.as_mut().map(|candidate| {
+            let verdict = candidate.judge(segment, direction, bytes.kept);
+            (verdict, candidate.held_bytes() - held)
+        });
+        Observed {
+            direction,
+            fate,
+            judged,
         }
     }
 }
