@@ -163,6 +163,13 @@ impl Stream {
             && event.kind == Kind::More as u8;
         if !continues {
             self.flush();
+            let is_told_whole =
+                event.run_seq == whole.from && run.len() == event.payload_len as usize;
+            if is_told_whole && self.goes_on_at(whole.from) {
+                self.append(whole, event.time, run, &[whole]);
+                self.catch_up();
+                return;
+            }
             self.telling = Some(Piece {
                 span: whole,
                 time: event.time,
@@ -202,6 +209,12 @@ impl Stream {
         self.base.map(|base| base.add(kept))
     }
 
+    /// Whether the next byte to come is this one: so it is with nearly every segment.
+    fn goes_on_at(&mut self, position: Seq) -> bool {
+        self.base.get_or_insert(position);
+        self.end() == Some(position)
+    }
+
     fn insert(&mut self, piece: Piece) {
         let base = *self.base.get_or_insert(piece.span.from);
         let end = self.end().unwrap_or(base);
@@ -212,25 +225,24 @@ impl Stream {
             self.keep_ahead(piece);
             return;
         }
-        self.append(&piece, end);
+        self.append(piece.span, piece.time, &piece.bytes, &piece.told);
         self.catch_up();
     }
 
-    fn append(&mut self, piece: &Piece, end: Seq) {
-        let known = usize::try_from(end.since(piece.span.from)).unwrap_or(0);
-        let fresh = piece.bytes.get(known..).unwrap_or_default();
+    /// Appends what is new of a segment, of which `told` was told.
+    fn append(&mut self, span: Span, time: u64, bytes: &[u8], told: &[Span]) {
+        let end = self.end().unwrap_or(span.from);
+        let known = usize::try_from(end.since(span.from)).unwrap_or(0);
+        let fresh = bytes.get(known..).unwrap_or_default();
         self.bytes.extend_from_slice(fresh);
         let mut from = end;
-        for told in &piece.told {
+        for told in told {
             self.miss(from, told.from);
             from = from.max(told.to);
         }
-        self.miss(from, piece.span.to);
-        let time = self
-            .arrivals
-            .last()
-            .map_or(piece.time, |last| last.1.max(piece.time));
-        self.arrivals.push((piece.span.to, time));
+        self.miss(from, span.to);
+        let time = self.arrivals.last().map_or(time, |last| last.1.max(time));
+        self.arrivals.push((span.to, time));
     }
 
     fn miss(&mut self, from: Seq, to: Seq) {
@@ -250,7 +262,7 @@ impl Stream {
             }
             let piece = self.ahead.remove(0);
             if piece.span.to.after(end) {
-                self.append(&piece, end);
+                self.append(piece.span, piece.time, &piece.bytes, &piece.told);
             }
         }
     }
