@@ -16,9 +16,10 @@ use self::handshake::Handshake;
 use super::{
     dark,
     ending::{End, Ends},
-    engine::{Config, Output, SocketOwner},
+    engine::{Config, SocketOwner},
     login::{Context, Login},
     naming,
+    output::Output,
     stream::{Found, Stream},
     timeline::Side,
     usage::{self, Boundary, Mars, Requests},
@@ -255,7 +256,7 @@ impl Connection {
         let mut context = Context {
             facts: &mut self.facts,
             sent: &self.sent,
-            identity: &out.config.identity,
+            identity: &out.shared.config.identity,
         };
         if let Some(verdict) = login.read(side, &mut context) {
             self.decide(verdict, out);

@@ -1,7 +1,6 @@
 //! The table of connections: who gets which event, who is evicted, and whose time is up.
 
 mod evict;
-mod output;
 
 use std::net::IpAddr;
 
@@ -11,12 +10,14 @@ use tracer_ebpf::{
     flow::FlowKey,
 };
 
-use super::{connection::Connection, losses::Losses, naming};
+use super::{
+    connection::Connection,
+    naming,
+    output::{Output, Shared},
+};
 use crate::record::{
     LossReason, PartialReason, Process, Record, Text, Timestamp, identity::Policy,
 };
-
-pub(super) use output::Output;
 
 /// How often time is looked at, nanoseconds.
 const TICK: u64 = 250_000_000;
@@ -26,7 +27,6 @@ const MAX_LOOKS: u32 = 1024;
 const LINGER: u64 = 2_000_000_000;
 /// Owners kept of connections of which no packet was seen yet.
 const MAX_STRAY_OWNERS: usize = 16 * 1024;
-
 /// The engine's options.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -123,14 +123,13 @@ pub trait Listener {
 /// Connections, rebuilt from events.
 #[derive(Debug)]
 pub struct Engine {
-    config: Config,
+    shared: Shared,
     connections: HashMap<FlowKey, Entry>,
     /// Those that time may change: undecided, closing, or over.
     restless: HashSet<FlowKey>,
     stray_owners: HashMap<FlowKey, SocketOwner>,
     /// By client, who has just left a sealed login without a request: perhaps for elsewhere.
     leavers: HashMap<IpAddr, FlowKey>,
-    losses: Losses,
     next_tick: u64,
     /// When the idle are looked for next.
     next_sweep: u64,
@@ -151,12 +150,11 @@ impl Engine {
     /// An engine without connections.
     pub fn new(config: Config) -> Self {
         Self {
-            config,
+            shared: Shared::new(config),
             connections: HashMap::default(),
             restless: HashSet::default(),
             stray_owners: HashMap::default(),
             leavers: HashMap::default(),
-            losses: Losses::default(),
             next_tick: 0,
             next_sweep: 0,
             opened: 0,
@@ -178,12 +176,12 @@ impl Engine {
 
     /// Changes what is added to an event's time to get nanoseconds since 1970.
     pub fn set_wall_offset(&mut self, offset: i64) {
-        self.config.wall_offset = offset;
+        self.shared.config.wall_offset = offset;
     }
 
     /// Names an interface.
     pub fn name_interface(&mut self, index: u32, name: String) {
-        self.config.interfaces.insert(index, name);
+        self.shared.config.interfaces.insert(index, name);
     }
 
     /// Takes in what happened.
@@ -201,17 +199,13 @@ impl Engine {
                     connection.checksum(direction, right);
                 }
             }
-            Input::Loss(reason, count) => self.losses.add(reason, count),
+            Input::Loss(reason, count) => self.shared.losses.add(reason, count),
         }
     }
 
     fn event(&mut self, event: &Event, run: &[u8], listener: &mut dyn Listener) {
         self.pass_time(event.time, listener);
-        let mut out = Output {
-            config: &self.config,
-            listener,
-            losses: &mut self.losses,
-        };
+        let mut out = self.shared.output(listener);
         if let Some(entry) = self.connections.get_mut(&event.key) {
             let again = event.marks & mark::JOINED_LATE != 0;
             match entry {
@@ -250,22 +244,18 @@ impl Engine {
         if tells && (event.marks & mark::JOINED_LATE != 0 || event.number > 1) {
             return;
         }
-        if self.connections.len() >= self.config.max_connections {
+        if self.connections.len() >= self.shared.config.max_connections {
             self.evict(event.time, listener);
         }
         if event.marks & mark::JOINED_LATE == 0 {
             self.follow(event, listener);
         }
         self.opened += 1;
-        let mut connection = Box::new(Connection::new(event, &self.config));
+        let mut connection = Box::new(Connection::new(event, &self.shared.config));
         if let Some(owner) = self.stray_owners.remove(&event.key) {
             connection.owner(&owner);
         }
-        let mut out = Output {
-            config: &self.config,
-            listener,
-            losses: &mut self.losses,
-        };
+        let mut out = self.shared.output(listener);
         connection.take(event, run, &mut out);
         let mut entry = Entry::Open(connection);
         settle(&mut entry, event.time, &mut self.restless, &mut out);
@@ -278,11 +268,7 @@ impl Engine {
         let Some(key) = self.leavers.get(&client.address).copied() else {
             return;
         };
-        let mut out = Output {
-            config: &self.config,
-            listener,
-            losses: &mut self.losses,
-        };
+        let mut out = self.shared.output(listener);
         let Some(entry @ Entry::Open(_)) = self.connections.get_mut(&key) else {
             return;
         };
@@ -300,7 +286,7 @@ impl Engine {
             _ if self.stray_owners.len() < MAX_STRAY_OWNERS => {
                 self.stray_owners.insert(owner.key, owner);
             }
-            _ => self.losses.add(LossReason::OwnerTableFull, 1),
+            _ => self.shared.losses.add(LossReason::OwnerTableFull, 1),
         }
     }
 
@@ -308,11 +294,7 @@ impl Engine {
         let Some(entry) = self.connections.get_mut(&end.key) else {
             return;
         };
-        let mut out = Output {
-            config: &self.config,
-            listener,
-            losses: &mut self.losses,
-        };
+        let mut out = self.shared.output(listener);
         if let Entry::Open(connection) = entry {
             connection.socket_end(end, &mut out);
         }
@@ -338,11 +320,7 @@ impl Engine {
     /// Looks at the time: what has waited long enough is told.
     pub fn on_tick(&mut self, now: u64, listener: &mut dyn Listener) {
         self.next_tick = now.saturating_add(TICK);
-        let mut out = Output {
-            config: &self.config,
-            listener,
-            losses: &mut self.losses,
-        };
+        let mut out = self.shared.output(listener);
         self.restless
             .retain(|key| match self.connections.get_mut(key) {
                 Some(entry @ Entry::Open(_)) => entry.wait(now, &mut out),
@@ -360,7 +338,7 @@ impl Engine {
             matches!(entry, Some(Entry::Open(connection)) if connection.has_left())
         });
         self.sweep(now, listener);
-        self.losses.tell(now, &self.config, listener);
+        self.shared.tell_losses(now, listener);
     }
 
     /// The agent stops, or the capture ended: every connection is told as far as it came.
@@ -375,14 +353,10 @@ impl Engine {
             .collect();
         open.sort_by_key(|connection| (connection.started, connection.key));
         for connection in open {
-            let mut out = Output {
-                config: &self.config,
-                listener,
-                losses: &mut self.losses,
-            };
+            let mut out = self.shared.output(listener);
             connection.finish(now, Some(PartialReason::AgentStop), &mut out);
         }
-        self.losses.tell(now, &self.config, listener);
+        self.shared.tell_losses(now, listener);
     }
 }
 

@@ -13,6 +13,7 @@
 //! | `timeline` | phases, and who was waited for in them |
 //! | `ending` | outcome and close, from how a connection ends |
 //! | `losses` | what was not seen or not said, until it is told |
+//! | `output` | what connections say, as records |
 //! | `strangers` | how often peers that do not speak TDS are told |
 //! | `usage` | what it is used for after the login: requests and MARS sessions |
 //! | `naming` | connection id and Community ID |
@@ -26,6 +27,7 @@ mod ending;
 mod login;
 mod losses;
 mod naming;
+mod output;
 mod strangers;
 mod stream;
 #[cfg(test)]

@@ -10,9 +10,9 @@ use crate::{
     session::{
         dark::{Leave, QUIET, REDIRECTED, Sealed},
         ending::{self, End},
-        engine::Output,
         login::{Context, Login, Verdict},
         naming,
+        output::Output,
         stream::Stream,
         timeline::Side,
     },
@@ -217,7 +217,7 @@ impl Connection {
         let mut context = Context {
             facts: &mut self.facts,
             sent: &self.sent,
-            identity: &out.config.identity,
+            identity: &out.shared.config.identity,
         };
         let verdict = login
             .cut_reply(at, &mut context)
@@ -312,7 +312,7 @@ impl Connection {
             if quiet > self.handshake.patience() {
                 self.ended(End::Silence, self.last_seen, out);
             }
-        } else if quiet > out.config.login_patience {
+        } else if quiet > out.shared.config.login_patience {
             self.ended(End::Silence, self.last_seen, out);
         }
     }

@@ -5,7 +5,7 @@ use crate::{
     record::{CloseMeans, ConnectionFacts, Nanos, PartialReason, Phase, PhaseName, Waited},
     session::{
         ending::End,
-        engine::Output,
+        output::Output,
         timeline::Side,
         usage::{Done, Ended},
     },

@@ -3,7 +3,7 @@
 
 use tracer_ebpf::flow::FlowKey;
 
-use super::{Engine, Entry, Listener, Output};
+use super::{Engine, Entry, Listener};
 use crate::record::{LossReason, PartialReason};
 
 /// The part of the table that is evicted at once when it is full, and no more than so many: the
@@ -39,7 +39,7 @@ impl Engine {
     /// Lets go of connections that have been silent for too long. One whose socket is on this host
     /// is not among them: it says itself when it ends.
     pub(super) fn sweep(&mut self, now: u64, listener: &mut dyn Listener) {
-        let patience = self.config.idle_patience;
+        let patience = self.shared.config.idle_patience;
         if now < self.next_sweep {
             return;
         }
@@ -65,13 +65,9 @@ impl Engine {
         let Some(entry @ Entry::Open(_)) = self.connections.get_mut(&key) else {
             return;
         };
-        self.losses.add(LossReason::ConnectionEvicted, 1);
-        let mut out = Output {
-            config: &self.config,
-            listener,
-            losses: &mut self.losses,
-        };
-        let until = now.saturating_add(self.config.idle_patience);
+        self.shared.losses.add(LossReason::ConnectionEvicted, 1);
+        let until = now.saturating_add(self.shared.config.idle_patience);
+        let mut out = self.shared.output(listener);
         entry.end(now, until, Some(PartialReason::Evicted), &mut out);
         self.restless.insert(key);
     }

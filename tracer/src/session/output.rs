@@ -1,41 +1,68 @@
-//! What a connection says, as records.
+//! What connections say, and what they share to say it.
 
-use super::{Config, Listener};
-use crate::{
-    record::{
-        Body, Close, CloseRecord, ConnectionFacts, LoginRecord, LossReason, MarsRecord,
-        MarsSession, NamedPhase, Nanos, PhaseName, PhaseRecord, Record, Request, RequestRecord,
-    },
-    session::{connection::Connection, login::Login, losses::Losses, usage::Done},
+use super::{
+    connection::Connection,
+    engine::{Config, Listener},
+    login::Login,
+    losses::Losses,
+    usage::Done,
+};
+use crate::record::{
+    Body, Close, CloseRecord, ConnectionFacts, LoginRecord, LossReason, MarsRecord, MarsSession,
+    NamedPhase, Nanos, PhaseName, PhaseRecord, Record, Request, RequestRecord,
 };
 
+/// What all connections share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) config: Config,
+    pub(super) losses: Losses,
+}
+
 /// What a connection needs to speak.
-pub(in crate::session) struct Output<'a> {
-    pub(in crate::session) config: &'a Config,
-    pub(in crate::session) listener: &'a mut dyn Listener,
-    pub(super) losses: &'a mut Losses,
+pub(super) struct Output<'a> {
+    pub(super) shared: &'a mut Shared,
+    pub(super) listener: &'a mut dyn Listener,
+}
+
+impl Shared {
+    pub(super) fn new(config: Config) -> Self {
+        Self {
+            config,
+            losses: Losses::default(),
+        }
+    }
+
+    pub(super) fn output<'a>(&'a mut self, listener: &'a mut dyn Listener) -> Output<'a> {
+        Output {
+            shared: self,
+            listener,
+        }
+    }
+
+    /// Tells what was not seen since that was last told.
+    pub(super) fn tell_losses(&mut self, now: u64, listener: &mut dyn Listener) {
+        self.losses.tell(now, &self.config, listener);
+    }
 }
 
 impl Output<'_> {
     /// Events missing from a connection's numbering.
-    pub(in crate::session) fn events_missing(&mut self, count: u32) {
-        self.losses.add(LossReason::EventsMissing, count.into());
+    pub(super) fn events_missing(&mut self, count: u32) {
+        self.shared
+            .losses
+            .add(LossReason::EventsMissing, count.into());
     }
 
     /// A connection that the kernel's table had no room for, for a while.
-    pub(in crate::session) fn forgotten(&mut self) {
-        self.losses.add(LossReason::FlowTableFull, 1);
+    pub(super) fn forgotten(&mut self) {
+        self.shared.losses.add(LossReason::FlowTableFull, 1);
     }
 
     /// A login and, before it, its phases, unless it is one stranger's too many.
-    pub(in crate::session) fn login(
-        &mut self,
-        connection: &mut Connection,
-        login: &Login,
-        at: u64,
-    ) {
+    pub(super) fn login(&mut self, connection: &mut Connection, login: &Login, at: u64) {
         if let Some(kind) = connection.facts.login.stranger
-            && !self.losses.allow(kind, at)
+            && !self.shared.losses.allow(kind, at)
         {
             connection.muted = true;
             return;
@@ -45,13 +72,13 @@ impl Output<'_> {
         self.tell(at, Body::Login(Box::new(LoginRecord { facts })));
     }
 
-    pub(in crate::session) fn close(&mut self, facts: ConnectionFacts, close: Close, at: u64) {
+    pub(super) fn close(&mut self, facts: ConnectionFacts, close: Close, at: u64) {
         self.tell(at, Body::Close(Box::new(CloseRecord { facts, close })));
     }
 
     /// The phases of a login, where they are asked for.
     fn phases(&mut self, connection: &mut Connection, login: &Login) {
-        if !self.config.phases {
+        if !self.shared.config.phases {
             return;
         }
         let ended: Vec<_> = login
@@ -64,13 +91,8 @@ impl Output<'_> {
         }
     }
 
-    pub(in crate::session) fn phase(
-        &mut self,
-        connection: &mut Connection,
-        name: PhaseName,
-        at: u64,
-    ) {
-        if !self.config.phases {
+    pub(super) fn phase(&mut self, connection: &mut Connection, name: PhaseName, at: u64) {
+        if !self.shared.config.phases {
             return;
         }
         let reference = connection.reference();
@@ -90,18 +112,13 @@ impl Output<'_> {
         self.tell(at, body);
     }
 
-    pub(in crate::session) fn request(
-        &mut self,
-        connection: &mut Connection,
-        done: &Done,
-        sid: Option<u16>,
-    ) {
-        let Some(kind) = done.kind.filter(|_| self.config.requests) else {
+    pub(super) fn request(&mut self, connection: &mut Connection, done: &Done, sid: Option<u16>) {
+        let Some(kind) = done.kind.filter(|_| self.shared.config.requests) else {
             return;
         };
         let request = Request {
             kind,
-            start: self.config.wall(done.start),
+            start: self.shared.config.wall(done.start),
             first_byte_ns: done
                 .first_byte
                 .map(|at| Nanos(at.saturating_sub(done.start))),
@@ -127,7 +144,7 @@ impl Output<'_> {
         self.tell(done.end, body);
     }
 
-    pub(in crate::session) fn mars(&mut self, connection: &mut Connection, mars: MarsSession) {
+    pub(super) fn mars(&mut self, connection: &mut Connection, mars: MarsSession) {
         let body = Body::Mars(MarsRecord {
             connection: connection.reference(),
             client: connection.facts.client.clone(),
@@ -139,7 +156,7 @@ impl Output<'_> {
 
     fn tell(&mut self, at: u64, body: Body) {
         self.listener.record(Record {
-            timestamp: self.config.wall(at),
+            timestamp: self.shared.config.wall(at),
             body,
         });
     }
