@@ -190,6 +190,19 @@ fn a_redirect_inside_tls_is_known_by_where_the_client_goes() {
 }
 
 #[test]
+fn a_server_that_closes_upon_the_clients_word_leaves_open_where_that_goes() {
+    let [logins, _] = lines("mssqltds-full12-token-redirected");
+    says(
+        &logins[0],
+        &json!({"login.outcome": "redirected", "login.basis": "inferred", "login.confidence": 0.7}),
+    );
+    says(
+        &logins[1],
+        &json!({"server.address": "10.87.0.3", "login.outcome": "refused"}),
+    );
+}
+
+#[test]
 fn a_token_inside_the_login_packet_needs_no_second_round() {
     let [logins, _] = lines("tedious-full12-token");
     says(

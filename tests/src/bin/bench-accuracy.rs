@@ -23,6 +23,8 @@ use harness::{
 use serde_json::Value;
 
 const PORT: u16 = 1433;
+/// Characters of a federated token; those of Entra have more rather than less.
+const TOKEN: usize = 1500;
 
 #[derive(Parser)]
 struct Args {
@@ -124,7 +126,9 @@ impl Case {
             // It has no command that waits.
             Self::Stay => driver != Driver::Tsql,
             // These do not follow.
-            Self::Redirect => !matches!(driver, Driver::Tsql | Driver::PythonTds),
+            Self::Redirect => {
+                matches!(driver, Driver::Odbc | Driver::MssqlTds | Driver::Pymssql)
+            }
             _ => true,
         }
     }
@@ -338,6 +342,7 @@ fn login(kdc: &Kdc, kind: &Kind, case: Case) -> Result<Value> {
     match kind.authentication {
         "kerberos" => login.by_ticket(kdc),
         "ntlm" => r"LAB\alice".clone_into(&mut login.user),
+        "token" | "token-on-demand" => login.password = "t".repeat(TOKEN),
         _ => {}
     }
     if kind.mode.encrypt() == Encrypt::Strict {

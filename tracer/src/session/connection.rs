@@ -88,11 +88,12 @@ pub(super) struct Connection {
     left: Option<Left>,
 }
 
-/// A client's FIN.
+/// A client's end.
 #[derive(Clone, Copy, Debug)]
 struct Left {
     at: u64,
-    position: Seq,
+    /// Of its FIN; `None` where it ended TLS first, and the server closed upon that.
+    position: Option<Seq>,
 }
 
 impl Connection {
@@ -433,14 +434,14 @@ impl Connection {
         }
         match (side, self.left) {
             (Side::ToServer, Some(_)) => {}
-            (Side::ToServer, None) if self.hinges_on_server(event.time) => {
+            (_, None) if self.is_clients_end(side) && self.hinges_on_server(event.time) => {
                 self.left = Some(Left {
                     at: event.time,
-                    position: event.seq.add(event.payload_len),
+                    position: (side == Side::ToServer).then(|| event.seq.add(event.payload_len)),
                 });
             }
             // The server follows the client: where that goes next is still to be seen.
-            (Side::ToClient, Some(left)) if event.ack.after(left.position) => {}
+            (Side::ToClient, Some(left)) if left.position.is_none_or(|at| event.ack.after(at)) => {}
             // A server that has not heard of the client's end has its own reason.
             _ => self.ended(End::Fin(side), event.time, out),
         }
@@ -456,12 +457,24 @@ impl Connection {
         if side == Side::ToServer && self.login.is_some() {
             self.gave_up.get_or_insert(event.time);
         }
-        self.ended(End::Rst(side), event.time, out);
+        // What follows a client's FIN tells no more than that did.
+        if self.left.is_none() {
+            self.ended(End::Rst(side), event.time, out);
+        }
     }
 
     /// Whether the client has left a sealed login, which is not decided yet.
     pub(super) fn has_left(&self) -> bool {
         self.left.is_some()
+    }
+
+    /// Whether a FIN of this side is the client's doing: its own, or the answer to its `close_notify`.
+    fn is_clients_end(&self, side: Side) -> bool {
+        let bye = self
+            .login
+            .as_ref()
+            .is_some_and(|login| login.client_said_bye());
+        side == Side::ToServer || bye
     }
 
     /// Whether the client's end leaves open what came of its sealed login.

@@ -393,7 +393,7 @@ impl Dark {
     pub(super) fn hinges_on_server(&self, now: u64) -> bool {
         self.reply().is_some_and(|reply| {
             let at_once = now.saturating_sub(reply.last) < QUIET;
-            at_once && reply.bytes > SHORT_REPLY && self.was_request().is_none()
+            at_once && self.was_request().is_none()
         })
     }
 }
