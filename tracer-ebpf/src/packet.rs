@@ -1,6 +1,10 @@
 //! From a packet's first byte to its TCP segment: Ethernet, VLAN tags, IPv4 with options, IPv6
 //! with extension headers, TCP with options. Every loop is bounded.
 
+mod plain;
+
+pub use plain::is_plainly_unwanted;
+
 use crate::{bytes::Bytes, flow::FlowKey, seq::Seq};
 
 /// `EtherTypes` (IEEE 802).

@@ -178,3 +178,56 @@ fn a_cut_off_packet_is_unreadable_and_never_a_panic() {
         assert!(walk(&packet[..len], Link::Ethernet).is_err() || len >= packet.len() - 4);
     }
 }
+
+#[test]
+fn what_is_plainly_unwanted_has_no_wanted_segment() {
+    let six = [
+        ipv6_bytes(6, &tcp_bytes(0, b"x")),
+        ipv6_bytes(17, &tcp_bytes(0, b"x")),
+        ipv6_bytes(60, &[6, 0, 0, 0, 0, 0, 0, 0]),
+    ];
+    let mut udp = ipv4_bytes(0, 0, &tcp_bytes(0, b"x"));
+    udp[9] = 17;
+    let four = [
+        (0, 0),
+        (8, 0),
+        (0, 0x4000),
+        (0, 0x2000),
+        (0, 0x2001),
+        (0, 0x0100),
+    ]
+    .map(|(options, fragment)| ipv4_bytes(options, fragment, &tcp_bytes(0, b"x")));
+    let kinds = [ethertype::IPV4, ethertype::IPV6, 0x0806];
+    for network in four.iter().chain([&udp]).chain(&six) {
+        for tags in [&[][..], &[0x8100]] {
+            for kind in kinds {
+                let packet = ethernet_bytes(tags, kind, network);
+                for len in 0..=packet.len() {
+                    for port in [SERVER_PORT, 443] {
+                        let packet = &packet[..len];
+                        let wanted = |from, to| from == port || to == port;
+                        let segment = walk_if(packet, Link::Ethernet, wanted);
+                        let plainly = is_plainly_unwanted(packet, Link::Ethernet, wanted);
+                        assert!(!plainly || segment.is_err_and(|skip| skip != Skip::Fragment));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_plain_packet_is_settled_by_its_ports() {
+    let (tcp, wanted) = (tcp_bytes(12, b"x"), |_, to| to == SERVER_PORT);
+    for (kind, network) in [
+        (ethertype::IPV4, ipv4_bytes(0, 0x4000, &tcp)),
+        (ethertype::IPV6, ipv6_bytes(6, &tcp)),
+    ] {
+        let packet = ethernet_bytes(&[], kind, &network);
+        let (ethernet, none) = (Link::Ethernet, Link::Network(kind));
+        for (bytes, link) in [(&packet, ethernet), (&network, none)] {
+            assert!(!is_plainly_unwanted(bytes.as_slice(), link, wanted));
+            assert!(is_plainly_unwanted(bytes.as_slice(), link, |_, _| false));
+        }
+    }
+}

@@ -80,6 +80,10 @@ fn network(ctx: &TcContext) -> Link {
 
 #[inline(always)]
 fn classify(ctx: &TcContext, link: Link, ingress: bool) -> Option<()> {
+    // What most packets are: before anything that has to be laid on the stack.
+    if packet::is_plainly_unwanted(&Linear::of(ctx), link, maps::is_either_watched) {
+        return None;
+    }
     let segment = walk(ctx, link)?;
     let scratch = maps::scratch()?;
     // SAFETY: the scratch memory is this processor's, and no other program uses it meanwhile.
