@@ -23,6 +23,17 @@ pub struct FlowKey {
 }
 
 impl FlowKey {
+    /// How many slots there are.
+    pub const SLOTS: u32 = 1 << 16;
+
+    /// The connection's place in a table that is not searched. The connections of one client to one
+    /// server each have their own.
+    #[inline(always)]
+    pub const fn slot(&self) -> u32 {
+        let hosts = self.a[3] ^ self.b[3];
+        (hosts ^ (hosts >> 16) ^ self.b_port as u32) & (Self::SLOTS - 1)
+    }
+
     /// The key of a packet, and whether its sender is side `a`.
     #[inline(always)]
     pub const fn of(

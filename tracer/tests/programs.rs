@@ -445,3 +445,25 @@ fn the_kernel_tells_of_a_thousand_odd_packets_what_the_library_does() {
         both_in(&mut trial, &packets);
     }
 }
+
+#[test]
+fn a_login_is_told_until_the_agent_has_decided_this_very_one() {
+    let Some(mut trial) = trial() else { return };
+    for bytes in handshake(Below::V4) {
+        trial.run("tds_ether_in", &bytes, 1).unwrap();
+    }
+    let mut flow = None;
+    trial.drain(|record| {
+        if let Record::Event(event, _) = record {
+            flow = Some((event.key, event.born));
+        }
+    });
+    let (key, born) = flow.unwrap();
+    // Another connection, which has taken the slot.
+    for (decided, kind) in [(born + 1, Kind::Segment), (born, Kind::Header)] {
+        trial.decide(key, decided).unwrap();
+        let seq = if decided == born { 5019 } else { 5001 };
+        let reply = packet(Below::V4, false, ACK, seq, &tds(4, 1, &[9; 10]));
+        assert_eq!(kinds(&run(&mut trial, &[reply])), [kind]);
+    }
+}

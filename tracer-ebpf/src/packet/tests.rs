@@ -231,3 +231,13 @@ fn a_plain_packet_is_settled_by_its_ports() {
         }
     }
 }
+
+#[test]
+fn the_connections_of_a_client_to_a_server_have_slots_of_their_own() {
+    let key = |port| FlowKey::of([0, 0, 9, 11], port, [0, 0, 9, 12], SERVER_PORT).0;
+    let slots: std::collections::HashSet<u32> = (SERVER_PORT..=u16::MAX)
+        .map(|port| key(port).slot())
+        .collect();
+    assert_eq!(slots.len(), usize::from(u16::MAX - SERVER_PORT) + 1);
+    assert!(slots.iter().all(|slot| *slot < FlowKey::SLOTS));
+}

@@ -32,10 +32,11 @@ static PORTS: Array<[u64; 1024]> = Array::with_max_entries(1, 0);
 #[map]
 static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(65_536, 0);
 
-/// The logins that the agent has decided, by when the connection was born. An entry lives from
-/// there to the connection's next segment, so few are enough.
+/// The logins that the agent has decided: when the connection was born, at its key's slot. It is
+/// needed from there to the connection's next segment; where another has taken the slot by then, the
+/// login goes on being told, up to its bounds.
 #[map]
-static DECIDED: LruHashMap<FlowKey, u64> = LruHashMap::with_max_entries(8192, 0);
+static DECIDED: Array<u64> = Array::with_max_entries(FlowKey::SLOTS, 0);
 
 /// The records. The size is the agent's to choose.
 #[map]
@@ -161,14 +162,8 @@ pub(super) fn forget(key: &FlowKey) {
     let _ = FLOWS.remove(key);
 }
 
-/// Whether the agent has decided the login of the connection born then; its word is used up.
+/// Whether the agent has decided the login of the connection born then.
 #[inline(always)]
 pub(super) fn is_decided(key: &FlowKey, born: u64) -> bool {
-    let Some(decided) = DECIDED.get_ptr(key) else {
-        return false;
-    };
-    // SAFETY: an entry's memory is never unmapped, and a reused one holds another birth.
-    let decided = unsafe { *decided } == born;
-    let _ = DECIDED.remove(key);
-    decided
+    DECIDED.get(key.slot()) == Some(&born)
 }

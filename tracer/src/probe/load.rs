@@ -2,12 +2,11 @@
 
 use aya::{
     Ebpf, EbpfLoader, Pod,
-    maps::{Array, HashMap, Map, MapData, ProgramArray},
+    maps::{Array, Map, MapData, ProgramArray},
     programs::{ProgramError, SchedClassifier},
 };
 use aya_log::{EbpfLogger, Level};
 use log::Log;
-use tracer_ebpf::flow::FlowKey;
 
 use super::{Selection, StartError};
 
@@ -82,14 +81,6 @@ impl Programs {
     }
 }
 
-/// A key of the kernel's maps.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-pub(super) struct Key(pub(super) FlowKey);
-
-// SAFETY: 36 bytes of integers without padding (asserted beside the records); any bytes are valid.
-unsafe impl Pod for Key {}
-
 pub(super) fn load(options: &Options) -> Result<Programs, StartError> {
     if OBJECT.0.is_empty() {
         return Err(StartError::NoPrograms);
@@ -150,13 +141,6 @@ pub(super) fn map(ebpf: &mut Ebpf, name: &str) -> Result<Map, StartError> {
 }
 
 pub(super) fn array<V: Pod>(ebpf: &mut Ebpf, name: &str) -> Result<Array<MapData, V>, StartError> {
-    map(ebpf, name)?.try_into().map_err(StartError::map)
-}
-
-pub(super) fn hash<K: Pod, V: Pod>(
-    ebpf: &mut Ebpf,
-    name: &str,
-) -> Result<HashMap<MapData, K, V>, StartError> {
     map(ebpf, name)?.try_into().map_err(StartError::map)
 }
 

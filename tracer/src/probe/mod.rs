@@ -18,7 +18,7 @@ pub mod trial;
 
 use std::collections::BTreeMap;
 
-use aya::maps::{Array, HashMap, MapData};
+use aya::maps::{Array, MapData};
 use tracer_ebpf::{flow::FlowKey, loss::LossReason};
 
 pub use attach::{Hook, sockets::cgroup_root};
@@ -31,7 +31,6 @@ pub use selection::Selection;
 
 use attach::Attached;
 use iface::{Change, Interface, Links};
-use load::Key;
 use losses::Losses;
 use mark::Mark;
 use ring::Ring;
@@ -77,7 +76,7 @@ pub struct Probe {
     ring: Ring,
     losses: Losses,
     ports: Array<MapData, [u64; 1024]>,
-    decided: HashMap<MapData, Key, u64>,
+    decided: Array<MapData, u64>,
     links: Links,
     /// A change that is not dealt with yet: [`Self::ready`] may be dropped meanwhile.
     change: Option<Change>,
@@ -121,7 +120,7 @@ impl Probe {
         let ring = Ring::of(&mut programs.ebpf)?;
         let losses = Losses::of(&mut programs.ebpf)?;
         let ports = load::array(&mut programs.ebpf, "PORTS")?;
-        let decided = load::hash(&mut programs.ebpf, "DECIDED")?;
+        let decided = load::array(&mut programs.ebpf, "DECIDED")?;
         let mut probe = Self {
             programs,
             ring,
@@ -156,7 +155,7 @@ impl Probe {
     /// segment on no bytes are copied. Where it cannot be told, it goes on copying, up to its own
     /// bounds.
     pub fn decide(&mut self, key: FlowKey, born: u64) {
-        if let Err(error) = self.decided.insert(Key(key), born, 0) {
+        if let Err(error) = self.decided.set(key.slot(), born, 0) {
             tracing::debug!(%error, "a decided login could not be handed to the kernel");
         }
     }

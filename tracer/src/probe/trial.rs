@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use aya::{
-    maps::{Array, HashMap, MapData, ProgramArray, RingBuf},
+    maps::{Array, MapData, ProgramArray, RingBuf},
     programs::{Program, SchedClassifier, TestRun as _, TestRunOptions},
 };
 use tracer_ebpf::{flow::FlowKey, loss::LossReason};
 
 use super::{
     Options, Record, StartError,
-    load::{self, Key, Programs},
+    load::{self, Programs},
     losses::Losses,
 };
 
@@ -20,7 +20,7 @@ pub struct Trial {
     programs: Programs,
     ring: RingBuf<MapData>,
     losses: Losses,
-    decided: HashMap<MapData, Key, u64>,
+    decided: Array<MapData, u64>,
     advanced: ProgramArray<MapData>,
     _ports: Array<MapData, [u64; 1024]>,
 }
@@ -54,7 +54,7 @@ impl Trial {
         Ok(Self {
             ring: ring.try_into().map_err(StartError::map)?,
             losses: Losses::of(&mut programs.ebpf)?,
-            decided: load::hash(&mut programs.ebpf, "DECIDED")?,
+            decided: load::array(&mut programs.ebpf, "DECIDED")?,
             advanced: advanced.try_into().map_err(StartError::map)?,
             _ports: ports,
             programs,
@@ -125,7 +125,7 @@ impl Trial {
     /// [`StartError::Map`] where the kernel refuses.
     pub fn decide(&mut self, key: FlowKey, born: u64) -> Result<(), StartError> {
         self.decided
-            .insert(Key(key), born, 0)
+            .set(key.slot(), born, 0)
             .map_err(StartError::map)
     }
 
