@@ -240,6 +240,13 @@ impl Flow {
         &self.halves[1]
     }
 
+    /// Whether nothing was seen of it but how it ended.
+    #[inline(always)]
+    pub const fn has_only_ended(&self) -> bool {
+        let (client, server) = (self.client(), self.server());
+        client.syn | server.syn == 0 && client.sent.bytes | server.sent.bytes == 0
+    }
+
     /// Whether both sides have ended and each knows that the other has.
     #[inline(always)]
     pub const fn is_closed(&self) -> bool {

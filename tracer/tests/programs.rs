@@ -467,3 +467,18 @@ fn a_login_is_told_until_the_agent_has_decided_this_very_one() {
         assert_eq!(kinds(&run(&mut trial, &[reply])), [kind]);
     }
 }
+
+#[test]
+fn the_end_of_an_unknown_connection_is_told_and_a_reset_leaves_no_flow() {
+    let Some(mut trial) = trial() else { return };
+    let reset = packet(Below::V4, false, RST, 5001, &[]);
+    for _ in 0..2 {
+        let told = run(&mut trial, std::slice::from_ref(&reset));
+        assert_eq!(kinds(&told), [Kind::Rst]);
+        assert_eq!(told[0].0.number, 1);
+    }
+    let ends = [true, false].map(|from_client| packet(Below::V4, from_client, FIN, 9, &[]));
+    let told = run(&mut trial, &ends);
+    assert_eq!(kinds(&told), [Kind::Fin; 2]);
+    assert_eq!((told[1].0.client.packets, told[1].0.server.packets), (1, 1));
+}

@@ -6,6 +6,7 @@ mod broken;
 mod ciphers;
 mod decided;
 mod earlier;
+mod evicted;
 mod kerberos;
 mod lifecycle;
 mod log;

@@ -175,6 +175,9 @@ pub fn account(
     }
     if segment.has(FIN) && half.fin == 0 {
         half.fin = 1;
+        if half.synced == 0 {
+            begin(half, segment);
+        }
         half.next_seq = half.next_seq.max(segment.end()).add(1);
         step.fin = true;
     }
@@ -236,14 +239,20 @@ fn synchronise(half: &mut Half, segment: &Segment) {
     half.next_header = half.next_seq;
 }
 
+/// Takes the stream up where it is first seen.
+#[inline(always)]
+const fn begin(half: &mut Half, segment: &Segment) {
+    half.synced = 1;
+    half.sent.isn = segment.seq;
+    half.next_seq = segment.seq;
+}
+
 /// Counts payload; whether any of it is new or fills a hole.
 #[inline(always)]
 fn receive(half: &mut Half, segment: &Segment, now: u64, step: &mut Step) -> bool {
     let end = segment.end();
     if half.synced == 0 {
-        half.synced = 1;
-        half.sent.isn = segment.seq;
-        half.next_seq = segment.seq;
+        begin(half, segment);
     }
     let carried = Span {
         from: segment.seq,

@@ -338,7 +338,7 @@ pub fn ending<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Fat
     if scene.step.rst {
         scene.tell(Kind::Rst);
         // While the login is open a late reply may still tell something.
-        if scene.flow.decided != 0 {
+        if scene.flow.decided != 0 || scene.flow.has_only_ended() {
             return Fate::Forget;
         }
     }

@@ -5,10 +5,11 @@ use crate::packet::{Segment, tcp_flag};
 /// Ports below are servers' (RFC 6335 §6): no system gives one to a client that asks for any.
 const SYSTEM_PORTS: u16 = 1024;
 
-/// Whether a segment may open a flow: a SYN, or payload of a connection joined late.
+/// Whether a segment may open a flow: a SYN, or payload or the end of a connection joined late, which
+/// may be one that had to give way in the table.
 #[inline(always)]
 pub const fn opens_flow(segment: &Segment) -> bool {
-    segment.has(tcp_flag::SYN) || (segment.payload_len > 1 && !segment.has(tcp_flag::RST))
+    segment.flags & (tcp_flag::SYN | tcp_flag::FIN | tcp_flag::RST) != 0 || segment.payload_len > 1
 }
 
 /// What a segment of no known connection opens.
@@ -40,7 +41,7 @@ pub const fn opens(segment: &Segment, from_watched: bool, to_watched: bool) -> O
             Opens::Foreign
         };
     }
-    // Data does not say who serves: of two watched ports the lower one, which side `a` has.
+    // Neither data nor an end says who serves: of two watched ports the lower one, which side `a` has.
     let to_server = to_watched && !(from_watched && segment.from_a);
     let (server, client) = if to_server {
         (segment.destination_port(), segment.source_port())

@@ -1,3 +1,5 @@
+mod ends;
+
 use super::*;
 use crate::{
     framing::packet_type,
@@ -446,32 +448,6 @@ fn a_session_of_mars_ends_the_login() {
     assert_eq!(wire.flow.decided, 1);
     let headers = wire.told(Kind::Header);
     assert_eq!(headers[0].1, syn);
-}
-
-#[test]
-fn a_reset_ends_the_flow_once_its_login_is_decided() {
-    let mut wire = Wire::new();
-    wire.end(Direction::ToServer, tcp_flag::RST, 0);
-    assert_eq!(wire.fate, Fate::Keep, "a late reply may still come");
-    assert_eq!(wire.told(Kind::Rst).len(), 1);
-
-    let mut wire = Wire::decided();
-    wire.client(0, &batch(30));
-    wire.end(Direction::ToClient, tcp_flag::RST, 0);
-    assert_eq!(wire.fate, Fate::Forget);
-}
-
-#[test]
-fn a_flow_ends_with_the_acknowledgement_of_the_second_fin() {
-    let mut wire = Wire::decided();
-    wire.end(Direction::ToServer, tcp_flag::FIN, 0);
-    wire.acknowledge(Direction::ToClient, 0);
-    assert_eq!(wire.fate, Fate::Keep);
-    wire.end(Direction::ToClient, tcp_flag::FIN, 0);
-    assert_eq!(wire.fate, Fate::Keep);
-    wire.acknowledge(Direction::ToServer, 1);
-    assert_eq!(wire.fate, Fate::Forget);
-    assert_eq!(wire.told(Kind::Fin).len(), 2);
 }
 
 #[test]

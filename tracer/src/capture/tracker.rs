@@ -10,7 +10,7 @@ use tracer_ebpf::{
     flow::{Flow, FlowKey, Point},
     loss,
     observe::{self, Fate, Opens, Sighting, Sink},
-    packet::{Link, Segment, Skip, walk},
+    packet::{Link, Segment, Skip, tcp_flag, walk},
 };
 
 use self::{
@@ -108,10 +108,14 @@ impl Tracker {
             }
         };
         let config = self.config;
+        let ends = segment.has(tcp_flag::FIN) || segment.has(tcp_flag::RST);
         let known = self.flows.get_mut(&segment.key);
-        let going_on = known.filter(|tracked| {
-            !tracked.flow.is_reopened_by(&segment) && !tracked.is_over(seen.time_ns)
-        });
+        let going_on = match known.filter(|tracked| !tracked.flow.is_reopened_by(&segment)) {
+            // A straggler, and no connection of which only the end was seen.
+            Some(over) if over.is_over(seen.time_ns) && ends => return,
+            Some(over) if over.is_over(seen.time_ns) => None,
+            known => known,
+        };
         let tracked = match going_on {
             Some(tracked) => tracked,
             None => match self.open(&segment, kept, seen.time_ns, engine, to) {

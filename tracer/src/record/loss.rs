@@ -79,6 +79,8 @@ reasons! {
     EventsMissing = "events_missing",
     /// The agent's table of connections was full: one gave way to another.
     ConnectionEvicted = "connection_evicted",
+    /// A connection of which only the end was seen: it was idle before, or had been forgotten.
+    ConnectionUntold = "connection_untold",
     /// Records of peers that do not speak TDS, beyond the rate at which they are told.
     StrangerSuppressed = "stranger_suppressed",
     /// The reader of the output was too slow: records were dropped.

@@ -209,6 +209,15 @@ impl Engine {
         if let Some(entry) = self.connections.get_mut(&event.key) {
             let again = event.marks & mark::JOINED_LATE != 0;
             match entry {
+                // A copy of the end, from elsewhere on the host, or the end once more.
+                Entry::Open(connection)
+                    if again
+                        && connection.born != event.born
+                        && is_end(event)
+                        && connection.ends.over() =>
+                {
+                    return;
+                }
                 Entry::Open(connection) if connection.born == event.born || again => {
                     if connection.born != event.born {
                         // The kernel's table had forgotten the connection and found it again.
@@ -236,18 +245,23 @@ impl Engine {
     }
 
     fn open(&mut self, event: &Event, run: &[u8], listener: &mut dyn Listener) {
-        let tells = matches!(
-            Kind::of(event.kind),
-            Some(Kind::Fin | Kind::Rst | Kind::Ack)
-        );
-        // Stragglers of a connection that is forgotten already, or that was never told.
-        if tells && (event.marks & mark::JOINED_LATE != 0 || event.number > 1) {
+        let late = event.marks & mark::JOINED_LATE != 0;
+        let tells = is_end(event) || event.kind == Kind::Ack as u8;
+        if tells && late {
+            // Of the two ends of a connection that was never told the first counts.
+            if event.client.packets + event.server.packets == 1 {
+                self.shared.losses.add(LossReason::ConnectionUntold, 1);
+            }
+            return;
+        }
+        // Stragglers of a connection that is forgotten already.
+        if tells && event.number > 1 {
             return;
         }
         if self.connections.len() >= self.shared.config.max_connections {
             self.evict(event.time, listener);
         }
-        if event.marks & mark::JOINED_LATE == 0 {
+        if !late {
             self.follow(event, listener);
         }
         self.opened += 1;
@@ -385,6 +399,11 @@ impl Entry {
         connection.is_listed = connection.is_restless();
         connection.is_listed
     }
+}
+
+/// Whether an event is a side's last word.
+const fn is_end(event: &Event) -> bool {
+    event.kind == Kind::Fin as u8 || event.kind == Kind::Rst as u8
 }
 
 /// Notes a connection that time may change, and lets go of one that has closed in order.

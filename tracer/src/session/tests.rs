@@ -249,6 +249,56 @@ fn what_the_kernel_has_forgotten_still_counts_and_is_said_to_be_lost() {
     assert_eq!(forgotten, 1);
 }
 
+/// An end that the kernel tells of a connection it does not know.
+fn late_end(told: &mut Told, kind: Kind, later: u64) {
+    told.born = START + later;
+    told.numbers = [0; 2];
+    let mut end = told.event(kind, Direction::ToServer, later, 141);
+    end.marks = mark::JOINED_LATE;
+    end.client.packets = 1;
+    told.tell(&end);
+}
+
+#[test]
+fn a_connection_that_the_kernel_has_forgotten_is_closed_by_its_end() {
+    let mut told = Told::new(Config::default());
+    told.opens();
+    late_end(&mut told, Kind::Rst, SECOND);
+    told.engine.on_tick(START + 5 * SECOND, &mut told.heard);
+    let (facts, close) = told.heard.closes()[0];
+    assert_eq!((close.by, close.how), (ClosedBy::Client, CloseMeans::Rst));
+    assert!(facts.connection.partial);
+}
+
+#[test]
+fn the_end_of_a_connection_that_nobody_knows_is_counted_and_no_login() {
+    for kind in [Kind::Fin, Kind::Rst] {
+        let mut told = Told::new(Config::default());
+        late_end(&mut told, kind, SECOND);
+        let mut other = told.event(Kind::Fin, Direction::ToClient, SECOND, 501);
+        other.marks = mark::JOINED_LATE;
+        (other.client.packets, other.server.packets) = (1, 1);
+        told.tell(&other);
+        told.engine.finish(START + 2 * SECOND, &mut told.heard);
+        let untold: Vec<_> = told.heard.0.iter().map(|record| &record.body).collect();
+        let [Body::Loss(loss)] = untold[..] else {
+            panic!("{untold:?}");
+        };
+        assert_eq!(loss.loss.reason, LossReason::ConnectionUntold);
+        assert_eq!(loss.loss.count.0, 1, "once for both of its ends");
+    }
+}
+
+#[test]
+fn a_straggler_of_a_connection_that_was_told_is_not_counted() {
+    let mut told = Told::new(Config::default());
+    told.opens();
+    told.closes(Direction::ToServer, 2 * MILLISECOND);
+    late_end(&mut told, Kind::Rst, 3 * MILLISECOND);
+    told.engine.finish(START + SECOND, &mut told.heard);
+    assert_eq!(told.heard.count(|body| matches!(body, Body::Loss(_))), 0);
+}
+
 #[test]
 fn a_server_that_gives_up_on_a_silent_client_was_owed_by_it() {
     for (later, owed_by) in [

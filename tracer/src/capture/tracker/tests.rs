@@ -292,3 +292,26 @@ fn another_protocol_whose_syn_is_missing_is_no_login() {
         assert_eq!(replay.logins(), 0, "{answered:?}");
     }
 }
+
+#[test]
+fn a_connection_of_which_only_the_end_is_seen_is_counted_and_no_login() {
+    let mut replay = Replay::of(&[]);
+    let ports = (50_000, 1433);
+    replay.send(true, ports, FIN | ACK, 1, &[]);
+    replay.send(false, ports, FIN | ACK, 1, &[]);
+    replay.send(false, (50_001, 1433), RST, 1, &[]);
+    replay.send(false, (50_002, 443), RST, 1, &[]);
+    assert_eq!(replay.logins(), 0);
+    assert_eq!(replay.heard.lost, 2);
+}
+
+#[test]
+fn the_late_end_of_a_connection_that_was_told_is_not_counted() {
+    let mut replay = Replay::of(&[1433]);
+    let ports = (50_000, 1433);
+    replay.connection(ports, PRELOGIN, &prelogin_reply());
+    replay.now += 100 * SECOND;
+    replay.send(false, ports, RST, 1, &[]);
+    assert_eq!(replay.logins(), 1);
+    assert_eq!(replay.heard.lost, 0);
+}
