@@ -301,6 +301,16 @@ fn attachment(notice: &Notice) -> Option<Finding> {
             "after a SIGKILL the filters stay until the next start",
             "Linux 6.6 or later has TCX",
         )),
+        Notice::Degraded {
+            what: what @ "filters",
+            reason,
+        } => Some(Finding::lacking(
+            what,
+            Verdict::Degraded,
+            reason.clone(),
+            "connections whose packets another filter keeps",
+            "priority 1 left free on both sides (`tc filter show`), or Linux 6.6 or later, which has TCX",
+        )),
         Notice::Degraded { what, reason } => Some(Finding::lacking(
             what,
             Verdict::Degraded,

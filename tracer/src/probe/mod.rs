@@ -67,6 +67,8 @@ pub enum Notice {
 const INTERFACE: &str = "interface";
 /// Interfaces that come later are not watched.
 const INTERFACES: &str = "interfaces";
+/// Somebody else's filters come first.
+const FILTERS: &str = "filters";
 /// The kernel has no TCX, or does not let it be used.
 const TCX: &str = "tcx";
 
@@ -252,12 +254,19 @@ impl Probe {
             Ok(attached) => {
                 let hook = attached.hook();
                 let refusal = attached.tcx_refusal().map(str::to_owned);
+                let behind = attached.behind();
                 self.attached.insert(index, attached);
                 self.notices.push(Notice::Attached {
                     ifindex: index,
-                    name,
+                    name: name.clone(),
                     hook,
                 });
+                if let Some(priority) = behind {
+                    let reason = format!(
+                        "{name}: at priority {priority}, behind another's filters: packets that those keep are not seen"
+                    );
+                    self.degraded(FILTERS, reason);
+                }
                 // Once: it is the kernel's lack, not the interface's.
                 if let Some(reason) = refusal.filter(|_| !self.told_tcx) {
                     self.told_tcx = true;

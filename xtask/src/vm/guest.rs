@@ -2,6 +2,9 @@
 //!
 //! `ok NAME` or `FAIL NAME: why`. Whatever else is of use goes to standard error, the console.
 
+mod hooks;
+mod stranger;
+
 use std::{
     fs::{self, File},
     net::{Ipv4Addr, SocketAddr},
@@ -53,13 +56,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn checks() -> Result<()> {
-    println!(
-        "kernel {}",
-        fs::read_to_string("/proc/sys/kernel/osrelease")?.trim()
-    );
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    println!("kernel {}", release.trim());
     check("modules", modules);
-    // Somebody else's, beside those the agent adds.
-    output(&mut command("tc", ["qdisc", "add", "dev", "lo", "clsact"]))?;
+    let stranger = stranger::Stranger::comes()?;
     let before = Traces::take()?;
     check("doctor", doctor);
     let veth = Link::new("early", 1)?;
@@ -81,6 +81,7 @@ fn checks() -> Result<()> {
             login_is_seen(&agent, &Server::behind(&late)?)
         });
         check("nothing lost", || nothing_lost(&agent));
+        check("hook", || hooks::are_as_expected(&agent, &release));
         agent.stop()
     });
     check("clean detach", || before.are_all());
@@ -97,11 +98,7 @@ fn checks() -> Result<()> {
         Agent::start("again")?.stop()?;
         before.are_all()
     });
-    check("a stranger's qdisc", || {
-        let qdiscs = output(&mut command("tc", ["qdisc", "show", "dev", "lo"]))?;
-        ensure!(qdiscs.contains("clsact"), "it is gone: {qdiscs}");
-        Ok(())
-    });
+    check("a stranger's qdisc and filters", || stranger.is_untouched());
     Ok(())
 }
 
@@ -174,17 +171,19 @@ impl Agent {
         Ok((*lines.last().unwrap_or(&"without a word")).to_owned())
     }
 
-    /// The first event for which `wanted` holds, as of now.
-    fn find(&self, wanted: impl Fn(&Value) -> bool) -> Result<Option<Value>> {
+    /// The events for which `wanted` holds, as of now.
+    fn all(&self, wanted: impl Fn(&Value) -> bool) -> Result<Vec<Value>> {
         let text = fs::read_to_string(&self.events)?;
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        for line in whole.lines() {
-            let event: Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
-            if wanted(&event) {
-                return Ok(Some(event));
-            }
-        }
-        Ok(None)
+        let event = |line: &str| serde_json::from_str(line).with_context(|| line.to_owned());
+        let mut events: Vec<Value> = whole.lines().map(event).collect::<Result<_>>()?;
+        events.retain(wanted);
+        Ok(events)
+    }
+
+    /// The first of them.
+    fn find(&self, wanted: impl Fn(&Value) -> bool) -> Result<Option<Value>> {
+        Ok(self.all(wanted)?.into_iter().next())
     }
 
     fn wait_for(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {

@@ -1,6 +1,8 @@
 //! Filters of a clsact qdisc (Linux 4.5). They outlive the process, so each bears a mark by which
 //! the next run finds what a killed one left.
 
+use std::ops::RangeInclusive;
+
 use aya::{
     Ebpf,
     programs::{
@@ -16,8 +18,9 @@ use crate::probe::{
     mark::{Mark, Sign},
 };
 
-/// Before others, which may drop or redirect a packet.
-const PRIORITY: u16 = 1;
+/// Where the filters are put: before others, which may keep a packet from them. A priority at which
+/// somebody has filters of another kind or protocol takes no more; then the next is tried.
+const PRIORITIES: RangeInclusive<u16> = 1..=16;
 
 pub(super) async fn attach(
     ebpf: &mut Ebpf,
@@ -34,24 +37,40 @@ pub(super) async fn attach(
     // Where one is there the attempt fails in one of several ways; attaching tells.
     let added_qdisc = qdisc_add_clsact(&interface.name).is_ok() || shared;
     let handle = TcHandle::from(mark.handle(added_qdisc));
-    let attached = both(ebpf, interface, |program, side| {
-        let options = TcAttachOptions::Netlink(NlOptions {
-            priority: PRIORITY,
-            handle,
-            ..NlOptions::default()
-        });
-        program.attach_with_options(&interface.name, side, options)
+    let attached = first_free(|priority| {
+        both(ebpf, interface, |program, side| {
+            let options = TcAttachOptions::Netlink(NlOptions {
+                priority,
+                handle,
+                ..NlOptions::default()
+            });
+            program.attach_with_options(&interface.name, side, options)
+        })
     });
     if attached.is_err() && added_qdisc {
         remove_unused(links, interface).await;
     }
+    let (priority, attached) = attached?;
     Ok(Attached {
         hook: Hook::Clsact,
         interface: interface.clone(),
-        links: attached?,
+        links: attached,
         added_qdisc,
         tcx_refusal: None,
+        behind: (priority > *PRIORITIES.start()).then_some(priority),
     })
+}
+
+/// Attaches by `one` at the first priority that takes it; where none does, why the first did not.
+fn first_free<T>(mut one: impl FnMut(u16) -> Result<T, String>) -> Result<(u16, T), String> {
+    let mut refusal = None;
+    for priority in PRIORITIES {
+        match one(priority) {
+            Ok(attached) => return Ok((priority, attached)),
+            Err(error) => refusal = refusal.or(Some(error)),
+        }
+    }
+    Err(refusal.unwrap_or_default())
 }
 
 /// Removes what killed runs left, and nothing else.
@@ -114,8 +133,21 @@ fn sign(filter: &Filter) -> Option<Sign> {
 
 #[cfg(test)]
 mod tests {
-    use super::sign;
+    use super::{first_free, sign};
     use crate::probe::{iface::Filter, mark::Mark};
+
+    #[test]
+    fn where_a_priority_is_taken_the_next_is_tried() {
+        let refusing = |taken: u16| {
+            move |priority: u16| {
+                let refused = format!("{priority} is taken");
+                (priority > taken).then_some(()).ok_or(refused)
+            }
+        };
+        assert_eq!(first_free(refusing(0)), Ok((1, ())));
+        assert_eq!(first_free(refusing(2)), Ok((3, ())));
+        assert_eq!(first_free(refusing(u16::MAX)), Err("1 is taken".into()));
+    }
 
     #[test]
     fn a_strangers_filter_is_not_ours_whatever_its_handle() {

@@ -65,6 +65,8 @@ pub(super) struct Attached {
     links: Vec<(&'static str, SchedClassifierLinkId)>,
     added_qdisc: bool,
     tcx_refusal: Option<String>,
+    /// The filters' priority, where somebody else's are before them.
+    behind: Option<u16>,
 }
 
 /// Attaches to both sides of an interface.
@@ -99,6 +101,11 @@ impl Attached {
     /// Why it is not by TCX.
     pub(super) fn tcx_refusal(&self) -> Option<&str> {
         self.tcx_refusal.as_deref()
+    }
+
+    /// The filters' priority, where somebody else's are before them.
+    pub(super) const fn behind(&self) -> Option<u16> {
+        self.behind
     }
 
     /// Detaches; what is gone already is no error.

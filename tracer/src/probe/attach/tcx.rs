@@ -20,5 +20,6 @@ pub(super) fn attach(ebpf: &mut Ebpf, interface: &Interface) -> Result<Attached,
         links,
         added_qdisc: false,
         tcx_refusal: None,
+        behind: None,
     })
 }
