@@ -7,6 +7,7 @@ mod ciphers;
 mod decided;
 mod earlier;
 mod evicted;
+mod gone;
 mod kerberos;
 mod lifecycle;
 mod log;

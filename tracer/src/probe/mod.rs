@@ -4,6 +4,7 @@
 //! happen; [`Probe::drain`] hands over what did.
 
 mod attach;
+mod cgroups;
 mod clock;
 mod earlier;
 mod error;
@@ -21,7 +22,8 @@ use std::collections::BTreeMap;
 use aya::maps::{Array, MapData};
 use tracer_ebpf::{flow::FlowKey, loss::LossReason};
 
-pub use attach::{Hook, sockets::cgroup_root};
+pub use attach::Hook;
+pub use cgroups::cgroup_root;
 pub use earlier::Earlier;
 pub use error::StartError;
 pub use load::{Options, has_ring_buffer};

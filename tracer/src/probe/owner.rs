@@ -8,6 +8,7 @@ use std::{
 
 use tracer_ebpf::event::Owner;
 
+use super::cgroups::Cgroups;
 use crate::record::{Process, Text};
 
 /// Processes remembered; a busy host opens connections from a few again and again.
@@ -17,16 +18,17 @@ const LIFETIME: Duration = Duration::from_secs(10);
 /// Hexadecimal digits of a container's id, as Docker, containerd and CRI-O write it.
 const CONTAINER_ID: usize = 64;
 
-/// Processes by id and name.
+/// Processes by id, name and control group.
 #[derive(Debug, Default)]
 pub struct Processes {
-    known: HashMap<(u32, [u8; 16]), (Instant, Process)>,
+    known: HashMap<(u32, [u8; 16], u64), (Instant, Process)>,
+    cgroups: Cgroups,
 }
 
 impl Processes {
-    /// The process of a socket. One that is gone already keeps its id and name.
+    /// The process of a socket. One that is gone already keeps its id, name and control group.
     pub fn of(&mut self, owner: &Owner) -> Process {
-        let key = (owner.pid, owner.name);
+        let key = (owner.pid, owner.name, owner.cgroup);
         let now = Instant::now();
         if let Some((since, process)) = self.known.get(&key)
             && now.duration_since(*since) < LIFETIME
@@ -36,7 +38,12 @@ impl Processes {
         if self.known.len() >= MAX_KNOWN {
             self.known.clear();
         }
-        let process = look_up(owner);
+        let mut process = look_up(owner);
+        if process.cgroup.is_none() && owner.cgroup != 0 {
+            let path = self.cgroups.path(owner.cgroup);
+            process.container_id = path.and_then(container).map(Text::from);
+            process.cgroup = path.map(Text::from);
+        }
         self.known.insert(key, (now, process.clone()));
         process
     }

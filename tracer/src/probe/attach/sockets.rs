@@ -1,13 +1,13 @@
 //! The hooks on sockets, at the root of the cgroup v2 hierarchy, where they see every process.
 
-use std::{fs::File, path::PathBuf};
+use std::fs::File;
 
 use aya::{
     Ebpf,
     programs::{CgroupAttachMode, CgroupSock, CgroupSockAddr, Program, SockOps},
 };
 
-use crate::probe::load::chain;
+use crate::probe::{cgroups::cgroup_root, load::chain};
 
 /// Attaches them; why there is no process to be had where that fails.
 pub(in crate::probe) fn attach(ebpf: &mut Ebpf) -> Result<(), String> {
@@ -58,14 +58,4 @@ fn refusal(name: &str, error: &aya::programs::ProgramError) -> String {
         return format!("{name}: {io_error}");
     }
     format!("{name}: {}", chain(error))
-}
-
-/// Where the cgroup v2 hierarchy is mounted.
-pub fn cgroup_root() -> Option<PathBuf> {
-    let mounts = std::fs::read_to_string("/proc/mounts").ok()?;
-    mounts.lines().find_map(|line| {
-        let mut fields = line.split(' ');
-        let (_, path, kind) = (fields.next()?, fields.next()?, fields.next()?);
-        (kind == "cgroup2").then(|| PathBuf::from(path))
-    })
 }
