@@ -147,7 +147,7 @@ pub struct Process {
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Tcp {
-    /// One round trip: the kernel's, else that of the handshake.
+    /// One round trip: that of the handshake, else the kernel's estimate when its socket closed.
     pub rtt_ns: Option<Nanos>,
     /// How often the client sent its SYN again.
     pub syn_retransmits: Option<u32>,

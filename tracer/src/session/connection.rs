@@ -44,6 +44,9 @@ pub(super) struct Connection {
     forgotten: [Counters; 2],
     /// Segments repeated by each side, as its own kernel counts them.
     resent: [u32; 2],
+    /// Round trip by the estimate of a kernel, nanoseconds: with delayed acknowledgements, and a SYN's
+    /// wait for the neighbour's address.
+    smoothed_rtt: Option<u64>,
     /// When the first packet passed.
     pub(super) started: u64,
     /// When the last one did.
@@ -139,6 +142,7 @@ impl Connection {
             sent: [event.client, event.server],
             forgotten: [Counters::default(); 2],
             resent: [0; 2],
+            smoothed_rtt: None,
             started: event.born,
             last_seen: event.time,
             joined_late,
@@ -537,7 +541,7 @@ impl Connection {
         let side = usize::from(end.role & role::CLIENT == 0);
         self.resent[side] = self.resent[side].max(end.retransmits);
         if end.srtt_us > 0 {
-            self.facts.tcp.rtt_ns = Some(Nanos(u64::from(end.srtt_us) * 1000));
+            self.smoothed_rtt = Some(u64::from(end.srtt_us) * 1000);
         }
         // A client's socket that closes before any answer has stopped trying.
         let trying = self.handshake.syns > 0 && !self.handshake.was_answered();

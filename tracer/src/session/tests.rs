@@ -136,7 +136,6 @@ fn a_close_waits_for_what_the_kernel_says_of_its_socket() {
         time: START + 3 * MILLISECOND,
         key: KEY,
         role: role::CLIENT,
-        srtt_us: 250,
         retransmits: 3,
         ..SocketEnd::default()
     };
@@ -144,8 +143,33 @@ fn a_close_waits_for_what_the_kernel_says_of_its_socket() {
     let closes = told.heard.closes();
     assert_eq!(closes.len(), 1);
     let tcp = &closes[0].0.tcp;
-    assert_eq!(tcp.rtt_ns.map(|rtt| rtt.0), Some(250_000));
     assert_eq!((tcp.retransmits.client, tcp.retransmits.server), (3, 0));
+}
+
+#[test]
+fn the_kernels_round_trip_stands_in_for_a_handshake_that_was_not_seen_only() {
+    for (is_seen, round_trip) in [(true, MILLISECOND), (false, 250_000)] {
+        let mut told = Told::new(Config::default());
+        if is_seen {
+            told.opens();
+        } else {
+            let mut first = told.event(Kind::Segment, Direction::ToServer, 0, 101);
+            first.marks = mark::JOINED_LATE;
+            told.tell(&first);
+        }
+        told.owner(MILLISECOND);
+        told.closes(Direction::ToServer, 2 * MILLISECOND);
+        let end = SocketEnd {
+            time: START + 3 * MILLISECOND,
+            key: KEY,
+            role: role::CLIENT,
+            srtt_us: 250,
+            ..SocketEnd::default()
+        };
+        told.engine.on_event(Input::SocketEnd(end), &mut told.heard);
+        let closes = told.heard.closes();
+        assert_eq!(closes[0].0.tcp.rtt_ns.map(|rtt| rtt.0), Some(round_trip));
+    }
 }
 
 #[test]

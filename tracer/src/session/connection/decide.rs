@@ -124,13 +124,9 @@ impl Connection {
     /// What the counters say.
     pub(super) fn describe_tcp(&mut self) {
         let [client, server] = self.sent;
-        let rtt = self
-            .facts
-            .tcp
-            .rtt_ns
-            .or(self.evidence.round_trip().map(Nanos));
+        let rtt = self.evidence.round_trip().or(self.smoothed_rtt);
         let tcp = &mut self.facts.tcp;
-        tcp.rtt_ns = rtt;
+        tcp.rtt_ns = rtt.map(Nanos);
         tcp.syn_retransmits = (!self.joined_late).then(|| self.handshake.syns.saturating_sub(1));
         tcp.retransmits = Sides {
             client: client.retransmits.max(self.resent[0]),
