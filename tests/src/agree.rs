@@ -1,169 +1,128 @@
 //! Live equals replay: what the agent said of a connection, and what it says of a capture of the
 //! same packets.
 
+mod fields;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::expect::close_enough;
+use self::fields::{Latitude, Leaves, differences, leaves};
 use crate::replay::events_with;
 
-/// Events that both tell.
-const EVENTS: [&str; 3] = ["login", "close", "mars"];
+/// The events that tell of a connection; `agent` tells of the agent, and `loss` of all connections.
+const EVENTS: [&str; 5] = ["login", "close", "phase", "request", "mars"];
 
-/// What only one of them can know, or knows otherwise.
-const ONE_SIDED: [&str; 4] = [
-    // Whose socket it is only the kernel knows.
-    "process",
-    // A pcap file names none.
-    "connection.interface",
-    // The agent finds both sockets in its own kernel; replay has checksums and hops to go by.
-    "connection.vantage",
-    // The kernel's own estimate, once its socket is closed; the handshake's in replay.
-    "tcp.rtt_ns",
-];
+/// What an agent must be asked for to say all that is compared.
+pub const ASK_ALL: [&str; 2] = ["--events", "+phase,+request"];
 
-/// Parts of a phase, divided by what is known of the network between the two vantages.
-const PARTS: [&str; 3] = ["client_ns", "server_ns", "network_ns"];
+/// Something that one account says and the other does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Where it is, what the one says, and what the other does.
+    pub row: String,
+    /// Whether it is how far apart two times are: whoever takes the processor between the stamp of
+    /// the agent's hook and that of tcpdump's is to blame as well.
+    pub is_time: bool,
+}
 
-/// The leaves of an event by their dotted paths.
-type Leaves = BTreeMap<String, Value>;
+impl Difference {
+    fn of_lines(row: String) -> Self {
+        Self {
+            row,
+            is_time: false,
+        }
+    }
+}
 
-/// Where the lines of a live agent and those of a replay of `capture` differ: one line each.
-pub fn disagreements(live: &[Value], capture: &Path, port: u16) -> Result<Vec<String>> {
+/// Where the lines of a live agent and those of a replay of `capture` differ.
+pub fn disagreements(live: &[Value], capture: &Path, port: u16) -> Result<Vec<Difference>> {
     let port = port.to_string();
-    let replayed = events_with(capture, &["--port", &port])?;
+    let arguments = [&["--port", &port][..], &ASK_ALL].concat();
+    let replayed = events_with(capture, &arguments)?;
     Ok(compare(live, &replayed))
 }
 
-/// The same of any two accounts of a connection.
-pub fn compare(live: &[Value], replayed: &[Value]) -> Vec<String> {
-    let (live, replayed) = (by_name(live), by_name(replayed));
+/// The same of any two accounts of the same packets.
+pub fn compare(live: &[Value], replayed: &[Value]) -> Vec<Difference> {
+    let [lost, lost_in_replay] = [live, replayed].map(losses);
+    let [live, replayed] = [live, replayed].map(by_connection);
     let mut rows = Vec::new();
-    for name in live
-        .keys()
-        .chain(replayed.keys().filter(|name| !live.contains_key(*name)))
-    {
-        match (live.get(name), replayed.get(name)) {
-            (Some(live), Some(replayed)) => {
-                let differing = differences(live, replayed);
-                rows.extend(differing.into_iter().map(|row| format!("{name} {row}")));
-            }
-            (one, _) => rows.push(format!(
-                "{name}: only {} says it",
-                if one.is_some() { "live" } else { "replay" }
-            )),
-        }
+    if lost != lost_in_replay {
+        let row = format!("lost: {lost:?} live, {lost_in_replay:?} in replay");
+        rows.push(Difference::of_lines(row));
+    }
+    let only_replayed = replayed.keys().filter(|id| !live.contains_key(*id));
+    for id in live.keys().chain(only_replayed) {
+        let [one, other] =
+            [&live, &replayed].map(|told| told.get(id).map_or(&[][..], Vec::as_slice));
+        let differing = of_connection(one, other).into_iter();
+        rows.extend(differing.map(|difference| Difference {
+            row: format!("{id} {}", difference.row),
+            ..difference
+        }));
     }
     rows
 }
 
-/// The events that both tell, by what they are about.
-fn by_name(events: &[Value]) -> BTreeMap<String, Leaves> {
-    let mut named = BTreeMap::new();
+/// A line: its event, and what it says.
+type Line = (String, Leaves);
+
+/// The same lines in the same order, and each says the same.
+fn of_connection(live: &[Line], replayed: &[Line]) -> Vec<Difference> {
+    let [one, other] = [live, replayed].map(kinds);
+    if one != other {
+        let row = format!("has {one} live, {other} in replay");
+        return vec![Difference::of_lines(row)];
+    }
+    let pairs = || live.iter().zip(replayed);
+    // A line about a phase or a request does not say where the packets were seen.
+    let latitude = pairs()
+        .map(|((_, live), (_, replayed))| Latitude::of(live, replayed))
+        .fold(Latitude::default(), Latitude::or);
+    let rows = pairs().flat_map(|((kind, live), (_, replayed))| {
+        let differing = differences(live, replayed, latitude).into_iter();
+        differing.map(move |difference| Difference {
+            row: format!("{kind} {}", difference.row),
+            ..difference
+        })
+    });
+    rows.collect()
+}
+
+/// The lines of each connection, in their order.
+fn by_connection(events: &[Value]) -> BTreeMap<String, Vec<Line>> {
+    let mut told = BTreeMap::<_, Vec<_>>::new();
     for event in events {
         let kind = event["event"].as_str().unwrap_or_default();
-        if !EVENTS.contains(&kind) {
-            continue;
-        }
-        let name = format!(
-            "{kind} {} {}",
-            event["connection"]["id"], event["mars"]["sid"]
-        );
-        let mut leaves = Leaves::new();
-        collect(String::new(), event, &mut leaves);
-        // A second line of the same name would hide the first.
-        let again = named
-            .keys()
-            .filter(|known: &&String| known.starts_with(&name))
-            .count();
-        named.insert(format!("{name} {again}"), leaves);
-    }
-    named
-}
-
-fn collect(path: String, value: &Value, into: &mut Leaves) {
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                let dot = if path.is_empty() { "" } else { "." };
-                collect(format!("{path}{dot}{name}"), value, into);
-            }
-        }
-        _ => {
-            into.insert(path, value.clone());
+        if EVENTS.contains(&kind) {
+            let id = event["connection"]["id"].as_str().unwrap_or_default();
+            let line = (kind.to_owned(), leaves(event));
+            told.entry(id.to_owned()).or_default().push(line);
         }
     }
+    told
 }
 
-fn differences(live: &Leaves, replayed: &Leaves) -> Vec<String> {
-    let both = [live, replayed];
-    let paths = live
-        .keys()
-        .chain(replayed.keys().filter(|path| !live.contains_key(*path)));
-    let mut rows = Vec::new();
-    for path in paths {
-        let [one, other] = both.map(|leaves| leaves.get(path).unwrap_or(&Value::Null));
-        if !is_excepted(path, both) && !agree(path, [one, other]) {
-            rows.push(format!("{path}: {one} live, {other} in replay"));
+fn kinds(lines: &[Line]) -> String {
+    let kinds: Vec<_> = lines.iter().map(|(kind, _)| kind.as_str()).collect();
+    kinds.join(" ")
+}
+
+/// How much was lost, by reason. When that is told is a matter of when somebody looked.
+fn losses(events: &[Value]) -> BTreeMap<String, u64> {
+    let mut lost = BTreeMap::new();
+    for event in events.iter().filter(|event| event["event"] == "loss") {
+        let reason = event["loss"]["reason"].as_str().unwrap_or_default();
+        // The kernel withholds bytes that no framing vouches for; a capture has them.
+        if reason != "withheld" {
+            *lost.entry(reason.to_owned()).or_default() +=
+                event["loss"]["count"].as_u64().unwrap_or_default();
         }
     }
-    rows
-}
-
-/// Whether a field may differ, for a reason.
-fn is_excepted(path: &str, [live, replayed]: [&Leaves; 2]) -> bool {
-    if ONE_SIDED.iter().any(|one| path.starts_with(one)) {
-        return true;
-    }
-    // A client's socket that closes has given up; a capture just ends, perhaps before an answer.
-    let cut = replayed
-        .get("login.outcome")
-        .is_some_and(|outcome| outcome == "unreachable")
-        && replayed
-            .get("connection.partial")
-            .is_some_and(|partial| partial == true);
-    let name = path.rsplit('.').next().unwrap_or_default();
-    match path {
-        // The kernel withholds bytes that no framing vouches for, whatever they are.
-        "login.stranger" => live.get(path).is_some_and(|stranger| stranger == "other"),
-        "connection.partial" | "connection.partial_reasons" => cut,
-        _ if PARTS.contains(&name) => {
-            cut || live.get("connection.vantage") != replayed.get("connection.vantage")
-        }
-        _ => false,
-    }
-}
-
-/// Times agree within what the agent's and tcpdump's hooks lie apart, everything else exactly.
-fn agree(path: &str, values: [&Value; 2]) -> bool {
-    if let [Some(one), Some(other)] = values.map(Value::as_u64)
-        && path.contains("_ns")
-    {
-        // Quantiles are told in eighths of an octave.
-        let step = if matches!(path.rsplit('.').next(), Some("p50" | "p99")) {
-            one.max(other) / 8
-        } else {
-            0
-        };
-        return close_enough(one, other) || one.abs_diff(other) <= step;
-    }
-    if let [Some(one), Some(other)] = values.map(clock) {
-        return close_enough(one.abs_diff(other), 0);
-    }
-    values[0] == values[1]
-}
-
-/// Nanoseconds since some midnight, of a time; no test runs for a day.
-fn clock(time: &Value) -> Option<u64> {
-    let (_, clock) = time.as_str()?.strip_suffix('Z')?.split_once('T')?;
-    let (seconds, fraction) = clock.split_once('.')?;
-    let seconds = seconds
-        .split(':')
-        .try_fold(0, |sum, part| Some(sum * 60 + part.parse::<u64>().ok()?))?;
-    Some(seconds * 1_000_000_000 + fraction.parse::<u64>().ok()?)
+    lost
 }
 
 #[cfg(test)]
@@ -172,59 +131,101 @@ mod tests {
 
     use super::*;
 
-    fn rows(one: &Value, other: &Value) -> Vec<String> {
-        let leaves = |event: &Value| {
-            let mut leaves = Leaves::new();
-            collect(String::new(), event, &mut leaves);
-            leaves
-        };
-        differences(&leaves(one), &leaves(other))
-    }
-
-    #[test]
-    fn times_may_differ_a_little_and_nothing_else_may() {
-        let live = json!({
+    fn close(vantage: &str, client_ns: u64, network_ns: u64) -> Value {
+        json!({
+            "event": "close",
             "timestamp": "2026-11-22T23:59:59.999990000Z",
             "process": {"pid": 1},
-            "login": {"outcome": "success", "duration_ns": 1_000_000},
-        });
+            "connection": {"id": "1", "vantage": vantage, "partial": false},
+            "login": {"outcome": "success", "duration_ns": 9_000_000},
+            "phases": {"tls": {
+                "duration_ns": 9_000_000,
+                "client_ns": client_ns,
+                "server_ns": 9_000_000 - client_ns - network_ns,
+                "network_ns": network_ns,
+            }},
+        })
+    }
+
+    fn rows(live: &Value, replayed: &Value) -> Vec<Difference> {
+        compare(std::slice::from_ref(live), std::slice::from_ref(replayed))
+    }
+
+    #[test]
+    fn times_may_differ_by_fifty_microseconds_and_nothing_else_may() {
+        let live = close("both", 1_000_000, 0);
         let mut replayed = live.clone();
-        replayed["timestamp"] = json!("2026-11-22T23:59:59.999980000Z");
-        replayed["login"]["duration_ns"] = json!(1_010_000);
+        replayed["timestamp"] = json!("2026-11-22T23:59:59.999940000Z");
+        replayed["login"]["duration_ns"] = json!(9_050_000);
         replayed["process"] = Value::Null;
-        assert!(rows(&live, &replayed).is_empty());
+        assert_eq!(rows(&live, &replayed), []);
 
+        replayed["timestamp"] = json!("2026-11-22T23:59:59.999939000Z");
+        replayed["login"]["duration_ns"] = json!(9_050_001);
+        let found = rows(&live, &replayed);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found.iter().all(|difference| difference.is_time));
+
+        replayed = live.clone();
         replayed["login"]["outcome"] = json!("failed");
-        replayed["login"]["duration_ns"] = json!(2_000_000);
-        replayed["timestamp"] = json!("2026-11-22T23:59:58.999980000Z");
         replayed["tds"] = json!({"mars": false});
-        assert_eq!(rows(&live, &replayed).len(), 4);
+        let found = rows(&live, &replayed);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found.iter().all(|difference| !difference.is_time));
     }
 
     #[test]
-    fn the_parts_of_a_phase_are_compared_from_the_same_vantage_only() {
-        let line = |vantage: &str, client_ns: u64| {
-            json!({
-                "connection": {"vantage": vantage},
-                "phases": {"tls": {"client_ns": client_ns}},
-            })
-        };
-        assert_eq!(rows(&line("both", 1), &line("both", 9_000_000)).len(), 1);
-        assert!(rows(&line("both", 1), &line("client", 9_000_000)).is_empty());
+    fn lines_must_be_as_many_and_in_the_same_order() {
+        let close = close("both", 1_000_000, 0);
+        let mut request = close.clone();
+        request["event"] = json!("request");
+        let live = [request.clone(), close.clone()];
+        for replayed in [vec![], vec![close.clone()], vec![close, request]] {
+            assert_eq!(compare(&live, &replayed).len(), 1);
+            assert_eq!(compare(&replayed, &live).len(), 1);
+        }
+        assert_eq!(compare(&live, &live), []);
     }
 
     #[test]
-    fn an_exception_goes_one_way_only() {
-        let told = |stranger: &str, partial: bool, outcome: &str| {
-            json!({
-                "connection": {"partial": partial},
-                "login": {"stranger": stranger, "outcome": outcome},
-            })
+    fn from_a_side_that_is_not_known_only_the_network_has_more() {
+        let live = close("both", 1_000_000, 0);
+        let less = close("unknown", 800_000, 500_000);
+        assert_eq!(rows(&live, &less), []);
+        // The agent knows what replay knows, and nobody takes one side for the other.
+        assert!(!rows(&less, &live).is_empty());
+        assert!(!rows(&close("client", 1, 0), &close("server", 1, 0)).is_empty());
+        assert!(!rows(&live, &close("unknown", 1_100_000, 0)).is_empty());
+        assert!(!rows(&live, &close("both", 800_000, 500_000)).is_empty());
+    }
+
+    #[test]
+    fn parts_that_are_not_the_duration_are_found_in_either_account() {
+        let right = close("both", 1_000_000, 0);
+        let mut wrong = right.clone();
+        wrong["phases"]["tls"]["client_ns"] = json!(1_000_001);
+        assert_eq!(rows(&right, &wrong).len(), 1);
+        assert_eq!(rows(&wrong, &right).len(), 1);
+    }
+
+    #[test]
+    fn a_capture_may_end_before_an_answer_to_a_syn_and_the_agent_may_not() {
+        let told = |outcome: &str, stranger: &str, reasons: Value| {
+            let mut line = close("client", 1_000_000, 0);
+            line["login"]["outcome"] = json!(outcome);
+            line["login"]["stranger"] = json!(stranger);
+            line["connection"]["partial"] = json!(reasons != json!([]));
+            line["connection"]["partial_reasons"] = reasons;
+            line
         };
-        let live = told("other", false, "unreachable");
-        assert!(rows(&live, &told("http", true, "unreachable")).is_empty());
-        assert_eq!(rows(&told("http", false, "unreachable"), &live).len(), 1);
-        let aborted = told("other", false, "aborted");
-        assert_eq!(rows(&aborted, &told("other", true, "aborted")).len(), 1);
+        let whole = told("unreachable", "other", json!([]));
+        let ends = told("unreachable", "http", json!(["agent_stop"]));
+        assert_eq!(rows(&whole, &ends), []);
+        assert_eq!(rows(&ends, &whole).len(), 3);
+        let ends = told("unreachable", "http", json!(["gap"]));
+        assert_eq!(rows(&whole, &ends).len(), 2);
+        let [whole, ends] =
+            [json!([]), json!(["agent_stop"])].map(|reasons| told("aborted", "other", reasons));
+        assert_eq!(rows(&whole, &ends).len(), 2);
     }
 }
