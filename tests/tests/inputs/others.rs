@@ -1,5 +1,5 @@
-//! Other protocols on their own ports, as their own programs spoke them on one host: HTTP (once from
-//! port 1433), HTTPS with TLS 1.2 and 1.3, HTTP/2, git, telnet, and Java's debugger.
+//! Other protocols on their own ports, as their own programs spoke them on one host: databases and
+//! caches, the web with and without TLS and with and without ALPN, mail, files, and Sybase's TDS.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,13 +17,44 @@ fn captures() -> Vec<PathBuf> {
 #[test]
 fn no_other_protocol_is_taken_for_a_login_whether_alone_or_among_others() {
     let captures = captures();
-    assert!(captures.len() >= 8);
+    assert!(captures.len() >= 22);
     for capture in &captures {
         let said = lines(capture, &[]);
         assert!(said.is_empty(), "{}: {said:#?}", capture.display());
     }
     let (status, said, log) = outcome(&captures);
     assert_eq!((status, said.len()), (Some(0), 0), "{log}{said:#?}");
+}
+
+#[test]
+fn of_another_protocol_on_a_watched_port_nothing_is_said_of_tds() {
+    for capture in captures() {
+        let port = server_port(&capture).to_string();
+        let said = lines(&capture, &["--port", &port]);
+        let title = capture.display();
+        assert_eq!(said[0]["event"], "login", "{title}: {said:#?}");
+        for line in &said {
+            if line["event"] == "loss" {
+                continue;
+            }
+            let outcome = line["login"]["outcome"].as_str().unwrap();
+            let undecided = ["aborted", "closed", "reset", "unknown"];
+            assert!(undecided.contains(&outcome), "{title}: {line:#}");
+            // Of TLS that names no protocol nothing may tell whose it is.
+            let is_named = line["login"]["stranger"].is_string();
+            assert!(is_named || line["tls"].is_object(), "{title}: {line:#}");
+            for nothing in ["tds", "auth", "mars", "requests"] {
+                assert_eq!(line.get(nothing), None, "{title}: {line:#}");
+            }
+        }
+    }
+}
+
+/// The port that the first packet, a SYN, is for.
+fn server_port(capture: &Path) -> u16 {
+    let syn = pcap::packets(capture).unwrap().swap_remove(0);
+    let tcp = usize::from(syn.bytes[0] & 0x0F) * 4;
+    u16::from_be_bytes([syn.bytes[tcp + 2], syn.bytes[tcp + 3]])
 }
 
 #[test]

@@ -320,7 +320,7 @@ impl Dark {
 
     /// Whether TLS that came first holds something else than TDS: the answer to PRELOGIN is too long
     /// for one, or the login too short.
-    fn is_foreign(&self) -> bool {
+    pub(super) fn is_foreign(&self) -> bool {
         let prelogin = self.turns.get(1);
         let login = self.turns.get(2).filter(|_| self.turns.len() > 3);
         self.strict

@@ -6,7 +6,9 @@ use tracer_ebpf::{framing::SMP_HEADER, seq::Seq};
 
 use super::Connection;
 use crate::{
-    record::{Confidence, ConnectionRef, Count, Nanos, Outcome, PartialReason, Sides, Stranger},
+    record::{
+        Confidence, ConnectionRef, Count, Nanos, Outcome, PartialReason, Sides, Stranger, Tds, Tls,
+    },
     session::{
         dark::{Leave, QUIET, REDIRECTED, Sealed},
         ending::{self, End},
@@ -51,6 +53,7 @@ impl Connection {
         self.decided_at = Some(verdict.at);
         self.client_said_bye |= login.client_said_bye();
         self.expect_sealed_control(&login);
+        login.disown_tls(verdict.outcome, &mut self.facts);
         self.describe_login(&login, verdict);
         self.describe_tcp();
         self.name();

@@ -2,7 +2,7 @@
 
 use super::{Context, Login, Stage, Verdict};
 use crate::{
-    record::{Encryption, Outcome, PhaseName, Stranger, Tds},
+    record::{ConnectionFacts, Encryption, Outcome, PhaseName, Stranger, Tds},
     session::{
         dark::{CONFIRMED, EARLIER, Meaning, Sealed},
         stream::Unit,
@@ -14,8 +14,9 @@ use crate::{
 const ALPN_TDS_8: &str = "tds/8.0";
 
 impl Login {
-    /// TLS that comes first is TDS 8.0's where its client asks for that, or where a server of it
-    /// answers; a client that offers other protocols only is somebody else's.
+    /// TLS that comes first is TDS 8.0's where its client asks for that, and is read as such where a
+    /// server answers one that names none; a client that offers other protocols only is somebody
+    /// else's.
     pub(super) fn notice_whose_tls(&mut self, context: &mut Context<'_>) {
         if !self.strict || self.foreign {
             return;
@@ -29,6 +30,24 @@ impl Login {
         } else if asked_for || server.server_hello.is_some() {
             let tds = context.facts.tds.get_or_insert_with(Tds::default);
             tds.encryption = Some(Encryption::Strict);
+        }
+    }
+
+    /// Takes back that TLS that came first was TDS 8.0's, where its client named no protocol and no
+    /// login was made out in it. Records that have not the sizes of a login are somebody else's.
+    pub(in crate::session) fn disown_tls(&self, outcome: Outcome, facts: &mut ConnectionFacts) {
+        let is_made_out = matches!(
+            outcome,
+            Outcome::Success | Outcome::Failed | Outcome::Redirected
+        );
+        let hello = self.tls[Side::ToServer as usize].client_hello.as_ref();
+        let is_named = hello.is_some_and(|hello| !hello.alpn.is_empty());
+        if !self.strict || is_made_out || is_named {
+            return;
+        }
+        facts.tds = None;
+        if self.dark.is_foreign() {
+            facts.login.stranger = Some(Stranger::Tls);
         }
     }
 
