@@ -6,7 +6,7 @@ use std::process::Command;
 use harness::expect::LOGIN_PHASES;
 use harness::pcap::Temporary;
 use harness::root::skip;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{CAPTURES, capture, outcome, truth};
 
@@ -41,6 +41,11 @@ fn untruths(said: &Value, truth: &Value) -> Vec<String> {
     }
     if unsure && !partial {
         wrong.push("unknown, and not partial".to_owned());
+    }
+    for fact in FACTS {
+        if said[fact].as_object().is_some_and(Map::is_empty) {
+            wrong.push(format!("{fact} without anything in it"));
+        }
     }
     wrong
 }

@@ -74,6 +74,9 @@ impl Connection {
             *self.facts.phases.place(ended.name) = Some(phase);
         }
         self.facts.auth = login.auth(encryption, verdict.outcome);
+        // Of messages that were not seen whole nothing may have been read.
+        self.facts.tds.take_if(|tds| *tds == Tds::default());
+        self.facts.tls.take_if(|tls| *tls == Tls::default());
         let into = &mut self.facts.login;
         into.outcome = verdict.outcome;
         let left = matches!(
