@@ -121,9 +121,14 @@ pub(crate) fn compare(
             let values = theirs.get(&key(stream, ends[&stream][field.side], field.what));
             // Of a connection joined late no login's reply is known, whose header this is.
             let unknown = field.what == TDS && line["connection"]["partial"] == true;
-            if !values.is_empty() && !unknown {
-                judge(field.path, line, (field.meaning)(values));
+            if values.is_empty() || unknown {
+                continue;
             }
+            // A server says no to MARS also where its client did not speak of it.
+            let asked = theirs.get(&key(stream, ends[&stream][CLIENT], field.what));
+            let is_unasked = field.path == "tds.mars" && asked.is_empty();
+            let meaning = (!is_unasked).then(|| (field.meaning)(values));
+            judge(field.path, line, meaning.unwrap_or_default());
         }
     }
     for (stream, line) in connections(&events, ends, "close") {

@@ -19,28 +19,6 @@ use harness::{
 
 use self::differences::{Difference, unexplained};
 
-/// Captures of drivers that the two read differently, and why.
-const READ_DIFFERENTLY: [(&str, &str); 5] = [
-    ("random-on-1433", "tshark takes random bytes for logins"),
-    (
-        "odbc18-clear-kerberos-joined",
-        "tshark reads no token behind SSPI's",
-    ),
-    (
-        "impacket-tls-unasked",
-        "tshark takes MARS for refused that was not asked for",
-    ),
-    ("jtds-full12-ntlm", "the same"),
-    ("jtds-full13-refused", "the same"),
-];
-
-fn is_read_differently(path: &Path) -> bool {
-    let name = path.file_stem();
-    READ_DIFFERENTLY
-        .iter()
-        .any(|(other, _)| name == Some(other.as_ref()))
-}
-
 /// Captures, as `captures.rs` finds them, and the project's own.
 fn captures() -> Vec<PathBuf> {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -58,7 +36,6 @@ fn captures() -> Vec<PathBuf> {
         let entries = fs::read_dir(folder).unwrap();
         let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
         paths.retain(|path| path.extension().is_some_and(|kind| kind == "pcap"));
-        paths.retain(|path| !is_read_differently(path));
         paths.retain(|path| names.insert(path.file_name().unwrap().to_owned()));
         captures.extend(paths);
     }
