@@ -319,6 +319,8 @@ impl Engine {
     /// so often, as if somebody had looked at the clock all the while.
     pub fn pass_time(&mut self, now: u64, listener: &mut dyn Listener) {
         let mut looks = 0;
+        // A capture's clock may have been set back.
+        self.next_tick = self.next_tick.min(now.saturating_add(TICK));
         while self.next_tick <= now {
             let waited_for = !self.restless.is_empty() && self.next_tick > 0;
             let at = if waited_for && looks < MAX_LOOKS {

@@ -183,6 +183,16 @@ fn a_close_does_not_wait_long_for_a_socket_that_says_nothing() {
 }
 
 #[test]
+fn after_a_clock_was_set_back_time_passes_again() {
+    let mut told = Told::new(Config::default());
+    told.engine
+        .pass_time(START + 1_000_000 * SECOND, &mut told.heard);
+    told.says(Kind::Syn, Direction::ToServer, 0, 100);
+    told.engine.pass_time(START + 100 * SECOND, &mut told.heard);
+    assert_eq!(told.heard.0.len(), 1, "a login that nobody answers");
+}
+
+#[test]
 fn a_connection_without_a_socket_here_closes_at_once() {
     let mut told = Told::new(Config::default());
     told.opens();
