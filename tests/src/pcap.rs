@@ -169,24 +169,35 @@ pub fn file(link: u32, packets: &[Packet]) -> Vec<u8> {
 
 /// The same as pcapng, of one interface with this name.
 pub fn named(interface: &str, link: u32, packets: &[Packet]) -> Vec<u8> {
-    let mut file = Vec::new();
-    block(
-        &mut file,
-        0x0A0D_0D0A,
-        &[0x1A2B_3C4D, 1, u32::MAX, u32::MAX],
-        &[],
-    );
     // Its name, and times in nanoseconds.
     let mut options = vec![2, 0, interface.len() as u8, 0];
     options.extend(interface.bytes());
     options.resize(options.len().next_multiple_of(4), 0);
     options.extend([9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0]);
-    block(&mut file, 1, &[link, 262_144], &options);
+    let mut file = section(link, &options);
     for packet in packets {
         let (time, len) = (packet.time_ns, packet.bytes.len() as u32);
         let header = [0, (time >> 32) as u32, time as u32, len, len];
         block(&mut file, 6, &header, &packet.bytes);
     }
+    file
+}
+
+/// The same as pcapng's simple packets, which have no times.
+pub fn untimed(link: u32, packets: &[Packet]) -> Vec<u8> {
+    let mut file = section(link, &[]);
+    for packet in packets {
+        block(&mut file, 3, &[packet.bytes.len() as u32], &packet.bytes);
+    }
+    file
+}
+
+/// The head of a pcapng file of one interface with these options.
+fn section(link: u32, options: &[u8]) -> Vec<u8> {
+    let mut file = Vec::new();
+    let header = [0x1A2B_3C4D, 1, u32::MAX, u32::MAX];
+    block(&mut file, 0x0A0D_0D0A, &header, &[]);
+    block(&mut file, 1, &[link, 262_144], options);
     file
 }
 

@@ -175,6 +175,8 @@ pub mod mark {
     pub const COMPLETE: u8 = 0x20;
     /// The first packet of its message.
     pub const FIRST: u8 = 0x40;
+    /// When it was is not known: a capture may not say. The kernel always does.
+    pub const UNTIMED: u8 = 0x80;
 }
 
 /// Which way a packet goes.

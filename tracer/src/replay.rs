@@ -133,6 +133,7 @@ fn one(
         network,
         wire_len: packet.orig_len.saturating_sub(before),
         time_ns: packet.time_ns,
+        untimed: packet.untimed,
         point,
     };
     tracker.packet(&sighted, engine, heard);
@@ -256,6 +257,12 @@ fn complain(files: &Merge) {
             let count = oddities.untimed;
             say(&format!(
                 "warning: {path} has {count} packets without a time; they count as sent with the one before"
+            ));
+        }
+        if oddities.off > 0 {
+            let count = oddities.off;
+            say(&format!(
+                "warning: {path} has {count} packets whose time is more than an hour from those around them; they count as sent with the one before"
             ));
         }
         if oddities.orphans > 0 {

@@ -217,6 +217,7 @@ pub fn said(frames: &[Frame], kind: &str) -> Result<Vec<Value>> {
             network: (frame.ethertype, &bytes),
             wire_len: bytes.len() as u32,
             time_ns: frame.time_ns,
+            untimed: false,
             point: frame.point,
         };
         tracker.packet(&sighted, &mut engine, &mut heard);

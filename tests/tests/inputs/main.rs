@@ -6,6 +6,7 @@ mod links;
 mod others;
 mod short;
 mod summary;
+mod times;
 mod tunnels;
 
 use std::path::{Path, PathBuf};

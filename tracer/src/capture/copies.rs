@@ -77,6 +77,7 @@ mod tests {
             network: (0x0800, bytes),
             wire_len,
             time_ns: *time,
+            untimed: false,
             point: Point::new(1, false),
         })
     }

@@ -8,7 +8,8 @@ use std::{
 
 use super::{
     open::{self, Progress, Source},
-    reader::{CaptureReader, Oddities, Packet, ReadError},
+    reader::{Oddities, Packet, ReadError},
+    timed::TimedReader,
 };
 
 /// A file that could not be read, or not to its end.
@@ -40,7 +41,7 @@ pub struct Merge {
 struct FileSlot {
     path: PathBuf,
     begins_ns: u64,
-    reader: Option<CaptureReader<Source>>,
+    reader: Option<TimedReader<Source>>,
     oddities: Oddities,
 }
 
@@ -104,7 +105,8 @@ impl Merge {
         } else {
             self.progress.clone()
         };
-        let opened = open::open(path, &progress).and_then(|mut reader| {
+        let opened = open::open(path, &progress).and_then(|reader| {
+            let mut reader = TimedReader::new(reader);
             reader.advance()?;
             Ok(reader)
         });
@@ -132,7 +134,7 @@ impl Merge {
     fn reopen(&mut self, index: usize) -> bool {
         let path = self.files[index].path.clone();
         match open::open(&path, &self.progress) {
-            Ok(reader) => self.files[index].reader = Some(reader),
+            Ok(reader) => self.files[index].reader = Some(TimedReader::new(reader)),
             Err(error) => {
                 self.failures.push(Failure { path, error });
                 return false;
@@ -144,7 +146,7 @@ impl Merge {
     /// Gives a file's next packet its place: nearly always the first.
     fn queue(&mut self, index: usize) {
         let file = &self.files[index];
-        let Some(packet) = file.reader.as_ref().and_then(CaptureReader::current) else {
+        let Some(packet) = file.reader.as_ref().and_then(TimedReader::current) else {
             return;
         };
         let next = Reverse((packet.time_ns, file.begins_ns, index));

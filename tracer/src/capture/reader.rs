@@ -57,6 +57,8 @@ pub enum ReadError {
 pub struct Packet<'a> {
     /// When it was captured, in nanoseconds since 1970-01-01 UTC.
     pub time_ns: u64,
+    /// That is not known: the time is that of the packet before it.
+    pub untimed: bool,
     /// What its first header is.
     pub link: LinkType,
     /// Number of the interface in the file, counted over all sections from 0.
@@ -77,6 +79,9 @@ pub struct Oddities {
     /// Packets without a time of their own (pcapng's simple packets): they have that of the packet
     /// before them.
     pub untimed: u64,
+    /// Packets whose time is off from those of the packets around them: they have that of the packet
+    /// before them. A [`CaptureReader`] takes times as they are.
+    pub off: u64,
     /// Packets that name an interface the file does not describe; they were skipped.
     pub orphans: u64,
 }
@@ -95,6 +100,7 @@ pub struct CaptureReader<R> {
 #[derive(Debug, Clone, Copy)]
 struct Record {
     time_ns: u64,
+    untimed: bool,
     link: LinkType,
     interface: u32,
     orig_len: u32,
@@ -187,6 +193,7 @@ impl<R: Read> CaptureReader<R> {
         };
         Some(Packet {
             time_ns: record.time_ns,
+            untimed: record.untimed,
             link: record.link,
             interface: record.interface,
             interface_name,
@@ -255,6 +262,7 @@ impl Pcap {
         let fraction_ns = u64::from(frame.ts_usec) * self.ns_per_fraction;
         Ok(Some(Record {
             time_ns: u64::from(frame.ts_sec) * 1_000_000_000 + fraction_ns,
+            untimed: false,
             link: self.link,
             interface: 0,
             orig_len: frame.origlen,

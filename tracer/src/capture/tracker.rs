@@ -6,7 +6,7 @@ use foldhash::HashSet;
 use tracer_ebpf::{
     bytes::Snapped,
     config::Config,
-    event::{Direction, Event},
+    event::{Direction, Event, mark},
     flow::{Flow, FlowKey, Point},
     loss,
     observe::{self, Fate, Opens, Sighting, Sink},
@@ -53,6 +53,8 @@ pub struct Sighted<'a> {
     pub wire_len: u32,
     /// Nanoseconds since 1970.
     pub time_ns: u64,
+    /// That is not known: the time is that of the packet before it.
+    pub untimed: bool,
     /// Where it was captured.
     pub point: Point,
 }
@@ -272,6 +274,7 @@ impl Tracked {
         let decided = self.decided;
         let held = self.held_bytes();
         let mut teller = Teller {
+            marks: if seen.untimed { mark::UNTIMED } else { 0 },
             candidate: self.candidate.as_deref_mut(),
             engine,
             to,
@@ -305,6 +308,8 @@ impl Tracked {
 
 /// Hands events to the engine, or holds them back.
 struct Teller<'a> {
+    /// What the packet's events are marked with.
+    marks: u8,
     candidate: Option<&'a mut Candidate>,
     engine: &'a mut Engine,
     to: &'a mut dyn Listener,
@@ -330,6 +335,16 @@ impl Sink<Snapped<'_>> for Teller<'_> {
         let from = packet.kept.get(at as usize..).unwrap_or_default();
         // What the snap length cut off is missing, as if it had been lost.
         let run = &from[..from.len().min(event.run_len as usize)];
+        let marked;
+        let event = if self.marks == 0 {
+            event
+        } else {
+            marked = Event {
+                marks: event.marks | self.marks,
+                ..*event
+            };
+            &marked
+        };
         match &mut self.candidate {
             Some(candidate) => candidate.hold(Held::Event(Box::new(*event), run.to_vec())),
             None => self.engine.on_event(Input::Event(event, run), self.to),

@@ -104,6 +104,9 @@ pub enum PartialReason {
     Evicted,
     /// The agent stopped, or the capture ended, before the connection did.
     AgentStop,
+    /// A packet of the capture has no time, or one that those around it contradict. What depends on
+    /// time is left out.
+    Untimed,
 }
 
 /// One end of a connection.

@@ -52,6 +52,8 @@ pub(super) struct Connection {
     /// When the last one did.
     pub(super) last_seen: u64,
     pub(super) joined_late: bool,
+    /// When some of its packets passed is not known.
+    pub(super) untimed: bool,
     /// It is among those whose time is looked at.
     pub(super) is_listed: bool,
     pub(super) ends: Ends,
@@ -146,6 +148,7 @@ impl Connection {
             started: event.born,
             last_seen: event.time,
             joined_late,
+            untimed: false,
             is_listed: false,
             ends: Ends::default(),
             ended_in: None,
@@ -181,6 +184,10 @@ impl Connection {
         };
         self.number(event, side, out);
         self.claim(event, side);
+        if event.marks & mark::UNTIMED != 0 {
+            self.untimed = true;
+            self.facts.connection.mark_partial(PartialReason::Untimed);
+        }
         self.sent = [
             total(&self.forgotten[0], &event.client),
             total(&self.forgotten[1], &event.server),

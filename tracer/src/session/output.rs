@@ -144,7 +144,10 @@ impl Output<'_> {
         self.tell(done.end, body);
     }
 
-    pub(super) fn mars(&mut self, connection: &mut Connection, mars: MarsSession) {
+    pub(super) fn mars(&mut self, connection: &mut Connection, mut mars: MarsSession) {
+        if connection.untimed {
+            mars.duration_ns = None;
+        }
         let body = Body::Mars(MarsRecord {
             connection: connection.reference(),
             client: connection.facts.client.clone(),

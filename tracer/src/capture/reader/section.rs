@@ -245,6 +245,7 @@ impl Section {
         };
         Ok(Some(Record {
             time_ns: described.time_ns(u64::from(high) << 32 | u64::from(low)),
+            untimed: false,
             link: described.link,
             interface: self.earlier.saturating_add(interface),
             orig_len,
@@ -269,6 +270,7 @@ impl Section {
         let room = block.len() - SIMPLE_PACKET_HEADER - 4;
         Ok(Some(Record {
             time_ns,
+            untimed: true,
             link: described.link,
             interface: self.earlier,
             orig_len,

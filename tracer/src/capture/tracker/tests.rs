@@ -77,6 +77,7 @@ impl Replay {
             network: (0x0800, &bytes),
             wire_len: bytes.len() as u32,
             time_ns: self.now,
+            untimed: false,
             point: Point::new(1, false),
         };
         self.engine.pass_time(self.now, &mut self.heard);

@@ -56,6 +56,7 @@ impl Connection {
         login.disown_tls(verdict.outcome, &mut self.facts);
         self.describe_login(&login, verdict);
         self.describe_tcp();
+        self.leave_out_times();
         self.name();
         out.login(self, &login, verdict.at);
         out.listener.decided(self.key, self.born);
@@ -278,7 +279,9 @@ impl Connection {
                 .connection
                 .partial_reasons
                 .contains(&PartialReason::EventsLost);
-        if self.joined_late || lost {
+        // Whether a client that left had waited for long.
+        let hinges_on_time = self.untimed && login.owed_since().is_some();
+        if self.joined_late || lost || hinges_on_time {
             Outcome::Unknown
         } else {
             ending::outcome(login, end, at)

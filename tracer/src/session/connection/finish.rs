@@ -2,7 +2,7 @@
 
 use super::Connection;
 use crate::{
-    record::{CloseMeans, ConnectionFacts, Nanos, PartialReason, Phase, PhaseName, Waited},
+    record::{CloseMeans, ConnectionFacts, Nanos, PartialReason, Phase, PhaseName, Phases, Waited},
     session::{
         ending::End,
         output::Output,
@@ -85,7 +85,11 @@ impl Connection {
         self.end_usage(last, self.closed_by(stopped).1, out);
         self.describe_tcp();
         self.end_phases(last);
-        let close = self.describe_close(stopped);
+        let mut close = self.describe_close(stopped);
+        if self.untimed {
+            (close.duration_ns, close.idle_ns) = (None, None);
+        }
+        self.leave_out_times();
         self.name();
         if !self.muted {
             out.close(*self.facts, close, now.min(last));
@@ -131,6 +135,9 @@ impl Connection {
 
     /// A request's response is over: the first of them ends the phase after the login.
     pub(super) fn tell_request(&mut self, done: &Done, sid: Option<u16>, out: &mut Output<'_>) {
+        if self.untimed {
+            return;
+        }
         if self.facts.phases.command.is_none()
             && let Some(decided) = self.decided_at
         {
@@ -162,6 +169,27 @@ impl Connection {
         if let Some(began) = self.ends.began() {
             let phase = self.plain_phase(began, last, self.ends.over());
             self.facts.phases.close = Some(phase);
+        }
+    }
+
+    /// Leaves out what depends on times that are not known.
+    pub(super) fn leave_out_times(&mut self) {
+        if !self.untimed {
+            return;
+        }
+        let facts = &mut self.facts;
+        facts.phases = Phases::default();
+        facts.login.duration_ns = None;
+        facts.login.late_reply_ns = None;
+        facts.tcp.rtt_ns = None;
+        if let Some(requests) = &mut facts.requests {
+            requests.server_ns = None;
+        }
+        if let Some(auth) = &mut facts.auth {
+            auth.controller_ns = None;
+            if let Some(entra) = &mut auth.entra {
+                entra.token_fetch_ns = None;
+            }
         }
     }
 
