@@ -118,6 +118,10 @@ pub(super) struct Login {
     acknowledged: Option<u64>,
     /// When a reply ended of which too little was seen to say what it was.
     unread: Option<u64>,
+    /// An acknowledgement was read, whatever else of the reply was.
+    acked: bool,
+    /// The last reply to the login was seen whole.
+    reply_was_seen: bool,
     /// The client has sent its login inside TLS.
     sealed: bool,
     asked: Option<Prelogin>,
@@ -156,6 +160,8 @@ impl Login {
             server_spoke_tds: false,
             acknowledged: None,
             unread: None,
+            acked: false,
+            reply_was_seen: false,
             sealed: false,
             asked: None,
             answered: None,

@@ -53,6 +53,7 @@ impl Connection {
         self.decided_at = Some(verdict.at);
         self.client_said_bye |= login.client_said_bye();
         self.expect_sealed_control(&login);
+        login.doubt_wishes(answered, &mut self.facts);
         login.disown_tls(verdict.outcome, &mut self.facts);
         self.describe_login(&login, verdict);
         self.describe_tcp();

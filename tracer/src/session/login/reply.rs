@@ -9,7 +9,7 @@ use super::{
     messages::holds_tls,
 };
 use crate::{
-    record::{Encryption, Outcome, PhaseName, Redirect, SqlError, Tds, Text},
+    record::{ConnectionFacts, Encryption, Outcome, PhaseName, Redirect, SqlError, Tds, Text},
     session::{stream::Unit, timeline::Side},
     tds::{
         fedauth::FedAuthInfo,
@@ -71,8 +71,24 @@ impl Login {
             .flatten()
     }
 
+    /// Takes back what the client asked for and the server decides, where not all of its answer was
+    /// seen.
+    pub(in crate::session) fn doubt_wishes(&self, answered: bool, facts: &mut ConnectionFacts) {
+        let is_unheard = self.streams[Side::ToClient as usize].is_incomplete();
+        if self.sealed || !is_unheard && (!answered || self.reply_was_seen) {
+            return;
+        }
+        facts.login.language = None;
+        if let Some(tds) = &mut facts.tds {
+            tds.version.take_if(|_| !self.acked);
+            tds.packet_size = None;
+        }
+    }
+
     fn reply(&mut self, message: &Message, at: u64, context: &mut Context<'_>) -> Option<Verdict> {
         let reply = self.tokens(message, context);
+        self.reply_was_seen = reply.ended || message.unseen.is_empty();
+        self.acked |= reply.ack.is_some();
         let tds = context.facts.tds.get_or_insert_with(Tds::default);
         if message.spid != 0 {
             tds.spid.get_or_insert(message.spid);
