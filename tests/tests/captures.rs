@@ -1,16 +1,13 @@
 //! Captures of real drivers: every login says what was read out of their bytes by hand.
-//!
-//! The folder of captures is `TDS_TRACER_CAPTURES`, or `../shared/captures` beside the workspace,
-//! or the dozen kept in `fixtures/captures`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs,
+    fs,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use harness::replay::{Segment, events, field, is_same_message, segments};
+use harness::replay::{Segment, captures as folder, events, field, is_same_message, segments};
 use serde_json::{Value, json};
 
 /// Phases in the order they happen in; in TDS 8.0 TLS comes before the prelogin.
@@ -19,15 +16,6 @@ const TDS_8: [&str; 5] = ["handshake", "tls", "prelogin", "login", "auth"];
 
 /// Captures without a login: pieces from the middle of connections.
 const NO_LOGIN: &str = "ndpi-mssql_tds";
-
-fn folder() -> PathBuf {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let given = env::var_os("TDS_TRACER_CAPTURES").map(PathBuf::from);
-    let beside = tests.join("../../shared/captures");
-    given
-        .or_else(|| beside.is_dir().then_some(beside))
-        .unwrap_or_else(|| tests.join("fixtures/captures"))
-}
 
 /// What is wrong, one line each.
 #[derive(Default)]

@@ -18,6 +18,17 @@ pub use self::{
     segments::{Segment, is_same_message, segments},
 };
 
+/// Captures of real drivers: `TDS_TRACER_CAPTURES`, or `../shared/captures` beside the workspace, or
+/// those kept in `fixtures/captures`.
+pub fn captures() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let given = env::var_os("TDS_TRACER_CAPTURES").map(PathBuf::from);
+    let beside = tests.join("../../shared/captures");
+    given
+        .or_else(|| beside.is_dir().then_some(beside))
+        .unwrap_or_else(|| tests.join("fixtures/captures"))
+}
+
 /// The agent: `TDS_TRACER`, or what was built beside these tests.
 pub fn agent() -> Result<PathBuf> {
     if let Some(path) = env::var_os("TDS_TRACER") {

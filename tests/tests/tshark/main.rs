@@ -13,6 +13,7 @@ use std::{
 
 use harness::{
     decoded::{Said, own, tshark},
+    replay,
     root::skip,
     sequences,
 };
@@ -22,17 +23,15 @@ use self::differences::{Difference, unexplained};
 /// Captures, as `captures.rs` finds them, and the project's own.
 fn captures() -> Vec<PathBuf> {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let given = env::var_os("TDS_TRACER_CAPTURES").map(PathBuf::from);
-    let beside = tests.join("../../shared/captures");
     let folders = [
-        given.or_else(|| beside.is_dir().then_some(beside)),
-        Some(tests.join("fixtures/captures")),
-        Some(tests.join("fixtures/drivers")),
-        Some(sequences::folder()),
+        replay::captures(),
+        tests.join("fixtures/captures"),
+        tests.join("fixtures/drivers"),
+        sequences::folder(),
     ];
     let mut names = BTreeSet::new();
     let mut captures = Vec::new();
-    for folder in folders.into_iter().flatten() {
+    for folder in folders {
         let entries = fs::read_dir(folder).unwrap();
         let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
         paths.retain(|path| path.extension().is_some_and(|kind| kind == "pcap"));

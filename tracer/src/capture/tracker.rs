@@ -8,6 +8,7 @@ use tracer_ebpf::{
     config::Config,
     event::{Direction, Event, mark},
     flow::{Flow, FlowKey, Point},
+    framing::packet_type,
     loss,
     observe::{self, Fate, Opens, Sighting, Sink},
     packet::{Link, Segment, Skip, tcp_flag, walk},
@@ -241,6 +242,7 @@ impl Tracker {
                         to,
                     );
                 }
+                Held::CutLogin => engine.on_event(Input::CutLogin(segment.key), to),
                 Held::Loss(reason) => engine.on_event(Input::Loss(reason, 1), to),
             }
         }
@@ -294,6 +296,11 @@ impl Tracked {
             self.checksums += 1;
             teller.checksum(segment.key, direction, right);
         }
+        let half = self.flow.half(direction);
+        let is_login = half.message == packet_type::LOGIN7 && half.sealed == 0;
+        if is_login && direction == Direction::ToServer && is_cut(segment, bytes.kept) {
+            teller.cut_login(segment.key);
+        }
         let judged = self.candidate.as_mut().map(|candidate| {
             let verdict = candidate.judge(segment, direction, bytes.kept);
             (verdict, candidate.held_bytes() - held)
@@ -327,6 +334,13 @@ impl Teller<'_> {
             right,
         };
         self.engine.on_event(input, self.to);
+    }
+
+    fn cut_login(&mut self, key: FlowKey) {
+        match &mut self.candidate {
+            Some(candidate) => candidate.hold(Held::CutLogin),
+            None => self.engine.on_event(Input::CutLogin(key), self.to),
+        }
     }
 }
 
@@ -365,6 +379,12 @@ fn give_up(missed: u64, engine: &mut Engine, to: &mut dyn Listener) {
     if missed > 0 {
         engine.on_event(Input::Loss(LossReason::FlowTableFull, missed), to);
     }
+}
+
+/// Whether the snap length left out some of the payload.
+fn is_cut(segment: &Segment, kept: &[u8]) -> bool {
+    let end = segment.payload_at as usize + segment.payload_len as usize;
+    segment.payload_len > 0 && kept.len() < end
 }
 
 fn source(segment: &Segment) -> Endpoint {

@@ -541,6 +541,13 @@ impl Connection {
         self.evidence.checksum(side, right);
     }
 
+    /// Not all of the login was captured.
+    pub(super) fn cut_login(&mut self) {
+        if self.login.is_some() {
+            self.facts.connection.mark_partial(PartialReason::Gap);
+        }
+    }
+
     /// The kernel's own figures at the end of a local socket.
     pub(super) fn socket_end(&mut self, end: &SocketEnd, out: &mut Output<'_>) {
         self.evidence.socket(end.role);

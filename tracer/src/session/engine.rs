@@ -107,6 +107,9 @@ pub enum Input<'a> {
         /// Whether it was right.
         right: bool,
     },
+    /// The snap length cut a login that is not sealed: what of it would be secret is not known, so
+    /// nothing of that part was told.
+    CutLogin(FlowKey),
     /// Something was not seen, so many times since the last word of it.
     Loss(LossReason, u64),
 }
@@ -197,6 +200,11 @@ impl Engine {
             } => {
                 if let Some(Entry::Open(connection)) = self.connections.get_mut(&key) {
                     connection.checksum(direction, right);
+                }
+            }
+            Input::CutLogin(key) => {
+                if let Some(Entry::Open(connection)) = self.connections.get_mut(&key) {
+                    connection.cut_login();
                 }
             }
             Input::Loss(reason, count) => self.shared.losses.add(reason, count),

@@ -72,6 +72,7 @@ enum Asked {
 pub(super) enum Held {
     Event(Box<Event>, Vec<u8>),
     Checksum(Direction, bool),
+    CutLogin,
     Loss(LossReason),
 }
 
