@@ -269,6 +269,7 @@ impl Connection {
             facts: &mut self.facts,
             sent: &self.sent,
             identity: &out.shared.config.identity,
+            certificates: &mut out.shared.certificates,
         };
         if let Some(verdict) = login.read(side, &mut context) {
             self.decide(verdict, out);

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use self::auth::AuthEvidence;
 use super::{
+    certificates::Certificates,
     dark::{Dark, EARLIER, Sealed},
     stream::{Found, Stream, Unit},
     timeline::{Phases, Side, Timeline},
@@ -140,6 +141,7 @@ pub(super) struct Context<'a> {
     pub(super) sent: &'a [Counters; 2],
     /// What may be said of names.
     pub(super) identity: &'a Policy,
+    pub(super) certificates: &'a mut Certificates,
 }
 
 impl Login {

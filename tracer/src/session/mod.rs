@@ -14,6 +14,7 @@
 //! | `ending` | outcome and close, from how a connection ends |
 //! | `losses` | what was not seen or not said, until it is told |
 //! | `output` | what connections say, as records |
+//! | `certificates` | the certificates that were read |
 //! | `strangers` | how often peers that do not speak TDS are told |
 //! | `usage` | what it is used for after the login: requests and MARS sessions |
 //! | `naming` | connection id and Community ID |
@@ -21,6 +22,7 @@
 
 pub mod engine;
 
+mod certificates;
 mod connection;
 mod dark;
 mod ending;

@@ -1,6 +1,7 @@
 //! What connections say, and what they share to say it.
 
 use super::{
+    certificates::Certificates,
     connection::Connection,
     engine::{Config, Listener},
     login::Login,
@@ -17,6 +18,7 @@ use crate::record::{
 pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) losses: Losses,
+    pub(super) certificates: Certificates,
 }
 
 /// What a connection needs to speak.
@@ -30,6 +32,7 @@ impl Shared {
         Self {
             config,
             losses: Losses::default(),
+            certificates: Certificates::default(),
         }
     }
 

@@ -6,10 +6,7 @@ mod sealing;
 
 use tls_parser::{TlsMessage, TlsMessageHandshake, parse_tls_message_handshake};
 
-use super::{
-    certificate::Certificate,
-    reader::{Reader, slice},
-};
+use super::reader::{Reader, slice};
 
 pub use alert::Alert;
 pub use hello::{ClientHello, ServerHello, version_name};
@@ -49,8 +46,8 @@ pub struct TlsSide {
     /// A Certificate message came in clear (TLS 1.2 and before), and was not empty: a client that
     /// has none sends an empty one.
     pub certificate_seen: bool,
-    /// Facts of its first certificate, when that was readable.
-    pub certificate: Option<Certificate>,
+    /// Its first certificate, in DER; see [`super::certificate`].
+    pub certificate: Option<Vec<u8>>,
     /// `ServerKeyExchange` came.
     pub server_key_exchange: bool,
     /// `CertificateRequest` came: the server wants a client certificate.
@@ -272,7 +269,7 @@ impl TlsSide {
             .array::<3>()
             .map(u24)
             .and_then(|len| reader.take(len));
-        self.certificate = first.and_then(|der| Certificate::decode(der).ok());
+        self.certificate = first.map(<[u8]>::to_vec);
     }
 
     fn give_up_on_handshake(&mut self) {

@@ -222,6 +222,7 @@ impl Connection {
             facts: &mut self.facts,
             sent: &self.sent,
             identity: &out.shared.config.identity,
+            certificates: &mut out.shared.certificates,
         };
         let verdict = login
             .cut_reply(at, &mut context)

@@ -2,12 +2,8 @@
 
 use super::Context;
 use crate::{
-    record::{
-        Alert, AlertLevel, Calendar, Certificate, Encryption, EncryptionOption, Side as RecordSide,
-        Text, Tls,
-    },
+    record::{Alert, AlertLevel, Encryption, EncryptionOption, Side as RecordSide, Text, Tls},
     tds::{
-        certificate,
         encryption::{self, EncryptionOption as Wish, EncryptionSetting},
         login7::Login7,
         tls::{self, TlsSide, version_name},
@@ -110,8 +106,10 @@ pub(super) fn describe_tls(sides: &[TlsSide; 2], strict: bool, context: &mut Con
     if into.alert.is_none() {
         into.alert = describe_alert(sides);
     }
-    if into.certificate.is_none() {
-        into.certificate = server.certificate.as_ref().map(describe_certificate);
+    if into.certificate.is_none()
+        && let Some(der) = &server.certificate
+    {
+        into.certificate = context.certificates.read(der);
     }
 }
 
@@ -148,25 +146,6 @@ fn level(name: &str) -> Option<AlertLevel> {
         "warning" => Some(AlertLevel::Warning),
         "fatal" => Some(AlertLevel::Fatal),
         _ => None,
-    }
-}
-
-fn describe_certificate(certificate: &certificate::Certificate) -> Certificate {
-    Certificate {
-        subject: Some(Text::from(certificate.subject.as_str())),
-        issuer: Some(Text::from(certificate.issuer.as_str())),
-        not_after: Calendar::from_unix_seconds(certificate.not_after),
-        signature_algorithm: Some(Text::from(certificate.signature_algorithm.as_str())),
-        key_bits: certificate
-            .key_bits
-            .and_then(|bits| u32::try_from(bits).ok()),
-        self_signed: Some(certificate.self_signed),
-        crl_hosts: certificate
-            .crl_hosts
-            .iter()
-            .take(Certificate::MAX_CRL_HOSTS)
-            .map(|host| Text::from(host.as_str()))
-            .collect(),
     }
 }
 
