@@ -3,6 +3,7 @@
 use std::{
     cell::RefCell,
     collections::BTreeMap,
+    fmt::Display,
     fs,
     io::{self, IsTerminal, Write},
     path::Path,
@@ -143,8 +144,8 @@ fn one(
 struct Heard<'a> {
     output: &'a Output,
     decided: RefCell<Vec<(FlowKey, u64)>>,
-    logins: BTreeMap<String, u64>,
-    losses: BTreeMap<String, u64>,
+    logins: BTreeMap<&'static str, u64>,
+    losses: BTreeMap<&'static str, u64>,
 }
 
 impl<'a> Heard<'a> {
@@ -162,11 +163,11 @@ impl Listener for Heard<'_> {
     fn record(&mut self, record: Record) {
         match &record.body {
             Body::Login(login) => {
-                let outcome = name(&login.facts.login.outcome);
+                let outcome = login.facts.login.outcome.as_str();
                 *self.logins.entry(outcome).or_default() += 1;
             }
             Body::Loss(loss) => {
-                let reason = name(&loss.loss.reason);
+                let reason = loss.loss.reason.as_str();
                 *self.losses.entry(reason).or_default() += loss.loss.count.0;
             }
             _ => {}
@@ -180,21 +181,13 @@ impl Listener for Heard<'_> {
     }
 }
 
-/// The name a value has in the event stream.
-fn name(value: &impl serde::Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(name)) => name,
-        _ => String::new(),
-    }
-}
-
 #[derive(Default)]
 struct Counts {
     packets: u64,
     bytes: u64,
     connections: u64,
-    logins: BTreeMap<String, u64>,
-    losses: BTreeMap<String, u64>,
+    logins: BTreeMap<&'static str, u64>,
+    losses: BTreeMap<&'static str, u64>,
     /// Packets whose link header could not be read, by reason.
     unread: BTreeMap<String, u64>,
     /// Packets of which the snap length left only the first bytes.
@@ -205,10 +198,6 @@ struct Counts {
 impl Counts {
     /// The closing summary.
     fn tell(&self, files: &Merge, written: Summary) {
-        let list = |counts: &BTreeMap<String, u64>| {
-            let each = counts.iter().map(|(name, count)| format!("{count} {name}"));
-            each.collect::<Vec<_>>().join(", ")
-        };
         let logins: u64 = self.logins.values().sum();
         say(&format!(
             "{}, {}, {}, {}, {}{}{}",
@@ -220,10 +209,11 @@ impl Counts {
             if logins == 0 { "" } else { ": " },
             list(&self.logins),
         ));
-        for (title, counts) in [("lost", &self.losses), ("not read", &self.unread)] {
-            if !counts.is_empty() {
-                say(&format!("{title}: {}", list(counts)));
-            }
+        if !self.losses.is_empty() {
+            say(&format!("lost: {}", list(&self.losses)));
+        }
+        if !self.unread.is_empty() {
+            say(&format!("not read: {}", list(&self.unread)));
         }
         if self.cut > 0 {
             let were = if self.cut == 1 { "was" } else { "were" };
@@ -234,6 +224,12 @@ impl Counts {
             say(&format!("{} records were not written", written.dropped));
         }
     }
+}
+
+/// So many of each.
+fn list(counts: &BTreeMap<impl Display, u64>) -> String {
+    let each = counts.iter().map(|(name, count)| format!("{count} {name}"));
+    each.collect::<Vec<_>>().join(", ")
 }
 
 /// So many things of a kind.
