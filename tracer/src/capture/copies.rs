@@ -13,6 +13,9 @@ const IPV4_VOLATILE: [usize; 3] = [8, 10, 11];
 /// IPv6: so does the hop limit.
 const IPV6_VOLATILE: usize = 7;
 
+/// Any numbers without a pattern: digits of pi.
+const KEYS: [u64; 2] = [0x243F_6A88_85A3_08D3, 0x1319_8A2E_0370_7345];
+
 /// The last packets of one connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Copies {
@@ -38,7 +41,8 @@ impl Copies {
     }
 }
 
-/// A fingerprint of a packet's headers: FNV-1a over words (any good mixing would do).
+/// A fingerprint of a packet's headers. Its multiplications do not wait for each other, as they would
+/// in a hash that is fed with one word after the other.
 fn print(packet: &Sighted<'_>) -> u64 {
     let mut head = [0; COMPARED];
     let len = packet.network.1.len().min(COMPARED);
@@ -51,12 +55,14 @@ fn print(packet: &Sighted<'_>) -> u64 {
         head[IPV6_VOLATILE] = 0;
     }
     let (words, _) = head.as_chunks::<8>();
-    let seed = 0xcbf2_9ce4_8422_2325 ^ u64::from(packet.wire_len);
-    words.iter().fold(seed, |hash, word| {
-        (hash ^ u64::from_le_bytes(*word))
-            .wrapping_mul(0x0100_0000_01b3)
-            .rotate_left(23)
-    })
+    let (pairs, _) = words.as_chunks::<2>();
+    pairs
+        .iter()
+        .fold(u64::from(packet.wire_len), |print, [one, other]| {
+            let [one, other] = [one, other].map(|word| u64::from_le_bytes(*word));
+            let product = u128::from(one ^ KEYS[0]) * u128::from(other ^ KEYS[1]);
+            (print ^ product as u64 ^ (product >> 64) as u64).rotate_left(23)
+        })
 }
 
 #[cfg(test)]
