@@ -270,6 +270,7 @@ impl Connection {
             sent: &self.sent,
             identity: &out.shared.config.identity,
             certificates: &mut out.shared.certificates,
+            memory: &mut out.shared.memory,
         };
         if let Some(verdict) = login.read(side, &mut context) {
             self.decide(verdict, out);
@@ -282,7 +283,7 @@ impl Connection {
         while let Some(Found::Unit(unit)) = self
             .tail
             .as_mut()
-            .and_then(|tail| tail[side as usize].next())
+            .and_then(|tail| tail[side as usize].next(&mut out.shared.memory))
         {
             let boundary = Boundary {
                 side,

@@ -142,6 +142,8 @@ pub(super) struct Context<'a> {
     /// What may be said of names.
     pub(super) identity: &'a Policy,
     pub(super) certificates: &'a mut Certificates,
+    /// For the bytes of a packet while it is read.
+    pub(super) memory: &'a mut Zeroizing<Vec<u8>>,
 }
 
 impl Login {
@@ -212,9 +214,13 @@ impl Login {
 
     /// Reads what a stream has become able to tell.
     pub(super) fn read(&mut self, side: Side, context: &mut Context<'_>) -> Option<Verdict> {
-        while let Some(found) = self.streams[side as usize].next() {
+        while let Some(found) = self.streams[side as usize].next(context.memory) {
             let verdict = match found {
-                Found::Unit(unit) => self.unit(side, &unit, context),
+                Found::Unit(unit) => {
+                    let verdict = self.unit(side, &unit, context);
+                    *context.memory = unit.into_memory();
+                    verdict
+                }
                 Found::Unknown(prefix) => self.stranger(side, &prefix, context),
             };
             if verdict.is_some() {

@@ -1,5 +1,7 @@
 //! What connections say, and what they share to say it.
 
+use zeroize::Zeroizing;
+
 use super::{
     certificates::Certificates,
     connection::Connection,
@@ -19,6 +21,8 @@ pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) losses: Losses,
     pub(super) certificates: Certificates,
+    /// For the bytes of a packet while it is read.
+    pub(super) memory: Zeroizing<Vec<u8>>,
 }
 
 /// What a connection needs to speak.
@@ -33,6 +37,7 @@ impl Shared {
             config,
             losses: Losses::default(),
             certificates: Certificates::default(),
+            memory: Zeroizing::default(),
         }
     }
 

@@ -45,6 +45,14 @@ impl Unit {
             .len
             .saturating_sub(header_len(self.header.framing))
     }
+
+    /// Its body's memory, for another one's.
+    pub(super) fn into_memory(self) -> Zeroizing<Vec<u8>> {
+        let mut memory = self.body;
+        memory.fill(0);
+        memory.clear();
+        memory
+    }
 }
 
 fn header_len(framing: Framing) -> u32 {
@@ -318,8 +326,8 @@ impl Stream {
         !self.ahead.is_empty()
     }
 
-    /// The next whole packet or record.
-    pub(super) fn next(&mut self) -> Option<Found> {
+    /// The next whole packet or record, whose body may have this memory.
+    pub(super) fn next(&mut self, memory: &mut Zeroizing<Vec<u8>>) -> Option<Found> {
         loop {
             self.pass_over();
             if self.lost || self.skipping > 0 {
@@ -329,7 +337,9 @@ impl Stream {
             let mut prefix = [0; 8];
             prefix[..known].copy_from_slice(&self.bytes[..known]);
             match framing::read(&prefix, known as u32) {
-                Boundary::Header(header) => return self.unit(header, prefix).map(Found::Unit),
+                Boundary::Header(header) => {
+                    return self.unit(header, prefix, memory).map(Found::Unit);
+                }
                 Boundary::Incomplete { .. } => return None,
                 Boundary::Unknown if self.gap && self.resynchronise() => {}
                 Boundary::Unknown => {
@@ -344,7 +354,12 @@ impl Stream {
         }
     }
 
-    fn unit(&mut self, header: Header, prefix: [u8; 8]) -> Option<Unit> {
+    fn unit(
+        &mut self,
+        header: Header,
+        prefix: [u8; 8],
+        memory: &mut Zeroizing<Vec<u8>>,
+    ) -> Option<Unit> {
         let len = header.len;
         let too_long = len > MAX_MESSAGE;
         if !too_long && self.bytes.len() < len as usize {
@@ -355,11 +370,10 @@ impl Stream {
         let to = self.arrived(base.add(len.min(self.bytes.len() as u32)));
         let start = (header_len(header.framing) as usize).min(self.bytes.len());
         let end = (len as usize).min(self.bytes.len());
-        let body = if too_long {
-            Vec::new()
-        } else {
-            self.bytes[start..end].to_vec()
-        };
+        let mut body = std::mem::take(memory);
+        if !too_long {
+            body.extend_from_slice(&self.bytes[start..end]);
+        }
         let unseen = self.unseen_in(base.add(start as u32), base.add(end as u32));
         self.begun = true;
         self.skipping = len;
@@ -367,7 +381,7 @@ impl Stream {
         Some(Unit {
             header,
             prefix,
-            body: Zeroizing::new(body),
+            body,
             unseen,
             from,
             to,

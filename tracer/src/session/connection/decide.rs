@@ -223,6 +223,7 @@ impl Connection {
             sent: &self.sent,
             identity: &out.shared.config.identity,
             certificates: &mut out.shared.certificates,
+            memory: &mut out.shared.memory,
         };
         let verdict = login
             .cut_reply(at, &mut context)
