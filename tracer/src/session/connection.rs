@@ -2,7 +2,7 @@
 
 mod decide;
 mod finish;
-mod handshake;
+pub(super) mod handshake;
 
 use tracer_ebpf::{
     event::{Counters, Event, Kind, SocketEnd, mark, role},

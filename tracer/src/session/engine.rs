@@ -11,6 +11,7 @@ use tracer_ebpf::{
 };
 
 use super::{
+    beginning::Beginning,
     connection::Connection,
     naming,
     output::{Output, Shared},
@@ -141,6 +142,8 @@ pub struct Engine {
 
 #[derive(Debug)]
 enum Entry {
+    /// It is open as well, but there is nothing to it yet.
+    Beginning(Beginning),
     Open(Box<Connection>),
     /// It ended; forgotten at this time.
     Over {
@@ -168,7 +171,7 @@ impl Engine {
     pub fn open_connections(&self) -> usize {
         self.connections
             .values()
-            .filter(|entry| matches!(entry, Entry::Open(_)))
+            .filter(|entry| !matches!(entry, Entry::Over { .. }))
             .count()
     }
 
@@ -191,17 +194,17 @@ impl Engine {
     pub fn on_event(&mut self, input: Input<'_>, listener: &mut dyn Listener) {
         match input {
             Input::Event(event, run) => self.event(event, run, listener),
-            Input::Owner(owner) => self.owner(owner),
+            Input::Owner(owner) => self.owner(owner, listener),
             Input::SocketEnd(end) => self.socket_end(&end, listener),
             Input::Checksum {
                 key,
                 direction,
                 right,
-            } => {
-                if let Some(Entry::Open(connection)) = self.connections.get_mut(&key) {
-                    connection.checksum(direction, right);
-                }
-            }
+            } => match self.connections.get_mut(&key) {
+                Some(Entry::Beginning(beginning)) => beginning.checksum(direction, right),
+                Some(Entry::Open(connection)) => connection.checksum(direction, right),
+                Some(Entry::Over { .. }) | None => {}
+            },
             Input::CutLogin(key) => {
                 if let Some(Entry::Open(connection)) = self.connections.get_mut(&key) {
                     connection.cut_login();
@@ -216,7 +219,10 @@ impl Engine {
         let mut out = self.shared.output(listener);
         if let Some(entry) = self.connections.get_mut(&event.key) {
             let again = event.marks & mark::JOINED_LATE != 0;
-            match entry {
+            if entry.goes_on_beginning(event) {
+                return;
+            }
+            match entry.grown(&mut out) {
                 // A copy of the end, from elsewhere on the host, or the end once more.
                 Entry::Open(connection)
                     if again
@@ -246,7 +252,7 @@ impl Engine {
                 }
                 Entry::Over { born, .. } if *born == event.born => return,
                 Entry::Over { until, .. } if again && event.time < *until => return,
-                Entry::Over { .. } => {}
+                Entry::Over { .. } | Entry::Beginning(_) => {}
             }
         }
         self.open(event, run, listener);
@@ -273,8 +279,17 @@ impl Engine {
             self.follow(event, listener);
         }
         self.opened += 1;
+        let owner = self.stray_owners.remove(&event.key);
+        if owner.is_none()
+            && let Some(beginning) = Beginning::of(event)
+        {
+            self.restless.insert(event.key);
+            let entry = Entry::Beginning(beginning);
+            self.connections.insert(event.key, entry);
+            return;
+        }
         let mut connection = Box::new(Connection::new(event, &self.shared.config));
-        if let Some(owner) = self.stray_owners.remove(&event.key) {
+        if let Some(owner) = owner {
             connection.owner(&owner);
         }
         let mut out = self.shared.output(listener);
@@ -302,8 +317,10 @@ impl Engine {
         }
     }
 
-    fn owner(&mut self, owner: SocketOwner) {
-        match self.connections.get_mut(&owner.key) {
+    fn owner(&mut self, owner: SocketOwner, listener: &mut dyn Listener) {
+        let mut out = self.shared.output(listener);
+        let entry = self.connections.get_mut(&owner.key);
+        match entry.map(|entry| entry.grown(&mut out)) {
             Some(Entry::Open(connection)) => connection.owner(&owner),
             _ if self.stray_owners.len() < MAX_STRAY_OWNERS => {
                 self.stray_owners.insert(owner.key, owner);
@@ -317,7 +334,7 @@ impl Engine {
             return;
         };
         let mut out = self.shared.output(listener);
-        if let Entry::Open(connection) = entry {
+        if let Entry::Open(connection) = entry.grown(&mut out) {
             connection.socket_end(end, &mut out);
         }
         settle(entry, end.time, &mut self.restless, &mut out);
@@ -347,12 +364,12 @@ impl Engine {
         let mut out = self.shared.output(listener);
         self.restless
             .retain(|key| match self.connections.get_mut(key) {
-                Some(entry @ Entry::Open(_)) => entry.wait(now, &mut out),
                 Some(Entry::Over { until, .. }) if *until > now => true,
                 Some(Entry::Over { .. }) => {
                     self.connections.remove(key);
                     false
                 }
+                Some(entry) => entry.wait(now, &mut out),
                 None => false,
             });
         self.stray_owners
@@ -370,24 +387,48 @@ impl Engine {
         let mut open: Vec<_> = self
             .connections
             .drain()
-            .filter_map(|(_, entry)| match entry {
-                Entry::Open(connection) => Some(connection),
-                Entry::Over { .. } => None,
-            })
+            .filter_map(|(key, entry)| Some((entry.started()?, key, entry)))
             .collect();
-        open.sort_by_key(|connection| (connection.started, connection.key));
-        for connection in open {
+        open.sort_by_key(|(started, key, _)| (*started, *key));
+        for (_, _, mut entry) in open {
             let mut out = self.shared.output(listener);
-            connection.finish(now, Some(PartialReason::AgentStop), &mut out);
+            entry.end(now, now, Some(PartialReason::AgentStop), &mut out);
         }
         self.shared.tell_losses(now, listener);
     }
 }
 
 impl Entry {
+    /// When an open connection's first packet passed.
+    fn started(&self) -> Option<u64> {
+        match self {
+            Self::Beginning(beginning) => Some(beginning.started()),
+            Self::Open(connection) => Some(connection.started),
+            Self::Over { .. } => None,
+        }
+    }
+
+    /// Whether an event is no more than was seen before of a connection that begins.
+    fn goes_on_beginning(&mut self, event: &Event) -> bool {
+        match self {
+            Self::Beginning(beginning) => beginning.take(event),
+            _ => false,
+        }
+    }
+
+    /// Makes a whole connection of one that has only begun.
+    fn grown(&mut self, out: &mut Output<'_>) -> &mut Self {
+        if let Self::Beginning(beginning) = self {
+            *self = Self::Open(beginning.grow(out));
+        }
+        self
+    }
+
     /// Ends the connection, if it is open; its stragglers are known until `until`.
     fn end(&mut self, now: u64, until: u64, reason: Option<PartialReason>, out: &mut Output<'_>) {
-        let Self::Open(connection) = self else { return };
+        let Self::Open(connection) = self.grown(out) else {
+            return;
+        };
         let born = connection.born;
         if let Self::Open(connection) = std::mem::replace(self, Self::Over { born, until }) {
             connection.finish(now, reason, out);
@@ -396,7 +437,12 @@ impl Entry {
 
     /// Tells an open connection what time it is; whether time may change it further.
     fn wait(&mut self, now: u64, out: &mut Output<'_>) -> bool {
-        let Self::Open(connection) = self else {
+        if let Self::Beginning(beginning) = self
+            && beginning.is_waited_for(now, out.shared.config.login_patience)
+        {
+            return true;
+        }
+        let Self::Open(connection) = self.grown(out) else {
             return true;
         };
         connection.wait(now, out);

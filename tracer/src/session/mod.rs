@@ -6,6 +6,7 @@
 //! | module | what it knows |
 //! |---|---|
 //! | [`engine`] | the table of connections, eviction and timers |
+//! | `beginning` | a connection of which only SYNs were seen |
 //! | `connection` | one connection: counters, handshake, ends |
 //! | `stream` | one direction's bytes back in order, cut into TDS packets, TLS records, SMP packets |
 //! | `login` | what the login's messages say, and which phase they end |
@@ -22,6 +23,7 @@
 
 pub mod engine;
 
+mod beginning;
 mod certificates;
 mod connection;
 mod dark;

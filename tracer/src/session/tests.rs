@@ -9,8 +9,8 @@ use tracer_ebpf::{
 
 use super::{Config, Engine, Input, Listener, SocketOwner};
 use crate::record::{
-    Body, Close, CloseMeans, ClosedBy, ConnectionFacts, LossReason, PartialReason, Process, Record,
-    Stranger,
+    Body, Close, CloseMeans, ClosedBy, ConnectionFacts, LossReason, Outcome, PartialReason,
+    Process, Record, Stranger, Vantage,
 };
 
 const START: u64 = 1_000_000_000;
@@ -380,4 +380,57 @@ fn strangers_that_are_not_told_have_no_phases_told_either() {
     );
     assert_eq!(suppressed, [kind]);
     assert_eq!(handshakes, logins);
+}
+
+#[test]
+fn a_client_that_repeats_its_syn_is_waited_for_twice_as_long_as_it_last_waited() {
+    for (syns, patience) in [
+        (&[0][..], 4),
+        (&[0, 1], 4),
+        (&[0, 1, 3, 7], 9),
+        (&[0, 1, 3, 7, 15, 31], 33),
+    ] {
+        let mut told = Told::new(Config::default());
+        for at in syns {
+            let mut syn = told.event(Kind::Syn, Direction::ToServer, at * SECOND, 100);
+            syn.tcp_flags = tcp_flag::SYN;
+            told.tell(&syn);
+        }
+        let last = START + syns[syns.len() - 1] * SECOND;
+        told.engine
+            .pass_time(last + patience * SECOND, &mut told.heard);
+        assert!(told.heard.closes().is_empty(), "{syns:?}");
+        told.engine
+            .pass_time(last + (patience + 1) * SECOND, &mut told.heard);
+        let closes = told.heard.closes();
+        assert_eq!(closes.len(), 1, "{syns:?}");
+        let (facts, _) = closes[0];
+        assert_eq!(facts.login.outcome, Outcome::Unreachable);
+        let repeated = syns.len() as u32 - 1;
+        assert_eq!(facts.tcp.syn_retransmits, Some(repeated));
+    }
+}
+
+#[test]
+fn a_connection_that_has_only_begun_remembers_checksums_and_takes_its_owner() {
+    let mut told = Told::new(Config::default());
+    for at in 0..2 {
+        told.says(Kind::Syn, Direction::ToServer, at * SECOND, 100);
+        let checksum = Input::Checksum {
+            key: KEY,
+            direction: Direction::ToServer,
+            right: false,
+        };
+        told.engine.on_event(checksum, &mut told.heard);
+    }
+    told.engine.finish(START + 2 * SECOND, &mut told.heard);
+    let (facts, _) = told.heard.closes()[0];
+    assert_eq!(facts.connection.vantage, Vantage::Client);
+
+    let mut told = Told::new(Config::default());
+    told.says(Kind::Syn, Direction::ToServer, 0, 100);
+    told.owner(MILLISECOND);
+    told.engine.finish(START + SECOND, &mut told.heard);
+    let (facts, _) = told.heard.closes()[0];
+    assert_eq!(facts.process.as_ref().map(|process| process.pid), Some(7));
 }

@@ -35,13 +35,18 @@ impl Handshake {
         self.end_missed || (self.ack.is_some() && self.syn_ack.is_none())
     }
 
-    /// How long after its last SYN a client counts as gone: when the next one, twice as far off,
-    /// has not come.
+    /// How long after its last SYN a client counts as gone.
     pub(super) fn patience(&self) -> u64 {
-        const FIRST: u64 = 3_000_000_000;
-        const SLACK: u64 = 1_000_000_000;
-        FIRST.max(self.gap.saturating_mul(2)).saturating_add(SLACK)
+        patience(self.gap)
     }
+}
+
+/// How long after its last SYN, which came so long after the one before, a client counts as gone: when
+/// the next one, twice as far off, has not come.
+pub(in crate::session) fn patience(gap: u64) -> u64 {
+    const FIRST: u64 = 3_000_000_000;
+    const SLACK: u64 = 1_000_000_000;
+    FIRST.max(gap.saturating_mul(2)).saturating_add(SLACK)
 }
 
 impl Connection {

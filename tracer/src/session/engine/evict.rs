@@ -20,6 +20,7 @@ impl Engine {
             .connections
             .iter()
             .map(|(key, entry)| match entry {
+                Entry::Beginning(beginning) => (beginning.last_seen(), *key),
                 Entry::Open(connection) => (connection.last_seen, *key),
                 Entry::Over { .. } => (0, *key),
             })
@@ -48,7 +49,7 @@ impl Engine {
             Entry::Open(connection) => {
                 !connection.is_listed && connection.is_silent_since(now.saturating_sub(patience))
             }
-            Entry::Over { .. } => false,
+            Entry::Beginning(_) | Entry::Over { .. } => false,
         };
         let silent: Vec<_> = self
             .connections
@@ -62,7 +63,8 @@ impl Engine {
 
     /// Tells the end of a connection, if it is open; what it says for as long again opens no other.
     fn let_go(&mut self, key: FlowKey, now: u64, listener: &mut dyn Listener) {
-        let Some(entry @ Entry::Open(_)) = self.connections.get_mut(&key) else {
+        let entry = self.connections.get_mut(&key);
+        let Some(entry) = entry.filter(|entry| !matches!(entry, Entry::Over { .. })) else {
             return;
         };
         self.shared.losses.add(LossReason::ConnectionEvicted, 1);
