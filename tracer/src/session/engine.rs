@@ -2,9 +2,9 @@
 
 mod evict;
 
-use std::net::IpAddr;
+use std::{collections::VecDeque, net::IpAddr};
 
-use foldhash::{HashMap, HashSet};
+use foldhash::HashMap;
 use tracer_ebpf::{
     event::{Direction, Event, Kind, SocketEnd, mark},
     flow::FlowKey,
@@ -129,8 +129,7 @@ pub trait Listener {
 pub struct Engine {
     shared: Shared,
     connections: HashMap<FlowKey, Entry>,
-    /// Those that time may change: undecided, closing, or over.
-    restless: HashSet<FlowKey>,
+    restless: Restless,
     stray_owners: HashMap<FlowKey, SocketOwner>,
     /// By client, who has just left a sealed login without a request: perhaps for elsewhere.
     leavers: HashMap<IpAddr, FlowKey>,
@@ -138,6 +137,17 @@ pub struct Engine {
     /// When the idle are looked for next.
     next_sweep: u64,
     opened: u64,
+}
+
+/// Those that time may change.
+#[derive(Debug, Default)]
+struct Restless {
+    /// Undecided, or closing; who has come back in the meantime is there twice.
+    waiting: Vec<FlowKey>,
+    /// Over, in the order in which they are forgotten, with the time.
+    over: VecDeque<(u64, FlowKey)>,
+    /// Let go while they may have been alive, and remembered for far longer; the same.
+    let_go: VecDeque<(u64, FlowKey)>,
 }
 
 #[derive(Debug)]
@@ -158,7 +168,7 @@ impl Engine {
         Self {
             shared: Shared::new(config),
             connections: HashMap::default(),
-            restless: HashSet::default(),
+            restless: Restless::default(),
             stray_owners: HashMap::default(),
             leavers: HashMap::default(),
             next_tick: 0,
@@ -249,6 +259,7 @@ impl Engine {
                 Entry::Open(_) => {
                     let lost = Some(PartialReason::EventsLost);
                     entry.end(event.time, event.time, lost, &mut out);
+                    self.restless.over.push_back((event.time, event.key));
                 }
                 Entry::Over { born, .. } if *born == event.born => return,
                 Entry::Over { until, .. } if again && event.time < *until => return,
@@ -275,6 +286,9 @@ impl Engine {
         if self.connections.len() >= self.shared.config.max_connections {
             self.evict(event.time, listener);
         }
+        if self.restless.are_many(self.shared.config.max_connections) {
+            self.on_tick(event.time, listener);
+        }
         if !late {
             self.follow(event, listener);
         }
@@ -283,7 +297,7 @@ impl Engine {
         if owner.is_none()
             && let Some(beginning) = Beginning::of(event)
         {
-            self.restless.insert(event.key);
+            self.restless.waiting.push(event.key);
             let entry = Entry::Beginning(beginning);
             self.connections.insert(event.key, entry);
             return;
@@ -347,7 +361,7 @@ impl Engine {
         // A capture's clock may have been set back.
         self.next_tick = self.next_tick.min(now.saturating_add(TICK));
         while self.next_tick <= now {
-            let waited_for = !self.restless.is_empty() && self.next_tick > 0;
+            let waited_for = !self.restless.are_none() && self.next_tick > 0;
             let at = if waited_for && looks < MAX_LOOKS {
                 self.next_tick
             } else {
@@ -362,16 +376,18 @@ impl Engine {
     pub fn on_tick(&mut self, now: u64, listener: &mut dyn Listener) {
         self.next_tick = now.saturating_add(TICK);
         let mut out = self.shared.output(listener);
-        self.restless
-            .retain(|key| match self.connections.get_mut(key) {
-                Some(Entry::Over { until, .. }) if *until > now => true,
-                Some(Entry::Over { .. }) => {
-                    self.connections.remove(key);
-                    false
+        let Restless { waiting, over, .. } = &mut self.restless;
+        waiting.retain(|key| match self.connections.get_mut(key) {
+            Some(Entry::Over { .. }) | None => false,
+            Some(entry) => {
+                let waits = entry.wait(now, &mut out);
+                if let Entry::Over { until, .. } = entry {
+                    over.push_back((*until, *key));
                 }
-                Some(entry) => entry.wait(now, &mut out),
-                None => false,
-            });
+                waits
+            }
+        });
+        self.forget_over(now);
         self.stray_owners
             .retain(|_, owner| owner.time.saturating_add(LINGER) > now);
         self.leavers.retain(|_, key| {
@@ -380,6 +396,22 @@ impl Engine {
         });
         self.sweep(now, listener);
         self.shared.tell_losses(now, listener);
+    }
+
+    /// Forgets those that are over when their time has come, and where they are too many.
+    fn forget_over(&mut self, now: u64) {
+        let Restless { over, let_go, .. } = &mut self.restless;
+        for queue in [over, let_go] {
+            while let Some(&(until, key)) = queue.front()
+                && (until <= now || queue.len() > self.shared.config.max_connections)
+            {
+                queue.pop_front();
+                let entry = self.connections.get(&key);
+                if matches!(entry, Some(Entry::Over { until: own, .. }) if *own <= until) {
+                    self.connections.remove(&key);
+                }
+            }
+        }
     }
 
     /// The agent stops, or the capture ended: every connection is told as far as it came.
@@ -395,6 +427,17 @@ impl Engine {
             entry.end(now, now, Some(PartialReason::AgentStop), &mut out);
         }
         self.shared.tell_losses(now, listener);
+    }
+}
+
+impl Restless {
+    fn are_none(&self) -> bool {
+        self.waiting.is_empty() && self.over.is_empty()
+    }
+
+    /// Whether there are far more than connections: in a capture that repeats itself at one moment.
+    fn are_many(&self, connections: usize) -> bool {
+        self.waiting.len() + self.over.len() > 4 * connections
     }
 }
 
@@ -450,7 +493,7 @@ impl Entry {
         if unseen || connection.is_over(now) {
             let lost = unseen.then_some(PartialReason::EventsLost);
             self.end(now, now.saturating_add(LINGER), lost, out);
-            return true;
+            return false;
         }
         connection.is_listed = connection.is_restless();
         connection.is_listed
@@ -463,15 +506,17 @@ const fn is_end(event: &Event) -> bool {
 }
 
 /// Notes a connection that time may change, and lets go of one that has closed in order.
-fn settle(entry: &mut Entry, now: u64, restless: &mut HashSet<FlowKey>, out: &mut Output<'_>) {
+fn settle(entry: &mut Entry, now: u64, restless: &mut Restless, out: &mut Output<'_>) {
     let Entry::Open(connection) = entry else {
         return;
     };
     if !connection.is_listed && connection.is_restless() {
         connection.is_listed = true;
-        restless.insert(connection.key);
+        restless.waiting.push(connection.key);
     }
     if connection.is_closed() || connection.is_unreachable() {
-        entry.end(now, now.saturating_add(LINGER), None, out);
+        let until = now.saturating_add(LINGER);
+        restless.over.push_back((until, connection.key));
+        entry.end(now, until, None, out);
     }
 }

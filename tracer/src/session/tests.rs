@@ -383,6 +383,26 @@ fn strangers_that_are_not_told_have_no_phases_told_either() {
 }
 
 #[test]
+fn connections_that_end_at_one_moment_are_told_in_the_order_they_began_in() {
+    let mut told = Told::new(Config::default());
+    for port in 0..100 {
+        told.numbers = [0; 2];
+        for (kind, direction) in [
+            (Kind::Syn, Direction::ToServer),
+            (Kind::Rst, Direction::ToClient),
+        ] {
+            let mut event = told.event(kind, direction, 0, 100);
+            event.key.b_port = port;
+            told.tell(&event);
+        }
+    }
+    told.engine.on_tick(START + 5 * SECOND, &mut told.heard);
+    let closes = told.heard.closes();
+    let ports: Vec<_> = closes.iter().map(|(facts, _)| facts.client.port).collect();
+    assert_eq!(ports, (0..100).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_client_that_repeats_its_syn_is_waited_for_twice_as_long_as_it_last_waited() {
     for (syns, patience) in [
         (&[0][..], 4),

@@ -31,9 +31,13 @@ impl Engine {
         if share < idle.len() {
             idle.select_nth_unstable(share - 1);
         }
-        for (_, key) in idle.into_iter().take(share) {
-            self.let_go(key, now, listener);
-            self.connections.remove(&key);
+        idle.truncate(share);
+        idle.sort_unstable();
+        for (_, key) in idle {
+            let Some(mut entry) = self.connections.remove(&key) else {
+                continue;
+            };
+            self.let_go(&mut entry, now, now, listener);
         }
     }
 
@@ -51,26 +55,31 @@ impl Engine {
             }
             Entry::Beginning(_) | Entry::Over { .. } => false,
         };
-        let silent: Vec<_> = self
+        let mut silent: Vec<_> = self
             .connections
             .iter()
             .filter_map(|(key, entry)| idle(entry).then_some(*key))
             .collect();
+        silent.sort_unstable();
+        let until = now.saturating_add(patience);
         for key in silent {
-            self.let_go(key, now, listener);
+            let Some(mut entry) = self.connections.remove(&key) else {
+                continue;
+            };
+            self.let_go(&mut entry, now, until, listener);
+            // What it may say yet is of no other connection.
+            self.connections.insert(key, entry);
+            self.restless.let_go.push_back((until, key));
         }
     }
 
-    /// Tells the end of a connection, if it is open; what it says for as long again opens no other.
-    fn let_go(&mut self, key: FlowKey, now: u64, listener: &mut dyn Listener) {
-        let entry = self.connections.get_mut(&key);
-        let Some(entry) = entry.filter(|entry| !matches!(entry, Entry::Over { .. })) else {
+    /// Tells the end of a connection, if it is open.
+    fn let_go(&mut self, entry: &mut Entry, now: u64, until: u64, listener: &mut dyn Listener) {
+        if matches!(entry, Entry::Over { .. }) {
             return;
-        };
+        }
         self.shared.losses.add(LossReason::ConnectionEvicted, 1);
-        let until = now.saturating_add(self.shared.config.idle_patience);
         let mut out = self.shared.output(listener);
         entry.end(now, until, Some(PartialReason::Evicted), &mut out);
-        self.restless.insert(key);
     }
 }
