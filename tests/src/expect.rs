@@ -4,7 +4,7 @@ use serde_json::Value;
 
 mod flights;
 
-pub use flights::{End, Shape, last_reply, phases};
+pub use flights::{End, Shape, cut_phases, last_reply, leaving, phases};
 
 /// Whether a duration is within 50 µs or 5 % of another.
 pub fn close_enough(one: u64, other: u64) -> bool {
@@ -64,13 +64,17 @@ pub fn assert_sums(line: &Value) {
 pub fn assert_times(line: &Value, ends: &[End]) {
     let mut before = 0;
     for (name, end) in ends {
-        let captured = end - before;
+        assert_phase(line, name, end - before);
         before = *end;
-        let told = line["phases"][name]["duration_ns"].as_u64();
-        let told = told.unwrap_or_else(|| panic!("no phase {name}: {line:#}"));
-        assert!(
-            close_enough(told, captured),
-            "{name} took {captured} ns by the capture, {told} ns by the agent: {line:#}"
-        );
     }
+}
+
+/// Panics unless a phase took as many nanoseconds as were captured.
+pub fn assert_phase(line: &Value, name: &str, captured: u64) {
+    let told = line["phases"][name]["duration_ns"].as_u64();
+    let told = told.unwrap_or_else(|| panic!("no phase {name}: {line:#}"));
+    assert!(
+        close_enough(told, captured),
+        "{name} took {captured} ns by the capture, {told} ns by the agent: {line:#}"
+    );
 }

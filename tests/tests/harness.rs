@@ -65,7 +65,12 @@ fn a_capture_shows_the_phases_of_a_login_and_its_delay() {
         (SERVER_V4, "req", Shape::Wrapped, Driver::Odbc),
         (SERVER_V4, "req", Shape::Wrapped, Driver::MssqlTds),
         (SERVER_V4, "off", Shape::Wrapped, Driver::PythonTds),
-        (SERVER_V4, "strict", Shape::Strict, Driver::Tiberius),
+        (
+            SERVER_V4,
+            "strict",
+            Shape::Strict { tickets: 0 },
+            Driver::Tiberius,
+        ),
     ] {
         if driver.missing() {
             continue;
@@ -78,7 +83,7 @@ fn a_capture_shows_the_phases_of_a_login_and_its_delay() {
             "--delay-at",
             "login=200",
         ];
-        let asked = if shape == Shape::Strict {
+        let asked = if encrypt == "strict" {
             Encrypt::Strict
         } else {
             Encrypt::Off

@@ -11,6 +11,7 @@ const REPLY: u8 = 0x04;
 const TLS_RECORDS: std::ops::RangeInclusive<u8> = 0x14..=0x17;
 const APPLICATION_DATA: u8 = 0x17;
 const HEADER_LEN: usize = 8;
+const RECORD_HEADER_LEN: usize = 5;
 const END_OF_MESSAGE: u8 = 0x01;
 
 /// How the login is encrypted, hence where its phases end.
@@ -20,14 +21,42 @@ pub enum Shape {
     Clear,
     /// TLS inside TDS, for the login or for everything.
     Wrapped,
-    /// TLS 1.3 before TDS.
-    Strict,
+    /// TLS 1.3 before TDS, and this many session tickets after the handshake.
+    Strict {
+        /// A record each, sent when the client has finished.
+        tickets: usize,
+    },
+    /// TLS 1.2 before TDS.
+    StrictTls12,
+}
+
+impl Shape {
+    /// The phases after the handshake, in their order.
+    fn steps(self) -> &'static [&'static str] {
+        match self {
+            Self::Clear => &["prelogin", "login"],
+            Self::Wrapped => &["prelogin", "tls", "login"],
+            Self::Strict { .. } | Self::StrictTls12 => &["tls", "prelogin", "login"],
+        }
+    }
+
+    /// Up to the end of a phase that starts where `rest` does.
+    fn take(self, step: &str, rest: &mut &[Flight]) -> Result<u64> {
+        match (step, self) {
+            ("tls", Self::Strict { .. }) => take_strict_tls(rest),
+            ("tls", Self::StrictTls12) => take_bare_tls(rest),
+            ("tls", _) => take_wrapped_tls(rest),
+            _ => take_reply(rest),
+        }
+        .with_context(|| format!("no end of {step}"))
+    }
 }
 
 /// A phase of a login: its name and when it ended.
 pub type End = (&'static str, u64);
 
 /// Several segments of one side in a row.
+#[derive(Clone)]
 struct Flight {
     from_client: bool,
     /// Type of what it starts with.
@@ -43,48 +72,106 @@ struct Flight {
 /// The phases of the login of one connection, in nanoseconds from its first
 /// SYN to each one's end.
 pub fn phases(segments: &[Segment], shape: Shape) -> Result<Vec<End>> {
+    Ok(walk(segments, shape, shape.steps())?.0)
+}
+
+/// The same of a login that ends in the phase `last`, by the first FIN or RST of either side.
+pub fn cut_phases(segments: &[Segment], shape: Shape, last: &'static str) -> Result<Vec<End>> {
+    let steps = shape.steps();
+    let complete = steps.iter().position(|step| *step == last);
+    let (mut ends, _) = walk(
+        segments,
+        shape,
+        &steps[..complete.context("no such phase")?],
+    )?;
+    ends.push((last, leaving(segments)?.0));
+    Ok(ends)
+}
+
+/// When the first FIN or RST and the last segment were sent, in nanoseconds from the first SYN.
+pub fn leaving(segments: &[Segment]) -> Result<(u64, u64)> {
+    let leaves = |segment: &&Segment| segment.fin() || segment.rst();
+    let first = segments.iter().find(leaves).context("nobody leaves")?;
+    let start = opening(segments)?;
+    let last = segments.last().map_or(first.at_ns, |last| last.at_ns);
+    Ok((first.at_ns - start, last - start))
+}
+
+/// When the first SYN was sent.
+fn opening(segments: &[Segment]) -> Result<u64> {
     let start = segments.first().context("an empty capture")?;
     if !start.syn() || start.ack() {
         bail!("the capture does not start with a SYN");
     }
-    let since = |at: u64| at - start.at_ns;
+    Ok(start.at_ns)
+}
+
+/// The ends of the handshake and of `steps`, and the flights after them.
+fn walk(
+    segments: &[Segment],
+    shape: Shape,
+    steps: &[&'static str],
+) -> Result<(Vec<End>, Vec<Flight>)> {
+    let start = opening(segments)?;
     let handshake = segments
         .iter()
         .find(|segment| segment.from_client && segment.ack() && !segment.syn())
         .context("the handshake is not completed")?;
-    let mut ends = vec![("handshake", since(handshake.at_ns))];
-    let flights = flights(segments);
+    let mut ends = vec![("handshake", handshake.at_ns - start)];
+    let flights = match shape {
+        Shape::Strict { tickets } => flights(&without_tickets(segments, tickets)),
+        _ => flights(segments),
+    };
     let mut rest = flights.as_slice();
-    if shape == Shape::Strict {
-        ends.push(("tls", since(take_strict_tls(&mut rest)?)));
+    for step in steps {
+        ends.push((step, shape.take(step, &mut rest)? - start));
     }
-    ends.push((
-        "prelogin",
-        since(take_reply(&mut rest).context("no prelogin reply")?),
-    ));
-    if shape == Shape::Wrapped {
-        ends.push(("tls", since(take_wrapped_tls(&mut rest)?)));
-    }
-    ends.push((
-        "login",
-        since(take_reply(&mut rest).context("no login reply")?),
-    ));
-    Ok(ends)
+    Ok((ends, rest.to_vec()))
 }
 
-/// The next reply after a phase ended, as of an authentication round.
+/// The end of the last of so many replies that follow the one to the login packet: one for each
+/// round of authentication, or the answer to the first command.
 pub fn last_reply(segments: &[Segment], rounds: usize, shape: Shape) -> Result<u64> {
-    let flights = flights(segments);
-    let start = segments.first().context("an empty capture")?.at_ns;
-    let mut rest = flights.as_slice();
-    take_reply(&mut rest)?;
-    if shape == Shape::Wrapped {
-        take_wrapped_tls(&mut rest)?;
-    }
+    let (ends, rest) = walk(segments, shape, shape.steps())?;
+    let mut end = ends.last().context("no phase")?.1;
+    let mut rest = rest.as_slice();
     for _ in 0..rounds {
-        take_reply(&mut rest)?;
+        end = take_reply(&mut rest)? - opening(segments)?;
     }
-    Ok(take_reply(&mut rest)? - start)
+    Ok(end)
+}
+
+/// The segments without the server's first `count` records after the client finished TLS 1.3,
+/// which are its session tickets.
+fn without_tickets(segments: &[Segment], mut count: usize) -> Vec<Segment> {
+    let mut hello = false;
+    let mut finished = false;
+    // What is left of the ticket at hand.
+    let mut rest = 0;
+    let mut kept = segments.to_vec();
+    for segment in &mut kept {
+        if segment.payload.is_empty() {
+            continue;
+        }
+        finished |= hello && segment.from_client;
+        hello |= !segment.from_client;
+        while finished && !segment.from_client && !segment.payload.is_empty() {
+            if rest == 0 {
+                let [APPLICATION_DATA, _, _, high, low, ..] = segment.payload[..] else {
+                    break;
+                };
+                if count == 0 {
+                    break;
+                }
+                count -= 1;
+                rest = RECORD_HEADER_LEN + usize::from(u16::from_be_bytes([high, low]));
+            }
+            let taken = rest.min(segment.payload.len());
+            segment.payload.drain(..taken);
+            rest -= taken;
+        }
+    }
+    kept
 }
 
 /// Flights, where a change of side or of type starts a new one, and so does a second reply: to a
@@ -154,6 +241,17 @@ fn take_wrapped_tls(rest: &mut &[Flight]) -> Result<u64> {
     Ok(end)
 }
 
+/// Up to the last record that is no data, which in TLS 1.2 is the server's.
+fn take_bare_tls(rest: &mut &[Flight]) -> Result<u64> {
+    let is_data =
+        |flight: &Flight| !TLS_RECORDS.contains(&flight.first) || flight.first == APPLICATION_DATA;
+    let count = rest.iter().take_while(|flight| !is_data(flight)).count();
+    let last = count.checked_sub(1).context("no TLS handshake")?;
+    let end = rest[last].last_ns;
+    *rest = &rest[count..];
+    Ok(end)
+}
+
 /// Up to the client's answer to the server's hello, which ends TLS 1.3. It goes out before
 /// PRELOGIN does, in the first segment of the same flight.
 fn take_strict_tls(rest: &mut &[Flight]) -> Result<u64> {
@@ -170,89 +268,4 @@ fn take_strict_tls(rest: &mut &[Flight]) -> Result<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SYN: u8 = 0x02;
-    const ACK: u8 = 0x10;
-
-    fn segment(at_ns: u64, from_client: bool, payload: &[u8]) -> Segment {
-        Segment {
-            at_ns,
-            stream: 0,
-            from_client,
-            flags: ACK,
-            payload: payload.to_vec(),
-        }
-    }
-
-    fn opening() -> Vec<Segment> {
-        vec![
-            Segment {
-                flags: SYN,
-                ..segment(100, true, &[])
-            },
-            Segment {
-                flags: SYN | ACK,
-                ..segment(110, false, &[])
-            },
-            segment(120, true, &[]),
-        ]
-    }
-
-    #[test]
-    fn a_clear_login_has_a_prelogin_and_a_login() {
-        let mut segments = opening();
-        segments.extend([
-            segment(130, true, &[WRAP, 1, 0, 9, 0, 0, 0, 0, 0]),
-            segment(140, false, &[REPLY, 1, 0, 9, 0, 0, 0, 0, 0]),
-            segment(150, true, &[0x10]),
-            segment(170, false, &[REPLY, 0, 0, 9, 0, 0, 0, 0, 0xE3]),
-            segment(180, false, &[REPLY]),
-        ]);
-        let ends = phases(&segments, Shape::Clear).unwrap();
-        assert_eq!(ends, [("handshake", 20), ("prelogin", 40), ("login", 80)]);
-    }
-
-    #[test]
-    fn a_ticket_is_answered_before_the_client_is_let_in() {
-        let reply = [REPLY, 1, 0, 9, 0, 0, 0, 0, 0xED];
-        let mut segments = opening();
-        segments.extend([
-            segment(130, true, &[WRAP, 1, 0, 9, 0, 0, 0, 0, 0]),
-            segment(140, false, &[REPLY, 1, 0, 9, 0, 0, 0, 0, 0]),
-            segment(150, true, &[0x10]),
-            segment(170, false, &reply),
-            segment(180, false, &reply),
-        ]);
-        let ends = phases(&segments, Shape::Clear).unwrap();
-        assert_eq!(ends, [("handshake", 20), ("prelogin", 40), ("login", 70)]);
-        assert_eq!(last_reply(&segments, 1, Shape::Clear).unwrap(), 80);
-    }
-
-    #[test]
-    fn the_wrapped_handshake_ends_with_its_last_flight() {
-        let wrapped = [WRAP, 1, 0, 20, 0, 0, 0, 0, 0x16];
-        let mut segments = opening();
-        segments.extend([
-            segment(130, true, &[WRAP, 1, 0, 9, 0, 0, 0, 0, 0]),
-            segment(140, false, &[REPLY, 1, 0, 9, 0, 0, 0, 0, 0]),
-            segment(150, true, &wrapped),
-            segment(160, false, &wrapped),
-            segment(170, true, &wrapped),
-            segment(180, false, &wrapped),
-            segment(190, true, &[APPLICATION_DATA]),
-            segment(200, false, &[REPLY, 0, 0, 9, 0, 0, 0, 0, 0xE3]),
-        ]);
-        let ends = phases(&segments, Shape::Wrapped).unwrap();
-        assert_eq!(
-            ends,
-            [
-                ("handshake", 20),
-                ("prelogin", 40),
-                ("tls", 80),
-                ("login", 100)
-            ]
-        );
-    }
-}
+mod tests;

@@ -39,6 +39,7 @@ fn sessions_of_mars_are_told_apart() {
         });
         run.assert_outcome("success", Some("login_only"));
         run.assert_eq("/tds/mars", true);
+        run.assert_captured(Shape::Wrapped);
         let sessions = run.close["mars"]["sessions"].as_u64().unwrap();
         assert!(sessions >= 2, "{driver:?}: {:#}", run.close);
         assert_eq!(
@@ -66,6 +67,7 @@ fn requests_are_counted_by_kind() {
             },
         );
         run.assert_outcome("success", Some("none"));
+        run.assert_captured(Shape::Clear);
         assert_eq!(
             run.close["requests"][kind], 1,
             "{errand:?}: {:#}",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use harness::drivers::{Driver, Encrypt};
+use harness::expect::Shape;
 use harness::net::BLACK_HOLE_V4;
 use harness::{driver_or_skip, root_or_skip};
 
@@ -69,6 +70,7 @@ fn a_server_that_accepts_and_never_answers() {
         assert!(!run.fared.ok);
         run.assert_outcome("timeout", None);
         run.assert_phases(&["handshake", "prelogin"], false);
+        run.assert_captured_until(Shape::Wrapped, "prelogin");
         assert!(
             run.duration() >= Duration::from_millis(2500),
             "{:#}",
@@ -88,6 +90,7 @@ fn a_server_that_goes_silent_after_the_login_packet() {
     });
     run.assert_outcome("timeout", Some("login_only"));
     run.assert_phases(&["handshake", "prelogin", "tls", "login"], false);
+    run.assert_captured_until(Shape::Wrapped, "login");
 }
 
 #[test]
@@ -102,6 +105,7 @@ fn a_client_that_resets() {
     );
     run.assert_outcome("reset", None);
     run.assert_phases(&["handshake", "prelogin"], false);
+    run.assert_captured_until(Shape::Wrapped, "prelogin");
     run.assert_close("client", "rst", "abnormal");
     assert_eq!(run.close["close"]["phase"], "prelogin", "{:#}", run.close);
 }
@@ -114,6 +118,7 @@ fn a_server_that_resets() {
     let run = observe_driver(Path::Client, &server, Driver::Tsql, Encrypt::Off, |_| {});
     run.assert_outcome("reset", Some("login_only"));
     run.assert_phases(&["handshake", "prelogin", "tls", "login"], false);
+    run.assert_captured_until(Shape::Wrapped, "login");
     run.assert_close("server", "rst", "abnormal");
 }
 
@@ -134,6 +139,7 @@ fn a_server_that_closes() {
         let run = observe_driver(Path::Client, &server, Driver::Tsql, Encrypt::Off, |_| {});
         assert_eq!(run.value("/login/outcome"), outcome, "{:#}", run.login);
         run.assert_phases(phases, false);
+        run.assert_captured_until(Shape::Wrapped, step);
         assert_eq!(run.close["close"]["by"], "server", "{:#}", run.close);
     }
 }
@@ -142,12 +148,10 @@ fn a_server_that_closes() {
 fn a_client_that_leaves_without_a_word() {
     root_or_skip!("a client that leaves without a word");
     let server = Server::Scenario(&["--encrypt", "off"]);
-    for (arguments, phases) in [
-        (&["--send", "nothing"][..], &["handshake", "prelogin"][..]),
-        (&["--send", "http"][..], &["handshake", "prelogin"][..]),
-    ] {
-        let run = observe_raw(Path::Client, &server, SOON, arguments);
+    for words in ["nothing", "http"] {
+        let run = observe_raw(Path::Client, &server, SOON, &["--send", words]);
         assert_eq!(run.value("/login/outcome"), "aborted", "{:#}", run.login);
-        run.assert_phases(phases, false);
+        run.assert_phases(&["handshake", "prelogin"], false);
+        run.assert_captured_until(Shape::Wrapped, "prelogin");
     }
 }

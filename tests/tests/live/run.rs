@@ -7,7 +7,9 @@ use harness::agent::{Agent, Record, of};
 use harness::agree::{ASK_ALL, disagreements};
 use harness::capture::{Capture, Captured, Segment};
 use harness::drivers::{Driver, Encrypt, Fared, Login, PASSWORD};
-use harness::expect::{Shape, assert_sums, assert_times, last_reply, phases};
+use harness::expect::{
+    Shape, assert_phase, assert_sums, assert_times, cut_phases, last_reply, leaving, phases,
+};
 use harness::kdc::{Kdc, Key};
 use harness::net::{self, Namespace, Network};
 use harness::peer::{Peer, program};
@@ -349,17 +351,38 @@ impl Run {
         assert!(losses.is_empty(), "something was lost: {losses:#?}");
     }
 
-    /// Every phase took as long as the capture says.
+    /// Every phase took as long as the capture says, those after the login too.
     pub(crate) fn assert_captured(&self, shape: Shape) {
-        let ends = phases(&self.segments, shape).unwrap();
-        assert_times(&self.login, &ends);
+        self.assert_captured_rounds(shape, 0);
     }
 
     /// The same for a login with rounds of authentication.
     pub(crate) fn assert_captured_rounds(&self, shape: Shape, rounds: usize) {
         let mut ends = phases(&self.segments, shape).unwrap();
-        ends.push(("auth", last_reply(&self.segments, rounds, shape).unwrap()));
+        if rounds > 0 {
+            ends.push(("auth", last_reply(&self.segments, rounds, shape).unwrap()));
+        }
         assert_times(&self.login, &ends);
+        if self.close["phases"]["command"].is_object() {
+            let answered = last_reply(&self.segments, rounds + 1, shape).unwrap();
+            ends.push(("command", answered));
+        }
+        assert_times(&self.close, &ends);
+        self.assert_left();
+    }
+
+    /// The same for a login that ended in the phase `last`, when somebody left.
+    pub(crate) fn assert_captured_until(&self, shape: Shape, last: &'static str) {
+        let ends = cut_phases(&self.segments, shape, last).unwrap();
+        assert_times(&self.login, &ends);
+        assert_times(&self.close, &ends);
+        self.assert_left();
+    }
+
+    /// The end of the connection took as long as the capture says.
+    fn assert_left(&self) {
+        let (first, last) = leaving(&self.segments).unwrap();
+        assert_phase(&self.close, "close", last - first);
     }
 
     /// A duration of the login, in nanoseconds.
