@@ -21,6 +21,9 @@ pub const PYTHON_PACKAGES: [&str; 6] = [
     "pyspnego==0.12.4",
 ];
 
+/// The client that Node.js loads, in the version the tests were written for.
+pub const NODE_PACKAGE: &str = "tedious@19.2.2";
+
 /// A client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Driver {
@@ -36,6 +39,8 @@ pub enum Driver {
     MssqlTds,
     /// The community's client in Rust.
     Tiberius,
+    /// The community's client in JavaScript.
+    Tedious,
 }
 
 /// Encryption as a client asks for it.
@@ -165,6 +170,7 @@ impl Driver {
             Self::Tsql => "tsql",
             Self::MssqlTds | Self::Tiberius => "rust-client",
             Self::Pymssql | Self::PythonTds | Self::Odbc => "python",
+            Self::Tedious => "node",
         }
     }
 
@@ -175,6 +181,7 @@ impl Driver {
                 .is_ok_and(|(status, _)| status.success()),
             Self::MssqlTds | Self::Tiberius => program("rust-client").is_ok(),
             Self::Pymssql | Self::PythonTds | Self::Odbc => python().exists(),
+            Self::Tedious => node_modules().join("tedious").exists(),
         }
     }
 
@@ -243,6 +250,13 @@ impl Driver {
                 if login.mars {
                     command.arg("--mars");
                 }
+                run(command.args(arguments(login)), "", limit)?
+            }
+            Self::Tedious => {
+                let mut command = start(Path::new("node"));
+                command.env("NODE_PATH", node_modules());
+                command.arg(workspace().join("tests/drivers/login.js"));
+                command.args(["--timeout", &login.timeout.to_string()]);
                 run(command.args(arguments(login)), "", limit)?
             }
         };
@@ -325,6 +339,10 @@ fn environment() -> PathBuf {
     workspace().join("target/peers/venv")
 }
 
+fn node_modules() -> PathBuf {
+    workspace().join("target/peers/node/node_modules")
+}
+
 /// The interpreter that has the Python clients.
 pub fn python() -> PathBuf {
     environment().join("bin/python")
@@ -333,22 +351,38 @@ pub fn python() -> PathBuf {
 /// Makes the interpreter that has the Python clients, unless it is there.
 /// `say` is told of each step before it is taken.
 pub fn ensure_python(mut say: impl FnMut(&str)) -> Result<PathBuf> {
-    let mark = environment().join("packages");
-    let packages = PYTHON_PACKAGES.join("\n");
-    if std::fs::read_to_string(&mark).is_ok_and(|installed| installed == packages) {
-        return Ok(python());
-    }
     let directory = environment();
-    say(&format!("python3 -m venv {}", directory.display()));
-    step(Command::new("python3").args(["-m", "venv"]).arg(&directory))?;
-    say(&format!("pip install {}", PYTHON_PACKAGES.join(" ")));
-    step(
-        Command::new(python())
-            .args(["-m", "pip", "install", "--quiet"])
-            .args(PYTHON_PACKAGES),
-    )?;
-    std::fs::write(mark, packages)?;
+    let packages = PYTHON_PACKAGES.join("\n");
+    once(&directory.join("packages"), &packages, || {
+        say(&format!("python3 -m venv {}", directory.display()));
+        step(Command::new("python3").args(["-m", "venv"]).arg(&directory))?;
+        say(&format!("pip install {}", PYTHON_PACKAGES.join(" ")));
+        let pip = ["-m", "pip", "install", "--quiet"];
+        step(Command::new(python()).args(pip).args(PYTHON_PACKAGES))
+    })?;
     Ok(python())
+}
+
+/// Installs the client of Node.js, unless it is there; `say` as above.
+pub fn ensure_node(mut say: impl FnMut(&str)) -> Result<PathBuf> {
+    let modules = node_modules();
+    once(&modules.join("package"), NODE_PACKAGE, || {
+        say(&format!("npm install {NODE_PACKAGE}"));
+        let npm = ["install", "--no-audit", "--no-fund", "--ignore-scripts"];
+        let mut command = Command::new("npm");
+        command.args(npm).arg("--prefix").args(modules.parent());
+        step(command.arg(NODE_PACKAGE))
+    })?;
+    Ok(modules)
+}
+
+/// Does what installs `packages` unless `mark` says that they are there.
+fn once(mark: &Path, packages: &str, install: impl FnOnce() -> Result<()>) -> Result<()> {
+    if !std::fs::read_to_string(mark).is_ok_and(|installed| installed == packages) {
+        install()?;
+        std::fs::write(mark, packages)?;
+    }
+    Ok(())
 }
 
 fn step(command: &mut Command) -> Result<()> {

@@ -73,7 +73,7 @@ pub(crate) fn build_all() -> Result<()> {
 }
 
 /// Installs the clients that neither Debian nor cargo's registry has; says what it does.
-pub(crate) fn install_python_clients() -> Result<()> {
+pub(crate) fn install_clients() -> Result<()> {
     build_all()?;
     run(&mut Command::new(target().join("debug/install-peers")))
 }

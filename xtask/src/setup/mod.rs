@@ -62,7 +62,7 @@ pub(crate) fn ensure(purpose: For) -> Result<()> {
         eprintln!("set-up: nothing to install");
     }
     if purpose == For::Test {
-        peers::install_python_clients()?;
+        peers::install_clients()?;
     }
     Ok(())
 }

@@ -74,6 +74,8 @@ pub(crate) const ALL: &[Need] = &[
         packages: &["python3", "python3-venv"],
         purposes: TEST,
     },
+    Need::program("node", &["nodejs"], TEST),
+    Need::program("npm", &["npm"], TEST),
 ];
 
 impl Need {

@@ -1,0 +1,48 @@
+// One login and one query by tedious, which NODE_PATH leads to.
+"use strict";
+
+const { readFileSync } = require("node:fs");
+const { parseArgs } = require("node:util");
+const { Connection, Request } = require("tedious");
+
+const text = (value) => ({ type: "string", default: value });
+const { values: o } = parseArgs({
+  options: {
+    host: text("127.0.0.1"), port: text("1433"), encrypt: text("on"), auth: text("sql"), user: text("sa"),
+    password: text("secret"), query: text("SELECT 1"), timeout: text("10"), errand: text("query"), certificate: text(""),
+  },
+});
+if (o.errand !== "query") throw new Error(`not asked of tedious: ${o.errand}`);
+
+// Off is not offered: a client that would rather not encrypt says that it cannot.
+const encrypt = { none: false, on: true, strict: "strict" }[o.encrypt];
+if (encrypt === undefined) throw new Error(`tedious cannot ask for encryption ${o.encrypt}`);
+
+// Stands for the service that issues tokens.
+const credential = { getToken: async () => ({ token: o.password, expiresOnTimestamp: Date.now() + 3_600_000 }) };
+
+const connection = new Connection({
+  server: o.host,
+  authentication: {
+    sql: { type: "default", options: { userName: o.user, password: o.password } },
+    token: { type: "azure-active-directory-access-token", options: { token: o.password } },
+    "token-on-demand": { type: "token-credential", options: { credential } },
+  }[o.auth],
+  options: {
+    port: Number(o.port), encrypt, trustServerCertificate: !o.certificate, connectTimeout: Number(o.timeout) * 1000,
+    // Which version and cipher it is to be the server says.
+    cryptoCredentialsDetails: {
+      minVersion: "TLSv1", ciphers: "DEFAULT@SECLEVEL=0", ca: o.certificate ? readFileSync(o.certificate) : undefined,
+    },
+  },
+});
+
+connection.connect((error) => {
+  if (error) throw error;
+  const request = new Request(o.query, (error, rows) => {
+    if (error) throw error;
+    console.log("rows", rows);
+    connection.close();
+  });
+  connection.execSqlBatch(request);
+});
