@@ -116,8 +116,9 @@ pub struct Scenario {
     /// Offers MARS.
     #[arg(long)]
     pub mars: bool,
-    /// Packets of a MARS session that the server takes unacknowledged.
-    #[arg(long, default_value_t = 4)]
+    /// Packets of a MARS session that the server takes unacknowledged: not fewer than the 4 that
+    /// each side takes to begin with (MC-SMP), for no window may shrink.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(4..))]
     pub mars_window: u32,
     /// Rows in the answer to a batch that says BIGRESULT.
     #[arg(long, default_value_t = 4000)]
