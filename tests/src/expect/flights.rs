@@ -78,12 +78,10 @@ pub fn phases(segments: &[Segment], shape: Shape) -> Result<Vec<End>> {
 /// The same of a login that ends in the phase `last`, by the first FIN or RST of either side.
 pub fn cut_phases(segments: &[Segment], shape: Shape, last: &'static str) -> Result<Vec<End>> {
     let steps = shape.steps();
+    // Authentication comes after all of them.
     let complete = steps.iter().position(|step| *step == last);
-    let (mut ends, _) = walk(
-        segments,
-        shape,
-        &steps[..complete.context("no such phase")?],
-    )?;
+    let complete = complete.unwrap_or(steps.len());
+    let (mut ends, _) = walk(segments, shape, &steps[..complete])?;
     ends.push((last, leaving(segments)?.0));
     Ok(ends)
 }
@@ -95,6 +93,13 @@ pub fn leaving(segments: &[Segment]) -> Result<(u64, u64)> {
     let start = opening(segments)?;
     let last = segments.last().map_or(first.at_ns, |last| last.at_ns);
     Ok((first.at_ns - start, last - start))
+}
+
+/// When the last byte of either side was sent, in nanoseconds from the first SYN.
+pub fn last_word(segments: &[Segment]) -> Result<u64> {
+    let speaks = |segment: &&Segment| !segment.payload.is_empty();
+    let last = segments.iter().rfind(speaks).context("nobody speaks")?;
+    Ok(last.at_ns - opening(segments)?)
 }
 
 /// When the first SYN was sent.

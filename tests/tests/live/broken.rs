@@ -2,14 +2,20 @@
 
 use std::time::Duration;
 
-use harness::drivers::{Driver, Encrypt};
+use harness::drivers::{Driver, Encrypt, Login};
 use harness::expect::Shape;
 use harness::net::BLACK_HOLE_V4;
 use harness::{driver_or_skip, root_or_skip};
 
-use crate::run::{PORT, Path, Server, observe_driver, observe_raw, observe_raw_to};
+use crate::run::{PORT, Path, Run, Server, observe_driver, observe_raw, observe_raw_to};
 
 const SOON: Duration = Duration::from_secs(20);
+const PHASES: [&str; 5] = ["handshake", "prelogin", "tls", "login", "auth"];
+
+fn by_ntlm(login: &mut Login) {
+    login.auth = "ntlm";
+    r"LAB\alice".clone_into(&mut login.user);
+}
 
 #[test]
 fn a_refused_connection() {
@@ -58,39 +64,54 @@ fn a_syn_that_vanishes() {
     );
 }
 
+/// A login by a driver that gives up after three seconds, to a server silent at this step.
+fn given_up(step: &str, prepare: impl FnOnce(&mut Login)) -> Run {
+    let auth = if step == "auth" { "ntlm" } else { "sql" };
+    let arguments = ["--encrypt", "off", "--silent-at", step, "--auth", auth];
+    let server = Server::Scenario(&arguments);
+    // tsql waits for ever.
+    let driver = Driver::Pymssql;
+    let run = observe_driver(Path::Client, &server, driver, Encrypt::Off, |login| {
+        login.timeout = 3;
+        prepare(login);
+    });
+    assert!(!run.fared.ok);
+    let patience = Duration::from_millis(2500)..Duration::from_secs(6);
+    assert!(patience.contains(&run.duration()), "{:#}", run.login);
+    assert_eq!(run.close["close"]["by"], "client", "{:#}", run.close);
+    run
+}
+
 #[test]
 fn a_server_that_accepts_and_never_answers() {
     root_or_skip!("a server that accepts and never answers");
-    driver_or_skip!(Driver::Tsql);
+    driver_or_skip!(Driver::Pymssql);
     for step in ["accept", "prelogin"] {
-        let server = Server::Scenario(&["--encrypt", "off", "--silent-at", step]);
-        let run = observe_driver(Path::Client, &server, Driver::Tsql, Encrypt::Off, |login| {
-            login.timeout = 3;
-        });
-        assert!(!run.fared.ok);
+        let run = given_up(step, |_| {});
         run.assert_outcome("timeout", None);
         run.assert_phases(&["handshake", "prelogin"], false);
         run.assert_captured_until(Shape::Wrapped, "prelogin");
-        assert!(
-            run.duration() >= Duration::from_millis(2500),
-            "{:#}",
-            run.login
-        );
-        assert_eq!(run.close["close"]["by"], "client", "{:#}", run.close);
     }
 }
 
 #[test]
 fn a_server_that_goes_silent_after_the_login_packet() {
     root_or_skip!("a server that goes silent after the login packet");
-    driver_or_skip!(Driver::Tsql);
-    let server = Server::Scenario(&["--encrypt", "off", "--silent-at", "login"]);
-    let run = observe_driver(Path::Client, &server, Driver::Tsql, Encrypt::Off, |login| {
-        login.timeout = 3;
-    });
+    driver_or_skip!(Driver::Pymssql);
+    let run = given_up("login", |_| {});
     run.assert_outcome("timeout", Some("login_only"));
-    run.assert_phases(&["handshake", "prelogin", "tls", "login"], false);
+    run.assert_phases(&PHASES[..4], false);
     run.assert_captured_until(Shape::Wrapped, "login");
+}
+
+#[test]
+fn a_server_that_goes_silent_during_authentication() {
+    root_or_skip!("a server that goes silent during authentication");
+    driver_or_skip!(Driver::Pymssql);
+    let run = given_up("auth", by_ntlm);
+    run.assert_outcome("timeout", Some("login_only"));
+    run.assert_phases(&PHASES, false);
+    run.assert_captured_until(Shape::Wrapped, "auth");
 }
 
 #[test]
@@ -117,7 +138,7 @@ fn a_server_that_resets() {
     let server = Server::Scenario(&["--encrypt", "off", "--reset-at", "login"]);
     let run = observe_driver(Path::Client, &server, Driver::Tsql, Encrypt::Off, |_| {});
     run.assert_outcome("reset", Some("login_only"));
-    run.assert_phases(&["handshake", "prelogin", "tls", "login"], false);
+    run.assert_phases(&PHASES[..4], false);
     run.assert_captured_until(Shape::Wrapped, "login");
     run.assert_close("server", "rst", "abnormal");
 }
@@ -127,13 +148,9 @@ fn a_server_that_closes() {
     root_or_skip!("a server that closes");
     driver_or_skip!(Driver::Tsql);
     for (step, outcome, phases) in [
-        ("prelogin", "closed", &["handshake", "prelogin"][..]),
-        ("tls", "tls_failed", &["handshake", "prelogin", "tls"][..]),
-        (
-            "login",
-            "closed",
-            &["handshake", "prelogin", "tls", "login"][..],
-        ),
+        ("prelogin", "closed", &PHASES[..2]),
+        ("tls", "tls_failed", &PHASES[..3]),
+        ("login", "closed", &PHASES[..4]),
     ] {
         let server = Server::Scenario(&["--encrypt", "off", "--close-at", step]);
         let run = observe_driver(Path::Client, &server, Driver::Tsql, Encrypt::Off, |_| {});
@@ -141,6 +158,39 @@ fn a_server_that_closes() {
         run.assert_phases(phases, false);
         run.assert_captured_until(Shape::Wrapped, step);
         assert_eq!(run.close["close"]["by"], "server", "{:#}", run.close);
+    }
+}
+
+#[test]
+fn a_server_that_leaves_during_authentication() {
+    root_or_skip!("a server that leaves during authentication");
+    driver_or_skip!(Driver::Tsql);
+    for (fault, outcome, how) in [
+        ("--reset-at", "reset", "rst"),
+        ("--close-at", "closed", "fin"),
+    ] {
+        let server = Server::Scenario(&["--encrypt", "off", "--auth", "ntlm", fault, "auth"]);
+        let run = observe_driver(Path::Client, &server, Driver::Tsql, Encrypt::Off, by_ntlm);
+        run.assert_outcome(outcome, Some("login_only"));
+        run.assert_phases(&PHASES, false);
+        run.assert_captured_until(Shape::Wrapped, "auth");
+        run.assert_close("server", how, "abnormal");
+        assert_eq!(run.close["close"]["phase"], "auth", "{:#}", run.close);
+    }
+}
+
+#[test]
+fn a_server_that_leaves_instead_of_an_answer() {
+    root_or_skip!("a server that leaves instead of an answer");
+    driver_or_skip!(Driver::Tsql);
+    for (fault, how) in [("--reset-at", "rst"), ("--close-at", "fin")] {
+        let server = Server::Scenario(&["--encrypt", "off", fault, "command"]);
+        let run = observe_driver(Path::Client, &server, Driver::Tsql, Encrypt::Off, |_| {});
+        assert!(!run.fared.ok);
+        run.assert_outcome("success", Some("login_only"));
+        run.assert_phases(&PHASES[..4], true);
+        run.assert_captured(Shape::Wrapped);
+        run.assert_close("server", how, "abnormal");
     }
 }
 
