@@ -12,3 +12,4 @@ mod kerberos;
 mod lifecycle;
 mod log;
 mod run;
+mod said;
