@@ -11,7 +11,7 @@ import time
 
 def arguments():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--driver", required=True, choices=["pymssql", "python-tds", "odbc"])
+    parser.add_argument("--driver", required=True, choices=["pymssql", "python-tds", "odbc", "freetds-odbc"])
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=1433)
     parser.add_argument("--encrypt", default="off", choices=["none", "off", "on", "strict"])
@@ -86,8 +86,6 @@ def python_tds(o):
 
 
 def odbc(o):
-    import pyodbc
-
     pattern = os.path.join(sys.prefix, "lib*", "python*", "site-packages", "mssql_python_odbc", "**", "debian*", "**", "libmsodbcsql*")
     drivers = glob.glob(pattern, recursive=True)
     encrypt = {"none": "no", "off": "no", "on": "yes", "strict": "strict"}[o.encrypt]
@@ -105,8 +103,24 @@ def odbc(o):
         parts += ["Trusted_Connection=yes", f"ServerSPN={o.spn}"]
     else:
         parts += [f"UID={o.user}", f"PWD={{{o.password}}}"]
+    return ask(o, ";".join(parts), **more)
+
+
+def freetds_odbc(o):
+    """The encryption is in the file that FREETDSCONF names."""
+    parts = [
+        "DRIVER=/usr/lib/x86_64-linux-gnu/odbc/libtdsodbc.so", "SERVERNAME=scenario", f"UID={o.user}",
+        f"PWD={{{o.password}}}", f"MARS_Connection={'yes' if o.mars else 'no'}",
+    ]
+    return ask(o, ";".join(parts))
+
+
+def ask(o, source, **more):
+    """By the ODBC driver that the connection string names."""
+    import pyodbc
+
     pyodbc.pooling = False
-    c = pyodbc.connect(";".join(parts), timeout=o.timeout, autocommit=True, **more)
+    c = pyodbc.connect(source, timeout=o.timeout, autocommit=True, **more)
     if o.errand == "time-out":
         c.timeout = 1
         time_out(c)
@@ -150,7 +164,7 @@ def query(connection, sql):
 
 def main():
     o = arguments()
-    rows = {"pymssql": pymssql, "python-tds": python_tds, "odbc": odbc}[o.driver](o)
+    rows = {"pymssql": pymssql, "python-tds": python_tds, "odbc": odbc, "freetds-odbc": freetds_odbc}[o.driver](o)
     print("rows", rows)
 
 

@@ -23,6 +23,8 @@ pub const PYTHON_PACKAGES: [&str; 6] = [
 
 /// The client that Node.js loads, in the version the tests were written for.
 pub const NODE_PACKAGE: &str = "tedious@19.2.2";
+/// Where Debian's tdsodbc puts the driver.
+const FREETDS_ODBC: &str = "/usr/lib/x86_64-linux-gnu/odbc/libtdsodbc.so";
 
 /// A client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +37,10 @@ pub enum Driver {
     PythonTds,
     /// Microsoft's ODBC driver 18.
     Odbc,
+    /// The ODBC driver of `FreeTDS` (Debian: tdsodbc), with `GnuTLS`.
+    FreetdsOdbc,
+    /// The bulk loader of `FreeTDS` (Debian: freetds-bin), which loads two rows and asks nothing.
+    Freebcp,
     /// Microsoft's client in Rust.
     MssqlTds,
     /// The community's client in Rust.
@@ -169,7 +175,8 @@ impl Driver {
         match self {
             Self::Tsql => "tsql",
             Self::MssqlTds | Self::Tiberius => "rust-client",
-            Self::Pymssql | Self::PythonTds | Self::Odbc => "python",
+            Self::Freebcp => "freebcp",
+            Self::Pymssql | Self::PythonTds | Self::Odbc | Self::FreetdsOdbc => "python",
             Self::Tedious => "node",
         }
     }
@@ -177,9 +184,13 @@ impl Driver {
     /// Whether the client is installed or built.
     pub fn available(self) -> bool {
         match self {
-            Self::Tsql => run(Command::new("tsql").arg("-C"), "", Duration::from_secs(10))
-                .is_ok_and(|(status, _)| status.success()),
+            // Of the same package.
+            Self::Tsql | Self::Freebcp => {
+                run(Command::new("tsql").arg("-C"), "", Duration::from_secs(10))
+                    .is_ok_and(|(status, _)| status.success())
+            }
             Self::MssqlTds | Self::Tiberius => program("rust-client").is_ok(),
+            Self::FreetdsOdbc => python().exists() && Path::new(FREETDS_ODBC).exists(),
             Self::Pymssql | Self::PythonTds | Self::Odbc => python().exists(),
             Self::Tedious => node_modules().join("tedious").exists(),
         }
@@ -233,10 +244,21 @@ impl Driver {
                     limit,
                 )?
             }
-            Self::Pymssql | Self::PythonTds | Self::Odbc => {
+            Self::Freebcp => {
+                let configuration = Freetds::write(login)?;
+                let rows = configuration.beside("rows", "1\n2\n")?;
+                let mut command = start(Path::new("freebcp"));
+                command.env("FREETDSCONF", &configuration.0);
+                command.arg("target").arg("in").arg(&rows.0).arg("-c");
+                command.args(["-S", "scenario"]);
+                command.args(["-U", &login.user, "-P", &login.password]);
+                run(&mut command, "", limit)?
+            }
+            Self::Pymssql | Self::PythonTds | Self::Odbc | Self::FreetdsOdbc => {
                 let name = match self {
                     Self::Pymssql => "pymssql",
                     Self::PythonTds => "python-tds",
+                    Self::FreetdsOdbc => "freetds-odbc",
                     _ => "odbc",
                 };
                 let mut command = start(&python());
@@ -323,6 +345,13 @@ impl Freetds {
              check certificate hostname = no\nspn = {}\n{authority}",
             kdc::SPN
         );
+        std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+        Ok(Self(path))
+    }
+
+    /// Another file of the same login.
+    fn beside(&self, extension: &str, text: &str) -> Result<Self> {
+        let path = self.0.with_extension(extension);
         std::fs::write(&path, text).with_context(|| path.display().to_string())?;
         Ok(Self(path))
     }

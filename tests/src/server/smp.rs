@@ -21,6 +21,8 @@ struct Session {
     acknowledged: u32,
     /// Highest sequence number the client takes.
     peer_window: u32,
+    /// Packets that wait until the client takes them, while other sessions go on.
+    outbox: VecDeque<Vec<u8>>,
     /// Bytes of packets that are not whole yet.
     buffer: Vec<u8>,
     /// Payloads of packets whose message is not whole yet.
@@ -114,8 +116,14 @@ impl Mars {
                     },
                 );
             }
-            ACK => self.session(sid)?.peer_window = window,
-            DATA => self.data(sid, sequence, window, &payload)?,
+            ACK => {
+                self.session(sid)?.peer_window = window;
+                self.flush(sid)?;
+            }
+            DATA => {
+                self.data(sid, sequence, window, &payload)?;
+                self.flush(sid)?;
+            }
             FIN => {
                 self.send_control(FIN, sid)?;
                 self.sessions.remove(&sid);
@@ -153,6 +161,21 @@ impl Mars {
             self.send_control(ACK, sid)
         } else {
             Ok(())
+        }
+    }
+
+    /// Sends what the client takes.
+    fn flush(&mut self, sid: u16) -> io::Result<()> {
+        loop {
+            let session = self.session(sid)?;
+            if session.sent >= session.peer_window {
+                return Ok(());
+            }
+            let Some(packet) = session.outbox.pop_front() else {
+                return Ok(());
+            };
+            let bytes = self.packet(DATA, sid, &packet)?;
+            self.stream.send_raw(&bytes)?;
         }
     }
 
@@ -196,18 +219,9 @@ pub struct SessionLink<'a> {
 impl Link for SessionLink<'_> {
     fn send(&mut self, kind: u8, payload: &[u8]) -> io::Result<()> {
         let spid = self.mars.stream.spid;
-        for packet in packet::packets(kind, payload, spid) {
-            loop {
-                let session = self.mars.session(self.sid)?;
-                if session.sent < session.peer_window {
-                    break;
-                }
-                self.mars.pump()?;
-            }
-            let bytes = self.mars.packet(DATA, self.sid, &packet)?;
-            self.mars.stream.send_raw(&bytes)?;
-        }
-        Ok(())
+        let session = self.mars.session(self.sid)?;
+        session.outbox.extend(packet::packets(kind, payload, spid));
+        self.mars.flush(self.sid)
     }
 
     fn receive(&mut self) -> io::Result<Message> {

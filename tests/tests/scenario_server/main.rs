@@ -9,7 +9,7 @@ use harness::kdc::{self, Kdc, Key};
 use harness::peer::Peer;
 use harness::{driver_or_skip, kdc_or_skip};
 
-use Driver::{MssqlTds, Odbc, Pymssql, PythonTds, Tedious, Tiberius, Tsql};
+use Driver::{Freebcp, FreetdsOdbc, MssqlTds, Odbc, Pymssql, PythonTds, Tedious, Tiberius, Tsql};
 
 /// Starts the server on loopback.
 fn server(arguments: &[&str]) -> Peer {
@@ -192,25 +192,17 @@ fn with_a_password_that_is_checked() {
 }
 
 #[test]
-fn with_ntlm_over_an_encrypted_login() {
-    let arguments = [
-        "--encrypt",
-        "off",
-        "--auth",
-        "ntlm",
-        "--password",
-        "S3cret!pw",
-    ];
-    let facts = [
-        "encryption=login_only",
-        "ntlm v2",
-        "proved=Some(true)",
-        "accepted",
-    ];
-    accepts(&arguments, &[Tsql, Pymssql, PythonTds], &facts, |login| {
-        login.auth = "ntlm";
-        login.user = r"LAB\alice".to_owned();
-    });
+fn with_ntlm() {
+    for (encrypt, encryption) in [("off", "login_only"), ("not-sup", "none")] {
+        let arguments = ["--encrypt", encrypt, "--auth", "ntlm"];
+        let arguments = [&arguments[..], &["--password", "S3cret!pw"]].concat();
+        let encryption = format!("encryption={encryption}");
+        let facts = [&encryption, "ntlm v2", "proved=Some(true)", "accepted"];
+        accepts(&arguments, &[Tsql, Pymssql, PythonTds], &facts, |login| {
+            login.auth = "ntlm";
+            login.user = r"LAB\alice".to_owned();
+        });
+    }
 }
 
 #[test]
@@ -292,7 +284,7 @@ fn with_mars() {
     ] {
         accepts(
             arguments,
-            &[PythonTds, Odbc],
+            &[PythonTds, Odbc, FreetdsOdbc],
             &["mars", "accepted"],
             |login| {
                 login.mars = true;
@@ -319,7 +311,7 @@ fn with_a_request_taken_back() {
     for encrypt in [Encrypt::Off, Encrypt::On] {
         accepts(
             &[],
-            &[Odbc, PythonTds, MssqlTds],
+            &[Odbc, FreetdsOdbc, PythonTds, MssqlTds],
             &["accepted", "attention"],
             |login| {
                 login.encrypt = encrypt;
@@ -333,7 +325,7 @@ fn with_a_request_taken_back() {
 fn with_a_bulk_load() {
     accepts(
         &[],
-        &[PythonTds, Tiberius],
+        &[PythonTds, Tiberius, Freebcp],
         &["accepted", "bulk load"],
         |login| {
             login.errand = Errand::BulkLoad;

@@ -33,6 +33,9 @@ const TEST: &[For] = &[For::Test];
 const LIBCLANG: &str = "for file in /usr/lib/llvm-*/lib/libclang.so /usr/lib*/libclang.so; do \
                         [ -e $file ] && exit 0; done; exit 1";
 
+/// A driver that only a driver manager loads.
+const FREETDS_ODBC: &str = "[ -e /usr/lib/x86_64-linux-gnu/odbc/libtdsodbc.so ]";
+
 /// All of it.
 pub(crate) const ALL: &[Need] = &[
     Need::program("cc", &["gcc", "libc6-dev"], EVERY),
@@ -53,6 +56,11 @@ pub(crate) const ALL: &[Need] = &[
         probe: Probe::Works("sh", &["-c", LIBCLANG]),
         packages: &["libclang-14-dev"],
         purposes: PEERS,
+    },
+    Need {
+        probe: Probe::Works("sh", &["-c", FREETDS_ODBC]),
+        packages: &["tdsodbc"],
+        purposes: TEST,
     },
     Need::program("krb5kdc", &["krb5-kdc"], TEST),
     Need::program("kadmin.local", &["krb5-admin-server"], TEST),
