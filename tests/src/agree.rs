@@ -37,10 +37,15 @@ impl Difference {
     }
 }
 
-/// Where the lines of a live agent and those of a replay of `capture` differ.
-pub fn disagreements(live: &[Value], capture: &Path, port: u16) -> Result<Vec<Difference>> {
+/// Where the lines of a live agent with these options and those of a replay of `capture` differ.
+pub fn disagreements(
+    live: &[Value],
+    capture: &Path,
+    port: u16,
+    options: &[&str],
+) -> Result<Vec<Difference>> {
     let port = port.to_string();
-    let arguments = [&["--port", &port][..], &ASK_ALL].concat();
+    let arguments = [&["--port", &port][..], &ASK_ALL, options].concat();
     let replayed = events_with(capture, &arguments)?;
     Ok(compare(live, &replayed))
 }

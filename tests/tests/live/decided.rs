@@ -210,34 +210,6 @@ fn a_login_that_is_refused_in_the_dark() {
 }
 
 #[test]
-fn a_login_by_ntlm() {
-    root_or_skip!("a login by NTLM");
-    driver_or_skip!(Driver::Tsql);
-    let server = Server::Scenario(&[
-        "--encrypt",
-        "off",
-        "--auth",
-        "ntlm",
-        "--delay-at",
-        "auth=100",
-    ]);
-    let run = observe_driver(Path::Client, &server, Driver::Tsql, Encrypt::Off, |login| {
-        login.user = r"LAB\alice".to_owned();
-        login.auth = "ntlm";
-    });
-    assert_success(&run, "login_only");
-    run.assert_eq("/auth/kind", "ntlm");
-    run.assert_phases(&["handshake", "prelogin", "tls", "login", "auth"], true);
-    run.assert_captured_rounds(Shape::Wrapped, 1);
-    let waited = run.value("/phases/auth/server_ns").as_u64().unwrap();
-    assert!(
-        waited >= 95_000_000,
-        "the server's wait is not seen: {:#}",
-        run.login
-    );
-}
-
-#[test]
 fn a_client_sent_on_to_another_server() {
     root_or_skip!("a client sent on to another server");
     driver_or_skip!(Driver::MssqlTds);

@@ -16,7 +16,7 @@ use crate::run::{PORT, agreeing, alone};
 fn a_connection_older_than_the_agent_is_partial_and_has_its_process() {
     root_or_skip!("a connection older than the agent is partial and has its process");
     let _alone = alone();
-    let (record, pid) = agreeing(joined_late);
+    let (record, pid) = agreeing(&[], joined_late);
     let logins = of(&record.events, "login");
     let login = logins.first().unwrap_or_else(|| panic!("{record:#?}"));
     assert_eq!(login["login"]["outcome"], "unknown", "{login:#}");

@@ -18,7 +18,7 @@ fn refused(options: &[&str]) -> Record {
         let (record, captured) = observed(options);
         (record, captured, ())
     };
-    agreeing(observe).0
+    agreeing(&[], observe).0
 }
 
 fn observed(options: &[&str]) -> (Record, Captured) {

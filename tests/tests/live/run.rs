@@ -118,21 +118,23 @@ pub(crate) struct Run {
     pub(crate) path: Path,
 }
 
-/// Observes one connection that `client` makes from the client's host.
+/// Observes one connection that `client` makes from the client's host, by an agent with these
+/// options.
 pub(crate) fn observe(
     path: Path,
     server: &Server<'_>,
+    options: &[&str],
     limit: Duration,
     client: impl Fn(&Namespace) -> Fared,
 ) -> Run {
     let _alone = alone();
-    let (record, (segments, fared)) = agreeing(|| {
+    let (record, (segments, fared)) = agreeing(options, || {
         let network = Network::new().unwrap();
         let host = path.server(&network);
         let _peer = server.start(host, &path.listen());
         let (observer, interface) = path.observer(&network);
         let port = PORT.to_string();
-        let arguments = [&["--port", &port][..], &ASK_ALL].concat();
+        let arguments = [&["--port", &port][..], &ASK_ALL, options].concat();
         let mut agent = Agent::start(observer, &arguments).unwrap();
         let capture = Capture::start(observer, interface, PORT).unwrap();
         let fared = client(&network.client);
@@ -165,11 +167,14 @@ pub(crate) fn observe(
 /// Observes until what the agent says and what replay says of the capture are the same. Times that
 /// lie apart are looked at again: the processor may have been taken away between two hooks, but not
 /// every time.
-pub(crate) fn agreeing<T>(observe: impl Fn() -> (Record, Captured, T)) -> (Record, T) {
+pub(crate) fn agreeing<T>(
+    options: &[&str],
+    observe: impl Fn() -> (Record, Captured, T),
+) -> (Record, T) {
     let mut left = 3;
     loop {
         let (record, captured, rest) = observe();
-        let differences = disagreements(&record.events, captured.file(), PORT).unwrap();
+        let differences = disagreements(&record.events, captured.file(), PORT, options).unwrap();
         left -= 1;
         let again = left > 0 && differences.iter().all(|difference| difference.is_time);
         if differences.is_empty() {
@@ -217,9 +222,21 @@ pub(crate) fn observe_driver(
     encrypt: Encrypt,
     prepare: impl FnOnce(&mut Login),
 ) -> Run {
+    observe_driver_with(path, server, &[], driver, encrypt, prepare)
+}
+
+/// The same by an agent with these options.
+pub(crate) fn observe_driver_with(
+    path: Path,
+    server: &Server<'_>,
+    options: &[&str],
+    driver: Driver,
+    encrypt: Encrypt,
+    prepare: impl FnOnce(&mut Login),
+) -> Run {
     let mut login = Login::to(path.address(), PORT, encrypt);
     prepare(&mut login);
-    let run = observe(path, server, Duration::from_secs(30), |host| {
+    let run = observe(path, server, options, Duration::from_secs(30), |host| {
         driver.run(Some(host), &login).unwrap()
     });
     if path != Path::Server {
@@ -246,7 +263,7 @@ pub(crate) fn observe_raw_to(
     address: &str,
     arguments: &[&str],
 ) -> Run {
-    let run = observe(path, server, limit, |host| {
+    let run = observe(path, server, &[], limit, |host| {
         let mut command = host.command(program("raw-client").unwrap());
         let (status, output) = run(
             command.arg(address).args(arguments),

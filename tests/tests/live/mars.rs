@@ -1,0 +1,98 @@
+//! Sessions of MARS, by three drivers that have their own ideas of how to leave them.
+
+use harness::agent::of;
+use harness::drivers::{Driver, Encrypt};
+use harness::expect::Shape;
+use harness::{driver_or_skip, root_or_skip};
+use serde_json::{Value, json};
+
+use crate::run::{Path, Run, Server, observe_driver};
+
+/// One connection that asks in two sessions at once.
+fn over_mars(driver: Driver, encrypt: &str, wish: Encrypt) -> Run {
+    let server = Server::Scenario(&["--encrypt", encrypt, "--mars"]);
+    let run = observe_driver(Path::Client, &server, driver, wish, |login| {
+        login.mars = true;
+    });
+    assert!(run.fared.ok, "{driver:?}: {}", run.fared.output);
+    run.assert_eq("/tds/mars", true);
+    run.assert_captured(Shape::Wrapped);
+    let class = &run.close["close"]["class"];
+    assert_ne!(class, "abnormal", "{driver:?}: {:#}", run.close);
+    run
+}
+
+/// What was said of each session, in the order of their ends: its id, requests, bytes of either
+/// side, and who closed it.
+fn sessions(run: &Run) -> Vec<Value> {
+    let lines = of(&run.events, "mars");
+    let sessions = lines.iter().map(|line| &line["mars"]);
+    let told = sessions.map(|said| {
+        assert_eq!(said["how"], "fin", "{said}");
+        let bytes = &said["bytes"];
+        let [client, server] = [&bytes["client"], &bytes["server"]];
+        json!([
+            said["sid"],
+            said["requests"],
+            client,
+            server,
+            said["closed_by"]
+        ])
+    });
+    told.collect()
+}
+
+#[test]
+fn sessions_of_mars_are_told_apart() {
+    root_or_skip!("sessions of MARS are told apart");
+    for (driver, most, requests, expected) in [
+        // It opens and closes one for each cursor, and never the first.
+        (
+            Driver::PythonTds,
+            3,
+            json!({ "count": 3, "batch": 3, "rpc": 0 }),
+            json!([
+                [1, 1, 46, 47, "client"],
+                [2, 1, 46, 47, "client"],
+                [1, 1, 46, 47, "client"],
+                [0, 0, 0, 0, null],
+            ]),
+        ),
+        (
+            Driver::Odbc,
+            2,
+            json!({ "count": 7, "batch": 3, "rpc": 4 }),
+            json!([[1, 1, 46, 47, "client"], [0, 6, 552, 354, "client"]]),
+        ),
+        // It closes none: they end with the connection.
+        (
+            Driver::FreetdsOdbc,
+            2,
+            json!({ "count": 7, "batch": 7, "rpc": 0 }),
+            json!([[0, 6, 412, 178, null], [1, 1, 46, 47, null]]),
+        ),
+    ] {
+        driver_or_skip!(driver);
+        let run = over_mars(driver, "off", Encrypt::Off);
+        run.assert_outcome("success", Some("login_only"));
+        let told = sessions(&run);
+        assert_eq!(json!(told), expected, "{driver:?}");
+        let summary = json!({ "sessions": told.len(), "max_concurrent": most, "resets": 0 });
+        assert_eq!(run.close["mars"], summary, "{driver:?}: {:#}", run.close);
+        for (kind, count) in requests.as_object().unwrap() {
+            let said = &run.close["requests"][kind];
+            assert_eq!(said, count, "{driver:?}, {kind}: {:#}", run.close);
+        }
+    }
+}
+
+#[test]
+fn sessions_inside_tls_are_inferred_and_not_counted() {
+    root_or_skip!("sessions inside TLS are inferred and not counted");
+    driver_or_skip!(Driver::PythonTds);
+    let run = over_mars(Driver::PythonTds, "on", Encrypt::On);
+    run.assert_outcome("success", Some("full"));
+    let summary = json!({ "sessions": 1, "max_concurrent": 1, "resets": 0, "basis": "inferred" });
+    assert_eq!(run.close["mars"], summary, "{:#}", run.close);
+    assert!(of(&run.events, "mars").is_empty(), "{:#?}", run.events);
+}
