@@ -56,6 +56,7 @@ pub enum Auth {
 
 /// Everything the server can be told.
 #[derive(Args, Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Scenario {
     /// Address and port to listen on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
@@ -107,6 +108,9 @@ pub struct Scenario {
     /// Whom it turns away.
     #[command(flatten)]
     pub refusal: Refusal,
+    /// Names this partner of a mirrored database.
+    #[arg(long, value_name = "NAME")]
+    pub partner: Option<String>,
     /// Sends every client on to this place.
     #[arg(long, value_name = "HOST:PORT", value_parser = parse_route)]
     pub route: Option<Route>,

@@ -246,6 +246,9 @@ impl<'a> Session<'a> {
             .login_ack(login)
             .change(4, "4096", "4096")
             .features(&features);
+        if let Some(partner) = &self.scenario.partner {
+            reply = reply.change(13, partner, "");
+        }
         if let Some(route) = &route {
             reply = reply.route(route);
         }
