@@ -18,6 +18,7 @@ def arguments():
     parser.add_argument("--auth", default="sql", choices=["sql", "ntlm", "kerberos", "token"])
     parser.add_argument("--user", default="sa")
     parser.add_argument("--password", default="secret")
+    parser.add_argument("--old-password")
     parser.add_argument("--query", default="SELECT 1")
     parser.add_argument("--timeout", type=int, default=10)
     parser.add_argument("--errand", default="query", choices=["query", "time-out", "bulk-load", "leave", "stay"])
@@ -103,6 +104,8 @@ def odbc(o):
         parts += ["Trusted_Connection=yes", f"ServerSPN={o.spn}"]
     else:
         parts += [f"UID={o.user}", f"PWD={{{o.password}}}"]
+    if o.old_password:
+        more["attrs_before"] = {1226: o.old_password}
     return ask(o, ";".join(parts), **more)
 
 

@@ -119,6 +119,8 @@ pub struct Login {
     pub user: String,
     /// Password or token.
     pub password: String,
+    /// The password that `password` is to replace; of [`Driver::Odbc`] only.
+    pub old_password: Option<String>,
     /// Where the client finds its ticket, and whatever else it is told.
     pub environment: Environment,
     /// The server's certificate, which some clients insist on in TDS 8.0.
@@ -143,6 +145,7 @@ impl Login {
             auth: "sql",
             user: "sa".to_owned(),
             password: PASSWORD.to_owned(),
+            old_password: None,
             environment: Environment::new(),
             certificate: None,
             query: "SELECT 1".to_owned(),
@@ -309,6 +312,12 @@ fn arguments(login: &Login) -> Vec<String> {
     ]
     .into_iter()
     .chain(certificate.as_deref().map(|path| ("--certificate", path)))
+    .chain(
+        login
+            .old_password
+            .as_deref()
+            .map(|old| ("--old-password", old)),
+    )
     .flat_map(|(name, value)| [name.to_owned(), value.to_owned()])
     .collect()
 }

@@ -16,3 +16,4 @@ mod ntlm;
 mod requests;
 mod run;
 mod said;
+mod secrets;
