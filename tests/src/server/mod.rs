@@ -18,6 +18,7 @@ pub mod scenario;
 mod session;
 pub mod smp;
 pub mod socket;
+pub mod spnego;
 pub mod stream;
 pub mod tls;
 pub mod token;

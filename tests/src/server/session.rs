@@ -16,6 +16,7 @@ use super::prelogin::{Encrypt, Prelogin, encryption};
 use super::scenario::{Auth, Scenario};
 use super::smp::Mars;
 use super::socket::drain;
+use super::spnego;
 use super::stream::Stream;
 use super::token::{Reply, Route, done};
 
@@ -164,9 +165,18 @@ impl<'a> Session<'a> {
     fn ntlm(&self, stream: &mut Stream, login: &Login7) -> io::Result<Verdict> {
         const NONCE: [u8; 8] = 0x9E37_79B9_7F4A_7C15_u64.to_be_bytes();
         if !ntlm::is_ntlm(&login.sspi) {
-            return Ok(Verdict::Refused(LOGIN_FAILED));
+            if !spnego::offers_ntlm(&login.sspi) {
+                return Ok(Verdict::Refused(LOGIN_FAILED));
+            }
+            let chosen = Reply::new(login.wide()).sspi(&spnego::choose_ntlm());
+            stream.send(kind::REPLY, &chosen.into_bytes())?;
+            stream.receive()?;
         }
-        let challenge = Reply::new(login.wide()).sspi(&ntlm::challenge(NONCE));
+        let mut challenge = ntlm::challenge(NONCE);
+        if spnego::is_spnego(&login.sspi) {
+            challenge = spnego::wrap(&challenge);
+        }
+        let challenge = Reply::new(login.wide()).sspi(&challenge);
         stream.send(kind::REPLY, &challenge.into_bytes())?;
         let answer = ntlm::Authenticate::parse(&stream.receive()?.payload)?;
         let proved = match &self.scenario.password {
