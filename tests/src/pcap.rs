@@ -55,6 +55,12 @@ impl Packet {
         &mut self.bytes[at..at + 2]
     }
 
+    /// Its destination port, as it is on the wire.
+    pub fn destination_port(&mut self) -> &mut [u8] {
+        let at = self.tcp_at();
+        &mut self.bytes[at + 2..at + 4]
+    }
+
     /// Its flags.
     pub fn flags(&mut self) -> &mut u8 {
         let at = self.tcp_at() + 13;

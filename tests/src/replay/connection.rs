@@ -75,6 +75,15 @@ impl Frame {
         self.head[at..at + 4].copy_from_slice(&seq.to_be_bytes());
     }
 
+    /// Moves a position in the TCP header on: the sequence number's at 4, the acknowledgement's at 8.
+    fn advance(&mut self, at: usize, further: u32) {
+        if let Some(bytes) = self.head[self.tcp_at + at..].first_chunk_mut() {
+            *bytes = u32::from_be_bytes(*bytes)
+                .wrapping_add(further)
+                .to_be_bytes();
+        }
+    }
+
     fn flags(&mut self) -> &mut u8 {
         &mut self.head[self.tcp_at + 13]
     }
@@ -173,6 +182,19 @@ impl Frame {
 
 fn be16(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]))
+}
+
+/// Gives a segment another payload; what follows in the connection goes on behind it.
+pub fn rewrite(frames: &mut [Frame], index: usize, payload: Vec<u8>) {
+    let [frame, later @ ..] = &mut frames[index..] else {
+        return;
+    };
+    let further = (payload.len() as u32).wrapping_sub(frame.payload.len() as u32);
+    frame.payload = payload;
+    for other in later {
+        let at = if other.ports() == frame.ports() { 4 } else { 8 };
+        other.advance(at, further);
+    }
 }
 
 /// All TCP segments of a capture.

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 pub use self::{
-    connection::{Frame, frames, said},
+    connection::{Frame, frames, rewrite, said},
     segments::{Segment, is_same_message, segments},
 };
 

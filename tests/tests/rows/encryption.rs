@@ -94,6 +94,27 @@ fn a_client_that_shows_a_certificate_says_so_before_and_does_so_then() {
     assert_eq!(login["tls"], expected);
 }
 
+/// Microsoft's own mock server is one that does so.
+#[test]
+fn a_handshake_that_the_server_wraps_in_replies_is_one() {
+    let login = login("rows/mssqltds-full12-type4");
+    let duration = |phase: &str| &login["phases"][phase]["duration_ns"];
+    let durations = ["handshake", "prelogin", "tls", "login"].map(duration);
+    let expected = json!([45_767, 284_283, 41_953_913, 317_575]);
+    assert_eq!(json!(durations), expected, "{login:#}");
+    let said = json!([login["tds"]["encryption"], login["tls"]["version"]]);
+    assert_eq!(said, json!(["full", "1.2"]));
+}
+
+#[test]
+fn tds_8_needs_no_protocol_to_be_agreed_on() {
+    let login = login("rows/tiberius-strict12-no-alpn");
+    let tls = &login["tls"];
+    let said = json!([login["tds"]["encryption"], tls["version"], tls["alpn"]]);
+    assert_eq!(said, json!(["strict", "1.2", null]));
+    assert_eq!(login["login"]["outcome"], "success");
+}
+
 /// The server speaks no version that the client does; the client does not know the server's issuer.
 #[test]
 fn an_alert_tells_who_sent_it_and_why() {

@@ -1,9 +1,9 @@
-//! Logins that their client takes back, and whose answer comes all the same.
+//! Logins that their client gives up: in each phase, and with an answer that comes all the same.
 
 use harness::agent::of;
 use serde_json::{Value, json};
 
-use crate::told;
+use crate::{only, told};
 
 /// The client tries four times, each time for longer; the server takes four and a half seconds.
 #[test]
@@ -27,4 +27,34 @@ fn a_login_taken_back_was_given_up_and_its_answer_is_late() {
         ["timeout", "server", 1_754_317_434, 2_746_360_426_u64],
     ]);
     assert_eq!(Value::Array(said.collect()), expected);
+}
+
+/// Inside TLS ODBC waits until somebody ends it.
+#[test]
+fn a_server_that_falls_silent_is_waited_for_in_the_phase_that_it_owes() {
+    for (capture, phase, [duration, waited]) in [
+        (
+            "odbc18-silent-tls",
+            "tls",
+            [44_903_106_199_u64, 44_900_109_454],
+        ),
+        (
+            "odbc18-silent-login",
+            "login",
+            [2_002_030_825, 2_001_917_262],
+        ),
+        (
+            "pymssql-silent-auth",
+            "auth",
+            [2_002_365_156, 2_002_235_655],
+        ),
+    ] {
+        let close = only(&told(&format!("rows/{capture}")), "close");
+        let login = &close["login"];
+        let said = json!([login["outcome"], login["owed_by"], close["close"]["phase"]]);
+        assert_eq!(said, json!(["timeout", "server", phase]), "{capture}");
+        let end = &close["phases"][phase];
+        let said = json!([end["complete"], end["duration_ns"], end["server_ns"]]);
+        assert_eq!(said, json!([false, duration, waited]), "{capture}");
+    }
 }

@@ -8,8 +8,10 @@ mod mars;
 mod ntlm;
 mod reply;
 mod requests;
+mod spnego;
+mod strangers;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use harness::agent::of;
 use harness::replay::events_with;
@@ -22,13 +24,16 @@ fn told(capture: &str) -> Vec<Value> {
 
 /// The same with names as this policy has them.
 fn told_with(capture: &str, identities: &str) -> Vec<Value> {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-    let path = fixtures.join(format!("{capture}.pcap"));
     let options = ["--identities", identities, "--events", "+request"];
-    let mut events = events_with(&path, &options).unwrap();
+    let mut events = events_with(&path(capture), &options).unwrap();
     // Stable: the events of one connection stay in their order.
     events.sort_by_key(|event| event["connection"]["start"].as_str().map(str::to_owned));
     events
+}
+
+fn path(capture: &str) -> PathBuf {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    fixtures.join(format!("{capture}.pcap"))
 }
 
 /// A capture's `login` lines, in the order of their connections.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{only, told_with};
+use crate::{login, only, told_with};
 
 const LOGIN_ONLY: &str = "captures/tsql-lab-ntlm-loginonly";
 
@@ -49,4 +49,29 @@ fn a_hashed_name_is_the_same_wherever_it_is_told() {
     }
     assert_ne!(ntlm["domain"], ntlm["user"]);
     assert!(!login.to_string().contains("alice"), "{login:#}");
+}
+
+#[test]
+fn the_first_version_is_told_by_its_response() {
+    let expected = json!({
+        "kind": "ntlm", "rounds": 1, "controller_ns": 34_458,
+        "ntlm": {
+            "version": 1, "null_credentials": false,
+            "domain": "LAB", "user": "alice", "workstation": "vm",
+            "target_domain": "lab.test", "target_computer": "scenario.lab.test",
+        },
+    });
+    assert_eq!(login("rows/tsql-clear-ntlm1")["auth"], expected);
+}
+
+#[test]
+fn a_client_without_user_and_domain_is_nobody() {
+    let expected = json!({
+        "kind": "ntlm", "rounds": 1, "controller_ns": 73_115,
+        "ntlm": {
+            "version": 1, "null_credentials": true, "workstation": "vm",
+            "target_domain": "lab.test", "target_computer": "scenario.lab.test",
+        },
+    });
+    assert_eq!(login("rows/tsql-clear-ntlm-nobody")["auth"], expected);
 }

@@ -31,3 +31,13 @@ fn a_request_that_resets_the_connection_says_so() {
     });
     assert_eq!(sum, expected);
 }
+
+#[test]
+fn a_transaction_is_begun_by_a_request_of_its_own() {
+    let events = told("rows/pytds-loginonly12-resumed");
+    let kinds = of(&events, "request")
+        .into_iter()
+        .map(|line| line["request"]["kind"].clone());
+    let expected = ["transaction", "batch", "transaction", "batch"];
+    assert_eq!(kinds.collect::<Vec<_>>(), expected);
+}
