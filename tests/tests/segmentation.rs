@@ -13,7 +13,7 @@ use serde_json::Value;
 use tracer_ebpf::framing::{Framing, packet_type, plausible};
 
 /// One of each: encryption, authentication, outcome.
-const CAPTURES: [&str; 13] = [
+const CAPTURES: [&str; 18] = [
     "captures/odbc18-lab-clear",
     "captures/odbc18-lab-ipv6",
     "captures/odbc18-lab-tls12",
@@ -23,6 +23,11 @@ const CAPTURES: [&str; 13] = [
     "captures/odbc18-lab-loginfailed",
     "captures/mssqltds-mock-routing",
     "captures/tsql-lab-ntlm-loginonly",
+    "rows/mssqltds-clear-routed-database",
+    "rows/mssqltds-clear-token-on-demand",
+    "rows/odbc18-clear-partner",
+    "rows/odbc18-clear-two-errors",
+    "rows/odbc18-full12-client-certificate",
     "sequences/sql-auth",
     "sequences/kerberos",
     "sequences/ntlm",

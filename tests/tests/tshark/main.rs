@@ -27,6 +27,7 @@ fn captures() -> Vec<PathBuf> {
         replay::captures(),
         tests.join("fixtures/captures"),
         tests.join("fixtures/drivers"),
+        tests.join("fixtures/rows"),
         sequences::folder(),
     ];
     let mut names = BTreeSet::new();
