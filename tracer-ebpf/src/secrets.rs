@@ -18,6 +18,8 @@ pub const LOGIN7_FIXED: u32 = 94;
 pub const LOGIN7_SHORT: u32 = 86;
 /// The first byte of the last version of TDS whose fixed part is short.
 pub const LAST_SHORT: u8 = 0x71;
+/// The highest last byte of a version: that of TDS 7.4.
+const LAST_LOW: u8 = 0x04;
 /// Feature extensions looked through for the federated token.
 const MAX_FEATURES: usize = 16;
 /// The federated authentication feature (MS-TDS §2.2.6.4).
@@ -170,13 +172,23 @@ pub fn find<B: Bytes + ?Sized>(
         InKind::None => *withheld = Withheld::NOTHING,
         InKind::All => {}
         InKind::Some if message.reply => return reply(message, packet, at, readable, withheld),
-        // Some clients answer a challenge in a packet of LOGIN7's type (python-tds).
-        InKind::Some if message.kind == packet_type::LOGIN7 && packet.load(at) != Some(NTLMSSP) => {
+        InKind::Some if message.kind == packet_type::LOGIN7 && !is_token(packet, at) => {
             return login7(message, packet, at, readable, withheld);
         }
         InKind::Some => return sspi(message, packet, at, readable, withheld),
     }
     true
+}
+
+/// Whether a packet of LOGIN7's type holds a token instead: python-tds answers a challenge so.
+/// LOGIN7 begins with a length below 128 KiB and its version (MS-TDS §2.2.6.4), which no NTLM and no
+/// DER does: where the length could be LOGIN7's, another tag stands at the version's place.
+#[inline(always)]
+fn is_token<B: Bytes + ?Sized>(packet: &B, at: u32) -> bool {
+    let Some([_, _, middle, high, version]) = packet.load::<5>(at) else {
+        return false;
+    };
+    high != 0 || middle > 1 || version > LAST_LOW
 }
 
 /// What a packet's type alone says of its secrets.

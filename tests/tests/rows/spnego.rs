@@ -17,7 +17,7 @@ fn kerberos_of_an_offer_of_two_mechanisms() {
 }
 
 /// The client sends its ticket, and the server has NTLM: two rounds. The client's answers come in
-/// packets of the login's type, of which SPNEGO's are withheld whole: it has no name.
+/// packets of the login's type; its user is a principal, which needs no domain.
 #[test]
 fn ntlm_where_a_ticket_was_offered_is_a_fallback() {
     let login = login("rows/pytds-clear-fallback");
@@ -27,7 +27,11 @@ fn ntlm_where_a_ticket_was_offered_is_a_fallback() {
         "mechanisms": ["kerberos", "ntlm"],
         "fallback_from": "kerberos",
         "controller_ns": 2_597_547,
-        "ntlm": { "target_domain": "lab.test", "target_computer": "scenario.lab.test" },
+        "ntlm": {
+            "version": 2, "null_credentials": false,
+            "user": "alice@LAB.TEST", "workstation": "VM",
+            "target_domain": "lab.test", "target_computer": "scenario.lab.test",
+        },
     });
     assert_eq!(login["auth"], expected);
 }
