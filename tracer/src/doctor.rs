@@ -12,15 +12,6 @@ use crate::{
 
 /// The interface everything is tried on: it is on every host, and carries no stranger's traffic.
 const TRIED_ON: &str = "lo";
-/// Capabilities the probe needs, by their bits (linux/capability.h).
-const CAPABILITIES: [(&str, u32); 3] = [
-    ("CAP_NET_ADMIN", CAP_NET_ADMIN),
-    ("CAP_PERFMON", CAP_PERFMON),
-    ("CAP_BPF", 39),
-];
-const CAP_NET_ADMIN: u32 = 12;
-const CAP_PERFMON: u32 = 38;
-const CAP_SYS_ADMIN: u32 = 21;
 /// The oldest kernel that is supported, as major and minor.
 const OLDEST: (u32, u32) = (5, 10);
 
@@ -82,7 +73,8 @@ impl Finding {
 /// # Errors
 /// Where nothing can be written.
 pub fn doctor(options: &DoctorOptions) -> anyhow::Result<ExitCode> {
-    let mut findings = vec![kernel(), capabilities(), cgroup(), tracefs(), btf()];
+    let missing = probe::missing_capabilities();
+    let mut findings = vec![kernel(), capabilities(&missing), cgroup(), tracefs(), btf()];
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -164,17 +156,7 @@ fn ring_buffer() -> Option<Finding> {
     })
 }
 
-fn capabilities() -> Finding {
-    capabilities_among(effective_capabilities().unwrap_or(0))
-}
-
-fn capabilities_among(held: u64) -> Finding {
-    let has = |bit: u32| held & (1 << bit) != 0;
-    let missing: Vec<_> = CAPABILITIES
-        .into_iter()
-        .filter(|(_, bit)| !has(*bit) && (*bit == CAP_NET_ADMIN || !has(CAP_SYS_ADMIN)))
-        .map(|(name, _)| name)
-        .collect();
+fn capabilities(missing: &[&str]) -> Finding {
     if missing.is_empty() {
         return Finding::good("capabilities", "CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON");
     }
@@ -194,14 +176,6 @@ fn capabilities_among(held: u64) -> Finding {
         cost,
         "run as root, or grant CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
     )
-}
-
-fn effective_capabilities() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))?;
-    u64::from_str_radix(line.trim(), 16).ok()
 }
 
 fn cgroup() -> Finding {
@@ -323,7 +297,7 @@ fn attachment(notice: &Notice) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::{OLDEST, Verdict, capabilities_among, version};
+    use super::{OLDEST, Verdict, capabilities, version};
 
     #[test]
     fn a_release_is_read_whatever_its_tail() {
@@ -338,15 +312,13 @@ mod tests {
 
     #[test]
     fn the_trial_decides_about_a_missing_cap_perfmon() {
-        let (net_admin, perfmon, bpf, sys_admin) = (1 << 12, 1 << 38, 1 << 39, 1 << 21);
-        for (held, verdict) in [
-            (net_admin | perfmon | bpf, Verdict::Good),
-            (net_admin | sys_admin, Verdict::Good),
-            (net_admin | bpf, Verdict::Degraded),
-            (net_admin | perfmon, Verdict::Missing),
-            (perfmon | bpf, Verdict::Missing),
+        for (missing, verdict) in [
+            (&[][..], Verdict::Good),
+            (&["CAP_PERFMON"], Verdict::Degraded),
+            (&["CAP_BPF"], Verdict::Missing),
+            (&["CAP_BPF", "CAP_PERFMON"], Verdict::Missing),
         ] {
-            assert_eq!(capabilities_among(held).verdict, verdict, "{held:#x}");
+            assert_eq!(capabilities(missing).verdict, verdict, "{missing:?}");
         }
     }
 }

@@ -177,6 +177,29 @@ fn what_cannot_be_is_refused_in_one_line() {
 }
 
 #[test]
+fn a_capability_that_is_missing_is_named() {
+    root_or_skip!("a capability that is missing is named");
+    let host = Namespace::new("l").unwrap();
+    for missing in ["bpf", "net_admin", "perfmon"] {
+        let granted = "-all,+bpf,+net_admin,+perfmon".replace(&format!(",+{missing}"), "");
+        let named = format!("without CAP_{}", missing.to_uppercase());
+        for role in ["run", "doctor"] {
+            let mut command = host.command("setpriv");
+            command
+                .arg(format!("--bounding-set={granted}"))
+                .arg("--inh-caps=-all")
+                .args([program("tds-tracer").unwrap().as_os_str(), role.as_ref()]);
+            let (status, text) = run(&mut command, "", LIMIT).unwrap();
+            assert_eq!(status.code(), Some(2), "{command:?}: {text}");
+            assert!(text.contains(&named), "{command:?}: {text}");
+            let lines = text.lines().count();
+            assert!(role == "doctor" || lines == 1, "{command:?}: {text}");
+        }
+        assert_nothing_of_ours(&host);
+    }
+}
+
+#[test]
 fn a_strangers_filters_survive_it() {
     root_or_skip!("a stranger's filters survive it");
     let network = Network::new().unwrap();

@@ -5,11 +5,11 @@ use std::io;
 /// Why the probe does not start. The text is one line that names the mend.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The process may not load programs.
+    /// The process may not load the programs: the capabilities that it lacks.
     #[error(
-        "not allowed to load programs into the kernel: run as root, or grant CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
+        "the kernel does not take the programs without {0}: run as root, or grant CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
     )]
-    NoPrivilege,
+    NoPrivilege(String),
     /// The kernel has no ring buffers.
     #[error("this kernel has no BPF ring buffer: Linux 5.8 or later is needed")]
     NoRingBuffer,

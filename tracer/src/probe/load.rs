@@ -8,7 +8,7 @@ use aya::{
 use aya_log::{EbpfLogger, Level};
 use log::Log;
 
-use super::{Selection, StartError};
+use super::{Selection, StartError, missing_capabilities};
 
 /// What the probe is to do.
 #[derive(Clone, Debug)]
@@ -155,14 +155,16 @@ pub(super) fn bits(ports: &[u16]) -> [u64; 1024] {
 
 fn refused(name: &str, error: &ProgramError) -> StartError {
     let reason = match error {
-        ProgramError::LoadError { io_error, .. } if is_permission(io_error) && !may_load() => {
-            return StartError::NoPrivilege;
-        }
         ProgramError::LoadError {
             io_error,
             verifier_log,
         } => {
             tracing::debug!(%verifier_log, "the verifier's words");
+            // The verifier, too, allows less without one of them.
+            let missing = missing_capabilities();
+            if is_permission(io_error) && !missing.is_empty() {
+                return StartError::NoPrivilege(missing.join(", "));
+            }
             io_error.to_string()
         }
         error => error.to_string(),
@@ -175,8 +177,9 @@ fn refused(name: &str, error: &ProgramError) -> StartError {
 
 /// Why the object as a whole was refused: its maps come first.
 fn refusal(error: &aya::EbpfError) -> StartError {
-    if !may_load() {
-        return StartError::NoPrivilege;
+    let missing = missing_capabilities();
+    if missing.contains(&"CAP_BPF") {
+        return StartError::NoPrivilege(missing.join(", "));
     }
     if has_ring_buffer() == Some(false) {
         return StartError::NoRingBuffer;
@@ -203,19 +206,6 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 
 fn is_permission(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::PermissionDenied
-}
-
-/// Whether this process has one of the capabilities that loading takes, by the kernel's account.
-fn may_load() -> bool {
-    const CAP_SYS_ADMIN: u64 = 21;
-    const CAP_BPF: u64 = 39;
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
-        .unwrap_or(0);
-    effective & (1 << CAP_SYS_ADMIN | 1 << CAP_BPF) != 0
 }
 
 /// Kernels before 5.11 count maps as locked memory, of which a process has little. Where the limit

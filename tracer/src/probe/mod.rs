@@ -4,6 +4,7 @@
 //! happen; [`Probe::drain`] hands over what did.
 
 mod attach;
+mod capabilities;
 mod cgroups;
 mod clock;
 mod earlier;
@@ -23,6 +24,7 @@ use aya::maps::{Array, MapData};
 use tracer_ebpf::{flow::FlowKey, loss::LossReason};
 
 pub use attach::Hook;
+pub use capabilities::missing_capabilities;
 pub use cgroups::cgroup_root;
 pub use earlier::Earlier;
 pub use error::StartError;
