@@ -45,6 +45,8 @@ const READER_GONE: &str = "reader_gone";
 pub fn run(options: &RunOptions) -> anyhow::Result<ExitCode> {
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
+        // It would be said on standard error that standard error is gone.
+        .log_internal_errors(false)
         .with_env_filter(log_filter(options.log_level))
         .with_ansi(false)
         .init();

@@ -1,11 +1,13 @@
 //! The agent's own log, and that of its kernel programs.
 
+use std::io::{self, BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use harness::agent::{Agent, Record};
 use harness::agree::ASK_ALL;
 use harness::capture::{Capture, Captured};
-use harness::net::Network;
+use harness::net::{Namespace, Network};
 use harness::peer::program;
 use harness::process::run;
 use harness::root_or_skip;
@@ -44,4 +46,27 @@ fn the_programs_speak_in_the_agents_log_only_when_asked() {
     assert!(log.contains(words), "{log}");
     let log = refused(&[]).log;
     assert!(!log.contains(words), "{log}");
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    root_or_skip!("a log that nobody reads stops nothing");
+    let host = Namespace::new("l").unwrap();
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    let mut agent = host
+        .command(program("tds-tracer").unwrap())
+        .args(["run", "--log-level", "debug"])
+        .stdout(Stdio::piped())
+        .stderr(writer)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(agent.stdout.take().unwrap()).lines();
+    let started = lines.any(|line| line.unwrap().contains(r#""action":"start""#));
+    assert!(started, "{:?}", agent.wait());
+    let stopped = Command::new("kill").arg(agent.id().to_string()).status();
+    assert!(stopped.unwrap().success());
+    let last = lines.last().unwrap().unwrap();
+    assert!(last.contains(r#""action":"stop""#), "{last}");
+    assert_eq!(agent.wait().unwrap().code(), Some(0));
 }
