@@ -1,0 +1,200 @@
+//! The parts of a login's segment that are told: found along its headers, then told in records.
+
+use super::Turn;
+use crate::{
+    bytes::Bytes,
+    event::Kind,
+    loss::LossReason,
+    observe::{Scene, Sink},
+    seq::{Seq, Span},
+};
+
+/// Bytes that are told also when the budget is spent: headers.
+const HEADER_ROOM: u32 = 24;
+
+/// Bytes of a run that one record holds at most.
+pub const MAX_RUN: u32 = 4096;
+/// Records told in one turn.
+pub const RECORDS_A_TURN: usize = 6;
+/// Records told where the walk ends; most segments have no more.
+pub(super) const RECORDS_AT_ONCE: usize = 2;
+/// Records one segment is told in at most: together a GSO packet's 64 KiB, cut by secrets.
+const MAX_RECORDS: u32 = 24;
+/// Visible runs of one segment: a LOGIN7 has three, and may not come alone.
+const MAX_RUNS: usize = 16;
+
+/// The visible runs of one segment. They are found first and told afterwards.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Runs {
+    /// Where the run at hand starts.
+    pub(super) from: Seq,
+    /// Runs found.
+    count: u32,
+    /// The runs.
+    found: [Span; MAX_RUNS],
+    /// Runs told.
+    told: u32,
+    /// 1: the segment was told; what follows is more of it.
+    more: u32,
+    /// Records told.
+    records: u32,
+    /// Messages whose secrets were searched, beyond the first.
+    pub(super) searches: u32,
+    /// 1: a request in the segment shows that the login is over.
+    pub(super) request: u32,
+    /// Fills up.
+    reserved: u32,
+}
+
+impl Runs {
+    /// Starts with the segment's bytes from there on, of which nothing is found yet.
+    #[inline(always)]
+    pub(super) fn start(&mut self, from: Seq) {
+        self.from = from;
+        // As in [`crate::secrets::Withheld::clear`].
+        let zero = core::hint::black_box(0);
+        self.count = zero;
+        self.told = zero;
+        self.more = zero;
+        self.records = zero;
+        self.searches = zero;
+    }
+
+    /// Whether none was found.
+    #[inline(always)]
+    pub(super) const fn are_none(&self) -> bool {
+        self.count == 0
+    }
+
+    /// What the next record is.
+    #[inline(always)]
+    const fn kind(&mut self) -> Kind {
+        if self.more == 0 {
+            self.more = 1;
+            Kind::Segment
+        } else {
+            Kind::More
+        }
+    }
+}
+
+/// Leaves out what of the message at hand may not be told.
+#[inline(always)]
+pub(super) fn hide_withheld<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
+    for index in 0..4 {
+        let half = scene.flow.half(scene.step.direction);
+        let span = half.withheld.spans[index];
+        if !span.is_empty() {
+            // A length that lies must not hide the messages behind it.
+            let to = span.to.min(half.next_header);
+            hide(scene, Span { to, ..span });
+        }
+    }
+}
+
+/// Leaves a part out: the run before it ends, and the next starts behind it.
+#[inline(always)]
+pub(super) fn hide<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, hidden: Span) {
+    let end = scene.segment.end();
+    if !hidden.to.after(scene.runs.from) || !hidden.from.before(end) {
+        return;
+    }
+    visible(scene, hidden.from);
+    scene.runs.from = hidden.to.min(end);
+}
+
+/// Adds the run up to `to`, as far as the budget goes.
+#[inline(always)]
+pub(super) fn visible<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, to: Seq) {
+    let from = scene.runs.from;
+    let mut len = Span { from, to }.len();
+    if len == 0 {
+        return;
+    }
+    let budget = scene.config.login_bytes;
+    let half = scene.flow.half(scene.step.direction);
+    let left = budget.saturating_sub(half.copied);
+    if len > HEADER_ROOM && len > left {
+        len = left;
+        if half.over_budget == 0 {
+            half.over_budget = 1;
+            scene.sink.lose(LossReason::BudgetSpent);
+        }
+    }
+    let half = scene.flow.half(scene.step.direction);
+    half.copied = half.copied.saturating_add(len);
+    let count = scene.runs.count as usize;
+    if let Some(run) = scene.runs.found.get_mut(count) {
+        *run = Span {
+            from,
+            to: from.add(len),
+        };
+        scene.runs.count += 1;
+    } else {
+        scene.sink.lose(LossReason::HeadersUnwalked);
+    }
+}
+
+/// The last record of a segment always reaches its end, with no bytes where the rest is left out:
+/// then the reader knows that it has all.
+#[inline(always)]
+pub(super) fn mark_end<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, end: Seq) {
+    let count = scene.runs.count as usize;
+    let last = scene.runs.found.get(count.wrapping_sub(1));
+    if last.is_some_and(|run| run.to.0 == end.0) {
+        return;
+    }
+    if let Some(run) = scene.runs.found.get_mut(count) {
+        *run = Span { from: end, to: end };
+        scene.runs.count += 1;
+    }
+}
+
+/// Tells the runs that were found, in records of at most [`MAX_RUN`] bytes, `at_once` of them in
+/// this turn.
+#[inline(always)]
+pub fn tell_runs<B: Bytes + ?Sized, S: Sink<B>>(
+    scene: &mut Scene<'_, B, S>,
+    at_once: usize,
+) -> Turn {
+    // What goes from one record to the next is kept in `runs`: in a register, the kernel's verifier
+    // would tell its values apart and walk each.
+    for _ in 0..at_once {
+        let index = scene.runs.told;
+        if index >= scene.runs.count {
+            return after_runs(scene);
+        }
+        let Some(run) = scene.runs.found.get_mut(index as usize) else {
+            return after_runs(scene);
+        };
+        let from = run.from;
+        let len = run.len().min(MAX_RUN);
+        run.from = from.add(len);
+        scene.runs.told += u32::from(run.is_empty());
+        scene.runs.records += 1;
+        let kind = scene.runs.kind();
+        let mut saying = scene.saying(kind);
+        saying.run_seq = from;
+        saying.run_len = len;
+        let at = scene.offset(from);
+        scene.say(saying, at);
+    }
+    if scene.runs.told >= scene.runs.count {
+        return after_runs(scene);
+    }
+    if scene.runs.records < MAX_RECORDS {
+        return Turn::Runs;
+    }
+    scene.sink.lose(LossReason::BudgetSpent);
+    after_runs(scene)
+}
+
+#[inline(always)]
+fn after_runs<B: Bytes + ?Sized, S: Sink<B>>(scene: &Scene<'_, B, S>) -> Turn {
+    if scene.runs.request != 0 {
+        Turn::Command
+    } else {
+        Turn::Nothing
+    }
+}
