@@ -526,6 +526,12 @@ impl Connection {
         }
     }
 
+    /// Whether a socket may be one of the ends. A client's is known before its first packet: one
+    /// that is known later uses the port again.
+    pub(super) fn may_have(&self, owner: &SocketOwner) -> bool {
+        owner.role & role::CLIENT == 0 || owner.time <= self.started
+    }
+
     /// A socket of this host is one of the ends.
     pub(super) fn owner(&mut self, owner: &SocketOwner) {
         self.evidence.socket(owner.role);

@@ -335,7 +335,9 @@ impl Engine {
         let mut out = self.shared.output(listener);
         let entry = self.connections.get_mut(&owner.key);
         match entry.map(|entry| entry.grown(&mut out)) {
-            Some(Entry::Open(connection)) => connection.owner(&owner),
+            Some(Entry::Open(connection)) if connection.may_have(&owner) => {
+                connection.owner(&owner);
+            }
             _ if self.stray_owners.len() < MAX_STRAY_OWNERS => {
                 self.stray_owners.insert(owner.key, owner);
             }

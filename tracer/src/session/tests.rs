@@ -111,13 +111,14 @@ impl Told {
         self.says(Kind::Ack, first, later, 102);
     }
 
-    fn owner(&mut self, later: u64) {
+    /// The client's socket, which is about to connect.
+    fn owner(&mut self, pid: u32, later: u64) {
         let owner = SocketOwner {
             key: KEY,
             role: role::CLIENT,
             time: START + later,
             process: Process {
-                pid: 7,
+                pid,
                 ..Process::default()
             },
         };
@@ -128,8 +129,8 @@ impl Told {
 #[test]
 fn a_close_waits_for_what_the_kernel_says_of_its_socket() {
     let mut told = Told::new(Config::default());
+    told.owner(7, 0);
     told.opens();
-    told.owner(MILLISECOND);
     told.closes(Direction::ToServer, 2 * MILLISECOND);
     assert!(told.heard.closes().is_empty(), "the socket has not closed");
     let end = SocketEnd {
@@ -157,7 +158,7 @@ fn the_kernels_round_trip_stands_in_for_a_handshake_that_was_not_seen_only() {
             first.marks = mark::JOINED_LATE;
             told.tell(&first);
         }
-        told.owner(MILLISECOND);
+        told.owner(7, 0);
         told.closes(Direction::ToServer, 2 * MILLISECOND);
         let end = SocketEnd {
             time: START + 3 * MILLISECOND,
@@ -175,8 +176,8 @@ fn the_kernels_round_trip_stands_in_for_a_handshake_that_was_not_seen_only() {
 #[test]
 fn a_close_does_not_wait_long_for_a_socket_that_says_nothing() {
     let mut told = Told::new(Config::default());
+    told.owner(7, 0);
     told.opens();
-    told.owner(MILLISECOND);
     told.closes(Direction::ToServer, 2 * MILLISECOND);
     told.engine.on_tick(START + SECOND, &mut told.heard);
     assert_eq!(told.heard.closes().len(), 1);
@@ -204,7 +205,7 @@ fn a_connection_without_a_socket_here_closes_at_once() {
 fn a_connection_whose_socket_closed_ends_though_its_fin_was_lost() {
     let mut told = Told::new(Config::default());
     told.opens();
-    told.owner(MILLISECOND);
+    told.owner(7, 0);
     let end = SocketEnd {
         time: START + SECOND,
         key: KEY,
@@ -246,6 +247,25 @@ fn a_connection_that_is_silent_for_a_day_is_let_go() {
     told.engine.finish(START + 28 * HOUR, &mut told.heard);
     assert_eq!(told.heard.count(|body| matches!(body, Body::Login(_))), 1);
     assert_eq!(told.heard.closes().len(), 1);
+}
+
+#[test]
+fn a_port_that_is_used_again_at_once_has_the_process_of_its_new_socket() {
+    let mut told = Told::new(Config::default());
+    told.owner(7, 0);
+    told.opens();
+    told.closes(Direction::ToServer, 2 * MILLISECOND);
+    // The first connection still waits for what the kernel says of its socket.
+    told.owner(8, 3 * MILLISECOND);
+    told.born = START + 4 * MILLISECOND;
+    told.numbers = [0; 2];
+    told.opens();
+    told.closes(Direction::ToServer, 5 * MILLISECOND);
+    told.engine.finish(START + SECOND, &mut told.heard);
+    let pid =
+        |(facts, _): &(&ConnectionFacts, _)| facts.process.as_ref().map(|process| process.pid);
+    let pids: Vec<_> = told.heard.closes().iter().map(pid).collect();
+    assert_eq!(pids, [Some(7), Some(8)]);
 }
 
 #[test]
@@ -449,7 +469,7 @@ fn a_connection_that_has_only_begun_remembers_checksums_and_takes_its_owner() {
 
     let mut told = Told::new(Config::default());
     told.says(Kind::Syn, Direction::ToServer, 0, 100);
-    told.owner(MILLISECOND);
+    told.owner(7, 0);
     told.engine.finish(START + SECOND, &mut told.heard);
     let (facts, _) = told.heard.closes()[0];
     assert_eq!(facts.process.as_ref().map(|process| process.pid), Some(7));
