@@ -307,13 +307,35 @@ fn tls_that_nobody_answers_is_tds_only_where_its_client_asks_for_it() {
     all.truncate(hello.unwrap() + 1);
     let logins = said(&all, "login").unwrap();
     says(&logins[0], &json!({"tds": {"encryption": "strict"}}));
-    let hello = &mut all.last_mut().unwrap().payload;
-    let extension = b"\0\x10\0\x0A\0\x08\x07tds/8.0";
-    let is_alpn = |window: &[u8]| window == extension;
-    let at = hello.windows(extension.len()).position(is_alpn).unwrap();
-    hello[at..at + 2].copy_from_slice(&[0x5A, 0x5A]);
+    name_no_protocol(&mut all);
     let logins = said(&all, "login").unwrap();
     says(&logins[0], &json!({"tds": null}));
+}
+
+/// Makes another extension of the one that names `tds/8.0` in a `ClientHello`.
+fn name_no_protocol(frames: &mut [Frame]) {
+    let extension = b"\0\x10\0\x0A\0\x08\x07tds/8.0";
+    let is_alpn = |window: &[u8]| window == extension;
+    let found = frames.iter_mut().find_map(|frame| {
+        let at = frame.payload.windows(extension.len()).position(is_alpn)?;
+        Some(&mut frame.payload[at..at + 2])
+    });
+    found.unwrap().copy_from_slice(&[0x5A, 0x5A]);
+}
+
+#[test]
+fn a_login_inside_tls_that_names_no_protocol_is_less_certain() {
+    let mut all = frames(&fixture("captures/odbc18-lab-strict13")).unwrap();
+    for confidence in [0.98, 0.6] {
+        let logins = said(&all, "login").unwrap();
+        says(
+            &logins[0],
+            &json!({"login.outcome": "success", "login.confidence": confidence, "tds.encryption": "strict"}),
+        );
+        if confidence > 0.9 {
+            name_no_protocol(&mut all);
+        }
+    }
 }
 
 #[test]

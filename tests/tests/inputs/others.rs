@@ -17,7 +17,7 @@ fn captures() -> Vec<PathBuf> {
 #[test]
 fn no_other_protocol_is_taken_for_a_login_whether_alone_or_among_others() {
     let captures = captures();
-    assert!(captures.len() >= 22);
+    assert!(captures.len() >= 25);
     for capture in &captures {
         let said = lines(capture, &[]);
         assert!(said.is_empty(), "{}: {said:#?}", capture.display());

@@ -22,6 +22,8 @@ const LONGEST_PRELOGIN: u64 = 400;
 const SHORTEST_LOGIN: u64 = 119;
 /// Client records looked at for Finished: a client certificate comes before it.
 const MAX_BEFORE_FINISHED: u32 = 4;
+/// A PRELOGIN with every option there is, and its answer, sealed.
+const WHOLE_PRELOGIN: u64 = 220;
 /// SQL Server's acknowledgement of a login is longer than this, with the sealing, however short its
 /// name is; a plain refusal, an SSPI challenge and FEDAUTHINFO are not.
 const SHORT_REPLY: u64 = 350;
@@ -84,6 +86,7 @@ pub(super) enum Leave {
 
 /// The sealed part of a login.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Dark {
     /// TLS 1.3: the client's handshake ends in a sealed record.
     finished_sealed: bool,
@@ -92,6 +95,8 @@ pub(super) struct Dark {
     finished_at: Option<u64>,
     /// The client's PRELOGIN is sealed too (TDS 8.0).
     strict: bool,
+    /// TLS came first, and named no protocol: it may be anybody's.
+    unnamed: bool,
     /// A federated token may follow the first reply.
     federated: bool,
     turns: Vec<Turn>,
@@ -162,6 +167,11 @@ impl Dark {
         self.federated = federated;
     }
 
+    /// TLS came first, and its client named no protocol.
+    pub(super) fn expect_anybody(&mut self) {
+        self.unnamed = true;
+    }
+
     /// A sealed record of the client.
     pub(super) fn client(&mut self, from: u64, to: u64, len: u32) -> Meaning {
         if self.finished_sealed && self.finished_at.is_none() {
@@ -175,7 +185,7 @@ impl Dark {
             return Meaning::Bye;
         }
         let starts = self.turn(Side::ToServer, to, len);
-        if !starts || self.is_foreign() {
+        if !starts || self.is_foreign() || self.is_doubtful() {
             return Meaning::Continuation;
         }
         let before = self
@@ -328,9 +338,22 @@ impl Dark {
                 || login.is_some_and(|login| login.bytes < SHORTEST_LOGIN))
     }
 
+    /// Whether TLS that is anybody's may hold something else: a request of HTTPS has any size, so
+    /// those of all messages must be what they are in a login that SQL Server acknowledges.
+    fn is_doubtful(&self) -> bool {
+        let bytes = |turn: usize| self.turns.get(turn).map(|turn| turn.bytes);
+        let longer = |turn: usize, limit: u64| bytes(turn).is_some_and(|bytes| bytes > limit);
+        let shorter = |turn: usize, limit: u64| bytes(turn).is_some_and(|bytes| bytes <= limit);
+        self.unnamed
+            && (longer(0, WHOLE_PRELOGIN)
+                || longer(1, WHOLE_PRELOGIN)
+                || (self.turns.len() > 3 && shorter(2, bytes(0).unwrap_or_default()))
+                || shorter(3, SHORT_REPLY))
+    }
+
     /// The reply to the login, once there is one and nothing after it.
     fn reply(&self) -> Option<Turn> {
-        if self.is_foreign() {
+        if self.is_foreign() || self.is_doubtful() {
             return None;
         }
         let reply = self
@@ -436,6 +459,8 @@ pub(super) fn is_alert(len: u32) -> bool {
 
 /// The confidence of a success that a request confirmed.
 pub(super) const CONFIRMED: f64 = 0.98;
+/// No more of TLS that named no protocol.
+pub(super) const UNNAMED: f64 = 0.6;
 
 /// The confidence of a redirect that the client's next connection suggests.
 pub(super) const REDIRECTED: f64 = 0.7;

@@ -10,7 +10,7 @@ use crate::{
         Confidence, ConnectionRef, Count, Nanos, Outcome, PartialReason, Sides, Stranger, Tds, Tls,
     },
     session::{
-        dark::{Leave, QUIET, REDIRECTED, Sealed},
+        dark::{Leave, QUIET, REDIRECTED, Sealed, UNNAMED},
         ending::{self, End},
         login::{Context, Login, Verdict},
         naming,
@@ -30,7 +30,12 @@ impl Connection {
         login.settle_tls(&self.sent);
         // Clocks may run backwards between two packets; phases do not.
         let at = verdict.at.max(login.phases.reached());
-        let verdict = Verdict { at, ..verdict };
+        let most = if login.is_unnamed() { UNNAMED } else { 1.0 };
+        let verdict = Verdict {
+            at,
+            confidence: verdict.confidence.map(|confidence| confidence.min(most)),
+            ..verdict
+        };
         let answered = matches!(
             verdict.outcome,
             Outcome::Success | Outcome::Failed | Outcome::Redirected
@@ -54,8 +59,8 @@ impl Connection {
         self.client_said_bye |= login.client_said_bye();
         self.expect_sealed_control(&login);
         login.doubt_wishes(answered, &mut self.facts);
-        login.disown_tls(verdict.outcome, &mut self.facts);
         self.describe_login(&login, verdict);
+        login.disown_tls(verdict.outcome, &mut self.facts);
         self.describe_tcp();
         self.leave_out_times();
         self.name();

@@ -289,3 +289,24 @@ fn a_short_request_after_a_terse_acknowledgement_is_no_round_of_authentication()
         }
     );
 }
+
+#[test]
+fn of_tls_that_names_no_protocol_every_size_must_be_a_logins() {
+    let sizes = [105, 90, 363, 380];
+    let is_login = |sizes: [u32; 4]| {
+        let mut dark = dark(false, true);
+        dark.expect_anybody();
+        dark.client(10, 10, sizes[0]);
+        dark.server(11, sizes[1]);
+        dark.client(12, 12, sizes[2]);
+        dark.server(13, sizes[3]);
+        dark.client(14, 14, 90) == request(13)
+    };
+    assert!(is_login(sizes));
+    // A request, its answer, one that is no longer, and an answer too short to acknowledge.
+    for (turn, size) in [(0, 300), (1, 300), (2, 105), (3, 300)] {
+        let mut others = sizes;
+        others[turn] = size;
+        assert!(!is_login(others), "turn {turn}");
+    }
+}

@@ -40,15 +40,19 @@ impl Login {
             outcome,
             Outcome::Success | Outcome::Failed | Outcome::Redirected
         );
-        let hello = self.tls[Side::ToServer as usize].client_hello.as_ref();
-        let is_named = hello.is_some_and(|hello| !hello.alpn.is_empty());
-        if !self.strict || is_made_out || is_named {
+        if is_made_out || !self.is_unnamed() {
             return;
         }
-        facts.tds = None;
+        (facts.tds, facts.auth) = (None, None);
         if self.dark.is_foreign() {
             facts.login.stranger = Some(Stranger::Tls);
         }
+    }
+
+    /// Whether TLS came first, and its client named no protocol.
+    pub(in crate::session) fn is_unnamed(&self) -> bool {
+        let hello = self.tls[Side::ToServer as usize].client_hello.as_ref();
+        self.strict && hello.is_none_or(|hello| hello.alpn.is_empty())
     }
 
     fn foreign_tls(&mut self, context: &mut Context<'_>) {
@@ -72,6 +76,9 @@ impl Login {
                 .and_then(|answered| answered.fedauth_required)
                 == Some(true);
         self.dark.expect(tls13, self.strict, federated);
+        if self.is_unnamed() {
+            self.dark.expect_anybody();
+        }
         let meaning = match side {
             Side::ToServer => self.dark.client(unit.from, unit.to, unit.body_len()),
             Side::ToClient => self.dark.server(unit.to, unit.body_len()),
