@@ -8,6 +8,9 @@ use harness::pcap;
 
 use crate::{lines, outcome, written};
 
+/// What may come of a connection that is no login.
+const UNDECIDED: [&str; 4] = ["aborted", "closed", "reset", "unknown"];
+
 fn captures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/others");
     let entries = fs::read_dir(folder).unwrap();
@@ -38,8 +41,7 @@ fn of_another_protocol_on_a_watched_port_nothing_is_said_of_tds() {
                 continue;
             }
             let outcome = line["login"]["outcome"].as_str().unwrap();
-            let undecided = ["aborted", "closed", "reset", "unknown"];
-            assert!(undecided.contains(&outcome), "{title}: {line:#}");
+            assert!(UNDECIDED.contains(&outcome), "{title}: {line:#}");
             // Of TLS that names no protocol nothing may tell whose it is.
             let is_named = line["login"]["stranger"].is_string();
             assert!(is_named || line["tls"].is_object(), "{title}: {line:#}");
@@ -61,6 +63,7 @@ fn server_port(capture: &Path) -> u16 {
 fn no_other_protocol_is_taken_for_a_login_wherever_its_capture_begins() {
     for capture in captures() {
         // Behind the handshake nothing but port 1433 says who serves.
+        let port = server_port(&capture).to_string();
         let from_1433 = capture.ends_with("http-from-1433.pcap");
         let last = if from_1433 { 2 } else { 24 };
         let packets = pcap::packets(&capture).unwrap();
@@ -70,6 +73,11 @@ fn no_other_protocol_is_taken_for_a_login_wherever_its_capture_begins() {
             let said = lines(file.path(), &[]);
             let title = format!("{} without its first {begin}", capture.display());
             assert!(said.is_empty(), "{title}: {said:#?}");
+            for line in lines(file.path(), &["--port", &port]) {
+                let outcome = line["login"]["outcome"].as_str().unwrap_or("unknown");
+                assert!(UNDECIDED.contains(&outcome), "{title}: {line:#}");
+                assert_eq!(line.get("tds"), None, "{title}: {line:#}");
+            }
         }
     }
 }

@@ -16,6 +16,9 @@ use crate::{
     tds::{login7::Login7, pre7::Pre7Login, prelogin::Prelogin},
 };
 
+/// A handshake message's type (RFC 8446 §4).
+const CLIENT_HELLO: u8 = 1;
+
 impl Login {
     pub(super) fn client_packet(
         &mut self,
@@ -190,7 +193,11 @@ impl Login {
         unit: &Unit,
         context: &mut Context<'_>,
     ) -> Option<Verdict> {
-        if side == Side::ToServer && self.stage == Stage::Opening && self.is_whole() {
+        // TDS 7 has its ClientHello in a packet of its own, whatever was missed before it.
+        let is_hello =
+            unit.header.kind == content_type::HANDSHAKE && unit.body.first() == Some(&CLIENT_HELLO);
+        let is_first = self.stage == Stage::Opening && (is_hello || self.is_whole());
+        if side == Side::ToServer && is_first {
             self.strict = true;
             self.stage = Stage::Tls;
         }
