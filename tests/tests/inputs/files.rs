@@ -302,6 +302,17 @@ fn a_capture_without_a_packet_says_nothing() {
 }
 
 #[test]
+fn the_same_is_said_in_the_same_order_every_time() {
+    // Two connections whose ends are told together.
+    let file = capture("odbc18-none-refused");
+    let (_, first, _) = outcome([&file]);
+    for _ in 0..12 {
+        let (_, again, _) = outcome([&file]);
+        assert_eq!(again, first);
+    }
+}
+
+#[test]
 fn damage_in_the_middle_is_told_and_what_came_before_is_read() {
     let mut damaged = fs::read(capture(CAPTURES[0])).unwrap();
     damaged.extend([0xFF; 40]);
