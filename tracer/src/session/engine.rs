@@ -2,7 +2,7 @@
 
 mod evict;
 
-use std::{collections::VecDeque, net::IpAddr};
+use std::net::IpAddr;
 
 use foldhash::HashMap;
 use tracer_ebpf::{
@@ -13,8 +13,9 @@ use tracer_ebpf::{
 use super::{
     beginning::Beginning,
     connection::Connection,
+    entry::{Entry, LINGER, Restless, settle},
     naming,
-    output::{Output, Shared},
+    output::Shared,
 };
 use crate::record::{
     LossReason, PartialReason, Process, Record, Text, Timestamp, identity::Policy,
@@ -24,8 +25,6 @@ use crate::record::{
 const TICK: u64 = 250_000_000;
 /// Looks at the time in one gap between events: four minutes, longer than almost anything waits.
 const MAX_LOOKS: u32 = 1024;
-/// How long a connection that has ended is remembered, so that its stragglers open no new one.
-const LINGER: u64 = 2_000_000_000;
 /// Owners kept of connections of which no packet was seen yet.
 const MAX_STRAY_OWNERS: usize = 16 * 1024;
 /// The engine's options.
@@ -137,29 +136,6 @@ pub struct Engine {
     /// When the idle are looked for next.
     next_sweep: u64,
     opened: u64,
-}
-
-/// Those that time may change.
-#[derive(Debug, Default)]
-struct Restless {
-    /// Undecided, or closing; who has come back in the meantime is there twice.
-    waiting: Vec<FlowKey>,
-    /// Over, in the order in which they are forgotten, with the time.
-    over: VecDeque<(u64, FlowKey)>,
-    /// Let go while they may have been alive, and remembered for far longer; the same.
-    let_go: VecDeque<(u64, FlowKey)>,
-}
-
-#[derive(Debug)]
-enum Entry {
-    /// It is open as well, but there is nothing to it yet.
-    Beginning(Beginning),
-    Open(Box<Connection>),
-    /// It ended; forgotten at this time.
-    Over {
-        born: u64,
-        until: u64,
-    },
 }
 
 impl Engine {
@@ -432,93 +408,7 @@ impl Engine {
     }
 }
 
-impl Restless {
-    fn are_none(&self) -> bool {
-        self.waiting.is_empty() && self.over.is_empty()
-    }
-
-    /// Whether there are far more than connections: in a capture that repeats itself at one moment.
-    fn are_many(&self, connections: usize) -> bool {
-        self.waiting.len() + self.over.len() > 4 * connections
-    }
-}
-
-impl Entry {
-    /// When an open connection's first packet passed.
-    fn started(&self) -> Option<u64> {
-        match self {
-            Self::Beginning(beginning) => Some(beginning.started()),
-            Self::Open(connection) => Some(connection.started),
-            Self::Over { .. } => None,
-        }
-    }
-
-    /// Whether an event is no more than was seen before of a connection that begins.
-    fn goes_on_beginning(&mut self, event: &Event) -> bool {
-        match self {
-            Self::Beginning(beginning) => beginning.take(event),
-            _ => false,
-        }
-    }
-
-    /// Makes a whole connection of one that has only begun.
-    fn grown(&mut self, out: &mut Output<'_>) -> &mut Self {
-        if let Self::Beginning(beginning) = self {
-            *self = Self::Open(beginning.grow(out));
-        }
-        self
-    }
-
-    /// Ends the connection, if it is open; its stragglers are known until `until`.
-    fn end(&mut self, now: u64, until: u64, reason: Option<PartialReason>, out: &mut Output<'_>) {
-        let Self::Open(connection) = self.grown(out) else {
-            return;
-        };
-        let born = connection.born;
-        if let Self::Open(connection) = std::mem::replace(self, Self::Over { born, until }) {
-            connection.finish(now, reason, out);
-        }
-    }
-
-    /// Tells an open connection what time it is; whether time may change it further.
-    fn wait(&mut self, now: u64, out: &mut Output<'_>) -> bool {
-        if let Self::Beginning(beginning) = self
-            && beginning.is_waited_for(now, out.shared.config.login_patience)
-        {
-            return true;
-        }
-        let Self::Open(connection) = self.grown(out) else {
-            return true;
-        };
-        connection.wait(now, out);
-        let unseen = connection.ended_unseen(now);
-        if unseen || connection.is_over(now) {
-            let lost = unseen.then_some(PartialReason::EventsLost);
-            self.end(now, now.saturating_add(LINGER), lost, out);
-            return false;
-        }
-        connection.is_listed = connection.is_restless();
-        connection.is_listed
-    }
-}
-
 /// Whether an event is a side's last word.
 const fn is_end(event: &Event) -> bool {
     event.kind == Kind::Fin as u8 || event.kind == Kind::Rst as u8
-}
-
-/// Notes a connection that time may change, and lets go of one that has closed in order.
-fn settle(entry: &mut Entry, now: u64, restless: &mut Restless, out: &mut Output<'_>) {
-    let Entry::Open(connection) = entry else {
-        return;
-    };
-    if !connection.is_listed && connection.is_restless() {
-        connection.is_listed = true;
-        restless.waiting.push(connection.key);
-    }
-    if connection.is_closed() || connection.is_unreachable() {
-        let until = now.saturating_add(LINGER);
-        restless.over.push_back((until, connection.key));
-        entry.end(now, until, None, out);
-    }
 }

@@ -6,6 +6,7 @@
 //! | module | what it knows |
 //! |---|---|
 //! | [`engine`] | the table of connections, eviction and timers |
+//! | `entry` | a connection's place in that table |
 //! | `beginning` | a connection of which only SYNs were seen |
 //! | `connection` | one connection: counters, handshake, ends |
 //! | `stream` | one direction's bytes back in order, cut into TDS packets, TLS records, SMP packets |
@@ -28,6 +29,7 @@ mod certificates;
 mod connection;
 mod dark;
 mod ending;
+mod entry;
 mod login;
 mod losses;
 mod naming;
