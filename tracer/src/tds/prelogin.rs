@@ -83,16 +83,16 @@ impl Guid {
 impl fmt::Display for Guid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The first three groups are little-endian numbers, the rest is bytes.
-        let value = u128::from_be_bytes(TEXT_ORDER.map(|from| self.0[from]));
-        write!(
-            f,
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            (value >> 96) as u32,
-            (value >> 80) as u16,
-            (value >> 64) as u16,
-            (value >> 48) as u16,
-            value as u64 & 0xFFFF_FFFF_FFFF
-        )
+        let mut text = [b'-'; 36];
+        let mut at = 0;
+        for (index, from) in TEXT_ORDER.into_iter().enumerate() {
+            at += usize::from(matches!(index, 4 | 6 | 8 | 10));
+            let byte = usize::from(self.0[from]);
+            text[at] = DIGITS[byte >> 4];
+            text[at + 1] = DIGITS[byte & 0x0F];
+            at += 2;
+        }
+        f.write_str(str::from_utf8(&text).map_err(|_not_ascii| fmt::Error)?)
     }
 }
 
@@ -181,6 +181,7 @@ fn trace_id(reader: &mut Reader<'_>) -> Option<TraceId> {
     })
 }
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 const TEXT_ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
 
 const VERSION: u8 = 0x00;
