@@ -2,14 +2,14 @@
 
 use std::{
     borrow::Cow,
-    fmt,
+    fmt::{self, Write as _},
     ops::{Add, AddAssign, Deref},
     sync::Arc,
 };
 
 use jiff::fmt::{StdFmtWrite, temporal::DateTimePrinter};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, ser::Error as _};
 
 /// The largest integer that every JSON reader keeps whole: beyond it, jq and JavaScript round.
 const MAX_SAFE_INTEGER: u64 = 1 << 53;
@@ -106,21 +106,29 @@ impl Timestamp {
     }
 }
 
-impl fmt::Display for Timestamp {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Timestamp {
+    fn print(self, into: impl jiff::fmt::Write) -> fmt::Result {
         const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(9));
         // Every u64 of nanoseconds lies within jiff's years -9999 to 9999.
         let moment = jiff::Timestamp::from_nanosecond(i128::from(self.0))
             .map_err(|_out_of_range| fmt::Error)?;
         PRINTER
-            .print_timestamp(&moment, StdFmtWrite(formatter))
+            .print_timestamp(&moment, into)
             .map_err(|_formatter_failed| fmt::Error)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.print(StdFmtWrite(formatter))
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let mut text = String::with_capacity("2026-11-22T19:45:26.077542569Z".len());
+        self.print(&mut text).map_err(S::Error::custom)?;
+        serializer.serialize_str(&text)
     }
 }
 
@@ -218,6 +226,14 @@ impl Text {
             (Some(end), Some(_)) => Self(format!("{}…", &text[..end]).into()),
             _ => Self(text.into()),
         }
+    }
+
+    /// What a value is shown as, in a few characters.
+    pub fn shown(value: &impl fmt::Display) -> Self {
+        let mut text = String::with_capacity(64);
+        // A string takes in whatever is written.
+        let _written: fmt::Result = write!(text, "{value}");
+        Self::from(text)
     }
 
     /// The text as a string slice.

@@ -151,5 +151,5 @@ fn level(name: &str) -> Option<AlertLevel> {
 
 /// The name of the version a connection settled on.
 pub(super) fn version_text(version: TdsVersion) -> Text {
-    Text::from(version.to_string().as_str())
+    Text::shown(&version)
 }

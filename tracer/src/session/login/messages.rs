@@ -101,15 +101,13 @@ impl Login {
         let message = self.assemble(Side::ToServer, unit)?;
         let asked = Prelogin::decode(message.seen()).ok()?;
         let tds = context.facts.tds.get_or_insert_with(Tds::default);
-        tds.client_version = asked
-            .version
-            .map(|version| Text::from(version.to_string().as_str()));
+        tds.client_version = asked.version.map(|version| Text::shown(&version));
         tds.encryption_asked = asked.encryption.map(wish);
         if let Some(trace) = asked.trace_id.filter(|trace| !trace.connection.is_nil()) {
-            tds.connection_guid = Some(Text::from(trace.connection.to_string().as_str()));
+            tds.connection_guid = Some(Text::shown(&trace.connection));
         }
         if let Some(trace) = asked.trace_id.filter(|trace| !trace.activity.is_nil()) {
-            tds.activity_guid = Some(Text::from(trace.activity.to_string().as_str()));
+            tds.activity_guid = Some(Text::shown(&trace.activity));
             tds.activity_sequence = Some(trace.sequence);
         }
         if let Some(instance) = asked.instance.as_deref().filter(|name| !name.is_empty()) {
@@ -131,9 +129,7 @@ impl Login {
         };
         self.phases.end(PhaseName::Prelogin, at, true, context.sent);
         let tds = context.facts.tds.get_or_insert_with(Tds::default);
-        tds.server_version = answered
-            .version
-            .map(|version| Text::from(version.to_string().as_str()));
+        tds.server_version = answered.version.map(|version| Text::shown(&version));
         tds.encryption_answered = answered.encryption.map(wish);
         // A client says only that it could.
         tds.fedauth_required = answered.fedauth_required;
