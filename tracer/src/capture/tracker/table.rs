@@ -116,6 +116,7 @@ impl Table {
         self.held_bytes
     }
 
+    #[inline]
     pub(super) fn get_mut(&mut self, key: &FlowKey) -> Option<&mut Tracked> {
         self.flows.get_mut(key).map(Box::as_mut)
     }
