@@ -24,6 +24,7 @@ const BULK: (&str, Plan) = (
         stays_ns: 5_000_000_000,
         results: 64 * 1024,
         others: 64 * 1024,
+        attempts: 0,
     },
 );
 const LOGINS: (&str, Plan) = (
@@ -34,6 +35,19 @@ const LOGINS: (&str, Plan) = (
         stays_ns: 5_000_000_000,
         results: 0,
         others: 0,
+        attempts: 0,
+    },
+);
+/// As many as the engine keeps, nearly: what a flood of SYNs takes of memory.
+const FLOOD: (&str, Plan) = (
+    "flood",
+    Plan {
+        logins: 0,
+        per_second: 50_000,
+        stays_ns: 0,
+        results: 0,
+        others: 0,
+        attempts: 65_000,
     },
 );
 /// What tshark is given: it would be waited for too long otherwise.
@@ -57,7 +71,7 @@ const FIELDS: [&str; 15] = [
     "ntlmssp.auth.username",
 ];
 
-/// Generates two captures and measures who reads them how fast.
+/// Generates captures and measures who reads them how fast.
 #[derive(Parser)]
 #[command(about)]
 struct Options {
@@ -106,7 +120,7 @@ fn main() -> Result<()> {
         return Ok(());
     }
     fs::create_dir_all(&options.folder)?;
-    for (name, plan) in [BULK, LOGINS] {
+    for (name, plan) in [BULK, LOGINS, FLOOD] {
         let whole = generate(&options.folder.join(name).with_extension("pcap"), &plan)?;
         let excerpt = options.folder.join(format!("{name}-excerpt.pcap"));
         let excerpt = cut(&whole, excerpt)?;
@@ -118,8 +132,8 @@ fn main() -> Result<()> {
         }
         let Capture { packets, bytes, .. } = whole;
         println!(
-            "{name}: {packets} packets, {bytes} bytes, {} logins",
-            plan.logins
+            "{name}: {packets} packets, {bytes} bytes, {} connections to SQL Server",
+            plan.logins + plan.attempts
         );
         readers.iter().for_each(tell);
     }

@@ -43,7 +43,7 @@ const SERVERS: u32 = 8;
 pub struct Plan {
     /// Connections to SQL Server.
     pub logins: u32,
-    /// Of those, how many begin in a second.
+    /// How many begin in a second.
     pub per_second: u32,
     /// How long each stays open after its last response, nanoseconds.
     pub stays_ns: u64,
@@ -51,6 +51,8 @@ pub struct Plan {
     pub results: u32,
     /// Bytes of another application's connection beside each.
     pub others: u32,
+    /// Connections after those of which no more comes than a SYN and its answer.
+    pub attempts: u32,
 }
 
 /// What was written.
@@ -93,6 +95,20 @@ pub fn write(plan: &Plan, out: &mut impl Write) -> Result<Written> {
             };
             other.packets(&handshake, |time, packet| wire.add(time, packet));
         }
+    }
+    let attempt = Template::load(OTHERS)?.into_attempt();
+    for number in plan.logins..plan.logins + plan.attempts {
+        let start_ns = EPOCH_NS + u64::from(number) * SECOND / u64::from(plan.per_second);
+        wire.write_until(start_ns)?;
+        let tried = Connection {
+            number,
+            start_ns,
+            server: [10, 2, 0, 1],
+            server_port: SQL_SERVER_PORT,
+            bulk: None,
+            stays_ns: 0,
+        };
+        tried.packets(&attempt, |time, packet| wire.add(time, packet));
     }
     wire.write_until(u64::MAX)?;
     Ok(wire.written)
@@ -167,6 +183,7 @@ mod tests {
             stays_ns: 50_000_000,
             results: 10_000,
             others: 20_000,
+            attempts: 3,
         };
         let mut file = Vec::new();
         let written = write(&plan, &mut file).unwrap();

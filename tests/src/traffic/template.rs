@@ -70,6 +70,12 @@ impl Template {
         self
     }
 
+    /// The SYN and its answer alone.
+    pub(super) fn into_attempt(mut self) -> Self {
+        self.frames.truncate(2);
+        self
+    }
+
     /// The last packet with data of the server before either side closes.
     pub(super) fn last_response(&self) -> Option<usize> {
         let mut frames = self.frames.iter();
