@@ -15,16 +15,18 @@ const REQUEST: usize = 9;
 /// The client's FIN.
 const CLIENT_FIN: usize = 19;
 /// The body of one TDS packet of the answer.
-const BODY: usize = 1000;
+const BODY: u16 = 1000;
+/// That packet.
+const PACKET: u16 = BODY + 8;
 
 /// An INFO token (MS-TDS §2.2.7.13) that fills a packet: number, state, class, an empty text, a long
 /// server name, no procedure, a line.
 fn info() -> Vec<u8> {
     let name = (BODY - 3 - 4 - 2 - 2 - 1 - 1 - 4) / 2;
     let mut token = vec![0xAB];
-    token.extend((BODY as u16 - 3).to_le_bytes());
+    token.extend((BODY - 3).to_le_bytes());
     token.extend([0x45, 0x16, 0, 0, 2, 0, 0, 0, name as u8]);
-    token.resize(BODY, 0);
+    token.resize(BODY.into(), 0);
     token
 }
 
@@ -34,14 +36,14 @@ fn answered_at_length(packets: u8, more: &[usize]) -> Vec<Packet> {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let all = pcap::packets(&tests.join("fixtures/captures/odbc18-lab-clear.pcap")).unwrap();
     let reply = &all[REPLY];
-    let len = BODY + 8;
+    let [high, low] = PACKET.to_be_bytes();
     let mut made = all[..REPLY].to_vec();
     for number in 0..packets {
-        let header = [4, 0, (len >> 8) as u8, len as u8, 0, 51, number, 0];
+        let header = [4, 0, high, low, 0, 51, number, 0];
         let payload = [&header[..], &info()].concat();
-        made.push(reply.with(0x18, &payload, 0, i32::from(number) * len as i32));
+        made.push(reply.with(0x18, &payload, 0, i32::from(number) * i32::from(PACKET)));
     }
-    let before = i32::from(packets) * len as i32;
+    let before = i32::from(packets) * i32::from(PACKET);
     made.push(reply.with(0x18, reply.payload(), MILLISECOND, before));
     for place in more {
         let packet = &all[*place];

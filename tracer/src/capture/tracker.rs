@@ -250,6 +250,7 @@ impl Tracker {
 }
 
 /// What a packet was to its connection.
+#[derive(Clone, Copy)]
 struct Observed {
     direction: Direction,
     fate: Fate,
