@@ -1,33 +1,33 @@
 //! One connection, from its first packet to its last.
 
 mod decide;
+mod ends;
 mod finish;
 pub(super) mod handshake;
+mod traffic;
 
 use tracer_ebpf::{
-    event::{Counters, Event, Kind, SocketEnd, mark, role},
+    event::{Counters, Event, Kind, mark, role},
     flow::FlowKey,
-    framing::{Framing, TLS_HEADER, content_type, packet_type},
+    framing::Framing,
     packet::tcp_flag,
-    seq::Seq,
 };
 
-use self::handshake::Handshake;
+use self::{ends::Left, handshake::Handshake};
 use super::{
-    dark,
-    ending::{End, Ends},
+    ending::Ends,
     engine::{Config, SocketOwner},
     login::{Context, Login},
     naming,
     output::Output,
     stream::{Found, Stream},
     timeline::Side,
-    usage::{self, Boundary, Mars, Requests},
+    usage::{Boundary, Mars, Requests},
     vantage::Evidence,
 };
 use crate::record::{
-    Connection as Facts, ConnectionFacts, Encryption, Endpoint, Login as LoginFacts, Nanos,
-    PartialReason, PhaseName, Phases, Process, Server, Stranger, Tcp,
+    Connection as Facts, ConnectionFacts, Encryption, Endpoint, Login as LoginFacts, PartialReason,
+    PhaseName, Phases, Process, Server, Tcp,
 };
 
 /// A connection that was seen.
@@ -91,14 +91,6 @@ pub(super) struct Connection {
     gave_up: Option<u64>,
     /// The client has left a sealed login whose outcome hinges on the server's end.
     left: Option<Left>,
-}
-
-/// A client's end.
-#[derive(Clone, Copy, Debug)]
-struct Left {
-    at: u64,
-    /// Of its FIN; `None` where it ended TLS first, and the server closed upon that.
-    position: Option<Seq>,
 }
 
 impl Connection {
@@ -305,220 +297,6 @@ impl Connection {
         }
     }
 
-    fn header(&mut self, side: Side, event: &Event, run: &[u8], out: &mut Output<'_>) {
-        self.hops(side, event.ttl);
-        self.late_reply(side, event.time);
-        self.tail = None;
-        let Some(framing) = Framing::of(event.framing) else {
-            return;
-        };
-        let complete = (event.marks & mark::COMPLETE != 0).then_some(event.time);
-        let kind = if framing == Framing::Smp {
-            event.header[1]
-        } else {
-            event.header[0]
-        };
-        self.undecided_request(side, framing, kind, event.time, out);
-        if self.login.as_ref().is_some_and(|login| login.is_foreign()) {
-            return;
-        }
-        if framing == Framing::Smp {
-            self.smp(side, event, run, out);
-            return;
-        }
-        if framing == Framing::Tls {
-            let len = event.packet_len.saturating_sub(TLS_HEADER);
-            if self.sealed_alert(side, kind, len) || self.sealed_control(side, len) {
-                return;
-            }
-        }
-        let boundary = Boundary {
-            side,
-            packet: (framing == Framing::Tds).then_some(kind),
-            status: if framing == Framing::Tds {
-                event.header[1]
-            } else {
-                0
-            },
-            first: event.marks & mark::FIRST != 0,
-            at: event.time,
-            complete,
-            server_last: self.sent[1].last_data,
-        };
-        self.boundary(&boundary, framing, kind, out);
-    }
-
-    fn smp(&mut self, side: Side, event: &Event, run: &[u8], out: &mut Output<'_>) {
-        let run = usage::headers(event, run);
-        let complete = (event.marks & mark::COMPLETE != 0).then_some(event.time);
-        let server_last = self.sent[1].last_data;
-        let ended = self
-            .mars
-            .packet(side, &run, event.time, complete, server_last);
-        self.tell_mars(ended, out);
-    }
-
-    /// A request of a connection whose login was not seen decided.
-    fn undecided_request(
-        &mut self,
-        side: Side,
-        framing: Framing,
-        kind: u8,
-        at: u64,
-        out: &mut Output<'_>,
-    ) {
-        let request = framing == Framing::Smp
-            || (side == Side::ToServer
-                && framing == Framing::Tds
-                && !matches!(
-                    kind,
-                    packet_type::PRELOGIN
-                        | packet_type::LOGIN7
-                        | packet_type::SSPI
-                        | packet_type::ATTENTION
-                ));
-        let Some(login) = self.login.as_mut().filter(|_| request) else {
-            return;
-        };
-        if login.is_out_of_turn() {
-            login.give_away();
-            self.facts.login.stranger.get_or_insert(Stranger::Other);
-        } else {
-            self.lost_login(at, out);
-        }
-    }
-
-    fn boundary(&mut self, boundary: &Boundary, framing: Framing, kind: u8, out: &mut Output<'_>) {
-        let alert = framing == Framing::Tls && kind == content_type::ALERT;
-        if alert {
-            self.client_said_bye |= boundary.side == Side::ToServer;
-            return;
-        }
-        if let Some(ended) = self.mars.carried(boundary) {
-            self.tell_mars(ended, out);
-            return;
-        }
-        if framing == Framing::Tls && boundary.side == Side::ToClient {
-            self.requests.sealed_until(self.sent[0].last_data);
-        }
-        if let Some(done) = self.requests.boundary(boundary) {
-            self.tell_request(&done, None, out);
-        }
-    }
-
-    /// An alert of TLS 1.3, which looks like data: neither a request nor a reply.
-    fn sealed_alert(&mut self, side: Side, kind: u8, len: u32) -> bool {
-        let tls = self.facts.tls.as_ref().and_then(|tls| tls.version.as_ref());
-        let alert = kind == content_type::APPLICATION_DATA
-            && tls.is_some_and(|version| version.as_str() == "1.3")
-            && dark::is_alert(len);
-        self.client_said_bye |= alert && side == Side::ToServer;
-        alert
-    }
-
-    /// A record that has the size of an SMP packet without data: neither a request nor a reply,
-    /// unless it is known that there is no MARS.
-    pub(super) fn sealed_control(&mut self, side: Side, len: u32) -> bool {
-        let mars = self.facts.tds.as_ref().and_then(|tds| tds.mars);
-        self.mars.sealed_by(side, len) && mars != Some(false)
-    }
-
-    fn message_end(&mut self, side: Side, event: &Event, out: &mut Output<'_>) {
-        if self.mars.was_used() {
-            let ended = self.mars.packet_ended(side, event.time);
-            self.tell_mars(ended.into_iter().collect(), out);
-            return;
-        }
-        if let Some(done) = self.requests.message_ended(side, event.time) {
-            self.tell_request(&done, None, out);
-        }
-    }
-
-    fn fin(&mut self, side: Side, event: &Event, out: &mut Output<'_>) {
-        self.note_end_phase();
-        match self.ends.fin {
-            None => self.ends.fin = Some((event.time, side)),
-            Some((_, first)) if first != side => self.ends.second_fin = Some(event.time),
-            Some(_) => {}
-        }
-        self.ends.last = Some(self.last_seen);
-        if side == Side::ToServer && self.login.is_some() {
-            self.gave_up.get_or_insert(event.time);
-        }
-        match (side, self.left) {
-            (Side::ToServer, Some(_)) => {}
-            (_, None) if self.is_clients_end(side) && self.hinges_on_server(event.time) => {
-                self.left = Some(Left {
-                    at: event.time,
-                    position: (side == Side::ToServer).then(|| event.seq.add(event.payload_len)),
-                });
-            }
-            // The server follows the client: where that goes next is still to be seen.
-            (Side::ToClient, Some(left)) if left.position.is_none_or(|at| event.ack.after(at)) => {}
-            // A server that has not heard of the client's end has its own reason.
-            _ => self.ended(End::Fin(side), event.time, out),
-        }
-    }
-
-    fn rst(&mut self, side: Side, event: &Event, out: &mut Output<'_>) {
-        self.note_end_phase();
-        if side == Side::ToServer {
-            self.ends.note_strain(&self.sent);
-        }
-        self.ends.rst.get_or_insert((event.time, side, event.ttl));
-        self.ends.last = Some(self.last_seen);
-        if side == Side::ToServer && self.login.is_some() {
-            self.gave_up.get_or_insert(event.time);
-        }
-        // What follows a client's FIN tells no more than that did.
-        if self.left.is_none() {
-            self.ended(End::Rst(side), event.time, out);
-        }
-    }
-
-    /// Whether the client has left a sealed login, which is not decided yet.
-    pub(super) fn has_left(&self) -> bool {
-        self.left.is_some()
-    }
-
-    /// Whether a FIN of this side is the client's doing: its own, or the answer to its `close_notify`.
-    fn is_clients_end(&self, side: Side) -> bool {
-        let bye = self
-            .login
-            .as_ref()
-            .is_some_and(|login| login.client_said_bye());
-        side == Side::ToServer || bye
-    }
-
-    /// Whether the client's end leaves open what came of its sealed login.
-    fn hinges_on_server(&self, now: u64) -> bool {
-        let login = self.login.as_ref().filter(|login| login.is_whole());
-        is_dark(&self.facts) && login.is_some_and(|login| login.dark.hinges_on_server(now))
-    }
-
-    fn note_end_phase(&mut self) {
-        if self.ends.began().is_none() {
-            self.ends.note_strain(&self.sent);
-            self.idle_since = self.sent[0].last_data.max(self.sent[1].last_data);
-            self.ended_in = match &self.login {
-                Some(login) => Some(login.phase()),
-                None if self.requests.in_flight() || self.mars.in_flight() > 0 => {
-                    Some(PhaseName::Command)
-                }
-                None => None,
-            };
-            self.left_in_flight = u32::from(self.requests.in_flight()) + self.mars.in_flight();
-        }
-    }
-
-    /// An answer to a login that was given up.
-    fn late_reply(&mut self, side: Side, at: u64) {
-        let first = side == Side::ToClient && self.facts.login.late_reply_ns.is_none();
-        if let Some(since) = self.gave_up.filter(|since| first && at > *since) {
-            self.facts.login.late_reply_ns = Some(Nanos(at - since));
-        }
-    }
-
     fn hops(&mut self, side: Side, ttl: u8) {
         if self.ttl[side as usize].is_none() {
             self.ttl[side as usize] = Some(ttl);
@@ -556,22 +334,6 @@ impl Connection {
         }
     }
 
-    /// The kernel's own figures at the end of a local socket.
-    pub(super) fn socket_end(&mut self, end: &SocketEnd, out: &mut Output<'_>) {
-        self.evidence.socket(end.role);
-        self.socket_ended.get_or_insert(end.time);
-        let side = usize::from(end.role & role::CLIENT == 0);
-        self.resent[side] = self.resent[side].max(end.retransmits);
-        if end.srtt_us > 0 {
-            self.smoothed_rtt = Some(u64::from(end.srtt_us) * 1000);
-        }
-        // A client's socket that closes before any answer has stopped trying.
-        let trying = self.handshake.syns > 0 && !self.handshake.was_answered();
-        if trying && end.role & role::CLIENT != 0 {
-            self.ended(End::Silence, self.last_seen, out);
-        }
-    }
-
     /// Whether the flow's login is still open.
     pub(super) fn is_undecided(&self) -> bool {
         self.login.is_some()
@@ -590,15 +352,6 @@ impl Connection {
         self.facts
             .connection
             .mark_partial(PartialReason::EventsLost);
-    }
-
-    fn tell_mars(&mut self, ended: Vec<usage::Ended>, out: &mut Output<'_>) {
-        for ended in ended {
-            match ended {
-                usage::Ended::Request(sid, done) => self.tell_request(&done, Some(sid), out),
-                usage::Ended::Session(session) => out.mars(self, session),
-            }
-        }
     }
 }
 
