@@ -35,7 +35,7 @@ def pymssql(o):
     c = pymssql.connect(
         server="scenario", port=str(o.port), user=o.user, password=o.password, login_timeout=o.timeout, autocommit=True
     )
-    rows = ask(c, o)
+    rows = answered(c, o)
     c.close()
     return rows
 
@@ -74,7 +74,7 @@ def python_tds(o):
     if o.errand == "bulk-load":
         column = pytds.Column("value", type=pytds.tds_types.NVarCharType(size=10))
         c.cursor().copy_to(io.StringIO("one\ntwo\n"), "target", columns=[column])
-    rows = ask(c, o)
+    rows = answered(c, o)
     if o.mars:
         one, two = c.cursor(), c.cursor()
         one.execute(o.query)
@@ -127,7 +127,7 @@ def ask(o, source, **more):
     if o.errand == "time-out":
         c.timeout = 1
         time_out(c)
-    rows = ask(c, o)
+    rows = answered(c, o)
     if o.mars:
         one, two = c.cursor(), c.cursor()
         one.execute(o.query)
@@ -149,7 +149,7 @@ def time_out(connection):
     cursor.close()
 
 
-def ask(connection, o):
+def answered(connection, o):
     if o.errand == "stay":
         time.sleep(2)
     if o.errand in ("leave", "stay"):
