@@ -6,7 +6,7 @@
 use tracer_ebpf::event::{Direction, Event, Kind, mark};
 
 use super::{
-    connection::{Connection, handshake},
+    connection::{Connection, LEAST_PATIENCE},
     output::Output,
 };
 
@@ -68,18 +68,14 @@ impl Beginning {
         *count = count.saturating_add(1);
     }
 
-    /// Whether it is to be waited for, rather than told as never answered.
+    /// Whether it is too early for time to change anything.
     pub(super) fn is_waited_for(&self, now: u64, login_patience: u64) -> bool {
-        let of = |kind: Kind| {
-            let events = self.events.iter();
-            events.filter(move |event| event.kind == kind as u8)
-        };
-        let patience = if of(Kind::SynAck).next().is_some() {
+        let mut events = self.events.iter();
+        let answered = events.any(|event| event.kind == Kind::SynAck as u8);
+        let patience = if answered {
             login_patience
         } else {
-            let mut syns = of(Kind::Syn).map(|event| event.time).rev();
-            let last = syns.next().zip(syns.next());
-            handshake::patience(last.map_or(0, |(last, before)| last.saturating_sub(before)))
+            LEAST_PATIENCE
         };
         now.saturating_sub(self.last_seen()) <= patience
     }

@@ -3,7 +3,7 @@
 mod decide;
 mod ends;
 mod finish;
-pub(super) mod handshake;
+mod handshake;
 mod traffic;
 
 use tracer_ebpf::{
@@ -13,6 +13,7 @@ use tracer_ebpf::{
     packet::tcp_flag,
 };
 
+pub(super) use self::handshake::LEAST_PATIENCE;
 use self::{ends::Left, handshake::Handshake};
 use super::{
     ending::Ends,

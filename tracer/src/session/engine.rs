@@ -209,15 +209,7 @@ impl Engine {
                 return;
             }
             match entry.grown(&mut out) {
-                // A copy of the end, from elsewhere on the host, or the end once more.
-                Entry::Open(connection)
-                    if again
-                        && connection.born != event.born
-                        && is_end(event)
-                        && connection.ends.over() =>
-                {
-                    return;
-                }
+                Entry::Open(connection) if again && is_end_again(event, connection) => return,
                 Entry::Open(connection) if connection.born == event.born || again => {
                     if connection.born != event.born {
                         // The kernel's table had forgotten the connection and found it again.
@@ -411,4 +403,9 @@ impl Engine {
 /// Whether an event is a side's last word.
 const fn is_end(event: &Event) -> bool {
     event.kind == Kind::Fin as u8 || event.kind == Kind::Rst as u8
+}
+
+/// Whether an event is a copy of the last one, from elsewhere on the host, or the end once more.
+const fn is_end_again(event: &Event, connection: &Connection) -> bool {
+    is_end(event) && connection.ends.over() && connection.born != event.born
 }

@@ -8,6 +8,10 @@ use crate::{
     session::timeline::Side,
 };
 
+/// How long a client whose SYN is not answered is waited for at least, nanoseconds: its next one comes
+/// after one to three seconds.
+pub(in crate::session) const LEAST_PATIENCE: u64 = 4_000_000_000;
+
 /// The TCP handshake, and how long a client tries.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Handshake {
@@ -35,18 +39,12 @@ impl Handshake {
         self.end_missed || (self.ack.is_some() && self.syn_ack.is_none())
     }
 
-    /// How long after its last SYN a client counts as gone.
+    /// How long after its last SYN a client counts as gone: when the next one, twice as far off,
+    /// has not come.
     pub(super) fn patience(&self) -> u64 {
-        patience(self.gap)
+        const SLACK: u64 = 1_000_000_000;
+        LEAST_PATIENCE.max(self.gap.saturating_mul(2).saturating_add(SLACK))
     }
-}
-
-/// How long after its last SYN, which came so long after the one before, a client counts as gone: when
-/// the next one, twice as far off, has not come.
-pub(in crate::session) fn patience(gap: u64) -> u64 {
-    const FIRST: u64 = 3_000_000_000;
-    const SLACK: u64 = 1_000_000_000;
-    FIRST.max(gap.saturating_mul(2)).saturating_add(SLACK)
 }
 
 impl Connection {
