@@ -52,7 +52,7 @@ impl Ends {
     }
 
     /// Whether nothing more is to come.
-    pub(super) fn over(&self) -> bool {
+    pub(super) const fn over(&self) -> bool {
         self.closed || self.rst.is_some()
     }
 }
@@ -187,8 +187,15 @@ impl Connection {
             (CloseMeans::Rst, ClosedBy::Client) if quiet && self.foreign_rst() != Some(true) => {
                 CloseClass::BenignReset
             }
-            (CloseMeans::Fin, ClosedBy::Client) if self.ends.rst.is_none() => CloseClass::Normal,
-            (CloseMeans::Fin, ClosedBy::Client) if quiet || mars => CloseClass::BenignReset,
+            (CloseMeans::Fin, ClosedBy::Client) if self.ends.rst.is_some() && (quiet || mars) => {
+                CloseClass::BenignReset
+            }
+            // Who leaves while an answer is owed has given it up.
+            (CloseMeans::Fin, ClosedBy::Client)
+                if self.ends.rst.is_none() && self.in_flight() == 0 =>
+            {
+                CloseClass::Normal
+            }
             // Refusing a login, the server closes after its ERROR (MS-TDS §3.3.5.5); a client that
             // ends TLS first has closed, whoever's FIN is seen first.
             (CloseMeans::Fin, ClosedBy::Server)
