@@ -47,8 +47,8 @@ pub use self::{
     },
     schema::{schema, schema_text},
     tds::{
-        Alert, AlertLevel, Auth, AuthKind, Certificate, Encryption, EncryptionOption, Entra, Ntlm,
-        Tds, Tls,
+        Alert, AlertLevel, Auth, AuthKind, Certificate, Collation, Encryption, EncryptionOption,
+        Entra, Ntlm, Tds, Tls,
     },
     values::{Basis, Calendar, Confidence, Count, Nanos, Side, Sides, Text, Timestamp},
 };

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::{
     Agent, AgentAction, AgentRecord, Alert, AlertLevel, Auth, AuthKind, Basis, Body, Calendar,
-    Certificate, Close, CloseClass, CloseMeans, CloseRecord, ClosedBy, Confidence, Connection,
-    ConnectionFacts, ConnectionId, ConnectionRef, Count, Diagnosis, Encryption, EncryptionOption,
-    Endpoint, Entra, Login, LoginRecord, Lookup, LookupAnswer, LookupKind, LookupOutcome,
-    LookupRecord, Loss, LossReason, LossRecord, MarsRecord, MarsSession, MarsSummary, NamedPhase,
-    Nanos, Ntlm, Outcome, PartialReason, Phase, PhaseName, PhaseRecord, Phases, Process, Quantiles,
-    Record, Redirect, Request, RequestKind, RequestRecord, Requests, Server, Side, Sides, SqlError,
-    Tcp, Tds, Text, Timestamp, Tls, Vantage, Waited,
+    Certificate, Close, CloseClass, CloseMeans, CloseRecord, ClosedBy, Collation, Confidence,
+    Connection, ConnectionFacts, ConnectionId, ConnectionRef, Count, Diagnosis, Encryption,
+    EncryptionOption, Endpoint, Entra, Login, LoginRecord, Lookup, LookupAnswer, LookupKind,
+    LookupOutcome, LookupRecord, Loss, LossReason, LossRecord, MarsRecord, MarsSession,
+    MarsSummary, NamedPhase, Nanos, Ntlm, Outcome, PartialReason, Phase, PhaseName, PhaseRecord,
+    Phases, Process, Quantiles, Record, Redirect, Request, RequestKind, RequestRecord, Requests,
+    Server, Side, Sides, SqlError, Tcp, Tds, Text, Timestamp, Tls, Vantage, Waited,
 };
 
 const START: Timestamp = Timestamp(1_795_376_726_077_542_569);
@@ -414,6 +414,11 @@ fn tds() -> Tds {
         features: vec!["session_recovery".into(), "utf8_support".into()],
         features_acknowledged: vec!["utf8_support".into()],
         mirror_partner: Some("SQL2".into()),
+        collation: Some(Collation {
+            lcid: 1033,
+            sort_id: 52,
+        }),
+        session_recoverable: Some(true),
     }
 }
 

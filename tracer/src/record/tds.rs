@@ -50,6 +50,19 @@ pub struct Tds {
     pub features_acknowledged: Vec<Text>,
     /// Database mirroring partner that the server named.
     pub mirror_partner: Option<Text>,
+    /// The collation that the server set.
+    pub collation: Option<Collation>,
+    /// The server said whether the session can be recovered on another connection.
+    pub session_recoverable: Option<bool>,
+}
+
+/// A collation (MS-TDS 2.2.5.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Collation {
+    /// Windows' locale identifier.
+    pub lcid: u32,
+    /// SQL Server's sort order; 0 where the locale says it.
+    pub sort_id: u8,
 }
 
 /// What of the connection is encrypted.

@@ -6,7 +6,7 @@ use super::{fedauth::FedAuthInfo, reader::Reader, version::TdsVersion};
 
 mod envchange;
 
-pub use envchange::{EnvChange, Routing};
+pub use envchange::{Collation, EnvChange, Routing};
 
 /// One token of a reply. Texts of messages are never kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +25,8 @@ pub enum Token {
     FedAuthInfo(FedAuthInfo),
     /// FEATUREEXTACK: ids of the features the server acknowledges.
     FeatureExtAck(Vec<u8>),
-    /// SESSIONSTATE.
-    SessionState,
+    /// SESSIONSTATE: whether the session can be recovered on another connection.
+    SessionState(Option<bool>),
     /// DONE, DONEPROC or DONEINPROC.
     Done(Done),
     /// A token that has no meaning here and was skipped.
@@ -167,8 +167,8 @@ impl<'a> Tokens<'a> {
             }
             FEATURE_EXT_ACK => self.feature_ext_ack(reader)?,
             SESSION_STATE => {
-                self.long_value(id, reader)?;
-                Token::SessionState
+                let value = self.long_value(id, reader)?;
+                Token::SessionState(value.get(SESSION_STATUS).map(|status| status & 1 != 0))
             }
             RETURN_STATUS | OFFSET => {
                 reader.take(4)?;
@@ -346,6 +346,8 @@ const LOGIN_ACK: u8 = 0xAD;
 const FEATURE_EXT_ACK: u8 = 0xAE;
 const ENV_CHANGE: u8 = 0xE3;
 const SESSION_STATE: u8 = 0xE4;
+/// Where the status is in SESSIONSTATE, behind its sequence number (MS-TDS 2.2.7.21).
+const SESSION_STATUS: usize = 4;
 /// An SSPI message of the server (§2.2.7.22).
 pub const SSPI: u8 = 0xED;
 const FED_AUTH_INFO: u8 = 0xEE;

@@ -9,7 +9,9 @@ use super::{
     messages::holds_tls,
 };
 use crate::{
-    record::{ConnectionFacts, Encryption, Outcome, PhaseName, Redirect, SqlError, Tds, Text},
+    record::{
+        Collation, ConnectionFacts, Encryption, Outcome, PhaseName, Redirect, SqlError, Tds, Text,
+    },
     session::{stream::Unit, timeline::Side},
     tds::{
         fedauth::FedAuthInfo,
@@ -200,6 +202,13 @@ impl Login {
                 Token::EnvChange(EnvChange::MirrorPartner(name)) if !name.is_empty() => {
                     tds.mirror_partner = Some(Text::from(name.as_str()));
                 }
+                Token::EnvChange(EnvChange::Collation(to)) => {
+                    tds.collation = to.map(|to| Collation {
+                        lcid: to.lcid,
+                        sort_id: to.sort_id,
+                    });
+                }
+                Token::SessionState(recoverable) => tds.session_recoverable = recoverable,
                 Token::Sspi(range) => {
                     reply.sspi = true;
                     let other = otherwise.as_ref().unwrap_or(&message.body);

@@ -11,8 +11,8 @@ pub enum EnvChange {
     Language(String),
     /// The packet size, in bytes.
     PacketSize(u32),
-    /// The collation.
-    Collation,
+    /// The collation, unless it is given up.
+    Collation(Option<Collation>),
     /// The server's mirroring partner.
     MirrorPartner(String),
     /// Log in elsewhere.
@@ -23,6 +23,30 @@ pub enum EnvChange {
     ResetAck,
     /// Any other type, by number: character set, transactions, user instance.
     Other(u8),
+}
+
+/// A collation (MS-TDS 2.2.5.1.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Collation {
+    /// Windows' locale identifier.
+    pub lcid: u32,
+    /// SQL Server's sort order; 0 where the locale says it.
+    pub sort_id: u8,
+}
+
+impl Collation {
+    const LCID: u32 = 0x000F_FFFF;
+
+    /// Decodes a value of a length of its own: five bytes, or none.
+    fn decode(reader: &mut Reader<'_>) -> Option<Option<Self>> {
+        if reader.u8()? == 0 {
+            return Some(None);
+        }
+        Some(Some(Self {
+            lcid: reader.u32()? & Self::LCID,
+            sort_id: reader.u8()?,
+        }))
+    }
 }
 
 /// Where a client is sent.
@@ -46,7 +70,7 @@ impl EnvChange {
             1 => Self::Database(reader.b_varchar()?),
             2 => Self::Language(reader.b_varchar()?),
             4 => Self::PacketSize(reader.b_varchar()?.parse().ok()?),
-            7 => Self::Collation,
+            7 => Self::Collation(Collation::decode(&mut reader)?),
             13 => Self::MirrorPartner(reader.b_varchar()?),
             18 => Self::ResetAck,
             20 => Self::Routing(routing(&mut reader, false)?),

@@ -53,7 +53,12 @@ fn a_successful_login_ends_with_done() {
         Token::EnvChange(EnvChange::Database("master".to_owned()))
     );
     assert!(tokens.contains(&Token::EnvChange(EnvChange::PacketSize(4096))));
-    assert!(tokens.contains(&Token::EnvChange(EnvChange::Collation)));
+    let collation = Collation {
+        lcid: 0x0409,
+        sort_id: 0x34,
+    };
+    let collation = EnvChange::Collation(Some(collation));
+    assert!(tokens.contains(&Token::EnvChange(collation)));
     let language = EnvChange::Language("us_english".to_owned());
     assert!(tokens.contains(&Token::EnvChange(language)));
     assert!(matches!(tokens.last(), Some(Token::Done(done)) if !done.status.more()));
@@ -193,15 +198,32 @@ fn acknowledged_features_are_listed() {
 
 #[test]
 fn tokens_without_meaning_here_are_skipped() {
-    let body = b"\x79\x00\x00\x00\x00\xa9\x02\x00\x01\x00\xe4\x01\x00\x00\x00\x00";
+    let body = b"\x79\x00\x00\x00\x00\xa9\x02\x00\x01\x00";
+    assert_eq!(
+        walk(body),
+        [Token::Other(RETURN_STATUS), Token::Other(ORDER),]
+    );
+}
+
+#[test]
+fn a_sessions_state_says_whether_it_can_be_recovered() {
+    let body = b"\xe4\x05\x00\x00\x00\x01\x00\x00\x00\x01\xe4\x05\x00\x00\x00\x02\x00\x00\x00\x00";
     assert_eq!(
         walk(body),
         [
-            Token::Other(RETURN_STATUS),
-            Token::Other(ORDER),
-            Token::SessionState
+            Token::SessionState(Some(true)),
+            Token::SessionState(Some(false))
         ]
     );
+    let cut_short = b"\xe4\x01\x00\x00\x00\x00";
+    assert_eq!(walk(cut_short), [Token::SessionState(None)]);
+}
+
+#[test]
+fn a_collation_that_is_given_up_has_no_value() {
+    let body = b"\xe3\x08\x00\x07\x00\x05\x09\x04\xd0\x00\x34";
+    let change = EnvChange::Collation(None);
+    assert_eq!(walk(body), [Token::EnvChange(change)]);
 }
 
 #[test]
