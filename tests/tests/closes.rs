@@ -237,6 +237,7 @@ fn a_request_that_is_never_answered_was_waited_for_to_the_end() {
     assert_eq!(request["duration_ns"], 5 * SECOND, "{request:#}");
     let close = &of(&events, "close")[0];
     assert_eq!(close["close"]["requests_in_flight"], 1, "{close:#}");
+    assert_eq!(close["close"]["class"], "abnormal", "{close:#}");
 }
 
 #[test]

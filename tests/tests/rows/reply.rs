@@ -15,6 +15,8 @@ fn a_reply_names_the_partner_of_a_mirrored_database() {
         login["tds"]["packet_size"]
     ]);
     assert_eq!(environment, json!(["master", "us_english", 4096]));
+    let collation = json!({ "lcid": 0x0409, "sort_id": 52 });
+    assert_eq!(login["tds"]["collation"], collation);
 }
 
 #[test]

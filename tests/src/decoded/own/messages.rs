@@ -178,7 +178,7 @@ fn envchange_type(change: &EnvChange) -> u8 {
         EnvChange::Database(_) => 1,
         EnvChange::Language(_) => 2,
         EnvChange::PacketSize(_) => 4,
-        EnvChange::Collation => 7,
+        EnvChange::Collation(_) => 7,
         EnvChange::MirrorPartner(_) => 13,
         EnvChange::ResetAck => 18,
         EnvChange::Routing(_) => 20,
