@@ -158,6 +158,11 @@ fn what_cannot_be_is_refused_in_one_line() {
             .arg("run");
         command
     };
+    let mut in_user_namespace = host.command("unshare");
+    in_user_namespace
+        .args(["--user", "--map-root-user", "--net"])
+        .arg(program("tds-tracer").unwrap())
+        .arg("run");
     for (mut command, mend) in [
         (agent(&host, &["--iface", "nosuch0"]), "`ip link` lists"),
         // Of two the one that is there is not attached to either.
@@ -167,6 +172,7 @@ fn what_cannot_be_is_refused_in_one_line() {
         ),
         (agent(&host, &["--output", "/no/such/x"]), "output"),
         (unprivileged(), "grant CAP_BPF"),
+        (in_user_namespace, "outside of a user namespace"),
     ] {
         let (status, text) = run(&mut command, "", LIMIT).unwrap();
         assert_eq!(status.code(), Some(2), "{command:?}: {text}");

@@ -10,6 +10,11 @@ pub enum StartError {
         "the kernel does not take the programs without {0}: run as root, or grant CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
     )]
     NoPrivilege(String),
+    /// The process may not load anything, though it has the capabilities.
+    #[error(
+        "the kernel takes nothing from this process, whatever its capabilities: run outside of a user namespace, and before Linux 5.11 without a limit of locked memory (`ulimit -l unlimited`)"
+    )]
+    NotTrusted,
     /// The kernel has no ring buffers.
     #[error("this kernel has no BPF ring buffer: Linux 5.8 or later is needed")]
     NoRingBuffer,

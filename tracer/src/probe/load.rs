@@ -1,5 +1,7 @@
 //! The object, loaded.
 
+use std::{error::Error, iter};
+
 use aya::{
     Ebpf, EbpfLoader, Pod,
     maps::{Array, Map, MapData, ProgramArray},
@@ -184,6 +186,9 @@ fn refusal(error: &aya::EbpfError) -> StartError {
     if has_ring_buffer() == Some(false) {
         return StartError::NoRingBuffer;
     }
+    if causes(error).any(|cause| cause.downcast_ref().is_some_and(is_permission)) {
+        return StartError::NotTrusted;
+    }
     StartError::map(chain(error))
 }
 
@@ -193,15 +198,14 @@ pub fn has_ring_buffer() -> Option<bool> {
 }
 
 /// An error and what caused it, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
+    let texts: Vec<_> = causes(error).map(ToString::to_string).collect();
+    texts.join(": ")
+}
+
+/// An error, and what caused it.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    iter::successors(Some(error), |cause| (*cause).source())
 }
 
 fn is_permission(error: &std::io::Error) -> bool {
