@@ -13,7 +13,7 @@ use serde_json::Value;
 use tracer_ebpf::framing::{Framing, packet_type, plausible};
 
 /// One of each: encryption, authentication, outcome.
-const CAPTURES: [&str; 18] = [
+const CAPTURES: [&str; 20] = [
     "captures/odbc18-lab-clear",
     "captures/odbc18-lab-ipv6",
     "captures/odbc18-lab-tls12",
@@ -28,6 +28,8 @@ const CAPTURES: [&str; 18] = [
     "rows/odbc18-clear-partner",
     "rows/odbc18-clear-two-errors",
     "rows/odbc18-full12-client-certificate",
+    "rows/pytds-clear-fallback",
+    "rows/pytds-clear-spnego-kerberos",
     "sequences/sql-auth",
     "sequences/kerberos",
     "sequences/ntlm",

@@ -64,6 +64,9 @@ pub(super) struct AuthEvidence {
     /// LOGIN7 was sealed, and went on beyond its first packet: it carries a token.
     long_sealed: bool,
     offered: Vec<AuthKind>,
+    /// The mechanism of the token that the client offered along, else the first that it offered.
+    preferred: Option<AuthKind>,
+    /// What a message was of, or what the server chose.
     seen: Option<AuthKind>,
     /// Replies of the server after which it was the client's turn again.
     rounds: u32,
@@ -72,6 +75,8 @@ pub(super) struct AuthEvidence {
     /// How long the client took over a token inside TLS, by the same order.
     sealed_fetch: Option<Nanos>,
     ntlm: Option<NtlmFacts>,
+    /// The server has answered NTLM's first message: the client's next one is its response.
+    challenged: bool,
     entra: Entra,
     /// Both sides sent a nonce in PRELOGIN, which means something in federated logins only.
     nonce: bool,
@@ -104,7 +109,7 @@ impl AuthEvidence {
     /// A client's SSPI message, which had passed whole at `at`.
     pub(super) fn client_token(&mut self, token: Readings<'_>, at: u64, identity: &Policy) {
         // After a challenge it is the response, also where its bytes are withheld.
-        if self.token(token, identity) || self.ntlm.is_some() {
+        if self.token(token, identity) || self.challenged {
             self.responded = Some(at);
         }
     }
@@ -113,6 +118,7 @@ impl AuthEvidence {
     pub(super) fn server_token(&mut self, token: Readings<'_>, identity: &Policy) {
         self.token(token, identity);
         self.seen.get_or_insert(AuthKind::Spnego);
+        self.challenged |= self.ntlm.is_some();
     }
 
     /// The server's reply was not its last word.
@@ -171,15 +177,12 @@ impl AuthEvidence {
                 self.offered.push(kind);
             }
         }
-        match (spnego.chosen, spnego.form) {
-            (Some(mechanism), _) => self.saw(kind(mechanism)),
-            (None, Form::NegTokenInit) => {
-                let mut known = spnego.offered.iter().map(|mechanism| kind(*mechanism));
-                if let Some(preferred) = known.find(|kind| *kind != AuthKind::Unknown) {
-                    self.seen.get_or_insert(preferred);
-                }
-            }
-            _ => {}
+        if spnego.form == Form::NegTokenInit {
+            let mechanisms = spnego.chosen.iter().chain(&spnego.offered);
+            let mut known = mechanisms.map(|mechanism| kind(*mechanism));
+            self.preferred = known.find(|kind| *kind != AuthKind::Unknown);
+        } else if let Some(mechanism) = spnego.chosen {
+            self.saw(kind(mechanism));
         }
         token
             .ntlm()
@@ -236,7 +239,7 @@ impl AuthEvidence {
         let fetch = self.sealed_fetch.filter(|_| whole);
         entra.token_fetch_ns = entra.token_fetch_ns.or(fetch);
         let rounds = self.rounds + self.sealed_rounds;
-        let counted = rounds > 0 && (whole || self.sealed_rounds == 0);
+        let counted = rounds > 0 && whole && outcome != Outcome::Unknown;
         Some(Auth {
             kind,
             rounds: counted.then_some(rounds),
@@ -270,6 +273,15 @@ impl AuthEvidence {
         }
         if let Some(seen) = self.seen {
             return seen;
+        }
+        if let Some(preferred) = self.preferred {
+            // The server may yet choose another, or has, where not all was seen.
+            let answered = outcome.is_good() || outcome == Outcome::Failed;
+            return if self.offered.len() == 1 || answered && whole {
+                preferred
+            } else {
+                AuthKind::Spnego
+            };
         }
         if self.integrated {
             return AuthKind::Spnego;

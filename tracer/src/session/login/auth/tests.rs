@@ -25,6 +25,22 @@ fn ntlm_after_an_offer_of_negoex_and_kerberos_falls_back_from_kerberos() {
 }
 
 #[test]
+fn an_offer_of_several_mechanisms_is_none_of_them_before_the_server_has_answered() {
+    let mut evidence = AuthEvidence::default();
+    evidence.client_token(Readings::new(OFFER, OFFER), 10, &Policy::Hide);
+    for (outcome, whole, kind) in [
+        (Outcome::Success, true, AuthKind::Kerberos),
+        (Outcome::Failed, true, AuthKind::Kerberos),
+        (Outcome::Timeout, true, AuthKind::Spnego),
+        // The server may have chosen another in what was lost.
+        (Outcome::Success, false, AuthKind::Spnego),
+    ] {
+        let facts = evidence.facts(Some(Encryption::None), outcome, true, whole);
+        assert_eq!(facts.unwrap().kind, kind, "{outcome:?}, {whole}");
+    }
+}
+
+#[test]
 fn what_was_not_seen_of_a_token_names_no_mechanism() {
     let mut evidence = AuthEvidence::default();
     let withheld = [0xFF; 12];
