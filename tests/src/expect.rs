@@ -6,9 +6,9 @@ mod flights;
 
 pub use flights::{End, Shape, cut_phases, last_reply, last_word, leaving, phases};
 
-/// Whether a duration is within 50 µs or 5 % of another.
+/// Whether a duration is within 50 µs of another.
 pub fn close_enough(one: u64, other: u64) -> bool {
-    one.abs_diff(other) <= 50_000.max(other / 20)
+    one.abs_diff(other) <= 50_000
 }
 
 /// Names of the phases that a `login` or `close` line must have together

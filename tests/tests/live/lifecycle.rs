@@ -6,12 +6,16 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use harness::agent::{Agent, of};
+use harness::agent::{Agent, Record, of};
+use harness::agree::ASK_ALL;
+use harness::capture::{Capture, Captured};
 use harness::net::{INTERFACE, Namespace, Network};
 use harness::peer::{Peer, program};
 use harness::process::{Running, run};
 use harness::root_or_skip;
 use serde_json::Value;
+
+use crate::run::{PORT, agreeing, alone};
 
 const ADDRESS: &str = "127.0.0.1:1433";
 const LIMIT: Duration = Duration::from_secs(20);
@@ -68,29 +72,44 @@ fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// What an agent says that is stopped by a signal while a client waits.
+fn stopped_by(signal: &str) -> (Record, Captured, ()) {
+    let host = Namespace::new("l").unwrap();
+    let _server = Peer::scenario(Some(&host), &["--listen", ADDRESS]).unwrap();
+    let mut running = Running::start(&mut agent(&host, &ASK_ALL)).unwrap();
+    assert!(running.wait_lines(LIMIT, |lines| has_action(lines, "start")));
+    let capture = Capture::start(&host, "lo", PORT).unwrap();
+    let mut client = host
+        .command(program("raw-client").unwrap())
+        .args([ADDRESS, "--send", "prelogin", "--read", "--wait", "60000"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Until its PRELOGIN has been answered.
+    std::thread::sleep(Duration::from_millis(500));
+    let ended = running.stop(signal).unwrap();
+    let captured = capture.stop().unwrap();
+    client.kill().unwrap();
+    client.wait().unwrap();
+    assert_nothing_of_ours(&host);
+
+    assert_eq!(ended.status.code(), Some(0), "{signal}: {ended:#?}");
+    let parse = |line: &String| serde_json::from_str::<Value>(line).unwrap();
+    let record = Record {
+        events: ended.lines.iter().map(parse).collect(),
+        log: ended.errors,
+        success: true,
+    };
+    (record, captured, ())
+}
+
 #[test]
 fn a_signal_ends_it_and_open_connections_are_told() {
     root_or_skip!("a signal ends it and open connections are told");
+    let _alone = alone();
     for (signal, reason) in [("INT", "interrupt"), ("TERM", "terminate")] {
-        let host = Namespace::new("l").unwrap();
-        let _server = Peer::scenario(Some(&host), &["--listen", ADDRESS]).unwrap();
-        let mut running = Running::start(&mut agent(&host, &[])).unwrap();
-        assert!(running.wait_lines(LIMIT, |lines| has_action(lines, "start")));
-        let mut client = host
-            .command(program("raw-client").unwrap())
-            .args([ADDRESS, "--send", "prelogin", "--read", "--wait", "60000"])
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        // Until its PRELOGIN has been answered.
-        std::thread::sleep(Duration::from_millis(500));
-        let ended = running.stop(signal).unwrap();
-        client.kill().unwrap();
-        client.wait().unwrap();
-
-        assert_eq!(ended.status.code(), Some(0), "{signal}: {ended:#?}");
-        let parse = |line: &String| serde_json::from_str::<Value>(line).unwrap();
-        let events: Vec<Value> = ended.lines.iter().map(parse).collect();
+        let (record, ()) = agreeing(|| stopped_by(signal));
+        let events = record.events;
         let closes = of(&events, "close");
         assert_eq!(closes.len(), 1, "{events:#?}");
         let connection = &closes[0]["connection"];
@@ -102,7 +121,6 @@ fn a_signal_ends_it_and_open_connections_are_told() {
         let last = &events[events.len() - 1]["agent"];
         assert_eq!(last["action"], "stop", "{events:#?}");
         assert_eq!(last["reason"], reason, "{events:#?}");
-        assert_nothing_of_ours(&host);
     }
 }
 

@@ -187,6 +187,7 @@ pub(crate) fn agreeing<T>(
             rows.join("\n"),
             record.events,
         );
+        println!("once more, for times that lie apart: {}", rows.join(", "));
     }
 }
 
