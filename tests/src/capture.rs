@@ -56,15 +56,26 @@ impl Segment {
 impl Capture {
     /// Starts to capture what goes to and from a TCP port on an interface.
     pub fn start(host: &Namespace, interface: &str, port: u16) -> Result<Self> {
-        Self::start_of("tcp", host, interface, port)
+        Self::start_of(Some("tcp"), host, interface, port)
     }
 
     /// Starts to capture what goes to and from a UDP port on an interface.
     pub fn start_udp(host: &Namespace, interface: &str, port: u16) -> Result<Self> {
-        Self::start_of("udp", host, interface, port)
+        Self::start_of(Some("udp"), host, interface, port)
     }
 
-    fn start_of(protocol: &str, host: &Namespace, interface: &str, port: u16) -> Result<Self> {
+    /// Starts to capture everything on an interface: what is behind VLAN tags or IPv6 extension
+    /// headers no filter finds. A TCP port is looked for afterwards.
+    pub fn start_whole(host: &Namespace, interface: &str, port: u16) -> Result<Self> {
+        Self::start_of(None, host, interface, port)
+    }
+
+    fn start_of(
+        protocol: Option<&str>,
+        host: &Namespace,
+        interface: &str,
+        port: u16,
+    ) -> Result<Self> {
         let file = std::env::temp_dir().join(format!("{}-{port}.pcap", host.name()));
         let mut command = host.command("tcpdump");
         command.args(["-i", interface, "-w"]).arg(&file).args([
@@ -75,7 +86,8 @@ impl Capture {
             "-s",
             "0",
         ]);
-        let running = Running::start(command.arg(format!("{protocol} port {port}")))?;
+        command.args(protocol.map(|protocol| format!("{protocol} port {port}")));
+        let running = Running::start(&mut command)?;
         if !running.wait_errors("listening on", Duration::from_secs(10)) {
             bail!("tcpdump does not start: {}", running.errors());
         }
@@ -128,6 +140,7 @@ impl Captured {
             "-T",
             "fields",
         ]);
+        command.arg("-Y").arg(format!("tcp.port == {}", self.port));
         // Only TCP is of interest, and tshark would hide a payload it knows.
         command.args(["--disable-protocol", "tds", "--disable-protocol", "tls"]);
         for field in fields {

@@ -7,6 +7,7 @@ pub mod decoded;
 pub mod drivers;
 pub mod expect;
 pub mod kdc;
+pub mod middle;
 pub mod net;
 pub mod pcap;
 pub mod peer;

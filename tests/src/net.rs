@@ -77,16 +77,19 @@ pub struct Network {
 impl Network {
     /// Makes both, with IPv4 and IPv6 on the cable.
     pub fn new() -> Result<Self> {
+        Self::joined(|network| {
+            let [client, server] = [&network.client, &network.server].map(Namespace::name);
+            cable((client, INTERFACE), (server, INTERFACE))
+        })
+    }
+
+    /// Makes both, and what `join` gives each of them as its interface.
+    pub fn joined(join: impl FnOnce(&Self) -> Result<()>) -> Result<Self> {
         let network = Self {
             client: Namespace::new("c")?,
             server: Namespace::new("s")?,
         };
-        let (client, server) = (network.client.name(), network.server.name());
-        let ends = [
-            "link", "add", INTERFACE, "netns", client, "type", "veth", "peer", "name", INTERFACE,
-            "netns", server,
-        ];
-        ip(&ends)?;
+        join(&network)?;
         for (host, v4, v6) in [
             (&network.client, CLIENT_V4, CLIENT_V6),
             (&network.server, SERVER_V4, SERVER_V6),
@@ -108,6 +111,13 @@ impl Network {
             .ip(&["route", "add", BLACK_HOLE_V4, "via", SERVER_V4])?;
         Ok(network)
     }
+}
+
+/// Lays a cable between two namespaces, each end with its name.
+pub(crate) fn cable((one, end): (&str, &str), (other, other_end): (&str, &str)) -> Result<()> {
+    ip(&[
+        "link", "add", end, "netns", one, "type", "veth", "peer", "name", other_end, "netns", other,
+    ])
 }
 
 fn ip(arguments: &[&str]) -> Result<()> {

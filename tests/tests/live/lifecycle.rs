@@ -108,7 +108,7 @@ fn a_signal_ends_it_and_open_connections_are_told() {
     root_or_skip!("a signal ends it and open connections are told");
     let _alone = alone();
     for (signal, reason) in [("INT", "interrupt"), ("TERM", "terminate")] {
-        let (record, ()) = agreeing(|| stopped_by(signal));
+        let (record, ()) = agreeing(&[], || stopped_by(signal));
         let events = record.events;
         let closes = of(&events, "close");
         assert_eq!(closes.len(), 1, "{events:#?}");

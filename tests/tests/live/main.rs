@@ -13,6 +13,7 @@ mod lifecycle;
 mod log;
 mod mars;
 mod ntlm;
+mod paths;
 mod requests;
 mod run;
 mod said;

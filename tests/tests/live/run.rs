@@ -25,6 +25,8 @@ pub(crate) enum Path {
     ClientV6,
     /// Over the cable, seen by the server's host.
     Server,
+    /// The same by IPv6.
+    ServerV6,
     /// Inside one host.
     Loopback,
     /// The same by IPv6.
@@ -35,7 +37,7 @@ impl Path {
     pub(crate) fn address(self) -> &'static str {
         match self {
             Self::Client | Self::Server => net::SERVER_V4,
-            Self::ClientV6 => net::SERVER_V6,
+            Self::ClientV6 | Self::ServerV6 => net::SERVER_V6,
             Self::Loopback => "127.0.0.1",
             Self::LoopbackV6 => "::1",
         }
@@ -60,7 +62,7 @@ impl Path {
     fn observer(self, network: &Network) -> (&Namespace, &'static str) {
         match self {
             Self::Client | Self::ClientV6 => (&network.client, net::INTERFACE),
-            Self::Server => (&network.server, net::INTERFACE),
+            Self::Server | Self::ServerV6 => (&network.server, net::INTERFACE),
             Self::Loopback | Self::LoopbackV6 => (&network.client, "lo"),
         }
     }
@@ -118,6 +120,39 @@ pub(crate) struct Run {
     pub(crate) path: Path,
 }
 
+impl Run {
+    /// The one connection that was told.
+    fn new(path: Path, (record, (segments, fared)): (Record, Seen)) -> Self {
+        let (logins, closes) = (of(&record.events, "login"), of(&record.events, "close"));
+        assert_eq!(
+            (logins.len(), closes.len()),
+            (1, 1),
+            "{:#?}\n{}\nclient: {}",
+            record.events,
+            record.log,
+            fared.output
+        );
+        Self {
+            login: logins[0].clone(),
+            close: closes[0].clone(),
+            events: record.events,
+            segments,
+            fared,
+            path,
+        }
+    }
+}
+
+/// The two hosts, and from where the connection between them is seen.
+pub(crate) struct Place<'a> {
+    pub(crate) network: &'a Network,
+    pub(crate) observer: &'a Namespace,
+    /// Where it is captured, one of those that the agent watches.
+    pub(crate) interface: &'a str,
+    /// Whether its packets have what no filter of a capture sees through.
+    pub(crate) veiled: bool,
+}
+
 /// Observes one connection that `client` makes from the client's host, by an agent with these
 /// options.
 pub(crate) fn observe(
@@ -128,40 +163,62 @@ pub(crate) fn observe(
     client: impl Fn(&Namespace) -> Fared,
 ) -> Run {
     let _alone = alone();
-    let (record, (segments, fared)) = agreeing(options, || {
+    let told = agreeing(options, || {
         let network = Network::new().unwrap();
-        let host = path.server(&network);
-        let _peer = server.start(host, &path.listen());
         let (observer, interface) = path.observer(&network);
-        let port = PORT.to_string();
-        let arguments = [&["--port", &port][..], &ASK_ALL, options].concat();
-        let mut agent = Agent::start(observer, &arguments).unwrap();
-        let capture = Capture::start(observer, interface, PORT).unwrap();
-        let fared = client(&network.client);
-        agent.wait_for("login", 1, limit).unwrap();
-        agent.wait_for("close", 1, limit).unwrap();
-        let captured = capture.stop().unwrap();
-        let segments = captured.segments().unwrap();
-        let record = stop_without_secrets(agent, server, &segments);
-        (record, captured, (segments, fared))
+        let place = Place {
+            network: &network,
+            observer,
+            interface,
+            veiled: false,
+        };
+        watch(path, &place, server, options, limit, &client)
     });
-    let (logins, closes) = (of(&record.events, "login"), of(&record.events, "close"));
-    assert_eq!(
-        (logins.len(), closes.len()),
-        (1, 1),
-        "within {limit:?}: {:#?}\n{}\nclient: {}",
-        record.events,
-        record.log,
-        fared.output
-    );
-    Run {
-        login: logins[0].clone(),
-        close: closes[0].clone(),
-        events: record.events,
-        segments,
-        fared,
-        path,
-    }
+    Run::new(path, told)
+}
+
+/// The same in a place that is made already, by a test that is alone.
+pub(crate) fn observe_at(
+    path: Path,
+    place: &Place<'_>,
+    server: &Server<'_>,
+    limit: Duration,
+    client: impl Fn(&Namespace) -> Fared,
+) -> Run {
+    let told = agreeing(&[], || watch(path, place, server, &[], limit, &client));
+    Run::new(path, told)
+}
+
+/// What came of a connection, and how its client fared.
+type Seen = (Vec<Segment>, Fared);
+
+/// Watches one connection, and captures it.
+fn watch(
+    path: Path,
+    place: &Place<'_>,
+    server: &Server<'_>,
+    options: &[&str],
+    limit: Duration,
+    client: impl Fn(&Namespace) -> Fared,
+) -> (Record, Captured, Seen) {
+    let (network, observer) = (place.network, place.observer);
+    let _peer = server.start(path.server(network), &path.listen());
+    let port = PORT.to_string();
+    let arguments = [&["--port", &port][..], &ASK_ALL, options].concat();
+    let mut agent = Agent::start(observer, &arguments).unwrap();
+    let capture = if place.veiled {
+        Capture::start_whole(observer, place.interface, PORT)
+    } else {
+        Capture::start(observer, place.interface, PORT)
+    };
+    let capture = capture.unwrap();
+    let fared = client(&network.client);
+    agent.wait_for("login", 1, limit).unwrap();
+    agent.wait_for("close", 1, limit).unwrap();
+    let captured = capture.stop().unwrap();
+    let segments = captured.segments().unwrap();
+    let record = stop_without_secrets(agent, server, &segments);
+    (record, captured, (segments, fared))
 }
 
 /// Observes until what the agent says and what replay says of the capture are the same. Times that

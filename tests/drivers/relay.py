@@ -1,0 +1,157 @@
+"""Hands packets on from device to device, changed on their way as networks change them.
+
+Of every three arguments the first names a device to read from, the second one to write to, the third what is
+changed. A device named tun:NAME is made; the others are there, and Ethernet.
+"""
+
+import fcntl
+import select
+import socket
+import struct
+import sys
+
+TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 1, 0x1000
+ALL_FRAMES, OUTGOING = socket.htons(3), 4
+ETHERNET, TCP = 14, 6
+TAG, SERVICE_TAG = b"\x81\x00\x00\x05", b"\x88\xa8\x00\x07"
+# The port a client connects to, and the one its server listens on.
+OUTSIDE, INSIDE = 2433, 1433
+
+
+class Device:
+    """One end of the relay."""
+
+    def __init__(self, name):
+        self.tun = None
+        if name.startswith("tun:"):
+            self.tun = open("/dev/net/tun", "r+b", buffering=0)
+            fcntl.ioctl(self.tun, TUNSETIFF, struct.pack("16sH", name[4:].encode(), IFF_TUN | IFF_NO_PI))
+        else:
+            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, ALL_FRAMES)
+            self.socket.bind((name, 0))
+
+    def fileno(self):
+        return (self.tun or self.socket).fileno()
+
+    def read(self):
+        """A packet that came in, if it did not go out."""
+        if self.tun:
+            return [self.tun.read(65535)]
+        packet, address = self.socket.recvfrom(65535)
+        return [] if address[2] == OUTGOING else [summed(packet)]
+
+    def write(self, packet):
+        self.tun.write(packet) if self.tun else self.socket.send(packet)
+
+
+def checksum(data):
+    data += b"\0" * (len(data) % 2)
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def parts(frame):
+    """Ethernet header, network header and TCP segment; nothing where it is none."""
+    kind, ip = frame[12:14], frame[ETHERNET:]
+    if kind == b"\x08\x00" and ip[9] == TCP:
+        header, length = (ip[0] & 15) * 4, int.from_bytes(ip[2:4], "big")
+    elif kind == b"\x86\xdd" and ip[6] == TCP:
+        header, length = 40, 40 + int.from_bytes(ip[4:6], "big")
+    else:
+        return None
+    return frame[:ETHERNET], ip[:header], ip[header:length]
+
+
+def joined(ethernet, ip, segment):
+    """A frame of these parts, with lengths and checksums that are right."""
+    if ip[0] >> 4 == 4:
+        ip = ip[:2] + struct.pack("!H", len(ip) + len(segment)) + ip[4:10] + b"\0\0" + ip[12:]
+        return ethernet + ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:] + segment
+    return ethernet + ip[:4] + struct.pack("!H", len(ip) - 40 + len(segment)) + ip[6:] + segment
+
+
+def summed(frame):
+    """The frame with the TCP checksum that its sender left to a card that is none."""
+    if not (found := parts(frame)):
+        return frame
+    ethernet, ip, segment = found
+    addresses = ip[12:20] if ip[0] >> 4 == 4 else ip[8:40]
+    segment = segment[:16] + b"\0\0" + segment[18:]
+    total = checksum(addresses + struct.pack("!II", len(segment), TCP) + segment)
+    return joined(ethernet, ip, segment[:16] + struct.pack("!H", total) + segment[18:])
+
+
+def options(ethernet, ip, segment):
+    """Three no-operations and the end of options (RFC 791)."""
+    return [joined(ethernet, bytes([ip[0] + 1]) + ip[1:] + b"\1\1\1\0", segment)]
+
+
+def extensions(ethernet, ip, segment):
+    """Hop-by-hop and destination options, of padding (RFC 8200)."""
+    padding = b"\0\1\4\0\0\0\0"
+    return [joined(ethernet, ip[:6] + b"\0" + ip[7:] + b"\x3c" + padding + b"\6" + padding, segment)]
+
+
+def fragments(ethernet, ip, segment):
+    """Two, of what is longer than all headers are."""
+    cut = 96
+    if len(segment) <= cut:
+        return [joined(ethernet, ip, segment)]
+    first = ip[:6] + b"\x20\0" + ip[8:]
+    later = ip[:6] + struct.pack("!H", cut // 8) + ip[8:]
+    return [joined(ethernet, first, segment[:cut]), joined(ethernet, later, segment[cut:])]
+
+
+def ports(ethernet, ip, segment):
+    """Another port of the server's on the outside."""
+    swap = {OUTSIDE: INSIDE, INSIDE: OUTSIDE}
+    source, target = struct.unpack("!HH", segment[:4])
+    segment = struct.pack("!HH", swap.get(source, source), swap.get(target, target)) + segment[4:]
+    return [summed(joined(ethernet, ip, segment))]
+
+
+def only(version, change):
+    def changed(frame):
+        found = parts(frame)
+        return change(*found) if found and found[1][0] >> 4 in version else [frame]
+
+    return changed
+
+
+def untagged(frame):
+    """The outer tag is not in the frame as it is read."""
+    return [frame[:12] + frame[16:] if frame[12:14] == TAG[:2] else frame]
+
+
+CHANGES = {
+    "none": lambda packet: [packet],
+    "tag": lambda frame: [frame[:12] + TAG + frame[12:]],
+    "two-tags": lambda frame: [frame[:12] + SERVICE_TAG + TAG + frame[12:]],
+    "untag": untagged,
+    "options": only((4,), options),
+    "extensions": only((6,), extensions),
+    "fragments": only((4,), fragments),
+    "ports": only((4, 6), ports),
+}
+
+
+def main():
+    names = sys.argv[1:]
+    devices = {name: Device(name) for name in {*names[::3], *names[1::3]}}
+    ways = {devices[i]: (devices[o], CHANGES[change]) for i, o, change in zip(names[::3], names[1::3], names[2::3])}
+    print("ready", flush=True)
+    while True:
+        for device in select.select(list(ways), [], [])[0]:
+            out, change = ways[device]
+            try:
+                for packet in device.read():
+                    for changed in change(packet):
+                        out.write(changed)
+            except OSError as error:
+                # A device that is not up yet loses what is sent to it.
+                print(error, file=sys.stderr, flush=True)
+
+
+main()
