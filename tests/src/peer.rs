@@ -60,6 +60,11 @@ impl Peer {
         Ok(Self { running, address })
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.running.pid()
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -1,12 +1,12 @@
 //! A client that sends what it is told and leaves as it is told.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 /// PRELOGIN with a version and encryption off, in one packet.
 const PRELOGIN: [u8; 26] = [
@@ -39,6 +39,12 @@ struct Options {
     /// How to leave.
     #[arg(long, value_enum, default_value = "fin")]
     end: End,
+    /// Does it so many times, one after the other.
+    #[arg(long, default_value_t = 1)]
+    count: u16,
+    /// Port to connect from; with a count the first of as many.
+    #[arg(long)]
+    from_port: Option<u16>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -56,7 +62,15 @@ enum End {
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let mut tcp = TcpStream::connect_timeout(&options.address, Duration::from_secs(20))?;
+    for turn in 0..options.count {
+        converse(&options, turn)?;
+    }
+    Ok(())
+}
+
+fn converse(options: &Options, turn: u16) -> Result<()> {
+    let from_port = options.from_port.map(|port| port + turn);
+    let mut tcp = connect(options.address, from_port)?;
     let words: &[u8] = match options.send {
         Send::Nothing => &[],
         Send::Prelogin => &PRELOGIN,
@@ -67,7 +81,9 @@ fn main() -> Result<()> {
         // The server was quicker to leave.
         return Ok(());
     }
-    std::thread::sleep(Duration::from_millis(options.wait));
+    if options.wait > 0 {
+        std::thread::sleep(Duration::from_millis(options.wait));
+    }
     if options.again {
         tcp.write_all(words)?;
     }
@@ -75,4 +91,23 @@ fn main() -> Result<()> {
         SockRef::from(&tcp).set_linger(Some(Duration::ZERO))?;
     }
     Ok(())
+}
+
+/// Connects from a port if one is given: then without a limit, for which it would have to sleep.
+fn connect(address: SocketAddr, from_port: Option<u16>) -> Result<TcpStream> {
+    let Some(port) = from_port else {
+        return Ok(TcpStream::connect_timeout(
+            &address,
+            Duration::from_secs(20),
+        )?);
+    };
+    let here: SocketAddr = match address {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, port).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, port).into(),
+    };
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&here.into())?;
+    socket.connect(&address.into())?;
+    Ok(socket.into())
 }

@@ -24,11 +24,12 @@ pub mod tls;
 pub mod token;
 
 use std::io::{self, ErrorKind};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use openssl::ssl::SslAcceptor;
+use socket2::{Domain, Socket, Type};
 
 pub use scenario::Scenario;
 
@@ -47,7 +48,7 @@ pub fn serve(scenario: Scenario) -> Result<()> {
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     let acceptor = tls::acceptor(&certificate, scenario.tls_policy())?;
-    let listener = TcpListener::bind(&scenario.listen)
+    let listener = listen(&scenario.listen)
         .with_context(|| format!("cannot listen on {}", scenario.listen))?;
     println!("listening {}", listener.local_addr()?);
     let server = Arc::new(Server { scenario, acceptor });
@@ -56,6 +57,16 @@ pub fn serve(scenario: Scenario) -> Result<()> {
         std::thread::spawn(move || server.connection(tcp, spid));
     }
     Ok(())
+}
+
+/// Listens with as long a queue as the kernel allows, of clients that come faster than threads.
+fn listen(address: &str) -> Result<TcpListener> {
+    let address: SocketAddr = address.parse()?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::from(u16::MAX))?;
+    Ok(socket.into())
 }
 
 impl Server {

@@ -14,6 +14,7 @@ mod log;
 mod mars;
 mod ntlm;
 mod paths;
+mod process;
 mod requests;
 mod run;
 mod said;
