@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::net::{INTERFACE, Namespace, Network, cable};
 use crate::peer::workspace;
-use crate::process::Running;
+use crate::process::{Running, run};
 
 /// A host between the client's and the server's, and whatever it takes to make it one.
 pub struct Middle {
@@ -91,6 +91,47 @@ impl Middle {
     pub fn complaints(&self) -> String {
         self.relay.as_ref().map(Running::errors).unwrap_or_default()
     }
+}
+
+/// Two hosts whose interfaces are ends of a VXLAN tunnel, over a cable of its own.
+pub fn tunnel() -> Result<Network> {
+    let [below, port] = ["below0", "4789"];
+    Network::joined(|network| {
+        let hosts = [
+            (&network.client, "192.0.2.1"),
+            (&network.server, "192.0.2.2"),
+        ];
+        cable((hosts[0].0.name(), below), (hosts[1].0.name(), below))?;
+        for ((host, here), (_, there)) in hosts.into_iter().zip([hosts[1], hosts[0]]) {
+            host.ip(&["addr", "add", &format!("{here}/24"), "dev", below])?;
+            host.ip(&["link", "set", below, "up"])?;
+            let name = ["link", "add", INTERFACE, "type", "vxlan", "id", "7"];
+            let ends = [
+                "local", here, "remote", there, "dstport", port, "dev", below,
+            ];
+            host.ip(&[&name[..], &ends].concat())?;
+        }
+        Ok(())
+    })
+}
+
+/// Has what comes in at a host's interface come in by way of another device, as shapers do.
+pub fn redirect(host: &Namespace) -> Result<()> {
+    host.ip(&["link", "add", "shaper0", "type", "ifb"])?;
+    up(host, &["shaper0"])?;
+    let filter = "filter add dev veth0 parent ffff: protocol all u32 match u32 0 0 \
+                  action mirred egress redirect dev shaper0";
+    for line in ["qdisc add dev veth0 handle ffff: ingress", filter] {
+        let (status, output) = run(
+            host.command("tc").args(line.split_whitespace()),
+            "",
+            Duration::from_secs(10),
+        )?;
+        if !status.success() {
+            bail!("tc {line}: {output}");
+        }
+    }
+    Ok(())
 }
 
 /// Cables from the client and from the server to two ends at a host.

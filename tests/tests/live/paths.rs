@@ -5,20 +5,21 @@ use std::time::Duration;
 use harness::agent::of;
 use harness::drivers::{Driver, Encrypt, Login};
 use harness::expect::Shape;
-use harness::middle::{Middle, PORT_OF_CLIENT};
+use harness::middle::{Middle, PORT_OF_CLIENT, redirect, tunnel};
 use harness::net::{INTERFACE, Network};
 use harness::{driver_or_skip, root_or_skip};
 
 use crate::run::{Path, Place, Run, Server, alone, observe_at};
 
 /// A login without encryption, all of whose segments fit into one packet each.
-fn login(path: Path, place: &Place<'_>, middle: &Middle) -> Run {
+fn login(path: Path, place: &Place<'_>, middle: Option<&Middle>) -> Run {
     let server = Server::Scenario(&["--encrypt", "not-sup"]);
     let limit = Duration::from_secs(20);
     let login = Login::to(path.address(), crate::run::PORT, Encrypt::Off);
     observe_at(path, place, &server, limit, |host| {
         let fared = Driver::Tsql.run(Some(host), &login).unwrap();
-        assert!(fared.ok, "{}\n{}", fared.output, middle.complaints());
+        let complaints = middle.map(Middle::complaints).unwrap_or_default();
+        assert!(fared.ok, "{}\n{complaints}", fared.output);
         fared
     })
 }
@@ -69,7 +70,7 @@ fn a_login_over_devices_without_link_header() {
     let _alone = alone();
     for path in [Path::Server, Path::ServerV6] {
         let (network, middle) = Middle::tun().unwrap();
-        let run = login(path, &at_the_server(&network), &middle);
+        let run = login(path, &at_the_server(&network), Some(&middle));
         assert_told(&run);
     }
 }
@@ -80,7 +81,33 @@ fn a_login_that_a_switch_hands_on_counts_once() {
     driver_or_skip!(Driver::Tsql);
     let _alone = alone();
     let (network, middle) = Middle::switch(None).unwrap();
-    let run = login(Path::Server, &at_the_switch(&network, &middle), &middle);
+    let run = login(
+        Path::Server,
+        &at_the_switch(&network, &middle),
+        Some(&middle),
+    );
+    assert_told(&run);
+}
+
+#[test]
+fn a_login_inside_a_tunnel_counts_once() {
+    root_or_skip!("a login inside a tunnel counts once");
+    driver_or_skip!(Driver::Tsql);
+    let _alone = alone();
+    let network = tunnel().unwrap();
+    let run = login(Path::Server, &at_the_server(&network), None);
+    assert_told(&run);
+    run.assert_eq("/connection/interface", INTERFACE);
+}
+
+#[test]
+fn a_login_that_comes_in_by_way_of_another_device_counts_once() {
+    root_or_skip!("a login that comes in by way of another device counts once");
+    driver_or_skip!(Driver::Tsql);
+    let _alone = alone();
+    let network = Network::new().unwrap();
+    redirect(&network.server).unwrap();
+    let run = login(Path::Server, &at_the_server(&network), None);
     assert_told(&run);
 }
 
@@ -92,7 +119,7 @@ fn a_login_behind_one_vlan_tag_and_behind_two() {
     for tag in ["tag", "two-tags"] {
         for path in [Path::Server, Path::ServerV6] {
             let (network, middle) = Middle::switch(Some(tag)).unwrap();
-            let run = login(path, &at_the_switch(&network, &middle), &middle);
+            let run = login(path, &at_the_switch(&network, &middle), Some(&middle));
             assert_told(&run);
         }
     }
@@ -104,7 +131,7 @@ fn a_login_with_options_of_ipv4() {
     driver_or_skip!(Driver::Tsql);
     let _alone = alone();
     let (network, middle) = Middle::relay("options").unwrap();
-    let run = login(Path::Server, &at_the_server(&network), &middle);
+    let run = login(Path::Server, &at_the_server(&network), Some(&middle));
     assert_told(&run);
 }
 
@@ -114,7 +141,7 @@ fn a_login_with_extension_headers_of_ipv6() {
     driver_or_skip!(Driver::Tsql);
     let _alone = alone();
     let (network, middle) = Middle::relay("extensions").unwrap();
-    let run = login(Path::ServerV6, &at_the_server(&network), &middle);
+    let run = login(Path::ServerV6, &at_the_server(&network), Some(&middle));
     assert_told(&run);
 }
 
@@ -124,7 +151,7 @@ fn a_login_whose_packet_is_cut_into_fragments_is_partial_and_says_why() {
     driver_or_skip!(Driver::Tsql);
     let _alone = alone();
     let (network, middle) = Middle::relay("fragments").unwrap();
-    let run = login(Path::Server, &at_the_server(&network), &middle);
+    let run = login(Path::Server, &at_the_server(&network), Some(&middle));
     run.assert_eq("/login/outcome", "success");
     run.assert_eq("/connection/partial_reasons", vec!["gap"]);
     run.assert_captured(Shape::Clear);
