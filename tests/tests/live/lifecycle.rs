@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use harness::agent::{Agent, Record, of};
 use harness::agree::ASK_ALL;
 use harness::capture::{Capture, Captured};
-use harness::net::{INTERFACE, Namespace, Network};
+use harness::net::{INTERFACE, Namespace, Network, SERVER_V4};
 use harness::peer::{Peer, program};
 use harness::process::{Running, run};
 use harness::root_or_skip;
@@ -289,6 +289,73 @@ fn a_named_interface_that_is_down_is_waited_for() {
     let added = running.wait_lines(LIMIT, |lines| has_action(lines, "interface_added"));
     assert!(added, "{:?}", running.lines());
     assert_eq!(running.stop("TERM").unwrap().status.code(), Some(0));
+}
+
+/// A refused connection over the cable, and the interface it is told with.
+fn interface_told(network: &Network, agent: &mut Agent, closes: usize) -> Value {
+    let mut client = network.client.command(program("raw-client").unwrap());
+    let (status, _) = run(client.arg(format!("{SERVER_V4}:1433")), "", LIMIT).unwrap();
+    assert!(!status.success());
+    let told = agent.wait_for("close", closes, LIMIT).unwrap();
+    assert_eq!(told.len(), closes, "{told:#?}");
+    told[closes - 1]["connection"]["interface"].clone()
+}
+
+fn rename(network: &Network, from: &str, to: &str) {
+    // Not every kernel renames what is up.
+    for line in [
+        ["link", "set", from, "down"].as_slice(),
+        &["link", "set", from, "name", to],
+        &["link", "set", to, "up"],
+    ] {
+        network.client.ip(line).unwrap();
+    }
+}
+
+#[test]
+fn an_interface_with_another_name_is_watched_and_told_by_it() {
+    root_or_skip!("an interface with another name is watched and told by it");
+    let network = Network::new().unwrap();
+    let mut agent = Agent::start(&network.client, &["--exclude-iface", "lo"]).unwrap();
+    assert_eq!(interface_told(&network, &mut agent, 1), INTERFACE);
+    rename(&network, INTERFACE, "wan0");
+    agent.wait_for("agent", 4, LIMIT).unwrap();
+    assert_eq!(interface_told(&network, &mut agent, 2), "wan0");
+    let record = agent.stop().unwrap();
+    let actions: Vec<_> = of(&record.events, "agent")
+        .into_iter()
+        .map(|event| event["agent"].clone())
+        .filter(|agent| agent["interface"].is_string())
+        .map(|agent| [agent["action"].clone(), agent["interface"].clone()])
+        .collect();
+    let expected = [
+        ["interface_added", INTERFACE],
+        ["interface_removed", INTERFACE],
+        ["interface_added", "wan0"],
+    ];
+    assert_eq!(actions, expected, "{record:#?}");
+    assert!(record.success, "{record:#?}");
+}
+
+#[test]
+fn an_interface_whose_new_name_is_not_wanted_is_watched_no_more() {
+    root_or_skip!("an interface whose new name is not wanted is watched no more");
+    let network = Network::new().unwrap();
+    let mut agent = Agent::start(&network.client, &["--iface", INTERFACE]).unwrap();
+    rename(&network, INTERFACE, "wan0");
+    let count = |agent: &mut Agent, action: &str| {
+        let events = agent.events().unwrap();
+        let does = |event: &&Value| event["agent"]["action"] == action;
+        events.iter().filter(does).count()
+    };
+    wait_until("the removal", || {
+        count(&mut agent, "interface_removed") == 1
+    });
+    assert_nothing_of_ours(&network.client);
+    rename(&network, "wan0", INTERFACE);
+    wait_until("the return", || count(&mut agent, "interface_added") == 2);
+    assert_eq!(interface_told(&network, &mut agent, 1), INTERFACE);
+    assert!(agent.stop().unwrap().success);
 }
 
 #[test]

@@ -42,7 +42,7 @@ use ring::Ring;
 /// Something about the probe itself that a person may want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// The programs watch an interface.
+    /// The programs watch an interface, or one has this name now.
     Attached {
         /// Its index.
         ifindex: u32,
@@ -51,7 +51,7 @@ pub enum Notice {
         /// How they are attached.
         hook: Hook,
     },
-    /// An interface is gone.
+    /// An interface is gone, has another name now, or one that is not wanted.
     Detached {
         /// Its index.
         ifindex: u32,
@@ -241,18 +241,16 @@ impl Probe {
     }
 
     async fn appeared(&mut self, interface: Interface) {
-        let known = self.names.get(&interface.index) == Some(&interface.name);
-        if known && self.attached.contains_key(&interface.index) {
+        let (index, name) = (interface.index, interface.name.clone());
+        if let Some(attached) = self.attached.get(&index) {
+            let hook = attached.hook();
+            self.renamed(index, name, hook).await;
             return;
         }
-        let (index, name) = (interface.index, interface.name.clone());
         if !self.selection.select(&name) || !interface.up {
             return;
         }
         self.names.insert(index, name.clone());
-        if self.attached.contains_key(&index) {
-            return;
-        }
         let ebpf = &mut self.programs.ebpf;
         match attach::attach(ebpf, &self.links, &self.mark, &interface).await {
             Ok(attached) => {
@@ -279,6 +277,29 @@ impl Probe {
             }
             Err(error) => self.degraded(INTERFACE, format!("{name}: {error}")),
         }
+    }
+
+    /// An interface that is watched has this name now: it is watched on under a name that is
+    /// wanted, and told as if it had come anew.
+    async fn renamed(&mut self, ifindex: u32, name: String, hook: Hook) {
+        let former = self.names.get(&ifindex).cloned().unwrap_or_default();
+        if former == name {
+            return;
+        }
+        if !self.selection.select(&name) {
+            self.gone(ifindex).await;
+            return;
+        }
+        self.names.insert(ifindex, name.clone());
+        self.notices.push(Notice::Detached {
+            ifindex,
+            name: former,
+        });
+        self.notices.push(Notice::Attached {
+            ifindex,
+            name,
+            hook,
+        });
     }
 
     /// Finds out what changed where it was not told.
