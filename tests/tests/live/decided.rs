@@ -1,5 +1,7 @@
 //! Logins that a server decides: let in, turned away or sent on.
 
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use harness::drivers::{Driver, Encrypt};
@@ -112,34 +114,65 @@ fn a_connection_encrypted_in_full() {
     }
 }
 
-#[test]
-fn a_connection_by_tds_8() {
-    root_or_skip!("a connection by TDS 8.0");
-    let driver = Driver::Tiberius;
-    driver_or_skip!(driver);
-    let server = Server::Scenario(&["--encrypt", "strict", "--tls-tickets", "0"]);
-    let run = observe_driver(Path::Client, &server, driver, Encrypt::Strict, |_| {});
+/// A login by TDS 8.0 and TLS 1.3, followed by so many session tickets.
+fn strict(driver: Driver, tickets: usize) {
+    let certificate = Certificate::new();
+    let count = tickets.to_string();
+    let arguments = ["--encrypt", "strict", "--tls-tickets", &count];
+    let server = Server::Scenario(&[&arguments[..], &certificate.out()].concat());
+    let run = observe_driver(Path::Client, &server, driver, Encrypt::Strict, |login| {
+        login.certificate = Some(certificate.0.clone());
+    });
     assert_success(&run, "strict");
     run.assert_phases(&STRICT, true);
-    run.assert_captured(Shape::Strict { tickets: 0 });
+    run.assert_captured(Shape::Strict { tickets });
     run.assert_eq("/tls/version", "1.3");
 }
 
 #[test]
+fn a_connection_by_tds_8() {
+    root_or_skip!("a connection by TDS 8.0");
+    driver_or_skip!(Driver::Tiberius);
+    strict(Driver::Tiberius, 0);
+}
+
+/// Which come before the client's PRELOGIN, after it or with its answer, as drivers differ.
+#[test]
 fn a_connection_by_tds_8_with_session_tickets() {
     root_or_skip!("a connection by TDS 8.0 with session tickets");
-    driver_or_skip!(Driver::Tiberius);
-    let server = Server::Scenario(&["--encrypt", "strict", "--tls-tickets", "2"]);
-    let run = observe_driver(
-        Path::Client,
-        &server,
+    for driver in [
         Driver::Tiberius,
-        Encrypt::Strict,
-        |_| {},
-    );
-    assert_success(&run, "strict");
-    run.assert_phases(&STRICT, true);
-    run.assert_captured(Shape::Strict { tickets: 2 });
+        Driver::MssqlTds,
+        Driver::Odbc,
+        Driver::Pymssql,
+    ] {
+        driver_or_skip!(driver);
+        strict(driver, 2);
+    }
+}
+
+/// Where a server writes its certificate, which some clients insist on.
+struct Certificate(PathBuf);
+
+impl Certificate {
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tdst-{}-{count}.pem", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+
+    /// The server's argument.
+    fn out(&self) -> [&str; 2] {
+        ["--certificate-out", self.0.to_str().unwrap()]
+    }
+}
+
+impl Drop for Certificate {
+    fn drop(&mut self) {
+        // Some servers have none.
+        std::fs::remove_file(&self.0).ok();
+    }
 }
 
 #[test]
@@ -149,8 +182,6 @@ fn microsofts_mock_server_in_every_mode() {
     let none = ("none", "none", &CLEAR[..], Shape::Clear);
     let optional = ("optional", "full", &WRAPPED[..], Shape::Wrapped);
     let strict = ("strict", "strict", &STRICT[..], Shape::StrictTls12);
-    let certificate = std::env::temp_dir().join(format!("tdst-{}.pem", std::process::id()));
-    let path = certificate.to_str().unwrap();
     for ((mode, encryption, phases, shape), driver, encrypt) in [
         (none, MssqlTds, Encrypt::Off),
         (none, Tiberius, Encrypt::None),
@@ -164,16 +195,17 @@ fn microsofts_mock_server_in_every_mode() {
         (strict, Pymssql, Encrypt::Strict),
     ] {
         driver_or_skip!(driver);
-        let server = Server::Mock(&["--mode", mode, "--certificate-out", path]);
+        let certificate = Certificate::new();
+        let arguments = [["--mode", mode], certificate.out()].concat();
+        let server = Server::Mock(&arguments);
         let run = observe_driver(Path::Client, &server, driver, encrypt, |login| {
             // Which FreeTDS insists on.
-            login.certificate = (driver == Pymssql).then(|| certificate.clone());
+            login.certificate = (driver == Pymssql).then(|| certificate.0.clone());
         });
         assert_success(&run, encryption);
         run.assert_phases(phases, true);
         run.assert_captured(shape);
     }
-    std::fs::remove_file(certificate).unwrap();
 }
 
 #[test]
