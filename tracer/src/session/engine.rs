@@ -57,7 +57,7 @@ impl Default for Config {
             wall_offset: 0,
             interfaces: HashMap::default(),
             login_patience: 120_000_000_000,
-            idle_patience: 86_400_000_000_000,
+            idle_patience: 604_800_000_000_000,
             phases: false,
             requests: false,
         }

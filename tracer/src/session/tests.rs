@@ -226,15 +226,15 @@ fn a_connection_whose_socket_closed_ends_though_its_fin_was_lost() {
 }
 
 #[test]
-fn a_connection_that_is_silent_for_a_day_is_let_go() {
-    const HOUR: u64 = 3600 * SECOND;
+fn a_connection_that_is_silent_for_a_week_is_let_go() {
+    const DAY: u64 = 86_400 * SECOND;
     let mut told = Told::new(Config::default());
     told.opens();
     told.says(Kind::Header, Direction::ToServer, SECOND, 101);
     told.engine.on_tick(START + 300 * SECOND, &mut told.heard);
-    told.engine.on_tick(START + 20 * HOUR, &mut told.heard);
+    told.engine.on_tick(START + 6 * DAY, &mut told.heard);
     assert!(told.heard.closes().is_empty());
-    told.engine.on_tick(START + 26 * HOUR, &mut told.heard);
+    told.engine.on_tick(START + 8 * DAY, &mut told.heard);
     let (facts, close) = told.heard.closes()[0];
     assert_eq!(
         (close.by, close.how),
@@ -243,8 +243,8 @@ fn a_connection_that_is_silent_for_a_day_is_let_go() {
     let reasons = &facts.connection.partial_reasons;
     assert!(reasons.contains(&PartialReason::Evicted), "{reasons:?}");
     // It was alive: what it says now is of no new connection.
-    told.says(Kind::Header, Direction::ToServer, 27 * HOUR, 131);
-    told.engine.finish(START + 28 * HOUR, &mut told.heard);
+    told.says(Kind::Header, Direction::ToServer, 9 * DAY, 131);
+    told.engine.finish(START + 10 * DAY, &mut told.heard);
     assert_eq!(told.heard.count(|body| matches!(body, Body::Login(_))), 1);
     assert_eq!(told.heard.closes().len(), 1);
 }

@@ -2,12 +2,13 @@
 
 use tracer_ebpf::{
     event::{Event, SocketEnd, role},
+    packet::tcp_flag,
     seq::Seq,
 };
 
 use super::{Connection, is_dark};
 use crate::{
-    record::{Nanos, PhaseName},
+    record::{Nanos, PartialReason, PhaseName},
     session::{ending::End, output::Output, timeline::Side},
 };
 
@@ -21,6 +22,7 @@ pub(super) struct Left {
 
 impl Connection {
     pub(super) fn fin(&mut self, side: Side, event: &Event, out: &mut Output<'_>) {
+        self.note_missed(side, event);
         self.note_end_phase();
         match self.ends.fin {
             None => self.ends.fin = Some((event.time, side)),
@@ -62,6 +64,27 @@ impl Connection {
         }
     }
 
+    /// Notes payload that passed unseen before a FIN: its sequence numbers go further than what was
+    /// counted.
+    fn note_missed(&mut self, side: Side, event: &Event) {
+        const FIN: i32 = 1;
+        let beyond = |side: Side, end: Seq| {
+            let isn = self.handshake.isns[side as usize];
+            let seen = self.sent[side as usize].bytes as u32;
+            isn.map_or(0, |isn| end.since(isn.add(1).add(seen)))
+        };
+        let own = beyond(side, event.seq.add(event.payload_len));
+        let others = if event.tcp_flags & tcp_flag::ACK == 0 {
+            0
+        } else {
+            beyond(side.reversed(), event.ack)
+        };
+        if own > 0 || others > FIN {
+            self.ends.missed = true;
+            self.facts.connection.mark_partial(PartialReason::Gap);
+        }
+    }
+
     /// Whether the client has left a sealed login, which is not decided yet.
     pub(in crate::session) fn has_left(&self) -> bool {
         self.left.is_some()
@@ -86,14 +109,18 @@ impl Connection {
         if self.ends.began().is_none() {
             self.ends.note_strain(&self.sent);
             self.idle_since = self.sent[0].last_data.max(self.sent[1].last_data);
+            // An answer that was missed is no longer owed.
+            let in_flight = if self.ends.missed {
+                0
+            } else {
+                u32::from(self.requests.in_flight()) + self.mars.in_flight()
+            };
             self.ended_in = match &self.login {
                 Some(login) => Some(login.phase()),
-                None if self.requests.in_flight() || self.mars.in_flight() > 0 => {
-                    Some(PhaseName::Command)
-                }
+                None if in_flight > 0 => Some(PhaseName::Command),
                 None => None,
             };
-            self.left_in_flight = u32::from(self.requests.in_flight()) + self.mars.in_flight();
+            self.left_in_flight = in_flight;
         }
     }
 
