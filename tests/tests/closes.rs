@@ -55,9 +55,13 @@ fn long_request() -> Vec<Packet> {
 
 /// The first packets of the connection, its last response cut after its header, and these.
 fn cut_short(more: &[Packet]) -> Vec<Packet> {
+    const KEPT: usize = 20;
     let answer = &connection()[RESPONSE];
-    let begun = answer.with(0x18, &answer.payload()[..20], 0, 0);
-    [up_to(REQUEST, &[begun]), more.to_vec()].concat()
+    let begun = answer.with(0x18, &answer.payload()[..KEPT], 0, 0);
+    let unsent = i32::try_from(answer.payload().len() - KEPT).unwrap();
+    let more = more.iter().cloned();
+    let more: Vec<_> = more.map(|packet| packet.acknowledging(-unsent)).collect();
+    [up_to(REQUEST, &[begun]), more].concat()
 }
 
 /// The places in a connection with MARS of the last request in clear, its response, and the
@@ -293,7 +297,10 @@ fn a_session_of_mars_that_is_left_with_a_request_is_not_in_order() {
     // The client's FIN follows its request at once; the server has only a reset to say to it.
     let later = packets[request].time_ns + MILLISECOND - packets[fin].time_ns;
     let back = -32;
-    let end = packets[fin].with(FIN | ACK, &[], later, back);
+    let unsent = i32::try_from(packets[response].payload().len()).unwrap();
+    let end = packets[fin]
+        .with(FIN | ACK, &[], later, back)
+        .acknowledging(-unsent);
     let mut more = packets[..=request].to_vec();
     let reset = packets[response].with(RST | ACK, &[], 2 * MILLISECOND, 0);
     more.extend([end, reset]);
