@@ -37,15 +37,11 @@ pub struct Collation {
 impl Collation {
     const LCID: u32 = 0x000F_FFFF;
 
-    /// Decodes a value of a length of its own: five bytes, or none.
-    fn decode(reader: &mut Reader<'_>) -> Option<Option<Self>> {
-        if reader.u8()? == 0 {
-            return Some(None);
-        }
-        Some(Some(Self {
+    fn decode(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
             lcid: reader.u32()? & Self::LCID,
             sort_id: reader.u8()?,
-        }))
+        })
     }
 }
 
@@ -70,7 +66,9 @@ impl EnvChange {
             1 => Self::Database(reader.b_varchar()?),
             2 => Self::Language(reader.b_varchar()?),
             4 => Self::PacketSize(reader.b_varchar()?.parse().ok()?),
-            7 => Self::Collation(Collation::decode(&mut reader)?),
+            // Where it is given up, the value is empty.
+            7 if reader.u8()? == 0 => Self::Collation(None),
+            7 => Self::Collation(Some(Collation::decode(&mut reader)?)),
             13 => Self::MirrorPartner(reader.b_varchar()?),
             18 => Self::ResetAck,
             20 => Self::Routing(routing(&mut reader, false)?),
