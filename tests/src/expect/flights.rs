@@ -19,8 +19,10 @@ const END_OF_MESSAGE: u8 = 0x01;
 pub enum Shape {
     /// No TLS.
     Clear,
-    /// TLS inside TDS, for the login or for everything.
+    /// TLS up to 1.2 inside TDS, for the login or for everything.
     Wrapped,
+    /// TLS 1.3 inside TDS.
+    WrappedTls13,
     /// TLS 1.3 before TDS, and this many session tickets after the handshake.
     Strict {
         /// A record each, sent when the client has finished.
@@ -35,7 +37,7 @@ impl Shape {
     fn steps(self) -> &'static [&'static str] {
         match self {
             Self::Clear => &["prelogin", "login"],
-            Self::Wrapped => &["prelogin", "tls", "login"],
+            Self::Wrapped | Self::WrappedTls13 => &["prelogin", "tls", "login"],
             Self::Strict { .. } | Self::StrictTls12 => &["tls", "prelogin", "login"],
         }
     }
@@ -45,6 +47,7 @@ impl Shape {
         match (step, self) {
             ("tls", Self::Strict { .. }) => take_strict_tls(rest),
             ("tls", Self::StrictTls12) => take_bare_tls(rest),
+            ("tls", Self::WrappedTls13) => take_wrapped_tls13(rest),
             ("tls", _) => take_wrapped_tls(rest),
             _ => take_reply(rest),
         }
@@ -244,6 +247,19 @@ fn take_wrapped_tls(rest: &mut &[Flight]) -> Result<u64> {
         .last_ns;
     *rest = &rest[count..];
     Ok(end)
+}
+
+/// Up to the client's answer to the server's hello. Where it is not wrapped it goes out before the
+/// login does, in the first segment of the same flight.
+fn take_wrapped_tls13(rest: &mut &[Flight]) -> Result<u64> {
+    let handshake = *rest;
+    let end = take_wrapped_tls(rest)?;
+    let last = &handshake[handshake.len() - rest.len() - 1];
+    if last.from_client {
+        return Ok(end);
+    }
+    let finished = rest.first().context("no client finished")?;
+    Ok(finished.first_ns)
 }
 
 /// Up to the last record that is no data, which in TLS 1.2 is the server's.

@@ -114,6 +114,21 @@ fn a_connection_encrypted_in_full() {
     }
 }
 
+/// The client has the last word of the handshake, which only one of them wraps.
+#[test]
+fn a_connection_encrypted_in_full_by_tls_1_3() {
+    root_or_skip!("a connection encrypted in full by TLS 1.3");
+    for driver in [Driver::Odbc, Driver::Pymssql] {
+        driver_or_skip!(driver);
+        let server = Server::Scenario(&["--encrypt", "on", "--tls-max", "1.3"]);
+        let run = observe_driver(Path::Client, &server, driver, Encrypt::On, |_| {});
+        assert_success(&run, "full");
+        run.assert_phases(&WRAPPED, true);
+        run.assert_captured(Shape::WrappedTls13);
+        run.assert_eq("/tls/version", "1.3");
+    }
+}
+
 /// A login by TDS 8.0 and TLS 1.3, followed by so many session tickets.
 fn strict(driver: Driver, tickets: usize) {
     let certificate = Certificate::new();

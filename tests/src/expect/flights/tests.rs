@@ -148,6 +148,28 @@ fn tls_1_2_before_tds_ends_with_the_server() {
 }
 
 #[test]
+fn tls_1_3_inside_tds_ends_with_the_client_wrapped_or_not() {
+    let wrapped = [WRAP, 1, 0, 20, 0, 0, 0, 0, 0x16];
+    for (finished, end) in [(Some(&wrapped[..]), 70), (None, 80)] {
+        let mut segments = opening_segments();
+        segments.extend([
+            segment(130, true, &[WRAP, 1, 0, 9, 0, 0, 0, 0, 0]),
+            segment(140, false, &[REPLY, 1, 0, 9, 0, 0, 0, 0, 0]),
+            segment(150, true, &wrapped),
+            segment(160, false, &wrapped),
+        ]);
+        segments.extend(finished.map(|finished| segment(170, true, finished)));
+        segments.extend([
+            segment(180, true, &[APPLICATION_DATA]),
+            segment(190, true, &[APPLICATION_DATA]),
+            segment(200, false, &[APPLICATION_DATA]),
+        ]);
+        let ends = phases(&segments, Shape::WrappedTls13).unwrap();
+        assert_eq!(ends[2..], [("tls", end), ("login", 100)]);
+    }
+}
+
+#[test]
 fn a_login_that_is_cut_off_ends_with_who_leaves_first() {
     const RST: u8 = 0x04;
     let mut segments = opening_segments();
