@@ -66,9 +66,11 @@ impl EnvChange {
             1 => Self::Database(reader.b_varchar()?),
             2 => Self::Language(reader.b_varchar()?),
             4 => Self::PacketSize(reader.b_varchar()?.parse().ok()?),
-            // Where it is given up, the value is empty.
-            7 if reader.u8()? == 0 => Self::Collation(None),
-            7 => Self::Collation(Some(Collation::decode(&mut reader)?)),
+            // Its value is empty where it is given up.
+            7 => Self::Collation(match reader.u8()? {
+                0 => None,
+                _ => Some(Collation::decode(&mut reader)?),
+            }),
             13 => Self::MirrorPartner(reader.b_varchar()?),
             18 => Self::ResetAck,
             20 => Self::Routing(routing(&mut reader, false)?),
