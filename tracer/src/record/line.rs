@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Body, Record, Text, Timestamp, ecs, json, otel};
+use super::{Body, Record, Text, Timestamp, ecs, otel};
 
 /// A line is shorter than this, its newline included: container runtimes cut at 16 KiB.
 pub const MAX_LINE: usize = 8192;
@@ -67,7 +67,7 @@ impl LineFormat {
         let before = out.len();
         let line = Line::new(&self.host, record);
         if self.naming == Naming::Native {
-            json::append(&line, out)?;
+            serde_json::to_writer(&mut *out, &line)?;
             out.push(b'\n');
             if out.len() - before < MAX_LINE {
                 return Ok(());

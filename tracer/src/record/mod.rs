@@ -9,7 +9,6 @@ mod connection;
 mod diagnosis;
 pub mod ecs;
 pub mod identity;
-mod json;
 mod line;
 mod login;
 mod lookup;
