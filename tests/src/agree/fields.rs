@@ -11,9 +11,11 @@ use super::Difference;
 const APART: u64 = 50_000;
 
 /// What replay cannot know.
-const UNKNOWN_TO_REPLAY: [&str; 2] = [
+const UNKNOWN_TO_REPLAY: [&str; 3] = [
     // Whose socket it is only the kernel knows.
     "process",
+    // Its own estimate, too.
+    "tcp.smoothed_rtt_ns",
     // A pcap file names none.
     "connection.interface",
 ];

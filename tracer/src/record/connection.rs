@@ -152,6 +152,9 @@ pub struct Process {
 pub struct Tcp {
     /// One round trip: that of the handshake, else the kernel's estimate when its socket closed.
     pub rtt_ns: Option<Nanos>,
+    /// The kernel's own estimate when a socket of this host closed: smoothed over the connection
+    /// (RFC 6298), with delayed acknowledgements in it.
+    pub smoothed_rtt_ns: Option<Nanos>,
     /// How often the client sent its SYN again.
     pub syn_retransmits: Option<u32>,
     /// Segments that each side sent again.

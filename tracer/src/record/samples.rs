@@ -376,6 +376,7 @@ fn process() -> Process {
 fn tcp() -> Tcp {
     Tcp {
         rtt_ns: Some(Nanos(48_000)),
+        smoothed_rtt_ns: Some(Nanos(61_000)),
         syn_retransmits: Some(0),
         retransmits: Sides {
             client: 1,

@@ -169,7 +169,9 @@ fn the_kernels_round_trip_stands_in_for_a_handshake_that_was_not_seen_only() {
         };
         told.engine.on_event(Input::SocketEnd(end), &mut told.heard);
         let closes = told.heard.closes();
-        assert_eq!(closes[0].0.tcp.rtt_ns.map(|rtt| rtt.0), Some(round_trip));
+        let tcp = &closes[0].0.tcp;
+        let said = [tcp.rtt_ns, tcp.smoothed_rtt_ns].map(|rtt| rtt.map(|rtt| rtt.0));
+        assert_eq!(said, [Some(round_trip), Some(250_000)]);
     }
 }
 

@@ -140,6 +140,7 @@ impl Connection {
         let rtt = self.evidence.round_trip().or(self.smoothed_rtt);
         let tcp = &mut self.facts.tcp;
         tcp.rtt_ns = rtt.map(Nanos);
+        tcp.smoothed_rtt_ns = self.smoothed_rtt.map(Nanos);
         tcp.syn_retransmits = (!self.joined_late).then(|| self.handshake.syns.saturating_sub(1));
         tcp.retransmits = Sides {
             client: client.retransmits.max(self.resent[0]),
