@@ -12,7 +12,8 @@ const { values: o } = parseArgs({
     password: text("secret"), query: text("SELECT 1"), timeout: text("10"), errand: text("query"), certificate: text(""),
   },
 });
-if (o.errand !== "query") throw new Error(`not asked of tedious: ${o.errand}`);
+const stays = { query: undefined, leave: 0, stay: 2000 };
+if (!(o.errand in stays)) throw new Error(`not asked of tedious: ${o.errand}`);
 
 // Off is not offered: a client that would rather not encrypt says that it cannot.
 const encrypt = { none: false, on: true, strict: "strict" }[o.encrypt];
@@ -39,6 +40,10 @@ const connection = new Connection({
 
 connection.connect((error) => {
   if (error) throw error;
+  if (o.errand !== "query") {
+    setTimeout(() => connection.close(), stays[o.errand]);
+    return;
+  }
   const request = new Request(o.query, (error, rows) => {
     if (error) throw error;
     console.log("rows", rows);

@@ -127,7 +127,7 @@ impl Case {
             Self::Stay => driver != Driver::Tsql,
             // These do not follow.
             Self::Redirect => {
-                matches!(driver, Driver::Odbc | Driver::MssqlTds | Driver::Pymssql)
+                matches!(driver, Driver::Odbc | Driver::MssqlTds | Driver::Tedious)
             }
             _ => true,
         }
@@ -187,16 +187,26 @@ const AUTHENTICATIONS: [(&str, &[Driver]); 5] = [
     ("sql", &DRIVERS),
     ("ntlm", &[Driver::Tsql, Driver::Pymssql, Driver::PythonTds]),
     ("kerberos", &[Driver::Tsql, Driver::Odbc]),
-    ("token", &[Driver::Odbc, Driver::MssqlTds, Driver::Tiberius]),
-    ("token-on-demand", &[Driver::MssqlTds]),
+    (
+        "token",
+        &[
+            Driver::Odbc,
+            Driver::MssqlTds,
+            Driver::Tiberius,
+            Driver::Tedious,
+        ],
+    ),
+    ("token-on-demand", &[Driver::MssqlTds, Driver::Tedious]),
 ];
 
-const DRIVERS: [Driver; 6] = [
+const DRIVERS: [Driver; 8] = [
     Driver::Odbc,
     Driver::MssqlTds,
     Driver::Tiberius,
+    Driver::Tedious,
     Driver::Pymssql,
     Driver::Tsql,
+    Driver::FreetdsOdbc,
     Driver::PythonTds,
 ];
 
@@ -345,7 +355,8 @@ fn login(kdc: &Kdc, kind: &Kind, case: Case) -> Result<Value> {
         "token" | "token-on-demand" => login.password = "t".repeat(TOKEN),
         _ => {}
     }
-    if kind.mode.encrypt() == Encrypt::Strict {
+    // tedious would look for the address in it.
+    if kind.mode.encrypt() == Encrypt::Strict && kind.driver != Driver::Tedious {
         login.certificate = Some(certificate.0.clone());
     }
     login.timeout = 5;
