@@ -355,8 +355,7 @@ fn login(kdc: &Kdc, kind: &Kind, case: Case) -> Result<Value> {
         "token" | "token-on-demand" => login.password = "t".repeat(TOKEN),
         _ => {}
     }
-    // tedious would look for the address in it.
-    if kind.mode.encrypt() == Encrypt::Strict && kind.driver != Driver::Tedious {
+    if kind.mode.encrypt() == Encrypt::Strict {
         login.certificate = Some(certificate.0.clone());
     }
     login.timeout = 5;

@@ -14,6 +14,8 @@ use openssl::ssl::{
 use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
 use openssl::x509::{X509, X509NameBuilder};
 
+use crate::net::{SERVER_V4, SERVER_V6};
+
 /// A self-signed certificate and its key, made for one run.
 pub struct Certificate {
     certificate: X509,
@@ -21,8 +23,8 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Makes a certificate for `name` and for both loopback addresses, valid
-    /// for `days` days from now. RSA, because TLS 1.0 clients know no other.
+    /// Makes a certificate for `name`, for both loopback addresses and for
+    /// those of the server's host, valid for `days` days from now. RSA, because TLS 1.0 clients know no other.
     pub fn self_signed(name: &str, days: u32) -> Result<Self> {
         let key = PKey::from_rsa(Rsa::generate(2048)?)?;
         let mut subject = X509NameBuilder::new()?;
@@ -43,6 +45,8 @@ impl Certificate {
             .dns(name)
             .ip(&IpAddr::V4(Ipv4Addr::LOCALHOST).to_string())
             .ip(&IpAddr::V6(Ipv6Addr::LOCALHOST).to_string())
+            .ip(SERVER_V4)
+            .ip(SERVER_V6)
             .build(&builder.x509v3_context(None, None))?;
         builder.append_extension(names)?;
         builder.sign(&key, MessageDigest::sha256())?;
