@@ -30,7 +30,7 @@ pub(super) struct Ends {
     pub(super) last: Option<u64>,
     /// Keep-alive probes without an answer before the first of them.
     pub(super) probes: Option<u32>,
-    /// Payload passed unseen before it.
+    /// Payload, or the other side's FIN, passed unseen before it.
     pub(super) missed: bool,
     /// Something had gone unanswered, or a window was closed, right before.
     pub(super) strained: bool,

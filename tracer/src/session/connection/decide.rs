@@ -281,7 +281,8 @@ impl Connection {
                 _ => {}
             }
         }
-        let lost = login.has_unread_reply()
+        let lost = self.ends.missed
+            || login.has_unread_reply()
             || login.streams.iter().any(Stream::is_incomplete)
             || self
                 .facts

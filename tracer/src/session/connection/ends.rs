@@ -64,10 +64,12 @@ impl Connection {
         }
     }
 
-    /// Notes payload that passed unseen before a FIN: its sequence numbers go further than what was
-    /// counted.
+    /// Notes what passed unseen before a FIN: its sequence numbers go further than what was counted.
     fn note_missed(&mut self, side: Side, event: &Event) {
-        const FIN: i32 = 1;
+        let others_fin = match self.ends.fin {
+            Some((_, first)) => first != side || self.ends.second_fin.is_some(),
+            None => false,
+        };
         let beyond = |side: Side, end: Seq| {
             let isn = self.handshake.isns[side as usize];
             let seen = self.sent[side as usize].bytes as u32;
@@ -79,7 +81,7 @@ impl Connection {
         } else {
             beyond(side.reversed(), event.ack)
         };
-        if own > 0 || others > FIN {
+        if own > 0 || others > i32::from(others_fin) {
             self.ends.missed = true;
             self.facts.connection.mark_partial(PartialReason::Gap);
         }
