@@ -4,7 +4,7 @@ use serde_json::Value;
 
 mod flights;
 
-pub use flights::{End, Shape, cut_phases, last_reply, last_word, leaving, phases};
+pub use flights::{End, Shape, cut_phases, last_reply, leaving, phases};
 
 /// Whether a duration is within 50 µs of another.
 pub fn close_enough(one: u64, other: u64) -> bool {

@@ -98,13 +98,6 @@ pub fn leaving(segments: &[Segment]) -> Result<(u64, u64)> {
     Ok((first.at_ns - start, last - start))
 }
 
-/// When the last byte of either side was sent, in nanoseconds from the first SYN.
-pub fn last_word(segments: &[Segment]) -> Result<u64> {
-    let speaks = |segment: &&Segment| !segment.payload.is_empty();
-    let last = segments.iter().rfind(speaks).context("nobody speaks")?;
-    Ok(last.at_ns - opening(segments)?)
-}
-
 /// When the first SYN was sent.
 fn opening(segments: &[Segment]) -> Result<u64> {
     let start = segments.first().context("an empty capture")?;

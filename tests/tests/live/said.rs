@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use harness::agent::of;
 use harness::expect::{
-    LOGIN_PHASES, Shape, assert_phase, assert_sums, assert_times, cut_phases, last_reply,
-    last_word, leaving, line_phases, phases,
+    LOGIN_PHASES, Shape, assert_phase, assert_sums, assert_times, cut_phases, last_reply, leaving,
+    line_phases, phases,
 };
 use serde_json::Value;
 
@@ -112,8 +112,8 @@ impl Run {
                 let answered = last_reply(&self.segments, rounds + 1, shape).unwrap();
                 ends.push(("command", answered));
             }
-            // Nobody answers: it is over with the question.
-            Some(false) => ends.push(("command", last_word(&self.segments).unwrap())),
+            // Nobody answers: that is waited for until somebody leaves.
+            Some(false) => ends.push(("command", leaving(&self.segments).unwrap().0)),
             None => {}
         }
         assert_times(&self.close, &ends);
