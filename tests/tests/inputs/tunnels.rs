@@ -246,7 +246,10 @@ fn a_login_through_a_real_vxlan_device_is_the_same_outside_as_inside() {
     let truth = lines(inside.file(), &[]);
     assert_eq!(truth[0]["login"]["outcome"], "success", "{truth:#?}");
     let opened = lines(outside.file(), DECAPSULATE);
-    let differences = compare(&truth, &opened);
+    // Between the two devices a packet may wait: the SYN for its neighbour's address, others for the
+    // processor.
+    let mut differences = compare(&truth, &opened);
+    differences.retain(|difference| !difference.is_time);
     assert_eq!(differences, []);
     assert!(lines(outside.file(), &[]).is_empty());
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use foldhash::HashMap;
 use tracer_ebpf::{
-    event::{Direction, Event, Kind, SocketEnd, mark},
+    event::{Direction, Event, Kind, SocketEnd, mark, role},
     flow::FlowKey,
 };
 
@@ -27,6 +27,7 @@ const TICK: u64 = 250_000_000;
 const MAX_LOOKS: u32 = 1024;
 /// Owners kept of connections of which no packet was seen yet.
 const MAX_STRAY_OWNERS: usize = 16 * 1024;
+
 /// The engine's options.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -129,7 +130,8 @@ pub struct Engine {
     shared: Shared,
     connections: HashMap<FlowKey, Entry>,
     restless: Restless,
-    stray_owners: HashMap<FlowKey, SocketOwner>,
+    /// By connection, and whether it is the client's socket.
+    stray_owners: HashMap<(FlowKey, bool), SocketOwner>,
     /// By client, who has just left a sealed login without a request: perhaps for elsewhere.
     leavers: HashMap<IpAddr, FlowKey>,
     next_tick: u64,
@@ -261,8 +263,8 @@ impl Engine {
             self.follow(event, listener);
         }
         self.opened += 1;
-        let owner = self.stray_owners.remove(&event.key);
-        if owner.is_none()
+        let owners = [true, false].map(|client| self.stray_owners.remove(&(event.key, client)));
+        if owners.iter().all(Option::is_none)
             && let Some(beginning) = Beginning::of(event)
         {
             self.restless.waiting.push(event.key);
@@ -271,8 +273,8 @@ impl Engine {
             return;
         }
         let mut connection = Box::new(Connection::new(event, &self.shared.config));
-        if let Some(owner) = owner {
-            connection.owner(&owner);
+        for owner in owners.iter().flatten() {
+            connection.owner(owner);
         }
         let mut out = self.shared.output(listener);
         connection.take(event, run, &mut out);
@@ -307,7 +309,8 @@ impl Engine {
                 connection.owner(&owner);
             }
             _ if self.stray_owners.len() < MAX_STRAY_OWNERS => {
-                self.stray_owners.insert(owner.key, owner);
+                let client = owner.role & role::CLIENT != 0;
+                self.stray_owners.insert((owner.key, client), owner);
             }
             _ => self.shared.losses.add(LossReason::OwnerTableFull, 1),
         }

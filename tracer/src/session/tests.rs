@@ -252,6 +252,25 @@ fn a_connection_that_is_silent_for_a_week_is_let_go() {
 }
 
 #[test]
+fn both_sockets_of_a_connection_may_be_known_before_its_first_packet() {
+    let mut told = Told::new(Config::default());
+    told.owner(7, 0);
+    let owner = SocketOwner {
+        key: KEY,
+        role: role::SERVER,
+        time: START,
+        process: Process::default(),
+    };
+    let heard = &mut told.heard;
+    told.engine.on_event(Input::Owner(owner), heard);
+    told.opens();
+    told.engine.finish(START + SECOND, &mut told.heard);
+    let (facts, _) = told.heard.closes()[0];
+    assert_eq!(facts.connection.vantage, Vantage::Both);
+    assert_eq!(facts.process.as_ref().map(|process| process.pid), Some(7));
+}
+
+#[test]
 fn a_port_that_is_used_again_at_once_has_the_process_of_its_new_socket() {
     let mut told = Told::new(Config::default());
     told.owner(7, 0);
