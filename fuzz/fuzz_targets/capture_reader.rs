@@ -37,6 +37,7 @@ fuzz_target!(|bytes: &[u8]| {
                 network,
                 wire_len: packet.orig_len.saturating_sub(before),
                 time_ns: packet.time_ns,
+                untimed: packet.untimed,
                 point: Sighted::point(&layer, packet.interface),
             };
             tracker.packet(&sighted, &mut engine, &mut heard);

@@ -6,7 +6,7 @@
 //!
 //! - [`open`]: a path or standard input, with gzip and zstd recognised by their magic numbers.
 //! - [`reader`]: pcap and pcapng, one packet after the other.
-//! - [`timed`]: the same, with times that its packets agree on.
+//! - `timed`: the same, with times that its packets agree on.
 //! - [`merge`]: several files as one, by time.
 //! - [`link`]: from the link header to the network header.
 //! - [`interfaces`]: which of them are the same in several files.
