@@ -167,6 +167,8 @@ struct Said {
     lines: (usize, usize),
     outcomes: BTreeMap<String, usize>,
     partial: usize,
+    /// Logins that name the process that connected.
+    named: usize,
     /// Lines that say something that did not happen.
     wrong: usize,
     lost: u64,
@@ -179,12 +181,13 @@ impl std::fmt::Display for Said {
         let rate = self.connections as u64 * 1_000_000 / self.microseconds.max(1);
         write!(
             f,
-            "{} connections at {rate}/s; {} with one login, {} with one close; {:?}; {} partial; {} wrong; lost {:?}",
+            "{} connections at {rate}/s; {} with one login, {} with one close; {:?}; {} partial; {} with their process; {} wrong; lost {:?}",
             self.connections,
             self.lines.0,
             self.lines.1,
             self.outcomes,
             self.partial,
+            self.named,
             self.wrong,
             self.losses
         )
@@ -219,18 +222,20 @@ fn short_connections(count: usize, options: &[&str], stopped: Option<Duration>) 
             .map_err(|_panic| anyhow::anyhow!("the pause panicked"))??;
     }
     thread::sleep(Duration::from_secs(3));
-    let mut said = said(&agent.stop()?)?;
+    let mut said = said(&agent.stop()?, client.child.id())?;
     said.connections = count;
     said.microseconds = microseconds;
     Ok(said)
 }
 
-fn said(lines: &Path) -> Result<Said> {
+/// What is in the lines of an agent, of connections that this process made.
+fn said(lines: &Path, client: u32) -> Result<Said> {
     let mut said = Said {
         connections: 0,
         lines: (0, 0),
         outcomes: BTreeMap::new(),
         partial: 0,
+        named: 0,
         wrong: 0,
         lost: 0,
         losses: BTreeMap::new(),
@@ -253,6 +258,9 @@ fn said(lines: &Path) -> Result<Said> {
                 // Every connection ends with the client's FIN after PRELOGIN's answer.
                 said.wrong +=
                     usize::from(outcome != "aborted" && !(partial && outcome == "unknown"));
+                let process = event["process"]["pid"].as_u64();
+                said.named += usize::from(process == Some(client.into()));
+                said.wrong += usize::from(process.is_some_and(|pid| pid != u64::from(client)));
             }
             Some("close") => seen.entry(id).or_default().1 += 1,
             Some("loss") => {
