@@ -1,7 +1,7 @@
 //! The phases of a connection: contiguous, so that those of a login add up to it.
 
 use schemars::JsonSchema;
-use serde::{Serialize, Serializer, ser::SerializeStruct};
+use serde::Serialize;
 use serde_with::skip_serializing_none;
 
 use super::{ConnectionRef, Endpoint, Nanos, Server};
@@ -121,7 +121,8 @@ impl Phases {
 }
 
 /// One phase.
-#[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
+#[skip_serializing_none]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Phase {
     /// From the connection's start.
     pub start_ns: Nanos,
@@ -134,36 +135,6 @@ pub struct Phase {
     pub waited: Option<Waited>,
     /// Segments that either side sent again during the phase.
     pub retransmits: u32,
-}
-
-/// As it would be derived. But what is flattened is written as a map, whose names are values like any
-/// other, and a login has ten phases in its two lines.
-impl Serialize for Phase {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self {
-            start_ns,
-            duration_ns,
-            complete,
-            waited,
-            retransmits,
-        } = self;
-        let mut phase = serializer.serialize_struct("Phase", 7)?;
-        phase.serialize_field("start_ns", start_ns)?;
-        phase.serialize_field("duration_ns", duration_ns)?;
-        phase.serialize_field("complete", complete)?;
-        if let Some(waited) = waited {
-            let Waited {
-                client_ns,
-                server_ns,
-                network_ns,
-            } = waited;
-            phase.serialize_field("client_ns", client_ns)?;
-            phase.serialize_field("server_ns", server_ns)?;
-            phase.serialize_field("network_ns", network_ns)?;
-        }
-        phase.serialize_field("retransmits", retransmits)?;
-        phase.end()
-    }
 }
 
 /// Who was waited for: the three add up to the phase's duration.
