@@ -1,5 +1,9 @@
 //! The same packet captured twice: a mirrored port, or two interfaces in one file.
 
+use std::hash::BuildHasher as _;
+
+use foldhash::fast::FixedState;
+
 use super::tracker::Sighted;
 
 /// Packets of one connection a copy is looked for among.
@@ -12,9 +16,6 @@ const COMPARED: usize = 96;
 const IPV4_VOLATILE: [usize; 3] = [8, 10, 11];
 /// IPv6: so does the hop limit.
 const IPV6_VOLATILE: usize = 7;
-
-/// Any numbers without a pattern: digits of pi.
-const KEYS: [u64; 2] = [0x243F_6A88_85A3_08D3, 0x1319_8A2E_0370_7345];
 
 /// The last packets of one connection.
 #[derive(Clone, Debug, Default)]
@@ -41,10 +42,9 @@ impl Copies {
     }
 }
 
-/// A fingerprint of a packet's headers. Its multiplications do not wait for each other, as they would
-/// in a hash that is fed with one word after the other.
+/// A fingerprint of a packet's headers.
 fn print(packet: &Sighted<'_>) -> u64 {
-    let mut head = [0; COMPARED];
+    let mut head = [0_u8; COMPARED];
     let len = packet.network.1.len().min(COMPARED);
     head[..len].copy_from_slice(&packet.network.1[..len]);
     if head[0] >> 4 == 4 {
@@ -54,15 +54,7 @@ fn print(packet: &Sighted<'_>) -> u64 {
     } else {
         head[IPV6_VOLATILE] = 0;
     }
-    let (words, _) = head.as_chunks::<8>();
-    let (pairs, _) = words.as_chunks::<2>();
-    pairs
-        .iter()
-        .fold(u64::from(packet.wire_len), |print, [one, other]| {
-            let [one, other] = [one, other].map(|word| u64::from_le_bytes(*word));
-            let product = u128::from(one ^ KEYS[0]) * u128::from(other ^ KEYS[1]);
-            (print ^ product as u64 ^ (product >> 64) as u64).rotate_left(23)
-        })
+    FixedState::default().hash_one((packet.wire_len, head))
 }
 
 #[cfg(test)]
