@@ -232,7 +232,7 @@ impl Watcher {
         // Read before the ring: what is still in there must not find its time passed.
         let now = self.probe.now();
         if self.drain() {
-            self.engine.on_tick(now, &mut self.records);
+            self.engine.pass_time(now, &mut self.records);
         }
         self.ticks += 1;
         if self.ticks.is_multiple_of(LOSS_TICKS) {

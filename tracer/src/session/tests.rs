@@ -181,7 +181,7 @@ fn a_close_does_not_wait_long_for_a_socket_that_says_nothing() {
     told.owner(7, 0);
     told.opens();
     told.closes(Direction::ToServer, 2 * MILLISECOND);
-    told.engine.on_tick(START + SECOND, &mut told.heard);
+    told.engine.pass_time(START + SECOND, &mut told.heard);
     assert_eq!(told.heard.closes().len(), 1);
 }
 
@@ -215,9 +215,9 @@ fn a_connection_whose_socket_closed_ends_though_its_fin_was_lost() {
         ..SocketEnd::default()
     };
     told.engine.on_event(Input::SocketEnd(end), &mut told.heard);
-    told.engine.on_tick(START + SECOND, &mut told.heard);
+    told.engine.pass_time(START + SECOND, &mut told.heard);
     assert!(told.heard.closes().is_empty(), "its FIN may yet be told");
-    told.engine.on_tick(START + 3 * SECOND, &mut told.heard);
+    told.engine.pass_time(START + 3 * SECOND, &mut told.heard);
     let (facts, close) = told.heard.closes()[0];
     assert_eq!(close.by, ClosedBy::Agent);
     let reasons = &facts.connection.partial_reasons;
@@ -233,10 +233,10 @@ fn a_connection_that_is_silent_for_a_week_is_let_go() {
     let mut told = Told::new(Config::default());
     told.opens();
     told.says(Kind::Header, Direction::ToServer, SECOND, 101);
-    told.engine.on_tick(START + 300 * SECOND, &mut told.heard);
-    told.engine.on_tick(START + 6 * DAY, &mut told.heard);
+    told.engine.pass_time(START + 300 * SECOND, &mut told.heard);
+    told.engine.pass_time(START + 6 * DAY, &mut told.heard);
     assert!(told.heard.closes().is_empty());
-    told.engine.on_tick(START + 8 * DAY, &mut told.heard);
+    told.engine.pass_time(START + 8 * DAY, &mut told.heard);
     let (facts, close) = told.heard.closes()[0];
     assert_eq!(
         (close.by, close.how),
@@ -339,7 +339,7 @@ fn a_connection_that_the_kernel_has_forgotten_is_closed_by_its_end() {
     let mut told = Told::new(Config::default());
     told.opens();
     late_end(&mut told, Kind::Rst, SECOND);
-    told.engine.on_tick(START + 5 * SECOND, &mut told.heard);
+    told.engine.pass_time(START + 5 * SECOND, &mut told.heard);
     let (facts, close) = told.heard.closes()[0];
     assert_eq!((close.by, close.how), (ClosedBy::Client, CloseMeans::Rst));
     assert!(facts.connection.partial);
@@ -437,7 +437,7 @@ fn connections_that_end_at_one_moment_are_told_in_the_order_they_began_in() {
             told.tell(&event);
         }
     }
-    told.engine.on_tick(START + 5 * SECOND, &mut told.heard);
+    told.engine.pass_time(START + 5 * SECOND, &mut told.heard);
     let closes = told.heard.closes();
     let ports: Vec<_> = closes.iter().map(|(facts, _)| facts.client.port).collect();
     assert_eq!(ports, (0..100).collect::<Vec<_>>());

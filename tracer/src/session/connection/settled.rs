@@ -1,0 +1,74 @@
+//! What is kept of a connection whose login is decided.
+
+use tracer_ebpf::event::Event;
+
+use crate::{
+    record::{ConnectionFacts, Outcome},
+    session::{input::Side, report::Conclusion, stream::Stream},
+};
+
+/// What is kept of a connection whose login is decided.
+#[derive(Debug)]
+pub(in crate::session) struct Settled {
+    /// What was told of it then.
+    pub(super) facts: Box<ConnectionFacts>,
+    /// What came of the login; `None` where it was over before anybody watched.
+    pub(super) outcome: Option<Outcome>,
+    /// When the login's deciding packet passed.
+    pub(super) decided_at: Option<u64>,
+    /// When the client gave up on the login; the first answer after that is late.
+    pub(super) gave_up: Option<u64>,
+    /// Not told: one stranger too many.
+    pub(super) muted: bool,
+    /// Streams that go on for a while: what is sealed is told record by record.
+    pub(super) tail: Option<Box<[Stream; 2]>>,
+}
+
+impl Settled {
+    /// After a decision.
+    pub(super) fn decided(
+        facts: Box<ConnectionFacts>,
+        conclusion: &Conclusion,
+        muted: bool,
+        gave_up: Option<u64>,
+    ) -> Self {
+        Self {
+            facts,
+            outcome: Some(conclusion.decision.outcome),
+            decided_at: Some(conclusion.decision.at),
+            gave_up: gave_up.filter(|_| !conclusion.answered),
+            muted,
+            tail: None,
+        }
+    }
+
+    /// Of a connection whose login was over before anybody watched.
+    pub(super) fn unseen(facts: Box<ConnectionFacts>) -> Self {
+        Self {
+            facts,
+            outcome: None,
+            decided_at: None,
+            gave_up: None,
+            muted: false,
+            tail: None,
+        }
+    }
+
+    /// The streams of the login, of which more may be told.
+    pub(super) fn goes_on(&mut self, streams: [Stream; 2]) {
+        self.tail = Some(Box::new(streams));
+    }
+
+    /// A segment that is told though the login is decided; whether it is read.
+    pub(super) fn segment(&mut self, side: Side, event: &Event, run: &[u8]) -> bool {
+        if let Some(tail) = &mut self.tail {
+            tail[side as usize].take(event, run);
+        }
+        true
+    }
+
+    /// Whether nobody answered.
+    pub(super) fn is_unreachable(&self) -> bool {
+        self.outcome == Some(Outcome::Unreachable)
+    }
+}

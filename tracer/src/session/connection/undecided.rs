@@ -1,0 +1,335 @@
+//! A connection whose login is open: what is read of it, and how it is decided.
+
+use tracer_ebpf::{
+    event::{Event, mark},
+    packet::tcp_flag,
+    seq::Seq,
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    record::{Outcome, PhaseName, identity::Policy},
+    session::{
+        dialogue::{
+            Context, Decision, Dialogue,
+            sealed::{Leave, QUIET},
+        },
+        input::{Config, Side},
+        ledger::{Debt, Ledger},
+        report::Conclusion,
+        stream::{Found, Stream},
+        verdict::{
+            outcome::{End, Unanswered},
+            phases::{self, Reached},
+        },
+        wire::Wire,
+    },
+};
+
+/// Bytes of no known message after which a connection joined late counts as past its login.
+const MAX_UNREAD: u64 = 64 * 1024;
+
+/// A client's end that leaves open what came of its sealed login.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    pub(super) at: u64,
+    /// Of its FIN; `None` where it ended TLS first, and the server closed upon that.
+    position: Option<Seq>,
+}
+
+/// What is known of an undecided login.
+#[derive(Debug)]
+pub(in crate::session) struct Undecided {
+    pub(super) streams: [Stream; 2],
+    pub(in crate::session) dialogue: Dialogue,
+    pub(super) ledger: Ledger,
+    /// Which message was due when the connection began to end.
+    pub(super) debt_at_end: Option<Debt>,
+    /// The last word of the side that did not leave had not reached the one that did.
+    pub(super) last_word_was_lost: bool,
+    pub(super) left: Option<Left>,
+    pub(super) pending_was_told: bool,
+}
+
+impl Undecided {
+    pub(super) fn new(from_start: bool) -> Self {
+        Self {
+            streams: Default::default(),
+            dialogue: Dialogue::new(from_start),
+            ledger: Ledger::default(),
+            debt_at_end: None,
+            last_word_was_lost: false,
+            left: None,
+            pending_was_told: false,
+        }
+    }
+
+    /// Notes how far either side's stream goes by what a packet's header says.
+    pub(super) fn note_positions(&mut self, event: &Event, side: Side) {
+        if event.tcp_flags & (tcp_flag::SYN | tcp_flag::RST) == 0 {
+            self.streams[side as usize].reaches(event.seq);
+            if event.tcp_flags & tcp_flag::ACK != 0 {
+                self.streams[side.reversed() as usize].is_acknowledged(event.ack);
+            }
+        }
+    }
+
+    /// A SYN, or the same once more: `first` is when it passed first.
+    pub(super) fn syn(&mut self, event: &Event, first: Option<u64>) {
+        self.streams[Side::ToServer as usize].open(event.seq.add(1));
+        self.opens(event.time, Side::ToServer, first);
+        self.ledger.begin(PhaseName::Handshake, event.time);
+    }
+
+    /// A SYN-ACK, the same.
+    pub(super) fn syn_ack(&mut self, event: &Event, first: Option<u64>) {
+        // It tells where a client begins whose SYN was not seen; of data in a SYN it may acknowledge
+        // a part.
+        if !self.streams[Side::ToServer as usize].is_opened() {
+            self.streams[Side::ToServer as usize].open(event.ack);
+        }
+        self.streams[Side::ToClient as usize].open(event.seq.add(1));
+        self.opens(event.time, Side::ToClient, first);
+    }
+
+    fn opens(&mut self, at: u64, side: Side, first: Option<u64>) {
+        match first {
+            Some(first) => self.ledger.repeat(side, first, at),
+            None => self.ledger.step(at, side, side.reversed()),
+        }
+    }
+
+    /// A server's stream begins here.
+    pub(super) fn server_begins(&mut self, position: Seq) {
+        self.streams[Side::ToClient as usize].open(position);
+    }
+
+    /// The first packet of the handshake was not seen.
+    pub(super) fn start_was_missed(&mut self) {
+        self.dialogue.start_was_missed();
+    }
+
+    /// The client's acknowledgement ends the handshake, or what followed shows that it is over.
+    pub(super) fn handshake_ends(&mut self, at: u64, seen: bool) {
+        if seen {
+            self.ledger.step(at, Side::ToServer, Side::ToServer);
+        }
+        self.ledger.end(PhaseName::Handshake, at, seen);
+    }
+
+    /// A segment, or more of it.
+    pub(super) fn segment(&mut self, side: Side, event: &Event, run: &[u8]) {
+        let (from, to) = (event.seq, event.seq.add(event.payload_len));
+        if event.marks & mark::RETRANSMIT != 0 {
+            self.ledger.sent_again(side, from, to, event.time);
+        } else if event.kind == tracer_ebpf::event::Kind::Segment as u8 {
+            self.ledger.sent(side, from, to, event.time);
+        }
+        self.streams[side as usize].take(event, run);
+    }
+
+    /// Gives up holes that are too old.
+    pub(super) fn age(&mut self, side: Side, now: u64) {
+        self.streams[side as usize].age(now);
+    }
+
+    /// The connection begins to end by a packet of `side`; the phase it is in.
+    pub(super) fn begin_end(&mut self, side: Side, event: &Event) -> PhaseName {
+        let full = self.dialogue.full_ledger(&self.ledger, event.time);
+        let other = side.reversed();
+        let debt = full.debt();
+        let has_ack = event.tcp_flags & tcp_flag::ACK != 0;
+        let answered = debt.is_some_and(|debt| debt.by == side);
+        self.last_word_was_lost =
+            answered && has_ack && self.streams[other as usize].is_unacknowledged(event.ack);
+        self.debt_at_end = if self.last_word_was_lost {
+            full.debt_before_last_word_of(other).or(debt)
+        } else {
+            debt
+        };
+        self.dialogue.phase(&full)
+    }
+
+    /// Whether all of the connection was seen so far: what did not come was not sent.
+    pub(super) fn is_whole(&self) -> bool {
+        let mut streams = self.streams.iter();
+        streams.all(Stream::is_opened) && !self.streams.iter().any(Stream::is_incomplete)
+    }
+
+    /// Reads what a stream has become able to tell.
+    pub(super) fn read(
+        &mut self,
+        side: Side,
+        now: u64,
+        identity: &Policy,
+        memory: &mut Zeroizing<Vec<u8>>,
+    ) -> Option<Decision> {
+        while let Some(found) = self.streams[side as usize].next(memory) {
+            let whole = self.is_whole();
+            let mut context = Context {
+                ledger: &mut self.ledger,
+                identity,
+                whole,
+                now,
+            };
+            match found {
+                Found::Unit(unit) => {
+                    let decision = self.dialogue.read(side, &unit, &mut context);
+                    *memory = unit.into_memory();
+                    if decision.is_some() {
+                        return decision;
+                    }
+                }
+                Found::Unknown(prefix) => {
+                    self.dialogue.unknown(side, &prefix, &mut context);
+                }
+            }
+            if self.dialogue.is_foreign() && !self.dialogue.is_strict() {
+                self.streams.iter_mut().for_each(Stream::forsake);
+            }
+        }
+        None
+    }
+
+    /// Whether nothing is to be learned of the login any more: it was over before anybody watched.
+    pub(super) fn is_past_login(&self) -> bool {
+        let unread = self.streams.iter().map(Stream::unread).sum::<u64>();
+        let junk = unread > MAX_UNREAD && !self.streams.iter().any(Stream::is_opened);
+        self.dialogue.is_sealed_past_login() || (junk && !self.dialogue.saw_login())
+    }
+
+    /// Whether a FIN leaves open what came of a sealed login: the server's own end is to be seen, or
+    /// where the client goes next.
+    pub(super) fn leaves_open(&mut self, side: Side, event: &Event) -> bool {
+        let bye = self.dialogue.client_bye();
+        let is_clients_end = side == Side::ToServer || bye.is_some();
+        match (side, self.left) {
+            (Side::ToServer, Some(_)) => true,
+            (_, None) if is_clients_end && self.hinges_on_server(event.time) => {
+                self.left = Some(Left {
+                    at: event.time,
+                    position: (side == Side::ToServer).then(|| event.seq.add(event.payload_len)),
+                });
+                true
+            }
+            // The server follows the client: where that goes next is still to be seen.
+            (Side::ToClient, Some(left)) => left.position.is_none_or(|at| event.ack.after(at)),
+            _ => false,
+        }
+    }
+
+    pub(super) fn hinges_on_server(&self, now: u64) -> bool {
+        let readable = self.dialogue.is_sealed() && self.is_whole() && !self.last_word_was_lost;
+        readable && self.dialogue.reading().hinges_on_server(now)
+    }
+
+    /// What the sealed records of a login suggest when its connection ends.
+    pub(super) fn believed(&self, end: End, at: u64) -> Option<Decision> {
+        // Turns that were not seen would shift the meaning of those that were.
+        if !self.dialogue.is_sealed() || !self.is_whole() || self.last_word_was_lost {
+            return None;
+        }
+        let leave = match end {
+            End::Unwatched => Leave::Unwatched,
+            End::Fin(Side::ToClient) if self.dialogue.client_bye().is_none() => Leave::Server,
+            End::Rst(Side::ToClient) => Leave::Reset,
+            End::Fin(_) | End::Rst(Side::ToServer) | End::Silence => Leave::Client,
+        };
+        let belief = self.dialogue.reading().farewell(leave, at);
+        belief.map(Decision::from)
+    }
+
+    /// The outcome of a login that ended without an answer.
+    pub(super) fn outcome_at(&self, end: End, at: u64, wire: &Wire, lost: bool) -> (Outcome, Option<Debt>) {
+        let handshake = &wire.handshake;
+        // Who acknowledges was answered, though the answer was not seen.
+        let acknowledges = self.streams[Side::ToClient as usize].is_incomplete();
+        if handshake.has_begun() && !handshake.was_answered() && !acknowledges {
+            let tries = handshake.syn_retransmits().unwrap_or(0) + 1;
+            match (end, wire.sent[1].packets) {
+                (End::Rst(Side::ToClient), 1) => return (Outcome::Refused, None),
+                (End::Unwatched, 0) if tries < 2 => return (Outcome::Unknown, None),
+                (_, 0) => return (Outcome::Unreachable, None),
+                _ => {}
+            }
+        }
+        let full = self.dialogue.full_ledger(&self.ledger, at);
+        let unanswered = Unanswered {
+            end,
+            at,
+            client_bye: self.dialogue.client_bye(),
+            debt: self.debt_at_end.or(full.debt()),
+            inside_tls: self.dialogue.inside_tls(),
+            foreign: self.dialogue.is_foreign(),
+        };
+        let lost = lost
+            || wire.ends.missed_before
+            || self.dialogue.has_unread_reply()
+            || self.streams.iter().any(Stream::is_incomplete);
+        // Whether a client that left had waited for long is not known without times.
+        let hinges_on_time = wire.untimed && unanswered.debt.is_some();
+        if wire.joined_late || lost || hinges_on_time {
+            return (Outcome::Unknown, None);
+        }
+        let watched = end != End::Unwatched;
+        let debt = unanswered.owed_too_long().filter(|_| watched && !wire.untimed);
+        (unanswered.outcome(), debt)
+    }
+
+    /// What is to be told of the login, decided so.
+    pub(super) fn conclude(&self, decision: Decision, debt: Option<Debt>, wire: &Wire) -> Conclusion {
+        let full = self.dialogue.full_ledger(&self.ledger, wire.last_seen.max(decision.at));
+        // A request shows that there was an answer, not when it came.
+        let answered = !decision.by_request
+            && matches!(
+                decision.outcome,
+                Outcome::Success | Outcome::Failed | Outcome::Redirected
+            );
+        let reached = Reached {
+            start: (!wire.joined_late).then_some(wire.started),
+            phase: self.dialogue.phase(&full),
+            at: decision.at,
+            answered,
+        };
+        let spans = phases::spans(&full, reached);
+        Conclusion {
+            decision,
+            debt,
+            spans,
+            answered,
+            whole: self.is_whole(),
+            answer_was_missed: self.streams[Side::ToClient as usize].is_incomplete(),
+            ledger: full,
+        }
+    }
+
+    /// When time alone changes the login next.
+    pub(super) fn due(&self, wire: &Wire, config: &Config) -> Option<u64> {
+        if let Some(left) = self.left {
+            return Some(left.at.saturating_add(QUIET));
+        }
+        let holes = self.streams.iter().filter_map(Stream::hole_is_given_up_at);
+        let content = if self.dialogue.is_sealed() && self.is_whole() {
+            self.dialogue.reading().content_at()
+        } else {
+            None
+        };
+        let handshake = (!wire.handshake.is_over() && !wire.joined_late)
+            .then(|| wire.last_seen.saturating_add(wire.handshake.patience() + 1));
+        let pending = (!self.pending_was_told && self.may_be_pending(wire))
+            .then(|| wire.started.saturating_add(config.pending_after));
+        let others = [content, handshake, pending];
+        holes.chain(others.into_iter().flatten()).min()
+    }
+
+    /// Whether the login may be told as pending: of one joined late only if it is known to be open.
+    pub(super) fn may_be_pending(&self, wire: &Wire) -> bool {
+        let is_open = wire.handshake.was_answered() || self.dialogue.saw_login();
+        is_open && (!wire.joined_late || self.dialogue.saw_login()) && self.dialogue.said.stranger.is_none()
+    }
+
+    /// The streams, which go on for a while after the decision.
+    pub(super) fn into_streams(self) -> [Stream; 2] {
+        self.streams
+    }
+}

@@ -1,0 +1,109 @@
+//! What the engine is told, and who hears what it finds: types only.
+
+use foldhash::HashMap;
+use tracer_ebpf::{
+    event::{Direction, Event, SocketEnd},
+    flow::FlowKey,
+};
+
+use crate::record::{LossReason, Process, Record, Text, Timestamp, identity::Policy};
+
+/// One side of a connection, named by the way its packets go.
+pub(in crate::session) type Side = Direction;
+
+/// The engine's options. Durations are nanoseconds.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Connections kept at once; those that have been idle for long give way, counted.
+    pub max_connections: usize,
+    /// What may be said of users, domains and workstations.
+    pub identity: Policy,
+    /// What to add to an event's time to get nanoseconds since 1970.
+    pub wall_offset: i64,
+    /// Names of interfaces by index.
+    pub interfaces: HashMap<u32, String>,
+    /// How long a login may be undecided before a `pending` record says so.
+    pub pending_after: u64,
+    /// Silence after which a connection in use counts as gone, its end not having been seen.
+    pub idle_patience: u64,
+    /// Tell `phase` records.
+    pub phases: bool,
+    /// Tell `request` records.
+    pub requests: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_connections: 65_536,
+            identity: Policy::Hide,
+            wall_offset: 0,
+            interfaces: HashMap::default(),
+            pending_after: 30_000_000_000,
+            idle_patience: 604_800_000_000_000,
+            phases: false,
+            requests: false,
+        }
+    }
+}
+
+impl Config {
+    /// The wall clock's time at an event's time.
+    pub(in crate::session) fn wall(&self, at: u64) -> Timestamp {
+        Timestamp::from_nanoseconds(i128::from(at) + i128::from(self.wall_offset))
+    }
+
+    /// The name of an interface, where it is known.
+    pub(in crate::session) fn interface(&self, index: u32) -> Option<Text> {
+        self.interfaces
+            .get(&index)
+            .map(|name| Text::from(name.as_str()))
+    }
+}
+
+/// Whose socket a connection is.
+#[derive(Clone, Debug)]
+pub struct SocketOwner {
+    /// The connection.
+    pub key: FlowKey,
+    /// See [`tracer_ebpf::event::role`].
+    pub role: u32,
+    /// When it was known, nanoseconds as in events.
+    pub time: u64,
+    /// The process.
+    pub process: Process,
+}
+
+/// What the engine is told.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Something happened to a connection; the bytes are those that follow the record.
+    Event(&'a Event, &'a [u8]),
+    /// A connection's socket is on this host.
+    Owner(SocketOwner),
+    /// A socket closed.
+    SocketEnd(SocketEnd),
+    /// The checksum of a captured packet: wrong ones have not left their host yet.
+    Checksum {
+        /// The connection.
+        key: FlowKey,
+        /// Which way the packet went.
+        direction: Direction,
+        /// Whether it was right.
+        right: bool,
+    },
+    /// The snap length cut a login that is not sealed: what of it would be secret is not known, so
+    /// nothing of that part was told.
+    CutLogin(FlowKey),
+    /// Something was not seen, so many times since the last word of it.
+    Loss(LossReason, u64),
+}
+
+/// Who hears what the engine finds.
+pub trait Listener {
+    /// A record.
+    fn record(&mut self, record: Record);
+
+    /// A login is decided: the kernel need not copy its connection's bytes any more.
+    fn decided(&mut self, key: FlowKey, born: u64);
+}
