@@ -159,6 +159,10 @@ impl Ended {
             &format!("close {class}, right abnormal"),
             String::new,
         );
+        let phase = text(close, "close.phase").unwrap_or("none");
+        let fits = self.phase.is_empty() || self.close.is_none() || self.phase.contains(&phase);
+        let what = format!("closed in {phase}, right {}", self.phase.join(" or "));
+        demand(wrong, fits, &what, String::new);
         if let Some(expected) = self.close {
             let told = (
                 text(close, "close.by").unwrap_or("none"),
