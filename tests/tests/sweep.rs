@@ -13,7 +13,7 @@ use serde_json::Value;
 const THREADS: usize = 2;
 
 #[test]
-fn whatever_happens_to_a_connection_what_is_said_is_so() {
+fn of_every_variant_of_every_connection_what_is_said_is_so() {
     let connections = connections("").unwrap();
     let report = sweep(&connections, &Kind::ALL, THREADS);
     let all = report.variants();
@@ -81,11 +81,15 @@ fn what_the_sweep_reads_is_what_was_read_by_hand() {
 fn what_is_said_wrongly_is_seen() {
     use harness::sweep::engine::lines;
 
-    for connection in connections("odbc18-lab-ipv6").unwrap() {
+    for connection in connections("odbc18-clear-mars-reset").unwrap() {
         for kind in Kind::ALL {
             let (mut blind, mut all) = (0, 0);
             kind.each(&connection, &mut |variant| {
                 let mut said = lines(&variant.input, connection.port);
+                // To say nothing is right of some that are joined at their end.
+                if said.logins.is_empty() && said.closes.is_empty() {
+                    return;
+                }
                 for line in said.logins.iter_mut().chain(&mut said.closes) {
                     line["login"]["outcome"] = "none of all".into();
                     line["connection"]["partial_reasons"] = Value::Null;

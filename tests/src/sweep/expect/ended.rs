@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::lines::{Seen, demand, number, phases, sums, text};
-use crate::sweep::engine::Lines;
+use crate::sweep::{engine::Lines, packet::Side, truth::Waits};
 
 /// What must be said of it; what is empty or absent is not asked for.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +24,8 @@ pub struct Ended {
     pub abnormal: bool,
     /// Who closed, and how.
     pub close: Option<(&'static str, &'static str)>,
+    /// Who was waited for in each phase, and the round trip of which some may be the network's.
+    pub waits: (Vec<Waits>, u64),
     /// Phases that are as they were when the login was decided: durations by name.
     pub decided: Vec<(String, u64)>,
 }
@@ -73,6 +75,7 @@ impl Ended {
                 format!("{duration}, right {least} to {most}")
             });
         }
+        self.waits(login, wrong);
         if !self.decided.is_empty() {
             let told: Vec<_> = phases(login)
                 .into_iter()
@@ -84,6 +87,31 @@ impl Ended {
                 "phases of a decided login",
                 || format!("{told:?}, right {:?}", self.decided),
             );
+        }
+    }
+
+    /// Each side's share is what it owed; of the remote side's, up to a round trip each time that a
+    /// word of the other went before is the network's.
+    fn waits(&self, login: &Value, wrong: &mut Vec<String>) {
+        let (waits, round_trip) = &self.waits;
+        let vantage = text(login, "connection.vantage").unwrap_or("unknown");
+        for waits in waits.iter().filter(|waits| waits.is_known) {
+            for side in [Side::Client, Side::Server] {
+                let path = format!("phases.{}.{}_ns", waits.phase, side.name());
+                let is_local = vantage == side.name() || vantage == "both";
+                let trips = if is_local {
+                    0
+                } else {
+                    waits.turns[side as usize] * round_trip
+                };
+                let most = waits.of(side);
+                let right = most.saturating_sub(trips)..=most;
+                let told = number(login, &path);
+                let what = format!("wait for the {} in {}", side.name(), waits.phase);
+                demand(wrong, right.contains(&told), &what, || {
+                    format!("{told}, right {right:?}")
+                });
+            }
         }
     }
 
@@ -131,6 +159,10 @@ impl Ended {
             &format!("close {class}, right abnormal"),
             String::new,
         );
+        let phase = text(close, "close.phase").unwrap_or("none");
+        let fits = self.phase.is_empty() || self.close.is_none() || self.phase.contains(&phase);
+        let what = format!("closed in {phase}, right {}", self.phase.join(" or "));
+        demand(wrong, fits, &what, String::new);
         if let Some(expected) = self.close {
             let told = (
                 text(close, "close.by").unwrap_or("none"),

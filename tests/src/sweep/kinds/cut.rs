@@ -180,7 +180,11 @@ fn decided(
     };
     if !truth.sealed {
         expected.outcomes = vec![outcome];
-        if outcome != "tls_failed" {
+        if outcome == "tls_failed" {
+            // The alert decides, or the end that it announces, which then never came.
+            let unended = close.is_none().then_some("unknown");
+            expected.outcomes.extend(unended);
+        } else {
             expected.owed_by = vec![None];
             expected.decided = phases_of(whole);
         }

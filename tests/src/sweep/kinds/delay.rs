@@ -14,6 +14,8 @@ use crate::sweep::{
 
 const DELAYS: [u64; 2] = [700_000_000, 3_000_000_000];
 const SLACK: u64 = 100_000;
+/// A server closes sooner after a refusal.
+const LINGERS: u64 = 1_000_000_000;
 
 pub(super) fn each(connection: &Connection, take: &mut dyn FnMut(Variant)) {
     let all = Input {
@@ -30,6 +32,11 @@ pub(super) fn each(connection: &Connection, take: &mut dyn FnMut(Variant)) {
             continue;
         }
         for by in DELAYS {
+            // A server that has refused somebody does not let him stay; nothing but that shows.
+            let lingers = index > whole::refused_unseen(connection) && by > LINGERS;
+            if lingers {
+                continue;
+            }
             take(variant(connection, index, by, &whole));
         }
     }
@@ -63,12 +70,22 @@ fn variant(connection: &Connection, index: usize, by: u64, whole: &Lines) -> Var
             wait
         }]
     });
-    same.share_ns = SLACK;
+    // A wait that was shorter than the round trip to the remote side was the network's: of a longer
+    // one up to the whole of it is.
+    same.share_ns = connection.round_trip() + SLACK;
     let mut what = "after the login".to_owned();
+    if truth
+        .decided
+        .is_some_and(|(_, outcome)| outcome == "tls_failed")
+        && state.over
+    {
+        // The alert decides, or the end that it announces.
+        same = same.skipping(&["login.*_ns", "phases.tls.*"]);
+    }
     if !state.over {
         let handshake = is_in_handshake(connection, index);
         let phase = next_phase(connection, index, state);
-        let share = match state.debtor {
+        let share = match state.owed {
             // A round trip that takes so long is one for all that shows.
             _ if handshake => None,
             Debtor::Owes(side) => Some(side.name()),

@@ -19,6 +19,7 @@ pub(super) fn each(connection: &Connection, take: &mut dyn FnMut(Variant)) {
         },
         expected: Expected::Ended(Ended {
             outcomes: right(connection, |_, wait| vec![wait]),
+            waits: (connection.truth.waits.clone(), connection.round_trip()),
             ..Ended::default()
         }),
     });
@@ -94,19 +95,16 @@ pub(super) fn like(connection: &Connection, side: Side) -> crate::sweep::packet:
         .unwrap_or_else(|| connection.packets[0].turned())
 }
 
-/// The phase that lasts where a login stands so: where nobody has begun it, who speaks next shows
-/// which it is.
-pub(super) fn next_phase(connection: &Connection, from: usize, state: &State) -> &'static str {
-    if state.phase != "prelogin" || state.spoken {
-        return state.phase;
-    }
-    let mut later = connection.truth.states.iter().skip(from);
-    later.find(|state| state.spoken).map_or("prelogin", |_| {
-        let first = connection
-            .truth
-            .begins
-            .iter()
-            .find(|(phase, _)| *phase != "handshake");
-        first.map_or("prelogin", |(phase, _)| *phase)
-    })
+/// Where a login was refused or sent elsewhere inside TLS, which shows only by what follows.
+pub(super) fn refused_unseen(connection: &Connection) -> usize {
+    let truth = &connection.truth;
+    let refused = truth
+        .decided
+        .filter(|(_, outcome)| truth.sealed && *outcome != "success");
+    refused.map_or(usize::MAX, |(decided, _)| decided)
+}
+
+/// The phase that lasts before a packet, where a login stands so before it.
+pub(super) fn next_phase(connection: &Connection, index: usize, state: &State) -> &'static str {
+    connection.truth.lasting(index, state.phase)
 }

@@ -6,6 +6,11 @@ mod reader;
 mod sealed;
 mod stream;
 mod tokens;
+mod waits;
+
+pub use self::waits::Waits;
+
+use crate::expect::LOGIN_PHASES;
 
 use super::{packet::Packet, packet::Side, scenarios::Scenario};
 
@@ -37,6 +42,8 @@ pub struct State {
     pub tcp: Tcp,
     /// Who owes the next message.
     pub debtor: Debtor,
+    /// The same, known by what came after.
+    pub owed: Debtor,
     /// Since when: the message that opened the debt had passed.
     pub since_ns: u64,
     /// The phase that lasts; `prelogin` where nothing has shown yet that TLS comes first.
@@ -74,6 +81,8 @@ pub struct Truth {
     pub begins: Vec<(&'static str, usize)>,
     /// What may be said of who encrypts what, as far as it is agreed.
     pub encryption: Vec<&'static str>,
+    /// Who was waited for until it was decided.
+    pub waits: Vec<Waits>,
     /// TLS is of version 1.3, where an alert looks like data.
     pub tls13: bool,
 }
@@ -85,6 +94,18 @@ impl Truth {
             .iter()
             .find(|(name, _)| *name == phase)
             .map(|(_, index)| *index)
+    }
+
+    /// The phase that lasts before a packet: where nobody has begun the one that is due, it is the one
+    /// that is begun next.
+    pub fn lasting(&self, index: usize, due: &'static str) -> &'static str {
+        if due == "handshake" || self.beginning(due).is_some_and(|begins| begins < index) {
+            return due;
+        }
+        let all = self.begins.iter();
+        let later = all.filter(|(phase, begins)| *begins >= index && LOGIN_PHASES.contains(phase));
+        let next = later.min_by_key(|(_, begins)| *begins);
+        next.map_or(due, |(phase, _)| *phase)
     }
 
     /// Whether the login had its outcome before a packet.
@@ -108,12 +129,28 @@ pub(super) fn read(packets: &[Packet], scenario: &Scenario) -> Truth {
             .take(last - first)
             .for_each(|state| state.sound = false);
     }
+    look_back(packets, &mut truth);
+    truth.waits = waits::waits(packets, &truth);
     truth
+}
+
+/// Where nobody could tell who owed, whoever spoke next did.
+fn look_back(packets: &[Packet], truth: &mut Truth) {
+    let mut next = Debtor::Unsure;
+    for (packet, state) in packets.iter().zip(&mut truth.states).rev() {
+        state.owed = match state.debtor {
+            Debtor::Unsure if state.tcp == Tcp::Up => next,
+            known => known,
+        };
+        if !packet.payload().is_empty() {
+            next = Debtor::Owes(packet.side);
+        }
+    }
 }
 
 /// Where packets had been sent and not arrived: from each first copy to its last one, or for good.
 fn lost(packets: &[Packet]) -> Vec<(usize, usize)> {
-    let mut lost = Vec::new();
+    let mut unheard = Vec::new();
     for (index, packet) in packets
         .iter()
         .enumerate()
@@ -129,11 +166,11 @@ fn lost(packets: &[Packet]) -> Vec<(usize, usize)> {
         else {
             continue;
         };
-        let acknowledges = |later: &Packet| {
+        let hears = |later: &Packet| {
             later.side != packet.side && later.ack.wrapping_sub(packet.end()) < u32::MAX / 2
         };
-        let arrived = packets[last..].iter().any(acknowledges);
-        lost.push((index, if arrived { last } else { packets.len() }));
+        let is_heard = packets[last..].iter().any(hears);
+        unheard.push((index, if is_heard { last } else { packets.len() }));
     }
-    lost
+    unheard
 }

@@ -73,6 +73,7 @@ impl<'a> Reader<'a> {
             state: State {
                 tcp: Tcp::Syn,
                 debtor: Debtor::Owes(Side::Server),
+                owed: Debtor::Unsure,
                 since_ns: 0,
                 phase: "handshake",
                 spoken: false,
@@ -91,6 +92,7 @@ impl<'a> Reader<'a> {
                 sealed_reply: 0,
                 begins: Vec::new(),
                 encryption: Vec::new(),
+                waits: Vec::new(),
                 tls13: false,
             },
         }
@@ -239,7 +241,9 @@ impl<'a> Reader<'a> {
     }
 
     fn tds(&mut self, side: Side, kind: u8, last: bool, body: &[u8]) {
-        if self.message[side as usize].is_empty() && side == Side::Client {
+        if self.message[side as usize].is_empty()
+            && (side == Side::Client || self.state.phase == "auth")
+        {
             let begun = self.halves[side as usize].begun_in;
             match (kind, self.state.phase) {
                 (PRELOGIN, _) => self.begin_in("prelogin", begun),
@@ -288,8 +292,12 @@ impl<'a> Reader<'a> {
                 Reply::Decided(outcome) => self.decide(self.now.0, outcome),
                 Reply::GoOn => {
                     self.state.phase = "auth";
-                    self.resolve();
                     self.owes(Side::Client);
+                }
+                Reply::MayGoOn => {
+                    self.state.phase = "auth";
+                    self.owes(Side::Client);
+                    self.state.debtor = Debtor::Unsure;
                 }
                 Reply::Nothing => self.state.sound = false,
             },

@@ -9,20 +9,25 @@ pub(super) enum Reply {
     Decided(&'static str),
     /// The client has to say more.
     GoOn,
+    /// A token of SSPI's that may be the last: then the server goes on by itself.
+    MayGoOn,
     /// Neither.
     Nothing,
 }
 
 /// What a login's reply comes to: routing before LOGINACK before ERROR before what goes on.
 pub(super) fn reply(body: &[u8]) -> Reply {
-    let (mut acknowledged, mut routed, mut error, mut goes_on) = (false, false, false, false);
+    let (mut acknowledged, mut routed, mut error) = (false, false, false);
+    let mut goes_on = Reply::Nothing;
     let mut at = 0;
     while let Some(token) = body.get(at).copied() {
         let length = le16(body, at + 1).map(usize::from).unwrap_or_default();
         match token {
             0xAD => acknowledged = true,
             0xAA => error = true,
-            0xED | 0xEE => goes_on = true,
+            0xEE => goes_on = Reply::GoOn,
+            0xED if is_challenge(&body[at..]) => goes_on = Reply::GoOn,
+            0xED => goes_on = Reply::MayGoOn,
             0xE3 => routed |= body.get(at + 3).is_some_and(|kind| ROUTING.contains(kind)),
             _ => {}
         }
@@ -40,11 +45,14 @@ pub(super) fn reply(body: &[u8]) -> Reply {
         Reply::Decided("success")
     } else if error {
         Reply::Decided("failed")
-    } else if goes_on {
-        Reply::GoOn
     } else {
-        Reply::Nothing
+        goes_on
     }
+}
+
+/// Whether a token is NTLM's second message, bare or inside SPNEGO.
+fn is_challenge(token: &[u8]) -> bool {
+    token.windows(9).any(|window| window == b"NTLMSSP\0\x02")
 }
 
 /// Bytes of the acknowledged features: each its number, its length and so many bytes, then 0xFF.
