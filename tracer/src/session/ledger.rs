@@ -164,7 +164,7 @@ impl Ledger {
 
     /// The times in which nothing but a lost packet was waited for: from its first copy to its last,
     /// unless the other side spoke in between.
-    pub(in crate::session) fn unanswered_repeats(&self) -> impl Iterator<Item = (u64, u64)> {
+    fn unanswered_repeats(&self) -> impl Iterator<Item = (u64, u64)> {
         let answered = |repeat: &Repeat| {
             let between = |step: &&Step| step.at > repeat.first && step.at < repeat.again;
             let mut between = self.steps.iter().filter(between);
@@ -177,6 +177,23 @@ impl Ledger {
     /// Packets that were sent again.
     pub(in crate::session) fn repeats(&self) -> &[Repeat] {
         &self.repeats
+    }
+
+    /// How much of a time lies between the copies of packets that were sent again.
+    pub(in crate::session) fn repeated(&self, from: u64, to: u64) -> u64 {
+        let mut spans: Vec<(u64, u64)> = self
+            .unanswered_repeats()
+            .map(|(first, again)| (first.max(from), again.min(to)))
+            .filter(|(first, again)| first < again)
+            .collect();
+        spans.sort_unstable();
+        let mut reached = from;
+        let mut sum = 0;
+        for (first, again) in spans {
+            sum += again.saturating_sub(first.max(reached));
+            reached = reached.max(again);
+        }
+        sum
     }
 
     /// The message passes that begins a phase. A phase begins once.

@@ -53,7 +53,9 @@ impl Connection {
             login.streams.iter_mut().for_each(Stream::forsake);
             return;
         }
-        let decision = login.dialogue.request(at);
+        let shared = &mut *report.shared;
+        let answer = login.read_missed_answer(at, &shared.config.identity, &mut shared.memory);
+        let decision = answer.unwrap_or_else(|| login.dialogue.request(at));
         self.decide(decision, None, report);
     }
 
@@ -121,6 +123,9 @@ impl Connection {
         let incomplete = login.streams.iter().any(Stream::is_incomplete);
         if unread || incomplete || self.wire.handshake.has_gap() {
             self.about.partial.insert(PartialReason::Gap);
+        }
+        if !conclusion.answered {
+            self.about.ended_in.get_or_insert(conclusion.phase);
         }
         self.about.client_bye |= login.dialogue.client_bye().is_some();
         let by_server = debt.is_some_and(|debt| debt.by == Side::ToClient);

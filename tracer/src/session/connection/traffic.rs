@@ -187,7 +187,7 @@ impl Connection {
         if settled.facts.phases.command.is_none()
             && let Some(decided) = settled.decided_at
         {
-            let whole = self.about.partial.is_empty();
+            let whole = self.about.is_whole();
             let phase = report.command_phase(&self.wire, done, decided, whole);
             settled.facts.phases.command = Some(phase);
             report.phase(&self.wire, &settled.facts, PhaseName::Command, done.end);

@@ -176,6 +176,10 @@ impl Undecided {
                 Found::Unit(unit) => {
                     let decision = self.dialogue.read(side, &unit, &mut context);
                     *memory = unit.into_memory();
+                    if decision.is_some_and(|decision| decision.by_request) {
+                        let answer = self.read_missed_answer(now, identity, memory);
+                        return answer.or(decision);
+                    }
                     if decision.is_some() {
                         return decision;
                     }
@@ -186,6 +190,23 @@ impl Undecided {
             }
             if self.dialogue.is_foreign() && !self.dialogue.is_strict() {
                 self.streams.iter_mut().for_each(Stream::forsake);
+            }
+        }
+        None
+    }
+
+    /// A request shows that the answer has passed: what was seen of it behind a hole is read.
+    pub(super) fn read_missed_answer(
+        &mut self,
+        now: u64,
+        identity: &Policy,
+        memory: &mut Zeroizing<Vec<u8>>,
+    ) -> Option<Decision> {
+        let side = Side::ToClient;
+        while self.streams[side as usize].skip_missed_hole() {
+            let decision = self.read(side, now, identity, memory);
+            if decision.is_some() {
+                return decision;
             }
         }
         None
@@ -235,7 +256,11 @@ impl Undecided {
             End::Rst(Side::ToClient) => Leave::Reset,
             End::Fin(_) | End::Rst(Side::ToServer) | End::Silence => Leave::Client,
         };
-        let belief = self.dialogue.reading().farewell(leave, at);
+        // A reply that had to be sent again is as young as its last copy.
+        let full = self.dialogue.full_ledger(&self.ledger, at);
+        let last = full.last_step().map_or(at, |step| step.at.min(at));
+        let repeated = full.repeated(last, at);
+        let belief = self.dialogue.reading().farewell(leave, at - repeated);
         belief.map(Decision::from)
     }
 
@@ -262,7 +287,14 @@ impl Undecided {
             inside_tls: self.dialogue.inside_tls(),
             foreign: self.dialogue.is_foreign(),
         };
+        // What a side that leaves has sent before, and nobody saw, may have been anything.
+        let leaver = match end {
+            End::Fin(side) | End::Rst(side) => Some(side),
+            End::Silence | End::Unwatched => None,
+        };
+        let unseen = leaver.is_some_and(|side| self.streams[side as usize].lacks_bytes());
         let lost = lost
+            || unseen
             || wire.ends.missed_before
             || self.dialogue.has_unread_reply()
             || self.streams.iter().any(Stream::is_incomplete);
@@ -296,6 +328,7 @@ impl Undecided {
             decision,
             debt,
             spans,
+            phase: reached.phase,
             answered,
             whole: self.is_whole(),
             answer_was_missed: self.streams[Side::ToClient as usize].is_incomplete(),

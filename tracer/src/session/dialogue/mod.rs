@@ -146,6 +146,8 @@ pub(in crate::session) struct Dialogue {
     login_was_sealed: bool,
     /// When the client ended TLS in order.
     client_bye: Option<u64>,
+    /// Some of the connection passed unseen.
+    missed: bool,
 }
 
 impl Dialogue {
@@ -169,6 +171,7 @@ impl Dialogue {
         unit: &Unit,
         context: &mut Context<'_>,
     ) -> Option<Decision> {
+        self.missed |= !context.whole;
         if side == Side::ToClient {
             self.server_spoke = true;
             self.server_spoke_tds |= unit.header.framing == Framing::Tds;
@@ -233,7 +236,7 @@ impl Dialogue {
         if let Some(turn) = prelogin {
             full.begin(PhaseName::Prelogin, turn.from);
         }
-        if let Some(turn) = answer.filter(|_| login.is_some()) {
+        if let Some(turn) = answer {
             full.end(PhaseName::Prelogin, turn.to, true);
         }
         if let Some(turn) = login {

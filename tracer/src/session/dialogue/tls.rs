@@ -4,7 +4,7 @@ use tracer_ebpf::framing::{SMP_HEADER, TDS_HEADER, content_type};
 
 use super::{Context, Decision, Dialogue, Reading, Stage, sealed::{Record, Terms}};
 use crate::{
-    record::{Encryption, PhaseName, Stranger},
+    record::{Encryption, Outcome, PhaseName, Stranger},
     session::{input::Side, stream::Unit},
     tds::tls::ServerHello,
 };
@@ -14,6 +14,10 @@ const ALPN_TDS_8: &str = "tds/8.0";
 /// A handshake message's type (RFC 8446 §4).
 const CLIENT_HELLO: u8 = 1;
 const TLS_1_3: u16 = 0x0304;
+/// An alert's level (RFC 5246 §7.2).
+const FATAL: u8 = 2;
+/// A server that owes for this long is what a client gives up on, nanoseconds.
+const GIVES_UP_AFTER: u64 = 1_000_000_000;
 /// What sealing adds at most, where the cipher suite does not tell.
 const MOST_SEALING: u32 = 64;
 
@@ -50,7 +54,18 @@ impl Dialogue {
             });
         }
         self.handshake_moved(side, unit, context);
-        None
+        self.alert_ends(unit, context)
+    }
+
+    /// A fatal alert in clear ends the login, unless the client gives up by it: then it is seen how.
+    fn alert_ends(&self, unit: &Unit, context: &Context<'_>) -> Option<Decision> {
+        let mut alerts = self.said.tls.iter().filter_map(|side| side.alert);
+        let is_fatal = alerts.any(|alert| alert.level == FATAL);
+        let in_time = context.ledger.debt().is_none_or(|debt| {
+            debt.by == Side::ToServer || unit.to.saturating_sub(debt.since) < GIVES_UP_AFTER
+        });
+        let ends = is_fatal && in_time && self.inside_tls() && !self.foreign;
+        ends.then(|| Decision::observed(Outcome::TlsFailed, unit.to))
     }
 
     /// A TLS record straight on TCP.
@@ -83,7 +98,9 @@ impl Dialogue {
             if side == Side::ToServer {
                 self.client_bye.get_or_insert(unit.to);
             }
-        } else if handshaking {
+            return self.alert_ends(unit, context);
+        }
+        if handshaking {
             self.handshake_moved(side, unit, context);
         }
         if sealed_data {
@@ -181,7 +198,10 @@ impl Dialogue {
         if matches!(self.stage, Stage::Login | Stage::Auth) {
             return;
         }
-        context.ledger.begin(PhaseName::Tls, unit.from);
+        let hello = self.said.tls[Side::ToServer as usize].client_hello.is_some();
+        if hello || self.from_start {
+            context.ledger.begin(PhaseName::Tls, unit.from);
+        }
         self.tls_last = Some(unit.to);
         let next = self.next_in_handshake(side, &self.reading());
         super::write_down(context.ledger, side, unit, next);
@@ -254,6 +274,7 @@ impl Dialogue {
             federated: agreed == [true, true],
             attention: exactly(TDS_HEADER),
             smp_control: exactly(SMP_HEADER).filter(|_| mars != Some(false)),
+            whole: !self.missed,
             overhead: exactly(0).unwrap_or(MOST_SEALING),
         }
     }

@@ -25,3 +25,11 @@ pub(in crate::session) struct About {
     /// The client had ended TLS in order.
     pub(in crate::session) client_bye: bool,
 }
+
+impl About {
+    /// Whether all that passed so far was seen: that nobody watches any more takes nothing away.
+    pub(in crate::session) fn is_whole(&self) -> bool {
+        let mut reasons = self.partial.iter();
+        reasons.all(|reason| matches!(reason, PartialReason::AgentStop | PartialReason::Evicted))
+    }
+}

@@ -33,7 +33,7 @@ impl Report<'_> {
         let decision = conclusion.decision;
         self.describe_login(dialogue, conclusion, &mut facts);
         super::login::describe_outcome(wire, conclusion, &mut facts);
-        let whole = about.partial.is_empty();
+        let whole = about.is_whole();
         super::login::describe_phases(wire, conclusion, whole, &mut facts);
         let sealed = dialogue.sealed_auth(decision.rounds);
         let encryption = facts.tds.as_ref().and_then(|tds| tds.encryption);

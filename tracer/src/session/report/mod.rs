@@ -21,7 +21,7 @@ use super::{
     verdict::phases::Span,
     wire::Wire,
 };
-use crate::record::{Body, ConnectionRef, Endpoint, LossReason, Record, Server};
+use crate::record::{Body, ConnectionRef, Endpoint, LossReason, PhaseName, Record, Server};
 
 /// What all connections share.
 #[derive(Debug)]
@@ -46,6 +46,8 @@ pub(in crate::session) struct Conclusion {
     /// The message that was due, where that is to be told.
     pub(in crate::session) debt: Option<Debt>,
     pub(in crate::session) spans: Vec<Span>,
+    /// The phase the login was in.
+    pub(in crate::session) phase: PhaseName,
     /// The server's answer decided it.
     pub(in crate::session) answered: bool,
     /// All of the connection was seen so far.

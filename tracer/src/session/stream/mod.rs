@@ -168,6 +168,12 @@ impl Stream {
         }
     }
 
+    /// Whether the sender's own packets tell of bytes before them that were not seen.
+    pub(in crate::session) fn lacks_bytes(&self) -> bool {
+        let end = self.end().filter(|_| !self.lost);
+        end.zip(self.reached).is_some_and(|(end, reached)| reached.since(end) > 0)
+    }
+
     /// Whether the receiver has not acknowledged all that was seen to be sent.
     pub(in crate::session) fn is_unacknowledged(&self, by_receiver: Seq) -> bool {
         let seen = self.ahead.last().map(|piece| piece.span.to).or(self.end());

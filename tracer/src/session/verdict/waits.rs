@@ -24,7 +24,6 @@ pub(in crate::session) struct Legs {
 /// of it is the network's. So is the time between the copies of a packet that was sent again.
 pub(in crate::session) fn waited(ledger: &Ledger, from: u64, to: u64, legs: Legs) -> Waited {
     let mut waited = Waited::default();
-    let repeats: Vec<_> = ledger.unanswered_repeats().collect();
     let steps = ledger.steps();
     let mut at = from;
     let first = steps.partition_point(|step| step.at <= from);
@@ -39,7 +38,7 @@ pub(in crate::session) fn waited(ledger: &Ledger, from: u64, to: u64, legs: Legs
             to: step.at,
             asked_at: asked.map(|asked| asked.at),
         };
-        span.settle(step.side, &repeats, legs, &mut waited);
+        span.settle(step.side, ledger, legs, &mut waited);
         at = step.at;
         before = Some(*step);
     }
@@ -50,7 +49,7 @@ pub(in crate::session) fn waited(ledger: &Ledger, from: u64, to: u64, legs: Legs
             to,
             asked_at: before.filter(|step| step.side != owing).map(|step| step.at),
         };
-        span.settle(owing, &repeats, legs, &mut waited);
+        span.settle(owing, ledger, legs, &mut waited);
     }
     waited
 }
@@ -64,8 +63,8 @@ struct Span {
 }
 
 impl Span {
-    fn settle(&self, side: Side, repeats: &[(u64, u64)], legs: Legs, waited: &mut Waited) {
-        let repeated = repeated_within(repeats, self.from, self.to);
+    fn settle(&self, side: Side, ledger: &Ledger, legs: Legs, waited: &mut Waited) {
+        let repeated = ledger.repeated(self.from, self.to);
         let rest = self.to - self.from - repeated;
         let leg = match side {
             Side::ToServer => legs.client,
@@ -82,24 +81,6 @@ impl Span {
         };
         *share += rest - travelled;
     }
-}
-
-/// How much of a time lies between the copies of packets that were sent again.
-fn repeated_within(repeats: &[(u64, u64)], from: u64, to: u64) -> u64 {
-    let mut spans: Vec<(u64, u64)> = repeats
-        .iter()
-        .map(|&(first, again)| (first.max(from), again.min(to)))
-        .filter(|(first, again)| first < again)
-        .collect();
-    spans.sort_unstable();
-    let mut reached = from;
-    let mut sum = 0;
-    for (first, again) in spans {
-        let first = first.max(reached);
-        sum += again.saturating_sub(first);
-        reached = reached.max(again);
-    }
-    sum
 }
 
 #[cfg(test)]

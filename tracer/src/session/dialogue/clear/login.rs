@@ -57,7 +57,7 @@ impl Dialogue {
 
     /// A packet in clear shows that only the first packet of the login, which has passed, was sealed.
     pub(super) fn leave_tls(&mut self, context: &mut Context<'_>) {
-        if self.login_was_sealed || self.stage != Stage::Tls || !self.tls_is_up() {
+        if self.login_was_sealed || self.stage != Stage::Tls || self.sealed.is_empty() {
             return;
         }
         let reading = self.reading();

@@ -12,6 +12,9 @@ use crate::{
     tds::{encryption::{self, negotiate}, pre7::Pre7Login, prelogin::Prelogin},
 };
 
+/// VERSION, the first option of a PRELOGIN (MS-TDS §2.2.6.5): its token, and the offset's high byte.
+const VERSION_FIRST: [u8; 2] = [0, 0];
+
 impl Dialogue {
     pub(in crate::session::dialogue) fn client_packet(
         &mut self,
@@ -87,7 +90,9 @@ impl Dialogue {
     }
 
     fn client_prelogin(&mut self, unit: &Unit, context: &mut Context<'_>) {
-        if self.stage == Stage::Opening {
+        // Joined late, it may be a part of TLS.
+        let is_one = self.from_start || unit.body.first_chunk() == Some(&VERSION_FIRST);
+        if self.stage == Stage::Opening && is_one {
             self.stage = Stage::Prelogin;
             context.ledger.begin(PhaseName::Prelogin, unit.from);
         }

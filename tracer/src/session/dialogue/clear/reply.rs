@@ -50,6 +50,7 @@ impl Dialogue {
     fn tls_continues(&self, unit: &Unit) -> bool {
         self.stage == Stage::Tls
             && self.said.tls[Side::ToClient as usize].records > 0
+            && self.sealed.is_empty()
             && matches!(
                 unit.header.kind,
                 packet_type::PRELOGIN | packet_type::TABULAR_RESULT
@@ -123,7 +124,9 @@ impl Dialogue {
             _ => {
                 context.ledger.end(PhaseName::Login, at, true);
                 self.stage = Stage::Auth;
-                if !decided {
+                // Where the login was not seen, this may not be the first answer to it.
+                let known = self.from_start || context.ledger.has_begun(PhaseName::Login);
+                if !decided && known {
                     context.ledger.begin(PhaseName::Auth, at);
                 }
             }

@@ -109,7 +109,7 @@ impl Reading {
             return Some(self.accepted(0.9, 0));
         }
         let quiet = now.saturating_sub(reply.to) >= QUIET;
-        if quiet {
+        if quiet || leave == Leave::Unwatched {
             // Neither side stays after a refusal.
             return self.may_be_last_word(reply, rounds).then(|| self.accepted(0.6, rounds));
         }
@@ -183,7 +183,8 @@ impl Reading {
                 return Course::Exchanging(rounds + 1);
             }
             let bare = rounds > 0 && reply.bytes <= BARE_DONE;
-            if surely || bare || !self.may_be_token(reply, message, rounds) || rounds == MAX_ROUNDS {
+            let may_be_token = self.may_be_token(reply, message, rounds);
+            if surely || bare || !may_be_token || rounds == MAX_ROUNDS {
                 // What was taken for an exchange was requests.
                 return Course::WentOn(0);
             }
@@ -212,14 +213,20 @@ impl Reading {
     /// Whether a message after this reply may go on with the login.
     fn may_be_token(&self, reply: &Turn, message: &Turn, rounds: usize) -> bool {
         let login = self.login()[0].bytes;
+        // Behind a gap two messages may look like one.
+        let bytes = if self.terms.whole {
+            message.bytes
+        } else {
+            message.first_len.into()
+        };
         if self.is_federated_token(message, rounds + 1) {
             return true;
         }
         if reply.bytes <= SHORT_REPLY {
-            return message.bytes >= SHORTEST_TOKEN || login >= WITH_TICKET;
+            return bytes >= SHORTEST_TOKEN || login >= WITH_TICKET;
         }
         let holds_token = self.terms.federated && login >= FEDERATED_TOKEN;
-        let is_response = (SHORTEST_TOKEN..=LONGEST_RESPONSE).contains(&message.bytes);
+        let is_response = (SHORTEST_TOKEN..=LONGEST_RESPONSE).contains(&bytes);
         reply.bytes <= LONGEST_CHALLENGE && is_response && !holds_token
     }
 

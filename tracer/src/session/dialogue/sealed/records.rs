@@ -32,6 +32,8 @@ pub(in crate::session) struct Terms {
     pub(in crate::session) attention: Option<u32>,
     /// The same of an SMP packet without data, where there may be MARS.
     pub(in crate::session) smp_control: Option<u32>,
+    /// Nothing of the connection was missed.
+    pub(in crate::session) whole: bool,
     /// What sealing adds at most to a record.
     pub(in crate::session) overhead: u32,
 }

@@ -20,6 +20,7 @@ const TLS_1_2: Terms = Terms {
     federated: false,
     attention: Some(32),
     smp_control: Some(40),
+    whole: true,
     overhead: 24,
 };
 const TLS_1_3: Terms = Terms {

@@ -54,7 +54,10 @@ pub(in crate::session) struct Mars {
     opened: u32,
     max_concurrent: u32,
     resets: u32,
+    /// When the first session opened, where that was seen.
     first: Option<u64>,
+    /// A packet of SMP was seen.
+    seen: bool,
     last: Option<u64>,
     over: Requests,
     /// The session whose packet has not ended, per side.
@@ -108,7 +111,11 @@ impl Mars {
         let inner = run.get(SMP_HEADER as usize..);
         let inner = inner.and_then(|rest| rest.first_chunk());
         self.split[side as usize] = (flag == smp_flag::DATA && inner.is_none()).then_some(sid);
-        self.first.get_or_insert(at);
+        if !self.seen {
+            // Of sessions that were open before, the first SYN was not seen.
+            self.first = (flag == smp_flag::SYN).then_some(at);
+        }
+        self.seen = true;
         let mut ended = self.replaced(sid, flag, at, server_last);
         let Some(session) = self.session(sid, flag, at) else {
             return ended;
