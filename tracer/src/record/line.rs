@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Body, Record, Text, Timestamp, ecs, otel};
+use super::{Body, Count, Nanos, Record, RunId, Severity, Text, Timestamp, ecs, otel};
 
 /// A line is shorter than this, its newline included: container runtimes cut at 16 KiB.
 pub const MAX_LINE: usize = 8192;
@@ -40,32 +40,41 @@ pub enum LineError {
 /// Turns records into lines.
 #[derive(Clone, Debug)]
 pub struct LineFormat {
-    host: Text,
-    naming: Naming,
+    /// The host that the lines say they come from.
+    pub host: Text,
+    /// The start of the agent that they belong to.
+    pub run: RunId,
+    /// Whose names they use.
+    pub naming: Naming,
+    /// A login or lookup that took longer is slow; see [`Body::severity`].
+    pub slow: Option<Nanos>,
 }
 
 impl LineFormat {
-    /// Lines that say they come from `host`.
+    /// Lines that come from `host`, of a run without a name.
     pub fn new(host: &str, naming: Naming) -> Self {
         Self {
             host: host.into(),
+            run: RunId::default(),
             naming,
+            slow: None,
         }
     }
 
-    /// Appends the record's line to `out`, with its newline; on an error `out` is as before.
-    pub fn append(&self, record: &Record, out: &mut Vec<u8>) -> Result<(), LineError> {
+    /// Appends the record's line to `out` as the `number`th of the run that is written there, with
+    /// its newline; on an error `out` is as before.
+    pub fn append(&self, record: &Record, number: u64, out: &mut Vec<u8>) -> Result<(), LineError> {
         let before = out.len();
-        let appended = self.try_append(record, out);
+        let appended = self.try_append(record, number, out);
         if appended.is_err() {
             out.truncate(before);
         }
         appended
     }
 
-    fn try_append(&self, record: &Record, out: &mut Vec<u8>) -> Result<(), LineError> {
+    fn try_append(&self, record: &Record, number: u64, out: &mut Vec<u8>) -> Result<(), LineError> {
         let before = out.len();
-        let line = Line::new(&self.host, record);
+        let line = Line::new(self, record, number);
         if self.naming == Naming::Native {
             serde_json::to_writer(&mut *out, &line)?;
             out.push(b'\n');
@@ -88,9 +97,10 @@ impl LineFormat {
 }
 
 impl Record {
-    /// Appends the record's line in the project's own names; see [`LineFormat`].
+    /// Appends the record's line in the project's own names, as the first of a run without a name;
+    /// see [`LineFormat`].
     pub fn to_line(&self, host: &str, out: &mut Vec<u8>) -> Result<(), LineError> {
-        LineFormat::new(host, Naming::Native).append(self, out)
+        LineFormat::new(host, Naming::Native).append(self, 1, out)
     }
 }
 
@@ -99,20 +109,35 @@ impl Record {
 #[schemars(title = "A line of tds-tracer's event stream")]
 pub(super) struct Line<'a> {
     schema_version: SchemaVersion,
+    /// How much it matters: `warn` for what was slow, lost or degraded, `error` for what failed.
+    severity: Severity,
     /// The packet or moment that decided the event.
     timestamp: Timestamp,
     host: Host<'a>,
+    /// The start of the agent that the line belongs to.
+    run_id: RunId,
+    /// 1, 2, 3 … over all lines of the run that were written where this one was.
+    line: Count,
     #[serde(flatten)]
     body: &'a Body,
 }
 
 impl<'a> Line<'a> {
-    fn new(host: &'a str, record: &'a Record) -> Self {
+    fn new(format: &'a LineFormat, record: &'a Record, number: u64) -> Self {
+        let LineFormat {
+            host,
+            run,
+            naming: _,
+            slow,
+        } = format;
         let Record { timestamp, body } = record;
         Self {
             schema_version: SchemaVersion::One,
+            severity: body.severity(*slow),
             timestamp: *timestamp,
             host: Host { name: host },
+            run_id: *run,
+            line: Count(number),
             body,
         }
     }
@@ -230,7 +255,7 @@ mod tests {
     fn line(record: &Record, naming: Naming) -> Vec<u8> {
         let mut out = Vec::new();
         LineFormat::new("sql1", naming)
-            .append(record, &mut out)
+            .append(record, 1, &mut out)
             .expect("a line");
         out
     }
@@ -284,12 +309,15 @@ mod tests {
     }
 
     #[test]
-    fn every_line_says_version_event_time_and_host() {
+    fn every_line_says_version_event_severity_time_host_and_its_place_in_the_run() {
         for record in samples::all() {
             let value: Value =
                 serde_json::from_slice(&line(&record, Naming::Native)).expect("JSON");
             assert_eq!(value["schema_version"], "1");
             assert!(value["event"].is_string());
+            assert!(value["severity"].is_string());
+            assert_eq!(value["run_id"], "0000000000000000");
+            assert_eq!(value["line"], 1);
             assert_eq!(value["timestamp"].as_str().map(str::len), Some(30));
             assert_eq!(value["host"]["name"], "sql1");
         }

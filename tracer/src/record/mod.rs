@@ -9,6 +9,7 @@ mod connection;
 mod diagnosis;
 pub mod ecs;
 pub mod identity;
+mod ids;
 mod line;
 mod login;
 mod lookup;
@@ -20,6 +21,7 @@ mod requests;
 #[cfg(test)]
 pub(crate) mod samples;
 mod schema;
+mod severity;
 mod tds;
 mod values;
 
@@ -31,10 +33,10 @@ pub use self::{
     agent::{Agent, AgentAction, AgentRecord},
     close::{Close, CloseClass, CloseMeans, ClosedBy},
     connection::{
-        Connection, ConnectionId, ConnectionRef, Endpoint, PartialReason, Process, Server, Tcp,
-        Vantage,
+        Connection, ConnectionRef, Endpoint, PartialReason, Process, Server, Tcp, Vantage,
     },
     diagnosis::Diagnosis,
+    ids::{ConnectionId, RunId, RunIdError},
     line::{LineError, LineFormat, MAX_LINE, Naming},
     login::{Login, Outcome, Redirect, SqlError, Stranger},
     lookup::{Lookup, LookupAnswer, LookupKind, LookupOutcome, LookupRecord},
@@ -45,6 +47,7 @@ pub use self::{
         Requests,
     },
     schema::{schema, schema_text},
+    severity::Severity,
     tds::{
         Alert, AlertLevel, Auth, AuthKind, Certificate, Collation, Encryption, EncryptionOption,
         Entra, Ntlm, Tds, Tls,

@@ -349,7 +349,8 @@ impl Writer {
     fn write(&mut self, record: &Record) -> io::Result<()> {
         self.since_report += 1;
         self.line.clear();
-        if self.render.render(record, &mut self.line).is_err() {
+        let number = self.summary.written + 1;
+        if self.render.render(record, number, &mut self.line).is_err() {
             return self.write_loss(
                 LossReason::RecordTooLarge,
                 1,
@@ -394,7 +395,8 @@ impl Writer {
             body: Body::Loss(LossRecord { loss }),
         };
         self.line.clear();
-        self.render.render(&record, &mut self.line)?;
+        let number = self.summary.written + 1;
+        self.render.render(&record, number, &mut self.line)?;
         self.target.write_all(&self.line)?;
         self.summary.written += 1;
         Ok(())
@@ -484,6 +486,10 @@ mod tests {
         assert_eq!(logins + counted, RECORDS);
         assert_eq!(summary.dropped, dropped);
         assert_eq!(summary.written, lines.len() as u64);
+        let numbered = (1..)
+            .zip(&lines)
+            .all(|(number, line)| line["line"] == number);
+        assert!(numbered, "lines about loss are numbered with the others");
     }
 
     #[test]

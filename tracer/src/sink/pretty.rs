@@ -202,7 +202,12 @@ impl Pretty {
 }
 
 impl Render for Pretty {
-    fn render(&mut self, record: &Record, out: &mut Vec<u8>) -> Result<(), LineError> {
+    fn render(
+        &mut self,
+        record: &Record,
+        _number: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<(), LineError> {
         let time = record.timestamp.to_string();
         // The day is the reader's own; microseconds are enough for the eye.
         let clock = time.get(11..26).unwrap_or(&time);
@@ -292,7 +297,9 @@ mod tests {
 
     fn pretty(record: &Record, colour: bool) -> String {
         let mut out = Vec::new();
-        Pretty::new(colour).render(record, &mut out).expect("text");
+        Pretty::new(colour)
+            .render(record, 1, &mut out)
+            .expect("text");
         String::from_utf8(out).expect("UTF-8")
     }
 
