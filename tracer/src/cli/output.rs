@@ -19,7 +19,7 @@ pub struct OutputArgs {
     format: FormatName,
 
     /// Which events: `login,close` names all of them, `+phase,-close` changes the usual ones
-    /// (login, close, mars, lookup, loss, agent)
+    /// (login, pending, close, mars, lookup, loss, agent)
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
     events: Option<EventSet>,
 

@@ -10,10 +10,10 @@ use super::{Basis, Confidence, Nanos, Side, Text};
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Login {
-    /// How it ended.
-    pub outcome: Outcome,
-    /// How the outcome is known.
-    pub basis: Basis,
+    /// How it ended; left out while it is not decided.
+    pub outcome: Option<Outcome>,
+    /// How the outcome is known; left out with it.
+    pub basis: Option<Basis>,
     /// Where inferred, how sure.
     pub confidence: Option<Confidence>,
     /// From the first packet to the deciding one; left out where the first was not seen.
@@ -56,6 +56,38 @@ pub struct Login {
 impl Login {
     /// More errors than this are not listed.
     pub const MAX_FURTHER_ERRORS: usize = 7;
+
+    /// Notes how it ended, and how sure that is where it is not observed.
+    pub fn decide(&mut self, outcome: Outcome, basis: Basis, confidence: Option<Confidence>) {
+        self.outcome = Some(outcome);
+        self.basis = Some(basis);
+        self.confidence = confidence;
+    }
+
+    /// What came of it; what is not decided is unknown.
+    pub fn kind(&self) -> OutcomeKind {
+        self.outcome.map_or(OutcomeKind::Unknown, Outcome::kind)
+    }
+
+    /// Whether it did what its client wanted, or was passed on to where it will.
+    pub fn is_good(&self) -> bool {
+        self.outcome.is_some_and(Outcome::is_good)
+    }
+
+    /// Whether its outcome is concluded rather than read.
+    pub fn is_inferred(&self) -> bool {
+        self.basis == Some(Basis::Inferred)
+    }
+
+    /// Whether it went wrong. A probe, and a peer that does not speak TDS, has not failed to log in
+    /// by leaving.
+    pub fn failed(&self) -> bool {
+        match self.outcome {
+            Some(Outcome::Aborted) => self.stranger.is_none(),
+            Some(outcome) => outcome.kind() == OutcomeKind::Ended || outcome == Outcome::Failed,
+            None => false,
+        }
+    }
 }
 
 /// How a login ended; the first that fits, in this order.
@@ -105,10 +137,36 @@ impl Outcome {
         }
     }
 
+    /// Whether the server answered the login, or it ended without an answer.
+    pub fn kind(self) -> OutcomeKind {
+        match self {
+            Self::Redirected | Self::Success | Self::Failed => OutcomeKind::Answered,
+            Self::Unknown => OutcomeKind::Unknown,
+            Self::Refused
+            | Self::Unreachable
+            | Self::Timeout
+            | Self::TlsFailed
+            | Self::Reset
+            | Self::Closed
+            | Self::Aborted => OutcomeKind::Ended,
+        }
+    }
+
     /// The login did what its client wanted, or was passed on to where it will.
     pub fn is_good(self) -> bool {
         matches!(self, Self::Success | Self::Redirected)
     }
+}
+
+/// What came of a login, in three words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutcomeKind {
+    /// The server answered it: with yes, with no, or with where to go.
+    Answered,
+    /// It ended before it was answered.
+    Ended,
+    /// Nobody can say.
+    Unknown,
 }
 
 /// An ERROR token without its text.
@@ -148,4 +206,33 @@ pub enum Stranger {
     Tls,
     /// Anything else.
     Other,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Login, Outcome, OutcomeKind, Stranger};
+
+    #[test]
+    fn a_login_that_is_not_decided_is_neither_good_nor_failed() {
+        let login = Login::default();
+        assert_eq!(login.kind(), OutcomeKind::Unknown);
+        assert!(!login.is_good() && !login.failed());
+        assert_eq!(serde_json::json!(login), serde_json::json!({}));
+    }
+
+    #[test]
+    fn an_answer_may_be_a_refusal_and_an_end_may_be_a_probe() {
+        assert_eq!(Outcome::Failed.kind(), OutcomeKind::Answered);
+        assert_eq!(Outcome::Timeout.kind(), OutcomeKind::Ended);
+        let ended = |outcome, stranger| Login {
+            outcome: Some(outcome),
+            stranger,
+            ..Login::default()
+        };
+        assert!(ended(Outcome::Failed, None).failed());
+        assert!(ended(Outcome::Aborted, None).failed());
+        assert!(!ended(Outcome::Aborted, Some(Stranger::Silent)).failed());
+        assert!(ended(Outcome::Reset, Some(Stranger::Silent)).failed());
+        assert!(!ended(Outcome::Unknown, None).failed());
+    }
 }

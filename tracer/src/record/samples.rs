@@ -10,9 +10,9 @@ use super::{
     Connection, ConnectionFacts, ConnectionId, ConnectionRef, Count, Diagnosis, Encryption,
     EncryptionOption, Endpoint, Entra, Login, LoginRecord, Lookup, LookupAnswer, LookupKind,
     LookupOutcome, LookupRecord, Loss, LossReason, LossRecord, MarsRecord, MarsSession,
-    MarsSummary, NamedPhase, Nanos, Ntlm, Outcome, PartialReason, Phase, PhaseName, PhaseRecord,
-    Phases, Process, Quantiles, Record, Redirect, Request, RequestKind, RequestRecord, Requests,
-    Server, Side, Sides, SqlError, Tcp, Tds, Text, Timestamp, Tls, Vantage, Waited,
+    MarsSummary, NamedPhase, Nanos, Ntlm, Outcome, PartialReason, PendingRecord, Phase, PhaseName,
+    PhaseRecord, Phases, Process, Quantiles, Record, Redirect, Request, RequestKind, RequestRecord,
+    Requests, Server, Side, Sides, SqlError, Tcp, Tds, Text, Timestamp, Tls, Vantage, Waited,
 };
 
 const START: Timestamp = Timestamp(1_795_376_726_077_542_569);
@@ -55,6 +55,7 @@ pub(crate) fn all() -> Vec<Record> {
         login(),
         failed(),
         refused(),
+        pending(),
         close(),
         phase(),
         request(),
@@ -82,7 +83,7 @@ pub(crate) fn login() -> Record {
 /// A login that the server refused with error 18456.
 pub(crate) fn failed() -> Record {
     let mut facts = facts();
-    facts.login.outcome = Outcome::Failed;
+    facts.login.outcome = Some(Outcome::Failed);
     facts.login.error = Some(SqlError {
         number: 18456,
         state: 1,
@@ -117,7 +118,8 @@ pub(crate) fn refused() -> Record {
         tls: None,
         auth: None,
         login: Login {
-            outcome: Outcome::Refused,
+            outcome: Some(Outcome::Refused),
+            basis: Some(Basis::Observed),
             duration_ns: Some(Nanos(61_000)),
             ..Login::default()
         },
@@ -127,6 +129,34 @@ pub(crate) fn refused() -> Record {
         diagnosis: Vec::new(),
     };
     record(61_000, Body::Login(Box::new(LoginRecord { facts })))
+}
+
+/// A login that waits for the server's answer to its LOGIN7.
+pub(crate) fn pending() -> Record {
+    let mut facts = facts();
+    facts.login = Login {
+        owed_by: Some(Side::Server),
+        app_name: Some("orders".into()),
+        ..Login::default()
+    };
+    facts.phases = Phases {
+        login: Some(phase_of(
+            7_525_698,
+            29_992_474_302,
+            false,
+            [52_173, 29_992_422_129, 0],
+        )),
+        auth: None,
+        mars: None,
+        command: None,
+        close: None,
+        ..phases()
+    };
+    (facts.mars, facts.requests) = (None, None);
+    record(
+        30_000_000_000,
+        Body::Pending(Box::new(PendingRecord { facts })),
+    )
 }
 
 pub(crate) fn close() -> Record {
@@ -475,8 +505,8 @@ fn auth() -> Auth {
 
 fn login_facts() -> Login {
     Login {
-        outcome: Outcome::Success,
-        basis: Basis::Inferred,
+        outcome: Some(Outcome::Success),
+        basis: Some(Basis::Inferred),
         confidence: Some(Confidence(0.97)),
         duration_ns: Some(Nanos(8_777_871)),
         owed_by: Some(Side::Server),

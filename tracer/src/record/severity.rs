@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{AgentAction, Body, Close, CloseClass, Login, Lookup, LookupOutcome, Nanos, Outcome};
+use super::{AgentAction, Body, Close, CloseClass, Login, Lookup, LookupOutcome, Nanos};
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -22,6 +22,7 @@ impl Body {
     pub fn severity(&self, slow: Option<Nanos>) -> Severity {
         match self {
             Self::Login(record) => of_login(&record.facts.login, slow),
+            Self::Pending(_) => Severity::Warn,
             Self::Close(record) => of_close(&record.close),
             Self::Lookup(record) => of_lookup(&record.lookup, slow),
             Self::Loss(_) => Severity::Warn,
@@ -32,12 +33,10 @@ impl Body {
 }
 
 fn of_login(login: &Login, slow: Option<Nanos>) -> Severity {
-    let slow = slow_or_not(login.duration_ns, slow);
-    match login.outcome {
-        Outcome::Success | Outcome::Redirected | Outcome::Unknown => slow,
-        // A probe, or a peer that does not speak TDS, has not failed to log in.
-        Outcome::Aborted if login.stranger.is_some() => slow,
-        _ => Severity::Error,
+    if login.failed() {
+        Severity::Error
+    } else {
+        slow_or_not(login.duration_ns, slow)
     }
 }
 
@@ -81,7 +80,7 @@ mod tests {
     fn with(outcome: Outcome, stranger: Option<Stranger>) -> Record {
         let mut record = samples::login();
         if let Body::Login(login) = &mut record.body {
-            login.facts.login.outcome = outcome;
+            login.facts.login.outcome = Some(outcome);
             login.facts.login.stranger = stranger;
         }
         record
@@ -123,7 +122,8 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lost_and_an_abnormal_close_are_warnings() {
+    fn what_was_lost_what_hangs_and_an_abnormal_close_are_warnings() {
+        assert_eq!(samples::pending().body.severity(None), Severity::Warn);
         assert_eq!(samples::loss().body.severity(None), Severity::Warn);
         assert_eq!(samples::close().body.severity(None), Severity::Warn);
         assert_eq!(samples::agent().body.severity(None), Severity::Info);

@@ -8,7 +8,7 @@ use super::{
     login::{Login, Verdict},
     timeline::Side,
 };
-use crate::record::{Close, CloseClass, CloseMeans, ClosedBy, Nanos, Outcome};
+use crate::record::{Close, CloseClass, CloseMeans, ClosedBy, Nanos, Outcome, OutcomeKind};
 
 /// A server that owes for this long is what a client gives up on, nanoseconds.
 pub(super) const OWED_TOO_LONG: u64 = 1_000_000_000;
@@ -166,14 +166,10 @@ impl Connection {
         if by == ClosedBy::Agent {
             return CloseClass::Normal;
         }
-        let outcome = self.facts.login.outcome;
-        let settled = matches!(
-            outcome,
-            Outcome::Success | Outcome::Redirected | Outcome::Failed | Outcome::Unknown
-        );
-        if !settled {
-            let probe =
-                outcome == Outcome::Aborted && by == ClosedBy::Client && how == CloseMeans::Fin;
+        let login = &self.facts.login;
+        if login.kind() == OutcomeKind::Ended {
+            let aborted = login.outcome == Some(Outcome::Aborted);
+            let probe = aborted && by == ClosedBy::Client && how == CloseMeans::Fin;
             return if probe && self.ends.rst.is_none() {
                 CloseClass::Normal
             } else {
@@ -201,7 +197,7 @@ impl Connection {
             // Refusing a login, the server closes after its ERROR (MS-TDS §3.3.5.5); a client that
             // ends TLS first has closed, whoever's FIN is seen first.
             (CloseMeans::Fin, ClosedBy::Server)
-                if outcome == Outcome::Failed || self.client_said_bye =>
+                if login.outcome == Some(Outcome::Failed) || self.client_said_bye =>
             {
                 CloseClass::Normal
             }

@@ -2,20 +2,20 @@
 
 use std::str::FromStr;
 
-use crate::record::{Body, Event, Login, LookupOutcome, Nanos, Outcome, Record};
+use crate::record::{Body, Event, Login, LookupOutcome, Nanos, Record};
 
 /// A set of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EventSet(u8);
+pub struct EventSet(u16);
 
 impl EventSet {
     const NONE: Self = Self(0);
 
     /// Every event.
-    pub const ALL: Self = Self(u8::MAX);
+    pub const ALL: Self = Self((1 << Event::ALL.len()) - 1);
 
-    fn bit(event: Event) -> u8 {
-        1 << (event as u8)
+    fn bit(event: Event) -> u16 {
+        1 << (event as u16)
     }
 
     /// Whether the event is in the set.
@@ -44,7 +44,7 @@ impl Default for EventSet {
 pub enum EventSetError {
     /// A name that no event has.
     #[error(
-        "no event is named `{0}`: use login, close, phase, request, mars, lookup, loss, agent or all"
+        "no event is named `{0}`: use login, pending, close, phase, request, mars, lookup, loss, agent or all"
     )]
     Unknown(String),
     /// Both kinds of list in one.
@@ -100,27 +100,11 @@ fn change(set: EventSet, item: &str) -> Result<EventSet, EventSetError> {
 }
 
 fn named(name: &str) -> Option<&'static [Event]> {
-    Some(match name {
-        "login" => &[Event::Login],
-        "close" => &[Event::Close],
-        "phase" => &[Event::Phase],
-        "request" => &[Event::Request],
-        "mars" => &[Event::Mars],
-        "lookup" => &[Event::Lookup],
-        "loss" => &[Event::Loss],
-        "agent" => &[Event::Agent],
-        "all" => &[
-            Event::Login,
-            Event::Close,
-            Event::Phase,
-            Event::Request,
-            Event::Mars,
-            Event::Lookup,
-            Event::Loss,
-            Event::Agent,
-        ],
-        _ => return None,
-    })
+    if name == "all" {
+        return Some(Event::ALL);
+    }
+    let at = Event::ALL.iter().position(|event| event.as_str() == name)?;
+    Event::ALL.get(at..=at)
 }
 
 /// Which records are said.
@@ -153,15 +137,17 @@ fn is_notable(body: &Body, limit: Nanos) -> bool {
         Body::Lookup(record) => {
             record.lookup.outcome != LookupOutcome::Answered || record.lookup.duration_ns > limit
         }
-        Body::Phase(_) | Body::Request(_) | Body::Mars(_) | Body::Loss(_) | Body::Agent(_) => true,
+        Body::Pending(_)
+        | Body::Phase(_)
+        | Body::Request(_)
+        | Body::Mars(_)
+        | Body::Loss(_)
+        | Body::Agent(_) => true,
     }
 }
 
-/// A login that nobody could judge, and one that was none, has not failed.
 fn login_is_notable(login: &Login, limit: Nanos) -> bool {
-    let slow = login.duration_ns.is_some_and(|duration| duration > limit);
-    let attempted = login.outcome != Outcome::Unknown && login.stranger.is_none();
-    slow || (attempted && !login.outcome.is_good())
+    login.failed() || login.duration_ns.is_some_and(|duration| duration > limit)
 }
 
 #[cfg(test)]
@@ -220,6 +206,7 @@ mod tests {
         assert!(!slow(duration).passes(&samples::close()));
         assert!(slow(duration).passes(&samples::failed()));
         assert!(slow(duration).passes(&samples::refused()));
+        assert!(slow(duration).passes(&samples::pending()));
         assert!(slow(duration).passes(&samples::loss()));
     }
 
@@ -233,12 +220,12 @@ mod tests {
         let Body::Login(login) = &mut record.body else {
             unreachable!("a login")
         };
-        login.facts.login.outcome = Outcome::Unknown;
+        login.facts.login.outcome = Some(Outcome::Unknown);
         assert!(!filter.passes(&record));
         let Body::Login(login) = &mut record.body else {
             unreachable!("a login")
         };
-        login.facts.login.outcome = Outcome::Aborted;
+        login.facts.login.outcome = Some(Outcome::Aborted);
         login.facts.login.stranger = Some(Stranger::Silent);
         assert!(!filter.passes(&record));
     }

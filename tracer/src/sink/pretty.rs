@@ -9,8 +9,8 @@ use anstyle::{AnsiColor, Style};
 
 use super::Render;
 use crate::record::{
-    Basis, Body, CloseClass, CloseRecord, ConnectionFacts, Endpoint, LineError, LookupOutcome,
-    Nanos, Outcome, Phase, PhaseName, Record, Server,
+    Body, CloseClass, CloseRecord, ConnectionFacts, Endpoint, LineError, LookupOutcome, Nanos,
+    OutcomeKind, Phase, PhaseName, Record, Server,
 };
 
 /// Columns of a bar as long as the whole login.
@@ -49,8 +49,16 @@ impl Pretty {
             .iter()
             .map(|(_, phase)| phase.start_ns.0 + phase.duration_ns.0)
             .max();
+        let stopped = match facts.login.outcome {
+            Some(_) => "ended here",
+            None => "so far",
+        };
         for (name, phase) in phases {
             text.push_str(&self.bar(name, phase, total.unwrap_or(0))?);
+            if !phase.complete {
+                write!(text, "  {stopped}")?;
+            }
+            text.push('\n');
         }
         for cause in &facts.diagnosis {
             let percent = cause.confidence.0 * 100.0;
@@ -62,16 +70,17 @@ impl Pretty {
 
     fn headline(&self, facts: &ConnectionFacts) -> Result<String, fmt::Error> {
         let login = &facts.login;
-        let style = match login.outcome {
-            outcome if outcome.is_good() => GOOD,
-            Outcome::Unknown => DOUBTFUL,
-            _ => BAD,
+        let style = match login.kind() {
+            _ if login.is_good() => GOOD,
+            OutcomeKind::Unknown => DOUBTFUL,
+            OutcomeKind::Answered | OutcomeKind::Ended => BAD,
         };
-        let mut text = self.paint(style, &word(login.outcome));
-        if login.basis == Basis::Inferred {
+        let outcome = login.outcome.map_or_else(|| "pending".to_owned(), word);
+        let mut text = self.paint(style, &outcome);
+        if login.is_inferred() {
             text.push_str(" (inferred)");
         }
-        if let Some(error) = login.error.filter(|_| !login.outcome.is_good()) {
+        if let Some(error) = login.error.filter(|_| !login.is_good()) {
             write!(text, " (error {} state {})", error.number, error.state)?;
         }
         write!(text, "  {}", ends(&facts.client, &facts.server)?)?;
@@ -116,10 +125,6 @@ impl Pretty {
             );
             text.push_str(&self.paint(QUIET, &shares));
         }
-        if !phase.complete {
-            text.push_str("  ended here");
-        }
-        text.push('\n');
         Ok(text)
     }
 
@@ -147,6 +152,7 @@ impl Pretty {
     fn text(&self, body: &Body) -> Result<String, fmt::Error> {
         Ok(match body {
             Body::Login(login) => self.login(&login.facts)?,
+            Body::Pending(pending) => self.login(&pending.facts)?,
             Body::Close(close) => self.close(close)?,
             Body::Phase(record) => format!(
                 "phase {} {}  {}\n",

@@ -7,7 +7,8 @@ use tracer_ebpf::{framing::SMP_HEADER, seq::Seq};
 use super::Connection;
 use crate::{
     record::{
-        Confidence, ConnectionRef, Count, Nanos, Outcome, PartialReason, Sides, Stranger, Tds, Tls,
+        Confidence, ConnectionRef, Count, Nanos, Outcome, OutcomeKind, PartialReason, Sides,
+        Stranger, Tds, Tls,
     },
     session::{
         dark::{Leave, QUIET, REDIRECTED, Sealed, UNNAMED},
@@ -36,10 +37,7 @@ impl Connection {
             confidence: verdict.confidence.map(|confidence| confidence.min(most)),
             ..verdict
         };
-        let answered = matches!(
-            verdict.outcome,
-            Outcome::Success | Outcome::Failed | Outcome::Redirected
-        );
+        let answered = verdict.outcome.kind() == OutcomeKind::Answered;
         // A request shows that there was an answer, not when it came.
         let answered = answered && !verdict.by_request;
         let phase = login.phase();
@@ -85,7 +83,8 @@ impl Connection {
         self.facts.tds.take_if(|tds| *tds == Tds::default());
         self.facts.tls.take_if(|tls| *tls == Tls::default());
         let into = &mut self.facts.login;
-        into.outcome = verdict.outcome;
+        let confidence = verdict.confidence.map(Confidence);
+        into.decide(verdict.outcome, verdict.basis, confidence);
         let left = matches!(
             verdict.outcome,
             Outcome::Aborted | Outcome::Reset | Outcome::Closed
@@ -93,8 +92,6 @@ impl Connection {
         if left && self.sent[0].bytes == 0 {
             into.stranger = Some(Stranger::Silent);
         }
-        into.basis = verdict.basis;
-        into.confidence = verdict.confidence.map(Confidence);
         into.duration_ns =
             (!self.joined_late).then(|| Nanos(verdict.at.saturating_sub(self.started)));
         into.owed_by = match verdict.outcome {
@@ -334,6 +331,6 @@ impl Connection {
 
     /// Whether the client tried and nobody answered.
     pub(in crate::session) fn is_unreachable(&self) -> bool {
-        self.facts.login.outcome == Outcome::Unreachable && self.login.is_none()
+        self.facts.login.outcome == Some(Outcome::Unreachable) && self.login.is_none()
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     record::{
-        Auth, AuthKind, Encryption, Entra, Nanos, Ntlm as NtlmFacts, Outcome, Text,
+        Auth, AuthKind, Encryption, Entra, Nanos, Ntlm as NtlmFacts, Outcome, OutcomeKind, Text,
         identity::Policy,
     },
     tds::{
@@ -276,7 +276,7 @@ impl AuthEvidence {
         }
         if let Some(preferred) = self.preferred {
             // The server may yet choose another, or has, where not all was seen.
-            let answered = outcome.is_good() || outcome == Outcome::Failed;
+            let answered = outcome.kind() == OutcomeKind::Answered;
             return if self.offered.len() == 1 || answered && whole {
                 preferred
             } else {

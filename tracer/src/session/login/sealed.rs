@@ -2,7 +2,7 @@
 
 use super::{Context, Login, Stage, Verdict};
 use crate::{
-    record::{ConnectionFacts, Encryption, Outcome, PhaseName, Stranger, Tds},
+    record::{ConnectionFacts, Encryption, Outcome, OutcomeKind, PhaseName, Stranger, Tds},
     session::{
         dark::{CONFIRMED, EARLIER, Meaning, Sealed},
         stream::Unit,
@@ -36,11 +36,7 @@ impl Login {
     /// Takes back that TLS that came first was TDS 8.0's, where its client named no protocol and no
     /// login was made out in it. Records that have not the sizes of a login are somebody else's.
     pub(in crate::session) fn disown_tls(&self, outcome: Outcome, facts: &mut ConnectionFacts) {
-        let is_made_out = matches!(
-            outcome,
-            Outcome::Success | Outcome::Failed | Outcome::Redirected
-        );
-        if is_made_out || !self.is_unnamed() {
+        if outcome.kind() == OutcomeKind::Answered || !self.is_unnamed() {
             return;
         }
         (facts.tds, facts.auth) = (None, None);
