@@ -30,7 +30,7 @@ use serde::Serialize;
 use serde_with::skip_serializing_none;
 
 pub use self::{
-    agent::{Agent, AgentAction, AgentRecord},
+    agent::{Agent, AgentAction, AgentRecord, Status},
     close::{Close, CloseClass, CloseMeans, ClosedBy},
     connection::{
         Connection, ConnectionRef, Endpoint, PartialReason, Process, Server, Tcp, Vantage,

@@ -12,7 +12,8 @@ use super::{
     LookupOutcome, LookupRecord, Loss, LossReason, LossRecord, MarsRecord, MarsSession,
     MarsSummary, NamedPhase, Nanos, Ntlm, Outcome, PartialReason, PendingRecord, Phase, PhaseName,
     PhaseRecord, Phases, Process, Quantiles, Record, Redirect, Request, RequestKind, RequestRecord,
-    Requests, Server, Side, Sides, SqlError, Tcp, Tds, Text, Timestamp, Tls, Vantage, Waited,
+    Requests, Server, Side, Sides, SqlError, Status, Tcp, Tds, Text, Timestamp, Tls, Vantage,
+    Waited,
 };
 
 const START: Timestamp = Timestamp(1_795_376_726_077_542_569);
@@ -63,6 +64,7 @@ pub(crate) fn all() -> Vec<Record> {
         lookup(),
         loss(),
         agent(),
+        status(),
     ]
 }
 
@@ -295,6 +297,25 @@ pub(crate) fn agent() -> Record {
         ..Agent::new(AgentAction::Start)
     };
     record(0, Body::Agent(AgentRecord { agent }))
+}
+
+pub(crate) fn status() -> Record {
+    let status = Status {
+        since: START,
+        open_connections: Count(120),
+        undecided: Some(Count(3)),
+        joined_late: Some(Count(40)),
+        connections: Count(90),
+        logins: BTreeMap::from([(Outcome::Success, Count(85)), (Outcome::Failed, Count(2))]),
+        events: Count(4200),
+        losses: BTreeMap::from([(LossReason::RingFull, Count(12))]),
+        memory_bytes: Some(Count(58 << 20)),
+    };
+    let agent = Agent {
+        status: Some(status),
+        ..Agent::new(AgentAction::Status)
+    };
+    record(60_000_000_000, Body::Agent(AgentRecord { agent }))
 }
 
 /// Every text of the facts becomes `text`.

@@ -60,7 +60,8 @@ fn of_action(action: AgentAction) -> Severity {
         AgentAction::Start
         | AgentAction::Stop
         | AgentAction::InterfaceAdded
-        | AgentAction::InterfaceRemoved => Severity::Info,
+        | AgentAction::InterfaceRemoved
+        | AgentAction::Status => Severity::Info,
     }
 }
 

@@ -9,8 +9,8 @@ use anstyle::{AnsiColor, Style};
 
 use super::Render;
 use crate::record::{
-    Body, CloseClass, CloseRecord, ConnectionFacts, Endpoint, LineError, LookupOutcome, Nanos,
-    OutcomeKind, Phase, PhaseName, Record, Server,
+    Agent, Body, CloseClass, CloseRecord, ConnectionFacts, Count, Endpoint, LineError,
+    LookupOutcome, Nanos, OutcomeKind, Phase, PhaseName, Record, Server,
 };
 
 /// Columns of a bar as long as the whole login.
@@ -192,17 +192,7 @@ impl Pretty {
                 );
                 self.paint(DOUBTFUL, &text) + "\n"
             }
-            Body::Agent(record) => {
-                let agent = &record.agent;
-                let mut text = format!("agent: {}", word(agent.action));
-                for part in [&agent.interface, &agent.reason, &agent.detail]
-                    .into_iter()
-                    .flatten()
-                {
-                    write!(text, ", {}", printable(part))?;
-                }
-                self.paint(QUIET, &text) + "\n"
-            }
+            Body::Agent(record) => self.paint(QUIET, &agent_text(&record.agent)?) + "\n",
         })
     }
 }
@@ -221,6 +211,29 @@ impl Render for Pretty {
         out.extend_from_slice(format!("{}  {text}", self.paint(QUIET, clock)).as_bytes());
         Ok(())
     }
+}
+
+fn agent_text(agent: &Agent) -> Result<String, fmt::Error> {
+    let mut text = format!("agent: {}", word(agent.action));
+    for part in [&agent.interface, &agent.reason, &agent.detail]
+        .into_iter()
+        .flatten()
+    {
+        write!(text, ", {}", printable(part))?;
+    }
+    if let Some(status) = &agent.status {
+        let sum = |counts: &mut dyn Iterator<Item = &Count>| counts.map(|count| count.0).sum();
+        let (logins, lost): (u64, u64) = (
+            sum(&mut status.logins.values()),
+            sum(&mut status.losses.values()),
+        );
+        write!(
+            text,
+            ", {} connections open, {logins} logins, {} events, {lost} lost",
+            status.open_connections.0, status.events.0
+        )?;
+    }
+    Ok(text)
 }
 
 /// How much of the login was waiting for whom.
