@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Body, Count, Nanos, Record, RunId, Severity, Text, Timestamp, ecs, otel};
+use super::{
+    Body, Count, Nanos, Record, RunId, Severity, Text, Timestamp, ecs, otel, rename::take,
+};
 
 /// A line is shorter than this, its newline included: container runtimes cut at 16 KiB.
 pub const MAX_LINE: usize = 8192;
@@ -76,15 +78,32 @@ impl LineFormat {
         let before = out.len();
         let line = Line::new(self, record, number);
         if self.naming == Naming::Native {
-            serde_json::to_writer(&mut *out, &line)?;
-            out.push(b'\n');
+            write(&line, out)?;
             if out.len() - before < MAX_LINE {
                 return Ok(());
             }
             out.truncate(before);
         }
-        let value = self.rename(serde_json::to_value(&line)?);
-        append_within_limit(value, out)
+        self.append_within_limit(&line, out)
+    }
+
+    /// Writes the line with its texts and lists cut ever shorter until it is short enough. Only
+    /// hostile peers make this necessary: they may fill every name with characters that JSON escapes.
+    fn append_within_limit(&self, line: &Line<'_>, out: &mut Vec<u8>) -> Result<(), LineError> {
+        let before = out.len();
+        for limits in Limits::STEPS {
+            let mut value = serde_json::to_value(line)?;
+            limits.shorten(&mut value);
+            for path in limits.without {
+                drop(take(&mut value, path));
+            }
+            write(&self.rename(value), out)?;
+            if out.len() - before < MAX_LINE {
+                return Ok(());
+            }
+            out.truncate(before);
+        }
+        Err(LineError::TooLong)
     }
 
     fn rename(&self, line: Value) -> Value {
@@ -156,21 +175,6 @@ struct Host<'a> {
     name: &'a str,
 }
 
-/// Writes the value, with its texts and lists cut ever shorter until the line is short enough. Only
-/// hostile peers make this necessary: they may fill every name with characters that JSON escapes.
-fn append_within_limit(mut value: Value, out: &mut Vec<u8>) -> Result<(), LineError> {
-    let before = out.len();
-    for limits in Limits::STEPS {
-        limits.shorten(&mut value);
-        write_value(&value, out)?;
-        if out.len() - before < MAX_LINE {
-            return Ok(());
-        }
-        out.truncate(before);
-    }
-    Err(LineError::TooLong)
-}
-
 /// How much of a value is kept.
 struct Limits {
     /// Bytes of a text, as JSON escapes it. Never so few that a time, a GUID or a Community ID,
@@ -178,19 +182,30 @@ struct Limits {
     text: usize,
     /// Items of a list.
     list: usize,
+    /// What is left out.
+    without: &'static [&'static str],
 }
 
 impl Limits {
-    const STEPS: [Self; 5] = [
+    const STEPS: [Self; 6] = [
+        Self::of(usize::MAX, usize::MAX),
+        Self::of(96, 16),
+        Self::of(48, 8),
+        Self::of(40, 2),
+        Self::of(40, 0),
         Self {
-            text: usize::MAX,
-            list: usize::MAX,
+            without: &["tls.hello", "tls.certificate", "tds.user_agent"],
+            ..Self::of(40, 0)
         },
-        Self { text: 96, list: 16 },
-        Self { text: 48, list: 8 },
-        Self { text: 40, list: 2 },
-        Self { text: 40, list: 0 },
     ];
+
+    const fn of(text: usize, list: usize) -> Self {
+        Self {
+            text,
+            list,
+            without: &[],
+        }
+    }
 
     fn shorten(&self, value: &mut Value) {
         match value {
@@ -216,8 +231,8 @@ impl Limits {
     }
 }
 
-fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<(), LineError> {
-    serde_json::to_writer(&mut *out, value)?;
+fn write(line: &impl Serialize, out: &mut Vec<u8>) -> Result<(), LineError> {
+    serde_json::to_writer(&mut *out, line)?;
     out.push(b'\n');
     Ok(())
 }

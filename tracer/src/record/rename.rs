@@ -20,12 +20,7 @@ impl Renaming {
 
     /// Takes a native value out by its dotted path.
     pub(super) fn take(&mut self, path: &str) -> Option<Value> {
-        let (parents, name) = path.rsplit_once('.').unwrap_or(("", path));
-        let names = parents.split('.').filter(|name| !name.is_empty());
-        let parent = names
-            .into_iter()
-            .try_fold(&mut self.left, |value, name| value.get_mut(name));
-        parent?.as_object_mut()?.remove(name)
+        take(&mut self.left, path)
     }
 
     /// What was not taken, without the objects that taking has emptied.
@@ -36,6 +31,14 @@ impl Renaming {
             _ => Map::new(),
         }
     }
+}
+
+/// Takes a value out by its dotted path.
+pub(super) fn take(from: &mut Value, path: &str) -> Option<Value> {
+    let (parents, name) = path.rsplit_once('.').unwrap_or(("", path));
+    let mut names = parents.split('.').filter(|name| !name.is_empty());
+    let parent = names.try_fold(from, |value, name| value.get_mut(name));
+    parent?.as_object_mut()?.remove(name)
 }
 
 fn prune(value: &mut Value) {
