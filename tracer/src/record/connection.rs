@@ -110,6 +110,8 @@ pub struct Server {
 pub struct Process {
     /// Thread group id, as `ps` shows it.
     pub pid: u32,
+    /// Its user, as the host numbers them.
+    pub uid: Option<u32>,
     /// The kernel's `comm`.
     pub name: Option<Text>,
     /// Path of the executable.

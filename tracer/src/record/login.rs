@@ -1,10 +1,12 @@
 //! What came of the login.
 
+use std::cmp::Reverse;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-use super::{Basis, Confidence, Nanos, Side, Text};
+use super::{Basis, Confidence, Nanos, PhaseName, Phases, Side, Text, Waited};
 
 /// The login's outcome and what it asked for.
 #[skip_serializing_none]
@@ -18,6 +20,14 @@ pub struct Login {
     pub confidence: Option<Confidence>,
     /// From the first packet to the deciding one; left out where the first was not seen.
     pub duration_ns: Option<Nanos>,
+    /// How much of that the client was waited for: the sum over the login's phases.
+    pub client_ns: Option<Nanos>,
+    /// How much of it the server was waited for.
+    pub server_ns: Option<Nanos>,
+    /// How much of it the network was waited for.
+    pub network_ns: Option<Nanos>,
+    /// The longest of the login's phases, the first where several are.
+    pub slowest_phase: Option<PhaseName>,
     /// Who owed the next message when the login ended without an answer.
     pub owed_by: Option<Side>,
     /// The reply arrived after the client had given up, by this much.
@@ -62,6 +72,24 @@ impl Login {
         self.outcome = Some(outcome);
         self.basis = Some(basis);
         self.confidence = confidence;
+    }
+
+    /// Fills in who was waited for in all its phases together, and which was the longest. Where a
+    /// phase is missing, or what passed in one, nothing is said.
+    pub fn sum_up(&mut self, phases: &Phases) {
+        let phases = phases.whole_login().unwrap_or_default();
+        let slowest = phases
+            .iter()
+            .min_by_key(|(_, phase)| Reverse(phase.duration_ns));
+        self.slowest_phase = slowest.map(|(name, _)| *name);
+        let waited = phases
+            .iter()
+            .map(|(_, phase)| phase.waited)
+            .sum::<Option<Waited>>();
+        let waited = waited.filter(|_| !phases.is_empty());
+        self.client_ns = waited.map(|waited| waited.client_ns);
+        self.server_ns = waited.map(|waited| waited.server_ns);
+        self.network_ns = waited.map(|waited| waited.network_ns);
     }
 
     /// What came of it; what is not decided is unknown.
@@ -213,6 +241,7 @@ pub enum Stranger {
 #[cfg(test)]
 mod tests {
     use super::{Login, Outcome, OutcomeKind, Stranger};
+    use crate::record::{Body, Nanos, PhaseName, Phases, samples};
 
     #[test]
     fn a_login_that_is_not_decided_is_neither_good_nor_failed() {
@@ -220,6 +249,48 @@ mod tests {
         assert_eq!(login.kind(), OutcomeKind::Unknown);
         assert!(!login.is_good() && !login.failed());
         assert_eq!(serde_json::json!(login), serde_json::json!({}));
+    }
+
+    #[test]
+    fn the_phases_of_a_whole_login_are_summed_up() {
+        let Body::Login(login) = samples::login().body else {
+            unreachable!("a login")
+        };
+        let mut summed = Login::default();
+        summed.sum_up(&login.facts.phases);
+        let told = &login.facts.login;
+        assert_eq!(summed.client_ns, told.client_ns);
+        assert_eq!(summed.server_ns, told.server_ns);
+        assert_eq!(summed.network_ns, told.network_ns);
+        assert_eq!(summed.slowest_phase, Some(PhaseName::Tls));
+        let parts = [summed.client_ns, summed.server_ns, summed.network_ns];
+        let sum = parts
+            .into_iter()
+            .flatten()
+            .fold(Nanos(0), |sum, part| sum + part);
+        assert_eq!(Some(sum), told.duration_ns);
+    }
+
+    #[test]
+    fn a_login_of_which_a_phase_or_its_waits_are_missing_is_not_summed_up() {
+        let Body::Login(login) = samples::login().body else {
+            unreachable!("a login")
+        };
+        let nothing = |change: fn(&mut Phases)| {
+            let mut phases = login.facts.phases.clone();
+            change(&mut phases);
+            let mut summed = login.facts.login.clone();
+            summed.sum_up(&phases);
+            summed.client_ns.is_none() && summed.network_ns.is_none()
+        };
+        assert!(nothing(|phases| *phases = Phases::default()));
+        assert!(nothing(|phases| phases.handshake = None));
+        assert!(nothing(|phases| phases.tls = None));
+        assert!(nothing(|phases| {
+            if let Some(tls) = &mut phases.tls {
+                tls.waited = None;
+            }
+        }));
     }
 
     #[test]

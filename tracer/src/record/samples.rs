@@ -123,6 +123,10 @@ pub(crate) fn refused() -> Record {
             outcome: Some(Outcome::Refused),
             basis: Some(Basis::Observed),
             duration_ns: Some(Nanos(61_000)),
+            client_ns: Some(Nanos(0)),
+            server_ns: Some(Nanos(0)),
+            network_ns: Some(Nanos(61_000)),
+            slowest_phase: Some(PhaseName::Handshake),
             ..Login::default()
         },
         phases,
@@ -417,6 +421,7 @@ fn facts() -> ConnectionFacts {
 fn process() -> Process {
     Process {
         pid: 4711,
+        uid: Some(1000),
         name: Some("python3".into()),
         executable: Some("/usr/bin/python3.11".into()),
         cgroup: Some("/system.slice/shop.service".into()),
@@ -530,6 +535,10 @@ fn login_facts() -> Login {
         basis: Some(Basis::Inferred),
         confidence: Some(Confidence(0.97)),
         duration_ns: Some(Nanos(8_777_871)),
+        client_ns: Some(Nanos(2_169_895)),
+        server_ns: Some(Nanos(5_604_000)),
+        network_ns: Some(Nanos(1_003_976)),
+        slowest_phase: Some(PhaseName::Tls),
         owed_by: Some(Side::Server),
         late_reply_ns: Some(Nanos(30_000)),
         attention: Some(true),

@@ -9,7 +9,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::Render;
 use crate::record::{
-    Agent, Body, CloseClass, CloseRecord, ConnectionFacts, Count, Endpoint, LineError,
+    Agent, Body, CloseClass, CloseRecord, ConnectionFacts, Count, Endpoint, LineError, Login,
     LookupOutcome, Nanos, OutcomeKind, Phase, PhaseName, Record, Server,
 };
 
@@ -99,7 +99,7 @@ impl Pretty {
         if let Some(duration) = login.duration_ns {
             write!(text, "  {}", Time(duration))?;
         }
-        text.push_str(&waited_for(facts));
+        text.push_str(&waited_for(login));
         if facts.connection.partial {
             text.push_str("  (partial)");
         }
@@ -237,17 +237,11 @@ fn agent_text(agent: &Agent) -> Result<String, fmt::Error> {
 }
 
 /// How much of the login was waiting for whom.
-fn waited_for(facts: &ConnectionFacts) -> String {
-    let mut sums = [0; 3];
-    for (_, phase) in facts.phases.of_login() {
-        let Some(waited) = phase.waited else {
-            return String::new();
-        };
-        sums[0] += waited.client_ns.0;
-        sums[1] += waited.server_ns.0;
-        sums[2] += waited.network_ns.0;
-    }
-    let [client, server, network] = sums.map(|sum| Time(Nanos(sum)));
+fn waited_for(login: &Login) -> String {
+    let shares = [login.client_ns, login.server_ns, login.network_ns];
+    let [Some(client), Some(server), Some(network)] = shares.map(|share| share.map(Time)) else {
+        return String::new();
+    };
     format!("  waited for client {client} · server {server} · network {network}")
 }
 

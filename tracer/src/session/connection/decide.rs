@@ -94,6 +94,7 @@ impl Connection {
         }
         into.duration_ns =
             (!self.joined_late).then(|| Nanos(verdict.at.saturating_sub(self.started)));
+        into.sum_up(&self.facts.phases);
         into.owed_by = match verdict.outcome {
             Outcome::Timeout => Some(crate::record::Side::Server),
             // A server gives up on a client that has nothing to say.

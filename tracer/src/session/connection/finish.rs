@@ -179,6 +179,7 @@ impl Connection {
         }
         let facts = &mut self.facts;
         facts.phases = Phases::default();
+        facts.login.sum_up(&facts.phases);
         facts.login.duration_ns = None;
         facts.login.late_reply_ns = None;
         facts.tcp.rtt_ns = None;
