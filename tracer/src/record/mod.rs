@@ -23,6 +23,7 @@ pub(crate) mod samples;
 mod schema;
 mod severity;
 mod tds;
+mod tls;
 mod values;
 
 use schemars::JsonSchema;
@@ -48,10 +49,8 @@ pub use self::{
     },
     schema::{schema, schema_text},
     severity::Severity,
-    tds::{
-        Alert, AlertLevel, Auth, AuthKind, Certificate, Collation, Encryption, EncryptionOption,
-        Entra, Ntlm, Tds, Tls,
-    },
+    tds::{Auth, AuthKind, Collation, Encryption, EncryptionOption, Entra, Ntlm, Tds},
+    tls::{Alert, AlertLevel, Certificate, Tls, TlsHello},
     values::{Basis, Calendar, Confidence, Count, Nanos, Side, Sides, Text, Timestamp},
 };
 

@@ -12,8 +12,8 @@ use super::{
     LookupOutcome, LookupRecord, Loss, LossReason, LossRecord, MarsRecord, MarsSession,
     MarsSummary, NamedPhase, Nanos, Ntlm, Outcome, PartialReason, PendingRecord, Phase, PhaseName,
     PhaseRecord, Phases, Process, Quantiles, Record, Redirect, Request, RequestKind, RequestRecord,
-    Requests, Server, Side, Sides, SqlError, Status, Tcp, Tds, Text, Timestamp, Tls, Vantage,
-    Waited,
+    Requests, Server, Side, Sides, SqlError, Status, Tcp, Tds, Text, Timestamp, Tls, TlsHello,
+    Vantage, Waited,
 };
 
 const START: Timestamp = Timestamp(1_795_376_726_077_542_569);
@@ -340,6 +340,10 @@ pub(crate) fn fill_texts(facts: &mut ConnectionFacts, text: &Text) {
     let tls = facts.tls.get_or_insert_default();
     tls.sni.clone_from(&some);
     tls.alpn.clone_from(&some);
+    let hello = tls.hello.get_or_insert_default();
+    hello.versions = vec![text.clone(); TlsHello::MAX_LISTED];
+    hello.groups = vec![text.clone(); TlsHello::MAX_LISTED];
+    hello.signature_algorithms = vec![text.clone(); TlsHello::MAX_LISTED];
     let certificate = tls.certificate.get_or_insert_default();
     certificate.subject.clone_from(&some);
     certificate.issuer.clone_from(&some);
@@ -486,6 +490,14 @@ fn tls() -> Tls {
         sni: Some("sql1.lab.test".into()),
         alpn: Some("tds/8.0".into()),
         resumed: Some(false),
+        hello: Some(TlsHello {
+            bytes: 517,
+            segments: Some(1),
+            versions: vec!["1.3".into(), "1.2".into()],
+            groups: vec!["x25519".into(), "secp256r1".into()],
+            signature_algorithms: vec!["ecdsa_secp256r1_sha256".into(), "0x0999".into()],
+            ja4: "t13d1516t0_8daaf6152771_e5627efa2ab1".into(),
+        }),
         client_certificate: Some(false),
         alert: Some(Alert {
             from: Side::Client,

@@ -2,11 +2,13 @@
 
 use super::Context;
 use crate::{
-    record::{Alert, AlertLevel, Encryption, EncryptionOption, Side as RecordSide, Text, Tls},
+    record::{
+        Alert, AlertLevel, Encryption, EncryptionOption, Side as RecordSide, Text, Tls, TlsHello,
+    },
     tds::{
         encryption::{self, EncryptionOption as Wish, EncryptionSetting},
         login7::Login7,
-        tls::{self, TlsSide, version_name},
+        tls::{self, ClientHello, TlsSide, group_name, signature_algorithm_name, version_name},
         version::TdsVersion,
     },
 };
@@ -90,6 +92,7 @@ pub(super) fn describe_tls(sides: &[TlsSide; 2], strict: bool, context: &mut Con
     let into = context.facts.tls.get_or_insert_with(Tls::default);
     if let Some(hello) = &client.client_hello {
         say(&mut into.sni, hello.sni.as_deref());
+        into.hello.get_or_insert_with(|| describe_hello(hello));
     }
     if let Some(hello) = &server.server_hello {
         say(&mut into.version, version_name(hello.version));
@@ -110,6 +113,25 @@ pub(super) fn describe_tls(sides: &[TlsSide; 2], strict: bool, context: &mut Con
         && let Some(der) = &server.certificate
     {
         into.certificate = context.certificates.read(der);
+    }
+}
+
+/// What a client offers. In how many segments that came only its stream knows.
+pub(super) fn describe_hello(hello: &ClientHello) -> TlsHello {
+    let named = |ids: &[u16], name: fn(u16) -> Option<&'static str>| {
+        let named = ids
+            .iter()
+            .take(TlsHello::MAX_LISTED)
+            .map(|id| name(*id).map_or_else(|| Text::from(format!("{id:#06x}")), Text::from));
+        named.collect()
+    };
+    TlsHello {
+        bytes: hello.bytes,
+        segments: None,
+        versions: named(&hello.versions, version_name),
+        groups: named(&hello.groups, group_name),
+        signature_algorithms: named(&hello.signature_algorithms, signature_algorithm_name),
+        ja4: Text::from(hello.ja4.as_str()),
     }
 }
 
