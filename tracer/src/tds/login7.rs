@@ -19,8 +19,6 @@ pub struct Login7 {
     pub tds_version: TdsVersion,
     /// Packet size the client asks for, in bytes.
     pub packet_size: u32,
-    /// The client program's version, as the driver packs it.
-    pub client_prog_ver: u32,
     /// Process id of the client on its own host.
     pub client_pid: u32,
     /// Integrated security: the login goes through SSPI.
@@ -141,7 +139,7 @@ impl Login7 {
     fn fixed(reader: &mut Reader<'_>) -> Option<Self> {
         let tds_version = TdsVersion(reader.u32()?);
         let packet_size = reader.u32()?;
-        let client_prog_ver = reader.u32()?;
+        let _client_prog_ver = reader.u32()?;
         let client_pid = reader.u32()?;
         let _connection_id = reader.u32()?;
         let [_flags1, flags2, type_flags, flags3] = reader.array()?;
@@ -149,7 +147,6 @@ impl Login7 {
         Some(Self {
             tds_version,
             packet_size,
-            client_prog_ver,
             client_pid,
             integrated_security: flags2 & 0x80 != 0,
             read_only_intent: type_flags & 0x20 != 0,
