@@ -347,6 +347,7 @@ pub(crate) fn fill_texts(facts: &mut ConnectionFacts, text: &Text) {
     let certificate = tls.certificate.get_or_insert_default();
     certificate.subject.clone_from(&some);
     certificate.issuer.clone_from(&some);
+    certificate.subject_alt_names = vec![text.clone(); Certificate::MAX_NAMES];
     certificate.crl_hosts = vec![text.clone(); Certificate::MAX_CRL_HOSTS];
     let auth = facts.auth.get_or_insert_default();
     let ntlm = auth.ntlm.get_or_insert_default();
@@ -507,10 +508,14 @@ fn tls() -> Tls {
         certificate: Some(Certificate {
             subject: Some("CN=sql1.lab.test".into()),
             issuer: Some("CN=Lab CA".into()),
+            not_before: Calendar::from_unix_seconds(1_795_380_547),
             not_after: Calendar::from_unix_seconds(253_402_300_799),
             signature_algorithm: Some("sha256WithRSAEncryption".into()),
             key_bits: Some(2048),
             self_signed: Some(false),
+            subject_alt_names: vec!["sql1.lab.test".into(), "10.77.0.2".into()],
+            serial_negative: Some(false),
+            chain_length: Some(2),
             crl_hosts: vec!["crl.lab.test".into()],
         }),
     }

@@ -87,8 +87,17 @@ pub struct Certificate {
     pub subject: Option<Text>,
     /// Distinguished name of the issuer.
     pub issuer: Option<Text>,
+    /// The start of its validity.
+    pub not_before: Option<Calendar>,
     /// The end of its validity.
     pub not_after: Option<Calendar>,
+    /// DNS names and addresses it is for, at most [`Certificate::MAX_NAMES`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub subject_alt_names: Vec<Text>,
+    /// Its serial number is negative: RFC 5280 forbids that, and some clients refuse it.
+    pub serial_negative: Option<bool>,
+    /// How many certificates the server sent, this one included.
+    pub chain_length: Option<u32>,
     /// Name of the signature algorithm, or its OID.
     pub signature_algorithm: Option<Text>,
     /// Size of the public key in bits.
@@ -101,6 +110,9 @@ pub struct Certificate {
 }
 
 impl Certificate {
+    /// More names than this are not listed.
+    pub const MAX_NAMES: usize = 16;
+
     /// More hosts than this are not listed.
     pub const MAX_CRL_HOSTS: usize = 8;
 }

@@ -50,6 +50,8 @@ pub struct TlsSide {
     pub certificate_seen: bool,
     /// Its first certificate, in DER; see [`super::certificate`].
     pub certificate: Option<Vec<u8>>,
+    /// How many certificates came with it and itself, where the message is whole.
+    pub chain_length: Option<u32>,
     /// `ServerKeyExchange` came.
     pub server_key_exchange: bool,
     /// `CertificateRequest` came: the server wants a client certificate.
@@ -263,6 +265,7 @@ impl TlsSide {
             .map(u24)
             .and_then(|len| reader.take(len));
         self.certificate = first.map(<[u8]>::to_vec);
+        self.chain_length = certificates(body);
     }
 
     fn give_up_on_handshake(&mut self) {
@@ -293,6 +296,20 @@ pub fn resumed(client: &TlsSide, server: &TlsSide) -> Option<bool> {
         .as_ref()
         .is_none_or(|client| client.has_ticket || echoed(client));
     Some(offered)
+}
+
+/// How many certificates a Certificate message holds, where all of it is there.
+fn certificates(body: &[u8]) -> Option<u32> {
+    let mut reader = Reader::new(body);
+    let len = reader.array().map(u24)?;
+    let mut chain = Reader::new(reader.take(len)?);
+    let mut count = 0;
+    while chain.remaining() > 0 {
+        let len = chain.array().map(u24)?;
+        chain.take(len)?;
+        count += 1;
+    }
+    Some(count)
 }
 
 /// The first handshake message of `bytes`, header included, when all of it is there.

@@ -113,6 +113,9 @@ pub(super) fn describe_tls(sides: &[TlsSide; 2], strict: bool, context: &mut Con
         && let Some(der) = &server.certificate
     {
         into.certificate = context.certificates.read(der);
+        if let Some(certificate) = &mut into.certificate {
+            certificate.chain_length = server.chain_length;
+        }
     }
 }
 

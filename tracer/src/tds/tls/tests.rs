@@ -51,6 +51,7 @@ fn a_full_tls_1_2_handshake_tells_both_sides_facts() {
             .is_some()
     );
     assert!(server.certificate.is_some() && server.server_hello_done);
+    assert_eq!(server.chain_length, Some(1));
     assert!(server.new_session_ticket && server.finished);
     assert_eq!(resumed(&client, &server), Some(false));
     assert!(!client.truncated && !server.truncated);
@@ -164,6 +165,7 @@ fn a_certificate_survives_a_chain_cut_after_it() {
     server.gap();
     assert!(server.truncated && server.certificate_seen);
     assert_eq!(server.certificate.as_deref(), Some(&leaf[..]));
+    assert_eq!(server.chain_length, None);
 }
 
 /// RFC 5246 section 7.4.6: what a client without a certificate sends when it is asked for one.
