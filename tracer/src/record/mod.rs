@@ -49,7 +49,7 @@ pub use self::{
     },
     schema::{schema, schema_text},
     severity::Severity,
-    tds::{Auth, AuthKind, Collation, Encryption, EncryptionOption, Entra, Ntlm, Tds},
+    tds::{Auth, AuthKind, Collation, Encryption, EncryptionOption, Entra, Ntlm, Tds, UserAgent},
     tls::{Alert, AlertLevel, Certificate, Tls, TlsHello},
     values::{Basis, Calendar, Confidence, Count, Nanos, Side, Sides, Text, Timestamp},
 };

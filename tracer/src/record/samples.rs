@@ -13,7 +13,7 @@ use super::{
     MarsSummary, NamedPhase, Nanos, Ntlm, Outcome, PartialReason, PendingRecord, Phase, PhaseName,
     PhaseRecord, Phases, Process, Quantiles, Record, Redirect, Request, RequestKind, RequestRecord,
     Requests, Server, Side, Sides, SqlError, Status, Tcp, Tds, Text, Timestamp, Tls, TlsHello,
-    Vantage, Waited,
+    UserAgent, Vantage, Waited,
 };
 
 const START: Timestamp = Timestamp(1_795_376_726_077_542_569);
@@ -337,6 +337,12 @@ pub(crate) fn fill_texts(facts: &mut ConnectionFacts, text: &Text) {
     tds.features = vec![text.clone(); 12];
     tds.features_acknowledged = vec![text.clone(); 12];
     tds.mirror_partner.clone_from(&some);
+    let agent = tds.user_agent.get_or_insert_default();
+    agent.driver.clone_from(&some);
+    agent.version.clone_from(&some);
+    agent.architecture.clone_from(&some);
+    agent.os.clone_from(&some);
+    agent.runtime.clone_from(&some);
     let tls = facts.tls.get_or_insert_default();
     tls.sni.clone_from(&some);
     tls.alpn.clone_from(&some);
@@ -475,6 +481,13 @@ fn tds() -> Tds {
         read_only_intent: Some(true),
         features: vec!["session_recovery".into(), "utf8_support".into()],
         features_acknowledged: vec!["utf8_support".into()],
+        user_agent: Some(UserAgent {
+            driver: Some("MS-ODBC".into()),
+            version: Some("18.6.2.1".into()),
+            architecture: Some("x86_64".into()),
+            os: Some("Linux 6.18.44".into()),
+            runtime: Some("CPython 3.11".into()),
+        }),
         mirror_partner: Some("SQL2".into()),
         collation: Some(Collation {
             lcid: 1033,

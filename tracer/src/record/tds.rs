@@ -48,12 +48,30 @@ pub struct Tds {
     /// Feature extensions that the server acknowledged.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub features_acknowledged: Vec<Text>,
+    /// What the driver says of itself (LOGIN7 feature 0x10).
+    pub user_agent: Option<UserAgent>,
     /// Database mirroring partner that the server named.
     pub mirror_partner: Option<Text>,
     /// The collation that the server set.
     pub collation: Option<Collation>,
     /// The server said whether the session can be recovered on another connection.
     pub session_recoverable: Option<bool>,
+}
+
+/// What Microsoft's drivers say of themselves and of where they run.
+#[skip_serializing_none]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct UserAgent {
+    /// The driver's name, such as `MS-ODBC`.
+    pub driver: Option<Text>,
+    /// The driver's version.
+    pub version: Option<Text>,
+    /// Processor architecture.
+    pub architecture: Option<Text>,
+    /// Operating system.
+    pub os: Option<Text>,
+    /// What the driver runs in, such as a Java virtual machine.
+    pub runtime: Option<Text>,
 }
 
 /// A collation (MS-TDS 2.2.5.1.2).

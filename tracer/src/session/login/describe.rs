@@ -4,11 +4,13 @@ use super::Context;
 use crate::{
     record::{
         Alert, AlertLevel, Encryption, EncryptionOption, Side as RecordSide, Text, Tls, TlsHello,
+        UserAgent,
     },
     tds::{
         encryption::{self, EncryptionOption as Wish, EncryptionSetting},
         login7::Login7,
         tls::{self, ClientHello, TlsSide, group_name, signature_algorithm_name, version_name},
+        user_agent,
         version::TdsVersion,
     },
 };
@@ -63,7 +65,19 @@ pub(super) fn describe_login(login: &Login7, context: &mut Context<'_>) {
     if let Some(tds) = &mut context.facts.tds {
         tds.packet_size = Some(login.packet_size).filter(|size| *size != 0);
         tds.read_only_intent = login.read_only_intent.then_some(true);
+        tds.user_agent = login.user_agent.as_ref().map(describe_user_agent);
         tds.features = login.features.iter().map(|id| feature_name(*id)).collect();
+    }
+}
+
+pub(super) fn describe_user_agent(agent: &user_agent::UserAgent) -> UserAgent {
+    let text = |value: &Option<String>| value.as_deref().map(Text::from);
+    UserAgent {
+        driver: text(&agent.driver),
+        version: text(&agent.version),
+        architecture: text(&agent.architecture),
+        os: text(&agent.os),
+        runtime: text(&agent.runtime),
     }
 }
 
