@@ -2,12 +2,8 @@
 
 use super::Context;
 use crate::{
-    record::{
-        Alert, AlertLevel, Encryption, EncryptionOption, Side as RecordSide, Text, Tls, TlsHello,
-        UserAgent,
-    },
+    record::{Alert, AlertLevel, Side as RecordSide, Text, Tls, TlsHello, UserAgent},
     tds::{
-        encryption::{self, EncryptionOption as Wish, EncryptionSetting},
         login7::Login7,
         tls::{self, ClientHello, TlsSide, group_name, signature_algorithm_name, version_name},
         user_agent,
@@ -16,28 +12,6 @@ use crate::{
 };
 
 const TLS_1_3: u16 = 0x0304;
-
-pub(super) fn agreed_encryption(asked: EncryptionSetting, answered: Wish) -> Encryption {
-    match encryption::negotiate(asked, answered) {
-        encryption::Encryption::None => Encryption::None,
-        encryption::Encryption::LoginOnly => Encryption::LoginOnly,
-        encryption::Encryption::Full => Encryption::Full,
-        encryption::Encryption::Refused => Encryption::Refused,
-    }
-}
-
-pub(super) fn wish(setting: EncryptionSetting) -> EncryptionOption {
-    match (setting.option, setting.client_certificate) {
-        (Wish::Off, false) => EncryptionOption::Off,
-        (Wish::On, false) => EncryptionOption::On,
-        (Wish::NotSupported, false) => EncryptionOption::NotSup,
-        (Wish::Required, false) => EncryptionOption::Req,
-        (Wish::Off, true) => EncryptionOption::ClientCertOff,
-        (Wish::On, true) => EncryptionOption::ClientCertOn,
-        (Wish::NotSupported, true) => EncryptionOption::ClientCertNotSup,
-        (Wish::Required, true) => EncryptionOption::ClientCertReq,
-    }
-}
 
 pub(super) fn describe_login(login: &Login7, context: &mut Context<'_>) {
     let text = |value: &Option<String>| {
@@ -167,7 +141,11 @@ fn describe_alert([client, server]: &[TlsSide; 2]) -> Option<Alert> {
         Some(Alert {
             from: *from,
             level: alert.level_name().and_then(level),
-            description: alert.description_name().map(Text::from),
+            description: Some(
+                alert
+                    .description_name()
+                    .map_or_else(|| Text::shown(&alert.description), Text::from),
+            ),
         })
     });
     in_clear.or_else(|| {
@@ -186,6 +164,12 @@ fn level(name: &str) -> Option<AlertLevel> {
         "fatal" => Some(AlertLevel::Fatal),
         _ => None,
     }
+}
+
+/// A server's version as LOGINACK has it: major, minor and a build of two bytes.
+pub(super) fn program_version([major, minor, high, low]: [u8; 4]) -> Text {
+    let build = u16::from_be_bytes([high, low]);
+    Text::from(format!("{major}.{minor}.{build}"))
 }
 
 /// The name of the version a connection settled on.

@@ -8,12 +8,12 @@ use tracer_ebpf::{
 use super::{
     Context, Login, Stage, Verdict,
     auth::Readings,
-    describe::{agreed_encryption, describe_login, describe_tls, version_text, wish},
+    describe::{describe_login, describe_tls, version_text},
 };
 use crate::{
     record::{Encryption, PhaseName, Stranger, Tds, Text},
     session::{stream::Unit, timeline::Side},
-    tds::{login7::Login7, pre7::Pre7Login, prelogin::Prelogin},
+    tds::{encryption::negotiate, login7::Login7, pre7::Pre7Login, prelogin::Prelogin},
 };
 
 /// A handshake message's type (RFC 8446 §4).
@@ -102,7 +102,7 @@ impl Login {
         let asked = Prelogin::decode(message.seen()).ok()?;
         let tds = context.facts.tds.get_or_insert_with(Tds::default);
         tds.client_version = asked.version.map(|version| Text::shown(&version));
-        tds.encryption_asked = asked.encryption.map(wish);
+        tds.encryption_asked = asked.encryption.map(|setting| setting.option);
         if let Some(trace) = asked.trace_id.filter(|trace| !trace.connection.is_nil()) {
             tds.connection_guid = Some(Text::shown(&trace.connection));
         }
@@ -130,7 +130,7 @@ impl Login {
         self.phases.end(PhaseName::Prelogin, at, true, context.sent);
         let tds = context.facts.tds.get_or_insert_with(Tds::default);
         tds.server_version = answered.version.map(|version| Text::shown(&version));
-        tds.encryption_answered = answered.encryption.map(wish);
+        tds.encryption_answered = answered.encryption.map(|setting| setting.option);
         // A client says only that it could.
         tds.fedauth_required = answered.fedauth_required;
         tds.instance_mismatch = answered.instance_mismatch;
@@ -141,10 +141,8 @@ impl Login {
         if let Some(mars) = asked.and_then(|asked| asked.mars) {
             tds.mars = Some(mars && answered.mars == Some(true));
         }
-        let agreed = asked
-            .and_then(|asked| asked.encryption)
-            .zip(answered.encryption);
-        tds.encryption = agreed.map(|(asked, answered)| agreed_encryption(asked, answered.option));
+        let both = tds.encryption_asked.zip(tds.encryption_answered);
+        tds.encryption = both.and_then(|(asked, answered)| negotiate(asked, answered));
         self.stage = match tds.encryption {
             Some(Encryption::None) => Stage::Login,
             _ => Stage::Tls,

@@ -5,7 +5,7 @@ use tracer_ebpf::framing::packet_type;
 use super::{
     Context, Login, Message, Stage, Verdict,
     auth::Readings,
-    describe::{feature_name, version_text},
+    describe::{feature_name, program_version, version_text},
     messages::holds_tls,
 };
 use crate::{
@@ -101,6 +101,9 @@ impl Login {
         }
         if let Some(ack) = &reply.ack {
             tds.version = Some(version_text(ack.tds_version));
+            if tds.server_version.is_none() {
+                tds.server_version = ack.version.map(program_version);
+            }
             // SQL Server pads the name with zeros.
             tds.server_program = Some(ack.program_name.trim_end_matches('\0'))
                 .filter(|name| !name.is_empty())
