@@ -18,10 +18,13 @@ const LIFETIME: Duration = Duration::from_secs(10);
 /// Hexadecimal digits of a container's id, as Docker, containerd and CRI-O write it.
 const CONTAINER_ID: usize = 64;
 
-/// Processes by id, user, name and control group.
+/// Id, user, name and control group.
+type Key = (u32, u32, [u8; 16], u64);
+
+/// Processes by their keys.
 #[derive(Debug, Default)]
 pub struct Processes {
-    known: HashMap<(u32, u32, [u8; 16], u64), (Instant, Process)>,
+    known: HashMap<Key, (Instant, Process)>,
     cgroups: Cgroups,
 }
 

@@ -136,7 +136,8 @@ pub(super) struct Line<'a> {
     /// The start of the agent that the line belongs to.
     run_id: RunId,
     /// 1, 2, 3 … over all lines of the run that were written where this one was.
-    line: Count,
+    #[serde(rename = "line")]
+    number: Count,
     #[serde(flatten)]
     body: &'a Body,
 }
@@ -156,7 +157,7 @@ impl<'a> Line<'a> {
             timestamp: *timestamp,
             host: Host { name: host },
             run_id: *run,
-            line: Count(number),
+            number: Count(number),
             body,
         }
     }

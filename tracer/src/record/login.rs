@@ -107,14 +107,10 @@ impl Login {
         self.basis == Some(Basis::Inferred)
     }
 
-    /// Whether it went wrong. A probe, and a peer that does not speak TDS, has not failed to log in
-    /// by leaving.
+    /// Whether it went wrong; see [`Outcome::failed`].
     pub fn failed(&self) -> bool {
-        match self.outcome {
-            Some(Outcome::Aborted) => self.stranger.is_none(),
-            Some(outcome) => outcome.kind() == OutcomeKind::Ended || outcome == Outcome::Failed,
-            None => false,
-        }
+        self.outcome
+            .is_some_and(|outcome| outcome.failed(self.stranger))
     }
 }
 
@@ -179,6 +175,16 @@ impl Outcome {
             | Self::Reset
             | Self::Closed
             | Self::Aborted => OutcomeKind::Ended,
+        }
+    }
+
+    /// Whether the login went wrong. A probe, and a peer that does not speak TDS, has not failed to
+    /// log in by leaving; where the server ended it, it has, whoever it was.
+    pub fn failed(self, stranger: Option<Stranger>) -> bool {
+        match self {
+            Self::Aborted => stranger.is_none(),
+            Self::Failed => true,
+            outcome => outcome.kind() == OutcomeKind::Ended,
         }
     }
 

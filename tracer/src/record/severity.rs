@@ -22,10 +22,9 @@ impl Body {
     pub fn severity(&self, slow: Option<Nanos>) -> Severity {
         match self {
             Self::Login(record) => of_login(&record.facts.login, slow),
-            Self::Pending(_) => Severity::Warn,
             Self::Close(record) => of_close(&record.close),
             Self::Lookup(record) => of_lookup(&record.lookup, slow),
-            Self::Loss(_) => Severity::Warn,
+            Self::Pending(_) | Self::Loss(_) => Severity::Warn,
             Self::Agent(record) => of_action(record.agent.action),
             Self::Phase(_) | Self::Request(_) | Self::Mars(_) => Severity::Info,
         }

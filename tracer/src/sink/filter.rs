@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::record::{Body, Event, Login, LookupOutcome, Nanos, Record};
+use crate::record::{Body, Event, Login, LookupOutcome, Nanos, Outcome, Record, Stranger};
 
 /// A set of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +123,21 @@ impl Filter {
         self.events.contains(event)
     }
 
+    /// Whether a `login` like this is said: the same question as [`Filter::passes`], before anybody
+    /// builds the record.
+    pub fn wants_login(
+        &self,
+        outcome: Outcome,
+        duration: Option<Nanos>,
+        stranger: Option<Stranger>,
+    ) -> bool {
+        let failed = outcome.failed(stranger);
+        self.wants(Event::Login)
+            && self
+                .slow
+                .is_none_or(|limit| notable(failed, duration, limit))
+    }
+
     /// Whether the record is said.
     pub fn passes(&self, record: &Record) -> bool {
         let Record { timestamp: _, body } = record;
@@ -147,7 +162,11 @@ fn is_notable(body: &Body, limit: Nanos) -> bool {
 }
 
 fn login_is_notable(login: &Login, limit: Nanos) -> bool {
-    login.failed() || login.duration_ns.is_some_and(|duration| duration > limit)
+    notable(login.failed(), login.duration_ns, limit)
+}
+
+fn notable(failed: bool, duration: Option<Nanos>, limit: Nanos) -> bool {
+    failed || duration.is_some_and(|duration| duration > limit)
 }
 
 #[cfg(test)]
@@ -228,5 +247,37 @@ mod tests {
         login.facts.login.outcome = Some(Outcome::Aborted);
         login.facts.login.stranger = Some(Stranger::Silent);
         assert!(!filter.passes(&record));
+    }
+
+    #[test]
+    fn what_the_server_ended_is_said_whoever_it_was() {
+        let filter = Filter {
+            slow: Some(Nanos(1_000_000_000)),
+            ..Filter::default()
+        };
+        for outcome in [Outcome::Reset, Outcome::Closed, Outcome::Timeout] {
+            assert!(filter.wants_login(outcome, None, Some(Stranger::Silent)));
+        }
+    }
+
+    #[test]
+    fn asked_before_the_record_is_built_the_filter_says_the_same_as_after() {
+        let limits = [None, Some(Nanos(8_777_870)), Some(Nanos(8_777_871))];
+        let events = ["all", "close"].map(set);
+        for record in [samples::login(), samples::failed(), samples::refused()] {
+            let Body::Login(login) = &record.body else {
+                unreachable!("a login")
+            };
+            let login = &login.facts.login;
+            let outcome = login.outcome.expect("an outcome");
+            for (slow, events) in limits
+                .iter()
+                .flat_map(|slow| events.map(|set| (*slow, set)))
+            {
+                let filter = Filter { events, slow };
+                let before = filter.wants_login(outcome, login.duration_ns, login.stranger);
+                assert_eq!(before, filter.passes(&record), "{filter:?}");
+            }
+        }
     }
 }

@@ -4,8 +4,9 @@
 //! up whoever produces it.
 
 mod filter;
-mod output;
 mod pretty;
+mod queue;
+mod writer;
 
 use std::{
     io::{self, IsTerminal},
@@ -16,8 +17,9 @@ use anstream::{AutoStream, ColorChoice};
 
 pub use self::{
     filter::{EventSet, EventSetError, Filter},
-    output::{Output, Overflow, Sent, Summary},
     pretty::Pretty,
+    queue::{Output, Overflow, Sent},
+    writer::Summary,
 };
 use crate::record::{LineError, LineFormat, Naming, Record, RunId};
 
