@@ -23,8 +23,8 @@ pub struct OutputArgs {
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
     events: Option<EventSet>,
 
-    /// Only logins that took longer than this many milliseconds, or failed, with their close;
-    /// lookups likewise
+    /// Only logins that took longer than this many milliseconds, failed or are pending, with their
+    /// close; lookups likewise. What took longer is a warning
     #[arg(long, value_name = "MS", value_parser = values::milliseconds)]
     slow: Option<Nanos>,
 
