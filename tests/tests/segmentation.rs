@@ -290,7 +290,8 @@ fn segments_that_change_places_give_the_same_login() {
 /// What is said of a login that may not be so: a fact that the whole connection contradicts.
 /// Times and counts are of what was seen, and are not compared here; neither is how it is known.
 fn untruths(said: &Value, truth: &Value) -> Vec<String> {
-    const OF_WHAT_WAS_SEEN: [&str; 11] = [
+    const OF_WHAT_WAS_SEEN: [&str; 16] = [
+        ".severity",
         ".timestamp",
         // Whether they are so is looked at by themselves.
         ".phases",
@@ -303,6 +304,10 @@ fn untruths(said: &Value, truth: &Value) -> Vec<String> {
         ".login.basis",
         ".login.confidence",
         ".login.duration_ns",
+        ".login.slowest_phase",
+        ".login.client_ns",
+        ".login.server_ns",
+        ".login.network_ns",
     ];
     // What was asked for stands until the server is heard to have chosen otherwise.
     const CHOSEN_LATER: [&str; 2] = [".login.database", ".tds.packet_size"];
@@ -312,6 +317,10 @@ fn untruths(said: &Value, truth: &Value) -> Vec<String> {
     compare_facts("", said, truth, &mut |path, said, truth| {
         // Of a token that was cut only its kind may be left.
         let vague = path == ".auth.kind" && said == "spnego" && truth != "sql";
+        // LOGINACK says less of the build than PRELOGIN.
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let beginning = text(truth).starts_with(&format!("{}.", text(said)));
+        let vague = vague || path == ".tds.server_version" && beginning;
         let unknown = said.is_null() || said == "unknown" && is_partial || vague;
         let seen = OF_WHAT_WAS_SEEN.iter().any(|skip| path.starts_with(skip));
         if said != truth && !unknown && !seen && !CHOSEN_LATER.contains(&path) {

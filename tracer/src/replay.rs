@@ -27,7 +27,7 @@ use crate::{
     },
     cli::{PARTIAL, ReplayOptions, UNUSABLE},
     host,
-    record::{Body, Event, LossReason, Record},
+    record::{Body, Event, LossReason, Outcome, Record},
     session::{Config, Engine, Input, Listener},
     sink::{Output, Sent, Summary},
 };
@@ -163,7 +163,7 @@ impl Listener for Heard<'_> {
     fn record(&mut self, record: Record) {
         match &record.body {
             Body::Login(login) => {
-                let outcome = login.facts.login.outcome.as_str();
+                let outcome = login.facts.login.outcome.map_or("unknown", Outcome::as_str);
                 *self.logins.entry(outcome).or_default() += 1;
             }
             Body::Loss(loss) => {

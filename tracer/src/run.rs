@@ -1,11 +1,13 @@
 //! `tds-tracer run`: live connections, from the kernel's ring buffer to the output.
 
+mod status;
+
 use std::{io, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, interval_at},
 };
 use tracer_ebpf::{
     event::{Event, Owner, mark},
@@ -13,6 +15,7 @@ use tracer_ebpf::{
 };
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
+use self::status::{Standing, Tally, resident};
 use crate::{
     cli::RunOptions,
     host,
@@ -29,6 +32,8 @@ use crate::{
 const TICK: Duration = Duration::from_millis(100);
 /// Ticks between two looks at the kernel's loss counters.
 const LOSS_TICKS: u32 = 10;
+/// How often the agent says how it does.
+const STATUS: Duration = Duration::from_mins(1);
 /// Records taken from the ring before anything else gets its turn.
 const BATCH: usize = 4096;
 /// How long a reader that does not read is waited for at the end.
@@ -124,11 +129,13 @@ struct Watcher {
 struct Records {
     output: Output,
     decided: Vec<(FlowKey, u64)>,
+    tally: Tally,
     closed: bool,
 }
 
 impl Listener for Records {
     fn record(&mut self, record: Record) {
+        self.tally.told(&record.body);
         self.closed |= self.output.send(record) == Sent::Closed;
     }
 
@@ -140,6 +147,7 @@ impl Listener for Records {
 impl Watcher {
     fn new(options: &RunOptions, mut probe: Probe, output: Output) -> Self {
         let filter = output.filter();
+        let now = wall(&mut probe);
         let config = Config {
             max_connections: options.max_flows as usize,
             identity: options.identities.clone(),
@@ -159,6 +167,7 @@ impl Watcher {
             records: Records {
                 output,
                 decided: Vec::new(),
+                tally: Tally::new(now),
                 closed: false,
             },
             to_stdout: options.output.destination == Destination::Stdout,
@@ -185,6 +194,7 @@ impl Watcher {
         duration: Option<Duration>,
         signals: &mut Signals,
     ) -> &'static str {
+        let mut status = interval_at(Instant::now() + STATUS, STATUS);
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let end = async {
@@ -198,6 +208,7 @@ impl Watcher {
             tokio::select! {
                 () = self.probe.ready() => {}
                 _ = tick.tick() => self.tick(),
+                _ = status.tick() => self.status(),
                 _ = signals.interrupt.recv() => return "interrupt",
                 _ = signals.terminate.recv() => return "terminate",
                 _ = signals.hang_up.recv() => self.records.output.reopen(),
@@ -222,6 +233,7 @@ impl Watcher {
         } = self;
         engine.set_wall_offset(probe.wall_offset());
         let taken = probe.drain(BATCH, |record| tell(engine, owners, record, records));
+        records.tally.events(taken);
         for (key, born) in records.decided.drain(..) {
             probe.decide(key, born);
         }
@@ -285,10 +297,19 @@ impl Watcher {
         }
     }
 
+    fn status(&mut self) {
+        let standing = Standing {
+            now: wall(&mut self.probe),
+            open_connections: self.engine.open_connections(),
+            connections_seen: self.engine.connections_seen(),
+            memory: resident(),
+        };
+        let status = self.records.tally.status(standing);
+        self.say(status);
+    }
+
     fn say(&mut self, agent: Agent) {
-        let timestamp = Timestamp::from_nanoseconds(
-            i128::from(self.probe.now()) + i128::from(self.probe.wall_offset()),
-        );
+        let timestamp = wall(&mut self.probe);
         let body = Body::Agent(AgentRecord { agent });
         self.records.record(Record { timestamp, body });
     }
@@ -316,6 +337,11 @@ impl Watcher {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The probe's clock as the stream tells times.
+fn wall(probe: &mut Probe) -> Timestamp {
+    Timestamp::from_nanoseconds(i128::from(probe.now()) + i128::from(probe.wall_offset()))
 }
 
 /// Whose the connections are.

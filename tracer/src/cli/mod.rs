@@ -149,7 +149,7 @@ mod tests {
             ("tds-tracer run --port 0", "0 is not in 1..=65535"),
             ("tds-tracer run --port 70000", "70000 is not in 1..=65535"),
             ("tds-tracer run --ring-bytes 100000", "use 131072"),
-            ("tds-tracer run --events logn", "use login, close"),
+            ("tds-tracer run --events logn", "use login, pending, close"),
             ("tds-tracer run --slow soon", "milliseconds"),
             ("tds-tracer run --duration soon", "30s"),
             ("tds-tracer run --format xml", "json, pretty"),

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::values;
 use crate::{
-    record::{Naming, Nanos, identity::Policy},
+    record::{Naming, Nanos, RunId, identity::Policy},
     sink::{Destination, EventSet, Filter, Format, Overflow, Settings},
 };
 
@@ -19,12 +19,12 @@ pub struct OutputArgs {
     format: FormatName,
 
     /// Which events: `login,close` names all of them, `+phase,-close` changes the usual ones
-    /// (login, close, mars, lookup, loss, agent)
+    /// (login, pending, close, mars, lookup, loss, agent)
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
     events: Option<EventSet>,
 
-    /// Only logins that took longer than this many milliseconds, or failed, with their close;
-    /// lookups likewise
+    /// Only logins that took longer than this many milliseconds, failed or are pending, with their
+    /// close; lookups likewise. What took longer is a warning
     #[arg(long, value_name = "MS", value_parser = values::milliseconds)]
     slow: Option<Nanos>,
 
@@ -40,6 +40,10 @@ pub struct OutputArgs {
     /// Append to a file instead of standard output; SIGHUP opens it anew
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+
+    /// The run's name in every line, instead of a random one
+    #[arg(long, value_name = "HEX", hide = true)]
+    run_id: Option<RunId>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -63,13 +67,13 @@ enum SchemaName {
 }
 
 impl OutputArgs {
-    pub(super) fn settings(&self, overflow: Overflow) -> Settings {
+    pub(super) fn settings(&self, overflow: Overflow) -> anyhow::Result<Settings> {
         let naming = match self.schema {
             SchemaName::Native => Naming::Native,
             SchemaName::Otel => Naming::Otel,
             SchemaName::Ecs => Naming::Ecs,
         };
-        Settings {
+        Ok(Settings {
             destination: self
                 .output
                 .clone()
@@ -78,12 +82,22 @@ impl OutputArgs {
                 FormatName::Json => Format::Json(naming),
                 FormatName::Pretty => Format::Pretty,
             },
+            run: self.run()?,
             filter: Filter {
                 events: self.events.unwrap_or_default(),
                 slow: self.slow,
             },
             overflow,
-        }
+        })
+    }
+
+    fn run(&self) -> anyhow::Result<RunId> {
+        let Some(run) = self.run_id else {
+            return getrandom::u64()
+                .map(RunId)
+                .context("no random name for the run");
+        };
+        Ok(run)
     }
 
     pub(super) fn identities(&self) -> anyhow::Result<Policy> {

@@ -57,7 +57,7 @@ impl ReplayArgs {
             files,
             ports: ports.into_iter().collect(),
             decapsulate,
-            output: output.settings(Overflow::Wait),
+            output: output.settings(Overflow::Wait)?,
             identities: output.identities()?,
         })
     }

@@ -97,7 +97,7 @@ impl RunArgs {
                 selected: interfaces,
                 excluded,
             },
-            output: output.settings(Overflow::Drop),
+            output: output.settings(Overflow::Drop)?,
             identities: output.identities()?,
             login_bytes,
             max_flows,

@@ -105,7 +105,7 @@ impl Earlier {
             return;
         };
         if holders.all(|other| other.pid == holder.pid) {
-            (owner.pid, owner.name) = (holder.pid, holder.name);
+            (owner.pid, owner.uid, owner.name) = (holder.pid, holder.uid, holder.name);
         }
     }
 
@@ -180,6 +180,7 @@ fn held(process: &Process) -> impl Iterator<Item = u64> {
 fn owner(process: &Process) -> Owner {
     let mut owner = Owner {
         pid: process.pid().cast_unsigned(),
+        uid: process.uid().unwrap_or_default(),
         role: role::CLIENT,
         ..Owner::default()
     };

@@ -18,17 +18,20 @@ const LIFETIME: Duration = Duration::from_secs(10);
 /// Hexadecimal digits of a container's id, as Docker, containerd and CRI-O write it.
 const CONTAINER_ID: usize = 64;
 
-/// Processes by id, name and control group.
+/// Id, user, name and control group.
+type Key = (u32, u32, [u8; 16], u64);
+
+/// Processes by their keys.
 #[derive(Debug, Default)]
 pub struct Processes {
-    known: HashMap<(u32, [u8; 16], u64), (Instant, Process)>,
+    known: HashMap<Key, (Instant, Process)>,
     cgroups: Cgroups,
 }
 
 impl Processes {
     /// The process of a socket. One that is gone already keeps its id, name and control group.
     pub fn of(&mut self, owner: &Owner) -> Process {
-        let key = (owner.pid, owner.name, owner.cgroup);
+        let key = (owner.pid, owner.uid, owner.name, owner.cgroup);
         let now = Instant::now();
         if let Some((since, process)) = self.known.get(&key)
             && now.duration_since(*since) < LIFETIME
@@ -58,6 +61,8 @@ fn look_up(owner: &Owner) -> Process {
     let name = String::from_utf8_lossy(&owner.name[..end]);
     let mut process = Process {
         pid: owner.pid,
+        // Of a socket without a process nobody told a user either.
+        uid: (owner.pid != 0).then_some(owner.uid),
         name: (!name.is_empty()).then(|| Text::from(&*name)),
         ..Process::default()
     };
@@ -119,18 +124,23 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_gone_keeps_its_id_and_name() {
+    fn a_process_that_is_gone_keeps_its_id_user_and_name() {
         let mut owner = Owner {
             pid: u32::MAX,
+            uid: 1000,
             ..Owner::default()
         };
         owner.name[..4].copy_from_slice(b"tsql");
         let process = Processes::default().of(&owner);
-        assert_eq!(
-            (process.pid, process.name.as_deref()),
-            (u32::MAX, Some("tsql"))
-        );
+        assert_eq!((process.pid, process.uid), (u32::MAX, Some(1000)));
+        assert_eq!(process.name.as_deref(), Some("tsql"));
         assert_eq!(process.executable, None);
+    }
+
+    #[test]
+    fn a_socket_whose_process_is_not_known_has_no_user() {
+        let process = Processes::default().of(&Owner::default());
+        assert_eq!(process.uid, None);
     }
 
     #[test]

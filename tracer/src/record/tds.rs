@@ -1,10 +1,10 @@
-//! What was agreed before the login: TDS, TLS and the kind of authentication.
+//! What was agreed before the login: TDS and the kind of authentication.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-use super::{Calendar, Nanos, Side, Text};
+use super::{Nanos, Text};
 
 /// The TDS session's terms.
 #[skip_serializing_none]
@@ -48,12 +48,30 @@ pub struct Tds {
     /// Feature extensions that the server acknowledged.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub features_acknowledged: Vec<Text>,
+    /// What the driver says of itself (LOGIN7 feature 0x10).
+    pub user_agent: Option<UserAgent>,
     /// Database mirroring partner that the server named.
     pub mirror_partner: Option<Text>,
     /// The collation that the server set.
     pub collation: Option<Collation>,
     /// The server said whether the session can be recovered on another connection.
     pub session_recoverable: Option<bool>,
+}
+
+/// What Microsoft's drivers say of themselves and of where they run.
+#[skip_serializing_none]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct UserAgent {
+    /// The driver's name, such as `MS-ODBC`.
+    pub driver: Option<Text>,
+    /// The driver's version.
+    pub version: Option<Text>,
+    /// Processor architecture.
+    pub architecture: Option<Text>,
+    /// Operating system.
+    pub os: Option<Text>,
+    /// What the driver runs in, such as a Java virtual machine.
+    pub runtime: Option<Text>,
 }
 
 /// A collation (MS-TDS 2.2.5.1.2).
@@ -96,75 +114,6 @@ pub enum EncryptionOption {
     ClientCertReq,
     /// A value that the specification does not name.
     Other,
-}
-
-/// The TLS session's terms.
-#[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
-pub struct Tls {
-    /// `1.0` to `1.3`.
-    pub version: Option<Text>,
-    /// IANA name of the chosen cipher suite.
-    pub cipher: Option<Text>,
-    /// Server name that the client asked for.
-    pub sni: Option<Text>,
-    /// The protocol agreed, or asked for where the answer is encrypted.
-    pub alpn: Option<Text>,
-    /// An earlier session was taken up.
-    pub resumed: Option<bool>,
-    /// The client showed a certificate.
-    pub client_certificate: Option<bool>,
-    /// The alert that ended the handshake or the connection.
-    pub alert: Option<Alert>,
-    /// The server's certificate, where it travels in clear (TLS 1.2 and before).
-    pub certificate: Option<Certificate>,
-}
-
-/// A TLS alert. An encrypted one tells only who sent it.
-#[skip_serializing_none]
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct Alert {
-    /// Who sent it.
-    pub from: Side,
-    /// Whether it ends the connection.
-    pub level: Option<AlertLevel>,
-    /// Its name in RFC 8446 section 6, such as `unknown_ca`; its number where it has no name.
-    pub description: Option<Text>,
-}
-
-/// RFC 8446 section 6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the names are the specification's")]
-pub enum AlertLevel {
-    Warning,
-    Fatal,
-}
-
-/// Facts of an X.509 certificate.
-#[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
-pub struct Certificate {
-    /// Distinguished name of the subject.
-    pub subject: Option<Text>,
-    /// Distinguished name of the issuer.
-    pub issuer: Option<Text>,
-    /// The end of its validity.
-    pub not_after: Option<Calendar>,
-    /// Name of the signature algorithm, or its OID.
-    pub signature_algorithm: Option<Text>,
-    /// Size of the public key in bits.
-    pub key_bits: Option<u32>,
-    /// Subject and issuer are the same.
-    pub self_signed: Option<bool>,
-    /// Hosts that a client may ask for revocation, at most [`Certificate::MAX_CRL_HOSTS`].
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub crl_hosts: Vec<Text>,
-}
-
-impl Certificate {
-    /// More hosts than this are not listed.
-    pub const MAX_CRL_HOSTS: usize = 8;
 }
 
 /// How the client proves who it is.

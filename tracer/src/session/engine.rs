@@ -70,8 +70,7 @@ impl Engine {
     /// Lets time pass up to `now`, before what happens then is told: whoever has waited long enough
     /// hears of it at its own time, whether or not somebody looked at the clock then.
     pub fn pass_time(&mut self, now: u64, listener: &mut dyn Listener) {
-        self.table
-            .pass_time(now, &mut self.shared.report(listener));
+        self.table.pass_time(now, &mut self.shared.report(listener));
         // A capture's clock may have been set back.
         self.next_tick = self.next_tick.min(now.saturating_add(TICK));
         if self.next_tick <= now {

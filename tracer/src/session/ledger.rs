@@ -129,13 +129,7 @@ impl Ledger {
     }
 
     /// A segment of `side` with payload, which passed for the first time.
-    pub(in crate::session) fn sent(
-        &mut self,
-        side: Side,
-        from: Seq,
-        to: Seq,
-        at: u64,
-    ) {
+    pub(in crate::session) fn sent(&mut self, side: Side, from: Seq, to: Seq, at: u64) {
         if self.sent.len() >= 2 * MAX_SEGMENTS {
             self.sent.remove(0);
         }
@@ -143,13 +137,7 @@ impl Ledger {
     }
 
     /// The same payload once more.
-    pub(in crate::session) fn sent_again(
-        &mut self,
-        side: Side,
-        from: Seq,
-        to: Seq,
-        at: u64,
-    ) {
+    pub(in crate::session) fn sent_again(&mut self, side: Side, from: Seq, to: Seq, at: u64) {
         let mut same = self.sent.iter().filter(|sent| sent.side == side);
         let first = same.find(|sent| sent.from.before(to) && sent.to.after(from));
         self.repeat(side, first.map_or(at, |sent| sent.at), at);

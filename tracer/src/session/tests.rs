@@ -466,7 +466,7 @@ fn a_client_that_repeats_its_syn_is_waited_for_twice_as_long_as_it_last_waited()
         let closes = told.heard.closes();
         assert_eq!(closes.len(), 1, "{syns:?}");
         let (facts, _) = closes[0];
-        assert_eq!(facts.login.outcome, Outcome::Unreachable);
+        assert_eq!(facts.login.outcome, Some(Outcome::Unreachable));
         let repeated = syns.len() as u32 - 1;
         assert_eq!(facts.tcp.syn_retransmits, Some(repeated));
     }

@@ -146,9 +146,15 @@ impl Connection {
         let State::Undecided(login) = &self.state else {
             return None;
         };
-        let owed = login.debt_at_end.is_some_and(|debt| debt.by == Side::ToClient);
+        let owed = login
+            .debt_at_end
+            .is_some_and(|debt| debt.by == Side::ToClient);
         let left = self.wire.ends.has_finished(Side::ToServer)
-            || self.wire.ends.reset().is_some_and(|reset| reset.side == Side::ToServer);
+            || self
+                .wire
+                .ends
+                .reset()
+                .is_some_and(|reset| reset.side == Side::ToServer);
         self.wire.ends.began().filter(|_| owed && left)
     }
 
@@ -198,7 +204,10 @@ impl Connection {
     }
 
     fn tell_pending(&mut self, now: u64, report: &mut Report<'_>) {
-        let after = self.wire.started.saturating_add(report.shared.config.pending_after);
+        let after = self
+            .wire
+            .started
+            .saturating_add(report.shared.config.pending_after);
         let State::Undecided(login) = &mut self.state else {
             return;
         };

@@ -293,9 +293,7 @@ impl Connection {
 
     /// Whether the connection is over at `now`: nothing of it is to come.
     pub(in crate::session) fn is_over(&self, now: u64) -> bool {
-        self.is_closed()
-            || self.is_unreachable()
-            || self.over_at().is_some_and(|at| now >= at)
+        self.is_closed() || self.is_unreachable() || self.over_at().is_some_and(|at| now >= at)
     }
 
     /// When the connection will be over, if nothing more is heard of it.

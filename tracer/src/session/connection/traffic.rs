@@ -27,13 +27,23 @@ impl Connection {
             let State::Settled(settled) = &mut self.state else {
                 return;
             };
-            let Some(tail) = &mut settled.tail else { return };
-            let Some(Found::Unit(unit)) = tail[side as usize].next(&mut report.shared.memory) else {
+            let Some(tail) = &mut settled.tail else {
+                return;
+            };
+            let Some(Found::Unit(unit)) = tail[side as usize].next(&mut report.shared.memory)
+            else {
                 return;
             };
             let kind = unit.header.kind;
             if unit.header.framing == Framing::Tls {
-                self.tls_header(side, kind, unit.from, Some(unit.to), unit.body_len(), report);
+                self.tls_header(
+                    side,
+                    kind,
+                    unit.from,
+                    Some(unit.to),
+                    unit.body_len(),
+                    report,
+                );
                 continue;
             }
             let boundary = Boundary {
@@ -227,7 +237,13 @@ impl Connection {
         let State::Settled(settled) = self.state else {
             return;
         };
-        let close = report.describe_close(&self.wire, &self.about, &self.usage, settled.outcome, stopped);
+        let close = report.describe_close(
+            &self.wire,
+            &self.about,
+            &self.usage,
+            settled.outcome,
+            stopped,
+        );
         let facts = report.complete(*settled.facts, &self.wire, &self.about, &self.usage, last);
         if !settled.muted {
             report.close(facts, close, now.min(last));

@@ -8,7 +8,7 @@ use tracer_ebpf::{
 use zeroize::Zeroizing;
 
 use crate::{
-    record::{Outcome, PhaseName, identity::Policy},
+    record::{Outcome, OutcomeKind, PhaseName, identity::Policy},
     session::{
         dialogue::{
             Context, Decision, Dialogue,
@@ -265,7 +265,13 @@ impl Undecided {
     }
 
     /// The outcome of a login that ended without an answer.
-    pub(super) fn outcome_at(&self, end: End, at: u64, wire: &Wire, lost: bool) -> (Outcome, Option<Debt>) {
+    pub(super) fn outcome_at(
+        &self,
+        end: End,
+        at: u64,
+        wire: &Wire,
+        lost: bool,
+    ) -> (Outcome, Option<Debt>) {
         let handshake = &wire.handshake;
         // Who acknowledges was answered, though the answer was not seen.
         let acknowledges = self.streams[Side::ToClient as usize].is_incomplete();
@@ -304,19 +310,24 @@ impl Undecided {
             return (Outcome::Unknown, None);
         }
         let watched = end != End::Unwatched;
-        let debt = unanswered.owed_too_long().filter(|_| watched && !wire.untimed);
+        let debt = unanswered
+            .owed_too_long()
+            .filter(|_| watched && !wire.untimed);
         (unanswered.outcome(), debt)
     }
 
     /// What is to be told of the login, decided so.
-    pub(super) fn conclude(&self, decision: Decision, debt: Option<Debt>, wire: &Wire) -> Conclusion {
-        let full = self.dialogue.full_ledger(&self.ledger, wire.last_seen.max(decision.at));
+    pub(super) fn conclude(
+        &self,
+        decision: Decision,
+        debt: Option<Debt>,
+        wire: &Wire,
+    ) -> Conclusion {
+        let full = self
+            .dialogue
+            .full_ledger(&self.ledger, wire.last_seen.max(decision.at));
         // A request shows that there was an answer, not when it came.
-        let answered = !decision.by_request
-            && matches!(
-                decision.outcome,
-                Outcome::Success | Outcome::Failed | Outcome::Redirected
-            );
+        let answered = !decision.by_request && decision.outcome.kind() == OutcomeKind::Answered;
         let reached = Reached {
             start: (!wire.joined_late).then_some(wire.started),
             phase: self.dialogue.phase(&full),
@@ -358,7 +369,9 @@ impl Undecided {
     /// Whether the login may be told as pending: of one joined late only if it is known to be open.
     pub(super) fn may_be_pending(&self, wire: &Wire) -> bool {
         let is_open = wire.handshake.was_answered() || self.dialogue.saw_login();
-        is_open && (!wire.joined_late || self.dialogue.saw_login()) && self.dialogue.said.stranger.is_none()
+        is_open
+            && (!wire.joined_late || self.dialogue.saw_login())
+            && self.dialogue.said.stranger.is_none()
     }
 
     /// The streams, which go on for a while after the decision.

@@ -16,11 +16,7 @@ use zeroize::Zeroizing;
 
 pub(in crate::session) use self::clear::{Said, SealedAuth};
 use self::sealed::{Reading, Sealed};
-use super::{
-    input::Side,
-    ledger::Ledger,
-    stream::Unit,
-};
+use super::{input::Side, ledger::Ledger, stream::Unit};
 use crate::record::{Basis, Encryption, Outcome, PhaseName, Stranger, identity::Policy};
 
 /// Message bodies kept while their packets come; a LOGIN7 is at most 128 KiB.
@@ -144,6 +140,8 @@ pub(in crate::session) struct Dialogue {
     unread_reply: Option<u64>,
     /// The client has sent its login inside TLS, and the server answered in clear.
     login_was_sealed: bool,
+    /// Segments that the client's first message of TLS came in.
+    hello_segments: Option<u32>,
     /// When the client ended TLS in order.
     client_bye: Option<u64>,
     /// Some of the connection passed unseen.
@@ -285,6 +283,11 @@ impl Dialogue {
     /// Whether TLS messages have passed and its handshake has not ended.
     pub(in crate::session) fn inside_tls(&self) -> bool {
         self.stage == Stage::Tls && self.tls_last.is_some() && !self.tls_is_up()
+    }
+
+    /// In how many segments the client's first message of TLS came, where that is known.
+    pub(in crate::session) fn hello_segments(&self) -> Option<u32> {
+        self.hello_segments
     }
 
     /// When the client ended TLS in order, before the connection ended.

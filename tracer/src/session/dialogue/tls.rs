@@ -2,7 +2,10 @@
 
 use tracer_ebpf::framing::{SMP_HEADER, TDS_HEADER, content_type};
 
-use super::{Context, Decision, Dialogue, Reading, Stage, sealed::{Record, Terms}};
+use super::{
+    Context, Decision, Dialogue, Reading, Stage,
+    sealed::{Record, Terms},
+};
 use crate::{
     record::{Encryption, Outcome, PhaseName, Stranger},
     session::{input::Side, stream::Unit},
@@ -44,6 +47,7 @@ impl Dialogue {
             tls.gap();
         }
         let sealed = tls.application_records > sealed_before;
+        self.note_hello(side, unit);
         if side == Side::ToServer && sealed && self.speaks_tls13() {
             self.sealed.push(Record {
                 side,
@@ -55,6 +59,17 @@ impl Dialogue {
         }
         self.handshake_moved(side, unit, context);
         self.alert_ends(unit, context)
+    }
+
+    /// Counts the segments of the client's first message.
+    fn note_hello(&mut self, side: Side, unit: &Unit) {
+        let hello = self.said.tls[Side::ToServer as usize]
+            .client_hello
+            .is_some();
+        let is_first = side == Side::ToServer && hello && self.hello_segments.is_none();
+        if is_first && unit.unseen.is_empty() {
+            self.hello_segments = Some(unit.segments);
+        }
     }
 
     /// A fatal alert in clear ends the login, unless the client gives up by it: then it is seen how.
@@ -93,6 +108,7 @@ impl Dialogue {
         } else {
             tls.gap();
         }
+        self.note_hello(side, unit);
         self.notice_whose_tls();
         if unit.header.kind == content_type::ALERT {
             if side == Side::ToServer {
@@ -198,7 +214,9 @@ impl Dialogue {
         if matches!(self.stage, Stage::Login | Stage::Auth) {
             return;
         }
-        let hello = self.said.tls[Side::ToServer as usize].client_hello.is_some();
+        let hello = self.said.tls[Side::ToServer as usize]
+            .client_hello
+            .is_some();
         if hello || self.from_start {
             context.ledger.begin(PhaseName::Tls, unit.from);
         }

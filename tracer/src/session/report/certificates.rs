@@ -34,12 +34,22 @@ fn describe(certificate: &certificate::Certificate) -> Certificate {
     Certificate {
         subject: Some(Text::from(certificate.subject.as_str())),
         issuer: Some(Text::from(certificate.issuer.as_str())),
+        not_before: Calendar::from_unix_seconds(certificate.not_before),
         not_after: Calendar::from_unix_seconds(certificate.not_after),
         signature_algorithm: Some(Text::from(certificate.signature_algorithm.as_str())),
         key_bits: certificate
             .key_bits
             .and_then(|bits| u32::try_from(bits).ok()),
         self_signed: Some(certificate.self_signed),
+        subject_alt_names: certificate
+            .subject_alt_names
+            .iter()
+            .take(Certificate::MAX_NAMES)
+            .map(|name| Text::from(name.as_str()))
+            .collect(),
+        serial_negative: Some(certificate.serial_negative),
+        // Not the certificate's own: of the message that it came in.
+        chain_length: None,
         crl_hosts: certificate
             .crl_hosts
             .iter()

@@ -28,7 +28,9 @@ impl Report<'_> {
         let (by, how) = closed_by(ends, stopped);
         let began = ends.began();
         let data = about.idle_since.max(wire.started);
-        let probes = ends.probes().unwrap_or_else(|| unanswered_probes(&wire.sent));
+        let probes = ends
+            .probes()
+            .unwrap_or_else(|| unanswered_probes(&wire.sent));
         let circumstances = Circumstances {
             by,
             how,

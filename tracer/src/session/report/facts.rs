@@ -2,8 +2,9 @@
 
 use crate::{
     record::{
-        Alert, AlertLevel, Auth, Collation, Connection, ConnectionFacts, Count, Login, Nanos, Outcome, Phases, Redirect, Side as RecordSide, Sides, Stranger, Tcp, Tds,
-        Text, Tls,
+        Alert, AlertLevel, Auth, Collation, Connection, ConnectionFacts, Count, Login, Nanos,
+        Outcome, OutcomeKind, Phases, Redirect, Side as RecordSide, Sides, Stranger, Tcp, Tds,
+        Text, Tls, TlsHello, UserAgent,
     },
     session::{
         dialogue::{Dialogue, Said},
@@ -12,7 +13,8 @@ use crate::{
     },
     tds::{
         login7::Login7,
-        tls::{self, TlsSide, version_name},
+        tls::{self, ClientHello, TlsSide, group_name, signature_algorithm_name, version_name},
+        user_agent,
     },
 };
 
@@ -41,6 +43,7 @@ impl Report<'_> {
         facts.auth = auth.facts(encryption, decision.outcome, &sealed, conclusion.whole);
         disown_tls(dialogue, decision.outcome, &mut facts);
         leave_out_times(wire, &mut facts);
+        facts.login.sum_up(&facts.phases);
         facts
     }
 
@@ -62,7 +65,11 @@ impl Report<'_> {
         let tds = self.describe_tds(&dialogue.said);
         let tls = self.describe_tls(dialogue);
         let mut server = server(wire);
-        let instance = dialogue.said.asked.as_ref().and_then(|asked| asked.instance.as_deref());
+        let instance = dialogue
+            .said
+            .asked
+            .as_ref()
+            .and_then(|asked| asked.instance.as_deref());
         server.instance = instance.filter(|name| !name.is_empty()).map(Text::from);
         let mut facts = Box::new(ConnectionFacts {
             connection,
@@ -96,17 +103,26 @@ impl Report<'_> {
         let tds = Tds {
             version: version.map(|version| Text::shown(&version)),
             encryption: said.encryption,
-            encryption_asked: asked.and_then(|asked| asked.encryption).map(wish),
-            encryption_answered: answered.and_then(|answered| answered.encryption).map(wish),
+            encryption_asked: asked
+                .and_then(|asked| asked.encryption)
+                .map(|setting| setting.option),
+            encryption_answered: answered
+                .and_then(|answered| answered.encryption)
+                .map(|setting| setting.option),
             mars: said.mars(),
             spid: reply.spid,
-            packet_size: reply
-                .packet_size
-                .or_else(|| login.map(|login| login.packet_size).filter(|size| *size != 0)),
-            client_version: asked.and_then(|asked| asked.version).map(|version| shown(&version)),
+            packet_size: reply.packet_size.or_else(|| {
+                login
+                    .map(|login| login.packet_size)
+                    .filter(|size| *size != 0)
+            }),
+            client_version: asked
+                .and_then(|asked| asked.version)
+                .map(|version| shown(&version)),
             server_version: answered
                 .and_then(|answered| answered.version)
-                .map(|version| shown(&version)),
+                .map(|version| shown(&version))
+                .or_else(|| ack.and_then(|ack| ack.version).map(program_version)),
             // SQL Server pads the name with zeros.
             server_program: ack
                 .map(|ack| ack.program_name.trim_end_matches('\0'))
@@ -125,6 +141,9 @@ impl Report<'_> {
             fedauth_required: answered.and_then(|answered| answered.fedauth_required),
             instance_mismatch: answered.and_then(|answered| answered.instance_mismatch),
             read_only_intent: login.and_then(|login| login.read_only_intent.then_some(true)),
+            user_agent: login
+                .and_then(|login| login.user_agent.as_ref())
+                .map(describe_user_agent),
             features: login.map_or_else(Vec::new, |login| feature_names(&login.features)),
             features_acknowledged: feature_names(&reply.features),
             mirror_partner: reply.mirror_partner.as_deref().map(Text::from),
@@ -147,6 +166,7 @@ impl Report<'_> {
         let mut tls = Tls::default();
         if let Some(hello) = &client.client_hello {
             tls.sni = hello.sni.as_deref().map(Text::from);
+            tls.hello = Some(describe_hello(hello, dialogue.hello_segments()));
         }
         if let Some(hello) = &server.server_hello {
             tls.version = version_name(hello.version).map(Text::from);
@@ -163,6 +183,9 @@ impl Report<'_> {
         tls.alert = describe_alert(&dialogue.said.tls);
         let certificate = server.certificate.as_deref();
         tls.certificate = certificate.and_then(|der| self.shared.certificates.read(der));
+        if let Some(certificate) = &mut tls.certificate {
+            certificate.chain_length = server.chain_length;
+        }
         (tls != Tls::default()).then_some(tls)
     }
 
@@ -229,11 +252,7 @@ fn doubt_wishes(dialogue: &Dialogue, conclusion: &Conclusion, facts: &mut Connec
 /// Takes back that TLS that came first was TDS 8.0's, where its client named no protocol and no login
 /// was made out in it. Records that have not the sizes of a login are somebody else's.
 fn disown_tls(dialogue: &Dialogue, outcome: Outcome, facts: &mut ConnectionFacts) {
-    let is_made_out = matches!(
-        outcome,
-        Outcome::Success | Outcome::Failed | Outcome::Redirected
-    );
-    if is_made_out || !dialogue.is_unnamed() {
+    if outcome.kind() == OutcomeKind::Answered || !dialogue.is_unnamed() {
         return;
     }
     (facts.tds, facts.auth) = (None::<Tds>, None::<Auth>);
@@ -279,6 +298,7 @@ pub(super) fn leave_out_times(wire: &Wire, facts: &mut ConnectionFacts) {
         return;
     }
     facts.phases = Phases::default();
+    facts.login.sum_up(&facts.phases);
     facts.login.duration_ns = None;
     facts.login.late_reply_ns = None;
     facts.tcp.rtt_ns = None;
@@ -301,7 +321,11 @@ fn describe_alert([client, server]: &[TlsSide; 2]) -> Option<Alert> {
         Some(Alert {
             from: *from,
             level: alert.level_name().and_then(level),
-            description: alert.description_name().map(Text::from),
+            description: Some(
+                alert
+                    .description_name()
+                    .map_or_else(|| Text::shown(&alert.description), Text::from),
+            ),
         })
     });
     in_clear.or_else(|| {
@@ -345,18 +369,38 @@ fn feature_name(id: u8) -> Text {
     })
 }
 
-fn wish(
-    setting: crate::tds::encryption::EncryptionSetting,
-) -> crate::record::EncryptionOption {
-    use crate::{record::EncryptionOption as Name, tds::encryption::EncryptionOption as Wish};
-    match (setting.option, setting.client_certificate) {
-        (Wish::Off, false) => Name::Off,
-        (Wish::On, false) => Name::On,
-        (Wish::NotSupported, false) => Name::NotSup,
-        (Wish::Required, false) => Name::Req,
-        (Wish::Off, true) => Name::ClientCertOff,
-        (Wish::On, true) => Name::ClientCertOn,
-        (Wish::NotSupported, true) => Name::ClientCertNotSup,
-        (Wish::Required, true) => Name::ClientCertReq,
+fn describe_user_agent(agent: &user_agent::UserAgent) -> UserAgent {
+    let text = |value: &Option<String>| value.as_deref().map(Text::from);
+    UserAgent {
+        driver: text(&agent.driver),
+        version: text(&agent.version),
+        architecture: text(&agent.architecture),
+        os: text(&agent.os),
+        runtime: text(&agent.runtime),
     }
+}
+
+/// What a client offers, in so many segments.
+fn describe_hello(hello: &ClientHello, segments: Option<u32>) -> TlsHello {
+    let named = |ids: &[u16], name: fn(u16) -> Option<&'static str>| {
+        let named = ids
+            .iter()
+            .take(TlsHello::MAX_LISTED)
+            .map(|id| name(*id).map_or_else(|| Text::from(format!("{id:#06x}")), Text::from));
+        named.collect()
+    };
+    TlsHello {
+        bytes: hello.bytes,
+        segments,
+        versions: named(&hello.versions, version_name),
+        groups: named(&hello.groups, group_name),
+        signature_algorithms: named(&hello.signature_algorithms, signature_algorithm_name),
+        ja4: Text::from(hello.ja4.as_str()),
+    }
+}
+
+/// A server's version as LOGINACK has it: major, minor and a build of two bytes.
+fn program_version([major, minor, high, low]: [u8; 4]) -> Text {
+    let build = u16::from_be_bytes([high, low]);
+    Text::from(format!("{major}.{minor}.{build}"))
 }

@@ -2,8 +2,8 @@
 
 use crate::{
     record::{
-        Body, Confidence, ConnectionFacts, LoginRecord, NamedPhase, Nanos, Outcome, Phase,
-        PhaseName, PhaseRecord, Side as RecordSide, Stranger,
+        Body, Confidence, ConnectionFacts, LoginRecord, NamedPhase, Nanos, Outcome, PendingRecord,
+        Phase, PhaseName, PhaseRecord, Side as RecordSide, Stranger,
     },
     session::{
         input::Side,
@@ -37,7 +37,12 @@ impl Report<'_> {
     }
 
     /// Tells a login that is open for long.
-    pub(in crate::session) fn pending(&mut self, _facts: Box<ConnectionFacts>, _at: u64) {}
+    pub(in crate::session) fn pending(&mut self, mut facts: Box<ConnectionFacts>, at: u64) {
+        facts.login.outcome = None;
+        facts.login.basis = None;
+        let facts = *facts;
+        self.tell(at, Body::Pending(Box::new(PendingRecord { facts })));
+    }
 
     /// Tells that a phase ended, where that is asked for.
     pub(in crate::session) fn phase(
@@ -70,13 +75,15 @@ impl Report<'_> {
 pub(super) fn describe_outcome(wire: &Wire, conclusion: &Conclusion, facts: &mut ConnectionFacts) {
     let decision = conclusion.decision;
     let into = &mut facts.login;
-    into.outcome = decision.outcome;
+    into.decide(
+        decision.outcome,
+        decision.basis,
+        decision.confidence.map(Confidence),
+    );
     // A server that ends the connection is no stranger's doing.
     if decision.outcome == Outcome::Aborted && wire.sent[0].bytes == 0 {
         into.stranger = Some(Stranger::Silent);
     }
-    into.basis = decision.basis;
-    into.confidence = decision.confidence.map(Confidence);
     let duration = decision.at.saturating_sub(wire.started);
     into.duration_ns = (!wire.joined_late).then_some(Nanos(duration));
     into.owed_by = conclusion.debt.map(|debt| match debt.by {

@@ -12,8 +12,10 @@ use crate::{
 #[derive(Debug, Default)]
 pub(in crate::session) struct Losses {
     counts: BTreeMap<(LossReason, Option<Stranger>), u64>,
-    /// When losses were last told.
-    told: Option<u64>,
+    /// When each was last told.
+    told: BTreeMap<(LossReason, Option<Stranger>), u64>,
+    /// When somebody first asked.
+    start: Option<u64>,
     strangers: Limits,
 }
 
@@ -33,12 +35,15 @@ impl Losses {
     }
 
     /// Tells them.
-    pub(in crate::session) fn tell(&mut self, now: u64, config: &Config, listener: &mut dyn Listener) {
-        let since = *self.told.get_or_insert(now);
-        if self.counts.is_empty() {
-            return;
-        }
+    pub(in crate::session) fn tell(
+        &mut self,
+        now: u64,
+        config: &Config,
+        listener: &mut dyn Listener,
+    ) {
+        let start = *self.start.get_or_insert(now);
         for ((reason, stranger), count) in std::mem::take(&mut self.counts) {
+            let since = self.told.insert((reason, stranger), now).unwrap_or(start);
             listener.record(Record {
                 timestamp: config.wall(now),
                 body: Body::Loss(LossRecord {
@@ -51,6 +56,43 @@ impl Losses {
                 }),
             });
         }
-        self.told = Some(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracer_ebpf::flow::FlowKey;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Since(Vec<(LossReason, u64)>);
+
+    impl Listener for Since {
+        fn record(&mut self, record: Record) {
+            if let Body::Loss(LossRecord { loss }) = record.body {
+                self.0.push((loss.reason, loss.since.0));
+            }
+        }
+
+        fn decided(&mut self, _: FlowKey, _: u64) {}
+    }
+
+    #[test]
+    fn a_loss_is_counted_since_the_last_report_of_its_own_reason() {
+        let (mut losses, mut heard) = (Losses::default(), Since::default());
+        let config = Config::default();
+        losses.tell(10, &config, &mut heard);
+        losses.add(LossReason::RingFull, 1);
+        losses.tell(20, &config, &mut heard);
+        losses.add(LossReason::Fragment, 1);
+        losses.add(LossReason::RingFull, 1);
+        losses.tell(30, &config, &mut heard);
+        let expected = [
+            (LossReason::RingFull, 10),
+            (LossReason::RingFull, 20),
+            (LossReason::Fragment, 10),
+        ];
+        assert_eq!(heard.0, expected);
     }
 }

@@ -68,7 +68,10 @@ impl Shared {
         }
     }
 
-    pub(in crate::session) fn report<'a>(&'a mut self, listener: &'a mut dyn Listener) -> Report<'a> {
+    pub(in crate::session) fn report<'a>(
+        &'a mut self,
+        listener: &'a mut dyn Listener,
+    ) -> Report<'a> {
         Report {
             shared: self,
             listener,

@@ -1,9 +1,7 @@
 //! `request`, `mars`, and the phase that the first request ends.
 
 use crate::{
-    record::{
-        Body, MarsRecord, MarsSession, Nanos, Phase, Request, RequestRecord, Waited,
-    },
+    record::{Body, MarsRecord, MarsSession, Nanos, Phase, Request, RequestRecord, Waited},
     session::{dialogue::usage::Done, wire::Wire},
 };
 

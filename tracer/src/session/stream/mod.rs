@@ -38,6 +38,8 @@ pub(in crate::session) struct Unit {
     pub(in crate::session) from: u64,
     /// When its last byte passed.
     pub(in crate::session) to: u64,
+    /// Segments that it came in.
+    pub(in crate::session) segments: u32,
 }
 
 impl Unit {
@@ -171,7 +173,8 @@ impl Stream {
     /// Whether the sender's own packets tell of bytes before them that were not seen.
     pub(in crate::session) fn lacks_bytes(&self) -> bool {
         let end = self.end().filter(|_| !self.lost);
-        end.zip(self.reached).is_some_and(|(end, reached)| reached.since(end) > 0)
+        end.zip(self.reached)
+            .is_some_and(|(end, reached)| reached.since(end) > 0)
     }
 
     /// Whether the receiver has not acknowledged all that was seen to be sent.
@@ -438,6 +441,9 @@ impl Stream {
             return None;
         }
         let base = self.base?;
+        let whole = base.add(len.min(self.bytes.len() as u32));
+        let inside = |(to, _): &&(Seq, u64)| to.before(whole);
+        let segments = self.arrivals.iter().filter(inside).count() as u32 + 1;
         let from = self.arrived(base.add(1));
         let to = self.arrived(base.add(len.min(self.bytes.len() as u32)));
         let start = (header_len(header.framing) as usize).min(self.bytes.len());
@@ -457,6 +463,7 @@ impl Stream {
             unseen,
             from,
             to,
+            segments,
         })
     }
 

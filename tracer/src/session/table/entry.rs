@@ -18,7 +18,10 @@ pub(in crate::session) enum Entry {
     Syns(Box<Syns>),
     Open(Box<Connection>),
     /// It has ended, or was let go; forgotten at this time.
-    Over { born: u64, until: u64 },
+    Over {
+        born: u64,
+        until: u64,
+    },
 }
 
 impl Entry {

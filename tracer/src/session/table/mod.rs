@@ -22,11 +22,7 @@ use self::{
     syns::Syns,
     timers::Timers,
 };
-use super::{
-    connection::Connection,
-    input::SocketOwner,
-    report::Report,
-};
+use super::{connection::Connection, input::SocketOwner, report::Report};
 use crate::record::{LossReason, PartialReason};
 
 /// How often silent connections are looked for, in parts of the time they may be silent.
@@ -174,7 +170,12 @@ impl Table {
     }
 
     /// A packet's checksum was looked at.
-    pub(in crate::session) fn checksum(&mut self, key: &FlowKey, direction: Direction, right: bool) {
+    pub(in crate::session) fn checksum(
+        &mut self,
+        key: &FlowKey,
+        direction: Direction,
+        right: bool,
+    ) {
         match self.entries.get_mut(key) {
             Some(Entry::Syns(syns)) => syns.checksum(direction, right),
             Some(Entry::Open(connection)) => connection.wire.evidence.checksum(direction, right),

@@ -32,6 +32,7 @@ impl Owners {
 
     /// Forgets those whose connection has not come for long.
     pub(super) fn forget(&mut self, now: u64) {
-        self.0.retain(|_, owner| owner.time.saturating_add(LINGER) > now);
+        self.0
+            .retain(|_, owner| owner.time.saturating_add(LINGER) > now);
     }
 }

@@ -18,7 +18,10 @@ impl Timers {
     /// The next moment up to `now`.
     pub(super) fn next_up_to(&mut self, now: u64) -> Option<(u64, FlowKey)> {
         let Reverse((at, _)) = self.0.peek()?;
-        (*at <= now).then(|| self.0.pop()).flatten().map(|Reverse(next)| next)
+        (*at <= now)
+            .then(|| self.0.pop())
+            .flatten()
+            .map(|Reverse(next)| next)
     }
 }
 

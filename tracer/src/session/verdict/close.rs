@@ -1,7 +1,7 @@
 //! How a connection ended, and what to think of it.
 
 use crate::{
-    record::{CloseClass, CloseMeans, ClosedBy, Outcome},
+    record::{CloseClass, CloseMeans, ClosedBy, Outcome, OutcomeKind},
     session::{input::Side, wire::Ends},
 };
 
@@ -56,13 +56,12 @@ pub(in crate::session) fn class(how: &Circumstances) -> CloseClass {
     if how.owed_by_server {
         return CloseClass::Abnormal;
     }
-    match how.outcome {
-        None
-        | Some(
-            Outcome::Success | Outcome::Redirected | Outcome::Failed | Outcome::Unknown,
-        ) => after_login(how),
-        Some(Outcome::Aborted) if how.is_clients_fin() && !how.was_reset => CloseClass::Normal,
-        Some(_) => CloseClass::Abnormal,
+    let ended = how.outcome.map(Outcome::kind) == Some(OutcomeKind::Ended);
+    let is_probe = how.outcome == Some(Outcome::Aborted) && how.is_clients_fin();
+    match ended {
+        false => after_login(how),
+        true if is_probe && !how.was_reset => CloseClass::Normal,
+        true => CloseClass::Abnormal,
     }
 }
 

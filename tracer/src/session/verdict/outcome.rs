@@ -57,7 +57,9 @@ impl Unanswered {
 
     /// The outcome.
     pub(in crate::session) fn outcome(&self) -> Outcome {
-        let owed_by_server = self.owed_too_long().is_some_and(|debt| debt.by == Side::ToClient);
+        let owed_by_server = self
+            .owed_too_long()
+            .is_some_and(|debt| debt.by == Side::ToClient);
         if owed_by_server && self.client_gave_up() && !self.foreign {
             return Outcome::Timeout;
         }

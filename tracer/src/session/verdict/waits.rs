@@ -2,10 +2,7 @@
 
 use crate::{
     record::{Nanos, Waited},
-    session::{
-        input::Side,
-        ledger::Ledger,
-    },
+    session::{input::Side, ledger::Ledger},
 };
 
 /// Round trips between the point of observation and either side, nanoseconds.
@@ -70,9 +67,9 @@ impl Span {
             Side::ToServer => legs.client,
             Side::ToClient => legs.server,
         };
-        let left_of_leg = self
-            .asked_at
-            .map_or(0, |asked| leg.saturating_sub(self.from.saturating_sub(asked)));
+        let left_of_leg = self.asked_at.map_or(0, |asked| {
+            leg.saturating_sub(self.from.saturating_sub(asked))
+        });
         let travelled = rest.min(left_of_leg);
         waited.network_ns += repeated + travelled;
         let share: &mut Nanos = match side {
@@ -98,11 +95,7 @@ mod tests {
     }
 
     fn shares(waited: Waited) -> (u64, u64, u64) {
-        (
-            waited.client_ns.0,
-            waited.server_ns.0,
-            waited.network_ns.0,
-        )
+        (waited.client_ns.0, waited.server_ns.0, waited.network_ns.0)
     }
 
     const SERVER_AWAY: Legs = Legs {

@@ -38,7 +38,12 @@ impl Handshake {
     }
 
     /// A SYN-ACK; when the first one passed, where this one repeats it.
-    pub(in crate::session) fn syn_ack(&mut self, at: u64, isn: Seq, acknowledges: Seq) -> Option<u64> {
+    pub(in crate::session) fn syn_ack(
+        &mut self,
+        at: u64,
+        isn: Seq,
+        acknowledges: Seq,
+    ) -> Option<u64> {
         self.syn_acks += 1;
         self.isns = [Some(acknowledges.back(1)), Some(isn)];
         let first = self.first_syn_ack;

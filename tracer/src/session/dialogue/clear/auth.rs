@@ -2,7 +2,7 @@
 
 use crate::{
     record::{
-        Auth, AuthKind, Encryption, Entra, Nanos, Ntlm as NtlmFacts, Outcome, Text,
+        Auth, AuthKind, Encryption, Entra, Nanos, Ntlm as NtlmFacts, Outcome, OutcomeKind, Text,
         identity::Policy,
     },
     tds::{
@@ -96,7 +96,12 @@ pub(in crate::session) struct AuthEvidence {
 
 impl AuthEvidence {
     /// LOGIN7 in clear, with its SSPI token.
-    pub(in crate::session) fn login_packet(&mut self, login: &Login7, token: Readings<'_>, identity: &Policy) {
+    pub(in crate::session) fn login_packet(
+        &mut self,
+        login: &Login7,
+        token: Readings<'_>,
+        identity: &Policy,
+    ) {
         self.login_read = true;
         self.integrated = login.integrated_security || login.sspi_len > 0;
         self.federated = login.fedauth.is_some();
@@ -114,7 +119,12 @@ impl AuthEvidence {
     }
 
     /// A client's SSPI message, which had passed whole at `at`.
-    pub(in crate::session) fn client_token(&mut self, token: Readings<'_>, at: u64, identity: &Policy) {
+    pub(in crate::session) fn client_token(
+        &mut self,
+        token: Readings<'_>,
+        at: u64,
+        identity: &Policy,
+    ) {
         // After a challenge it is the response, also where its bytes are withheld.
         if self.token(token, identity) || self.challenged {
             self.responded = Some(at);
@@ -274,7 +284,7 @@ impl AuthEvidence {
         }
         if let Some(preferred) = self.preferred {
             // The server may yet choose another, or has, where not all was seen.
-            let answered = outcome.is_good() || outcome == Outcome::Failed;
+            let answered = outcome.kind() == OutcomeKind::Answered;
             return if self.offered.len() == 1 || answered && whole {
                 preferred
             } else {

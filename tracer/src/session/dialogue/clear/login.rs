@@ -21,7 +21,12 @@ impl Dialogue {
             self.begin_login(unit.from, context);
             self.read_login(unit, context);
         }
-        write_down(context.ledger, Side::ToServer, unit, next_after(Side::ToServer, unit));
+        write_down(
+            context.ledger,
+            Side::ToServer,
+            unit,
+            next_after(Side::ToServer, unit),
+        );
     }
 
     fn read_login(&mut self, unit: &Unit, context: &Context<'_>) {
@@ -39,7 +44,8 @@ impl Dialogue {
             [&message.body, &otherwise].map(|body| body.get(sspi.clone()).unwrap_or_default());
         let token = Readings::new(token, other);
         self.said.auth.login_packet(&login, token, context.identity);
-        self.said.version = Some(login.tds_version).filter(|version| *version == second.tds_version);
+        self.said.version =
+            Some(login.tds_version).filter(|version| *version == second.tds_version);
         self.said.login7 = Some(Box::new(login));
         // What happens counts, whatever the two sides have said of encryption.
         self.said.encryption = Some(Encryption::None);

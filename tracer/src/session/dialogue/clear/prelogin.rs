@@ -9,7 +9,7 @@ use super::{
 use crate::{
     record::{Encryption, PhaseName, Stranger},
     session::{input::Side, stream::Unit},
-    tds::{encryption::{self, negotiate}, pre7::Pre7Login, prelogin::Prelogin},
+    tds::{encryption::negotiate, pre7::Pre7Login, prelogin::Prelogin},
 };
 
 /// VERSION, the first option of a PRELOGIN (MS-TDS §2.2.6.5): its token, and the offset's high byte.
@@ -34,7 +34,9 @@ impl Dialogue {
                 if let Some(message) = self.assemble(side, unit) {
                     let otherwise = message.otherwise();
                     let token = Readings::new(&message.body, &otherwise);
-                    self.said.auth.client_token(token, unit.to, context.identity);
+                    self.said
+                        .auth
+                        .client_token(token, unit.to, context.identity);
                 }
                 write_down(context.ledger, side, unit, next_after(side, unit));
             }
@@ -76,7 +78,12 @@ impl Dialogue {
         } else {
             Stranger::Other
         });
-        write_down(context.ledger, Side::ToServer, unit, next_after(Side::ToServer, unit));
+        write_down(
+            context.ledger,
+            Side::ToServer,
+            unit,
+            next_after(Side::ToServer, unit),
+        );
     }
 
     /// Whether a login that has passed has been answered, though not for good.
@@ -96,7 +103,12 @@ impl Dialogue {
             self.stage = Stage::Prelogin;
             context.ledger.begin(PhaseName::Prelogin, unit.from);
         }
-        write_down(context.ledger, Side::ToServer, unit, next_after(Side::ToServer, unit));
+        write_down(
+            context.ledger,
+            Side::ToServer,
+            unit,
+            next_after(Side::ToServer, unit),
+        );
         let message = self.assemble(Side::ToServer, unit);
         if let Some(asked) = message.and_then(|message| Prelogin::decode(message.seen()).ok()) {
             self.said.asked = Some(asked);
@@ -122,12 +134,7 @@ impl Dialogue {
         let agreed = asked
             .and_then(|asked| asked.encryption)
             .zip(answered.encryption);
-        let agreed = agreed.map(|(asked, answered)| match negotiate(asked, answered.option) {
-            encryption::Encryption::None => Encryption::None,
-            encryption::Encryption::LoginOnly => Encryption::LoginOnly,
-            encryption::Encryption::Full => Encryption::Full,
-            encryption::Encryption::Refused => Encryption::Refused,
-        });
+        let agreed = agreed.and_then(|(asked, answered)| negotiate(asked.option, answered.option));
         self.said.encryption = agreed;
         self.stage = match agreed {
             // Where the two exclude each other TLS is no more to be expected.

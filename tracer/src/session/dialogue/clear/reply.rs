@@ -2,7 +2,9 @@
 
 use tracer_ebpf::framing::packet_type;
 
-use super::super::{Context, Decision, Dialogue, Message, Stage, next_after, tls::holds_tls, write_down};
+use super::super::{
+    Context, Decision, Dialogue, Message, Stage, next_after, tls::holds_tls, write_down,
+};
 use super::auth::Readings;
 use crate::{
     record::{Encryption, Login as LoginRecord, Outcome, PhaseName, SqlError},

@@ -6,8 +6,8 @@
 
 use super::{
     sizes::{
-        BARE_DONE, FEDERATED_TOKEN, LONGEST_CHALLENGE, LONGEST_RESPONSE, MAX_ROUNDS,
-        SHORT_REPLY, SHORTEST_CHALLENGE, SHORTEST_TOKEN, WITH_TICKET,
+        BARE_DONE, FEDERATED_TOKEN, LONGEST_CHALLENGE, LONGEST_RESPONSE, MAX_ROUNDS, SHORT_REPLY,
+        SHORTEST_CHALLENGE, SHORTEST_TOKEN, WITH_TICKET,
     },
     turns::{Reading, Turn},
 };
@@ -111,7 +111,9 @@ impl Reading {
         let quiet = now.saturating_sub(reply.to) >= QUIET;
         if quiet || leave == Leave::Unwatched {
             // Neither side stays after a refusal.
-            return self.may_be_last_word(reply, rounds).then(|| self.accepted(0.6, rounds));
+            return self
+                .may_be_last_word(reply, rounds)
+                .then(|| self.accepted(0.6, rounds));
         }
         let short = reply.bytes <= SHORT_REPLY;
         let awaits_token = rounds == 0 && self.awaits_token();
@@ -154,7 +156,8 @@ impl Reading {
         let [_, reply, token, ..] = self.login() else {
             return None;
         };
-        self.is_federated_token(token, 1).then_some((reply.to, token.from))
+        self.is_federated_token(token, 1)
+            .then_some((reply.to, token.from))
     }
 
     fn course(&self, is_over: bool) -> Course {
@@ -299,7 +302,10 @@ impl Reading {
                 side: turn.side,
                 owed_by,
             };
-            [step(turn.from, turn.side), step(turn.to, turn.side.reversed())]
+            [
+                step(turn.from, turn.side),
+                step(turn.to, turn.side.reversed()),
+            ]
         })
     }
 

@@ -33,7 +33,11 @@ impl Sealed {
     pub(in crate::session) fn push(&mut self, record: Record) {
         let count = self.records.len();
         let full = count >= MAX_RECORDS;
-        match self.records.last_mut().filter(|last| full && last.side == record.side) {
+        match self
+            .records
+            .last_mut()
+            .filter(|last| full && last.side == record.side)
+        {
             Some(last) => {
                 last.to = last.to.max(record.to);
                 last.len = last.len.saturating_add(record.len);

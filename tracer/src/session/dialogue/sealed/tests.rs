@@ -61,7 +61,11 @@ fn owed_by(reading: &Reading, now: u64) -> Option<(Side, u64)> {
 
 #[test]
 fn a_request_after_a_long_reply_proves_the_login() {
-    let records = [(ToServer, 10, 400), (ToClient, 35, 1_500), (ToServer, 40, 90)];
+    let records = [
+        (ToServer, 10, 400),
+        (ToClient, 35, 1_500),
+        (ToServer, 40, 90),
+    ];
     let belief = reading(TLS_1_2, &records).went_on().expect("a login");
     assert_eq!((belief.accepted, belief.at), (true, 35 * MILLISECOND));
     assert_eq!((belief.confidence, belief.rest), (CONFIRMED, 2));
@@ -145,14 +149,26 @@ fn tickets_before_after_and_between_the_logins_records_are_no_reply() {
     for records in [
         vec![finished, ticket, ticket, (ToServer, 13, 363)],
         vec![finished, (ToServer, 10, 363), ticket, ticket],
-        vec![finished, (ToServer, 10, 200), ticket, ticket, (ToServer, 13, 180)],
+        vec![
+            finished,
+            (ToServer, 10, 200),
+            ticket,
+            ticket,
+            (ToServer, 13, 180),
+        ],
     ] {
         let waiting = reading(TLS_1_3, &records);
         assert_eq!(waiting.login().len(), 1, "{records:?}");
         assert_eq!(at(waiting.contentment(15 * SECOND)), None);
         assert_eq!(at(waiting.farewell(Leave::Client, 15 * SECOND)), None);
-        assert_eq!(owed_by(&waiting, 15 * SECOND).map(|(side, _)| side), Some(ToClient));
-        let refused = reading(TLS_1_3, &[&records[..], &[(ToClient, 14_000, 144)]].concat());
+        assert_eq!(
+            owed_by(&waiting, 15 * SECOND).map(|(side, _)| side),
+            Some(ToClient)
+        );
+        let refused = reading(
+            TLS_1_3,
+            &[&records[..], &[(ToClient, 14_000, 144)]].concat(),
+        );
         let belief = refused.farewell(Leave::Server, 14_001 * MILLISECOND);
         assert_eq!(at(belief), Some((false, 14_000)), "{records:?}");
     }
@@ -214,7 +230,11 @@ fn alerts_key_updates_and_attentions_are_neither_requests_nor_replies() {
         ];
         let first = usize::from(!terms.tls13);
         let left = reading(terms, &records[first..]);
-        assert_eq!(owed_by(&left, 3 * SECOND), Some((ToClient, 10)), "{control}");
+        assert_eq!(
+            owed_by(&left, 3 * SECOND),
+            Some((ToClient, 10)),
+            "{control}"
+        );
         assert_eq!(at(left.farewell(Leave::Client, 2_011 * MILLISECOND)), None);
     }
 }
@@ -237,7 +257,10 @@ fn a_record_split_in_many_means_what_it_meant_whole() {
         .collect();
     let reading = reading(TLS_1_2, &split);
     assert_eq!(at(reading.went_on()), None);
-    assert_eq!(at(reading.farewell(Leave::Server, 41 * MILLISECOND)), Some((false, 40)));
+    assert_eq!(
+        at(reading.farewell(Leave::Server, 41 * MILLISECOND)),
+        Some((false, 40))
+    );
 }
 
 #[test]
@@ -257,7 +280,10 @@ fn a_federated_login_is_decided_by_the_reply_to_its_token() {
     assert_eq!(at(waiting.farewell(Leave::Client, 299 * SECOND)), None);
     let sent = reading(terms, &records[..3]);
     assert_eq!(at(sent.farewell(Leave::Client, 400 * SECOND)), None);
-    assert_eq!(sent.federated_token(), Some((20 * MILLISECOND, 300 * SECOND)));
+    assert_eq!(
+        sent.federated_token(),
+        Some((20 * MILLISECOND, 300 * SECOND))
+    );
     let refused = reading(terms, &records).farewell(Leave::Server, 300_051 * MILLISECOND);
     assert_eq!(at(refused), Some((false, 300_050)));
 }
@@ -266,7 +292,9 @@ fn a_federated_login_is_decided_by_the_reply_to_its_token() {
 fn a_short_reply_and_the_servers_end_is_a_refusal() {
     let records = [(ToServer, 10, 400), (ToClient, 30, 180)];
     let reading = reading(TLS_1_2, &records);
-    let belief = reading.farewell(Leave::Server, 31 * MILLISECOND).expect("a belief");
+    let belief = reading
+        .farewell(Leave::Server, 31 * MILLISECOND)
+        .expect("a belief");
     assert_eq!((belief.accepted, belief.confidence), (false, 0.9));
 }
 
@@ -275,8 +303,14 @@ fn what_only_sizes_say_is_believed_to_0_7_at_most() {
     for reply in [400, 800, 1_200] {
         let records = [(ToServer, 10, 400), (ToClient, 30, reply)];
         let reading = reading(TLS_1_2, &records);
-        assert_eq!(at(reading.contentment(60 * SECOND)), None, "it may be a challenge");
-        let left = reading.farewell(Leave::Client, 3 * SECOND).expect("a belief");
+        assert_eq!(
+            at(reading.contentment(60 * SECOND)),
+            None,
+            "it may be a challenge"
+        );
+        let left = reading
+            .farewell(Leave::Client, 3 * SECOND)
+            .expect("a belief");
         assert!(left.accepted && left.confidence <= 0.7);
     }
 }

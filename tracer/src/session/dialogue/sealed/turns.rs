@@ -80,7 +80,9 @@ pub(super) fn read(records: &[Record], terms: Terms) -> Reading {
 fn finished(records: &[Record]) -> Option<usize> {
     let of_client = |record: &&Record| record.side == Side::ToServer;
     // Only the handshake is wrapped; where one record is, all of it are.
-    let last_wrapped = records.iter().rposition(|record| record.wrapped && of_client(&record));
+    let last_wrapped = records
+        .iter()
+        .rposition(|record| record.wrapped && of_client(&record));
     if last_wrapped.is_some() {
         return last_wrapped;
     }
@@ -109,9 +111,12 @@ fn tickets(records: &[Record], terms: Terms) -> Vec<usize> {
     let Some(&(_, first)) = said.first() else {
         return Vec::new();
     };
-    let alike = said.iter().take_while(|(_, record)| record.len == first.len);
+    let alike = said
+        .iter()
+        .take_while(|(_, record)| record.len == first.len);
     let alike: Vec<_> = alike.map(|(place, _)| *place).take(MAX_TICKETS).collect();
-    if alike.len() > 1 && first.len >= SHORTEST_TICKET && !is_full_packet(first.len, terms.overhead) {
+    if alike.len() > 1 && first.len >= SHORTEST_TICKET && !is_full_packet(first.len, terms.overhead)
+    {
         return alike;
     }
     if terms.strict {
@@ -129,14 +134,18 @@ fn before_prelogin_reply(records: &[Record], said: &[(usize, &Record)]) -> Vec<u
         .iter()
         .take_while(|(place, _)| login.is_none_or(|login| *place < login))
         .collect();
-    let long = before.iter().take_while(|(_, record)| record.len > PRELOGIN_REPLY);
+    let long = before
+        .iter()
+        .take_while(|(_, record)| record.len > PRELOGIN_REPLY);
     let most = before.len() - usize::from(login.is_some() && !before.is_empty());
     long.take(most).map(|(place, _)| *place).collect()
 }
 
 /// Records that came some time before the last ones of the server's first turn.
 fn leading_bursts(said: &[(usize, &Record)], terms: Terms) -> Vec<usize> {
-    let neighbours = said.windows(2).take_while(|pair| pair[1].0 == pair[0].0 + 1);
+    let neighbours = said
+        .windows(2)
+        .take_while(|pair| pair[1].0 == pair[0].0 + 1);
     let bursts = neighbours.enumerate().filter(|(_, pair)| {
         let (before, after) = (pair[0].1, pair[1].1);
         let apart = after.from.saturating_sub(before.to) >= WITHIN_REPLY;
@@ -158,7 +167,10 @@ impl Reading {
         if self.terms.tls13 && is_key_update(record.len) {
             return true;
         }
-        let waits_for_server = self.turns.last().is_some_and(|turn| turn.side == Side::ToServer);
+        let waits_for_server = self
+            .turns
+            .last()
+            .is_some_and(|turn| turn.side == Side::ToServer);
         let takes_back = record.side == Side::ToServer
             && waits_for_server
             && self.terms.attention == Some(record.len);

@@ -61,7 +61,12 @@ impl Usage {
     }
 
     /// A record of TLS as a boundary.
-    pub(in crate::session) fn sealed_boundary(side: Side, from: u64, to: u64, server_last: u64) -> Boundary {
+    pub(in crate::session) fn sealed_boundary(
+        side: Side,
+        from: u64,
+        to: u64,
+        server_last: u64,
+    ) -> Boundary {
         Boundary {
             side,
             packet: None,

@@ -61,7 +61,6 @@ fn a_nonce_and_a_principal_name_belong_to_a_federated_login() {
     assert_eq!(facts(&evidence).entra, None);
     let info = FedAuthInfo {
         sts_host: None,
-        has_sts_url: false,
         spn: Some("https://database.lab.test/".to_owned()),
     };
     evidence.federated_info(&info, 10);

@@ -1,0 +1,135 @@
+//! What the agent says of itself once a minute, so that silence and a dead agent differ.
+
+use std::collections::BTreeMap;
+
+use crate::record::{Agent, AgentAction, Body, Count, LossReason, Outcome, Status, Timestamp};
+
+/// What happened since the last status.
+#[derive(Debug)]
+pub(super) struct Tally {
+    since: Timestamp,
+    connections_seen: u64,
+    events: Count,
+    logins: BTreeMap<Outcome, Count>,
+    losses: BTreeMap<LossReason, Count>,
+}
+
+/// How things stand at this moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    pub(super) now: Timestamp,
+    pub(super) open_connections: usize,
+    /// Since the agent started.
+    pub(super) connections_seen: u64,
+    pub(super) memory: Option<Count>,
+}
+
+impl Tally {
+    pub(super) fn new(since: Timestamp) -> Self {
+        Self {
+            since,
+            connections_seen: 0,
+            events: Count(0),
+            logins: BTreeMap::new(),
+            losses: BTreeMap::new(),
+        }
+    }
+
+    /// Counts records that came from the kernel.
+    pub(super) fn events(&mut self, count: usize) {
+        self.events += count as u64;
+    }
+
+    /// Counts what the engine tells, whether or not anybody asked for it.
+    pub(super) fn told(&mut self, body: &Body) {
+        match body {
+            Body::Login(login) => {
+                let outcome = login.facts.login.outcome.unwrap_or_default();
+                *self.logins.entry(outcome).or_default() += 1;
+            }
+            Body::Loss(record) => {
+                *self.losses.entry(record.loss.reason).or_default() += record.loss.count;
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells what was counted, and begins anew.
+    pub(super) fn status(&mut self, standing: Standing) -> Agent {
+        let Standing {
+            now,
+            open_connections,
+            connections_seen,
+            memory,
+        } = standing;
+        let Self {
+            since,
+            connections_seen: seen_before,
+            events,
+            logins,
+            losses,
+        } = std::mem::replace(self, Self::new(now));
+        self.connections_seen = connections_seen;
+        let mut agent = Agent::new(AgentAction::Status);
+        agent.status = Some(Status {
+            since,
+            open_connections: Count(open_connections as u64),
+            connections: Count(connections_seen.saturating_sub(seen_before)),
+            undecided: None,
+            joined_late: None,
+            logins,
+            events,
+            losses,
+            memory_bytes: memory,
+        });
+        agent
+    }
+}
+
+/// Memory of this process that is in use, bytes.
+pub(super) fn resident() -> Option<Count> {
+    let pages = procfs::process::Process::myself().ok()?.statm().ok()?;
+    Some(Count(pages.resident.saturating_mul(procfs::page_size())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::samples;
+
+    #[test]
+    fn a_status_tells_what_happened_since_the_last_and_no_more() {
+        let mut tally = Tally::new(Timestamp(1));
+        let standing = |now, connections_seen| Standing {
+            now: Timestamp(now),
+            open_connections: 7,
+            connections_seen,
+            memory: None,
+        };
+        tally.events(40);
+        for record in [samples::login(), samples::login(), samples::failed()] {
+            tally.told(&record.body);
+        }
+        tally.told(&samples::loss().body);
+
+        let first = tally.status(standing(2, 10)).status.expect("a status");
+        let logins = [(Outcome::Success, Count(2)), (Outcome::Failed, Count(1))];
+        assert_eq!(first.logins, BTreeMap::from(logins));
+        assert_eq!(first.losses[&LossReason::RingFull], Count(12));
+        assert_eq!((first.since, first.events), (Timestamp(1), Count(40)));
+        assert_eq!(
+            (first.connections, first.open_connections),
+            (Count(10), Count(7))
+        );
+
+        let second = tally.status(standing(3, 12)).status.expect("a status");
+        assert!(second.logins.is_empty() && second.losses.is_empty());
+        assert_eq!((second.since, second.events), (Timestamp(2), Count(0)));
+        assert_eq!(second.connections, Count(2));
+    }
+
+    #[test]
+    fn this_process_uses_memory() {
+        assert!(resident().is_some_and(|bytes| bytes > Count(1 << 20)));
+    }
+}
