@@ -90,6 +90,9 @@ impl Connection {
         }
         let lost = self.about.partial.contains(&PartialReason::EventsLost);
         let (outcome, debt) = login.outcome_at(end, at, &self.wire, lost);
+        if outcome == Outcome::Unknown && end != End::Unwatched && !self.wire.untimed {
+            self.about.partial.insert(PartialReason::Gap);
+        }
         self.decide(Decision::observed(outcome, at), debt, report);
     }
 

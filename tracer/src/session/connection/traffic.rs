@@ -244,7 +244,8 @@ impl Connection {
             settled.outcome,
             stopped,
         );
-        let facts = report.complete(*settled.facts, &self.wire, &self.about, &self.usage, last);
+        let seen = (last, settled.outcome.is_some());
+        let facts = report.complete(*settled.facts, &self.wire, &self.about, &self.usage, seen);
         if !settled.muted {
             report.close(facts, close, now.min(last));
         }

@@ -332,6 +332,7 @@ impl Undecided {
             start: (!wire.joined_late).then_some(wire.started),
             phase: self.dialogue.phase(&full),
             at: decision.at,
+            whole: self.is_whole() || answered,
             answered,
         };
         let spans = phases::spans(&full, reached);

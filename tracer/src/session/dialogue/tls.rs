@@ -98,6 +98,8 @@ impl Dialogue {
             self.strict = true;
             self.stage = Stage::Tls;
         }
+        // jTDS sends a packet's header in a segment of its own: joined after it, TLS seems to come first.
+        let may_be_wrapped = self.strict && !self.from_start && !self.sealed_anything();
         let sealed_data = unit.header.kind == content_type::APPLICATION_DATA;
         let handshaking =
             !sealed_data && matches!(self.stage, Stage::Opening | Stage::Prelogin | Stage::Tls);
@@ -109,6 +111,9 @@ impl Dialogue {
             tls.gap();
         }
         self.note_hello(side, unit);
+        if may_be_wrapped && !self.offers_tds8() {
+            self.strict = false;
+        }
         self.notice_whose_tls();
         if unit.header.kind == content_type::ALERT {
             if side == Side::ToServer {
@@ -188,7 +193,7 @@ impl Dialogue {
         let [client, server] = &self.said.tls;
         let offered = client.client_hello.as_ref().map(|hello| &hello.alpn[..]);
         let offered = offered.unwrap_or_default();
-        let asked_for = offered.iter().any(|name| name == ALPN_TDS_8);
+        let asked_for = self.offers_tds8();
         if !offered.is_empty() && !asked_for {
             self.foreign = true;
             self.said.stranger = Some(Stranger::Tls);
@@ -202,6 +207,16 @@ impl Dialogue {
     pub(in crate::session) fn is_unnamed(&self) -> bool {
         let hello = self.said.tls[Side::ToServer as usize].client_hello.as_ref();
         self.strict && hello.is_none_or(|hello| hello.alpn.is_empty())
+    }
+
+    /// Whether the client asks for TDS 8.0.
+    fn offers_tds8(&self) -> bool {
+        let hello = self.said.tls[Side::ToServer as usize].client_hello.as_ref();
+        hello.is_some_and(|hello| hello.alpn.iter().any(|name| name == ALPN_TDS_8))
+    }
+
+    fn sealed_anything(&self) -> bool {
+        !self.sealed.is_empty()
     }
 
     /// Whether TLS came first.

@@ -98,15 +98,11 @@ impl Table {
         if self.evicted.covers(event) {
             return;
         }
-        if tells && late {
-            // Of the two ends of a connection that was never told the first counts.
-            if event.client.packets + event.server.packets == 1 {
-                report.shared.lose(LossReason::ConnectionUntold, 1);
-            }
+        // Stragglers of a connection that is forgotten already.
+        if tells && event.number > 1 || event.kind == Kind::Ack as u8 {
             return;
         }
-        // Stragglers of a connection that is forgotten already.
-        if tells && event.number > 1 {
+        if tells && late && !report.shared.allow_end(event.time) {
             return;
         }
         self.make_room(event.time, report);
