@@ -1,6 +1,6 @@
 //! The records in the ring buffer: fixed layouts, native byte order, no padding.
 
-use crate::{flow::FlowKey, seq::Seq};
+use crate::{key::FlowKey, seq::Seq};
 
 /// A value that is part of a record: it knows its size and how to be read from bytes.
 trait Field: Sized {

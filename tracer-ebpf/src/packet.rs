@@ -5,7 +5,7 @@ mod plain;
 
 pub use plain::is_plainly_unwanted;
 
-use crate::{bytes::Bytes, flow::FlowKey, seq::Seq};
+use crate::{bytes::Bytes, key::FlowKey, seq::Seq};
 
 /// `EtherTypes` (IEEE 802).
 pub mod ethertype {

@@ -9,14 +9,12 @@ use tracer_ebpf::{
 };
 
 use super::{
-    log,
+    NEXT, log,
     maps::{self, Scratch},
     skb::Linear,
     tell,
 };
 
-/// The packet goes on to the next program (`TC_ACT_UNSPEC`, which is also `TCX_NEXT`).
-pub(super) const NEXT: i32 = -1;
 /// As much of a packet as holds its headers, but for rare extensions.
 const HEADERS: u32 = 128;
 

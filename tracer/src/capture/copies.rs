@@ -4,7 +4,7 @@ use std::hash::BuildHasher as _;
 
 use foldhash::fast::FixedState;
 
-use super::tracker::Sighted;
+use super::sighted::Sighted;
 
 /// Packets of one connection a copy is looked for among.
 const REMEMBERED: usize = 8;

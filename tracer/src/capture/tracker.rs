@@ -7,7 +7,7 @@ use tracer_ebpf::{
     bytes::Snapped,
     config::Config,
     event::{Direction, Event, mark},
-    flow::{Flow, FlowKey, Point},
+    flow::{Flow, FlowKey},
     framing::packet_type,
     loss,
     observe::{self, Fate, Opens, Sighting, Sink},
@@ -18,7 +18,8 @@ use self::{
     proof::{Candidate, Held, Verdict},
     table::{Table, Tracked},
 };
-use super::{checksum::tcp_checksum_is_right, link::NetworkLayer, tunnel::Network};
+use super::checksum::tcp_checksum_is_right;
+pub use super::sighted::Sighted;
 use crate::{
     record::LossReason,
     session::{Engine, Input, Listener},
@@ -43,31 +44,6 @@ pub struct Tracker {
     servers: HashSet<Endpoint>,
     flows: Table,
     config: Config,
-}
-
-/// A packet of a capture, from its network header on.
-#[derive(Debug, Clone, Copy)]
-pub struct Sighted<'a> {
-    /// Ethertype and bytes.
-    pub network: Network<'a>,
-    /// Bytes there were on the wire, from the network header on.
-    pub wire_len: u32,
-    /// Nanoseconds since 1970.
-    pub time_ns: u64,
-    /// That is not known: the time is that of the packet before it.
-    pub untimed: bool,
-    /// Where it was captured.
-    pub point: Point,
-}
-
-impl Sighted<'_> {
-    /// The point a packet was captured at: the interface the link header names, else the number of
-    /// the interface in the file, counted from 1.
-    pub fn point(layer: &NetworkLayer, interface: u32) -> Point {
-        let index = layer.interface_index.unwrap_or(interface + 1);
-        let incoming = layer.direction == Some(super::link::Direction::Incoming);
-        Point::new(index, incoming)
-    }
 }
 
 impl Tracker {

@@ -8,6 +8,7 @@ use foldhash::HashMap;
 use tracer_ebpf::{
     event::{Direction, Event, Kind, SocketEnd, mark, role},
     flow::FlowKey,
+    patience::UNANSWERED,
 };
 
 use super::{
@@ -57,7 +58,7 @@ impl Default for Config {
             identity: Policy::Hide,
             wall_offset: 0,
             interfaces: HashMap::default(),
-            login_patience: 120_000_000_000,
+            login_patience: UNANSWERED,
             idle_patience: 604_800_000_000_000,
             phases: false,
             requests: false,

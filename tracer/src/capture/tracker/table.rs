@@ -1,7 +1,10 @@
 //! The connections that are remembered: those that are going on, within bounds.
 
 use foldhash::HashMap;
-use tracer_ebpf::flow::{Flow, FlowKey};
+use tracer_ebpf::{
+    flow::{Flow, FlowKey},
+    patience::{AFTER_RESET, HALF_OPEN, UNANSWERED},
+};
 
 use super::proof::Candidate;
 use crate::capture::copies::Copies;
@@ -15,14 +18,9 @@ const MIN_SWEPT: usize = 1024;
 /// Bytes held back of all candidates.
 const MAX_HELD_BYTES: usize = 8 * 1024 * 1024;
 
-/// How long a reset connection is remembered, so that what was under way is a part of it; then the
-/// engine has told and forgotten it. Nanoseconds, as below.
-const AFTER_RESET: u64 = 3_000_000_000;
-/// How long one of which a side has closed is.
-const HALF_OPEN: u64 = 65_000_000_000;
-/// How long one that was not answered, or has not proved to be SQL Server's, is. A SYN is repeated
-/// at most so late, and the engine waits as long for an answer to a login.
-const UNANSWERED: u64 = 130_000_000_000;
+/// How much longer than the engine waits for more of a connection it is remembered here, nanoseconds
+/// as below: so that nothing of it opens another one before the engine has told it.
+const LONGER: u64 = 2_000_000_000;
 /// How long a foreign one is, whose end is not looked for.
 const FOREIGN: u64 = 3_600_000_000_000;
 
@@ -54,7 +52,7 @@ impl Tracked {
     pub(super) fn is_over(&self, now: u64) -> bool {
         let quiet = now.saturating_sub(self.last_seen);
         // Nearly always; the rest need not be looked at.
-        if quiet < AFTER_RESET {
+        if quiet < AFTER_RESET + LONGER {
             return false;
         }
         let flow = &self.flow;
@@ -62,8 +60,8 @@ impl Tracked {
         let closing = client.fin != 0 || server.fin != 0;
         let unproven = self.candidate.is_some() || self.is_unanswered();
         flow.reset != 0
-            || closing && quiet >= HALF_OPEN
-            || unproven && quiet >= UNANSWERED
+            || closing && quiet >= HALF_OPEN + LONGER
+            || unproven && quiet >= UNANSWERED + LONGER
             || flow.foreign != 0 && quiet >= FOREIGN
     }
 

@@ -1,4 +1,7 @@
-use tracer_ebpf::packet::tcp_flag::{ACK, FIN, RST, SYN};
+use tracer_ebpf::{
+    flow::Point,
+    packet::tcp_flag::{ACK, FIN, RST, SYN},
+};
 
 use super::*;
 use crate::{

@@ -1,5 +1,7 @@
 //! The end of a connection: its last phases, what it was used for, and its `close`.
 
+use tracer_ebpf::patience::{AFTER_RESET, HALF_OPEN};
+
 use super::Connection;
 use crate::{
     record::{CloseMeans, ConnectionFacts, Nanos, PartialReason, Phase, PhaseName, Phases, Waited},
@@ -11,14 +13,10 @@ use crate::{
     },
 };
 
-/// How long after its last packet a reset connection may still say something.
-const AFTER_RESET: u64 = 1_000_000_000;
 /// How long after its last packet a socket of this host may take to close; microseconds do.
 const SOCKET_PATIENCE: u64 = 100_000_000;
 /// How long after its socket closed the packets that closed it may be told.
 const END_PATIENCE: u64 = 1_000_000_000;
-/// How long one side may take to follow the other's FIN before it is half open for good.
-const HALF_OPEN: u64 = 60_000_000_000;
 
 impl Connection {
     /// Whether the connection is over: nothing of it is to come.
