@@ -2,9 +2,10 @@
 
 use crate::{
     event::{Counters, Direction},
+    holes::Holes,
     packet::Segment,
     secrets::Withheld,
-    seq::{Seq, Span},
+    seq::Seq,
 };
 
 pub use crate::key::FlowKey;
@@ -42,8 +43,8 @@ pub struct Half {
     pub next_header: Seq,
     /// The highest acknowledgement it has sent.
     pub acked: Seq,
-    /// The hole last left open.
-    pub hole: Span,
+    /// What of it was passed over.
+    pub holes: Holes,
     /// Events told so far.
     pub events: u32,
     /// Login bytes told so far.
@@ -82,10 +83,8 @@ pub struct Half {
     pub message: u8,
     /// TLS records told since the login was decided.
     pub records: u8,
-    /// 1: a message has begun behind the hole: what is secret in the hole is not known any more.
-    pub blind: u8,
     /// Fills up.
-    pub reserved: u8,
+    pub reserved: [u8; 2],
 }
 
 /// A connection.

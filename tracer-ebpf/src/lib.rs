@@ -18,6 +18,7 @@ pub mod config;
 pub mod event;
 pub mod flow;
 pub mod framing;
+pub mod holes;
 pub mod key;
 pub mod loss;
 pub mod observe;

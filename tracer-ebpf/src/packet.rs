@@ -5,7 +5,11 @@ mod plain;
 
 pub use plain::is_plainly_unwanted;
 
-use crate::{bytes::Bytes, key::FlowKey, seq::Seq};
+use crate::{
+    bytes::Bytes,
+    key::FlowKey,
+    seq::{Seq, Span},
+};
 
 /// `EtherTypes` (IEEE 802).
 pub mod ethertype {
@@ -103,6 +107,15 @@ impl Segment {
     #[inline(always)]
     pub const fn end(&self) -> Seq {
         self.seq.add(self.payload_len)
+    }
+
+    /// The positions of the payload.
+    #[inline(always)]
+    pub const fn carried(&self) -> Span {
+        Span {
+            from: self.seq,
+            to: self.end(),
+        }
     }
 
     /// The sender's port.

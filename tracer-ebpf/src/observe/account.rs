@@ -1,6 +1,9 @@
 //! Every packet: is it a copy, what does it count, and does anything need telling?
 
-use super::Sighting;
+use super::{
+    Sighting,
+    receive::{begin, receive},
+};
 use crate::{
     config::Config,
     event::{Direction, Kind, mark},
@@ -9,7 +12,6 @@ use crate::{
         Segment,
         tcp_flag::{ACK, FIN, RST, SYN},
     },
-    seq::{Seq, Span},
 };
 
 /// What to do with the packet's payload.
@@ -40,6 +42,8 @@ pub struct Step {
     pub marks: u8,
     /// Payload bytes at its start that had passed before.
     pub known: u32,
+    /// It fills a hole of which it is not known any more what is secret.
+    pub blind: bool,
     /// What it is to the handshake; told before the payload.
     pub handshake: Option<Kind>,
     /// Walks along its headers so far.
@@ -109,6 +113,7 @@ pub fn account(
         direction,
         marks: 0,
         known: 0,
+        blind: false,
         handshake: None,
         walks: 0,
         repeat: false,
@@ -178,6 +183,11 @@ pub fn account(
         if half.synced == 0 {
             begin(half, segment);
         }
+        // What was lost before it may still come.
+        if segment.seq.after(half.next_seq) {
+            half.holes.leave(half.next_seq, segment.seq);
+            step.marks |= mark::GAP;
+        }
         half.next_seq = half.next_seq.max(segment.end()).add(1);
         step.fin = true;
     }
@@ -213,9 +223,16 @@ fn advances(half: &Half, segment: &Segment, reset: bool) -> bool {
     if segment.has(RST) {
         return !reset;
     }
-    (segment.payload_len > 0 && (half.synced == 0 || segment.end().after(half.next_seq)))
+    (segment.payload_len > 0 && (half.synced == 0 || brings(half, segment)))
         || (segment.has(FIN) && half.fin == 0)
         || (segment.has(ACK) && segment.ack.after(half.acked))
+}
+
+/// Whether a segment's payload has not passed before.
+#[inline(always)]
+fn brings(half: &Half, segment: &Segment) -> bool {
+    segment.end().after(half.next_seq)
+        || (!half.holes.are_none() && half.holes.overlap(segment.carried()))
 }
 
 #[inline(always)]
@@ -237,74 +254,6 @@ fn synchronise(half: &mut Half, segment: &Segment) {
     half.framed = 1;
     half.next_seq = start;
     half.next_header = half.next_seq;
-}
-
-/// Takes the stream up where it is first seen.
-#[inline(always)]
-const fn begin(half: &mut Half, segment: &Segment) {
-    half.synced = 1;
-    half.sent.isn = segment.seq;
-    half.next_seq = segment.seq;
-}
-
-/// Counts payload; whether any of it is new or fills a hole.
-#[inline(always)]
-fn receive(half: &mut Half, segment: &Segment, now: u64, step: &mut Step) -> bool {
-    let end = segment.end();
-    if half.synced == 0 {
-        begin(half, segment);
-    }
-    let carried = Span {
-        from: segment.seq,
-        to: end,
-    };
-    if !end.after(half.next_seq) {
-        if carried.overlaps(half.hole) {
-            step.marks |= mark::FILLS_GAP;
-            step.known = half.hole.from.since(segment.seq).max(0).cast_unsigned();
-            half.sent.bytes = half.sent.bytes.wrapping_add(u64::from(segment.payload_len));
-            half.hole = rest(half.hole, carried);
-            return true;
-        }
-        if segment.payload_len == 1 && end == half.next_seq {
-            half.sent.keep_alives = half.sent.keep_alives.wrapping_add(1);
-        } else {
-            half.sent.retransmits = half.sent.retransmits.wrapping_add(1);
-            half.sent.repeats = half.sent.repeats.saturating_add(1);
-            step.marks |= mark::RETRANSMIT;
-        }
-        return false;
-    }
-    let mut new = segment.payload_len;
-    if segment.seq.after(half.next_seq) {
-        half.hole = Span {
-            from: half.next_seq,
-            to: segment.seq,
-        };
-        half.blind = 0;
-        step.marks |= mark::GAP;
-    } else {
-        new = end.since(half.next_seq).cast_unsigned();
-        step.known = segment.payload_len.wrapping_sub(new);
-    }
-    half.sent.bytes = half.sent.bytes.wrapping_add(u64::from(new));
-    half.sent.last_data = now;
-    half.next_seq = end;
-    true
-}
-
-/// What is left of a hole once `filled` has come: the later part where it splits.
-#[inline(always)]
-fn rest(hole: Span, filled: Span) -> Span {
-    let from: Seq = if filled.from.after(hole.from) && filled.to.at_or_after(hole.to) {
-        return Span {
-            from: hole.from,
-            to: filled.from,
-        };
-    } else {
-        hole.from.max(filled.to)
-    };
-    Span { from, to: hole.to }
 }
 
 #[inline(always)]

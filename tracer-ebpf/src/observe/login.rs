@@ -183,7 +183,7 @@ fn take_up<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
         unframed(scene, start);
         return false;
     }
-    if scene.step.marks & mark::FILLS_GAP != 0 && half.blind != 0 {
+    if scene.step.blind {
         unframed(scene, start);
         return false;
     }
@@ -236,8 +236,8 @@ fn open<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, header: Head
     }
     half.next_header = position.add(header.len);
     half.carried = 0;
-    if !half.hole.is_empty() && half.hole.from.before(position) {
-        half.blind = 1;
+    if !half.holes.are_none() {
+        half.holes.pass_header(position);
     }
     if matches!(header.framing, Framing::Tds) {
         half.message_open = u8::from(!header.ends_message());

@@ -10,6 +10,7 @@ pub mod account;
 pub mod command;
 pub mod login;
 mod opens;
+mod receive;
 
 pub use account::{Next, Step, account, is_timely};
 pub use login::Runs;

@@ -1,4 +1,5 @@
 mod ends;
+mod orders;
 
 use super::*;
 use crate::{
