@@ -7,7 +7,7 @@ use super::{
 use crate::{
     config::Config,
     event::{Direction, Kind, mark},
-    flow::{Flow, Half},
+    flow::{Flow, Half, claim},
     packet::{
         Segment,
         tcp_flag::{ACK, FIN, RST, SYN},
@@ -56,6 +56,10 @@ pub struct Step {
     pub rst: bool,
     /// It acknowledges the peer's FIN for the first time.
     pub fin_acked: bool,
+    /// It, or the SYN before it, has no place in the connection.
+    pub strange: bool,
+    /// The SYN that this answers is still to be told.
+    pub late_syn: bool,
     /// Turns that the walk along the payload's headers has taken.
     pub turns: u8,
 }
@@ -64,7 +68,7 @@ impl Step {
     /// Whether something is told before the payload.
     #[inline(always)]
     pub const fn opens(&self) -> bool {
-        self.handshake.is_some() || self.repeat
+        self.handshake.is_some() || self.repeat || self.late_syn
     }
 
     /// Whether something is told after the payload.
@@ -120,9 +124,15 @@ pub fn account(
         fin: false,
         rst: false,
         fin_acked: false,
+        strange: false,
+        late_syn: flow.rival.claim == claim::PROVEN,
         turns: 0,
     };
 
+    if segment.flags & (SYN | RST) != 0 && flow.is_strange(segment) {
+        stray(flow, segment, seen, &mut step);
+        return step;
+    }
     let peer = flow.half(direction.reversed());
     let (peer_fin, peer_end) = (peer.fin != 0 && peer.fin_acked == 0, peer.next_seq);
     let peer_waits = peer.sent.keep_alives | u32::from(peer.sent.repeats) != 0;
@@ -135,9 +145,12 @@ pub fn account(
         half.point = seen.point;
     }
     half.sent.packets = half.sent.packets.wrapping_add(1);
+    step.strange = flow.rival.claim != claim::NONE && flow.refute(segment);
+    let half = flow.half(direction);
     // The end of a connection answers nothing, and says nothing of a window.
     let ordinary = segment.flags & (SYN | FIN | RST) == 0;
     if ordinary {
+        half.window = segment.window;
         half.sent.shut = u16::from(segment.window == 0);
         half.sent.zero_windows = half
             .sent
@@ -203,6 +216,19 @@ pub fn account(
         payload(flow, segment, config, &mut step, fresh, decided);
     }
     step
+}
+
+/// A SYN or RST that has no place in the connection changes nothing of it. A SYN may yet be answered;
+/// a RST counts where its direction does, and not at other points once more.
+#[inline(always)]
+fn stray(flow: &mut Flow, segment: &Segment, seen: Sighting, step: &mut Step) {
+    step.next = Next::Copy;
+    if segment.has(SYN) && !segment.has(ACK) {
+        flow.suspect(segment, seen.now);
+        return;
+    }
+    let half = flow.half(step.direction);
+    step.strange = half.point.0 == 0 || half.point == seen.point;
 }
 
 /// The peer has said something: what was sent again and again is answered. Two processors may race

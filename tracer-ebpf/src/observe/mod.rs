@@ -20,10 +20,10 @@ use crate::{
     bytes::Bytes,
     config::Config,
     event::{Counters, Direction, Event, Kind, mark},
-    flow::{Flow, FlowKey, Point},
+    flow::{Flow, FlowKey, Point, claim},
     framing,
     loss::LossReason,
-    packet::Segment,
+    packet::{Segment, tcp_flag},
     seq::Seq,
 };
 
@@ -75,6 +75,9 @@ pub fn packet<B: Bytes + ?Sized, S: Sink<B>>(
 ) -> Fate {
     let timely = is_timely(flow, segment);
     let mut step = account(flow, segment, seen, config, decided);
+    if step.strange {
+        sink.lose(LossReason::OutOfWindow);
+    }
     debug_assert!(timely || step.is_quiet(), "told with a tick's precision");
     if step.is_quiet() {
         return Fate::Keep;
@@ -118,12 +121,56 @@ pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Fate 
 /// Tells what is told before the payload: the handshake, and a repetition.
 #[inline(always)]
 pub fn opening<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
+    if scene.step.late_syn {
+        tell_syn(scene);
+    }
     if let Some(kind) = scene.step.handshake {
         scene.tell(kind);
     }
     if scene.step.repeat {
         scene.tell(Kind::Segment);
     }
+}
+
+/// Tells the SYN that opened the connection and was not believed until it was answered.
+#[inline(always)]
+fn tell_syn<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
+    let rival = scene.flow.rival;
+    scene.flow.rival.claim = claim::NONE;
+    let direction = scene.step.direction.reversed();
+    let half = scene.flow.half(direction);
+    half.events = half.events.wrapping_add(1);
+    let saying = Saying {
+        kind: Kind::Syn,
+        direction,
+        marks: 0,
+        framing: 0,
+        number: half.events,
+        run_seq: rival.isn,
+        run_len: 0,
+        packet_len: 0,
+        header: [0; 8],
+    };
+    let syn = Segment {
+        from_a: !scene.segment.from_a,
+        seq: rival.isn,
+        ack: Seq(0),
+        flags: tcp_flag::SYN,
+        ttl: rival.ttl,
+        window: rival.window,
+        payload_len: 0,
+        ..*scene.segment
+    };
+    let told = Told {
+        flow: scene.flow,
+        segment: &syn,
+        seen: Sighting {
+            now: rival.time,
+            point: scene.seen.point,
+        },
+        saying,
+    };
+    scene.sink.relate(&told, scene.packet, syn.payload_at);
 }
 
 /// What an event says beyond what its packet and connection do.

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{macros::classifier, programs::TcContext};
 use tracer_ebpf::{
-    flow::{Flow, Point},
+    flow::{Flow, Point, Rival, claim},
     loss::LossReason,
     observe::{self, Next, Opens, Sighting, command},
     packet::{self, Link, Segment, Skip},
@@ -109,6 +109,9 @@ fn classify(ctx: &TcContext, link: Link, ingress: bool) -> Option<()> {
         // What is behind the linear part is left to the program that reads through the kernel.
         command::skim(flow, segment, &Linear::of(ctx), &mut step);
     }
+    if step.strange {
+        maps::lose(LossReason::OutOfWindow);
+    }
     if !step.is_quiet() {
         scratch.seen = seen;
         scratch.record.alarm.set(ingress);
@@ -149,12 +152,14 @@ fn walk(ctx: &TcContext, link: Link) -> Option<Segment> {
 /// The connection of a segment, if it is to a watched port; a new one where the segment opens it.
 #[inline(always)]
 fn find<'a>(segment: &Segment, scratch: &mut Scratch) -> Option<&'a mut Flow> {
+    let mut rival = Rival::default();
     if let Some(flow) = maps::flow(&segment.key) {
         // SAFETY: an entry's memory is never unmapped; a direction is written by one processor.
         let flow = unsafe { &mut *flow };
         if !flow.is_reopened_by(segment) {
             return (flow.foreign == 0).then_some(flow);
         }
+        rival = flow.rival;
     }
     let from_watched = maps::is_watched(segment.source_port());
     let to_watched = maps::is_watched(segment.destination_port());
@@ -165,6 +170,9 @@ fn find<'a>(segment: &Segment, scratch: &mut Scratch) -> Option<&'a mut Flow> {
     };
     scratch.flow = Flow::new(segment, to_server == Some(true), scratch.clock.read());
     scratch.flow.foreign = u8::from(to_server.is_none());
+    if segment.has(packet::tcp_flag::ACK) && rival.claim != claim::NONE {
+        scratch.flow.follow(&rival);
+    }
     let flow = maps::remember(&segment.key, &scratch.flow)?;
     to_server?;
     log::remembered(segment);

@@ -7,7 +7,7 @@ use tracer_ebpf::{
     bytes::Snapped,
     config::Config,
     event::{Direction, Event, mark},
-    flow::{Flow, FlowKey},
+    flow::{Flow, FlowKey, Rival},
     framing::packet_type,
     loss,
     observe::{self, Fate, Opens, Sighting, Sink},
@@ -89,7 +89,11 @@ impl Tracker {
         let config = self.config;
         let ends = segment.has(tcp_flag::FIN) || segment.has(tcp_flag::RST);
         let known = self.flows.get_mut(&segment.key);
-        let going_on = match known.filter(|tracked| !tracked.flow.is_reopened_by(&segment)) {
+        let reopened = known
+            .as_ref()
+            .filter(|tracked| tracked.flow.is_reopened_by(&segment));
+        let rival = reopened.map(|tracked| tracked.flow.rival);
+        let going_on = match known.filter(|_| rival.is_none()) {
             // A straggler, and no connection of which only the end was seen.
             Some(over) if over.is_over(seen.time_ns) && ends => return,
             Some(over) if over.is_over(seen.time_ns) => None,
@@ -97,7 +101,7 @@ impl Tracker {
         };
         let tracked = match going_on {
             Some(tracked) => tracked,
-            None => match self.open(&segment, kept, seen.time_ns, engine, to) {
+            None => match self.open(&segment, kept, rival, seen.time_ns, engine, to) {
                 Some(tracked) => tracked,
                 None => return,
             },
@@ -115,6 +119,7 @@ impl Tracker {
         &mut self,
         segment: &Segment,
         kept: &[u8],
+        rival: Option<Rival>,
         now: u64,
         engine: &mut Engine,
         to: &mut dyn Listener,
@@ -132,6 +137,9 @@ impl Tracker {
         };
         let mut flow = Flow::new(segment, to_server, now);
         flow.foreign = u8::from(opens == Opens::Foreign && candidate.is_none());
+        if let Some(rival) = rival.filter(|_| segment.has(tcp_flag::ACK)) {
+            flow.follow(&rival);
+        }
         let missed = self
             .flows
             .insert(segment.key, Tracked::new(&flow, candidate));

@@ -189,7 +189,7 @@ fn refused_connections_are_forgotten_and_none_is_counted_as_lost() {
         let mut replay = Replay::of(&[]);
         for client in 0..70_000 {
             let ports = (2000 + (client % 60_000) as u16, server);
-            replay.send(true, ports, SYN, client, &[]);
+            replay.send(true, ports, SYN, 0, &[]);
             replay.send(false, ports, RST | ACK, 0, &[]);
             replay.now += SECOND;
         }
