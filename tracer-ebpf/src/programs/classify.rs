@@ -92,12 +92,12 @@ fn classify(ctx: &TcContext, link: Link, ingress: bool) -> Option<()> {
     let (segment, scratch) = unsafe { (&(*scratch).segment, &mut *scratch) };
     // SAFETY: reads the context.
     let ifindex = unsafe { (*ctx.skb.skb).ifindex };
-    let flow = find(segment, scratch)?;
+    let (flow, opened) = find(segment, scratch)?;
     let seen = Sighting {
-        now: if observe::is_timely(flow, segment) {
-            scratch.clock.read()
-        } else {
-            scratch.clock.glance()
+        now: match opened {
+            Some(now) => now,
+            None if observe::is_timely(flow, segment) => scratch.clock.read(),
+            None => scratch.clock.glance(),
         },
         point: Point::new(ifindex, ingress),
     };
@@ -149,15 +149,16 @@ fn walk(ctx: &TcContext, link: Link) -> Option<Segment> {
     None
 }
 
-/// The connection of a segment, if it is to a watched port; a new one where the segment opens it.
+/// The connection of a segment, if it is to a watched port; a new one where the segment opens it, and
+/// when: the clock is read once for both.
 #[inline(always)]
-fn find<'a>(segment: &Segment, scratch: &mut Scratch) -> Option<&'a mut Flow> {
+fn find<'a>(segment: &Segment, scratch: &mut Scratch) -> Option<(&'a mut Flow, Option<u64>)> {
     let mut rival = Rival::default();
     if let Some(flow) = maps::flow(&segment.key) {
         // SAFETY: an entry's memory is never unmapped; a direction is written by one processor.
         let flow = unsafe { &mut *flow };
         if !flow.is_reopened_by(segment) {
-            return (flow.foreign == 0).then_some(flow);
+            return (flow.foreign == 0).then_some((flow, None));
         }
         rival = flow.rival;
     }
@@ -168,7 +169,8 @@ fn find<'a>(segment: &Segment, scratch: &mut Scratch) -> Option<&'a mut Flow> {
         Opens::Watched { to_server } => Some(to_server),
         Opens::Foreign => None,
     };
-    scratch.flow = Flow::new(segment, to_server == Some(true), scratch.clock.read());
+    let now = scratch.clock.read();
+    scratch.flow = Flow::new(segment, to_server == Some(true), now);
     scratch.flow.foreign = u8::from(to_server.is_none());
     if segment.has(packet::tcp_flag::ACK) && rival.claim != claim::NONE {
         scratch.flow.follow(&rival);
@@ -177,5 +179,5 @@ fn find<'a>(segment: &Segment, scratch: &mut Scratch) -> Option<&'a mut Flow> {
     to_server?;
     log::remembered(segment);
     // SAFETY: as above.
-    Some(unsafe { &mut *flow })
+    Some((unsafe { &mut *flow }, Some(now)))
 }
