@@ -258,7 +258,8 @@ record! {
         key: FlowKey,
         /// 1: the client is side `a` of the key. 0: side `b`.
         client_is_a: u32,
-        /// Sequence number of the segment.
+        /// Sequence number of the segment; of its payload, where that came with a SYN and this is not
+        /// the SYN's own event.
         seq: Seq,
         /// Acknowledgement number of the segment.
         ack: Seq,

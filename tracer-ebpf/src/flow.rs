@@ -45,6 +45,9 @@ pub struct Half {
     pub acked: Seq,
     /// What of it was passed over.
     pub holes: Holes,
+    /// Bytes that came with its SYN and were not acknowledged by the answer: they are sent again (RFC
+    /// 7413 section 4.2).
+    pub refused: u32,
     /// Events told so far.
     pub events: u32,
     /// Login bytes told so far.

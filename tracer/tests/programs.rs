@@ -422,6 +422,45 @@ fn strange_syns_and_resets_change_nothing_until_a_syn_is_answered() {
 }
 
 #[test]
+fn a_connection_is_born_at_the_moment_of_its_first_packet() {
+    for (first, from_client) in [(SYN, true), (SYN | ACK, false), (RST, false)] {
+        let Some(mut trial) = trial() else { return };
+        let bytes = packet(Below::V4, from_client, first, 1, &[]);
+        trial.run("tds_ether_in", &bytes, 1).unwrap();
+        let mut moments = Vec::new();
+        trial.drain(|record| {
+            if let Record::Event(event, _) = record {
+                moments.push((event.born, event.time));
+            }
+        });
+        let [(born, time)] = moments[..] else {
+            panic!("{moments:?}");
+        };
+        assert_eq!(born, time);
+    }
+}
+
+#[test]
+fn what_comes_with_a_syn_is_told_the_same_wherever_it_is_cut() {
+    let Some(mut trial) = trial() else { return };
+    let stream = [tds(0x12, 1, &[7; 40]), login7()].concat();
+    for cut in (1..stream.len()).step_by(5) {
+        for acknowledged in [0, cut] {
+            let mut packets = vec![packet(Below::V4, true, SYN, 1000, &stream[..cut])];
+            let mut answer = packet(Below::V4, false, SYN | ACK, 5000, &[]);
+            let ack = 1001 + acknowledged as u32;
+            answer[42..46].copy_from_slice(&ack.to_be_bytes());
+            packets.push(answer);
+            packets.push(packet(Below::V4, true, ACK, ack, &stream[acknowledged..]));
+            let told = both_in(&mut trial, &packets);
+            let sent = told.last().map(|(event, _)| event.client);
+            let counted = sent.map(|sent| (sent.bytes, sent.retransmits));
+            assert_eq!(counted, Some((stream.len() as u64, 0)), "{cut}");
+        }
+    }
+}
+
+#[test]
 fn five_segments_in_any_order_are_told_the_same() {
     let Some(mut trial) = trial() else { return };
     let reply = tds(4, 1, &[9; 92]);

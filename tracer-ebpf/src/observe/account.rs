@@ -176,17 +176,20 @@ pub fn account(
         } else {
             Kind::Syn
         });
-        return step;
+        if segment.has(ACK) {
+            refuse(flow.half(direction.reversed()), segment);
+        }
     }
     if segment.has(RST) {
         step.rst = !reset;
         flow.reset = 1;
         return step;
     }
+    let half = flow.half(direction);
     let fresh = segment.payload_len > 0 && receive(half, segment, now, &mut step);
     if segment.payload_len == 0
         && half.synced != 0
-        && !segment.has(FIN)
+        && segment.flags & (SYN | FIN) == 0
         && segment.seq.add(1) == half.next_seq
     {
         half.sent.keep_alives = half.sent.keep_alives.wrapping_add(1);
@@ -206,7 +209,7 @@ pub fn account(
     }
     if flow.established == 0
         && direction == Direction::ToServer
-        && segment.has(ACK)
+        && segment.flags & (SYN | ACK) == ACK
         && (flow.server().syn | flow.client().syn) != 0
     {
         flow.established = 1;
@@ -229,6 +232,14 @@ fn stray(flow: &mut Flow, segment: &Segment, seen: Sighting, step: &mut Step) {
     }
     let half = flow.half(step.direction);
     step.strange = half.point.0 == 0 || half.point == seen.point;
+}
+
+/// A SYN-ACK that acknowledges a SYN without the payload that came with it.
+#[inline(always)]
+fn refuse(asked: &mut Half, answer: &Segment) {
+    if asked.syn != 0 && answer.ack == asked.sent.isn.add(1) {
+        asked.refused = asked.next_seq.since(answer.ack).max(0).cast_unsigned();
+    }
 }
 
 /// The peer has said something: what was sent again and again is answered. Two processors may race

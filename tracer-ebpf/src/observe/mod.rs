@@ -227,7 +227,11 @@ impl Told<'_> {
         event.ifindex = seen.point.ifindex();
         copy_key(&mut event.key, &segment.key);
         event.client_is_a = u32::from(flow.client_is_a);
-        event.seq = segment.seq;
+        // A SYN may have payload, which begins behind it.
+        event.seq = match saying.kind {
+            Kind::Syn | Kind::SynAck => segment.seq,
+            _ => segment.start(),
+        };
         event.ack = segment.ack;
         event.payload_len = segment.payload_len;
         event.run_seq = saying.run_seq;
@@ -301,7 +305,7 @@ impl<B: Bytes + ?Sized, S: Sink<B>> Scene<'_, B, S> {
             marks: self.step.marks,
             framing: 0,
             number: half.events,
-            run_seq: self.segment.seq,
+            run_seq: self.segment.start(),
             run_len: 0,
             packet_len: 0,
             header: [0; 8],
@@ -332,7 +336,7 @@ impl<B: Bytes + ?Sized, S: Sink<B>> Scene<'_, B, S> {
     fn offset(&self, position: Seq) -> u32 {
         self.segment
             .payload_at
-            .wrapping_add(position.0.wrapping_sub(self.segment.seq.0))
+            .wrapping_add(position.0.wrapping_sub(self.segment.start().0))
     }
 
     /// The header prefix at `position`, and how many of its bytes are known: what was carried over

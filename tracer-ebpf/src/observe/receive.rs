@@ -1,7 +1,11 @@
 //! Payload: what of it is new, what fills a hole, and what has passed before.
 
 use super::Step;
-use crate::{event::mark, flow::Half, packet::Segment};
+use crate::{
+    event::mark,
+    flow::Half,
+    packet::{Segment, tcp_flag::SYN},
+};
 
 /// Takes the stream up where it is first seen.
 #[inline(always)]
@@ -56,6 +60,10 @@ pub(super) fn receive(half: &mut Half, segment: &Segment, now: u64, step: &mut S
 /// Payload that has passed before: a keep-alive probe, or a retransmission.
 #[inline(always)]
 fn repeat(half: &mut Half, segment: &Segment, step: &mut Step) {
+    // A SYN that is repeated was counted as such; and what was refused is sent for the first time again.
+    if segment.has(SYN) || is_refused(half, segment) {
+        return;
+    }
     if segment.payload_len == 1 && segment.end() == half.next_seq {
         half.sent.keep_alives = half.sent.keep_alives.wrapping_add(1);
         return;
@@ -63,4 +71,17 @@ fn repeat(half: &mut Half, segment: &Segment, step: &mut Step) {
     half.sent.retransmits = half.sent.retransmits.wrapping_add(1);
     half.sent.repeats = half.sent.repeats.saturating_add(1);
     step.marks |= mark::RETRANSMIT;
+}
+
+/// Whether a segment has payload that came with the SYN and was refused.
+#[inline(always)]
+const fn is_refused(half: &mut Half, segment: &Segment) -> bool {
+    let left = half.sent.isn.add(1).add(half.refused).since(segment.end());
+    if half.refused == 0 || left < 0 {
+        return false;
+    }
+    if left == 0 {
+        half.refused = 0;
+    }
+    true
 }

@@ -1,4 +1,5 @@
 mod ends;
+mod fast_open;
 mod orders;
 mod strangers;
 
