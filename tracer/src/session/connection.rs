@@ -238,7 +238,9 @@ impl Connection {
         if let Some(login) = &mut self.login {
             if event.kind == Kind::Segment as u8 && event.marks & mark::RETRANSMIT == 0 {
                 // A connection joined late has no handshake to wait for; of another the end was missed.
-                if !login.phases.has(PhaseName::Handshake) {
+                // What comes with a SYN (TCP Fast Open) waits for none.
+                let in_syn = event.tcp_flags & tcp_flag::SYN != 0;
+                if !login.phases.has(PhaseName::Handshake) && !in_syn {
                     let complete = self.joined_late;
                     login
                         .phases

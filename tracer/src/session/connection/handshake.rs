@@ -67,10 +67,12 @@ impl Connection {
     pub(super) fn syn_ack(&mut self, event: &Event) {
         self.syn_ttl[1] = Some(event.ttl);
         self.handshake.syn_ack.get_or_insert(event.time);
-        self.handshake.isns = [Some(event.ack.back(1)), Some(event.seq)];
+        // It tells where a client begins whose SYN was not seen; one that was may have brought payload,
+        // which is acknowledged too.
+        let isn = *self.handshake.isns[0].get_or_insert(event.ack.back(1));
+        self.handshake.isns[1] = Some(event.seq);
         if let Some(login) = &mut self.login {
-            // It tells where a client begins whose SYN was not seen.
-            login.streams[Side::ToServer as usize].open(event.ack);
+            login.streams[Side::ToServer as usize].open(isn.add(1));
             login.streams[Side::ToClient as usize].open(event.seq.add(1));
             login.timeline.moved(event.time, Side::ToClient);
         }
