@@ -107,7 +107,7 @@ impl Tracker {
             },
         };
         tracked.last_seen = seen.time_ns;
-        if tracked.flow.foreign != 0 || tracked.copies.is_copy(seen) {
+        if tracked.flow.foreign != 0 || tracked.copies.is_copy(&segment, seen) {
             return;
         }
         let observed = tracked.observe(&segment, bytes, seen, &config, engine, to);
