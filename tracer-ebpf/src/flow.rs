@@ -259,10 +259,13 @@ impl Flow {
     /// one's. While this one lives it takes the answer to that SYN: a SYN-ACK, or a RST.
     #[inline(always)]
     pub const fn is_reopened_by(&self, segment: &Segment) -> bool {
-        use crate::packet::tcp_flag::{ACK, RST, SYN};
-        if segment.flags & (SYN | RST) == 0 {
-            return false;
-        }
+        use crate::packet::tcp_flag::{RST, SYN};
+        segment.flags & (SYN | RST) != 0 && self.is_begun_by(segment)
+    }
+
+    #[inline(never)]
+    const fn is_begun_by(&self, segment: &Segment) -> bool {
+        use crate::packet::tcp_flag::{ACK, SYN};
         if segment.has(ACK) {
             let answered = self.rival.isn.add(1).0;
             return self.rival.is_of(!segment.from_a) && segment.ack.0 == answered;
@@ -283,7 +286,7 @@ impl Flow {
     }
 
     /// Remembers another SYN. It is not believed yet.
-    #[inline(always)]
+    #[inline(never)]
     pub fn suspect(&mut self, segment: &Segment, now: u64) {
         if self.rival.is_of(segment.from_a) && self.rival.isn == segment.seq {
             return;
@@ -312,8 +315,9 @@ impl Flow {
         refuted
     }
 
-    /// Whether a SYN, SYN-ACK or RST has no place in this connection.
-    #[inline(always)]
+    /// Whether a SYN, SYN-ACK or RST has no place in this connection. Apart, as is what else is rare, so
+    /// that the verifier walks on from here once.
+    #[inline(never)]
     pub const fn is_strange(&self, segment: &Segment) -> bool {
         use crate::packet::tcp_flag::{ACK, RST, SYN};
         if segment.has(SYN) {

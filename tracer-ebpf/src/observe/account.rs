@@ -65,6 +65,27 @@ pub struct Step {
 }
 
 impl Step {
+    /// Of a packet that goes this way, nothing of which is told so far.
+    #[inline(always)]
+    pub const fn of(direction: Direction) -> Self {
+        Self {
+            next: Next::Nothing,
+            direction,
+            marks: 0,
+            known: 0,
+            blind: false,
+            handshake: None,
+            walks: 0,
+            repeat: false,
+            fin: false,
+            rst: false,
+            fin_acked: false,
+            strange: false,
+            late_syn: false,
+            turns: 0,
+        }
+    }
+
     /// Whether something is told before the payload.
     #[inline(always)]
     pub const fn opens(&self) -> bool {
@@ -100,7 +121,8 @@ pub fn is_timely(flow: &mut Flow, segment: &Segment) -> bool {
         && (half.framed == 0 || half.end_open != 0 || segment.end().at_or_after(half.next_header))
 }
 
-/// Counts a packet, and says what is to be told of it.
+/// Counts a packet, and says in `step` what is to be told of it: in memory of the caller, since the
+/// kernel's verifier would follow what is in registers anew for each way there.
 #[inline(always)]
 pub fn account(
     flow: &mut Flow,
@@ -108,30 +130,16 @@ pub fn account(
     seen: Sighting,
     config: &Config,
     decided: impl FnOnce() -> bool,
-) -> Step {
+    step: &mut Step,
+) {
     let now = seen.now;
     let direction = flow.direction(segment);
     let reset = flow.reset != 0;
-    let mut step = Step {
-        next: Next::Nothing,
-        direction,
-        marks: 0,
-        known: 0,
-        blind: false,
-        handshake: None,
-        walks: 0,
-        repeat: false,
-        fin: false,
-        rst: false,
-        fin_acked: false,
-        strange: false,
-        late_syn: flow.rival.claim == claim::PROVEN,
-        turns: 0,
-    };
-
+    *step = Step::of(direction);
+    step.late_syn = flow.rival.claim == claim::PROVEN;
     if segment.flags & (SYN | RST) != 0 && flow.is_strange(segment) {
-        stray(flow, segment, seen, &mut step);
-        return step;
+        stray(flow, segment, seen, step);
+        return;
     }
     let peer = flow.half(direction.reversed());
     let (peer_fin, peer_end) = (peer.fin != 0 && peer.fin_acked == 0, peer.next_seq);
@@ -140,7 +148,7 @@ pub fn account(
     if half.point != seen.point {
         if half.point.0 != 0 && !advances(half, segment, reset) {
             step.next = Next::Copy;
-            return step;
+            return;
         }
         half.point = seen.point;
     }
@@ -183,10 +191,10 @@ pub fn account(
     if segment.has(RST) {
         step.rst = !reset;
         flow.reset = 1;
-        return step;
+        return;
     }
     let half = flow.half(direction);
-    let fresh = segment.payload_len > 0 && receive(half, segment, now, &mut step);
+    let fresh = segment.payload_len > 0 && receive(half, segment, now, step);
     if segment.payload_len == 0
         && half.synced != 0
         && segment.flags & (SYN | FIN) == 0
@@ -216,9 +224,8 @@ pub fn account(
         step.handshake = Some(Kind::Ack);
     }
     if segment.payload_len > 0 {
-        payload(flow, segment, config, &mut step, fresh, decided);
+        payload(flow, segment, config, step, fresh, decided);
     }
-    step
 }
 
 /// A SYN or RST that has no place in the connection changes nothing of it. A SYN may yet be answered;
@@ -235,7 +242,7 @@ fn stray(flow: &mut Flow, segment: &Segment, seen: Sighting, step: &mut Step) {
 }
 
 /// A SYN-ACK that acknowledges a SYN without the payload that came with it.
-#[inline(always)]
+#[inline(never)]
 fn refuse(asked: &mut Half, answer: &Segment) {
     if asked.syn != 0 && answer.ack == asked.sent.isn.add(1) {
         asked.refused = asked.next_seq.since(answer.ack).max(0).cast_unsigned();

@@ -74,7 +74,8 @@ pub fn packet<B: Bytes + ?Sized, S: Sink<B>>(
     sink: &mut S,
 ) -> Fate {
     let timely = is_timely(flow, segment);
-    let mut step = account(flow, segment, seen, config, decided);
+    let mut step = Step::of(Direction::ToServer);
+    account(flow, segment, seen, config, decided, &mut step);
     if step.strange {
         sink.lose(LossReason::OutOfWindow);
     }

@@ -5,6 +5,7 @@ use crate::{
     event::mark,
     flow::Half,
     packet::{Segment, tcp_flag::SYN},
+    seq::Seq,
 };
 
 /// Takes the stream up where it is first seen.
@@ -61,7 +62,7 @@ pub(super) fn receive(half: &mut Half, segment: &Segment, now: u64, step: &mut S
 #[inline(always)]
 fn repeat(half: &mut Half, segment: &Segment, step: &mut Step) {
     // A SYN that is repeated was counted as such; and what was refused is sent for the first time again.
-    if segment.has(SYN) || is_refused(half, segment) {
+    if segment.has(SYN) || is_refused(half, segment.end()) {
         return;
     }
     if segment.payload_len == 1 && segment.end() == half.next_seq {
@@ -74,9 +75,9 @@ fn repeat(half: &mut Half, segment: &Segment, step: &mut Step) {
 }
 
 /// Whether a segment has payload that came with the SYN and was refused.
-#[inline(always)]
-const fn is_refused(half: &mut Half, segment: &Segment) -> bool {
-    let left = half.sent.isn.add(1).add(half.refused).since(segment.end());
+#[inline(never)]
+const fn is_refused(half: &mut Half, end: Seq) -> bool {
+    let left = half.sent.isn.add(1).add(half.refused).since(end);
     if half.refused == 0 || left < 0 {
         return false;
     }

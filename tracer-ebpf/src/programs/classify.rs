@@ -102,12 +102,18 @@ fn classify(ctx: &TcContext, link: Link, ingress: bool) -> Option<()> {
         point: Point::new(ifindex, ingress),
     };
     let born = flow.born;
-    let mut step = observe::account(flow, segment, seen, &maps::config(), || {
-        maps::is_decided(&segment.key, born)
-    });
+    let step = &mut scratch.step;
+    observe::account(
+        flow,
+        segment,
+        seen,
+        &maps::config(),
+        || maps::is_decided(&segment.key, born),
+        step,
+    );
     if matches!(step.next, Next::Command) {
         // What is behind the linear part is left to the program that reads through the kernel.
-        command::skim(flow, segment, &Linear::of(ctx), &mut step);
+        command::skim(flow, segment, &Linear::of(ctx), step);
     }
     if step.strange {
         maps::lose(LossReason::OutOfWindow);
@@ -115,8 +121,7 @@ fn classify(ctx: &TcContext, link: Link, ingress: bool) -> Option<()> {
     if !step.is_quiet() {
         scratch.seen = seen;
         scratch.record.alarm.set(ingress);
-        scratch.step = step;
-        tell::first(ctx, &step);
+        tell::first(ctx, &scratch.step);
     }
     Some(())
 }
