@@ -258,6 +258,8 @@ impl Tracked {
             point: seen.point,
         };
         let direction = self.flow.direction(segment);
+        // Copies are known by what they are, wherever they were captured.
+        self.flow.half(direction).point = seen.point;
         let decided = self.decided;
         let held = self.held_bytes();
         let mut teller = Teller {
