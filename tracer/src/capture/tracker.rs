@@ -18,11 +18,11 @@ use self::{
     proof::{Candidate, Held, Verdict},
     table::{Table, Tracked},
 };
-use super::checksum::tcp_checksum_is_right;
+use super::checksum::tcp_checksum;
 pub use super::sighted::Sighted;
 use crate::{
     record::LossReason,
-    session::{Engine, Input, Listener},
+    session::{Checksum, Engine, Input, Listener},
 };
 
 mod proof;
@@ -215,13 +215,13 @@ impl Tracker {
         {
             match held {
                 Held::Event(event, run) => engine.on_event(Input::Event(&event, &run), to),
-                Held::Checksum(direction, right) => {
+                Held::Checksum(direction, checksum) => {
                     let key = segment.key;
                     engine.on_event(
                         Input::Checksum {
                             key,
                             direction,
-                            right,
+                            checksum,
                         },
                         to,
                     );
@@ -278,10 +278,10 @@ impl Tracked {
             &mut teller,
         );
         if self.checksums < MAX_CHECKSUMS
-            && let Some(right) = tcp_checksum_is_right(seen.network.0, bytes.kept)
+            && let Some(checksum) = tcp_checksum(seen.network.0, bytes.kept)
         {
             self.checksums += 1;
-            teller.checksum(segment.key, direction, right);
+            teller.checksum(segment.key, direction, checksum);
         }
         let half = self.flow.half(direction);
         let is_login = half.message == packet_type::LOGIN7 && half.sealed == 0;
@@ -310,15 +310,15 @@ struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    fn checksum(&mut self, key: FlowKey, direction: Direction, right: bool) {
+    fn checksum(&mut self, key: FlowKey, direction: Direction, checksum: Checksum) {
         if let Some(candidate) = &mut self.candidate {
-            candidate.hold(Held::Checksum(direction, right));
+            candidate.hold(Held::Checksum(direction, checksum));
             return;
         }
         let input = Input::Checksum {
             key,
             direction,
-            right,
+            checksum,
         };
         self.engine.on_event(input, self.to);
     }

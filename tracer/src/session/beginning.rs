@@ -6,6 +6,7 @@
 use tracer_ebpf::event::{Direction, Event, Kind, mark};
 
 use super::{
+    Checksum,
     connection::{Connection, LEAST_PATIENCE},
     output::Output,
 };
@@ -17,7 +18,7 @@ const MAX_EVENTS: usize = 4;
 pub(super) struct Beginning {
     /// Never none.
     events: Vec<Event>,
-    /// Packets of each direction whose checksum was right, and wrong.
+    /// Packets of each direction whose checksum was right, and unfinished.
     checksums: [(u8, u8); 2],
 }
 
@@ -62,9 +63,13 @@ impl Beginning {
     }
 
     /// A packet's checksum was looked at.
-    pub(super) fn checksum(&mut self, direction: Direction, right: bool) {
-        let (rights, wrongs) = &mut self.checksums[direction as usize];
-        let count = if right { rights } else { wrongs };
+    pub(super) fn checksum(&mut self, direction: Direction, checksum: Checksum) {
+        let (rights, unfinished) = &mut self.checksums[direction as usize];
+        let count = match checksum {
+            Checksum::Right => rights,
+            Checksum::Unfinished => unfinished,
+            Checksum::Wrong => return,
+        };
         *count = count.saturating_add(1);
     }
 
@@ -87,9 +92,9 @@ impl Beginning {
             connection.take(event, &[], out);
         }
         let directions = [Direction::ToServer, Direction::ToClient];
-        for (direction, (rights, wrongs)) in directions.into_iter().zip(self.checksums) {
-            (0..rights).for_each(|_| connection.checksum(direction, true));
-            (0..wrongs).for_each(|_| connection.checksum(direction, false));
+        for (direction, (rights, unfinished)) in directions.into_iter().zip(self.checksums) {
+            (0..rights).for_each(|_| connection.checksum(direction, Checksum::Right));
+            (0..unfinished).for_each(|_| connection.checksum(direction, Checksum::Unfinished));
         }
         connection.is_listed = true;
         connection

@@ -16,6 +16,7 @@ use tracer_ebpf::{
 pub(super) use self::handshake::LEAST_PATIENCE;
 use self::{ends::Left, handshake::Handshake};
 use super::{
+    Checksum,
     ending::Ends,
     engine::{Config, SocketOwner},
     login::{Context, Login},
@@ -326,8 +327,8 @@ impl Connection {
     }
 
     /// A packet's checksum was looked at.
-    pub(super) fn checksum(&mut self, side: Side, right: bool) {
-        self.evidence.checksum(side, right);
+    pub(super) fn checksum(&mut self, side: Side, checksum: Checksum) {
+        self.evidence.checksum(side, checksum);
     }
 
     /// Not all of the login was captured.

@@ -42,4 +42,4 @@ mod timeline;
 mod usage;
 mod vantage;
 
-pub use engine::{Config, Engine, Input, Listener, SocketOwner};
+pub use engine::{Checksum, Config, Engine, Input, Listener, SocketOwner};

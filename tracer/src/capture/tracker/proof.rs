@@ -10,6 +10,7 @@ use tracer_ebpf::{
 
 use crate::{
     record::LossReason,
+    session::Checksum,
     tds::{login7::Login7, prelogin::Prelogin},
 };
 
@@ -67,7 +68,7 @@ enum Asked {
 #[derive(Debug)]
 pub(super) enum Held {
     Event(Box<Event>, Vec<u8>),
-    Checksum(Direction, bool),
+    Checksum(Direction, Checksum),
     CutLogin,
     Loss(LossReason),
 }
