@@ -7,8 +7,8 @@ use tracer_ebpf::{
     bytes::Snapped,
     config::Config,
     event::{Direction, Event, mark},
-    flow::{Flow, FlowKey, Rival},
-    framing::packet_type,
+    flow::{Flow, FlowKey, Half, Rival},
+    framing::{self, packet_type},
     loss,
     observe::{self, Fate, Opens, Sighting, Sink},
     packet::{Link, Segment, Skip, tcp_flag, walk},
@@ -22,7 +22,7 @@ use super::checksum::tcp_checksum;
 pub use super::sighted::Sighted;
 use crate::{
     record::LossReason,
-    session::{Checksum, Engine, Input, Listener},
+    session::{Engine, Input, Listener},
 };
 
 mod proof;
@@ -213,22 +213,7 @@ impl Tracker {
             .into_iter()
             .flat_map(|candidate| candidate.into_held())
         {
-            match held {
-                Held::Event(event, run) => engine.on_event(Input::Event(&event, &run), to),
-                Held::Checksum(direction, checksum) => {
-                    let key = segment.key;
-                    engine.on_event(
-                        Input::Checksum {
-                            key,
-                            direction,
-                            checksum,
-                        },
-                        to,
-                    );
-                }
-                Held::CutLogin => engine.on_event(Input::CutLogin(segment.key), to),
-                Held::Loss(reason) => engine.on_event(Input::Loss(reason, 1), to),
-            }
+            held.tell(segment.key, engine, to);
         }
     }
 }
@@ -281,12 +266,15 @@ impl Tracked {
             && let Some(checksum) = tcp_checksum(seen.network.0, bytes.kept)
         {
             self.checksums += 1;
-            teller.checksum(segment.key, direction, checksum);
+            teller.say(Held::Checksum(direction, checksum), segment.key);
         }
         let half = self.flow.half(direction);
         let is_login = half.message == packet_type::LOGIN7 && half.sealed == 0;
         if is_login && direction == Direction::ToServer && is_cut(segment, bytes.kept) {
-            teller.cut_login(segment.key);
+            teller.say(Held::CutLogin, segment.key);
+        }
+        if is_header_cut(half, segment, bytes.kept) {
+            teller.say(Held::Cut(direction), segment.key);
         }
         let judged = self.candidate.as_mut().map(|candidate| {
             let verdict = candidate.judge(segment, direction, bytes.kept);
@@ -310,23 +298,11 @@ struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    fn checksum(&mut self, key: FlowKey, direction: Direction, checksum: Checksum) {
-        if let Some(candidate) = &mut self.candidate {
-            candidate.hold(Held::Checksum(direction, checksum));
-            return;
-        }
-        let input = Input::Checksum {
-            key,
-            direction,
-            checksum,
-        };
-        self.engine.on_event(input, self.to);
-    }
-
-    fn cut_login(&mut self, key: FlowKey) {
+    /// Says something of the connection, or holds it back.
+    fn say(&mut self, said: Held, key: FlowKey) {
         match &mut self.candidate {
-            Some(candidate) => candidate.hold(Held::CutLogin),
-            None => self.engine.on_event(Input::CutLogin(key), self.to),
+            Some(candidate) => candidate.hold(said),
+            None => said.tell(key, self.engine, self.to),
         }
     }
 }
@@ -372,6 +348,16 @@ fn give_up(missed: u64, engine: &mut Engine, to: &mut dyn Listener) {
 fn is_cut(segment: &Segment, kept: &[u8]) -> bool {
     let end = segment.payload_at as usize + segment.payload_len as usize;
     segment.payload_len > 0 && kept.len() < end
+}
+
+/// Whether it left out a message header that the walk has come to, or some of it.
+fn is_header_cut(half: &Half, segment: &Segment, kept: &[u8]) -> bool {
+    let left = kept.len().saturating_sub(segment.payload_at as usize);
+    let (next, kept_to) = (half.next_header, segment.start().add(left as u32));
+    is_cut(segment, kept)
+        && half.framed != 0
+        && next.before(segment.end())
+        && next.add(framing::HEADER_PREFIX).after(kept_to)
 }
 
 fn source(segment: &Segment) -> Endpoint {

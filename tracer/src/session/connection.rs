@@ -331,6 +331,11 @@ impl Connection {
         self.evidence.checksum(side, checksum);
     }
 
+    /// Not all message headers were captured.
+    pub(super) fn cut(&mut self) {
+        self.facts.connection.mark_partial(PartialReason::Gap);
+    }
+
     /// Not all of the login was captured.
     pub(super) fn cut_login(&mut self) {
         if self.login.is_some() {

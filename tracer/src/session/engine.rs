@@ -124,6 +124,8 @@ pub enum Input<'a> {
     /// The snap length cut a login that is not sealed: what of it would be secret is not known, so
     /// nothing of that part was told.
     CutLogin(FlowKey),
+    /// The snap length cut a message header off: where this direction's next message begins is not known.
+    Cut(FlowKey, Direction),
     /// Something was not seen, so many times since the last word of it.
     Loss(LossReason, u64),
 }
@@ -209,6 +211,11 @@ impl Engine {
             Input::CutLogin(key) => {
                 if let Some(Entry::Open(connection)) = self.connections.get_mut(&key) {
                     connection.cut_login();
+                }
+            }
+            Input::Cut(key, _) => {
+                if let Some(Entry::Open(connection)) = self.connections.get_mut(&key) {
+                    connection.cut();
                 }
             }
             Input::Loss(reason, count) => self.shared.losses.add(reason, count),

@@ -4,13 +4,14 @@ use std::ops::RangeInclusive;
 
 use tracer_ebpf::{
     event::{Direction, Event},
+    flow::FlowKey,
     framing::{self, Boundary, Framing, Header, TDS_HEADER, content_type, packet_type},
     packet::{Segment, tcp_flag},
 };
 
 use crate::{
     record::LossReason,
-    session::Checksum,
+    session::{Checksum, Engine, Input, Listener},
     tds::{login7::Login7, prelogin::Prelogin},
 };
 
@@ -70,7 +71,26 @@ pub(super) enum Held {
     Event(Box<Event>, Vec<u8>),
     Checksum(Direction, Checksum),
     CutLogin,
+    Cut(Direction),
     Loss(LossReason),
+}
+
+impl Held {
+    /// Tells the engine what was held back of a connection.
+    pub(super) fn tell(&self, key: FlowKey, engine: &mut Engine, to: &mut dyn Listener) {
+        let input = match self {
+            Self::Event(event, run) => Input::Event(event, run),
+            &Self::Checksum(direction, checksum) => Input::Checksum {
+                key,
+                direction,
+                checksum,
+            },
+            Self::CutLogin => Input::CutLogin(key),
+            Self::Cut(direction) => Input::Cut(key, *direction),
+            Self::Loss(reason) => Input::Loss(*reason, 1),
+        };
+        engine.on_event(input, to);
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
