@@ -362,7 +362,7 @@ impl Owners {
         if self.earlier.is_empty() {
             return Vec::new();
         }
-        let owners = self.earlier.take(&event.key);
+        let owners = self.earlier.take(&event.key, event.time);
         if event.marks & mark::JOINED_LATE == 0 {
             return Vec::new();
         }
