@@ -15,6 +15,8 @@
 //! - [`checksum`]: which packets had not left their host when they were captured.
 //! - [`tracker`]: connections, and the events the kernel would have told of them.
 
+#[cfg(test)]
+mod both_hosts;
 pub mod checksum;
 mod copies;
 pub mod interfaces;

@@ -1,13 +1,13 @@
 //! Connections of a capture, and the events the kernel would have told of them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, mem};
 
 use foldhash::HashSet;
 use tracer_ebpf::{
     bytes::Snapped,
     config::Config,
     event::{Direction, Event, mark},
-    flow::{Flow, FlowKey, Half, Rival},
+    flow::{Flow, FlowKey, Half},
     framing::{self, packet_type},
     loss,
     observe::{self, Fate, Opens, Sighting, Sink},
@@ -87,40 +87,59 @@ impl Tracker {
             }
         };
         let config = self.config;
-        let ends = segment.has(tcp_flag::FIN) || segment.has(tcp_flag::RST);
-        let known = self.flows.get_mut(&segment.key);
-        let reopened = known
-            .as_ref()
-            .filter(|tracked| tracked.flow.is_reopened_by(&segment));
-        let rival = reopened.map(|tracked| tracked.flow.rival);
-        let going_on = match known.filter(|_| rival.is_none()) {
-            // A straggler, and no connection of which only the end was seen.
-            Some(over) if over.is_over(seen.time_ns) && ends => return,
-            Some(over) if over.is_over(seen.time_ns) => None,
-            known => known,
-        };
-        let tracked = match going_on {
-            Some(tracked) => tracked,
-            None => match self.open(&segment, kept, rival, seen.time_ns, engine, to) {
-                Some(tracked) => tracked,
-                None => return,
-            },
+        let Some(tracked) = self.find(&segment, seen, engine, to) else {
+            return;
         };
         tracked.last_seen = seen.time_ns;
-        if tracked.flow.foreign != 0 || tracked.copies.is_copy(&segment, seen) {
+        if tracked.flow.foreign != 0 {
             return;
         }
         let observed = tracked.observe(&segment, bytes, seen, &config, engine, to);
         self.settle(&segment, seen.time_ns, observed, engine, to);
     }
 
+    /// The connection of a packet, which may be a new one. `None` where it is not watched, and for a copy.
+    fn find(
+        &mut self,
+        segment: &Segment,
+        seen: &Sighted<'_>,
+        engine: &mut Engine,
+        to: &mut dyn Listener,
+    ) -> Option<&mut Tracked> {
+        let ends = segment.flags & (tcp_flag::FIN | tcp_flag::RST) != 0;
+        let Some(known) = self.flows.get_mut(&segment.key) else {
+            let opened = self.open(segment, seen, engine, to)?;
+            opened.copies.is_copy(segment, seen);
+            return Some(opened);
+        };
+        if known.flow.foreign == 0 && known.copies.is_copy(segment, seen) {
+            return None;
+        }
+        let reopened = known.flow.is_reopened_by(segment);
+        let is_over = known.is_over(seen.time_ns);
+        if !reopened && is_over && ends {
+            // A straggler, and no connection of which only the end was seen.
+            return None;
+        }
+        if !reopened && !is_over {
+            return self.flows.get_mut(&segment.key);
+        }
+        // The last packets of the one may come once more after the first of the next.
+        let copies = mem::take(&mut known.copies);
+        let rival = reopened.then_some(known.flow.rival);
+        let opened = self.open(segment, seen, engine, to)?;
+        opened.copies = copies;
+        if let Some(rival) = rival.filter(|_| segment.has(tcp_flag::ACK)) {
+            opened.flow.follow(&rival);
+        }
+        Some(opened)
+    }
+
     /// Begins to track the connection of a segment, if it is to be watched.
     fn open(
         &mut self,
         segment: &Segment,
-        kept: &[u8],
-        rival: Option<Rival>,
-        now: u64,
+        seen: &Sighted<'_>,
         engine: &mut Engine,
         to: &mut dyn Listener,
     ) -> Option<&mut Tracked> {
@@ -129,17 +148,14 @@ impl Tracker {
         let opens = observe::opens(segment, from_watched, to_watched);
         let (to_server, candidate) = match opens {
             Opens::Watched { to_server } => (to_server, None),
-            _ if self.ports.is_empty() && proof::begins(segment, kept) => {
+            _ if self.ports.is_empty() && proof::begins(segment, seen.network.1) => {
                 (true, Some(Box::default()))
             }
             Opens::Foreign => (false, None),
             Opens::Nothing => return None,
         };
-        let mut flow = Flow::new(segment, to_server, now);
+        let mut flow = Flow::new(segment, to_server, seen.time_ns);
         flow.foreign = u8::from(opens == Opens::Foreign && candidate.is_none());
-        if let Some(rival) = rival.filter(|_| segment.has(tcp_flag::ACK)) {
-            flow.follow(&rival);
-        }
         let missed = self
             .flows
             .insert(segment.key, Tracked::new(&flow, candidate));
@@ -178,7 +194,7 @@ impl Tracker {
             }
         }
         if fate == Fate::Forget {
-            self.flows.remove(&segment.key);
+            self.flows.leave(&segment.key);
         }
     }
 

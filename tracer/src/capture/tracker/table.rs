@@ -29,6 +29,8 @@ pub(super) struct Tracked {
     pub(super) flow: Flow,
     pub(super) last_seen: u64,
     pub(super) decided: bool,
+    /// It has ended; copies of its last packets may still come.
+    pub(super) ended: bool,
     /// Checksums looked at.
     pub(super) checksums: u8,
     pub(super) copies: Copies,
@@ -42,6 +44,7 @@ impl Tracked {
             flow: *flow,
             last_seen: flow.born,
             decided: false,
+            ended: false,
             checksums: 0,
             copies: Copies::default(),
             candidate,
@@ -50,6 +53,9 @@ impl Tracked {
 
     /// Whether nothing more is to come of it.
     pub(super) fn is_over(&self, now: u64) -> bool {
+        if self.ended {
+            return true;
+        }
         let quiet = now.saturating_sub(self.last_seen);
         // Nearly always; the rest need not be looked at.
         if quiet < AFTER_RESET + LONGER {
@@ -126,6 +132,14 @@ impl Table {
         let missed = self.make_room(now);
         self.flows.insert(key, Box::new(tracked));
         missed
+    }
+
+    /// A connection has ended: it is remembered for its copies' sake until the table is swept.
+    pub(super) fn leave(&mut self, key: &FlowKey) {
+        self.release(key);
+        if let Some(tracked) = self.flows.get_mut(key) {
+            tracked.ended = true;
+        }
     }
 
     pub(super) fn remove(&mut self, key: &FlowKey) {
