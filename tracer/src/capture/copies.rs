@@ -37,7 +37,7 @@ pub(super) struct Copies {
     last: VecDeque<Print>,
     /// Packets since the last copy.
     without: u32,
-    has_copies: bool,
+    copied: bool,
 }
 
 /// What a packet is known by.
@@ -68,7 +68,7 @@ impl Copies {
         }
         if self.has(&print) {
             self.without = 0;
-            self.has_copies = true;
+            self.copied = true;
             return true;
         }
         self.without = self.without.saturating_add(1);
@@ -77,7 +77,7 @@ impl Copies {
     }
 
     fn room(&self) -> usize {
-        if self.has_copies {
+        if self.copied {
             WITH_COPIES
         } else if self.without < NONE_AFTER {
             LOOKED
@@ -204,7 +204,7 @@ fn timestamp(mut options: &[u8]) -> Option<u32> {
             [1, ref rest @ ..] => options = rest,
             [8, 10, a, b, c, d, ..] => return Some(u32::from_be_bytes([a, b, c, d])),
             [kind, len, ..] if kind != 0 && len >= 2 => {
-                options = options.get(usize::from(len)..)?
+                options = options.get(usize::from(len)..)?;
             }
             _ => return None,
         }

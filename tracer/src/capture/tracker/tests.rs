@@ -203,7 +203,7 @@ impl Replay {
 fn refused_connections_are_forgotten_and_none_is_counted_as_lost() {
     for (server, logins) in [(1433, 70_000), (5000, 0)] {
         let mut replay = Replay::of(&[]);
-        for client in 0..70_000 {
+        for client in 0..70_000_u32 {
             let ports = (2000 + (client % 60_000) as u16, server);
             replay.send(true, ports, SYN, 0, &[]);
             replay.send(false, ports, RST | ACK, 0, &[]);
