@@ -7,7 +7,7 @@ use tracer_ebpf::{
     seq::Seq,
 };
 
-use super::{Config, Engine, Input, Listener, SocketOwner};
+use super::{Checksum, Config, Engine, Input, Listener, SocketOwner};
 use crate::record::{
     Body, Close, CloseMeans, ClosedBy, ConnectionFacts, LossReason, Outcome, PartialReason,
     Process, Record, Stranger, Vantage,
@@ -480,7 +480,7 @@ fn a_connection_that_has_only_begun_remembers_checksums_and_takes_its_owner() {
         let checksum = Input::Checksum {
             key: KEY,
             direction: Direction::ToServer,
-            right: false,
+            checksum: Checksum::Unfinished,
         };
         told.engine.on_event(checksum, &mut told.heard);
     }

@@ -9,6 +9,7 @@ mod undecided;
 use tracer_ebpf::{
     event::{Event, Kind, SocketEnd, mark, role},
     packet::tcp_flag,
+    patience::{AFTER_RESET, HALF_OPEN},
 };
 
 use self::{settled::Settled, undecided::Undecided};
@@ -17,12 +18,10 @@ use super::{
     input::{Side, SocketOwner},
     report::{About, Report},
     verdict::outcome::End,
-    wire::{HALF_OPEN_PATIENCE, Reset, Wire},
+    wire::{Reset, Wire},
 };
 use crate::record::{PartialReason, PhaseName, Process};
 
-/// How long after its last packet a reset connection may still say something, nanoseconds.
-const AFTER_RESET: u64 = 1_000_000_000;
 /// How long after its last packet a socket of this host may take to close; microseconds do.
 const SOCKET_PATIENCE: u64 = 100_000_000;
 /// How long after its socket closed the packets that closed it may be told.
@@ -149,7 +148,9 @@ impl Connection {
         self.late_reply(side, event.time);
         let settled = match &mut self.state {
             State::Undecided(login) => {
-                if !self.wire.handshake.is_over() && !self.wire.joined_late {
+                // What comes with a SYN (TCP Fast Open) waits for no handshake.
+                let in_syn = event.tcp_flags & tcp_flag::SYN != 0;
+                if !self.wire.handshake.is_over() && !self.wire.joined_late && !in_syn {
                     self.wire.handshake.misses_end();
                     login.handshake_ends(event.time, false);
                 }
@@ -304,7 +305,7 @@ impl Connection {
         } else if ends.are_orderly() {
             SOCKET_PATIENCE
         } else {
-            ends.first_fin().map(|_| HALF_OPEN_PATIENCE)?
+            ends.first_fin().map(|_| HALF_OPEN)?
         };
         let at = self.wire.last_seen.saturating_add(patience);
         (!self.has_left()).then_some(at)

@@ -4,9 +4,6 @@ use tracer_ebpf::event::Counters;
 
 use crate::session::input::Side;
 
-/// How long one side may take to follow the other's FIN before it is half open for good, nanoseconds.
-pub(in crate::session) const HALF_OPEN_PATIENCE: u64 = 60_000_000_000;
-
 /// A FIN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::session) struct Fin {

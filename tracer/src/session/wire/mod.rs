@@ -11,7 +11,7 @@ use tracer_ebpf::{
 };
 
 pub(in crate::session) use self::{
-    ends::{Ends, HALF_OPEN_PATIENCE, Reset, unanswered_probes},
+    ends::{Ends, Reset, unanswered_probes},
     handshake::{ACK_PATIENCE, Handshake, LEAST_SYN_PATIENCE},
     identity::Identity,
     vantage::Evidence,

@@ -38,10 +38,16 @@ impl Dialogue {
         if self.from_start || self.stage == Stage::Login || !self.sealed.is_empty() {
             return true;
         }
-        let length = unit.body.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
+        let length = unit
+            .body
+            .first_chunk()
+            .map(|bytes| u32::from_le_bytes(*bytes));
         let fits = length.is_some_and(|length| length >= unit.body_len() && length < MAX_LOGIN);
         // TDS 7.0 to 7.4, as the highest byte of the version behind the length.
-        fits && unit.body.get(7).is_some_and(|major| (0x70..=0x74).contains(major))
+        fits && unit
+            .body
+            .get(7)
+            .is_some_and(|major| (0x70..=0x74).contains(major))
     }
 
     fn read_login(&mut self, unit: &Unit, context: &Context<'_>) {
