@@ -64,6 +64,13 @@ fn is_needless(connection: &Connection, index: usize) -> bool {
     let Some((decided, _)) = truth.decided.filter(|_| !truth.sealed) else {
         return false;
     };
+    // Whether an alert ends a handshake hangs on the handshake.
+    if truth
+        .decided
+        .is_some_and(|(_, outcome)| outcome == "tls_failed")
+    {
+        return false;
+    }
     let packets = &connection.packets;
     let side = packets[decided].side;
     // The deciding message: what its side says after the last word of the other.

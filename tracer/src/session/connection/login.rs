@@ -72,6 +72,9 @@ impl Connection {
             return;
         };
         let whole = login.is_whole();
+        if !whole {
+            login.dialogue.note_missed();
+        }
         let mut context = Context {
             ledger: &mut login.ledger,
             identity: &report.shared.config.identity,
@@ -172,10 +175,16 @@ impl Connection {
 
     fn settle(&mut self, settled: Settled, report: &mut Report<'_>) {
         let before = std::mem::replace(&mut self.state, State::Settled(Box::new(settled)));
-        if let (State::Undecided(login), State::Settled(settled)) = (before, &mut self.state) {
-            settled.goes_on(login.into_streams());
-        }
         report.decided(self.wire.key, self.wire.born);
+        let (State::Undecided(mut login), State::Settled(settled)) = (before, &mut self.state)
+        else {
+            return;
+        };
+        let early_fin = login.early_fin(true);
+        settled.goes_on(login.into_streams());
+        if let Some((side, event)) = early_fin {
+            self.fin_passes(side, &event, report);
+        }
     }
 
     /// Decides what only time can tell: a sealed login after which nothing more comes, a SYN that
@@ -247,6 +256,7 @@ impl Connection {
 
     /// The connection will not be watched any more: its login is told as far as it came.
     pub(super) fn give_up_login(&mut self, unwatched: bool, report: &mut Report<'_>) {
+        self.early_fin_passes(true, report);
         let left = match &self.state {
             State::Undecided(login) => login.left,
             State::Settled(_) => return,

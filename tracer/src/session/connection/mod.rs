@@ -148,9 +148,10 @@ impl Connection {
         self.late_reply(side, event.time);
         let settled = match &mut self.state {
             State::Undecided(login) => {
-                // What comes with a SYN (TCP Fast Open) waits for no handshake.
+                // What comes with a SYN (TCP Fast Open) waits for no handshake, nor does its answer.
                 let in_syn = event.tcp_flags & tcp_flag::SYN != 0;
-                if !self.wire.handshake.is_over() && !self.wire.joined_late && !in_syn {
+                let follows = side == Side::ToServer && !in_syn;
+                if follows && !self.wire.handshake.is_over() && !self.wire.joined_late {
                     self.wire.handshake.misses_end();
                     login.handshake_ends(event.time, false);
                 }
@@ -163,10 +164,32 @@ impl Connection {
             self.read_tail(side, report);
         } else {
             self.read(side, report);
+            self.early_fin_passes(false, report);
         }
     }
 
     fn fin(&mut self, side: Side, event: &Event, report: &mut Report<'_>) {
+        if let State::Undecided(login) = &mut self.state
+            && login.keeps_early_fin(side, event)
+        {
+            return;
+        }
+        self.fin_passes(side, event, report);
+    }
+
+    /// A FIN that was kept passes, once the data before it has come or nobody waits for that.
+    pub(super) fn early_fin_passes(&mut self, anyhow: bool, report: &mut Report<'_>) {
+        if let State::Undecided(login) = &mut self.state
+            && let Some((side, mut event)) = login.early_fin(anyhow)
+        {
+            if !anyhow {
+                event.time = self.wire.last_seen;
+            }
+            self.fin_passes(side, &event, report);
+        }
+    }
+
+    pub(super) fn fin_passes(&mut self, side: Side, event: &Event, report: &mut Report<'_>) {
         self.note_missed(side, event);
         self.begin_end(side, event);
         self.wire.ends.fin(event.time, side);
@@ -179,6 +202,7 @@ impl Connection {
     }
 
     fn rst(&mut self, side: Side, event: &Event, report: &mut Report<'_>) {
+        self.early_fin_passes(true, report);
         self.begin_end(side, event);
         if side == Side::ToServer {
             self.wire.ends.note_strain(&self.wire.sent);
@@ -204,12 +228,28 @@ impl Connection {
         };
         let has_ack = event.tcp_flags & tcp_flag::ACK != 0;
         let acknowledged = beyond(side.reversed(), event.ack);
-        // What the sender's own FIN counts and its peer has not got may have been lost on the way.
         let missed = has_ack && acknowledged > i32::from(others_fin);
-        let own = beyond(side, event.seq.add(event.payload_len)) > 0;
-        if missed || (own && !self.is_undecided()) {
+        if missed {
             self.wire.ends.missed_before = true;
             self.about.partial.insert(PartialReason::Gap);
+        }
+        self.wire
+            .ends
+            .fin_follows(side, event.seq.add(event.payload_len));
+    }
+
+    /// Notes at the end what never came of the bytes before a FIN.
+    fn note_missed_before_fins(&mut self) {
+        for side in [Side::ToServer, Side::ToClient] {
+            let isn = self.wire.handshake.isns[side as usize];
+            let seen = self.wire.sent[side as usize].bytes as u32;
+            let follows = self.wire.ends.position_of_fin(side);
+            let missed = isn
+                .zip(follows)
+                .is_some_and(|(isn, end)| end.since(isn.add(1).add(seen)) > 0);
+            if missed {
+                self.about.partial.insert(PartialReason::Gap);
+            }
         }
     }
 
@@ -345,6 +385,11 @@ impl Connection {
                 login.age(side, now);
             }
             self.read(side, report);
+        }
+        if let State::Undecided(login) = &self.state
+            && login.early_fin_is_due(now)
+        {
+            self.early_fin_passes(true, report);
         }
         self.wait_for_login(now, report);
     }

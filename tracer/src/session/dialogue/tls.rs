@@ -1,6 +1,6 @@
 //! TLS: whose it is, how far its handshake has come, and which records are sealed.
 
-use tracer_ebpf::framing::{SMP_HEADER, TDS_HEADER, content_type};
+use tracer_ebpf::framing::{Framing, SMP_HEADER, TDS_HEADER, content_type};
 
 use super::{
     Context, Decision, Dialogue, Reading, Stage,
@@ -96,6 +96,10 @@ impl Dialogue {
         let is_first = self.stage == Stage::Opening && (is_hello || context.whole);
         if side == Side::ToServer && is_first {
             self.strict = true;
+            self.stage = Stage::Tls;
+        }
+        let opens = matches!(self.stage, Stage::Opening | Stage::Prelogin);
+        if opens && unit.header.kind == content_type::HANDSHAKE {
             self.stage = Stage::Tls;
         }
         // jTDS sends a packet's header in a segment of its own: joined after it, TLS seems to come first.
@@ -229,10 +233,11 @@ impl Dialogue {
         if matches!(self.stage, Stage::Login | Stage::Auth) {
             return;
         }
-        let hello = self.said.tls[Side::ToServer as usize]
-            .client_hello
-            .is_some();
-        if hello || self.from_start {
+        // Joined late, TLS may have begun before; a packet's header may have.
+        let [client, server] = &self.said.tls;
+        let is_whole = self.strict || unit.header.framing == Framing::Tds;
+        let is_hello = client.client_hello.is_some() && server.records == 0;
+        if self.from_start || (is_hello && is_whole) {
             context.ledger.begin(PhaseName::Tls, unit.from);
         }
         self.tls_last = Some(unit.to);
