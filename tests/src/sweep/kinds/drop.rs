@@ -24,6 +24,11 @@ pub(super) fn each(connection: &Connection, take: &mut dyn FnMut(Variant)) {
             continue;
         }
         let has_hole = !packet.payload().is_empty();
+        // Where a SYN brought data, nothing else of the client shows the handshake's end so soon.
+        let fast_open = packets[0].has(SYN) && !packets[0].payload().is_empty();
+        if fast_open && !has_hole {
+            continue;
+        }
         let before = packets[index - 1].time_ns;
         let after = packets
             .get(index + 1)

@@ -87,7 +87,7 @@ impl Connection {
             self.decide(decision, None, report);
             return;
         }
-        if self.wire.joined_late && !login.dialogue.saw_login() {
+        if !self.wire.was_seen_to_begin() && !login.dialogue.saw_login() {
             self.pass_over_login(report);
             return;
         }
@@ -105,7 +105,8 @@ impl Connection {
             return;
         };
         let saw_login = login.dialogue.saw_login();
-        if self.wire.joined_late && decision.outcome == Outcome::Unknown && !saw_login {
+        let unseen = !self.wire.was_seen_to_begin() && !saw_login;
+        if unseen && decision.outcome == Outcome::Unknown {
             self.pass_over_login(report);
             return;
         }

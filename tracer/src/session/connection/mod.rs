@@ -269,7 +269,11 @@ impl Connection {
         };
         self.about.left_in_flight = in_flight;
         self.about.ended_in = match &mut self.state {
-            State::Undecided(login) => Some(login.begin_end(side, event)),
+            State::Undecided(login) => {
+                let phase = login.begin_end(side, event);
+                let known = self.wire.was_seen_to_begin() || login.dialogue.saw_login();
+                known.then_some(phase)
+            }
             State::Settled(_) => (in_flight > 0).then_some(PhaseName::Command),
         };
     }

@@ -76,6 +76,11 @@ impl Handshake {
         self.syns > 0
     }
 
+    /// Whether a SYN-ACK was seen.
+    pub(in crate::session) fn was_accepted(&self) -> bool {
+        self.first_syn_ack.is_some()
+    }
+
     /// Whether the server has answered a SYN.
     pub(in crate::session) fn was_answered(&self) -> bool {
         self.first_syn_ack.is_some() || self.ack.is_some()

@@ -84,6 +84,11 @@ impl Wire {
         }
     }
 
+    /// Whether the connection was seen to begin: by its SYN, or by the answer to it.
+    pub(in crate::session) fn was_seen_to_begin(&self) -> bool {
+        !self.joined_late || self.handshake.was_accepted()
+    }
+
     /// Takes in what every event says; how many events before it are missing.
     pub(in crate::session) fn take(&mut self, event: &Event, side: Side) -> u32 {
         self.untimed |= event.marks & mark::UNTIMED != 0;
