@@ -232,9 +232,11 @@ impl Connection {
             self.wire.ends.missed_before = true;
             self.about.partial.insert(PartialReason::Gap);
         }
-        self.wire
-            .ends
-            .fin_follows(side, event.seq.add(event.payload_len));
+        let position = event.seq.add(event.payload_len);
+        // It may yet come, but what it answers is not known to be owed.
+        let own = beyond(side, position) > 0;
+        self.wire.ends.missed_before |= own && !self.is_undecided();
+        self.wire.ends.fin_follows(side, position);
     }
 
     /// Notes at the end what never came of the bytes before a FIN.

@@ -114,6 +114,11 @@ impl Undecided {
 
     /// The client's acknowledgement ends the handshake, or what followed shows that it is over.
     pub(super) fn handshake_ends(&mut self, at: u64, seen: bool) {
+        let is_past = !self.dialogue.saw_start() && !self.ledger.rows().is_empty();
+        if is_past {
+            // Joined late, an acknowledgement may look like it.
+            return;
+        }
         if seen {
             // What came with the SYN (TCP Fast Open) is still to be answered.
             let asked = self.ledger.has_begun(PhaseName::Prelogin);
@@ -371,7 +376,7 @@ impl Undecided {
             start: (!wire.joined_late).then_some(wire.started),
             phase: self.dialogue.phase(&full),
             at: decision.at,
-            whole: self.is_whole() || answered,
+            whole: self.is_whole(),
             answered,
         };
         let spans = phases::spans(&full, reached);

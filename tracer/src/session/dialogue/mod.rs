@@ -162,6 +162,11 @@ impl Dialogue {
         self.from_start = false;
     }
 
+    /// Whether the connection's first packet was seen.
+    pub(in crate::session) fn saw_start(&self) -> bool {
+        self.from_start
+    }
+
     /// Reads one packet or record; what it decides.
     pub(in crate::session) fn read(
         &mut self,
@@ -227,7 +232,10 @@ impl Dialogue {
         for step in reading.moves(now) {
             full.insert(step);
         }
-        let login = reading.login().first().filter(|_| self.knows_order());
+        // Behind a gap a request may look like a token, and where the first reply ended is not known.
+        let exchange = reading.exchange();
+        let login = reading.login().first();
+        let login = login.filter(|_| !self.missed || (self.knows_order() && exchange.is_none()));
         let (prelogin, answer) = reading.prelogin();
         let first = prelogin.or(login.copied());
         self.end_tls(first.map(|turn| turn.from), &reading, &mut full);
@@ -240,8 +248,7 @@ impl Dialogue {
         if let Some(turn) = login {
             full.begin(PhaseName::Login, turn.from);
         }
-        // Behind a gap a request may look like a token.
-        if let Some(at) = reading.exchange().filter(|_| !self.missed) {
+        if let Some(at) = exchange.filter(|_| !self.missed) {
             full.end(PhaseName::Login, at, true);
             full.begin(PhaseName::Auth, at);
         }
@@ -255,7 +262,7 @@ impl Dialogue {
 
     /// Whether it is known what the first sealed message of the client is.
     fn knows_order(&self) -> bool {
-        !self.missed || self.strict || self.said.answered.is_some()
+        self.strict || self.said.answered.is_some()
     }
 
     /// Ends the phase of TLS where both sides have finished the handshake, or what follows it began.

@@ -40,7 +40,9 @@ impl Report<'_> {
         let sealed = dialogue.sealed_auth(decision.rounds);
         let encryption = facts.tds.as_ref().and_then(|tds| tds.encryption);
         let auth = &dialogue.said.auth;
-        facts.auth = auth.facts(encryption, decision.outcome, &sealed, conclusion.whole);
+        facts.auth = auth
+            .facts(encryption, decision.outcome, &sealed, conclusion.whole)
+            .filter(|_| !dialogue.is_foreign() || dialogue.said.login7.is_some());
         disown_tls(dialogue, decision.outcome, &mut facts);
         leave_out_times(wire, &mut facts);
         facts.login.sum_up(&facts.phases);
@@ -86,7 +88,8 @@ impl Report<'_> {
             requests: None,
             diagnosis: Vec::new(),
         });
-        if dialogue.is_foreign() {
+        // What passes of a connection joined late may be anybody's, until a login is seen.
+        if dialogue.is_foreign() || (wire.joined_late && !dialogue.saw_login()) {
             facts.tds = None;
         }
         describe_tcp(wire, about, &mut facts);
