@@ -70,6 +70,14 @@ impl Tracker {
         }
     }
 
+    /// The capture has ended: tells what every connection has carried, the last packets included.
+    pub fn finish(&mut self, engine: &mut Engine, to: &mut dyn Listener) {
+        for (key, flow) in self.flows.watched() {
+            let sent = Box::new([flow.client().sent, flow.server().sent]);
+            engine.on_event(Input::Counted(*key, flow.born, sent), to);
+        }
+    }
+
     /// Takes in one packet.
     pub fn packet(&mut self, seen: &Sighted<'_>, engine: &mut Engine, to: &mut dyn Listener) {
         let (ethertype, kept) = seen.network;

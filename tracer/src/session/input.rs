@@ -2,7 +2,7 @@
 
 use foldhash::HashMap;
 use tracer_ebpf::{
-    event::{Direction, Event, SocketEnd},
+    event::{Counters, Direction, Event, SocketEnd},
     flow::FlowKey,
 };
 
@@ -110,6 +110,8 @@ pub enum Input<'a> {
     /// The snap length cut a message header off: where this direction's next message begins is not
     /// known.
     Cut(FlowKey, Direction),
+    /// What a connection has carried when nobody watches any more; born as in events.
+    Counted(FlowKey, u64, Box<[Counters; 2]>),
     /// Something was not seen, so many times since the last word of it.
     Loss(LossReason, u64),
 }

@@ -125,6 +125,14 @@ impl Table {
         self.flows.get_mut(key).map(Box::as_mut)
     }
 
+    /// The connections that the engine knows.
+    pub(super) fn watched(&self) -> impl Iterator<Item = (&FlowKey, &Flow)> {
+        let known =
+            |tracked: &&Box<Tracked>| tracked.candidate.is_none() && tracked.flow.foreign == 0;
+        let flows = self.flows.iter().filter(move |(_, tracked)| known(tracked));
+        flows.map(|(key, tracked)| (key, &tracked.flow))
+    }
+
     /// Remembers a connection; how many logins are missed for it.
     pub(super) fn insert(&mut self, key: FlowKey, tracked: Tracked) -> u64 {
         self.remove(&key);

@@ -118,7 +118,12 @@ impl Connection {
 
     fn ack(&mut self, event: &Event) {
         if self.wire.ends.began().is_some() {
-            self.wire.ends.acknowledge();
+            let side = if event.direction == Side::ToServer as u8 {
+                Side::ToServer
+            } else {
+                Side::ToClient
+            };
+            self.wire.ends.acknowledge(side, event.ack);
             return;
         }
         if !self.wire.handshake.ack(event.time) {
@@ -192,6 +197,9 @@ impl Connection {
         self.note_missed(side, event);
         self.begin_end(side, event);
         self.wire.ends.fin(event.time, side);
+        if event.tcp_flags & tcp_flag::ACK != 0 {
+            self.wire.ends.acknowledge(side, event.ack);
+        }
         if let State::Undecided(login) = &mut self.state
             && login.leaves_open(side, event)
         {

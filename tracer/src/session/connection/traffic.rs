@@ -14,7 +14,7 @@ use crate::{
             usage::{self, Boundary, Done, Ended, Usage},
         },
         input::Side,
-        report::Report,
+        report::{Report, command_phase, complete, describe_close},
         stream::Found,
         verdict::close,
     },
@@ -198,7 +198,7 @@ impl Connection {
             && let Some(decided) = settled.decided_at
         {
             let whole = self.about.is_whole();
-            let phase = report.command_phase(&self.wire, done, decided, whole);
+            let phase = command_phase(&self.wire, done, decided, whole);
             settled.facts.phases.command = Some(phase);
             report.phase(&self.wire, &settled.facts, PhaseName::Command, done.end);
         }
@@ -238,7 +238,7 @@ impl Connection {
         let State::Settled(settled) = self.state else {
             return;
         };
-        let close = report.describe_close(
+        let close = describe_close(
             &self.wire,
             &self.about,
             &self.usage,
@@ -246,7 +246,7 @@ impl Connection {
             stopped,
         );
         let seen = (last, settled.outcome.is_some());
-        let facts = report.complete(*settled.facts, &self.wire, &self.about, &self.usage, seen);
+        let facts = complete(*settled.facts, &self.wire, &self.about, &self.usage, seen);
         if !settled.muted {
             report.close(facts, close, now.min(last));
         }

@@ -336,6 +336,7 @@ impl Undecided {
             debt: self.debt_at_end.or(full.debt()),
             inside_tls: self.dialogue.inside_tls(),
             foreign: self.dialogue.is_foreign(),
+            server_is_foreign: self.dialogue.server_is_foreign(),
         };
         // What a side that leaves has sent before, and nobody saw, may have been anything.
         let leaver = match end {

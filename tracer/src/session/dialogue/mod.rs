@@ -128,6 +128,8 @@ pub(in crate::session) struct Dialogue {
     strict: bool,
     /// It is another protocol's.
     foreign: bool,
+    /// The server's first word was none of TDS.
+    server_is_foreign: bool,
     /// The connection's first packet was seen.
     from_start: bool,
     /// A packet or record of the server was read.
@@ -206,6 +208,7 @@ impl Dialogue {
         // A server whose first word is none of TDS accepts no login, whatever the client goes on with.
         if side == Side::ToClient && !self.server_spoke && context.whole {
             self.disown();
+            self.server_is_foreign = true;
         }
         self.server_spoke |= side == Side::ToClient;
         self.foreign
@@ -349,6 +352,11 @@ impl Dialogue {
     pub(in crate::session) fn is_out_of_turn(&self, whole: bool) -> bool {
         let logged_in = matches!(self.stage, Stage::Login | Stage::Auth) || !self.sealed.is_empty();
         self.foreign || (whole && self.from_start && !logged_in)
+    }
+
+    /// Whether the server's first word was none of TDS.
+    pub(in crate::session) fn server_is_foreign(&self) -> bool {
+        self.server_is_foreign
     }
 
     /// Whether the connection is somebody else's.

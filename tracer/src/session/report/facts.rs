@@ -64,7 +64,7 @@ impl Report<'_> {
             start: config.wall(wire.started),
             ..Connection::default()
         };
-        let tds = self.describe_tds(&dialogue.said);
+        let tds = describe_tds(&dialogue.said);
         let tls = self.describe_tls(dialogue);
         let mut server = server(wire);
         let instance = dialogue
@@ -94,70 +94,6 @@ impl Report<'_> {
         }
         describe_tcp(wire, about, &mut facts);
         facts
-    }
-
-    fn describe_tds(&self, said: &Said) -> Option<Tds> {
-        let (asked, answered) = (said.asked.as_ref(), said.answered.as_ref());
-        let (login, reply) = (said.login7.as_deref(), &said.reply);
-        let ack = reply.ack.as_ref();
-        let version = ack.map(|ack| ack.tds_version).or(said.version);
-        let trace = asked.and_then(|asked| asked.trace_id);
-        let shown = |version: &dyn std::fmt::Display| Text::shown(&version);
-        let tds = Tds {
-            version: version.map(|version| Text::shown(&version)),
-            encryption: said.encryption,
-            encryption_asked: asked
-                .and_then(|asked| asked.encryption)
-                .map(|setting| setting.option),
-            encryption_answered: answered
-                .and_then(|answered| answered.encryption)
-                .map(|setting| setting.option),
-            mars: said.mars(),
-            spid: reply.spid,
-            packet_size: reply.packet_size.or_else(|| {
-                login
-                    .map(|login| login.packet_size)
-                    .filter(|size| *size != 0)
-            }),
-            client_version: asked
-                .and_then(|asked| asked.version)
-                .map(|version| shown(&version)),
-            server_version: answered
-                .and_then(|answered| answered.version)
-                .map(|version| shown(&version))
-                .or_else(|| ack.and_then(|ack| ack.version).map(program_version)),
-            // SQL Server pads the name with zeros.
-            server_program: ack
-                .map(|ack| ack.program_name.trim_end_matches('\0'))
-                .filter(|name| !name.is_empty())
-                .map(Text::from),
-            connection_guid: trace
-                .filter(|trace| !trace.connection.is_nil())
-                .map(|trace| shown(&trace.connection)),
-            activity_guid: trace
-                .filter(|trace| !trace.activity.is_nil())
-                .map(|trace| shown(&trace.activity)),
-            activity_sequence: trace
-                .filter(|trace| !trace.activity.is_nil())
-                .map(|trace| trace.sequence),
-            // A client says only that it could.
-            fedauth_required: answered.and_then(|answered| answered.fedauth_required),
-            instance_mismatch: answered.and_then(|answered| answered.instance_mismatch),
-            read_only_intent: login.and_then(|login| login.read_only_intent.then_some(true)),
-            user_agent: login
-                .and_then(|login| login.user_agent.as_ref())
-                .map(describe_user_agent),
-            features: login.map_or_else(Vec::new, |login| feature_names(&login.features)),
-            features_acknowledged: feature_names(&reply.features),
-            mirror_partner: reply.mirror_partner.as_deref().map(Text::from),
-            collation: reply.collation.map(|to| Collation {
-                lcid: to.lcid,
-                sort_id: to.sort_id,
-            }),
-            session_recoverable: reply.session_recoverable,
-        };
-        // Of messages that were not seen whole nothing may have been read.
-        (tds != Tds::default()).then_some(tds)
     }
 
     /// What both sides have said of TLS so far.
@@ -236,6 +172,71 @@ impl Report<'_> {
         into.host_name = name(&login.host_name);
         into.user = name(&login.user_name);
     }
+}
+
+/// What both sides have said of TDS.
+fn describe_tds(said: &Said) -> Option<Tds> {
+    let (asked, answered) = (said.asked.as_ref(), said.answered.as_ref());
+    let (login, reply) = (said.login7.as_deref(), &said.reply);
+    let ack = reply.ack.as_ref();
+    let version = ack.map(|ack| ack.tds_version).or(said.version);
+    let trace = asked.and_then(|asked| asked.trace_id);
+    let shown = |version: &dyn std::fmt::Display| Text::shown(&version);
+    let tds = Tds {
+        version: version.map(|version| Text::shown(&version)),
+        encryption: said.encryption,
+        encryption_asked: asked
+            .and_then(|asked| asked.encryption)
+            .map(|setting| setting.option),
+        encryption_answered: answered
+            .and_then(|answered| answered.encryption)
+            .map(|setting| setting.option),
+        mars: said.mars(),
+        spid: reply.spid,
+        packet_size: reply.packet_size.or_else(|| {
+            login
+                .map(|login| login.packet_size)
+                .filter(|size| *size != 0)
+        }),
+        client_version: asked
+            .and_then(|asked| asked.version)
+            .map(|version| shown(&version)),
+        server_version: answered
+            .and_then(|answered| answered.version)
+            .map(|version| shown(&version))
+            .or_else(|| ack.and_then(|ack| ack.version).map(program_version)),
+        // SQL Server pads the name with zeros.
+        server_program: ack
+            .map(|ack| ack.program_name.trim_end_matches('\0'))
+            .filter(|name| !name.is_empty())
+            .map(Text::from),
+        connection_guid: trace
+            .filter(|trace| !trace.connection.is_nil())
+            .map(|trace| shown(&trace.connection)),
+        activity_guid: trace
+            .filter(|trace| !trace.activity.is_nil())
+            .map(|trace| shown(&trace.activity)),
+        activity_sequence: trace
+            .filter(|trace| !trace.activity.is_nil())
+            .map(|trace| trace.sequence),
+        // A client says only that it could.
+        fedauth_required: answered.and_then(|answered| answered.fedauth_required),
+        instance_mismatch: answered.and_then(|answered| answered.instance_mismatch),
+        read_only_intent: login.and_then(|login| login.read_only_intent.then_some(true)),
+        user_agent: login
+            .and_then(|login| login.user_agent.as_ref())
+            .map(describe_user_agent),
+        features: login.map_or_else(Vec::new, |login| feature_names(&login.features)),
+        features_acknowledged: feature_names(&reply.features),
+        mirror_partner: reply.mirror_partner.as_deref().map(Text::from),
+        collation: reply.collation.map(|to| Collation {
+            lcid: to.lcid,
+            sort_id: to.sort_id,
+        }),
+        session_recoverable: reply.session_recoverable,
+    };
+    // Of messages that were not seen whole nothing may have been read.
+    (tds != Tds::default()).then_some(tds)
 }
 
 /// Takes back what the client asked for and the server decides, where not all of its answer was seen.

@@ -12,7 +12,11 @@ mod strangers;
 use tracer_ebpf::flow::FlowKey;
 use zeroize::Zeroizing;
 
-pub(in crate::session) use self::about::About;
+pub(in crate::session) use self::{
+    about::About,
+    close::{complete, describe_close},
+    requests::command_phase,
+};
 use self::{certificates::Certificates, losses::Losses};
 use super::{
     dialogue::Decision,

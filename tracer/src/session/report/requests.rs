@@ -54,30 +54,29 @@ impl Report<'_> {
         });
         self.tell(wire.last_seen, body);
     }
+}
 
-    /// The phase from the login's end to the end of the first response.
-    pub(in crate::session) fn command_phase(
-        &self,
-        wire: &Wire,
-        done: &Done,
-        decided: u64,
-        whole: bool,
-    ) -> Phase {
-        let (_, leg) = wire.evidence.legs();
-        let server = done.end.saturating_sub(done.sent.max(decided));
-        let network = server.min(leg);
-        let total = done.end.saturating_sub(decided);
-        let waited = Waited {
-            client_ns: Nanos(total - server),
-            server_ns: Nanos(server - network),
-            network_ns: Nanos(network),
-        };
-        Phase {
-            start_ns: Nanos(decided.saturating_sub(wire.started)),
-            duration_ns: Nanos(total),
-            complete: done.complete,
-            waited: whole.then_some(waited),
-            retransmits: 0,
-        }
+/// The phase from the login's end to the end of the first response.
+pub(in crate::session) fn command_phase(
+    wire: &Wire,
+    done: &Done,
+    decided: u64,
+    whole: bool,
+) -> Phase {
+    let (_, leg) = wire.evidence.legs();
+    let server = done.end.saturating_sub(done.sent.max(decided));
+    let network = server.min(leg);
+    let total = done.end.saturating_sub(decided);
+    let waited = Waited {
+        client_ns: Nanos(total - server),
+        server_ns: Nanos(server - network),
+        network_ns: Nanos(network),
+    };
+    Phase {
+        start_ns: Nanos(decided.saturating_sub(wire.started)),
+        duration_ns: Nanos(total),
+        complete: done.complete,
+        waited: whole.then_some(waited),
+        retransmits: 0,
     }
 }

@@ -10,7 +10,7 @@ mod timers;
 use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 use tracer_ebpf::{
-    event::{Direction, Event, Kind, SocketEnd, mark},
+    event::{Counters, Direction, Event, Kind, SocketEnd, mark},
     flow::FlowKey,
 };
 
@@ -187,6 +187,15 @@ impl Table {
     pub(in crate::session) fn cut(&mut self, key: &FlowKey) {
         if let Some(Entry::Open(connection)) = self.entries.get_mut(key) {
             connection.about.partial.insert(PartialReason::Gap);
+        }
+    }
+
+    /// What a connection has carried in the end.
+    pub(in crate::session) fn counted(&mut self, key: &FlowKey, born: u64, sent: &[Counters; 2]) {
+        if let Some(Entry::Open(connection)) = self.entries.get_mut(key)
+            && connection.wire.born == born
+        {
+            connection.wire.count(sent);
         }
     }
 

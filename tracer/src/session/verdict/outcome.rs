@@ -21,7 +21,6 @@ pub(in crate::session) enum End {
 
 /// What is known of an unanswered login when it ends.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(in crate::session) struct Unanswered {
     pub(in crate::session) end: End,
     /// When it ended.
@@ -34,6 +33,8 @@ pub(in crate::session) struct Unanswered {
     pub(in crate::session) inside_tls: bool,
     /// One side does not speak TDS.
     pub(in crate::session) foreign: bool,
+    /// The server does not.
+    pub(in crate::session) server_is_foreign: bool,
 }
 
 impl Unanswered {
@@ -68,7 +69,7 @@ impl Unanswered {
         }
         match self.end {
             End::Rst(_) => Outcome::Reset,
-            End::Fin(Side::ToClient) if self.foreign || self.client_bye.is_some() => {
+            End::Fin(Side::ToClient) if self.server_is_foreign || self.client_bye.is_some() => {
                 Outcome::Aborted
             }
             End::Fin(Side::ToClient) => Outcome::Closed,
@@ -95,6 +96,7 @@ mod tests {
             }),
             inside_tls: false,
             foreign: false,
+            server_is_foreign: false,
         }
     }
 

@@ -26,8 +26,8 @@ pub(in crate::session) struct Ends {
     fin: Option<Fin>,
     /// The other side's FIN.
     second_fin: Option<u64>,
-    /// Both FINs were acknowledged.
-    acknowledged: bool,
+    /// Whose FINs were acknowledged.
+    acknowledged: [bool; 2],
     reset: Option<Reset>,
     /// Where in its side's stream each FIN lies.
     positions: [Option<Seq>; 2],
@@ -75,9 +75,10 @@ impl Ends {
         self.last = Some(self.last.map_or(reset.at, |last| last.max(reset.at)));
     }
 
-    /// A FIN was acknowledged.
-    pub(in crate::session) fn acknowledge(&mut self) {
-        self.acknowledged |= self.fin.is_some() && self.second_fin.is_some();
+    /// A packet of `by` acknowledges all up to a position: the other side's FIN too, if it lies before.
+    pub(in crate::session) fn acknowledge(&mut self, by: Side, up_to: Seq) {
+        let other = by.reversed() as usize;
+        self.acknowledged[other] |= self.positions[other].is_some_and(|fin| up_to.after(fin));
     }
 
     /// Notes what either side waited for in vain when an end came.
@@ -133,7 +134,7 @@ impl Ends {
 
     /// Whether both sides have closed in order, to the last acknowledgement.
     pub(in crate::session) fn are_orderly(&self) -> bool {
-        self.acknowledged && self.reset.is_none()
+        self.acknowledged == [true, true] && self.reset.is_none()
     }
 }
 
@@ -155,7 +156,12 @@ mod tests {
         assert!(!ends.are_over());
         ends.fin(20, ToClient);
         assert!(ends.are_over() && !ends.are_orderly());
-        ends.acknowledge();
+        ends.fin_follows(ToServer, Seq(100));
+        ends.fin_follows(ToClient, Seq(500));
+        ends.acknowledge(ToClient, Seq(101));
+        ends.acknowledge(ToServer, Seq(500));
+        assert!(!ends.are_orderly(), "the last one is missing");
+        ends.acknowledge(ToServer, Seq(501));
         assert!(ends.are_orderly());
     }
 

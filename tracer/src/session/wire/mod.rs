@@ -92,16 +92,18 @@ impl Wire {
     /// Takes in what every event says; how many events before it are missing.
     pub(in crate::session) fn take(&mut self, event: &Event, side: Side) -> u32 {
         self.untimed |= event.marks & mark::UNTIMED != 0;
-        self.sent = match &self.forgotten {
-            Some(before) => [
-                total(&before[0], &event.client),
-                total(&before[1], &event.server),
-            ],
-            None => [event.client, event.server],
-        };
+        self.count(&[event.client, event.server]);
         self.last_seen = self.last_seen.max(event.time);
         self.ends.passes(self.last_seen);
         self.number(event.number, side)
+    }
+
+    /// What both sides have sent since the kernel knows the connection.
+    pub(in crate::session) fn count(&mut self, sent: &[Counters; 2]) {
+        self.sent = match &self.forgotten {
+            Some(before) => [total(&before[0], &sent[0]), total(&before[1], &sent[1])],
+            None => *sent,
+        };
     }
 
     /// Checks the numbering: a gap is events that were lost on the way.

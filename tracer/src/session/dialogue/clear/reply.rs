@@ -45,7 +45,12 @@ impl Dialogue {
         if expects_prelogin && self.server_prelogin(message.seen(), unit.to, context) {
             return None;
         }
-        self.reply(&message, unit.to, context)
+        let is_read = message.unseen.is_empty();
+        let decision = self.reply(&message, unit.to, context);
+        // What answers a PRELOGIN and is neither that nor a token of a reply is no TDS.
+        let says_nothing = self.said.reply.spid.is_none() && self.said.reply.errors.is_empty();
+        self.server_is_foreign |= expects_prelogin && is_read && says_nothing && decision.is_none();
+        decision
     }
 
     /// A TLS flight longer than one packet goes on in the next.

@@ -119,11 +119,10 @@ impl Reading {
         let awaits_token = rounds == 0 && self.awaits_token();
         match (leave, short) {
             (Leave::Server, true) => Some(self.refused(0.9, rounds)),
-            (Leave::Server, false) => Some(self.refused(0.7, rounds)),
-            (Leave::Client | Leave::Reset, true) if awaits_token => None,
-            (Leave::Client | Leave::Reset, true) => Some(self.refused(0.7, rounds)),
             (Leave::Client | Leave::Reset, false) => Some(self.accepted(0.6, rounds)),
+            (Leave::Client | Leave::Reset, true) if awaits_token => None,
             (Leave::Unwatched, _) => None,
+            _ => Some(self.refused(0.7, rounds)),
         }
     }
 
