@@ -12,7 +12,7 @@ pub mod login;
 mod opens;
 mod receive;
 
-pub use account::{Next, Step, account, is_timely};
+pub use account::{Next, Step, account, found, is_timely};
 pub use login::Runs;
 pub use opens::{Opens, opens, opens_flow};
 
@@ -76,7 +76,7 @@ pub fn packet<B: Bytes + ?Sized, S: Sink<B>>(
     let timely = is_timely(flow, segment);
     let mut step = Step::of(Direction::ToServer);
     account(flow, segment, seen, config, decided, &mut step);
-    if step.strange {
+    if step.is(found::STRANGE) {
         sink.lose(LossReason::OutOfWindow);
     }
     debug_assert!(timely || step.is_quiet(), "told with a tick's precision");
@@ -122,13 +122,13 @@ pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Fate 
 /// Tells what is told before the payload: the handshake, and a repetition.
 #[inline(always)]
 pub fn opening<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
-    if scene.step.late_syn {
+    if scene.step.is(found::LATE_SYN) {
         tell_syn(scene);
     }
     if let Some(kind) = scene.step.handshake {
         scene.tell(kind);
     }
-    if scene.step.repeat {
+    if scene.step.is(found::REPEAT) {
         scene.tell(Kind::Segment);
     }
 }
@@ -385,20 +385,20 @@ impl<B: Bytes + ?Sized, S: Sink<B>> Scene<'_, B, S> {
 /// Tells the packet's FIN or RST, and whether the connection is over.
 #[inline(always)]
 pub fn ending<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Fate {
-    if scene.step.fin {
+    if scene.step.is(found::FIN) {
         scene.tell(Kind::Fin);
     }
-    if scene.step.rst {
+    if scene.step.is(found::RST) {
         scene.tell(Kind::Rst);
         // While the login is open a late reply may still tell something.
         if scene.flow.decided != 0 || scene.flow.has_only_ended() {
             return Fate::Forget;
         }
     }
-    if scene.step.fin_acked && !scene.step.fin {
+    if scene.step.is(found::FIN_ACKED) && !scene.step.is(found::FIN) {
         scene.tell(Kind::Ack);
     }
-    if scene.step.fin_acked && scene.flow.is_closed() {
+    if scene.step.is(found::FIN_ACKED) && scene.flow.is_closed() {
         Fate::Forget
     } else {
         Fate::Keep
