@@ -5,7 +5,7 @@ mod runs;
 pub use runs::{MAX_RUN, RECORDS_A_TURN, Runs, tell_runs};
 
 use self::runs::{hide, hide_withheld, mark_end, visible};
-use super::{Scene, Sink, account::found};
+use super::{Scene, Sink, step::found};
 use crate::{
     bytes::Bytes,
     event::{Direction, mark},

@@ -1,6 +1,6 @@
 //! Payload: what of it is new, what fills a hole, and what has passed before.
 
-use super::{Step, account::found};
+use super::step::{Step, found};
 use crate::{
     event::mark,
     flow::Half,
