@@ -152,7 +152,9 @@ pub fn account(
 fn stray(flow: &mut Flow, segment: &Segment, seen: Sighting, step: &mut Step) {
     step.next = Next::Copy;
     if segment.has(SYN) && !segment.has(ACK) {
-        flow.suspect(segment, seen.now);
+        if flow.suspect(segment, seen.now) {
+            step.find(found::STRANGE);
+        }
         return;
     }
     let half = flow.half(step.direction);
