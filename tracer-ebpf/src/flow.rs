@@ -31,7 +31,8 @@ impl Point {
 }
 
 /// One direction of a connection. Only packets of this direction write to it, so two processors
-/// that carry the two directions do not race.
+/// that carry the two directions do not race; but for what an answer says of it: `fin_acked`,
+/// `refused`, and that nothing waits to be answered any more.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Half {
@@ -285,12 +286,14 @@ impl Flow {
         peer.syn == 0 || peer.acked.0 != segment.seq.add(1).0
     }
 
-    /// Remembers another SYN. It is not believed yet.
+    /// Remembers another SYN, which is not believed yet; whether one gives way to it that nobody has
+    /// answered.
     #[inline(never)]
-    pub fn suspect(&mut self, segment: &Segment, now: u64) {
+    pub fn suspect(&mut self, segment: &Segment, now: u64) -> bool {
         if self.rival.is_of(segment.from_a) && self.rival.isn == segment.seq {
-            return;
+            return false;
         }
+        let gives_way = self.rival.claim != claim::NONE;
         self.rival = Rival {
             time: now,
             isn: segment.seq,
@@ -302,6 +305,7 @@ impl Flow {
                 claim::OF_B
             },
         };
+        gives_way
     }
 
     /// Forgets another SYN that its receiver does not answer, since it goes on with this connection;

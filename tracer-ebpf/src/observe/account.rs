@@ -3,6 +3,7 @@
 use super::{
     Sighting,
     receive::{begin, receive},
+    step::{Next, Step, found},
 };
 use crate::{
     config::Config,
@@ -13,97 +14,6 @@ use crate::{
         tcp_flag::{ACK, FIN, RST, SYN},
     },
 };
-
-/// What to do with the packet's payload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// The same packet was counted elsewhere.
-    Copy,
-    /// Nothing.
-    Nothing,
-    /// Tell it as part of a login.
-    Login,
-    /// Look for message boundaries.
-    Command,
-}
-
-/// What the accounting found.
-#[derive(Clone, Copy, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is found and told by itself"
-)]
-pub struct Step {
-    /// What to do with the payload.
-    pub next: Next,
-    /// Which way the packet goes.
-    pub direction: Direction,
-    /// For [`crate::event::Event::marks`].
-    pub marks: u8,
-    /// Payload bytes at its start that had passed before.
-    pub known: u32,
-    /// It fills a hole of which it is not known any more what is secret.
-    pub blind: bool,
-    /// What it is to the handshake; told before the payload.
-    pub handshake: Option<Kind>,
-    /// Walks along its headers so far.
-    pub walks: u8,
-    /// It repeats payload of an undecided login.
-    pub repeat: bool,
-    /// It is the first FIN of its side.
-    pub fin: bool,
-    /// It is the connection's first RST.
-    pub rst: bool,
-    /// It acknowledges the peer's FIN for the first time.
-    pub fin_acked: bool,
-    /// It, or the SYN before it, has no place in the connection.
-    pub strange: bool,
-    /// The SYN that this answers is still to be told.
-    pub late_syn: bool,
-    /// Turns that the walk along the payload's headers has taken.
-    pub turns: u8,
-}
-
-impl Step {
-    /// Of a packet that goes this way, nothing of which is told so far.
-    #[inline(always)]
-    pub const fn of(direction: Direction) -> Self {
-        Self {
-            next: Next::Nothing,
-            direction,
-            marks: 0,
-            known: 0,
-            blind: false,
-            handshake: None,
-            walks: 0,
-            repeat: false,
-            fin: false,
-            rst: false,
-            fin_acked: false,
-            strange: false,
-            late_syn: false,
-            turns: 0,
-        }
-    }
-
-    /// Whether something is told before the payload.
-    #[inline(always)]
-    pub const fn opens(&self) -> bool {
-        self.handshake.is_some() || self.repeat || self.late_syn
-    }
-
-    /// Whether something is told after the payload.
-    #[inline(always)]
-    pub const fn ends(&self) -> bool {
-        self.fin || self.rst || self.fin_acked
-    }
-
-    /// Whether there is nothing to tell.
-    #[inline(always)]
-    pub const fn is_quiet(&self) -> bool {
-        matches!(self.next, Next::Copy | Next::Nothing) && !self.opens() && !self.ends()
-    }
-}
 
 /// Whether the moment of a packet matters to the nanosecond: something may be told of it, or it ends
 /// a message. Others only move counters on.
@@ -136,7 +46,11 @@ pub fn account(
     let direction = flow.direction(segment);
     let reset = flow.reset != 0;
     *step = Step::of(direction);
-    step.late_syn = flow.rival.claim == claim::PROVEN;
+    // From here on it is in memory, of whose contents neither compiler nor verifier knows anything.
+    let step = core::hint::black_box(step);
+    if flow.rival.claim == claim::PROVEN {
+        step.find(found::LATE_SYN);
+    }
     if segment.flags & (SYN | RST) != 0 && flow.is_strange(segment) {
         stray(flow, segment, seen, step);
         return;
@@ -153,7 +67,9 @@ pub fn account(
         half.point = seen.point;
     }
     half.sent.packets = half.sent.packets.wrapping_add(1);
-    step.strange = flow.rival.claim != claim::NONE && flow.refute(segment);
+    if flow.rival.claim != claim::NONE && flow.refute(segment) {
+        step.find(found::STRANGE);
+    }
     let half = flow.half(direction);
     // The end of a connection answers nothing, and says nothing of a window.
     let ordinary = segment.flags & (SYN | FIN | RST) == 0;
@@ -168,10 +84,10 @@ pub fn account(
     if segment.has(ACK) && (segment.ack.after(half.acked) || half.sent.acked_at == 0) {
         half.acked = segment.ack;
         half.sent.acked_at = now;
-        step.fin_acked = peer_fin && segment.ack.at_or_after(peer_end);
-    }
-    if step.fin_acked {
-        flow.half(direction.reversed()).fin_acked = 1;
+        if peer_fin && segment.ack.at_or_after(peer_end) {
+            step.find(found::FIN_ACKED);
+            flow.half(direction.reversed()).fin_acked = 1;
+        }
     }
     if peer_waits && ordinary {
         answer(flow.half(direction.reversed()));
@@ -179,7 +95,7 @@ pub fn account(
     let half = flow.half(direction);
     if segment.has(SYN) {
         synchronise(half, segment);
-        step.handshake = Some(if segment.has(ACK) {
+        step.shakes_hands(if segment.has(ACK) {
             Kind::SynAck
         } else {
             Kind::Syn
@@ -189,7 +105,9 @@ pub fn account(
         }
     }
     if segment.has(RST) {
-        step.rst = !reset;
+        if !reset {
+            step.find(found::RST);
+        }
         flow.reset = 1;
         return;
     }
@@ -213,7 +131,7 @@ pub fn account(
             step.marks |= mark::GAP;
         }
         half.next_seq = half.next_seq.max(segment.end()).add(1);
-        step.fin = true;
+        step.find(found::FIN);
     }
     if flow.established == 0
         && direction == Direction::ToServer
@@ -221,7 +139,7 @@ pub fn account(
         && (flow.server().syn | flow.client().syn) != 0
     {
         flow.established = 1;
-        step.handshake = Some(Kind::Ack);
+        step.shakes_hands(Kind::Ack);
     }
     if segment.payload_len > 0 {
         payload(flow, segment, config, step, fresh, decided);
@@ -234,11 +152,15 @@ pub fn account(
 fn stray(flow: &mut Flow, segment: &Segment, seen: Sighting, step: &mut Step) {
     step.next = Next::Copy;
     if segment.has(SYN) && !segment.has(ACK) {
-        flow.suspect(segment, seen.now);
+        if flow.suspect(segment, seen.now) {
+            step.find(found::STRANGE);
+        }
         return;
     }
     let half = flow.half(step.direction);
-    step.strange = half.point.0 == 0 || half.point == seen.point;
+    if half.point.0 == 0 || half.point == seen.point {
+        step.find(found::STRANGE);
+    }
 }
 
 /// A SYN-ACK that acknowledges a SYN without the payload that came with it.
@@ -315,8 +237,8 @@ fn payload(
     if flow.decided == 0 {
         if fresh {
             step.next = Next::Login;
-        } else {
-            step.repeat = step.marks & mark::RETRANSMIT != 0;
+        } else if step.marks & mark::RETRANSMIT != 0 {
+            step.find(found::REPEAT);
         }
         return;
     }

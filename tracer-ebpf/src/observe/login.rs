@@ -5,7 +5,7 @@ mod runs;
 pub use runs::{MAX_RUN, RECORDS_A_TURN, Runs, tell_runs};
 
 use self::runs::{hide, hide_withheld, mark_end, visible};
-use super::{Scene, Sink};
+use super::{Scene, Sink, step::found};
 use crate::{
     bytes::Bytes,
     event::{Direction, mark},
@@ -185,7 +185,7 @@ fn take_up<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
         unframed(scene, start);
         return false;
     }
-    if scene.step.blind {
+    if scene.step.is(found::BLIND) {
         unframed(scene, start);
         return false;
     }

@@ -11,16 +11,20 @@ pub mod command;
 pub mod login;
 mod opens;
 mod receive;
+mod step;
+mod told;
 
-pub use account::{Next, Step, account, is_timely};
+pub use account::{account, is_timely};
 pub use login::Runs;
 pub use opens::{Opens, opens, opens_flow};
+pub use step::{Next, Step, found};
+pub use told::{Saying, Told};
 
 use crate::{
     bytes::Bytes,
     config::Config,
-    event::{Counters, Direction, Event, Kind, mark},
-    flow::{Flow, FlowKey, Point, claim},
+    event::{Direction, Event, Kind},
+    flow::{Flow, Point, claim},
     framing,
     loss::LossReason,
     packet::{Segment, tcp_flag},
@@ -76,7 +80,7 @@ pub fn packet<B: Bytes + ?Sized, S: Sink<B>>(
     let timely = is_timely(flow, segment);
     let mut step = Step::of(Direction::ToServer);
     account(flow, segment, seen, config, decided, &mut step);
-    if step.strange {
+    if step.is(found::STRANGE) {
         sink.lose(LossReason::OutOfWindow);
     }
     debug_assert!(timely || step.is_quiet(), "told with a tick's precision");
@@ -122,13 +126,13 @@ pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Fate 
 /// Tells what is told before the payload: the handshake, and a repetition.
 #[inline(always)]
 pub fn opening<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
-    if scene.step.late_syn {
+    if scene.step.is(found::LATE_SYN) {
         tell_syn(scene);
     }
     if let Some(kind) = scene.step.handshake {
         scene.tell(kind);
     }
-    if scene.step.repeat {
+    if scene.step.is(found::REPEAT) {
         scene.tell(Kind::Segment);
     }
 }
@@ -172,106 +176,6 @@ fn tell_syn<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
         saying,
     };
     scene.sink.relate(&told, scene.packet, syn.payload_at);
-}
-
-/// What an event says beyond what its packet and connection do.
-#[derive(Clone, Copy, Debug)]
-pub struct Saying {
-    kind: Kind,
-    direction: Direction,
-    marks: u8,
-    framing: u8,
-    number: u32,
-    run_seq: Seq,
-    run_len: u32,
-    packet_len: u32,
-    header: [u8; 8],
-}
-
-/// An event about to be laid out.
-#[derive(Clone, Copy, Debug)]
-pub struct Told<'a> {
-    flow: &'a Flow,
-    segment: &'a Segment,
-    seen: Sighting,
-    saying: Saying,
-}
-
-impl Told<'_> {
-    /// The record.
-    #[inline(always)]
-    pub fn event(&self) -> Event {
-        let mut event = Event::default();
-        self.lay_out(&mut event);
-        event
-    }
-
-    /// Lays the record out where it lies; every field is written.
-    #[inline(always)]
-    pub fn lay_out(&self, event: &mut Event) {
-        let Self {
-            flow,
-            segment,
-            seen,
-            saying,
-        } = self;
-        event.kind = saying.kind as u8;
-        event.direction = saying.direction as u8;
-        event.marks = saying.marks | (flow.joined_late * mark::JOINED_LATE);
-        event.tcp_flags = segment.flags;
-        event.ttl = segment.ttl;
-        event.framing = saying.framing;
-        event.window = segment.window;
-        event.time = seen.now;
-        event.born = flow.born;
-        event.number = saying.number;
-        event.ifindex = seen.point.ifindex();
-        copy_key(&mut event.key, &segment.key);
-        event.client_is_a = u32::from(flow.client_is_a);
-        // A SYN may have payload, which begins behind it.
-        event.seq = match saying.kind {
-            Kind::Syn | Kind::SynAck => segment.seq,
-            _ => segment.start(),
-        };
-        event.ack = segment.ack;
-        event.payload_len = segment.payload_len;
-        event.run_seq = saying.run_seq;
-        event.run_len = saying.run_len;
-        event.packet_len = saying.packet_len;
-        event.header = saying.header;
-        copy_counters(&mut event.client, &flow.client().sent);
-        copy_counters(&mut event.server, &flow.server().sent);
-    }
-}
-
-// Field by field: the kernel has no `memmove` but a loop over bytes, which costs it and its
-// verifier dear.
-#[inline(always)]
-const fn copy_key(to: &mut FlowKey, from: &FlowKey) {
-    to.a[0] = from.a[0];
-    to.a[1] = from.a[1];
-    to.a[2] = from.a[2];
-    to.a[3] = from.a[3];
-    to.b[0] = from.b[0];
-    to.b[1] = from.b[1];
-    to.b[2] = from.b[2];
-    to.b[3] = from.b[3];
-    to.a_port = from.a_port;
-    to.b_port = from.b_port;
-}
-
-#[inline(always)]
-const fn copy_counters(to: &mut Counters, from: &Counters) {
-    to.bytes = from.bytes;
-    to.last_data = from.last_data;
-    to.acked_at = from.acked_at;
-    to.packets = from.packets;
-    to.retransmits = from.retransmits;
-    to.zero_windows = from.zero_windows;
-    to.keep_alives = from.keep_alives;
-    to.isn = from.isn;
-    to.repeats = from.repeats;
-    to.shut = from.shut;
 }
 
 /// Everything a step needs.
@@ -385,20 +289,20 @@ impl<B: Bytes + ?Sized, S: Sink<B>> Scene<'_, B, S> {
 /// Tells the packet's FIN or RST, and whether the connection is over.
 #[inline(always)]
 pub fn ending<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Fate {
-    if scene.step.fin {
+    if scene.step.is(found::FIN) {
         scene.tell(Kind::Fin);
     }
-    if scene.step.rst {
+    if scene.step.is(found::RST) {
         scene.tell(Kind::Rst);
         // While the login is open a late reply may still tell something.
         if scene.flow.decided != 0 || scene.flow.has_only_ended() {
             return Fate::Forget;
         }
     }
-    if scene.step.fin_acked && !scene.step.fin {
+    if scene.step.is(found::FIN_ACKED) && !scene.step.is(found::FIN) {
         scene.tell(Kind::Ack);
     }
-    if scene.step.fin_acked && scene.flow.is_closed() {
+    if scene.step.is(found::FIN_ACKED) && scene.flow.is_closed() {
         Fate::Forget
     } else {
         Fate::Keep

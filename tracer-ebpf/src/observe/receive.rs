@@ -1,6 +1,6 @@
 //! Payload: what of it is new, what fills a hole, and what has passed before.
 
-use super::Step;
+use super::step::{Step, found};
 use crate::{
     event::mark,
     flow::Half,
@@ -30,7 +30,9 @@ pub(super) fn receive(half: &mut Half, segment: &Segment, now: u64, step: &mut S
         let filled = half.holes.fill(carried);
         if filled.bytes != 0 {
             step.marks |= mark::FILLS_GAP;
-            step.blind = filled.blind;
+            if filled.blind {
+                step.find(found::BLIND);
+            }
             new = filled.bytes;
             known = filled.before;
         }

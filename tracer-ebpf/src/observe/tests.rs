@@ -5,8 +5,9 @@ mod strangers;
 
 use super::*;
 use crate::{
+    event::mark,
+    flow::FlowKey,
     framing::packet_type,
-    packet::tcp_flag,
     test_messages::{Login7, SECRET, count_secret, ntlm_authenticate, prelogin, tds},
 };
 

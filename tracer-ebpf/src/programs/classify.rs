@@ -115,7 +115,7 @@ fn classify(ctx: &TcContext, link: Link, ingress: bool) -> Option<()> {
         // What is behind the linear part is left to the program that reads through the kernel.
         command::skim(flow, segment, &Linear::of(ctx), step);
     }
-    if step.strange {
+    if step.is(observe::found::STRANGE) {
         maps::lose(LossReason::OutOfWindow);
     }
     if !step.is_quiet() {

@@ -35,6 +35,8 @@ const NONE_AFTER: u32 = 256;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Copies {
     last: VecDeque<Print>,
+    /// How far each side has come, and how far it has acknowledged the other.
+    reached: [Option<(Seq, Seq)>; 2],
     /// Packets since the last copy.
     without: u32,
     copied: bool,
@@ -66,14 +68,30 @@ impl Copies {
         {
             self.last.pop_front();
         }
-        if self.has(&print) {
+        if !self.goes_on(&print) && self.has(&print) {
             self.without = 0;
             self.copied = true;
             return true;
         }
+        self.reach(&print);
         self.without = self.without.saturating_add(1);
         self.last.push_back(print);
         false
+    }
+
+    /// Whether a packet says more than any before it, as most do: then it is no copy.
+    fn goes_on(&self, print: &Print) -> bool {
+        self.reached[usize::from(print.from_a)]
+            .is_none_or(|(to, ack)| print.to.after(to) || print.ack.after(ack))
+    }
+
+    fn reach(&mut self, print: &Print) {
+        let reached = &mut self.reached[usize::from(print.from_a)];
+        // A SYN begins anew.
+        let before = reached.filter(|_| print.flags & SYN == 0);
+        *reached = Some(before.map_or((print.to, print.ack), |(to, ack)| {
+            (to.max(print.to), ack.max(print.ack))
+        }));
     }
 
     fn room(&self) -> usize {

@@ -6,17 +6,17 @@ use foldhash::HashSet;
 use tracer_ebpf::{
     bytes::Snapped,
     config::Config,
-    event::{Direction, Event, mark},
+    event::{Direction, mark},
     flow::{Flow, FlowKey, Half},
     framing::{self, packet_type},
-    loss,
-    observe::{self, Fate, Opens, Sighting, Sink},
+    observe::{self, Fate, Opens, Sighting},
     packet::{Link, Segment, Skip, tcp_flag, walk},
 };
 
 use self::{
-    proof::{Candidate, Held, Verdict},
+    proof::{Held, Verdict},
     table::{Table, Tracked},
+    teller::Teller,
 };
 use super::checksum::tcp_checksum;
 pub use super::sighted::Sighted;
@@ -27,6 +27,7 @@ use crate::{
 
 mod proof;
 mod table;
+mod teller;
 
 /// The port SQL Server is known by without proof.
 const SQL_SERVER_PORT: u16 = 1433;
@@ -308,55 +309,6 @@ impl Tracked {
             direction,
             fate,
             judged,
-        }
-    }
-}
-
-/// Hands events to the engine, or holds them back.
-struct Teller<'a> {
-    /// What the packet's events are marked with.
-    marks: u8,
-    candidate: Option<&'a mut Candidate>,
-    engine: &'a mut Engine,
-    to: &'a mut dyn Listener,
-}
-
-impl Teller<'_> {
-    /// Says something of the connection, or holds it back.
-    fn say(&mut self, said: Held, key: FlowKey) {
-        match &mut self.candidate {
-            Some(candidate) => candidate.hold(said),
-            None => said.tell(key, self.engine, self.to),
-        }
-    }
-}
-
-impl Sink<Snapped<'_>> for Teller<'_> {
-    fn tell(&mut self, event: &Event, packet: &Snapped<'_>, at: u32) {
-        let from = packet.kept.get(at as usize..).unwrap_or_default();
-        // What the snap length cut off is missing, as if it had been lost.
-        let run = &from[..from.len().min(event.run_len as usize)];
-        let marked;
-        let event = if self.marks == 0 {
-            event
-        } else {
-            marked = Event {
-                marks: event.marks | self.marks,
-                ..*event
-            };
-            &marked
-        };
-        match &mut self.candidate {
-            Some(candidate) => candidate.hold(Held::Event(Box::new(*event), run.to_vec())),
-            None => self.engine.on_event(Input::Event(event, run), self.to),
-        }
-    }
-
-    fn lose(&mut self, reason: loss::LossReason) {
-        let reason = LossReason::from(reason);
-        match &mut self.candidate {
-            Some(candidate) => candidate.hold(Held::Loss(reason)),
-            None => self.engine.on_event(Input::Loss(reason, 1), self.to),
         }
     }
 }

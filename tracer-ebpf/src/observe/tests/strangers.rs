@@ -131,6 +131,18 @@ fn a_syn_inside_a_living_connection_is_counted_once_the_other_side_goes_on() {
 }
 
 #[test]
+fn a_syn_that_gives_way_to_another_one_is_counted() {
+    let mut wire = Wire::new();
+    for number in 0..4 {
+        let mut syn = other_syn();
+        syn.seq = syn.seq.add(number);
+        wire.meet(&syn);
+        wire.meet(&syn);
+    }
+    assert_eq!(wire.heard.lost, [LossReason::OutOfWindow; 3]);
+}
+
+#[test]
 fn a_syn_that_is_answered_opens_a_connection_of_which_nothing_is_missing() {
     for (flags, kind) in [(tcp_flag::SYN, Kind::SynAck), (tcp_flag::RST, Kind::Rst)] {
         let mut wire = Wire::new();
