@@ -51,6 +51,14 @@ pub fn connections(wanted: &str) -> Result<Vec<Connection>> {
     Ok(all)
 }
 
+/// The connections of one capture of the project's own, by its path below `fixtures`.
+pub fn fixture(capture: &str) -> Result<Vec<Connection>> {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let path = fixtures.join(format!("{capture}.pcap"));
+    let name = capture.rsplit('/').next().unwrap_or_default();
+    of_capture(&path, name).with_context(|| path.display().to_string())
+}
+
 /// Capture files, each name once: the project's own, those of real drivers, those of cases.
 fn files() -> Result<Vec<PathBuf>> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
