@@ -180,6 +180,14 @@ impl Packet {
         self.with_bytes(time_ns, bytes)
     }
 
+    /// The same with another identification once more.
+    #[must_use]
+    pub fn renumbered(&self, change: u16) -> Self {
+        let mut bytes = self.bytes.to_vec();
+        self.identify(&mut bytes, change);
+        self.with_bytes(self.time_ns, bytes)
+    }
+
     /// Another packet of the same side, without TCP options.
     #[must_use]
     pub fn says(&self, time_ns: u64, flags: u8, [seq, ack]: [u32; 2], payload: &[u8]) -> Self {
@@ -240,6 +248,12 @@ impl Packet {
         bytes[at] = last;
         self.identify(&mut bytes, 0);
         self.with_bytes(self.time_ns, bytes).sealed()
+    }
+
+    /// The client's port.
+    pub fn client_port(&self) -> u16 {
+        let at = self.tcp_at + if self.side == Side::Client { 0 } else { 2 };
+        be16(&self.bytes, at).unwrap_or(0)
     }
 
     /// Its connection, as the engine knows it; of IPv4.
