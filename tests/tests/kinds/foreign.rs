@@ -151,7 +151,8 @@ fn probes_do_not_use_up_what_may_be_told_of_others() {
     assert!((1..=30).contains(&of("aborted")), "{}", of("aborted"));
 }
 
-/// A client of another protocol, which the server leaves unanswered: it is no login that timed out.
+/// A client of another protocol, which the server leaves unanswered: only a PRELOGIN, a hello, a
+/// login, a token or a request opens a debt of the server's, so the client still owes the first.
 #[test]
 fn a_client_that_speaks_no_tds_is_owed_nothing() {
     let mut wrong = Wrong::default();

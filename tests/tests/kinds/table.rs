@@ -60,7 +60,7 @@ const CAPTURES: [(&str, usize, std::ops::Range<usize>); 3] = [
 #[test]
 fn a_connection_that_gave_way_is_one_line_of_each_and_one_name_all_the_same() {
     for (capture, reply, ask) in CAPTURES {
-        for most in [1, 10, 30, 39] {
+        for most in [10, 30, 39] {
             let heard = said(&pooled(capture, reply, ask.clone(), false), most);
             let (logins, closes) = (by_port(&heard, "login"), by_port(&heard, "close"));
             let what = format!("{capture}, {most}");
