@@ -57,7 +57,9 @@ impl Drop for Wrong {
         if std::thread::panicking() {
             return;
         }
-        let some: Vec<_> = self.all.iter().take(60).cloned().collect();
+        let most = std::env::var("COMPLAINTS").ok();
+        let most = most.and_then(|most| most.parse().ok()).unwrap_or(60);
+        let some: Vec<_> = self.all.iter().take(most).cloned().collect();
         assert!(
             self.all.is_empty(),
             "{} complaints of {} variants:\n{}",
