@@ -8,6 +8,7 @@
 pub mod capture;
 pub mod cli;
 pub mod doctor;
+mod exit;
 pub mod host;
 pub mod probe;
 pub mod record;

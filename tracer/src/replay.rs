@@ -2,11 +2,11 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Display,
     fs,
     io::{self, IsTerminal, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -25,17 +25,32 @@ use crate::{
         tracker::{Sighted, Tracker},
         tunnel::{begins_in_fragments, decapsulate},
     },
-    cli::{PARTIAL, ReplayOptions, UNUSABLE},
+    exit::{PARTIAL, UNUSABLE},
     host,
-    record::{Body, Event, LossReason, Outcome, Record},
+    record::{Body, Event, LossReason, Outcome, Record, identity::Policy},
     session::{Config, Engine, Input, Listener},
-    sink::{Output, Sent, Summary},
+    sink::{Output, Sent, Settings, Summary},
 };
 
 /// How long the output may take to be written once everything is said.
 const PATIENCE: Duration = Duration::from_hours(1);
 /// Packets between two looks at the progress.
 const PROGRESS_EVERY: u64 = 65_536;
+
+/// What `replay` is to do.
+#[derive(Clone, Debug)]
+pub struct ReplayOptions {
+    /// Captures, one at least; `-` is standard input.
+    pub files: Vec<PathBuf>,
+    /// Ports of SQL Server; empty where they are to be found out.
+    pub ports: BTreeSet<u16>,
+    /// Look into tunnels.
+    pub decapsulate: bool,
+    /// What is written, where and how.
+    pub output: Settings,
+    /// What becomes of names of users, domains and workstations.
+    pub identities: Policy,
+}
 
 /// Reads captures.
 pub fn replay(options: &ReplayOptions) -> anyhow::Result<ExitCode> {

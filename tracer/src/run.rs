@@ -2,7 +2,7 @@
 
 mod status;
 
-use std::{io, process::ExitCode, time::Duration};
+use std::{collections::BTreeSet, io, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use tokio::{
@@ -17,15 +17,14 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use self::status::{Standing, Tally, resident};
 use crate::{
-    cli::RunOptions,
-    host,
-    probe::{self, Earlier, Notice, Probe, Processes},
+    host::{self, Earlier, Processes},
+    probe::{self, Notice, Probe, Selection},
     record::{
         Agent, AgentAction, AgentRecord, Body, Event as EventName, LossReason, Record, Text,
-        Timestamp,
+        Timestamp, identity::Policy,
     },
     session::{Config, Engine, Input, Listener, SocketOwner},
-    sink::{Destination, Output, Sent},
+    sink::{Destination, Output, Sent, Settings},
 };
 
 /// How often time is looked at where no packet comes.
@@ -42,6 +41,29 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const LAST_LOOK: u64 = 1_000_000_000;
 /// Why the agent stops where nobody reads what it writes.
 const READER_GONE: &str = "reader_gone";
+
+/// What `run` is to do.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Watched TCP ports, one at least.
+    pub ports: BTreeSet<u16>,
+    /// Watched interfaces.
+    pub interfaces: Selection,
+    /// What is written, where and how.
+    pub output: Settings,
+    /// What becomes of names of users, domains and workstations.
+    pub identities: Policy,
+    /// Bytes kept of each direction of a login.
+    pub login_bytes: u32,
+    /// Connections watched at once.
+    pub max_flows: u32,
+    /// Size of the ring buffer in bytes, a power of two.
+    pub ring_bytes: u32,
+    /// When to stop.
+    pub duration: Option<Duration>,
+    /// Level of the agent's own log.
+    pub log_level: LevelFilter,
+}
 
 /// Watches live connections until a signal, the duration, or the reader's end.
 ///
@@ -366,7 +388,7 @@ impl Owners {
         if self.earlier.is_empty() {
             return Vec::new();
         }
-        let owners = self.earlier.take(&event.key);
+        let owners = self.earlier.take(&event.key, event.time);
         if event.marks & mark::JOINED_LATE == 0 {
             return Vec::new();
         }

@@ -15,7 +15,7 @@ pub(super) struct Scenario {
 const STAGED: [(&str, usize, usize, &str); 10] = [
     ("jtds-full12-ntlm", 0, 1, "success"),
     ("jtds-full13-refused", 0, 0, "failed"),
-    ("mssqltds-full12-token-redirected", 0, 0, "redirected"),
+    ("mssqltds-full12-token-redirected", 0, 1, "redirected"),
     ("mssqltds-strict13-refused-at-length", 0, 0, "failed"),
     ("pymssql-full13-redirected", 0, 0, "redirected"),
     ("pymssql-strict13-both-close", 0, 0, "failed"),

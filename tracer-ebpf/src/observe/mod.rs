@@ -10,6 +10,7 @@ pub mod account;
 pub mod command;
 pub mod login;
 mod opens;
+mod receive;
 
 pub use account::{Next, Step, account, is_timely};
 pub use login::Runs;
@@ -19,10 +20,10 @@ use crate::{
     bytes::Bytes,
     config::Config,
     event::{Counters, Direction, Event, Kind, mark},
-    flow::{Flow, FlowKey, Point},
+    flow::{Flow, FlowKey, Point, claim},
     framing,
     loss::LossReason,
-    packet::Segment,
+    packet::{Segment, tcp_flag},
     seq::Seq,
 };
 
@@ -73,7 +74,11 @@ pub fn packet<B: Bytes + ?Sized, S: Sink<B>>(
     sink: &mut S,
 ) -> Fate {
     let timely = is_timely(flow, segment);
-    let mut step = account(flow, segment, seen, config, decided);
+    let mut step = Step::of(Direction::ToServer);
+    account(flow, segment, seen, config, decided, &mut step);
+    if step.strange {
+        sink.lose(LossReason::OutOfWindow);
+    }
     debug_assert!(timely || step.is_quiet(), "told with a tick's precision");
     if step.is_quiet() {
         return Fate::Keep;
@@ -117,12 +122,56 @@ pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Fate 
 /// Tells what is told before the payload: the handshake, and a repetition.
 #[inline(always)]
 pub fn opening<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
+    if scene.step.late_syn {
+        tell_syn(scene);
+    }
     if let Some(kind) = scene.step.handshake {
         scene.tell(kind);
     }
     if scene.step.repeat {
         scene.tell(Kind::Segment);
     }
+}
+
+/// Tells the SYN that opened the connection and was not believed until it was answered.
+#[inline(always)]
+fn tell_syn<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
+    let rival = scene.flow.rival;
+    scene.flow.rival.claim = claim::NONE;
+    let direction = scene.step.direction.reversed();
+    let half = scene.flow.half(direction);
+    half.events = half.events.wrapping_add(1);
+    let saying = Saying {
+        kind: Kind::Syn,
+        direction,
+        marks: 0,
+        framing: 0,
+        number: half.events,
+        run_seq: rival.isn,
+        run_len: 0,
+        packet_len: 0,
+        header: [0; 8],
+    };
+    let syn = Segment {
+        from_a: !scene.segment.from_a,
+        seq: rival.isn,
+        ack: Seq(0),
+        flags: tcp_flag::SYN,
+        ttl: rival.ttl,
+        window: rival.window,
+        payload_len: 0,
+        ..*scene.segment
+    };
+    let told = Told {
+        flow: scene.flow,
+        segment: &syn,
+        seen: Sighting {
+            now: rival.time,
+            point: scene.seen.point,
+        },
+        saying,
+    };
+    scene.sink.relate(&told, scene.packet, syn.payload_at);
 }
 
 /// What an event says beyond what its packet and connection do.
@@ -179,7 +228,11 @@ impl Told<'_> {
         event.ifindex = seen.point.ifindex();
         copy_key(&mut event.key, &segment.key);
         event.client_is_a = u32::from(flow.client_is_a);
-        event.seq = segment.seq;
+        // A SYN may have payload, which begins behind it.
+        event.seq = match saying.kind {
+            Kind::Syn | Kind::SynAck => segment.seq,
+            _ => segment.start(),
+        };
         event.ack = segment.ack;
         event.payload_len = segment.payload_len;
         event.run_seq = saying.run_seq;
@@ -253,7 +306,7 @@ impl<B: Bytes + ?Sized, S: Sink<B>> Scene<'_, B, S> {
             marks: self.step.marks,
             framing: 0,
             number: half.events,
-            run_seq: self.segment.seq,
+            run_seq: self.segment.start(),
             run_len: 0,
             packet_len: 0,
             header: [0; 8],
@@ -284,7 +337,7 @@ impl<B: Bytes + ?Sized, S: Sink<B>> Scene<'_, B, S> {
     fn offset(&self, position: Seq) -> u32 {
         self.segment
             .payload_at
-            .wrapping_add(position.0.wrapping_sub(self.segment.seq.0))
+            .wrapping_add(position.0.wrapping_sub(self.segment.start().0))
     }
 
     /// The header prefix at `position`, and how many of its bytes are known: what was carried over

@@ -15,19 +15,8 @@ use std::{
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-pub use self::{
-    doctor::{DoctorArgs, DoctorFormat, DoctorOptions},
-    output::OutputArgs,
-    replay::{ReplayArgs, ReplayOptions},
-    run::{RunArgs, RunOptions},
-};
-use crate::record;
-
-/// Part of what was asked for was done.
-pub const PARTIAL: u8 = 1;
-
-/// Nothing could be done: the request, or this host, does not allow it.
-pub const UNUSABLE: u8 = 2;
+pub use self::{doctor::DoctorArgs, output::OutputArgs, replay::ReplayArgs, run::RunArgs};
+use crate::{exit::UNUSABLE, record};
 
 /// Says of every SQL Server login how long each phase took, who was waited for, and why.
 #[derive(Debug, Parser)]

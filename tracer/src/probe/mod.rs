@@ -4,16 +4,12 @@
 //! happen; [`Probe::drain`] hands over what did.
 
 mod attach;
-mod capabilities;
-mod cgroups;
 mod clock;
-mod earlier;
 mod error;
 mod iface;
 mod load;
 mod losses;
 mod mark;
-mod owner;
 mod ring;
 mod selection;
 pub mod trial;
@@ -24,12 +20,8 @@ use aya::maps::{Array, MapData};
 use tracer_ebpf::{flow::FlowKey, loss::LossReason};
 
 pub use attach::Hook;
-pub use capabilities::missing_capabilities;
-pub use cgroups::cgroup_root;
-pub use earlier::Earlier;
 pub use error::StartError;
 pub use load::{Options, has_ring_buffer};
-pub use owner::Processes;
 pub use ring::Record;
 pub use selection::Selection;
 

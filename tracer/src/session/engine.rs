@@ -60,9 +60,10 @@ impl Engine {
             Input::Checksum {
                 key,
                 direction,
-                right,
-            } => self.table.checksum(&key, direction, right),
+                checksum,
+            } => self.table.checksum(&key, direction, checksum),
             Input::CutLogin(key) => self.table.cut_login(&key),
+            Input::Cut(key, _) => self.table.cut(&key),
             Input::Loss(reason, count) => report.shared.lose(reason, count),
         }
     }

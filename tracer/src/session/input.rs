@@ -74,6 +74,18 @@ pub struct SocketOwner {
     pub process: Process,
 }
 
+/// What a captured packet's checksum is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksum {
+    /// Of the packet as it is.
+    Right,
+    /// Left to the network card: a packet that had not left its host when it was captured, or one that
+    /// never left it.
+    Unfinished,
+    /// Of another packet: this one was damaged or rewritten. That says nothing of where.
+    Wrong,
+}
+
 /// What the engine is told.
 #[derive(Debug)]
 pub enum Input<'a> {
@@ -83,18 +95,21 @@ pub enum Input<'a> {
     Owner(SocketOwner),
     /// A socket closed.
     SocketEnd(SocketEnd),
-    /// The checksum of a captured packet: wrong ones have not left their host yet.
+    /// The checksum of a captured packet.
     Checksum {
         /// The connection.
         key: FlowKey,
         /// Which way the packet went.
         direction: Direction,
-        /// Whether it was right.
-        right: bool,
+        /// What it is.
+        checksum: Checksum,
     },
     /// The snap length cut a login that is not sealed: what of it would be secret is not known, so
     /// nothing of that part was told.
     CutLogin(FlowKey),
+    /// The snap length cut a message header off: where this direction's next message begins is not
+    /// known.
+    Cut(FlowKey, Direction),
     /// Something was not seen, so many times since the last word of it.
     Loss(LossReason, u64),
 }

@@ -7,7 +7,7 @@ use tracer_ebpf::{
     seq::Seq,
 };
 
-use super::{Config, Engine, Input, Listener, SocketOwner};
+use super::{Checksum, Config, Engine, Input, Listener, SocketOwner};
 use crate::record::{
     Body, Close, CloseMeans, ClosedBy, ConnectionFacts, LossReason, Outcome, PartialReason,
     Process, Record, Stranger, Vantage,
@@ -346,7 +346,7 @@ fn a_connection_that_the_kernel_has_forgotten_is_closed_by_its_end() {
 }
 
 #[test]
-fn the_end_of_a_connection_that_nobody_knows_is_counted_and_no_login() {
+fn the_end_of_a_connection_that_nobody_knows_is_told_as_one_and_no_login() {
     for kind in [Kind::Fin, Kind::Rst] {
         let mut told = Told::new(Config::default());
         late_end(&mut told, kind, SECOND);
@@ -355,13 +355,40 @@ fn the_end_of_a_connection_that_nobody_knows_is_counted_and_no_login() {
         (other.client.packets, other.server.packets) = (1, 1);
         told.tell(&other);
         told.engine.finish(START + 2 * SECOND, &mut told.heard);
-        let untold: Vec<_> = told.heard.0.iter().map(|record| &record.body).collect();
-        let [Body::Loss(loss)] = untold[..] else {
-            panic!("{untold:?}");
-        };
-        assert_eq!(loss.loss.reason, LossReason::ConnectionUntold);
-        assert_eq!(loss.loss.count.0, 1, "once for both of its ends");
+        let closes = told.heard.closes();
+        assert_eq!(closes.len(), 1, "once for both of its ends");
+        let (facts, close) = closes[0];
+        assert!(
+            facts
+                .connection
+                .partial_reasons
+                .contains(&PartialReason::JoinedLate)
+        );
+        assert_eq!((facts.login.outcome, close.phase), (None, None));
+        assert_eq!(told.heard.count(|body| matches!(body, Body::Login(_))), 0);
     }
+}
+
+#[test]
+fn a_flood_of_ends_of_connections_that_nobody_knows_is_counted() {
+    let mut told = Told::new(Config::default());
+    for port in 0..1000 {
+        let mut end = told.event(Kind::Rst, Direction::ToServer, SECOND, 141);
+        end.marks = mark::JOINED_LATE;
+        end.number = 1;
+        end.key.b_port = port;
+        told.tell(&end);
+    }
+    told.engine.finish(START + 2 * SECOND, &mut told.heard);
+    let closes = told.heard.closes().len() as u64;
+    let untold = told.heard.0.iter().find_map(|record| match &record.body {
+        Body::Loss(loss) if loss.loss.reason == LossReason::ConnectionUntold => {
+            Some(loss.loss.count)
+        }
+        _ => None,
+    });
+    assert_eq!(untold.map(|count| count.0 + closes), Some(1000));
+    assert!(closes < 100);
 }
 
 #[test]
@@ -480,7 +507,7 @@ fn a_connection_that_has_only_begun_remembers_checksums_and_takes_its_owner() {
         let checksum = Input::Checksum {
             key: KEY,
             direction: Direction::ToServer,
-            right: false,
+            checksum: Checksum::Unfinished,
         };
         told.engine.on_event(checksum, &mut told.heard);
     }

@@ -114,6 +114,11 @@ impl TlsSide {
         }
     }
 
+    /// Whether the bytes so far end inside a record.
+    pub fn is_inside_record(&self) -> bool {
+        self.framing.header_len > 0 && !self.framing.lost
+    }
+
     /// Says that bytes of this direction are missing from here on.
     ///
     /// Inside a record its boundary is lost, and nothing more is read.

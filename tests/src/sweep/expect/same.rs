@@ -178,7 +178,13 @@ impl Same {
     fn is_near(&self, path: &str, expected: &Value, told: &Value) -> bool {
         let shares = ["client_ns", "server_ns", "network_ns"];
         let tolerance = if shares.iter().any(|share| path.ends_with(share)) {
-            self.share_ns.max(self.tolerance_ns)
+            // The login's share is the sum of its phases'.
+            let phases = if path.starts_with("login.") {
+                LOGIN_PHASES.len() as u64
+            } else {
+                1
+            };
+            phases * self.share_ns.max(self.tolerance_ns)
         } else if path.ends_with("_ns") {
             self.tolerance_ns
         } else {

@@ -125,7 +125,15 @@ fn expected(
         // the server has answered.
         expected.outcomes.clear();
         expected.owed_by.clear();
-        expected.never = vec!["success", "redirected", "timeout"];
+        expected.never = vec!["redirected", "timeout"];
+        // One of that size may be an acknowledgement, and is believed to be with little confidence.
+        let said = connection.packets[..kept].iter();
+        let reply = said
+            .filter(|packet| packet.side == Side::Server)
+            .rfind(|packet| !packet.payload().is_empty());
+        if reply.is_none_or(|reply| reply.payload().len() <= SHORT_REPLY) {
+            expected.never.push("success");
+        }
         return Some(expected);
     }
     // The server's message never came, or the server left in the middle of the login.
@@ -191,6 +199,10 @@ fn decided(
         return expected;
     }
     let clear_by_size = outcome == "success" && truth.sealed_reply > SHORT;
+    if clear_by_size && may_be_exchange(connection, kept, state) {
+        // An acknowledgement and a request, or a challenge and the answer to it: sizes alone do not say.
+        return expected;
+    }
     if clear_by_size {
         // A long reply, and the connection stays: nobody lets a refused client stay.
         expected.outcomes = vec!["success"];
@@ -205,6 +217,23 @@ fn decided(
     }
     expected
 }
+
+/// Whether a reply has the size of an NTLM challenge too, and what followed it that of a response.
+fn may_be_exchange(connection: &Connection, kept: usize, state: &State) -> bool {
+    const CHALLENGE: std::ops::RangeInclusive<u64> = 150..=1300;
+    const RESPONSE: std::ops::RangeInclusive<usize> = 200..=1700;
+    let last = connection.packets[..kept]
+        .iter()
+        .rfind(|packet| !packet.payload().is_empty());
+    let response = last.is_some_and(|packet| {
+        packet.side == Side::Client && RESPONSE.contains(&packet.payload().len())
+    });
+    let challenge = CHALLENGE.contains(&(connection.truth.sealed_reply as u64));
+    state.after == 1 && challenge && response
+}
+
+/// A segment with a longer record may hold an acknowledgement.
+const SHORT_REPLY: usize = 355;
 
 /// What the unchanged login's phases took.
 fn phases_of(whole: &Lines) -> Vec<(String, u64)> {

@@ -7,7 +7,7 @@ use super::{
 use crate::sweep::{
     engine::{Input, Lines, lines},
     expect::{Expected, Same},
-    packet::{FIN, RST},
+    packet::{FIN, RST, Side},
     sources::Connection,
     truth::Debtor,
 };
@@ -23,6 +23,11 @@ pub(super) fn each(connection: &Connection, take: &mut dyn FnMut(Variant)) {
         until_ns: None,
     };
     let whole = lines(&all, connection.port);
+    let mut sides = connection.packets.iter().map(|packet| packet.side);
+    if !sides.any(|side| side == Side::Server) {
+        // How long a client tries is its own business.
+        return;
+    }
     for index in 1..connection.packets.len() {
         if !connection.truth.states[index - 1].sound
             || connection.packets[..index]

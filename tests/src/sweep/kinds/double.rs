@@ -62,7 +62,19 @@ fn sent_again(connection: &Connection, index: usize, whole: &Lines) -> Option<Va
     let is_over = connection.truth.is_over_before(index);
     let is_syn = packet.has(SYN);
     let sound = before.is_none_or(|before| before.sound);
-    if packet.has(FIN | RST) || packet.payload().is_empty() && !is_syn || !sound || is_over {
+    // After an end nothing is waited for; a SYN that nobody answers is sent again anyway.
+    let has_ended = connection.packets[..index]
+        .iter()
+        .any(|packet| packet.has(FIN | RST));
+    let mut sides = connection.packets.iter().map(|packet| packet.side);
+    let is_answered = sides.any(|side| side == Side::Server);
+    if has_ended
+        || !is_answered
+        || packet.has(FIN | RST)
+        || packet.payload().is_empty() && !is_syn
+        || !sound
+        || is_over
+    {
         return None;
     }
     let mut packets = connection.packets.clone();

@@ -24,6 +24,11 @@ pub(super) fn each(connection: &Connection, take: &mut dyn FnMut(Variant)) {
             continue;
         }
         let has_hole = !packet.payload().is_empty();
+        // Where a SYN brought data, nothing else of the client shows the handshake's end so soon.
+        let fast_open = packets[0].has(SYN) && !packets[0].payload().is_empty();
+        if fast_open && !has_hole {
+            continue;
+        }
         let before = packets[index - 1].time_ns;
         let after = packets
             .get(index + 1)
@@ -64,6 +69,13 @@ fn is_needless(connection: &Connection, index: usize) -> bool {
     let Some((decided, _)) = truth.decided.filter(|_| !truth.sealed) else {
         return false;
     };
+    // Whether an alert ends a handshake hangs on the handshake.
+    if truth
+        .decided
+        .is_some_and(|(_, outcome)| outcome == "tls_failed")
+    {
+        return false;
+    }
     let packets = &connection.packets;
     let side = packets[decided].side;
     // The deciding message: what its side says after the last word of the other.

@@ -37,6 +37,8 @@ pub(super) fn each(connection: &Connection, take: &mut dyn FnMut(Variant)) {
             let mut same = Same::as_is(whole.clone()).skipping(&["timestamp"]);
             // What came first comes when the last did: a message inside may end that much sooner or
             // later.
+            // As many as there were when the line was told.
+            same = same.skipping(&["tcp.packets.*", "tcp.bytes.*"]);
             same.tolerance_ns = row[row.len() - 1].time_ns - row[0].time_ns;
             take(Variant {
                 group: format!("{name} of the {}", row[0].side.name()),

@@ -120,7 +120,9 @@ impl<'a> Reader<'a> {
                 && !packet.has(RST) =>
             {
                 self.state.tcp = Tcp::Up;
-                self.owes(Side::Client);
+                // What came with the SYN (TCP Fast Open) is still to be answered.
+                let asked = self.truth.beginning("prelogin").is_some();
+                self.owes(if asked { Side::Server } else { Side::Client });
                 self.state.phase = "prelogin";
             }
             _ => {}

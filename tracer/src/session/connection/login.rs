@@ -72,6 +72,9 @@ impl Connection {
             return;
         };
         let whole = login.is_whole();
+        if !whole {
+            login.dialogue.note_missed();
+        }
         let mut context = Context {
             ledger: &mut login.ledger,
             identity: &report.shared.config.identity,
@@ -84,12 +87,15 @@ impl Connection {
             self.decide(decision, None, report);
             return;
         }
-        if self.wire.joined_late && !login.dialogue.saw_login() {
+        if !self.wire.was_seen_to_begin() && !login.dialogue.saw_login() {
             self.pass_over_login(report);
             return;
         }
         let lost = self.about.partial.contains(&PartialReason::EventsLost);
         let (outcome, debt) = login.outcome_at(end, at, &self.wire, lost);
+        if outcome == Outcome::Unknown && end != End::Unwatched && !self.wire.untimed {
+            self.about.partial.insert(PartialReason::Gap);
+        }
         self.decide(Decision::observed(outcome, at), debt, report);
     }
 
@@ -99,7 +105,8 @@ impl Connection {
             return;
         };
         let saw_login = login.dialogue.saw_login();
-        if self.wire.joined_late && decision.outcome == Outcome::Unknown && !saw_login {
+        let unseen = !self.wire.was_seen_to_begin() && !saw_login;
+        if unseen && decision.outcome == Outcome::Unknown {
             self.pass_over_login(report);
             return;
         }
@@ -169,10 +176,16 @@ impl Connection {
 
     fn settle(&mut self, settled: Settled, report: &mut Report<'_>) {
         let before = std::mem::replace(&mut self.state, State::Settled(Box::new(settled)));
-        if let (State::Undecided(login), State::Settled(settled)) = (before, &mut self.state) {
-            settled.goes_on(login.into_streams());
-        }
         report.decided(self.wire.key, self.wire.born);
+        let (State::Undecided(mut login), State::Settled(settled)) = (before, &mut self.state)
+        else {
+            return;
+        };
+        let early_fin = login.early_fin(true);
+        settled.goes_on(login.into_streams());
+        if let Some((side, event)) = early_fin {
+            self.fin_passes(side, &event, report);
+        }
     }
 
     /// Decides what only time can tell: a sealed login after which nothing more comes, a SYN that
@@ -244,6 +257,7 @@ impl Connection {
 
     /// The connection will not be watched any more: its login is told as far as it came.
     pub(super) fn give_up_login(&mut self, unwatched: bool, report: &mut Report<'_>) {
+        self.early_fin_passes(true, report);
         let left = match &self.state {
             State::Undecided(login) => login.left,
             State::Settled(_) => return,

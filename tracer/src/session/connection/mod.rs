@@ -9,6 +9,7 @@ mod undecided;
 use tracer_ebpf::{
     event::{Event, Kind, SocketEnd, mark, role},
     packet::tcp_flag,
+    patience::{AFTER_RESET, HALF_OPEN},
 };
 
 use self::{settled::Settled, undecided::Undecided};
@@ -17,12 +18,10 @@ use super::{
     input::{Side, SocketOwner},
     report::{About, Report},
     verdict::outcome::End,
-    wire::{HALF_OPEN_PATIENCE, Reset, Wire},
+    wire::{Reset, Wire},
 };
 use crate::record::{PartialReason, PhaseName, Process};
 
-/// How long after its last packet a reset connection may still say something, nanoseconds.
-const AFTER_RESET: u64 = 1_000_000_000;
 /// How long after its last packet a socket of this host may take to close; microseconds do.
 const SOCKET_PATIENCE: u64 = 100_000_000;
 /// How long after its socket closed the packets that closed it may be told.
@@ -149,7 +148,10 @@ impl Connection {
         self.late_reply(side, event.time);
         let settled = match &mut self.state {
             State::Undecided(login) => {
-                if !self.wire.handshake.is_over() && !self.wire.joined_late {
+                // What comes with a SYN (TCP Fast Open) waits for no handshake, nor does its answer.
+                let in_syn = event.tcp_flags & tcp_flag::SYN != 0;
+                let follows = side == Side::ToServer && !in_syn;
+                if follows && !self.wire.handshake.is_over() && !self.wire.joined_late {
                     self.wire.handshake.misses_end();
                     login.handshake_ends(event.time, false);
                 }
@@ -162,10 +164,32 @@ impl Connection {
             self.read_tail(side, report);
         } else {
             self.read(side, report);
+            self.early_fin_passes(false, report);
         }
     }
 
     fn fin(&mut self, side: Side, event: &Event, report: &mut Report<'_>) {
+        if let State::Undecided(login) = &mut self.state
+            && login.keeps_early_fin(side, event)
+        {
+            return;
+        }
+        self.fin_passes(side, event, report);
+    }
+
+    /// A FIN that was kept passes, once the data before it has come or nobody waits for that.
+    pub(super) fn early_fin_passes(&mut self, anyhow: bool, report: &mut Report<'_>) {
+        if let State::Undecided(login) = &mut self.state
+            && let Some((side, mut event)) = login.early_fin(anyhow)
+        {
+            if !anyhow {
+                event.time = self.wire.last_seen;
+            }
+            self.fin_passes(side, &event, report);
+        }
+    }
+
+    pub(super) fn fin_passes(&mut self, side: Side, event: &Event, report: &mut Report<'_>) {
         self.note_missed(side, event);
         self.begin_end(side, event);
         self.wire.ends.fin(event.time, side);
@@ -178,6 +202,7 @@ impl Connection {
     }
 
     fn rst(&mut self, side: Side, event: &Event, report: &mut Report<'_>) {
+        self.early_fin_passes(true, report);
         self.begin_end(side, event);
         if side == Side::ToServer {
             self.wire.ends.note_strain(&self.wire.sent);
@@ -203,12 +228,28 @@ impl Connection {
         };
         let has_ack = event.tcp_flags & tcp_flag::ACK != 0;
         let acknowledged = beyond(side.reversed(), event.ack);
-        // What the sender's own FIN counts and its peer has not got may have been lost on the way.
         let missed = has_ack && acknowledged > i32::from(others_fin);
-        let own = beyond(side, event.seq.add(event.payload_len)) > 0;
-        if missed || (own && !self.is_undecided()) {
+        if missed {
             self.wire.ends.missed_before = true;
             self.about.partial.insert(PartialReason::Gap);
+        }
+        self.wire
+            .ends
+            .fin_follows(side, event.seq.add(event.payload_len));
+    }
+
+    /// Notes at the end what never came of the bytes before a FIN.
+    fn note_missed_before_fins(&mut self) {
+        for side in [Side::ToServer, Side::ToClient] {
+            let isn = self.wire.handshake.isns[side as usize];
+            let seen = self.wire.sent[side as usize].bytes as u32;
+            let follows = self.wire.ends.position_of_fin(side);
+            let missed = isn
+                .zip(follows)
+                .is_some_and(|(isn, end)| end.since(isn.add(1).add(seen)) > 0);
+            if missed {
+                self.about.partial.insert(PartialReason::Gap);
+            }
         }
     }
 
@@ -228,7 +269,11 @@ impl Connection {
         };
         self.about.left_in_flight = in_flight;
         self.about.ended_in = match &mut self.state {
-            State::Undecided(login) => Some(login.begin_end(side, event)),
+            State::Undecided(login) => {
+                let phase = login.begin_end(side, event);
+                let known = self.wire.was_seen_to_begin() || login.dialogue.saw_login();
+                known.then_some(phase)
+            }
             State::Settled(_) => (in_flight > 0).then_some(PhaseName::Command),
         };
     }
@@ -304,7 +349,7 @@ impl Connection {
         } else if ends.are_orderly() {
             SOCKET_PATIENCE
         } else {
-            ends.first_fin().map(|_| HALF_OPEN_PATIENCE)?
+            ends.first_fin().map(|_| HALF_OPEN)?
         };
         let at = self.wire.last_seen.saturating_add(patience);
         (!self.has_left()).then_some(at)
@@ -344,6 +389,11 @@ impl Connection {
                 login.age(side, now);
             }
             self.read(side, report);
+        }
+        if let State::Undecided(login) = &self.state
+            && login.early_fin_is_due(now)
+        {
+            self.early_fin_passes(true, report);
         }
         self.wait_for_login(now, report);
     }

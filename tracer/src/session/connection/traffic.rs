@@ -230,6 +230,7 @@ impl Connection {
             self.about.partial.insert(reason);
         }
         self.give_up_login(reason.is_some(), report);
+        self.note_missed_before_fins();
         let stopped = reason.is_some() && !ending && !self.is_unreachable();
         let last = self.wire.ends.last().unwrap_or(self.wire.last_seen);
         let (_, how) = close::closed_by(&self.wire.ends, stopped);
@@ -244,7 +245,8 @@ impl Connection {
             settled.outcome,
             stopped,
         );
-        let facts = report.complete(*settled.facts, &self.wire, &self.about, &self.usage, last);
+        let seen = (last, settled.outcome.is_some());
+        let facts = report.complete(*settled.facts, &self.wire, &self.about, &self.usage, seen);
         if !settled.muted {
             report.close(facts, close, now.min(last));
         }

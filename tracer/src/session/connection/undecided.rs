@@ -49,6 +49,8 @@ pub(in crate::session) struct Undecided {
     pub(super) last_word_was_lost: bool,
     pub(super) left: Option<Left>,
     pub(super) pending_was_told: bool,
+    /// A FIN that came before data of its side which it follows.
+    early_fin: Option<Box<(Side, Event)>>,
 }
 
 impl Undecided {
@@ -61,6 +63,7 @@ impl Undecided {
             last_word_was_lost: false,
             left: None,
             pending_was_told: false,
+            early_fin: None,
         }
     }
 
@@ -112,7 +115,14 @@ impl Undecided {
     /// The client's acknowledgement ends the handshake, or what followed shows that it is over.
     pub(super) fn handshake_ends(&mut self, at: u64, seen: bool) {
         if seen {
-            self.ledger.step(at, Side::ToServer, Side::ToServer);
+            // What came with the SYN (TCP Fast Open) is still to be answered.
+            let asked = self.ledger.has_begun(PhaseName::Prelogin);
+            let owed_by = if asked {
+                Side::ToClient
+            } else {
+                Side::ToServer
+            };
+            self.ledger.step(at, Side::ToServer, owed_by);
         }
         self.ledger.end(PhaseName::Handshake, at, seen);
     }
@@ -126,6 +136,30 @@ impl Undecided {
             self.ledger.sent(side, from, to, event.time);
         }
         self.streams[side as usize].take(event, run);
+    }
+
+    /// Whether a FIN came before data of its side: then it is kept until that has come.
+    pub(super) fn keeps_early_fin(&mut self, side: Side, event: &Event) -> bool {
+        let early = self.early_fin.is_none() && self.streams[side as usize].lacks_bytes();
+        if early {
+            self.early_fin = Some(Box::new((side, *event)));
+        }
+        early
+    }
+
+    /// Whether the data before a kept FIN has not come for long.
+    pub(super) fn early_fin_is_due(&self, now: u64) -> bool {
+        let mut early = self.early_fin.iter();
+        early.any(|early| now.saturating_sub(early.1.time) >= QUIET)
+    }
+
+    /// A FIN that was kept, once the data before it has come; or in any case, where nobody waits for
+    /// that any more.
+    pub(super) fn early_fin(&mut self, anyhow: bool) -> Option<(Side, Event)> {
+        let (side, _) = **self.early_fin.as_ref()?;
+        let due = anyhow || !self.streams[side as usize].lacks_bytes();
+        due.then(|| self.early_fin.take().map(|early| *early))
+            .flatten()
     }
 
     /// Gives up holes that are too old.
@@ -332,6 +366,7 @@ impl Undecided {
             start: (!wire.joined_late).then_some(wire.started),
             phase: self.dialogue.phase(&full),
             at: decision.at,
+            whole: self.is_whole() || answered,
             answered,
         };
         let spans = phases::spans(&full, reached);
@@ -352,6 +387,8 @@ impl Undecided {
         if let Some(left) = self.left {
             return Some(left.at.saturating_add(QUIET));
         }
+        let early_fin = self.early_fin.as_ref();
+        let early_fin = early_fin.map(|early| early.1.time.saturating_add(QUIET));
         let holes = self.streams.iter().filter_map(Stream::hole_is_given_up_at);
         let content = if self.dialogue.is_sealed() && self.is_whole() {
             self.dialogue.reading().content_at()
@@ -362,7 +399,7 @@ impl Undecided {
             .then(|| wire.last_seen.saturating_add(wire.handshake.patience() + 1));
         let pending = (!self.pending_was_told && self.may_be_pending(wire))
             .then(|| wire.started.saturating_add(config.pending_after));
-        let others = [content, handshake, pending];
+        let others = [content, handshake, pending, early_fin];
         holes.chain(others.into_iter().flatten()).min()
     }
 

@@ -227,7 +227,7 @@ impl Dialogue {
         for step in reading.moves(now) {
             full.insert(step);
         }
-        let login = reading.login().first();
+        let login = reading.login().first().filter(|_| self.knows_order());
         let (prelogin, answer) = reading.prelogin();
         let first = prelogin.or(login.copied());
         self.end_tls(first.map(|turn| turn.from), &reading, &mut full);
@@ -240,11 +240,22 @@ impl Dialogue {
         if let Some(turn) = login {
             full.begin(PhaseName::Login, turn.from);
         }
-        if let Some(at) = reading.exchange() {
+        // Behind a gap a request may look like a token.
+        if let Some(at) = reading.exchange().filter(|_| !self.missed) {
             full.end(PhaseName::Login, at, true);
             full.begin(PhaseName::Auth, at);
         }
         full
+    }
+
+    /// Some of the connection passed unseen.
+    pub(in crate::session) fn note_missed(&mut self) {
+        self.missed = true;
+    }
+
+    /// Whether it is known what the first sealed message of the client is.
+    fn knows_order(&self) -> bool {
+        !self.missed || self.strict || self.said.answered.is_some()
     }
 
     /// Ends the phase of TLS where both sides have finished the handshake, or what follows it began.
@@ -260,7 +271,7 @@ impl Dialogue {
 
     /// The phase the login is in, by the ledger with all that is known.
     pub(in crate::session) fn phase(&self, full: &Ledger) -> PhaseName {
-        if !full.has_ended(PhaseName::Handshake) && !full.has_begun(PhaseName::Prelogin) {
+        if self.from_start && !full.has_ended(PhaseName::Handshake) {
             return PhaseName::Handshake;
         }
         if full.has_begun(PhaseName::Auth) || self.stage == Stage::Auth {

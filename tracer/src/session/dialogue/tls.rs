@@ -1,6 +1,6 @@
 //! TLS: whose it is, how far its handshake has come, and which records are sealed.
 
-use tracer_ebpf::framing::{SMP_HEADER, TDS_HEADER, content_type};
+use tracer_ebpf::framing::{Framing, SMP_HEADER, TDS_HEADER, content_type};
 
 use super::{
     Context, Decision, Dialogue, Reading, Stage,
@@ -98,6 +98,12 @@ impl Dialogue {
             self.strict = true;
             self.stage = Stage::Tls;
         }
+        let opens = matches!(self.stage, Stage::Opening | Stage::Prelogin);
+        if opens && unit.header.kind == content_type::HANDSHAKE {
+            self.stage = Stage::Tls;
+        }
+        // jTDS sends a packet's header in a segment of its own: joined after it, TLS seems to come first.
+        let may_be_wrapped = self.strict && !self.from_start && !self.sealed_anything();
         let sealed_data = unit.header.kind == content_type::APPLICATION_DATA;
         let handshaking =
             !sealed_data && matches!(self.stage, Stage::Opening | Stage::Prelogin | Stage::Tls);
@@ -109,6 +115,9 @@ impl Dialogue {
             tls.gap();
         }
         self.note_hello(side, unit);
+        if may_be_wrapped && !self.offers_tds8() {
+            self.strict = false;
+        }
         self.notice_whose_tls();
         if unit.header.kind == content_type::ALERT {
             if side == Side::ToServer {
@@ -188,7 +197,7 @@ impl Dialogue {
         let [client, server] = &self.said.tls;
         let offered = client.client_hello.as_ref().map(|hello| &hello.alpn[..]);
         let offered = offered.unwrap_or_default();
-        let asked_for = offered.iter().any(|name| name == ALPN_TDS_8);
+        let asked_for = self.offers_tds8();
         if !offered.is_empty() && !asked_for {
             self.foreign = true;
             self.said.stranger = Some(Stranger::Tls);
@@ -204,6 +213,16 @@ impl Dialogue {
         self.strict && hello.is_none_or(|hello| hello.alpn.is_empty())
     }
 
+    /// Whether the client asks for TDS 8.0.
+    fn offers_tds8(&self) -> bool {
+        let hello = self.said.tls[Side::ToServer as usize].client_hello.as_ref();
+        hello.is_some_and(|hello| hello.alpn.iter().any(|name| name == ALPN_TDS_8))
+    }
+
+    fn sealed_anything(&self) -> bool {
+        !self.sealed.is_empty()
+    }
+
     /// Whether TLS came first.
     pub(in crate::session) fn is_strict(&self) -> bool {
         self.strict
@@ -214,10 +233,11 @@ impl Dialogue {
         if matches!(self.stage, Stage::Login | Stage::Auth) {
             return;
         }
-        let hello = self.said.tls[Side::ToServer as usize]
-            .client_hello
-            .is_some();
-        if hello || self.from_start {
+        // Joined late, TLS may have begun before; a packet's header may have.
+        let [client, server] = &self.said.tls;
+        let is_whole = self.strict || unit.header.framing == Framing::Tds;
+        let is_hello = client.client_hello.is_some() && server.records == 0;
+        if self.from_start || (is_hello && is_whole) {
             context.ledger.begin(PhaseName::Tls, unit.from);
         }
         self.tls_last = Some(unit.to);

@@ -66,7 +66,7 @@ impl Report<'_> {
         wire: &Wire,
         about: &About,
         usage: &Usage,
-        last: u64,
+        (last, saw_login): (u64, bool),
     ) -> ConnectionFacts {
         describe_tcp(wire, about, &mut facts);
         let agreed = usage.mars_agreed == Some(true);
@@ -76,7 +76,9 @@ impl Report<'_> {
         } else {
             usage.requests.summary()
         };
-        if let Some((from, to)) = usage.mars.span() {
+        // Before a connection was joined, sessions may have been opened.
+        let mars = usage.mars.span().filter(|_| saw_login);
+        if let Some((from, to)) = mars {
             facts.phases.mars = Some(plain_phase(wire, from, to.unwrap_or(last), to.is_some()));
         }
         if let Some(began) = wire.ends.began() {

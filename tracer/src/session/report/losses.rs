@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::strangers::Limits;
+use super::strangers::{Limit, Limits};
 use crate::{
     record::{Body, Count, Loss, LossReason, LossRecord, Record, Stranger},
     session::input::{Config, Listener},
@@ -17,6 +17,7 @@ pub(in crate::session) struct Losses {
     /// When somebody first asked.
     start: Option<u64>,
     strangers: Limits,
+    ends: Limit,
 }
 
 impl Losses {
@@ -30,6 +31,16 @@ impl Losses {
         if !allowed {
             let suppressed = (LossReason::StrangerSuppressed, Some(kind));
             *self.counts.entry(suppressed).or_default() += 1;
+        }
+        allowed
+    }
+
+    /// Whether the end of a connection of which nothing else was seen may be told; counts it where it
+    /// may not.
+    pub(in crate::session) fn allow_end(&mut self, now: u64) -> bool {
+        let allowed = self.ends.allow(now);
+        if !allowed {
+            self.add(LossReason::ConnectionUntold, 1);
         }
         allowed
     }

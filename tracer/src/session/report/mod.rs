@@ -78,6 +78,11 @@ impl Shared {
         }
     }
 
+    /// Whether the end of a connection of which nothing else was seen may be told.
+    pub(in crate::session) fn allow_end(&mut self, now: u64) -> bool {
+        self.losses.allow_end(now)
+    }
+
     /// Something was not seen, or is not told.
     pub(in crate::session) fn lose(&mut self, reason: LossReason, count: u64) {
         self.losses.add(reason, count);

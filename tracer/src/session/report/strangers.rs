@@ -9,23 +9,33 @@ const BURST: u64 = 20;
 /// After that, one in this time, nanoseconds.
 const INTERVAL: u64 = 100_000_000;
 
+/// How many connections of a kind may still be told.
+#[derive(Debug, Default)]
+pub(in crate::session) struct Limit {
+    /// When all of its allowance is there again.
+    full_at: u64,
+}
+
+impl Limit {
+    /// Whether one more that ends now may be told.
+    pub(in crate::session) fn allow(&mut self, now: u64) -> bool {
+        let after = now.max(self.full_at).saturating_add(INTERVAL);
+        let allowed = after - now <= BURST * INTERVAL;
+        if allowed {
+            self.full_at = after;
+        }
+        allowed
+    }
+}
+
 /// How many connections of each kind may still be told.
 #[derive(Debug, Default)]
-pub(super) struct Limits {
-    /// Per kind, when all of its allowance is there again.
-    full_at: HashMap<Stranger, u64>,
-}
+pub(in crate::session) struct Limits(HashMap<Stranger, Limit>);
 
 impl Limits {
     /// Whether a stranger's connection that ends now may be told.
-    pub(super) fn allow(&mut self, kind: Stranger, now: u64) -> bool {
-        let full = self.full_at.entry(kind).or_insert(0);
-        let after = now.max(*full).saturating_add(INTERVAL);
-        let allowed = after - now <= BURST * INTERVAL;
-        if allowed {
-            *full = after;
-        }
-        allowed
+    pub(in crate::session) fn allow(&mut self, kind: Stranger, now: u64) -> bool {
+        self.0.entry(kind).or_default().allow(now)
     }
 }
 

@@ -22,7 +22,11 @@ use self::{
     syns::Syns,
     timers::Timers,
 };
-use super::{connection::Connection, input::SocketOwner, report::Report};
+use super::{
+    connection::Connection,
+    input::{Checksum, SocketOwner},
+    report::Report,
+};
 use crate::record::{LossReason, PartialReason};
 
 /// How often silent connections are looked for, in parts of the time they may be silent.
@@ -98,15 +102,11 @@ impl Table {
         if self.evicted.covers(event) {
             return;
         }
-        if tells && late {
-            // Of the two ends of a connection that was never told the first counts.
-            if event.client.packets + event.server.packets == 1 {
-                report.shared.lose(LossReason::ConnectionUntold, 1);
-            }
+        // Stragglers of a connection that is forgotten already.
+        if tells && event.number > 1 || event.kind == Kind::Ack as u8 {
             return;
         }
-        // Stragglers of a connection that is forgotten already.
-        if tells && event.number > 1 {
+        if tells && late && !report.shared.allow_end(event.time) {
             return;
         }
         self.make_room(event.time, report);
@@ -174,12 +174,19 @@ impl Table {
         &mut self,
         key: &FlowKey,
         direction: Direction,
-        right: bool,
+        checksum: Checksum,
     ) {
         match self.entries.get_mut(key) {
-            Some(Entry::Syns(syns)) => syns.checksum(direction, right),
-            Some(Entry::Open(connection)) => connection.wire.evidence.checksum(direction, right),
+            Some(Entry::Syns(syns)) => syns.checksum(direction, checksum),
+            Some(Entry::Open(connection)) => connection.wire.evidence.checksum(direction, checksum),
             Some(Entry::Over { .. }) | None => {}
+        }
+    }
+
+    /// The snap length cut a message header off.
+    pub(in crate::session) fn cut(&mut self, key: &FlowKey) {
+        if let Some(Entry::Open(connection)) = self.entries.get_mut(key) {
+            connection.about.partial.insert(PartialReason::Gap);
         }
     }
 

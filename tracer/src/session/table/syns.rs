@@ -7,6 +7,7 @@ use tracer_ebpf::event::{Direction, Event, Kind, mark};
 
 use crate::session::{
     connection::Connection,
+    input::Checksum,
     report::Report,
     wire::{ACK_PATIENCE, LEAST_SYN_PATIENCE},
 };
@@ -18,7 +19,7 @@ const MAX_EVENTS: usize = 4;
 pub(in crate::session) struct Syns {
     /// Never none.
     events: Vec<Event>,
-    /// Packets of each direction whose checksum was right, and wrong.
+    /// Packets of each direction whose checksum was right, and unfinished.
     checksums: [(u8, u8); 2],
     pub(super) scheduled: u64,
     pub(super) touched: bool,
@@ -66,9 +67,13 @@ impl Syns {
     }
 
     /// A packet's checksum was looked at.
-    pub(in crate::session) fn checksum(&mut self, direction: Direction, right: bool) {
-        let (rights, wrongs) = &mut self.checksums[direction as usize];
-        let count = if right { rights } else { wrongs };
+    pub(in crate::session) fn checksum(&mut self, direction: Direction, checksum: Checksum) {
+        let (rights, unfinished) = &mut self.checksums[direction as usize];
+        let count = match checksum {
+            Checksum::Right => rights,
+            Checksum::Unfinished => unfinished,
+            Checksum::Wrong => return,
+        };
         *count = count.saturating_add(1);
     }
 
@@ -92,10 +97,10 @@ impl Syns {
             connection.take(event, &[], report);
         }
         let directions = [Direction::ToServer, Direction::ToClient];
-        for (direction, (rights, wrongs)) in directions.into_iter().zip(self.checksums) {
+        for (direction, (rights, unfinished)) in directions.into_iter().zip(self.checksums) {
             let evidence = &mut connection.wire.evidence;
-            (0..rights).for_each(|_| evidence.checksum(direction, true));
-            (0..wrongs).for_each(|_| evidence.checksum(direction, false));
+            (0..rights).for_each(|_| evidence.checksum(direction, Checksum::Right));
+            (0..unfinished).for_each(|_| evidence.checksum(direction, Checksum::Unfinished));
         }
         connection
     }

@@ -24,6 +24,8 @@ pub(in crate::session) struct Reached {
     pub(in crate::session) phase: PhaseName,
     /// When it was decided, or what time it is.
     pub(in crate::session) at: u64,
+    /// Nothing was missed: what was not seen did not happen.
+    pub(in crate::session) whole: bool,
     /// An answer has ended that phase.
     pub(in crate::session) answered: bool,
 }
@@ -71,6 +73,7 @@ fn last(ledger: &Ledger, reached: Reached, before: Option<u64>, told: &[Span]) -
         .find(|row| row.name == reached.phase)
         .and_then(|row| row.begins);
     let from = match reached.start {
+        Some(_) if begins.is_none() && !reached.whole => return None,
         Some(start) => before.unwrap_or(start),
         None => begins.map(|begins| before.unwrap_or(begins))?,
     };
@@ -91,6 +94,7 @@ mod tests {
             start,
             phase,
             at,
+            whole: true,
             answered,
         }
     }

@@ -1,11 +1,8 @@
 //! How a connection's packets end: FINs, resets, and what was strained before.
 
-use tracer_ebpf::event::Counters;
+use tracer_ebpf::{event::Counters, seq::Seq};
 
 use crate::session::input::Side;
-
-/// How long one side may take to follow the other's FIN before it is half open for good, nanoseconds.
-pub(in crate::session) const HALF_OPEN_PATIENCE: u64 = 60_000_000_000;
 
 /// A FIN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +29,8 @@ pub(in crate::session) struct Ends {
     /// Both FINs were acknowledged.
     acknowledged: bool,
     reset: Option<Reset>,
+    /// Where in its side's stream each FIN lies.
+    positions: [Option<Seq>; 2],
     /// The last packet seen since the first of them.
     last: Option<u64>,
     /// Keep-alive probes without an answer before the first of them.
@@ -58,6 +57,16 @@ impl Ends {
             Some(_) => {}
         }
         self.last = Some(self.last.map_or(at, |last| last.max(at)));
+    }
+
+    /// Where a side's FIN lies in its stream.
+    pub(in crate::session) fn fin_follows(&mut self, side: Side, position: Seq) {
+        self.positions[side as usize].get_or_insert(position);
+    }
+
+    /// Where a side's FIN lies in its stream.
+    pub(in crate::session) fn position_of_fin(&self, side: Side) -> Option<Seq> {
+        self.positions[side as usize]
     }
 
     /// A RST; the first one counts.

@@ -6,7 +6,7 @@ use tracer_ebpf::seq::Seq;
 /// comes after one to three seconds.
 pub(in crate::session) const LEAST_SYN_PATIENCE: u64 = 4_000_000_000;
 /// How long a handshake that was answered may take: a server sends its SYN-ACK for a minute.
-pub(in crate::session) const ACK_PATIENCE: u64 = 120_000_000_000;
+pub(in crate::session) const ACK_PATIENCE: u64 = tracer_ebpf::patience::UNANSWERED;
 
 /// The TCP handshake, and how long a client tries.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,7 +45,10 @@ impl Handshake {
         acknowledges: Seq,
     ) -> Option<u64> {
         self.syn_acks += 1;
-        self.isns = [Some(acknowledges.back(1)), Some(isn)];
+        // It tells where a client begins whose SYN was not seen; one that was may have brought payload,
+        // which is acknowledged too.
+        self.isns[0].get_or_insert(acknowledges.back(1));
+        self.isns[1] = Some(isn);
         let first = self.first_syn_ack;
         self.first_syn_ack.get_or_insert(at);
         first
@@ -71,6 +74,11 @@ impl Handshake {
     /// Whether a SYN was seen.
     pub(in crate::session) fn has_begun(&self) -> bool {
         self.syns > 0
+    }
+
+    /// Whether a SYN-ACK was seen.
+    pub(in crate::session) fn was_accepted(&self) -> bool {
+        self.first_syn_ack.is_some()
     }
 
     /// Whether the server has answered a SYN.

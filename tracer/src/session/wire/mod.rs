@@ -11,7 +11,7 @@ use tracer_ebpf::{
 };
 
 pub(in crate::session) use self::{
-    ends::{Ends, HALF_OPEN_PATIENCE, Reset, unanswered_probes},
+    ends::{Ends, Reset, unanswered_probes},
     handshake::{ACK_PATIENCE, Handshake, LEAST_SYN_PATIENCE},
     identity::Identity,
     vantage::Evidence,
@@ -82,6 +82,11 @@ impl Wire {
             local_socket: false,
             socket_ended: None,
         }
+    }
+
+    /// Whether the connection was seen to begin: by its SYN, or by the answer to it.
+    pub(in crate::session) fn was_seen_to_begin(&self) -> bool {
+        !self.joined_late || self.handshake.was_accepted()
     }
 
     /// Takes in what every event says; how many events before it are missing.

@@ -2,9 +2,9 @@
 
 use tracer_ebpf::event::{Direction, role};
 
-use crate::record::Vantage;
+use crate::{record::Vantage, session::input::Checksum};
 
-/// Packets that must agree before a wrong checksum says anything.
+/// Packets that must agree before an unfinished checksum says anything.
 const VOTES_NEEDED: u32 = 2;
 
 /// What is known of the point of observation.
@@ -12,8 +12,8 @@ const VOTES_NEEDED: u32 = 2;
 pub(in crate::session) struct Evidence {
     /// Roles of local sockets, see [`role`].
     roles: u32,
-    /// Packets of each direction whose checksum was right, and wrong. One that is wrong was left
-    /// to the sender's network card: the packet was seen before it left its host.
+    /// Packets of each direction whose checksum was right, and unfinished: left to the sender's network
+    /// card, so that the packet was seen before it left its host.
     checksums: [(u32, u32); 2],
     /// Hops each side's packets had behind them.
     hops: [Option<u8>; 2],
@@ -28,9 +28,13 @@ impl Evidence {
     }
 
     /// A packet's checksum was looked at.
-    pub(in crate::session) fn checksum(&mut self, direction: Direction, right: bool) {
-        let (rights, wrongs) = &mut self.checksums[direction as usize];
-        *(if right { rights } else { wrongs }) += 1;
+    pub(in crate::session) fn checksum(&mut self, direction: Direction, checksum: Checksum) {
+        let (rights, unfinished) = &mut self.checksums[direction as usize];
+        match checksum {
+            Checksum::Right => *rights += 1,
+            Checksum::Unfinished => *unfinished += 1,
+            Checksum::Wrong => {}
+        }
     }
 
     /// A packet's time to live.
@@ -53,9 +57,13 @@ impl Evidence {
             r if r & role::SERVER != 0 => return Vantage::Server,
             _ => {}
         }
-        // Damage on the way would not be wrong more often than right.
-        let offloads = |(rights, wrongs)| wrongs >= VOTES_NEEDED && wrongs > rights;
-        let [client, server] = self.checksums.map(offloads);
+        // What has hops behind it has left its host, whatever its checksum.
+        let offloads = |direction: Direction| {
+            let (rights, unfinished) = self.checksums[direction as usize];
+            let near = self.hops[direction as usize].is_none_or(|hops| hops == 0);
+            near && unfinished >= VOTES_NEEDED && unfinished > rights
+        };
+        let (client, server) = (offloads(Direction::ToServer), offloads(Direction::ToClient));
         match (client, server) {
             (true, true) => return Vantage::Both,
             (true, false) => return Vantage::Client,
@@ -108,15 +116,35 @@ mod tests {
     #[test]
     fn a_socket_outweighs_checksums_and_checksums_outweigh_hops() {
         let mut evidence = Evidence::default();
-        evidence.ttl(Direction::ToServer, 60);
+        evidence.ttl(Direction::ToServer, 64);
         evidence.ttl(Direction::ToClient, 64);
-        assert_eq!(evidence.side(), Vantage::Server);
-        evidence.checksum(Direction::ToServer, false);
-        assert_eq!(evidence.side(), Vantage::Server, "one packet may be broken");
-        evidence.checksum(Direction::ToServer, false);
+        evidence.checksum(Direction::ToServer, Checksum::Unfinished);
+        assert_eq!(evidence.side(), Vantage::Unknown, "one may be by chance");
+        evidence.checksum(Direction::ToServer, Checksum::Unfinished);
         assert_eq!(evidence.side(), Vantage::Client);
         evidence.socket(role::SERVER);
         assert_eq!(evidence.side(), Vantage::Server);
+    }
+
+    #[test]
+    fn what_was_rewritten_or_has_come_from_afar_says_nothing_by_its_checksum() {
+        for (ttls, checksum, side) in [
+            ([124, 61], Checksum::Wrong, Vantage::Transit),
+            ([124, 61], Checksum::Unfinished, Vantage::Transit),
+            ([64, 64], Checksum::Wrong, Vantage::Unknown),
+            ([128, 64], Checksum::Unfinished, Vantage::Both),
+            ([128, 61], Checksum::Unfinished, Vantage::Client),
+        ] {
+            let mut evidence = Evidence::default();
+            for (direction, ttl) in [Direction::ToServer, Direction::ToClient]
+                .into_iter()
+                .zip(ttls)
+            {
+                evidence.ttl(direction, ttl);
+                (0..9).for_each(|_| evidence.checksum(direction, checksum));
+            }
+            assert_eq!(evidence.side(), side, "{ttls:?}, {checksum:?}");
+        }
     }
 
     #[test]

@@ -10,6 +10,9 @@ use crate::{
     tds::login7::Login7,
 };
 
+/// A LOGIN7 is shorter (MS-TDS §2.2.6.4).
+const MAX_LOGIN: u32 = 128 * 1024;
+
 impl Dialogue {
     /// The client's LOGIN7, in clear: whole, or what follows its sealed first packet.
     pub(super) fn client_login(&mut self, unit: &Unit, context: &mut Context<'_>) {
@@ -27,6 +30,24 @@ impl Dialogue {
             unit,
             next_after(Side::ToServer, unit),
         );
+    }
+
+    /// Whether a packet of the login's type may hold one: python-tds sends tokens in such packets too,
+    /// and of a connection joined late nobody knows how far it has come.
+    pub(super) fn may_be_login(&self, unit: &Unit) -> bool {
+        if self.from_start || self.stage == Stage::Login || !self.sealed.is_empty() {
+            return true;
+        }
+        let length = unit
+            .body
+            .first_chunk()
+            .map(|bytes| u32::from_le_bytes(*bytes));
+        let fits = length.is_some_and(|length| length >= unit.body_len() && length < MAX_LOGIN);
+        // TDS 7.0 to 7.4, as the highest byte of the version behind the length.
+        fits && unit
+            .body
+            .get(7)
+            .is_some_and(|major| (0x70..=0x74).contains(major))
     }
 
     fn read_login(&mut self, unit: &Unit, context: &Context<'_>) {

@@ -27,7 +27,9 @@ impl Dialogue {
                 return self.wrapped_tls(side, unit, context);
             }
             packet_type::PRELOGIN => self.client_prelogin(unit, context),
-            packet_type::LOGIN7 if !self.is_answered() => self.client_login(unit, context),
+            packet_type::LOGIN7 if !self.is_answered() && self.may_be_login(unit) => {
+                self.client_login(unit, context);
+            }
             // python-tds sends its SSPI answers under the login's packet type.
             packet_type::SSPI | packet_type::LOGIN7 => {
                 self.said.saw_login_message = true;
@@ -93,7 +95,7 @@ impl Dialogue {
 
     /// Whether the client's TLS goes on in a packet that does not begin with a record.
     fn goes_on_in_tls(&self) -> bool {
-        self.stage == Stage::Tls && self.said.tls[Side::ToServer as usize].records > 0
+        self.stage == Stage::Tls && self.said.tls[Side::ToServer as usize].is_inside_record()
     }
 
     fn client_prelogin(&mut self, unit: &Unit, context: &mut Context<'_>) {

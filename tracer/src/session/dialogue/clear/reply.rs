@@ -51,13 +51,11 @@ impl Dialogue {
     /// A TLS flight longer than one packet goes on in the next.
     fn tls_continues(&self, unit: &Unit) -> bool {
         self.stage == Stage::Tls
-            && self.said.tls[Side::ToClient as usize].records > 0
-            && self.sealed.is_empty()
+            && self.said.tls[Side::ToClient as usize].is_inside_record()
             && matches!(
                 unit.header.kind,
                 packet_type::PRELOGIN | packet_type::TABULAR_RESULT
             )
-            && !self.tls_is_up()
     }
 
     /// What came of a reply that never ended, when the connection does.

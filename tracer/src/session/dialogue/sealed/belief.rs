@@ -6,8 +6,8 @@
 
 use super::{
     sizes::{
-        BARE_DONE, FEDERATED_TOKEN, LONGEST_CHALLENGE, LONGEST_RESPONSE, MAX_ROUNDS, SHORT_REPLY,
-        SHORTEST_CHALLENGE, SHORTEST_TOKEN, WITH_TICKET,
+        BARE_DONE, FEDERATED_TOKEN, LIKELY_TICKET, LONGEST_CHALLENGE, LONGEST_RESPONSE, MAX_ROUNDS,
+        SHORT_REPLY, SHORTEST_CHALLENGE, SHORTEST_TOKEN, WITH_TICKET,
     },
     turns::{Reading, Turn},
 };
@@ -260,7 +260,7 @@ impl Reading {
     /// Whether a reply after which both sides fell silent may be the login's last word.
     fn may_be_last_word(&self, reply: &Turn, rounds: usize) -> bool {
         if rounds == 0 && self.awaits_token() {
-            return false;
+            return reply.bytes > SHORT_REPLY;
         }
         let is_no_challenge = rounds == 0 && reply.bytes < SHORTEST_CHALLENGE;
         reply.bytes > SHORT_REPLY || (is_no_challenge && !self.may_be_ticket(reply, rounds))
@@ -314,7 +314,8 @@ impl Reading {
     fn ends_in_ticket(&self, now: u64) -> bool {
         self.last_reply().is_some_and(|(reply, rounds)| {
             let alone = now.saturating_sub(reply.to) >= QUIET && !self.awaits_token();
-            alone && reply.bytes <= SHORT_REPLY && self.may_be_ticket(reply, rounds)
+            let sized = (LIKELY_TICKET..=SHORT_REPLY).contains(&reply.bytes);
+            alone && sized && self.may_be_ticket(reply, rounds)
         })
     }
 }

@@ -101,7 +101,9 @@ fn tickets(records: &[Record], terms: Terms) -> Vec<usize> {
     if !terms.tls13 {
         return Vec::new();
     }
-    let of_server = |(_, record): &(usize, &Record)| record.side == Side::ToClient;
+    let is_control = |len: u32| is_alert(len) || is_key_update(len);
+    let of_server =
+        |(_, record): &(usize, &Record)| record.side == Side::ToClient && !is_control(record.len);
     let said: Vec<_> = records
         .iter()
         .enumerate()

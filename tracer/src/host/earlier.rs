@@ -109,9 +109,15 @@ impl Earlier {
         }
     }
 
-    /// Who holds the ends of a connection that was open already. They are told once.
-    pub fn take(&mut self, key: &FlowKey) -> Vec<Owner> {
-        self.connections.remove(key).unwrap_or_default()
+    /// Who holds the ends of a connection that was open already. They are told once: as of the moment
+    /// that its first packet is seen, since what is known of a connection that shows no packet is
+    /// forgotten soon.
+    pub fn take(&mut self, key: &FlowKey, seen: u64) -> Vec<Owner> {
+        let mut owners = self.connections.remove(key).unwrap_or_default();
+        for owner in &mut owners {
+            owner.time = seen;
+        }
+        owners
     }
 }
 
@@ -233,14 +239,14 @@ mod tests {
         earlier.complete(&mut later);
         assert_eq!(later.pid, std::process::id());
         let roles: Vec<_> = earlier
-            .take(&key)
+            .take(&key, 77)
             .iter()
-            .map(|owner| (owner.pid, owner.role))
+            .map(|owner| (owner.pid, owner.role, owner.time))
             .collect();
         assert_eq!(roles.len(), 2);
-        assert!(roles.contains(&(std::process::id(), role::CLIENT)));
-        assert!(roles.contains(&(std::process::id(), role::SERVER)));
-        assert!(earlier.take(&key).is_empty());
+        assert!(roles.contains(&(std::process::id(), role::CLIENT, 77)));
+        assert!(roles.contains(&(std::process::id(), role::SERVER, 77)));
+        assert!(earlier.take(&key, 78).is_empty());
     }
 
     #[test]
