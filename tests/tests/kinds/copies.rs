@@ -4,7 +4,10 @@
 use harness::{
     replay::field,
     sweep::{
-        packet::{Packet, Side::{Client, Server}},
+        packet::{
+            Packet,
+            Side::{Client, Server},
+        },
         sources::{Connection, fixture},
     },
 };
@@ -52,7 +55,9 @@ fn lengthened(judge: &mut Judge<'_>, plain: &Value, later: u64) {
     judge.outcome(&[outcome.unwrap_or("none")]);
     judge.duration(number(plain, "login.duration_ns") + later);
     let [told, right] = [judge.login, plain].map(|line| number(line, "tcp.rtt_ns"));
-    judge.demand(told <= right + MILLISECOND, || format!("round trip {told}, right {right}"));
+    judge.demand(told <= right + MILLISECOND, || {
+        format!("round trip {told}, right {right}")
+    });
     let partial = &judge.login["connection"]["partial"];
     judge.demand(partial == false, || "partial".to_owned());
 }
@@ -71,7 +76,10 @@ fn with_copies(connection: &Connection, index: usize, after: &[u64]) -> Script {
         for _ in 0..=place {
             copy = copy.again(packets[index].time_ns + ns);
         }
-        all.insert(index + 1 + place, if place == 1 { copy.renumbered(7) } else { copy });
+        all.insert(
+            index + 1 + place,
+            if place == 1 { copy.renumbered(7) } else { copy },
+        );
     }
     let mut script = Script::of(connection, 0);
     script.steps = all.into_iter().map(Step::Packet).collect();
@@ -92,7 +100,11 @@ fn the_time_between_the_copies_of_a_packet_is_the_networks() {
             if packet.payload().is_empty() && index > 1 {
                 continue;
             }
-            for after in [&[SECOND][..], &[300 * MILLISECOND, 900 * MILLISECOND], &[SECOND, 3 * SECOND]] {
+            for after in [
+                &[SECOND][..],
+                &[300 * MILLISECOND, 900 * MILLISECOND],
+                &[SECOND, 3 * SECOND],
+            ] {
                 let heard = with_copies(connection, index, after).heard();
                 let variant = format!("{capture}@{index} {after:?}");
                 wrong.look(&variant, &heard, |judge| {
@@ -116,7 +128,10 @@ fn a_syn_that_comes_again_because_its_answer_was_lost_costs_the_network() {
             let mut script = Script::of(connection, 2);
             let [syn, answer] = [script.original(0), script.original(1)];
             let between = answer.time_ns - syn.time_ns;
-            for packet in [syn.again(syn.time_ns + SECOND), answer.again(answer.time_ns + SECOND)] {
+            for packet in [
+                syn.again(syn.time_ns + SECOND),
+                answer.again(answer.time_ns + SECOND),
+            ] {
                 script.now = packet.time_ns;
                 script.steps.push(Step::Packet(packet));
             }
@@ -130,7 +145,11 @@ fn a_syn_that_comes_again_because_its_answer_was_lost_costs_the_network() {
                 });
                 judge.share("handshake", "network", SECOND, 2 * MILLISECOND);
                 // In TDS 8.0 TLS comes first.
-                let phase = if capture.contains("strict") { "tls" } else { "prelogin" };
+                let phase = if capture.contains("strict") {
+                    "tls"
+                } else {
+                    "prelogin"
+                };
                 let usual = number(plain, &format!("phases.{phase}.client_ns"));
                 judge.share(phase, "client", usual + think, 2 * MILLISECOND);
             });
@@ -142,7 +161,13 @@ fn a_syn_that_comes_again_because_its_answer_was_lost_costs_the_network() {
 #[test]
 fn the_time_between_syns_that_nobody_answers_is_the_networks() {
     let mut wrong = Wrong::default();
-    for at in [&[1_u64][..], &[1, 3], &[1, 3, 7], &[1, 3, 7, 15], &[1, 3, 7, 15, 31, 63]] {
+    for at in [
+        &[1_u64][..],
+        &[1, 3],
+        &[1, 3, 7],
+        &[1, 3, 7, 15],
+        &[1, 3, 7, 15, 31, 63],
+    ] {
         let mut script = Script::after("captures/odbc18-lab-clear", 1);
         let syn = script.original(0);
         for seconds in at {
@@ -184,7 +209,10 @@ fn a_reply_that_was_slow_and_then_lost_was_the_servers_first_and_then_the_networ
         };
         script.wait(3 * SECOND);
         script.steps.push(Step::Packet(first.again(script.now)));
-        script.wait(MILLISECOND).ack(Client).goes_on_from(answer + 1);
+        script
+            .wait(MILLISECOND)
+            .ack(Client)
+            .goes_on_from(answer + 1);
         wrong.look(&format!("{capture}@{answer}"), &script.heard(), |judge| {
             judge.outcome(&["success"]);
             judge.share(phase, "server", 2 * SECOND, 10 * MILLISECOND);

@@ -76,23 +76,27 @@ fn a_client_that_says_nothing_more_was_refused_encryption() {
                 } else {
                     script.close(by);
                 }
-                wrong.look(&format!("{name} {wait} {end} {by:?}"), &script.heard(), |judge| {
-                    judge.outcome(&[end]);
-                    judge.said("tds.encryption", &"refused".into());
-                    judge.said("tds.encryption_asked", &name.into());
-                    judge.said("tds.encryption_answered", &"not_sup".into());
-                    // No message of TLS has passed.
-                    judge.no_phase("tls");
-                    judge.owed_by((wait >= SECOND).then_some("client"));
-                    let share = json!(judge.login["phases"]);
-                    let waited: u64 = share
-                        .as_object()
-                        .into_iter()
-                        .flatten()
-                        .filter_map(|(_, phase)| phase["client_ns"].as_u64())
-                        .sum();
-                    judge.demand(waited >= wait, || format!("client {waited} of {wait}"));
-                });
+                wrong.look(
+                    &format!("{name} {wait} {end} {by:?}"),
+                    &script.heard(),
+                    |judge| {
+                        judge.outcome(&[end]);
+                        judge.said("tds.encryption", &"refused".into());
+                        judge.said("tds.encryption_asked", &name.into());
+                        judge.said("tds.encryption_answered", &"not_sup".into());
+                        // No message of TLS has passed.
+                        judge.no_phase("tls");
+                        judge.owed_by((wait >= SECOND).then_some("client"));
+                        let share = json!(judge.login["phases"]);
+                        let waited: u64 = share
+                            .as_object()
+                            .into_iter()
+                            .flatten()
+                            .filter_map(|(_, phase)| phase["client_ns"].as_u64())
+                            .sum();
+                        judge.demand(waited >= wait, || format!("client {waited} of {wait}"));
+                    },
+                );
             }
         }
     }

@@ -2,7 +2,10 @@
 
 use harness::{
     replay::field,
-    sweep::packet::{ACK, FIN, Side::{Client, Server}},
+    sweep::packet::{
+        ACK, FIN,
+        Side::{Client, Server},
+    },
 };
 use serde_json::Value;
 
@@ -24,7 +27,10 @@ const OWED: [(&str, usize, &str); 5] = [
 #[test]
 fn a_simultaneous_close_is_one_close_with_every_packet() {
     let mut wrong = Wrong::default();
-    for (capture, asked) in [("captures/odbc18-lab-clear", 19), ("captures/odbc18-lab-tls12", 23)] {
+    for (capture, asked) in [
+        ("captures/odbc18-lab-clear", 19),
+        ("captures/odbc18-lab-tls12", 23),
+    ] {
         for first in [Client, Server] {
             let mut script = Script::after(capture, asked);
             let numbers = [script.stands(Client), script.stands(Server)];
@@ -38,14 +44,20 @@ fn a_simultaneous_close_is_one_close_with_every_packet() {
                 script.wait(10 * MICROSECOND).ack(side);
             }
             script.others_pass(120 * SECOND);
-            let packets = script.packets().map(|packet| packet.side).collect::<Vec<_>>();
+            let packets = script
+                .packets()
+                .map(|packet| packet.side)
+                .collect::<Vec<_>>();
             wrong.look(&format!("{capture} {first:?}"), &script.heard(), |judge| {
                 judge.outcome(&["success"]);
                 let close = judge.close;
-                judge.demand(text(close, "close.how") == Some("fin"), || format!("{close:#}"));
-                judge.demand(field(close, "close.half_open").is_none_or(|told| told == false), || {
-                    "half open".to_owned()
+                judge.demand(text(close, "close.how") == Some("fin"), || {
+                    format!("{close:#}")
                 });
+                judge.demand(
+                    field(close, "close.half_open").is_none_or(|told| told == false),
+                    || "half open".to_owned(),
+                );
                 for side in [Client, Server] {
                     let sent = packets.iter().filter(|of| **of == side).count() as u64;
                     let told = number(close, &format!("tcp.packets.{}", side.name()));
@@ -68,13 +80,17 @@ fn a_client_whose_close_no_packet_shows_has_given_up_by_its_socket() {
             let mut script = Script::after(capture, kept);
             script.owned_by(7).others_pass(wait).socket_ends();
             script.others_pass(200 * SECOND);
-            wrong.look(&format!("{capture}@{kept} {wait}"), &script.heard(), |judge| {
-                judge.outcome(&["timeout"]);
-                judge.owed_by(Some("server"));
-                judge.ended_in(phase);
-                judge.share(phase, "server", wait, 1200 * MILLISECOND);
-                judge.class("abnormal");
-            });
+            wrong.look(
+                &format!("{capture}@{kept} {wait}"),
+                &script.heard(),
+                |judge| {
+                    judge.outcome(&["timeout"]);
+                    judge.owed_by(Some("server"));
+                    judge.ended_in(phase);
+                    judge.share(phase, "server", wait, 1200 * MILLISECOND);
+                    judge.class("abnormal");
+                },
+            );
         }
     }
 }
@@ -83,7 +99,10 @@ fn a_client_whose_close_no_packet_shows_has_given_up_by_its_socket() {
 #[test]
 fn a_connection_in_use_whose_close_no_packet_shows_is_closed_once() {
     let mut wrong = Wrong::default();
-    for (capture, asked) in [("captures/odbc18-lab-clear", 19), ("captures/odbc18-lab-tls12", 23)] {
+    for (capture, asked) in [
+        ("captures/odbc18-lab-clear", 19),
+        ("captures/odbc18-lab-tls12", 23),
+    ] {
         let mut script = Script::after(capture, asked);
         script.owned_by(7).others_pass(15 * SECOND).socket_ends();
         script.others_pass(200 * SECOND);
@@ -143,7 +162,11 @@ fn late(script: &mut Script, reply: usize, asks: bool, keep_alives: usize, by_re
 fn closed_late(wrong: &mut Wrong, variant: &str, script: &Script, by_reset: bool) {
     let heard = script.heard();
     let closes = heard.of("close");
-    let told = [heard.of("login").len(), heard.of("pending").len(), closes.len()];
+    let told = [
+        heard.of("login").len(),
+        heard.of("pending").len(),
+        closes.len(),
+    ];
     wrong.count();
     wrong.demand(told == [0, 0, 1], || {
         format!("{variant}: {told:?} logins, pendings, closes")
@@ -157,9 +180,13 @@ fn closed_late(wrong: &mut Wrong, variant: &str, script: &Script, by_reset: bool
             wrong.demand(end == ["rst", "client"], || format!("{variant}: {end:?}"));
         }
         for path in ["handshake", "prelogin", "tls", "login", "auth"] {
-            wrong.demand(close["phases"][path].is_null(), || format!("{variant}: {path}"));
+            wrong.demand(close["phases"][path].is_null(), || {
+                format!("{variant}: {path}")
+            });
         }
-        wrong.demand(close["auth"].is_null(), || format!("{variant}: {}", close["auth"]));
+        wrong.demand(close["auth"].is_null(), || {
+            format!("{variant}: {}", close["auth"])
+        });
     }
 }
 
@@ -167,7 +194,10 @@ fn closed_late(wrong: &mut Wrong, variant: &str, script: &Script, by_reset: bool
 #[test]
 fn both_fins_make_a_close_without_their_last_acknowledgement() {
     let mut wrong = Wrong::default();
-    for (capture, asked) in [("captures/odbc18-lab-clear", 19), ("captures/odbc18-lab-tls12", 23)] {
+    for (capture, asked) in [
+        ("captures/odbc18-lab-clear", 19),
+        ("captures/odbc18-lab-tls12", 23),
+    ] {
         for by in [Client, Server] {
             let mut script = Script::after(capture, asked);
             script.wait(MILLISECOND).send(by, FIN | ACK, &[]);
@@ -176,9 +206,13 @@ fn both_fins_make_a_close_without_their_last_acknowledgement() {
             wrong.look(&format!("{capture} {by:?}"), &script.heard(), |judge| {
                 judge.outcome(&["success"]);
                 let half_open = field(judge.close, "close.half_open").cloned();
-                judge.demand(half_open.is_none_or(|told| told == false), || "half open".to_owned());
+                judge.demand(half_open.is_none_or(|told| told == false), || {
+                    "half open".to_owned()
+                });
                 let [told, right] = [text(judge.close, "close.by"), Some(by.name())];
-                judge.demand(told == right, || format!("closed by {told:?}, right {right:?}"));
+                judge.demand(told == right, || {
+                    format!("closed by {told:?}, right {right:?}")
+                });
             });
         }
     }

@@ -137,12 +137,16 @@ fn keep_alives_settle_no_debt() {
                 script.wait(15 * SECOND).keep_alive(side);
             }
             script.wait(SECOND).close(Client);
-            wrong.look(&format!("{} {side:?}", kind.capture), &script.heard(), |judge| {
-                judge.outcome(&["timeout"]);
-                judge.owed_by(Some("server"));
-                judge.ended_in(kind.phase);
-                judge.share(kind.phase, "server", 61 * SECOND, 10 * MILLISECOND);
-            });
+            wrong.look(
+                &format!("{} {side:?}", kind.capture),
+                &script.heard(),
+                |judge| {
+                    judge.outcome(&["timeout"]);
+                    judge.owed_by(Some("server"));
+                    judge.ended_in(kind.phase);
+                    judge.share(kind.phase, "server", 61 * SECOND, 10 * MILLISECOND);
+                },
+            );
         }
     }
 }

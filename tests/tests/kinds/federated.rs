@@ -28,8 +28,12 @@ fn a_federated_login_is_decided_by_the_reply_to_its_token_however_late_that_come
     let mut wrong = Wrong::default();
     for wait in WAITS {
         for token in TOKENS {
-            for (reply, outcome) in [(180, "failed"), (300, "failed"), (380, "success"), (700, "success")]
-            {
+            for (reply, outcome) in [
+                (180, "failed"),
+                (300, "failed"),
+                (380, "success"),
+                (700, "success"),
+            ] {
                 for server_takes in [5 * MILLISECOND, 4 * SECOND] {
                     let mut script = Script::after(CAPTURE, ASKED);
                     let start = script.original(0).time_ns;
@@ -95,9 +99,10 @@ fn a_federated_login_that_ends_before_its_token_was_the_clients_to_go_on_with() 
                 judge.owed_by((wait >= SECOND).then_some("client"));
                 judge.ended_in("auth");
                 judge.share("auth", "client", wait, 2 * MILLISECOND);
-                judge.demand(number(judge.login, "phases.auth.server_ns") < SECOND / 2, || {
-                    "the server was waited for".to_owned()
-                });
+                judge.demand(
+                    number(judge.login, "phases.auth.server_ns") < SECOND / 2,
+                    || "the server was waited for".to_owned(),
+                );
             });
         }
     }

@@ -15,10 +15,18 @@ const PORT: u16 = 1433;
 fn answers() -> [(&'static str, Vec<u8>); 5] {
     [
         ("zeros", vec![0; 24]),
-        ("HTTP", b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n".to_vec()),
+        (
+            "HTTP",
+            b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n".to_vec(),
+        ),
         ("SSH", b"SSH-2.0-OpenSSH_9.6\r\n".to_vec()),
         ("MySQL", [&[0x4A, 0, 0, 0, 0x0A][..], &[0x38; 73]].concat()),
-        ("noise", (0..200_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 | 0x80).collect()),
+        (
+            "noise",
+            (0..200_u32)
+                .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 | 0x80)
+                .collect(),
+        ),
     ]
 }
 
@@ -27,7 +35,12 @@ fn a_server_that_answers_no_tds_owes_nothing_more() {
     let mut wrong = Wrong::default();
     for (name, answer) in answers() {
         for wait in [100 * MILLISECOND, 2 * SECOND, 15 * SECOND, 200 * SECOND] {
-            for (by, by_reset) in [(Client, false), (Client, true), (Server, false), (Server, true)] {
+            for (by, by_reset) in [
+                (Client, false),
+                (Client, true),
+                (Server, false),
+                (Server, true),
+            ] {
                 let mut script = Script::after("captures/odbc18-lab-clear", 5);
                 script.wait(MILLISECOND).say(Server, &answer);
                 script.wait(MILLISECOND / 10).ack(Client).others_pass(wait);
@@ -53,7 +66,9 @@ fn a_server_that_answers_no_tds_owes_nothing_more() {
                 });
                 for pending in heard.of("pending") {
                     let owed_by = &pending["login"]["owed_by"];
-                    wrong.demand(owed_by != "server", || format!("{variant}: pending {owed_by}"));
+                    wrong.demand(owed_by != "server", || {
+                        format!("{variant}: pending {owed_by}")
+                    });
                 }
             }
         }
@@ -103,7 +118,9 @@ fn connections_that_a_server_ends_at_once_are_all_told() {
         assert_eq!(heard.of("close").len(), 100, "{outcome}");
         assert_eq!(heard.lost("stranger_suppressed"), 0, "{outcome}");
         assert_eq!(heard.logins_that_pass(&slow()), 100, "--slow, {outcome}");
-        let strangers = logins.iter().filter(|line| !line["login"]["stranger"].is_null());
+        let strangers = logins
+            .iter()
+            .filter(|line| !line["login"]["stranger"].is_null());
         assert_eq!(strangers.count(), 0, "{outcome}");
         let mild = logins.iter().filter(|line| line["severity"] != "error");
         assert_eq!(mild.count(), 0, "{outcome}: what failed is an error");
@@ -119,7 +136,11 @@ fn probes_that_say_nothing_are_counted_and_not_told_one_by_one() {
     let told = heard.of("login").len() as u64;
     assert!((1..=30).contains(&told), "{told} told");
     assert_eq!(told + heard.lost("stranger_suppressed"), 100, "all counted");
-    assert_eq!(heard.logins_that_pass(&slow()), 0, "no probe is a failed login");
+    assert_eq!(
+        heard.logins_that_pass(&slow()),
+        0,
+        "no probe is a failed login"
+    );
 }
 
 /// Between a hundred probes a sick server's resets are told all the same.
@@ -145,7 +166,10 @@ fn probes_do_not_use_up_what_may_be_told_of_others() {
     let heard = hear(&all, PORT, Config::default());
     let of = |outcome| {
         let logins = heard.of("login");
-        logins.iter().filter(|line| line["login"]["outcome"] == outcome).count()
+        logins
+            .iter()
+            .filter(|line| line["login"]["outcome"] == outcome)
+            .count()
     };
     assert_eq!(of("reset"), 100);
     assert!((1..=30).contains(&of("aborted")), "{}", of("aborted"));
@@ -164,13 +188,21 @@ fn a_client_that_speaks_no_tds_is_owed_nothing() {
         for by in [Client, Server] {
             let mut script = Script::after("captures/odbc18-lab-clear", 3);
             script.wait(MILLISECOND).say(Client, question);
-            script.wait(MILLISECOND).ack(Server).wait(20 * SECOND).close(by);
+            script
+                .wait(MILLISECOND)
+                .ack(Server)
+                .wait(20 * SECOND)
+                .close(by);
             wrong.look(&format!("{name} {by:?}"), &script.heard(), |judge| {
                 judge.never(&["timeout", "success", "failed", "tls_failed", "unreachable"]);
                 let owed_by = judge.login["login"]["owed_by"].clone();
-                judge.demand(owed_by != Side::Server.name(), || "owed by the server".to_owned());
+                judge.demand(owed_by != Side::Server.name(), || {
+                    "owed by the server".to_owned()
+                });
                 let waited = number(judge.login, "phases.prelogin.server_ns");
-                judge.demand(waited < SECOND, || format!("the server was waited for {waited}"));
+                judge.demand(waited < SECOND, || {
+                    format!("the server was waited for {waited}")
+                });
             });
         }
     }

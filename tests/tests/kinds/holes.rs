@@ -3,7 +3,10 @@
 
 use harness::{
     replay::field,
-    sweep::packet::{ACK, FIN, PSH, RST, Side::{Client, Server}},
+    sweep::packet::{
+        ACK, FIN, PSH, RST,
+        Side::{Client, Server},
+    },
 };
 use serde_json::{Value, json};
 
@@ -36,7 +39,9 @@ fn with_a_hole(capture: &str, place: usize, first_is_seen: bool) -> (Script, [u3
     }
     script.say(Server, &message[half..]);
     // The client wants the first part.
-    script.wait(MILLISECOND / 10).send_numbered(Client, ACK, numbers, &[]);
+    script
+        .wait(MILLISECOND / 10)
+        .send_numbered(Client, ACK, numbers, &[]);
     (script, numbers, message)
 }
 
@@ -59,14 +64,18 @@ fn bytes_lost_on_their_way_are_still_owed_by_their_sender() {
         for by_reset in [false, true] {
             let (mut script, numbers, _) = with_a_hole(capture, place, false);
             leaves(&mut script, numbers, by_reset);
-            wrong.look(&format!("{capture}@{place} {by_reset}"), &script.heard(), |judge| {
-                judge.said("connection.partial", &Value::Bool(false));
-                judge.outcome(&["timeout"]);
-                judge.owed_by(Some("server"));
-                judge.class("abnormal");
-                judge.ended_in(phase);
-                judge.share(phase, "server", 15 * SECOND, 100 * MILLISECOND);
-            });
+            wrong.look(
+                &format!("{capture}@{place} {by_reset}"),
+                &script.heard(),
+                |judge| {
+                    judge.said("connection.partial", &Value::Bool(false));
+                    judge.outcome(&["timeout"]);
+                    judge.owed_by(Some("server"));
+                    judge.class("abnormal");
+                    judge.ended_in(phase);
+                    judge.share(phase, "server", 15 * SECOND, 100 * MILLISECOND);
+                },
+            );
         }
     }
 }
@@ -118,11 +127,16 @@ fn bytes_that_only_the_capture_lost_make_the_connection_partial() {
         let half = message.len() / 2;
         script.wait(MILLISECOND).skip(Server, half as u32);
         script.say(Server, &message[half..]);
-        script.wait(MILLISECOND / 10).ack(Client).goes_on_from(place + 1);
+        script
+            .wait(MILLISECOND / 10)
+            .ack(Client)
+            .goes_on_from(place + 1);
         wrong.look(&format!("{capture}@{place}"), &script.heard(), |judge| {
             judge.said("connection.partial", &Value::Bool(true));
             let reasons = field(judge.login, "connection.partial_reasons").cloned();
-            judge.demand(reasons == Some(json!(["gap"])), || format!("partial: {reasons:?}"));
+            judge.demand(reasons == Some(json!(["gap"])), || {
+                format!("partial: {reasons:?}")
+            });
             // The client went on to ask: it was let in.
             judge.outcome(&["success", "unknown"]);
             judge.owed_by(None);
@@ -139,14 +153,23 @@ fn bytes_that_come_at_last_were_late() {
             let (mut script, numbers, message) = with_a_hole(capture, place, false);
             script.wait(late);
             let half = message.len() / 2;
-            script.send_numbered(Server, PSH | ACK, [numbers[1], numbers[0]], &message[..half]);
+            script.send_numbered(
+                Server,
+                PSH | ACK,
+                [numbers[1], numbers[0]],
+                &message[..half],
+            );
             script.wait(MILLISECOND).ack(Client).goes_on_from(place + 1);
-            wrong.look(&format!("{capture}@{place} {late}"), &script.heard(), |judge| {
-                judge.said("connection.partial", &Value::Bool(false));
-                judge.outcome(&["success"]);
-                let client = number(judge.login, &format!("phases.{phase}.client_ns"));
-                judge.demand(client < 250 * MILLISECOND, || format!("client {client}"));
-            });
+            wrong.look(
+                &format!("{capture}@{place} {late}"),
+                &script.heard(),
+                |judge| {
+                    judge.said("connection.partial", &Value::Bool(false));
+                    judge.outcome(&["success"]);
+                    let client = number(judge.login, &format!("phases.{phase}.client_ns"));
+                    judge.demand(client < 250 * MILLISECOND, || format!("client {client}"));
+                },
+            );
         }
     }
 }

@@ -47,7 +47,9 @@ fn of_the_clients_half_alone_no_answer_is_missed() {
                 judge.demand(told != true, || format!("{phase} is complete"));
             }
             for phase in PHASES {
-                let server = judge.login["phases"][phase]["server_ns"].as_u64().unwrap_or(0);
+                let server = judge.login["phases"][phase]["server_ns"]
+                    .as_u64()
+                    .unwrap_or(0);
                 judge.demand(server < SECOND, || format!("{phase}: server {server}"));
             }
         });
@@ -74,7 +76,10 @@ fn of_the_servers_half_alone_clear_replies_are_read_and_no_phase_is_told() {
             );
             assert!(line["login"]["owed_by"].is_null(), "{capture}");
         }
-        let clear = ["captures/odbc18-lab-clear", "captures/odbc18-lab-krb-loginonly"];
+        let clear = [
+            "captures/odbc18-lab-clear",
+            "captures/odbc18-lab-krb-loginonly",
+        ];
         if clear.contains(&capture) {
             let line = closes[0];
             assert_eq!(line["login"]["outcome"], "success", "{capture}: {line:#}");
@@ -91,7 +96,9 @@ fn in_use(capture: &str, reply: usize, from: u64) -> Script {
         script.wait(600 * SECOND);
         for place in [reply + 1, reply + 2] {
             let packet = script.original(place);
-            script.wait(MILLISECOND).say(packet.side, &packet.payload().to_vec());
+            script
+                .wait(MILLISECOND)
+                .say(packet.side, &packet.payload().to_vec());
         }
     }
     script.wait(SECOND).close(Client);
@@ -116,7 +123,10 @@ fn a_pooled_connection_has_the_same_name_whenever_the_agent_starts() {
             let closes = heard.of("close");
             assert_eq!(closes.len(), 1, "{capture} {from}");
             for phase in PHASES {
-                assert!(closes[0]["phases"][phase].is_null(), "{capture} {from}: {phase}");
+                assert!(
+                    closes[0]["phases"][phase].is_null(),
+                    "{capture} {from}: {phase}"
+                );
             }
             assert!(closes[0]["auth"].is_null(), "{capture} {from}");
             names.push(closes[0]["connection"]["id"].clone());
@@ -129,14 +139,21 @@ fn a_pooled_connection_has_the_same_name_whenever_the_agent_starts() {
 /// What is told when the agent comes is a count, not a line each.
 #[test]
 fn nothing_is_told_of_pooled_connections_until_they_end() {
-    for (capture, reply) in [("captures/odbc18-lab-clear", 8), ("captures/odbc18-lab-tls12", 12)] {
+    for (capture, reply) in [
+        ("captures/odbc18-lab-clear", 8),
+        ("captures/odbc18-lab-tls12", 12),
+    ] {
         let mut script = in_use(capture, reply, SECOND);
         // Without its end, and others pass for a while.
         let last = script.steps.len() - 3;
         script.steps.truncate(last);
         script.others_pass(50 * SECOND);
         let heard = script.heard();
-        let before: Vec<_> = heard.lines.iter().map(|line| line["event"].clone()).collect();
+        let before: Vec<_> = heard
+            .lines
+            .iter()
+            .map(|line| line["event"].clone())
+            .collect();
         // The agent stops: that is the connection's end.
         assert_eq!(before, ["close"], "{capture}");
         assert_eq!(

@@ -109,7 +109,9 @@ impl Judge<'_> {
 
     pub(crate) fn owed_by(&mut self, right: Option<&str>) {
         let told = text(self.login, "login.owed_by");
-        self.demand(told == right, || format!("owed_by {told:?}, right {right:?}"));
+        self.demand(told == right, || {
+            format!("owed_by {told:?}, right {right:?}")
+        });
     }
 
     /// A phase's share is so long, a little more or less.
@@ -154,7 +156,9 @@ impl Judge<'_> {
             .filter_map(|name| Some((*name, field(self.login, &format!("phases.{name}"))?)))
             .collect();
         let last = told.last().map(|(name, _)| *name);
-        self.demand(last == Some(right), || format!("ended in {last:?}, right {right}"));
+        self.demand(last == Some(right), || {
+            format!("ended in {last:?}, right {right}")
+        });
         for (name, phase) in &told {
             let complete = phase["complete"] == true;
             self.demand(complete == (Some(*name) != last), || {
@@ -165,7 +169,9 @@ impl Judge<'_> {
 
     pub(crate) fn class(&mut self, right: &str) {
         let told = text(self.close, "close.class");
-        self.demand(told == Some(right), || format!("close {told:?}, right {right}"));
+        self.demand(told == Some(right), || {
+            format!("close {told:?}, right {right}")
+        });
     }
 
     /// `handshake + prelogin + tls + login + auth = login.duration_ns`, one after the other.
@@ -191,7 +197,9 @@ impl Judge<'_> {
             sum += of("duration_ns");
         }
         let duration = number(self.login, "login.duration_ns");
-        self.demand(sum == duration, || format!("phases make {sum} of {duration}"));
+        self.demand(sum == duration, || {
+            format!("phases make {sum} of {duration}")
+        });
     }
 }
 

@@ -2,18 +2,19 @@
 //! real clients, changed in ways whose effect is known. What must be said follows from the event
 //! contract.
 
+mod cases;
+mod copies;
+mod encryption;
+mod ends;
 mod farewells;
 mod federated;
+mod foreign;
+mod holes;
+mod joined;
 mod judge;
 mod ntlm;
-mod script;
-mod encryption;
 mod patience;
-mod tickets;
-mod copies;
-mod foreign;
 mod redirects;
+mod script;
 mod table;
-mod holes;
-mod ends;
-mod joined;
+mod tickets;

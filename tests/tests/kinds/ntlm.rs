@@ -1,7 +1,10 @@
 //! NTLM inside full encryption: the challenge and the acknowledgement show by their sizes alone, and
 //! a challenge may have the size of either reply.
 
-use harness::{replay::field, sweep::packet::Side::{Client, Server}};
+use harness::{
+    replay::field,
+    sweep::packet::Side::{Client, Server},
+};
 use serde_json::Value;
 
 use crate::{
@@ -149,7 +152,9 @@ fn a_client_that_falls_silent_after_the_challenge_has_not_surely_logged_in() {
                 });
                 for pending in heard.of("pending") {
                     let server = number(pending, "phases.auth.server_ns");
-                    wrong.demand(server < SECOND, || format!("{variant}: {server} of the server"));
+                    wrong.demand(server < SECOND, || {
+                        format!("{variant}: {server} of the server")
+                    });
                 }
             }
         }

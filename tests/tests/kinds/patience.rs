@@ -1,7 +1,10 @@
 //! A login that is answered late: while both sides hold on it is undecided, and said to be pending
 //! once.
 
-use harness::{replay::field, sweep::packet::Side::{Client, Server}};
+use harness::{
+    replay::field,
+    sweep::packet::Side::{Client, Server},
+};
 use serde_json::Value;
 
 use crate::{
@@ -36,7 +39,9 @@ fn pending(wrong: &mut Wrong, variant: &str, heard: &Heard, owed_by: &str, phase
         format!("{variant}: pending owed by {told:?}, right {owed_by}")
     });
     let outcome = field(line, "login.outcome");
-    wrong.demand(outcome.is_none(), || format!("{variant}: pending {outcome:?}"));
+    wrong.demand(outcome.is_none(), || {
+        format!("{variant}: pending {outcome:?}")
+    });
     let told: Vec<_> = BEGUN
         .iter()
         .filter(|name| field(line, &format!("phases.{name}")).is_some())
@@ -51,9 +56,10 @@ fn pending(wrong: &mut Wrong, variant: &str, heard: &Heard, owed_by: &str, phase
     });
     // Thirty seconds after its first packet, and before all that comes later.
     let duration = number(line, "login.duration_ns");
-    wrong.demand(duration == 0 || duration.abs_diff(30 * SECOND) < SECOND, || {
-        format!("{variant}: pending after {duration}")
-    });
+    wrong.demand(
+        duration == 0 || duration.abs_diff(30 * SECOND) < SECOND,
+        || format!("{variant}: pending after {duration}"),
+    );
     let place = |event: &str| heard.lines.iter().position(|line| line["event"] == event);
     wrong.demand(place("pending") < place("login"), || {
         format!("{variant}: pending after its login")
@@ -99,7 +105,10 @@ fn a_login_that_goes_on_within_half_a_minute_is_never_pending() {
     for (capture, kept, owed_by, phase) in PLACES {
         let wait = 29 * SECOND;
         let mut script = Script::after(capture, kept);
-        script.others_pass(wait).goes_on_from(kept).wait(60 * SECOND);
+        script
+            .others_pass(wait)
+            .goes_on_from(kept)
+            .wait(60 * SECOND);
         script.others_pass(SECOND);
         let heard = script.heard();
         let variant = format!("{capture}@{kept}");

@@ -26,21 +26,32 @@ fn first(heard: &Heard) -> String {
     let mut logins = heard.of("login");
     assert_eq!(logins.len(), 2, "{logins:#?}");
     logins.sort_by_key(|line| line["connection"]["start"].to_string());
-    assert!(logins[0]["login"]["redirect"].is_null() || logins[0]["login"]["outcome"] == "redirected");
+    assert!(
+        logins[0]["login"]["redirect"].is_null() || logins[0]["login"]["outcome"] == "redirected"
+    );
     logins[0]["login"]["outcome"].as_str().unwrap().to_owned()
 }
 
 #[test]
 fn the_same_process_at_another_server_was_sent_there() {
     for later in [50 * MILLISECOND, 300 * MILLISECOND, 900 * MILLISECOND] {
-        assert_eq!(first(&said([Some(7), Some(7)], later, true)), "redirected", "{later}");
+        assert_eq!(
+            first(&said([Some(7), Some(7)], later, true)),
+            "redirected",
+            "{later}"
+        );
     }
 }
 
 #[test]
 fn another_login_of_the_same_address_is_somebody_elses() {
     for later in [50 * MILLISECOND, 300 * MILLISECOND, 900 * MILLISECOND] {
-        for pids in [[Some(7), Some(8)], [None, None], [None, Some(7)], [Some(7), None]] {
+        for pids in [
+            [Some(7), Some(8)],
+            [None, None],
+            [None, Some(7)],
+            [Some(7), None],
+        ] {
             for elsewhere in [true, false] {
                 let heard = said(pids, later, elsewhere);
                 assert_eq!(first(&heard), "success", "{pids:?} {later} {elsewhere}");
@@ -53,7 +64,11 @@ fn another_login_of_the_same_address_is_somebody_elses() {
 #[test]
 fn the_same_process_at_the_same_server_was_sent_nowhere() {
     for later in [50 * MILLISECOND, 900 * MILLISECOND] {
-        assert_eq!(first(&said([Some(7), Some(7)], later, false)), "success", "{later}");
+        assert_eq!(
+            first(&said([Some(7), Some(7)], later, false)),
+            "success",
+            "{later}"
+        );
     }
 }
 

@@ -337,7 +337,9 @@ impl Heard {
     /// How often something was lost for this reason.
     pub(crate) fn lost(&self, reason: &str) -> u64 {
         let losses = self.of("loss");
-        let of_reason = losses.iter().filter(|line| line["loss"]["reason"] == reason);
+        let of_reason = losses
+            .iter()
+            .filter(|line| line["loss"]["reason"] == reason);
         of_reason.map(|line| number(line, "loss.count")).sum()
     }
 }

@@ -23,7 +23,9 @@ fn pooled(capture: &str, reply: usize, ask: std::ops::Range<usize>, joined: bool
                 script.wait(10 * SECOND);
                 for place in ask.clone() {
                     let packet = script.original(place);
-                    script.wait(MILLISECOND).say(packet.side, &packet.payload().to_vec());
+                    script
+                        .wait(MILLISECOND)
+                        .say(packet.side, &packet.payload().to_vec());
                 }
             }
             script.wait(10 * SECOND).close(Client);
@@ -69,7 +71,10 @@ fn a_connection_that_gave_way_is_one_line_of_each_and_one_name_all_the_same() {
             }
             for (port, ids) in &closes {
                 let other = logins.get(port);
-                assert!(other.is_none_or(|other| other == ids), "{what}: names of {port}");
+                assert!(
+                    other.is_none_or(|other| other == ids),
+                    "{what}: names of {port}"
+                );
             }
             assert_eq!(closes.len(), usize::from(CONNECTIONS), "{what}: closes");
             assert_eq!(logins.len(), usize::from(CONNECTIONS), "{what}: logins");
@@ -86,8 +91,16 @@ fn a_connection_that_gave_way_is_one_line_of_each_and_one_name_all_the_same() {
 fn with_room_for_all_nothing_gives_way() {
     for (capture, reply, ask) in CAPTURES {
         let heard = said(&pooled(capture, reply, ask, false), 100);
-        assert_eq!(heard.of("login").len(), usize::from(CONNECTIONS), "{capture}");
-        assert_eq!(heard.of("close").len(), usize::from(CONNECTIONS), "{capture}");
+        assert_eq!(
+            heard.of("login").len(),
+            usize::from(CONNECTIONS),
+            "{capture}"
+        );
+        assert_eq!(
+            heard.of("close").len(),
+            usize::from(CONNECTIONS),
+            "{capture}"
+        );
         assert_eq!(heard.of("loss").len(), 0, "{capture}");
     }
 }

@@ -52,7 +52,11 @@ fn tickets() -> Vec<Vec<usize>> {
             all.push(vec![length; count]);
         }
     }
-    all.extend([vec![250, 266], vec![234, 250, 266], vec![200, 201, 202, 203]]);
+    all.extend([
+        vec![250, 266],
+        vec![234, 250, 266],
+        vec![200, 201, 202, 203],
+    ]);
     all
 }
 
@@ -288,7 +292,19 @@ fn a_login_in_many_records_is_one() {
         let bare = way.length - way.overhead;
         let even = |parts: usize| vec![bare.div_ceil(parts) + way.overhead; parts];
         let one_and_rest = vec![1 + way.overhead, bare - 1 + way.overhead];
-        for pieces in [even(1), one_and_rest, even(2), even(4), even(16)] {
+        for pieces in [
+            even(1),
+            one_and_rest,
+            even(2),
+            even(4),
+            even(7),
+            even(8),
+            even(10),
+            even(13),
+            even(14),
+            even(15),
+            even(16),
+        ] {
             for apart in [0, HOP, 2 * MILLISECOND] {
                 for (wait, reply, outcome) in ANSWERS {
                     let mut script = Script::after(way.capture, way.login);
@@ -317,7 +333,11 @@ fn replies_of_tls_10_are_one_and_the_rest() {
     for (wait, _, outcome) in ANSWERS {
         let mut script = Script::after("rows/tsql-full10", 11);
         script.wait(HOP).seal(Client, &[32, 224]);
-        let reply: &[usize] = if outcome == "failed" { &[32, 144] } else { &[32, 416] };
+        let reply: &[usize] = if outcome == "failed" {
+            &[32, 144]
+        } else {
+            &[32, 416]
+        };
         let lasts = answers(&mut script, wait, reply, outcome);
         wrong.look(&format!("{wait} {outcome}"), &script.heard(), |judge| {
             decided(judge, outcome, lasts, wait);
