@@ -32,13 +32,13 @@ fn count(bytes: isize) {
 // SAFETY: everything is the system's allocator's; only counters are added.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
+        count(layout.size().cast_signed());
         // SAFETY: as the caller promises.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
+        count(-layout.size().cast_signed());
         // SAFETY: as the caller promises.
         unsafe { System.dealloc(at, layout) }
     }
@@ -55,7 +55,7 @@ const BUDGET: isize = 24 * 1024;
 const IN_CLEAR: isize = (128 + 64) * 1024;
 /// And what came ahead of a hole.
 const AHEAD: isize = 128 * 1024;
-const CONNECTIONS: u16 = 50;
+const CONNECTIONS: isize = 50;
 /// Of each connection passes a multiple of what all may keep together.
 const VOLUME: usize = 4 * 1024 * 1024;
 
@@ -266,7 +266,7 @@ fn held(flood: &Flood, gap: bool) -> [isize; 2] {
     // What the agent has from the start is nobody's.
     let base = HELD.load(Relaxed);
     MOST.store(base, Relaxed);
-    for number in 0..CONNECTIONS {
+    for number in 0..CONNECTIONS as u16 {
         let port = 20_000 + number;
         let mut now = before.last().unwrap().time_ns + u64::from(number) * 1_000_000_000;
         if !flood.joined {
@@ -275,8 +275,8 @@ fn held(flood: &Flood, gap: bool) -> [isize; 2] {
             }
         }
         let mut next = [Side::Client, Side::Server].map(|side| {
-            let own = before.iter().filter(|packet| packet.side == side);
-            own.last().map_or(0, Packet::end)
+            let mut own = before.iter().filter(|packet| packet.side == side);
+            own.next_back().map_or(0, Packet::end)
         });
         for place in 0..segments {
             let side = if place % 8 == 7 {
@@ -294,7 +294,7 @@ fn held(flood: &Flood, gap: bool) -> [isize; 2] {
             }
         }
     }
-    let each = |bytes: isize| (bytes - base) / isize::from(CONNECTIONS as i16);
+    let each = |bytes: isize| (bytes - base) / CONNECTIONS;
     [each(MOST.load(Relaxed)), each(HELD.load(Relaxed))]
 }
 
@@ -319,5 +319,5 @@ fn no_connection_takes_more_than_its_budget_whatever_passes() {
     // The counter counts.
     let before = HELD.load(Relaxed);
     let some = vec![1_u8; 100_000];
-    assert!(HELD.load(Relaxed) - before >= some.len() as isize);
+    assert!(HELD.load(Relaxed) - before >= some.len().cast_signed());
 }

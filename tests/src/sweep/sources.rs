@@ -64,7 +64,8 @@ fn files() -> Result<Vec<PathBuf>> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     let given = captures();
     let cases = given.parent().map(|beside| beside.join("cases"));
-    let own = ["captures", "drivers", "rows", "sequences"].map(|folder| fixtures.join(folder));
+    let own =
+        ["captures", "drivers", "rows", "sequences", "cases"].map(|folder| fixtures.join(folder));
     let folders = [given]
         .into_iter()
         .chain(own)

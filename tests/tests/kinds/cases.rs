@@ -127,8 +127,11 @@ fn of_every_case_from_the_field_what_is_said_is_right() {
 #[test]
 fn what_is_said_wrongly_of_a_case_is_seen() {
     let close = serde_json::json!({"event": "close", "close": {"by": "client"}, "a": [1, 2]});
-    assert_eq!(found(&[close.clone()], "close.by"), ["client"]);
-    assert_eq!(found(&[close.clone()], "login.outcome"), [Value::Null]);
+    assert_eq!(found(std::slice::from_ref(&close), "close.by"), ["client"]);
+    assert_eq!(
+        found(std::slice::from_ref(&close), "login.outcome"),
+        [Value::Null]
+    );
     assert_eq!(found(&[close], "close/a.1"), [Value::from(2)]);
     let (max, min) = (serde_json::json!({"max": 1}), serde_json::json!({"min": 3}));
     assert!(!is_right(&2.into(), &max) && !is_right(&2.into(), &min));

@@ -14,8 +14,9 @@ use harness::{
 use serde_json::Value;
 
 use crate::{
+    hear::number,
     judge::{Judge, Wrong},
-    script::{MILLISECOND, SECOND, Script, Step, number},
+    script::{MILLISECOND, SECOND, Script, Step},
 };
 
 /// Seen from the client, from the server, and from both at once.

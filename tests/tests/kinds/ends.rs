@@ -10,8 +10,9 @@ use harness::{
 use serde_json::Value;
 
 use crate::{
+    hear::number,
     judge::{Wrong, text},
-    script::{MICROSECOND, MILLISECOND, SECOND, Script, number},
+    script::{MICROSECOND, MILLISECOND, SECOND, Script},
 };
 
 /// Up to a message that the server owes an answer to.

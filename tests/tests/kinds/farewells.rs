@@ -24,7 +24,7 @@ const ATTENTION_12: &[u8] = &record::<32>(23);
 const ALERT_13: &[u8] = &record::<19>(23);
 /// TLS 1.3's attention: eight bytes, their type, sixteen of a tag.
 const ATTENTION_13: &[u8] = &record::<25>(23);
-/// TLS 1.3's KeyUpdate: five bytes, their type, sixteen of a tag.
+/// TLS 1.3's `KeyUpdate`: five bytes, their type, sixteen of a tag.
 const KEY_UPDATE: &[u8] = &record::<22>(23);
 const ATTENTION: &[u8] = &[6, 1, 0, 8, 0, 0, 1, 0];
 

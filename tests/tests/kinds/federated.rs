@@ -4,8 +4,9 @@
 use harness::sweep::packet::Side::{Client, Server};
 
 use crate::{
+    hear::number,
     judge::{Wrong, text},
-    script::{MILLISECOND, SECOND, Script, number},
+    script::{MILLISECOND, SECOND, Script},
 };
 
 const CAPTURE: &str = "cases/entra-second-factor";

@@ -11,8 +11,9 @@ use harness::{
 use serde_json::{Value, json};
 
 use crate::{
+    hear::number,
     judge::Wrong,
-    script::{MILLISECOND, SECOND, Script, number},
+    script::{MILLISECOND, SECOND, Script},
 };
 
 /// Where the server's message comes in two segments, the first of which nobody sees.

@@ -3,8 +3,9 @@
 use harness::sweep::packet::Side::{self, Client, Server};
 
 use crate::{
+    hear::Heard,
     judge::Wrong,
-    script::{Heard, MILLISECOND, SECOND, Script, Step},
+    script::{MILLISECOND, SECOND, Script, Step},
 };
 
 const CAPTURES: [&str; 6] = [
@@ -96,9 +97,7 @@ fn in_use(capture: &str, reply: usize, from: u64) -> Script {
         script.wait(600 * SECOND);
         for place in [reply + 1, reply + 2] {
             let packet = script.original(place);
-            script
-                .wait(MILLISECOND)
-                .say(packet.side, &packet.payload().to_vec());
+            script.wait(MILLISECOND).say(packet.side, packet.payload());
         }
     }
     script.wait(SECOND).close(Client);

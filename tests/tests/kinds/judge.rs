@@ -3,7 +3,8 @@
 use harness::{expect::LOGIN_PHASES, replay::field};
 use serde_json::Value;
 
-use crate::script::{Heard, MILLISECOND, number};
+use crate::hear::{Heard, number};
+use crate::script::MILLISECOND;
 
 /// Complaints, each with the variant that it is about.
 #[derive(Debug, Default)]

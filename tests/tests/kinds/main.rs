@@ -9,6 +9,7 @@ mod ends;
 mod farewells;
 mod federated;
 mod foreign;
+mod hear;
 mod holes;
 mod joined;
 mod judge;

@@ -8,8 +8,9 @@ use harness::{
 use serde_json::Value;
 
 use crate::{
+    hear::number,
     judge::Wrong,
-    script::{MILLISECOND, SECOND, Script, number},
+    script::{MILLISECOND, SECOND, Script},
 };
 
 const CAPTURE: &str = "drivers/tsql-full12-ntlm-refused";

@@ -8,8 +8,9 @@ use harness::{
 use serde_json::Value;
 
 use crate::{
+    hear::{Heard, number},
     judge::{Wrong, text},
-    script::{Heard, MILLISECOND, SECOND, Script, number},
+    script::{MILLISECOND, SECOND, Script},
 };
 
 /// Where a login may wait: so many packets have passed, one side owes, in a phase.

@@ -3,7 +3,8 @@
 use harness::sweep::packet::Side::Client;
 use tracer::session::Config;
 
-use crate::script::{Heard, MILLISECOND, Script, hear, together};
+use crate::hear::{Heard, hear, together};
+use crate::script::{MILLISECOND, Script};
 
 /// A sealed login that is answered and left at once, and another one elsewhere.
 fn said(pids: [Option<u32>; 2], later: u64, elsewhere: bool) -> Heard {

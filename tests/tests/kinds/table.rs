@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use harness::sweep::packet::Side::Client;
 use tracer::session::Config;
 
-use crate::script::{Heard, MILLISECOND, SECOND, Script, hear, together};
+use crate::hear::{Heard, hear, together};
+use crate::script::{MILLISECOND, SECOND, Script};
 
 const CONNECTIONS: u16 = 40;
 const FIRST_PORT: u16 = 30_000;
@@ -23,9 +24,7 @@ fn pooled(capture: &str, reply: usize, ask: std::ops::Range<usize>, joined: bool
                 script.wait(10 * SECOND);
                 for place in ask.clone() {
                     let packet = script.original(place);
-                    script
-                        .wait(MILLISECOND)
-                        .say(packet.side, &packet.payload().to_vec());
+                    script.wait(MILLISECOND).say(packet.side, packet.payload());
                 }
             }
             script.wait(10 * SECOND).close(Client);

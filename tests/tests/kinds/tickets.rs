@@ -1,7 +1,7 @@
 //! TLS 1.3 inside TDS 7: session tickets, `KeyUpdate`s, padding and records look alike, and change
 //! nothing of a login.
 
-use harness::sweep::packet::Side::{self, Client, Server};
+use harness::sweep::packet::Side::{Client, Server};
 
 use crate::{
     judge::{Judge, Wrong},
@@ -211,10 +211,13 @@ fn key_updates_of_either_side_change_nothing() {
     }
 }
 
+/// How long a record becomes.
+type Pad = fn(usize) -> usize;
+
 /// Java pads each record by 16 bytes; others to a multiple.
 #[test]
 fn padded_records_are_read_as_bare_ones() {
-    let pads: [(&str, fn(usize) -> usize); 3] = [
+    let pads: [(&str, Pad); 3] = [
         ("by 16", |length| length + 16),
         ("to 32", |length| (length - 17).next_multiple_of(32) + 17),
         ("to 64", |length| (length - 17).next_multiple_of(64) + 17),
@@ -393,7 +396,7 @@ fn a_client_that_thinks_between_tls_and_its_login_is_waited_for() {
         let lasts = answers(&mut script, 2 * SECOND, &[378], "success");
         wrong.look(&format!("{think}"), &script.heard(), |judge| {
             decided(judge, "success", lasts, 2 * SECOND);
-            judge.share("login", Side::Client.name(), think, MILLISECOND);
+            judge.share("login", "client", think, MILLISECOND);
         });
     }
 }
