@@ -94,6 +94,11 @@ impl Login {
         self.network_ns = waited.map(|waited| waited.network_ns);
     }
 
+    /// Whether nothing is known of it.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// What came of it; what is not decided is unknown.
     pub fn kind(&self) -> OutcomeKind {
         self.outcome.map_or(OutcomeKind::Unknown, Outcome::kind)

@@ -202,7 +202,8 @@ pub struct ConnectionFacts {
     pub tls: Option<Tls>,
     /// How the client proves who it is; left out where it did not come to that.
     pub auth: Option<Auth>,
-    /// What came of the login.
+    /// What came of the login; left out where it was over before anybody watched.
+    #[serde(skip_serializing_if = "Login::is_empty")]
     pub login: Login,
     /// The phases that happened.
     pub phases: Phases,

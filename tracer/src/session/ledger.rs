@@ -192,6 +192,11 @@ impl Ledger {
         }
     }
 
+    /// What seemed to begin a phase did not.
+    pub(in crate::session) fn forget_beginning(&mut self, name: PhaseName) {
+        self.row(name).begins = None;
+    }
+
     /// A phase ends; `complete` where what ends it in order was seen. A phase ends once.
     pub(in crate::session) fn end(&mut self, name: PhaseName, at: u64, complete: bool) {
         let row = self.row(name);

@@ -149,9 +149,8 @@ impl Connection {
         let settled = match &mut self.state {
             State::Undecided(login) => {
                 // What comes with a SYN (TCP Fast Open) waits for no handshake, nor does its answer.
-                let in_syn = event.tcp_flags & tcp_flag::SYN != 0;
-                let follows = side == Side::ToServer && !in_syn;
-                if follows && !self.wire.handshake.is_over() && !self.wire.joined_late {
+                let in_syn = event.tcp_flags & tcp_flag::SYN != 0 || login.asked_with_syn();
+                if !in_syn && !self.wire.handshake.is_over() && !self.wire.joined_late {
                     self.wire.handshake.misses_end();
                     login.handshake_ends(event.time, false);
                 }
@@ -274,7 +273,8 @@ impl Connection {
                 let known = self.wire.was_seen_to_begin() || login.dialogue.saw_login();
                 known.then_some(phase)
             }
-            State::Settled(_) => (in_flight > 0).then_some(PhaseName::Command),
+            State::Settled(_) if in_flight > 0 => Some(PhaseName::Command),
+            State::Settled(_) => self.about.ended_in,
         };
     }
 

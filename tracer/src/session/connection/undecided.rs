@@ -127,6 +127,11 @@ impl Undecided {
         self.ledger.end(PhaseName::Handshake, at, seen);
     }
 
+    /// Whether the client has asked before the handshake ended (TCP Fast Open).
+    pub(super) fn asked_with_syn(&self) -> bool {
+        self.ledger.has_begun(PhaseName::Prelogin)
+    }
+
     /// A segment, or more of it.
     pub(super) fn segment(&mut self, side: Side, event: &Event, run: &[u8]) {
         let (from, to) = (event.seq, event.seq.add(event.payload_len));

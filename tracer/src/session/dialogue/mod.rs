@@ -200,7 +200,7 @@ impl Dialogue {
         }
         // A server whose first word is none of TDS accepts no login, whatever the client goes on with.
         if side == Side::ToClient && !self.server_spoke && context.whole {
-            self.foreign = true;
+            self.disown();
         }
         self.server_spoke |= side == Side::ToClient;
         self.foreign
@@ -234,7 +234,7 @@ impl Dialogue {
         if let Some(turn) = prelogin {
             full.begin(PhaseName::Prelogin, turn.from);
         }
-        if let Some(turn) = answer {
+        if let Some(turn) = answer.filter(|_| !self.missed) {
             full.end(PhaseName::Prelogin, turn.to, true);
         }
         if let Some(turn) = login {

@@ -32,6 +32,12 @@ impl Dialogue {
         unit: &Unit,
         context: &mut Context<'_>,
     ) -> Option<Decision> {
+        // jTDS sends a packet's header in a segment of its own: joined after it, TLS seemed to come first.
+        if self.strict && !self.from_start {
+            self.strict = false;
+            self.said.encryption = None;
+            context.ledger.forget_beginning(PhaseName::Tls);
+        }
         // A client may start TLS though the server has said that it does not speak it.
         let too_eager = self.stage == Stage::Login
             && side == Side::ToServer
@@ -102,8 +108,6 @@ impl Dialogue {
         if opens && unit.header.kind == content_type::HANDSHAKE {
             self.stage = Stage::Tls;
         }
-        // jTDS sends a packet's header in a segment of its own: joined after it, TLS seems to come first.
-        let may_be_wrapped = self.strict && !self.from_start && !self.sealed_anything();
         let sealed_data = unit.header.kind == content_type::APPLICATION_DATA;
         let handshaking =
             !sealed_data && matches!(self.stage, Stage::Opening | Stage::Prelogin | Stage::Tls);
@@ -115,9 +119,6 @@ impl Dialogue {
             tls.gap();
         }
         self.note_hello(side, unit);
-        if may_be_wrapped && !self.offers_tds8() {
-            self.strict = false;
-        }
         self.notice_whose_tls();
         if unit.header.kind == content_type::ALERT {
             if side == Side::ToServer {
@@ -217,10 +218,6 @@ impl Dialogue {
     fn offers_tds8(&self) -> bool {
         let hello = self.said.tls[Side::ToServer as usize].client_hello.as_ref();
         hello.is_some_and(|hello| hello.alpn.iter().any(|name| name == ALPN_TDS_8))
-    }
-
-    fn sealed_anything(&self) -> bool {
-        !self.sealed.is_empty()
     }
 
     /// Whether TLS came first.

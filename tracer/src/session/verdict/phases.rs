@@ -64,7 +64,9 @@ fn last(ledger: &Ledger, reached: Reached, before: Option<u64>, told: &[Span]) -
     let ended_there = told
         .last()
         .is_some_and(|span| span.to == reached.at && span.complete);
-    if is_told || ended_there {
+    // An answer to the login ends no other phase: what lies between was not seen.
+    let is_logins = matches!(reached.phase, PhaseName::Login | PhaseName::Auth);
+    if is_told || ended_there || (reached.answered && !is_logins) {
         return None;
     }
     let begins = ledger
