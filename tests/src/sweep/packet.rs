@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tracer::capture::link::ETHERTYPE_IPV4;
-use tracer_ebpf::flow::Point;
+use tracer_ebpf::flow::{FlowKey, Point};
 
 /// This side has said all.
 pub const FIN: u8 = 0x01;
@@ -180,6 +180,14 @@ impl Packet {
         self.with_bytes(time_ns, bytes)
     }
 
+    /// The same with another identification once more.
+    #[must_use]
+    pub fn renumbered(&self, change: u16) -> Self {
+        let mut bytes = self.bytes.to_vec();
+        self.identify(&mut bytes, change);
+        self.with_bytes(self.time_ns, bytes)
+    }
+
     /// Another packet of the same side, without TCP options.
     #[must_use]
     pub fn says(&self, time_ns: u64, flags: u8, [seq, ack]: [u32; 2], payload: &[u8]) -> Self {
@@ -221,6 +229,41 @@ impl Packet {
         packet.side = self.side.other();
         packet.checksum = Checksum::Right;
         packet.sealed()
+    }
+
+    /// The same from or to another port of the client.
+    #[must_use]
+    pub fn of_client_port(&self, port: u16) -> Self {
+        let at = self.tcp_at + if self.side == Side::Client { 0 } else { 2 };
+        let mut bytes = self.bytes.to_vec();
+        bytes[at..at + 2].copy_from_slice(&port.to_be_bytes());
+        self.with_bytes(self.time_ns, bytes).sealed()
+    }
+
+    /// The same from or to a server whose IPv4 address ends like this.
+    #[must_use]
+    pub fn of_server(&self, last: u8) -> Self {
+        let at = if self.side == Side::Client { 19 } else { 15 };
+        let mut bytes = self.bytes.to_vec();
+        bytes[at] = last;
+        self.identify(&mut bytes, 0);
+        self.with_bytes(self.time_ns, bytes).sealed()
+    }
+
+    /// The client's port.
+    pub fn client_port(&self) -> u16 {
+        let at = self.tcp_at + if self.side == Side::Client { 0 } else { 2 };
+        be16(&self.bytes, at).unwrap_or(0)
+    }
+
+    /// Its connection, as the engine knows it; of IPv4.
+    pub fn key(&self) -> FlowKey {
+        let address = |at: usize| {
+            let octets = self.bytes[at..].first_chunk().copied().unwrap_or_default();
+            [0, 0, 0xFFFF_u32.to_be(), u32::from_ne_bytes(octets)]
+        };
+        let port = |at| be16(&self.bytes, self.tcp_at + at).unwrap_or(0);
+        FlowKey::of(address(12), port(0), address(16), port(2)).0
     }
 
     fn with_bytes(&self, time_ns: u64, bytes: Vec<u8>) -> Self {

@@ -51,12 +51,21 @@ pub fn connections(wanted: &str) -> Result<Vec<Connection>> {
     Ok(all)
 }
 
+/// The connections of one capture of the project's own, by its path below `fixtures`.
+pub fn fixture(capture: &str) -> Result<Vec<Connection>> {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let path = fixtures.join(format!("{capture}.pcap"));
+    let name = capture.rsplit('/').next().unwrap_or_default();
+    of_capture(&path, name).with_context(|| path.display().to_string())
+}
+
 /// Capture files, each name once: the project's own, those of real drivers, those of cases.
 fn files() -> Result<Vec<PathBuf>> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     let given = captures();
     let cases = given.parent().map(|beside| beside.join("cases"));
-    let own = ["captures", "drivers", "rows", "sequences"].map(|folder| fixtures.join(folder));
+    let own =
+        ["captures", "drivers", "rows", "sequences", "cases"].map(|folder| fixtures.join(folder));
     let folders = [given]
         .into_iter()
         .chain(own)
