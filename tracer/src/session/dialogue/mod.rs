@@ -148,6 +148,8 @@ pub(in crate::session) struct Dialogue {
     client_bye: Option<u64>,
     /// Some of the connection passed unseen.
     missed: bool,
+    /// How long the handshake's round trip took, nanoseconds; 0 where that is not known.
+    round_trip: u64,
 }
 
 impl Dialogue {
@@ -162,6 +164,11 @@ impl Dialogue {
     /// The connection's first packet was not seen, though others of its handshake were.
     pub(in crate::session) fn start_was_missed(&mut self) {
         self.from_start = false;
+    }
+
+    /// The handshake's round trip took so long, nanoseconds.
+    pub(in crate::session) fn note_round_trip(&mut self, took: u64) {
+        self.round_trip = took;
     }
 
     /// Whether the connection's first packet was seen.
@@ -200,9 +207,11 @@ impl Dialogue {
         prefix: &[u8; 8],
         context: &mut Context<'_>,
     ) -> bool {
-        // Whatever it means, it is the other side's turn.
-        context.ledger.step(context.now, side, side.reversed());
-        if side == Side::ToServer && self.stage == Stage::Opening && context.whole {
+        let opens = side == Side::ToServer && self.stage == Stage::Opening && context.whole;
+        // Whatever it means, it is the other side's turn; but a stranger is owed nothing.
+        let owed_by = if opens { side } else { side.reversed() };
+        context.ledger.step(context.now, side, owed_by);
+        if opens {
             self.said.stranger = Some(name_stranger(prefix));
         }
         // A server whose first word is none of TDS accepts no login, whatever the client goes on with.
@@ -224,8 +233,13 @@ impl Dialogue {
         self.sealed.from(first)
     }
 
-    /// The ledger with all that the sealed records say at `now`.
-    pub(in crate::session) fn full_ledger(&self, ledger: &Ledger, now: u64) -> Ledger {
+    /// The ledger with all that the sealed records say at `now`, of a login that was answered or not.
+    pub(in crate::session) fn full_ledger(
+        &self,
+        ledger: &Ledger,
+        now: u64,
+        answered: bool,
+    ) -> Ledger {
         let mut full = ledger.clone();
         let reading = self.reading();
         if self.login_was_sealed {
@@ -236,7 +250,10 @@ impl Dialogue {
             full.insert(step);
         }
         // Behind a gap a request may look like a token, and where the first reply ended is not known.
-        let exchange = reading.exchange();
+        let mut exchange = reading.exchange();
+        if !answered {
+            exchange = exchange.or_else(|| reading.challenged(now));
+        }
         let login = reading.login().first();
         let login = login.filter(|_| !self.missed || (self.knows_order() && exchange.is_none()));
         let (prelogin, answer) = reading.prelogin();
@@ -283,6 +300,9 @@ impl Dialogue {
     pub(in crate::session) fn phase(&self, full: &Ledger) -> PhaseName {
         if self.from_start && !full.has_ended(PhaseName::Handshake) {
             return PhaseName::Handshake;
+        }
+        if let Some(open) = full.open_phase() {
+            return open;
         }
         if full.has_begun(PhaseName::Auth) || self.stage == Stage::Auth {
             return PhaseName::Auth;
