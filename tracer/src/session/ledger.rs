@@ -11,7 +11,7 @@ use super::input::Side;
 use crate::record::PhaseName;
 
 /// Steps kept of one login; a login has a few dozen. Beyond, a side's further steps extend its last.
-const MAX_STEPS: usize = 512;
+const MAX_STEPS: usize = 256;
 /// Repetitions kept of one login.
 const MAX_REPEATS: usize = 128;
 /// Segments of each side in which the first copy of a repeated one is looked for.
@@ -127,7 +127,8 @@ impl Ledger {
             self.steps.pop();
         }
         let Some(from) = taken_back else { return };
-        self.rows.retain(|row| row.begins.is_none_or(|begins| begins < from));
+        self.rows
+            .retain(|row| row.begins.is_none_or(|begins| begins < from));
         for row in &mut self.rows {
             if row.ends.is_some_and(|ends| ends >= from) {
                 row.ends = None;

@@ -106,9 +106,20 @@ impl Told {
 
     /// A FIN of either side, and the last acknowledgement.
     fn closes(&mut self, first: Direction, later: u64) {
-        self.says(Kind::Fin, first, later, 101);
-        self.says(Kind::Fin, first.reversed(), later, 501);
-        self.says(Kind::Ack, first, later, 102);
+        let (mine, theirs) = match first {
+            Direction::ToServer => (101, 501),
+            Direction::ToClient => (501, 101),
+        };
+        for (kind, side, seq, ack) in [
+            (Kind::Fin, first, mine, theirs),
+            (Kind::Fin, first.reversed(), theirs, mine + 1),
+            (Kind::Ack, first, mine + 1, theirs + 1),
+        ] {
+            let mut event = self.event(kind, side, later, seq);
+            event.tcp_flags |= tcp_flag::ACK;
+            event.ack = Seq(ack);
+            self.tell(&event);
+        }
     }
 
     /// The client's socket, which is about to connect.

@@ -131,8 +131,7 @@ impl Undecided {
                 Side::ToServer
             };
             self.ledger.step(at, Side::ToServer, owed_by);
-            let begun = self.ledger.begun(PhaseName::Handshake);
-            if let Some(begun) = begun.filter(|_| self.ledger.repeats().is_empty()) {
+            if let Some(begun) = self.ledger.begun(PhaseName::Handshake) {
                 self.dialogue.note_round_trip(at.saturating_sub(begun));
             }
         }
@@ -194,9 +193,8 @@ impl Undecided {
         let debt = self.open_ledger(at).debt();
         let other = side.reversed();
         let answered = debt.is_some_and(|debt| debt.by == side);
-        let unheard = acknowledged.is_some_and(|up_to| {
-            answered && self.streams[other as usize].is_unacknowledged(up_to)
-        });
+        let unheard = acknowledged
+            .is_some_and(|up_to| answered && self.streams[other as usize].is_unacknowledged(up_to));
         self.unheard = unheard.then_some(other);
         let full = self.open_ledger(at);
         self.debt_at_end = full.debt();

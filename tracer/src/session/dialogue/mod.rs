@@ -19,8 +19,9 @@ use self::sealed::{Reading, Sealed};
 use super::{input::Side, ledger::Ledger, stream::Unit};
 use crate::record::{Basis, Encryption, Outcome, PhaseName, Stranger, identity::Policy};
 
-/// Message bodies kept while their packets come; a LOGIN7 is at most 128 KiB.
-const MAX_BODY: usize = 128 * 1024;
+/// Bytes kept of each side's message while its packets come: a LOGIN7 is at most 128 KiB, and a reply
+/// to one has a few.
+const MAX_BODY: [usize; 2] = [128 * 1024, 64 * 1024];
 
 /// Which message is due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -433,13 +434,13 @@ impl Dialogue {
     fn assemble(&mut self, side: Side, unit: &Unit) -> Option<Message> {
         let message = &mut self.messages[side as usize];
         let before = message.body.len();
-        let unseen = unit.unseen.iter();
-        message
-            .unseen
-            .extend(unseen.map(|part| part.start + before..part.end + before));
-        let room = MAX_BODY
-            .saturating_sub(message.body.len())
-            .min(unit.body.len());
+        let most = MAX_BODY[side as usize];
+        let room = most.saturating_sub(before).min(unit.body.len());
+        let kept = unit.unseen.iter().filter(|part| part.start < room);
+        let unseen = kept.map(|part| part.start + before..part.end + before);
+        message.unseen.extend(unseen);
+        // A message is no larger than its packets: doubling would take up to twice that.
+        message.body.reserve_exact(room);
         message.body.extend_from_slice(&unit.body[..room]);
         let spid = u16::from_be_bytes([unit.prefix[4], unit.prefix[5]]);
         if message.spid == 0 {

@@ -323,7 +323,9 @@ impl Reading {
     fn ends_in_ticket(&self, now: u64) -> bool {
         self.last_reply().is_some_and(|(reply, rounds)| {
             let alone = now.saturating_sub(reply.to) >= QUIET && !self.awaits_token();
-            let sized = LIKELY_TICKET.iter().any(|sizes| sizes.contains(&reply.bytes));
+            let sized = LIKELY_TICKET
+                .iter()
+                .any(|sizes| sizes.contains(&reply.bytes));
             alone && sized && self.may_be_ticket(reply, rounds)
         })
     }

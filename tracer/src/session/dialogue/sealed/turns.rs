@@ -11,6 +11,9 @@ use crate::session::input::Side;
 
 /// Session tickets that a server sends at once.
 const MAX_TICKETS: usize = 8;
+/// No server answers a login faster, nanoseconds: the handshake may have taken longer than a round
+/// trip.
+const SHORTEST_LOGIN_TIME: u64 = 100_000;
 
 /// Records of one side without one of the other between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,7 +152,6 @@ fn before_login_reply(records: &[Record], terms: Terms) -> Vec<usize> {
     let mut login = (0, None);
     let mut said = Vec::new();
     let mut whole_after = 0;
-    let mut went_on = false;
     for (place, record) in records.iter().enumerate() {
         if record.wrapped || is_of_tls(record) {
             continue;
@@ -159,11 +161,12 @@ fn before_login_reply(records: &[Record], terms: Terms) -> Vec<usize> {
             continue;
         }
         let (bytes, last) = login;
-        let answered = said.len() > whole_after && bytes >= SHORTEST_LOGIN;
+        let spoke = said.len() > whole_after && !are_alike(records, &said, terms);
+        let answered = spoke && bytes >= SHORTEST_LOGIN;
         // An answer takes a round trip.
+        let least = terms.round_trip.min(SHORTEST_LOGIN_TIME);
         let takes = |last: u64| record.from.saturating_sub(last);
-        if answered && last.is_some_and(|last| takes(last) >= terms.round_trip) {
-            went_on = terms.attention != Some(record.len);
+        if answered && last.is_some_and(|last| takes(last) >= least) {
             break;
         }
         whole_after = said.len();
@@ -172,7 +175,7 @@ fn before_login_reply(records: &[Record], terms: Terms) -> Vec<usize> {
     let turn = &said[whole_after..];
     let is_full = |place: &&usize| is_full_packet(records[**place].len, terms.overhead);
     let reply = match turn.split_last() {
-        Some(_) if !went_on && are_alike(records, &said, terms) => 0,
+        Some(_) if are_alike(records, &said, terms) => 0,
         Some((_, before)) => 1 + before.iter().rev().take_while(is_full).count(),
         None => 0,
     };
