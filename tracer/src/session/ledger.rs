@@ -234,10 +234,10 @@ impl Ledger {
         &self.rows
     }
 
-    /// The last phase that has begun, if it has not ended.
+    /// The last phase heard of, if it has begun and not ended.
     pub(in crate::session) fn open_phase(&self) -> Option<PhaseName> {
-        let last = self.rows.iter().rfind(|row| row.begins.is_some())?;
-        last.ends.is_none().then_some(last.name)
+        let last = self.rows.last()?;
+        (last.begins.is_some() && last.ends.is_none()).then_some(last.name)
     }
 
     /// When the message passed that begins a phase, where it was seen.
