@@ -27,7 +27,7 @@ use crate::{
     },
     exit::{PARTIAL, UNUSABLE},
     host,
-    record::{Body, Event, LossReason, Outcome, Record, identity::Policy},
+    record::{Body, Event, LossReason, Nanos, Outcome, Record, identity::Policy},
     session::{Config, Engine, Input, Listener},
     sink::{Output, Sent, Settings, Summary},
 };
@@ -50,6 +50,8 @@ pub struct ReplayOptions {
     pub output: Settings,
     /// What becomes of names of users, domains and workstations.
     pub identities: Policy,
+    /// How long a login may be undecided before it is told as pending.
+    pub pending_after: Nanos,
 }
 
 /// Reads captures.
@@ -82,6 +84,7 @@ fn read(options: &ReplayOptions, files: &mut Merge, heard: &mut Heard<'_>, count
     let filter = &options.output.filter;
     let mut engine = Engine::new(Config {
         identity: options.identities.clone(),
+        pending_after: options.pending_after.0,
         phases: filter.wants(Event::Phase),
         requests: filter.wants(Event::Request),
         ..Config::default()

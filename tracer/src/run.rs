@@ -20,7 +20,7 @@ use crate::{
     host::{self, Earlier, Processes},
     probe::{self, Notice, Probe, Selection},
     record::{
-        Agent, AgentAction, AgentRecord, Body, Event as EventName, LossReason, Record, Text,
+        Agent, AgentAction, AgentRecord, Body, Event as EventName, LossReason, Nanos, Record, Text,
         Timestamp, identity::Policy,
     },
     session::{Config, Engine, Input, Listener, SocketOwner},
@@ -53,6 +53,8 @@ pub struct RunOptions {
     pub output: Settings,
     /// What becomes of names of users, domains and workstations.
     pub identities: Policy,
+    /// How long a login may be undecided before it is told as pending.
+    pub pending_after: Nanos,
     /// Bytes kept of each direction of a login.
     pub login_bytes: u32,
     /// Connections watched at once.
@@ -174,6 +176,7 @@ impl Watcher {
             max_connections: options.max_flows as usize,
             identity: options.identities.clone(),
             wall_offset: probe.wall_offset(),
+            pending_after: options.pending_after.0,
             phases: filter.wants(EventName::Phase),
             requests: filter.wants(EventName::Request),
             ..Config::default()
