@@ -115,7 +115,7 @@ fn read(options: &ReplayOptions, files: &mut Merge, heard: &mut Heard<'_>, count
     bar.finish_and_clear();
     tracker.finish(&mut engine, heard);
     engine.finish(last_ns, heard);
-    counts.connections = engine.connections_seen();
+    counts.connections = engine.standing().seen;
 }
 
 fn one(

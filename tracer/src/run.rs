@@ -15,7 +15,7 @@ use tracer_ebpf::{
 };
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-use self::status::{Standing, Tally, resident};
+use self::status::{Moment, Tally, resident};
 use crate::{
     host::{self, Earlier, Processes},
     probe::{self, Notice, Probe, Selection},
@@ -323,13 +323,12 @@ impl Watcher {
     }
 
     fn status(&mut self) {
-        let standing = Standing {
+        let moment = Moment {
             now: wall(&mut self.probe),
-            open_connections: self.engine.open_connections(),
-            connections_seen: self.engine.connections_seen(),
+            connections: self.engine.standing(),
             memory: resident(),
         };
-        let status = self.records.tally.status(standing);
+        let status = self.records.tally.status(moment);
         self.say(status);
     }
 

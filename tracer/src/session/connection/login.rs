@@ -176,6 +176,7 @@ impl Connection {
 
     fn settle(&mut self, settled: Settled, report: &mut Report<'_>) {
         let before = std::mem::replace(&mut self.state, State::Settled(Box::new(settled)));
+        report.shared.standing.settles();
         report.decided(self.wire.key, self.wire.born);
         let (State::Undecided(mut login), State::Settled(settled)) = (before, &mut self.state)
         else {
