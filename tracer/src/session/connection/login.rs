@@ -258,7 +258,6 @@ impl Connection {
 
     /// The connection will not be watched any more: its login is told as far as it came.
     pub(super) fn give_up_login(&mut self, unwatched: bool, report: &mut Report<'_>) {
-        self.early_fin_passes(true, report);
         let left = match &self.state {
             State::Undecided(login) => login.left,
             State::Settled(_) => return,

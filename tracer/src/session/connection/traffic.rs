@@ -223,6 +223,7 @@ impl Connection {
         reason: Option<PartialReason>,
         report: &mut Report<'_>,
     ) {
+        self.early_fin_passes(true, report);
         let ending = self.wire.ends.began().is_some();
         // After a reset only stragglers are waited for.
         let is_over = self.wire.ends.are_over() || self.is_over(now);
