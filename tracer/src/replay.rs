@@ -27,7 +27,7 @@ use crate::{
     },
     exit::{PARTIAL, UNUSABLE},
     host,
-    record::{Body, Event, LossReason, Nanos, Outcome, Record, identity::Policy},
+    record::{Body, Event, Login, LossReason, Nanos, Outcome, Record, identity::Policy},
     session::{Config, Engine, Input, Listener},
     sink::{Output, Sent, Settings, Summary},
 };
@@ -179,17 +179,16 @@ impl<'a> Heard<'a> {
 }
 
 impl Listener for Heard<'_> {
+    fn login(&mut self, login: &Login) -> bool {
+        let outcome = login.outcome.map_or("unknown", Outcome::as_str);
+        *self.logins.entry(outcome).or_default() += 1;
+        self.output.filter().wants_login(login)
+    }
+
     fn record(&mut self, record: Record) {
-        match &record.body {
-            Body::Login(login) => {
-                let outcome = login.facts.login.outcome.map_or("unknown", Outcome::as_str);
-                *self.logins.entry(outcome).or_default() += 1;
-            }
-            Body::Loss(loss) => {
-                let reason = loss.loss.reason.as_str();
-                *self.losses.entry(reason).or_default() += loss.loss.count.0;
-            }
-            _ => {}
+        if let Body::Loss(loss) = &record.body {
+            let reason = loss.loss.reason.as_str();
+            *self.losses.entry(reason).or_default() += loss.loss.count.0;
         }
         // Nothing is dropped in replay; a reader that left is noticed between packets.
         let _sent: Sent = self.output.send(record);

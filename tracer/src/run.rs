@@ -20,8 +20,8 @@ use crate::{
     host::{self, Earlier, Processes},
     probe::{self, Notice, Probe, Selection},
     record::{
-        Agent, AgentAction, AgentRecord, Body, Event as EventName, LossReason, Nanos, Record, Text,
-        Timestamp, identity::Policy,
+        Agent, AgentAction, AgentRecord, Body, Event as EventName, Login, LossReason, Nanos,
+        Record, Text, Timestamp, identity::Policy,
     },
     session::{Config, Engine, Input, Listener, SocketOwner},
     sink::{Destination, Output, Sent, Settings},
@@ -158,6 +158,11 @@ struct Records {
 }
 
 impl Listener for Records {
+    fn login(&mut self, login: &Login) -> bool {
+        self.tally.login(login);
+        self.output.filter().wants_login(login)
+    }
+
     fn record(&mut self, record: Record) {
         self.tally.told(&record.body);
         self.closed |= self.output.send(record) == Sent::Closed;

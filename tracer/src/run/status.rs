@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    record::{Agent, AgentAction, Body, Count, LossReason, Outcome, Status, Timestamp},
+    record::{Agent, AgentAction, Body, Count, Login, LossReason, Outcome, Status, Timestamp},
     session::Standing,
 };
 
@@ -42,17 +42,16 @@ impl Tally {
         self.events += count as u64;
     }
 
-    /// Counts what the engine tells, whether or not anybody asked for it.
+    /// Counts a login, whether or not anybody asked for it.
+    pub(super) fn login(&mut self, login: &Login) {
+        let outcome = login.outcome.unwrap_or_default();
+        *self.logins.entry(outcome).or_default() += 1;
+    }
+
+    /// Counts what else the engine tells, whether or not anybody asked for it.
     pub(super) fn told(&mut self, body: &Body) {
-        match body {
-            Body::Login(login) => {
-                let outcome = login.facts.login.outcome.unwrap_or_default();
-                *self.logins.entry(outcome).or_default() += 1;
-            }
-            Body::Loss(record) => {
-                *self.losses.entry(record.loss.reason).or_default() += record.loss.count;
-            }
-            _ => {}
+        if let Body::Loss(record) = body {
+            *self.losses.entry(record.loss.reason).or_default() += record.loss.count;
         }
     }
 
@@ -113,7 +112,10 @@ mod tests {
         };
         tally.events(40);
         for record in [samples::login(), samples::login(), samples::failed()] {
-            tally.told(&record.body);
+            let Body::Login(login) = &record.body else {
+                unreachable!("a login")
+            };
+            tally.login(&login.facts.login);
         }
         tally.told(&samples::loss().body);
 

@@ -6,7 +6,7 @@ use tracer_ebpf::{
     flow::FlowKey,
 };
 
-use crate::record::{LossReason, Process, Record, Text, Timestamp, identity::Policy};
+use crate::record::{Login, LossReason, Process, Record, Text, Timestamp, identity::Policy};
 
 /// One side of a connection, named by the way its packets go.
 pub(in crate::session) type Side = Direction;
@@ -153,6 +153,11 @@ pub enum Input<'a> {
 
 /// Who hears what the engine finds.
 pub trait Listener {
+    /// What came of a login, before its record is made; whether anybody wants that.
+    fn login(&mut self, _login: &Login) -> bool {
+        true
+    }
+
     /// A record.
     fn record(&mut self, record: Record);
 
