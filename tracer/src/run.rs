@@ -15,13 +15,13 @@ use tracer_ebpf::{
 };
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-use self::status::{Standing, Tally, resident};
+use self::status::{Moment, Tally, resident};
 use crate::{
     host::{self, Earlier, Processes},
     probe::{self, Notice, Probe, Selection},
     record::{
-        Agent, AgentAction, AgentRecord, Body, Event as EventName, LossReason, Record, Text,
-        Timestamp, identity::Policy,
+        Agent, AgentAction, AgentRecord, Body, Event as EventName, Login, LossReason, Nanos,
+        Record, Text, Timestamp, identity::Policy,
     },
     session::{Config, Engine, Input, Listener, SocketOwner},
     sink::{Destination, Output, Sent, Settings},
@@ -53,6 +53,8 @@ pub struct RunOptions {
     pub output: Settings,
     /// What becomes of names of users, domains and workstations.
     pub identities: Policy,
+    /// How long a login may be undecided before it is told as pending.
+    pub pending_after: Nanos,
     /// Bytes kept of each direction of a login.
     pub login_bytes: u32,
     /// Connections watched at once.
@@ -156,6 +158,11 @@ struct Records {
 }
 
 impl Listener for Records {
+    fn login(&mut self, login: &Login) -> bool {
+        self.tally.login(login);
+        self.output.filter().wants_login(login)
+    }
+
     fn record(&mut self, record: Record) {
         self.tally.told(&record.body);
         self.closed |= self.output.send(record) == Sent::Closed;
@@ -174,6 +181,7 @@ impl Watcher {
             max_connections: options.max_flows as usize,
             identity: options.identities.clone(),
             wall_offset: probe.wall_offset(),
+            pending_after: options.pending_after.0,
             phases: filter.wants(EventName::Phase),
             requests: filter.wants(EventName::Request),
             ..Config::default()
@@ -320,13 +328,12 @@ impl Watcher {
     }
 
     fn status(&mut self) {
-        let standing = Standing {
+        let moment = Moment {
             now: wall(&mut self.probe),
-            open_connections: self.engine.open_connections(),
-            connections_seen: self.engine.connections_seen(),
+            connections: self.engine.standing(),
             memory: resident(),
         };
-        let status = self.records.tally.status(standing);
+        let status = self.records.tally.status(moment);
         self.say(status);
     }
 

@@ -141,6 +141,7 @@ mod tests {
             ("tds-tracer run --events logn", "use login, pending, close"),
             ("tds-tracer run --slow soon", "milliseconds"),
             ("tds-tracer run --duration soon", "30s"),
+            ("tds-tracer run --pending 0", "30s"),
             ("tds-tracer run --format xml", "json, pretty"),
             ("tds-tracer run --iface [", "pattern"),
             ("tds-tracer run --prot 1433", "'--port'"),

@@ -1,6 +1,6 @@
 //! What `run` and `replay` say, and how.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -27,6 +27,10 @@ pub struct OutputArgs {
     /// close; lookups likewise. What took longer is a warning
     #[arg(long, value_name = "MS", value_parser = values::milliseconds)]
     slow: Option<Nanos>,
+
+    /// Tell a login as pending that is undecided after this many seconds; also `90s` or `2m`
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = values::duration)]
+    pending: Duration,
 
     /// Names of users, domains and workstations: left out, as hashes that are comparable within
     /// this run, or in clear
@@ -98,6 +102,11 @@ impl OutputArgs {
                 .context("no random name for the run");
         };
         Ok(run)
+    }
+
+    /// How long a login may be undecided before it is told as pending.
+    pub(super) fn pending(&self) -> Nanos {
+        Nanos(u64::try_from(self.pending.as_nanos()).unwrap_or(u64::MAX))
     }
 
     pub(super) fn identities(&self) -> anyhow::Result<Policy> {

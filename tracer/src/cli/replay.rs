@@ -41,6 +41,7 @@ impl ReplayArgs {
             decapsulate,
             output: output.settings(Overflow::Wait)?,
             identities: output.identities()?,
+            pending_after: output.pending(),
         })
     }
 }

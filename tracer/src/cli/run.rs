@@ -72,6 +72,7 @@ impl RunArgs {
             },
             output: output.settings(Overflow::Drop)?,
             identities: output.identities()?,
+            pending_after: output.pending(),
             login_bytes,
             max_flows,
             ring_bytes,

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::{Agent, AgentAction, Body, Count, LossReason, Outcome, Status, Timestamp};
+use crate::{
+    record::{Agent, AgentAction, Body, Count, Login, LossReason, Outcome, Status, Timestamp},
+    session::Standing,
+};
 
 /// What happened since the last status.
 #[derive(Debug)]
 pub(super) struct Tally {
     since: Timestamp,
-    connections_seen: u64,
+    /// Connections, since the agent started.
+    seen: u64,
     events: Count,
     logins: BTreeMap<Outcome, Count>,
     losses: BTreeMap<LossReason, Count>,
@@ -16,11 +20,9 @@ pub(super) struct Tally {
 
 /// How things stand at this moment.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Standing {
+pub(super) struct Moment {
     pub(super) now: Timestamp,
-    pub(super) open_connections: usize,
-    /// Since the agent started.
-    pub(super) connections_seen: u64,
+    pub(super) connections: Standing,
     pub(super) memory: Option<Count>,
 }
 
@@ -28,7 +30,7 @@ impl Tally {
     pub(super) fn new(since: Timestamp) -> Self {
         Self {
             since,
-            connections_seen: 0,
+            seen: 0,
             events: Count(0),
             logins: BTreeMap::new(),
             losses: BTreeMap::new(),
@@ -40,43 +42,41 @@ impl Tally {
         self.events += count as u64;
     }
 
-    /// Counts what the engine tells, whether or not anybody asked for it.
+    /// Counts a login, whether or not anybody asked for it.
+    pub(super) fn login(&mut self, login: &Login) {
+        let outcome = login.outcome.unwrap_or_default();
+        *self.logins.entry(outcome).or_default() += 1;
+    }
+
+    /// Counts what else the engine tells, whether or not anybody asked for it.
     pub(super) fn told(&mut self, body: &Body) {
-        match body {
-            Body::Login(login) => {
-                let outcome = login.facts.login.outcome.unwrap_or_default();
-                *self.logins.entry(outcome).or_default() += 1;
-            }
-            Body::Loss(record) => {
-                *self.losses.entry(record.loss.reason).or_default() += record.loss.count;
-            }
-            _ => {}
+        if let Body::Loss(record) = body {
+            *self.losses.entry(record.loss.reason).or_default() += record.loss.count;
         }
     }
 
     /// Tells what was counted, and begins anew.
-    pub(super) fn status(&mut self, standing: Standing) -> Agent {
-        let Standing {
+    pub(super) fn status(&mut self, moment: Moment) -> Agent {
+        let Moment {
             now,
-            open_connections,
-            connections_seen,
+            connections,
             memory,
-        } = standing;
+        } = moment;
         let Self {
             since,
-            connections_seen: seen_before,
+            seen: seen_before,
             events,
             logins,
             losses,
         } = std::mem::replace(self, Self::new(now));
-        self.connections_seen = connections_seen;
+        self.seen = connections.seen;
         let mut agent = Agent::new(AgentAction::Status);
         agent.status = Some(Status {
             since,
-            open_connections: Count(open_connections as u64),
-            connections: Count(connections_seen.saturating_sub(seen_before)),
-            undecided: None,
-            joined_late: None,
+            open_connections: Count(connections.open),
+            undecided: Some(Count(connections.undecided)),
+            joined_late: Some(Count(connections.joined_late)),
+            connections: Count(connections.seen.saturating_sub(seen_before)),
             logins,
             events,
             losses,
@@ -100,19 +100,26 @@ mod tests {
     #[test]
     fn a_status_tells_what_happened_since_the_last_and_no_more() {
         let mut tally = Tally::new(Timestamp(1));
-        let standing = |now, connections_seen| Standing {
+        let moment = |now, seen| Moment {
             now: Timestamp(now),
-            open_connections: 7,
-            connections_seen,
+            connections: Standing {
+                seen,
+                open: 7,
+                undecided: 2,
+                joined_late: 3,
+            },
             memory: None,
         };
         tally.events(40);
         for record in [samples::login(), samples::login(), samples::failed()] {
-            tally.told(&record.body);
+            let Body::Login(login) = &record.body else {
+                unreachable!("a login")
+            };
+            tally.login(&login.facts.login);
         }
         tally.told(&samples::loss().body);
 
-        let first = tally.status(standing(2, 10)).status.expect("a status");
+        let first = tally.status(moment(2, 10)).status.expect("a status");
         let logins = [(Outcome::Success, Count(2)), (Outcome::Failed, Count(1))];
         assert_eq!(first.logins, BTreeMap::from(logins));
         assert_eq!(first.losses[&LossReason::RingFull], Count(12));
@@ -121,8 +128,12 @@ mod tests {
             (first.connections, first.open_connections),
             (Count(10), Count(7))
         );
+        assert_eq!(
+            (first.undecided, first.joined_late),
+            (Some(Count(2)), Some(Count(3)))
+        );
 
-        let second = tally.status(standing(3, 12)).status.expect("a status");
+        let second = tally.status(moment(3, 12)).status.expect("a status");
         assert!(second.logins.is_empty() && second.losses.is_empty());
         assert_eq!((second.since, second.events), (Timestamp(2), Count(0)));
         assert_eq!(second.connections, Count(2));

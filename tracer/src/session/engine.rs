@@ -1,7 +1,7 @@
 //! Connections, rebuilt from events: the way in.
 
 use super::{
-    input::{Config, Input, Listener},
+    input::{Config, Input, Listener, Standing},
     report::Shared,
     table::Table,
 };
@@ -27,14 +27,9 @@ impl Engine {
         }
     }
 
-    /// Connections open now.
-    pub fn open_connections(&self) -> usize {
-        self.table.open_connections()
-    }
-
-    /// Connections seen so far.
-    pub fn connections_seen(&self) -> u64 {
-        self.table.connections_seen()
+    /// How many connections there are.
+    pub fn standing(&self) -> Standing {
+        self.shared.standing
     }
 
     /// Changes what is added to an event's time to get nanoseconds since 1970.

@@ -6,7 +6,7 @@ use tracer_ebpf::{
     flow::FlowKey,
 };
 
-use crate::record::{LossReason, Process, Record, Text, Timestamp, identity::Policy};
+use crate::record::{Login, LossReason, Process, Record, Text, Timestamp, identity::Policy};
 
 /// One side of a connection, named by the way its packets go.
 pub(in crate::session) type Side = Direction;
@@ -58,6 +58,41 @@ impl Config {
         self.interfaces
             .get(&index)
             .map(|name| Text::from(name.as_str()))
+    }
+}
+
+/// How many connections there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// That were seen so far.
+    pub seen: u64,
+    /// That are open now.
+    pub open: u64,
+    /// Of these, those whose login is not decided.
+    pub undecided: u64,
+    /// Of these, those whose start was not seen.
+    pub joined_late: u64,
+}
+
+impl Standing {
+    /// A connection is met.
+    pub(in crate::session) fn opens(&mut self, joined_late: bool) {
+        self.seen += 1;
+        self.open += 1;
+        self.undecided += 1;
+        self.joined_late += u64::from(joined_late);
+    }
+
+    /// A login is decided, or was over before anybody watched.
+    pub(in crate::session) fn settles(&mut self) {
+        self.undecided = self.undecided.saturating_sub(1);
+    }
+
+    /// A connection is told to its end.
+    pub(in crate::session) fn closes(&mut self, joined_late: bool) {
+        self.open = self.open.saturating_sub(1);
+        let late = u64::from(joined_late);
+        self.joined_late = self.joined_late.saturating_sub(late);
     }
 }
 
@@ -118,6 +153,11 @@ pub enum Input<'a> {
 
 /// Who hears what the engine finds.
 pub trait Listener {
+    /// What came of a login, before its record is made; whether anybody wants that.
+    fn login(&mut self, _login: &Login) -> bool {
+        true
+    }
+
     /// A record.
     fn record(&mut self, record: Record);
 

@@ -32,4 +32,4 @@ mod verdict;
 mod wire;
 
 pub use engine::Engine;
-pub use input::{Checksum, Config, Input, Listener, SocketOwner};
+pub use input::{Checksum, Config, Input, Listener, SocketOwner, Standing};

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::record::{Body, Event, Login, LookupOutcome, Nanos, Outcome, Record, Stranger};
+use crate::record::{Body, Event, Login, LookupOutcome, Nanos, Record};
 
 /// A set of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,17 +125,9 @@ impl Filter {
 
     /// Whether a `login` like this is said: the same question as [`Filter::passes`], before anybody
     /// builds the record.
-    pub fn wants_login(
-        &self,
-        outcome: Outcome,
-        duration: Option<Nanos>,
-        stranger: Option<Stranger>,
-    ) -> bool {
-        let failed = outcome.failed(stranger);
-        self.wants(Event::Login)
-            && self
-                .slow
-                .is_none_or(|limit| notable(failed, duration, limit))
+    pub fn wants_login(&self, login: &Login) -> bool {
+        let mut limit = self.slow.iter();
+        self.wants(Event::Login) && limit.all(|limit| login_is_notable(login, *limit))
     }
 
     /// Whether the record is said.
@@ -162,17 +154,13 @@ fn is_notable(body: &Body, limit: Nanos) -> bool {
 }
 
 fn login_is_notable(login: &Login, limit: Nanos) -> bool {
-    notable(login.failed(), login.duration_ns, limit)
-}
-
-fn notable(failed: bool, duration: Option<Nanos>, limit: Nanos) -> bool {
-    failed || duration.is_some_and(|duration| duration > limit)
+    login.failed() || login.duration_ns.is_some_and(|duration| duration > limit)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{EventSet, EventSetError, Filter};
-    use crate::record::{Body, Event, Nanos, Outcome, Stranger, samples};
+    use crate::record::{Body, Event, Login, Nanos, Outcome, Stranger, samples};
 
     fn set(list: &str) -> EventSet {
         list.parse().expect("a set")
@@ -256,7 +244,12 @@ mod tests {
             ..Filter::default()
         };
         for outcome in [Outcome::Reset, Outcome::Closed, Outcome::Timeout] {
-            assert!(filter.wants_login(outcome, None, Some(Stranger::Silent)));
+            let login = Login {
+                outcome: Some(outcome),
+                stranger: Some(Stranger::Silent),
+                ..Login::default()
+            };
+            assert!(filter.wants_login(&login));
         }
     }
 
@@ -269,13 +262,12 @@ mod tests {
                 unreachable!("a login")
             };
             let login = &login.facts.login;
-            let outcome = login.outcome.expect("an outcome");
             for (slow, events) in limits
                 .iter()
                 .flat_map(|slow| events.map(|set| (*slow, set)))
             {
                 let filter = Filter { events, slow };
-                let before = filter.wants_login(outcome, login.duration_ns, login.stranger);
+                let before = filter.wants_login(login);
                 assert_eq!(before, filter.passes(&record), "{filter:?}");
             }
         }

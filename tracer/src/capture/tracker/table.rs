@@ -127,9 +127,9 @@ impl Table {
 
     /// The connections that the engine knows.
     pub(super) fn watched(&self) -> impl Iterator<Item = (&FlowKey, &Flow)> {
-        let known =
-            |tracked: &&Box<Tracked>| tracked.candidate.is_none() && tracked.flow.foreign == 0;
-        let flows = self.flows.iter().filter(move |(_, tracked)| known(tracked));
+        let known = |tracked: &Tracked| tracked.candidate.is_none() && tracked.flow.foreign == 0;
+        let flows = self.flows.iter();
+        let flows = flows.filter(move |(_, tracked)| known(tracked));
         flows.map(|(key, tracked)| (key, &tracked.flow))
     }
 

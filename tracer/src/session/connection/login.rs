@@ -176,6 +176,7 @@ impl Connection {
 
     fn settle(&mut self, settled: Settled, report: &mut Report<'_>) {
         let before = std::mem::replace(&mut self.state, State::Settled(Box::new(settled)));
+        report.shared.standing.settles();
         report.decided(self.wire.key, self.wire.born);
         let (State::Undecided(mut login), State::Settled(settled)) = (before, &mut self.state)
         else {
@@ -263,7 +264,6 @@ impl Connection {
 
     /// The connection will not be watched any more: its login is told as far as it came.
     pub(super) fn give_up_login(&mut self, unwatched: bool, report: &mut Report<'_>) {
-        self.early_fin_passes(true, report);
         let left = match &self.state {
             State::Undecided(login) => login.left,
             State::Settled(_) => return,

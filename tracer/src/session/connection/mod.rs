@@ -90,7 +90,7 @@ impl Connection {
         match Kind::of(event.kind) {
             Some(Kind::Syn) => self.syn(event),
             Some(Kind::SynAck) => self.syn_ack(event),
-            Some(Kind::Ack) => self.ack(event),
+            Some(Kind::Ack) => self.ack(event, report),
             Some(Kind::Segment | Kind::More) => self.segment(side, event, run, report),
             Some(Kind::Header) => self.header(side, event, run, report),
             Some(Kind::End) => self.message_end(side, event, report),
@@ -117,7 +117,7 @@ impl Connection {
         }
     }
 
-    fn ack(&mut self, event: &Event) {
+    fn ack(&mut self, event: &Event, report: &mut Report<'_>) {
         if self.wire.ends.began().is_some() {
             let side = if event.direction == Side::ToServer as u8 {
                 Side::ToServer
@@ -134,7 +134,9 @@ impl Connection {
             return;
         };
         if !self.wire.handshake.has_begun() {
-            self.wire.joined_late = true;
+            if !std::mem::replace(&mut self.wire.joined_late, true) {
+                report.shared.standing.joined_late += 1;
+            }
             self.about.partial.insert(PartialReason::JoinedLate);
             login.start_was_missed();
         }

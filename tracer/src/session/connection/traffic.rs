@@ -236,6 +236,7 @@ impl Connection {
         let last = self.wire.ends.last().unwrap_or(self.wire.last_seen);
         let (_, how) = close::closed_by(&self.wire.ends, stopped);
         self.end_usage(last, how, report);
+        report.shared.standing.closes(self.wire.joined_late);
         let State::Settled(settled) = self.state else {
             return;
         };

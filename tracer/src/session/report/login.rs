@@ -15,7 +15,8 @@ use crate::{
 use super::{Conclusion, Report, client, reference, server};
 
 impl Report<'_> {
-    /// Tells a login and, before it, its phases, unless it is one stranger's too many. Whether it did.
+    /// Tells a login and, before it, its phases, as far as anybody wants them. Whether it may be told:
+    /// it is not one stranger's too many.
     pub(in crate::session) fn login(
         &mut self,
         facts: &ConnectionFacts,
@@ -30,6 +31,9 @@ impl Report<'_> {
         }
         for span in &conclusion.spans {
             self.phase(wire, facts, span.name, span.to);
+        }
+        if !self.listener.login(&facts.login) {
+            return true;
         }
         let facts = facts.clone();
         self.tell(at, Body::Login(Box::new(LoginRecord { facts })));

@@ -20,7 +20,7 @@ pub(in crate::session) use self::{
 use self::{certificates::Certificates, losses::Losses};
 use super::{
     dialogue::Decision,
-    input::{Config, Listener},
+    input::{Config, Listener, Standing},
     ledger::{Debt, Ledger},
     verdict::phases::Span,
     wire::Wire,
@@ -31,6 +31,7 @@ use crate::record::{Body, ConnectionRef, Endpoint, LossReason, PhaseName, Record
 #[derive(Debug)]
 pub(in crate::session) struct Shared {
     pub(in crate::session) config: Config,
+    pub(in crate::session) standing: Standing,
     losses: Losses,
     certificates: Certificates,
     /// For the bytes of a packet while it is read.
@@ -66,6 +67,7 @@ impl Shared {
     pub(in crate::session) fn new(config: Config) -> Self {
         Self {
             config,
+            standing: Standing::default(),
             losses: Losses::default(),
             certificates: Certificates::default(),
             memory: Zeroizing::default(),

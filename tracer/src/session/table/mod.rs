@@ -44,23 +44,9 @@ pub(in crate::session) struct Table {
     hand: usize,
     /// When the silent are looked for next.
     next_sweep: u64,
-    opened: u64,
 }
 
 impl Table {
-    /// Connections open now.
-    pub(in crate::session) fn open_connections(&self) -> usize {
-        let entries = self.entries.values();
-        entries
-            .filter(|entry| !matches!(entry, Entry::Over { .. }))
-            .count()
-    }
-
-    /// Connections seen so far.
-    pub(in crate::session) fn connections_seen(&self) -> u64 {
-        self.opened
-    }
-
     /// Something happened to a connection.
     pub(in crate::session) fn event(&mut self, event: &Event, run: &[u8], report: &mut Report<'_>) {
         let late = event.marks & mark::JOINED_LATE != 0;
@@ -110,7 +96,7 @@ impl Table {
             return;
         }
         self.make_room(event.time, report);
-        self.opened += 1;
+        report.shared.standing.opens(late);
         let owners = self.owners.take(&event.key);
         if !late {
             self.follow(event, &owners, report);
