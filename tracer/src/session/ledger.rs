@@ -11,7 +11,7 @@ use super::input::Side;
 use crate::record::PhaseName;
 
 /// Steps kept of one login; a login has a few dozen. Beyond, a side's further steps extend its last.
-const MAX_STEPS: usize = 512;
+const MAX_STEPS: usize = 256;
 /// Repetitions kept of one login.
 const MAX_REPEATS: usize = 128;
 /// Segments of each side in which the first copy of a repeated one is looked for.
@@ -119,13 +119,22 @@ impl Ledger {
         })
     }
 
-    /// The message that `side` owed before it spoke last: what it said then did not arrive.
-    pub(in crate::session) fn debt_before_last_word_of(&self, side: Side) -> Option<Debt> {
-        let asked = self.steps.iter().rev().find(|step| step.side != side)?;
-        (asked.owed_by == side).then_some(Debt {
-            by: side,
-            since: asked.at,
-        })
+    /// Takes back what `side` said last, and the phases it ended or began: it did not arrive.
+    pub(in crate::session) fn unsay(&mut self, side: Side) {
+        let mut taken_back = None;
+        while let Some(last) = self.steps.last().filter(|step| step.side == side) {
+            taken_back = Some(last.at);
+            self.steps.pop();
+        }
+        let Some(from) = taken_back else { return };
+        self.rows
+            .retain(|row| row.begins.is_none_or(|begins| begins < from));
+        for row in &mut self.rows {
+            if row.ends.is_some_and(|ends| ends >= from) {
+                row.ends = None;
+                row.complete = false;
+            }
+        }
     }
 
     /// A segment of `side` with payload, which passed for the first time.
@@ -225,10 +234,21 @@ impl Ledger {
         &self.rows
     }
 
+    /// The last phase heard of, if it has begun and not ended.
+    pub(in crate::session) fn open_phase(&self) -> Option<PhaseName> {
+        let last = self.rows.last()?;
+        (last.begins.is_some() && last.ends.is_none()).then_some(last.name)
+    }
+
+    /// When the message passed that begins a phase, where it was seen.
+    pub(in crate::session) fn begun(&self, name: PhaseName) -> Option<u64> {
+        let row = self.rows.iter().find(|row| row.name == name)?;
+        row.begins
+    }
+
     /// Whether the message that begins a phase was seen.
     pub(in crate::session) fn has_begun(&self, name: PhaseName) -> bool {
-        let mut rows = self.rows.iter();
-        rows.any(|row| row.name == name && row.begins.is_some())
+        self.begun(name).is_some()
     }
 
     /// Whether a phase is over.
@@ -261,7 +281,8 @@ mod tests {
             since: 40,
         };
         assert_eq!(ledger.debt(), Some(by_client));
-        assert_eq!(ledger.debt_before_last_word_of(ToClient), Some(by_server));
+        ledger.unsay(ToClient);
+        assert_eq!(ledger.debt(), Some(by_server));
     }
 
     #[test]

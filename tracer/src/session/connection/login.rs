@@ -192,9 +192,15 @@ impl Connection {
     /// Decides what only time can tell: a sealed login after which nothing more comes, a SYN that
     /// nobody answers; and tells a login that waits for long.
     pub(super) fn wait_for_login(&mut self, now: u64, report: &mut Report<'_>) {
-        let State::Undecided(login) = &self.state else {
+        let is_unseen = self.ended_unseen(now);
+        let State::Undecided(login) = &mut self.state else {
             return;
         };
+        if let Some(at) = login.client_closed.filter(|_| is_unseen) {
+            self.begin_end(Side::ToServer, at, None);
+            self.ended(End::Fin(Side::ToServer), at, report);
+            return;
+        }
         if let Some(left) = login.left {
             if now.saturating_sub(left.at) >= QUIET {
                 self.ended(End::Fin(Side::ToServer), left.at, report);
@@ -230,7 +236,7 @@ impl Connection {
         }
         login.pending_was_told = true;
         let decision = Decision::observed(Outcome::Unknown, now);
-        let full = login.dialogue.full_ledger(&login.ledger, now);
+        let full = login.open_ledger(now);
         let conclusion = login.conclude(decision, full.debt(), &self.wire);
         let facts = report.describe(&self.wire, &self.about, &login.dialogue, &conclusion);
         report.pending(facts, now);

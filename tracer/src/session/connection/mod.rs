@@ -10,6 +10,7 @@ use tracer_ebpf::{
     event::{Event, Kind, SocketEnd, mark, role},
     packet::tcp_flag,
     patience::{AFTER_RESET, HALF_OPEN},
+    seq::Seq,
 };
 
 use self::{settled::Settled, undecided::Undecided};
@@ -197,7 +198,7 @@ impl Connection {
 
     pub(super) fn fin_passes(&mut self, side: Side, event: &Event, report: &mut Report<'_>) {
         self.note_missed(side, event);
-        self.begin_end(side, event);
+        self.begin_end(side, event.time, acknowledged(event));
         self.wire.ends.fin(event.time, side);
         if event.tcp_flags & tcp_flag::ACK != 0 {
             self.wire.ends.acknowledge(side, event.ack);
@@ -212,7 +213,7 @@ impl Connection {
 
     fn rst(&mut self, side: Side, event: &Event, report: &mut Report<'_>) {
         self.early_fin_passes(true, report);
-        self.begin_end(side, event);
+        self.begin_end(side, event.time, acknowledged(event));
         if side == Side::ToServer {
             self.wire.ends.note_strain(&self.wire.sent);
         }
@@ -230,7 +231,7 @@ impl Connection {
     /// Notes what passed unseen before a FIN: its sequence numbers go further than what was counted.
     fn note_missed(&mut self, side: Side, event: &Event) {
         let others_fin = self.wire.ends.has_finished(side.reversed());
-        let beyond = |side: Side, end: tracer_ebpf::seq::Seq| {
+        let beyond = |side: Side, end: Seq| {
             let isn = self.wire.handshake.isns[side as usize];
             let seen = self.wire.sent[side as usize].bytes as u32;
             isn.map_or(0, |isn| end.since(isn.add(1).add(seen)))
@@ -265,7 +266,7 @@ impl Connection {
     }
 
     /// The connection begins to end: how things stood then.
-    fn begin_end(&mut self, side: Side, event: &Event) {
+    fn begin_end(&mut self, side: Side, at: u64, acknowledged: Option<Seq>) {
         if self.wire.ends.began().is_some() {
             return;
         }
@@ -281,7 +282,7 @@ impl Connection {
         self.about.left_in_flight = in_flight;
         self.about.ended_in = match &mut self.state {
             State::Undecided(login) => {
-                let phase = login.begin_end(side, event);
+                let phase = login.begin_end(side, at, acknowledged);
                 let known = self.wire.was_seen_to_begin() || login.dialogue.saw_login();
                 known.then_some(phase)
             }
@@ -312,6 +313,11 @@ impl Connection {
     /// The kernel's own figures at the end of a local socket.
     pub(in crate::session) fn socket_end(&mut self, end: &SocketEnd, report: &mut Report<'_>) {
         self.wire.socket_end(end);
+        if let State::Undecided(login) = &mut self.state
+            && end.role & role::CLIENT != 0
+        {
+            login.client_closed.get_or_insert(end.time);
+        }
         // A client's socket that closes before any answer has stopped trying.
         let handshake = &self.wire.handshake;
         let trying = handshake.has_begun() && !handshake.was_answered();
@@ -409,4 +415,9 @@ impl Connection {
         }
         self.wait_for_login(now, report);
     }
+}
+
+/// Up to where a packet acknowledges the other side's stream, if it does.
+fn acknowledged(event: &Event) -> Option<Seq> {
+    (event.tcp_flags & tcp_flag::ACK != 0).then_some(event.ack)
 }

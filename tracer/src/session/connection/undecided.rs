@@ -45,9 +45,11 @@ pub(in crate::session) struct Undecided {
     pub(super) ledger: Ledger,
     /// Which message was due when the connection began to end.
     pub(super) debt_at_end: Option<Debt>,
-    /// The last word of the side that did not leave had not reached the one that did.
-    pub(super) last_word_was_lost: bool,
+    /// The side that did not leave, where its last word had not reached the one that did.
+    unheard: Option<Side>,
     pub(super) left: Option<Left>,
+    /// When the client's socket closed, where it is on this host.
+    pub(super) client_closed: Option<u64>,
     pub(super) pending_was_told: bool,
     /// A FIN that came before data of its side which it follows.
     early_fin: Option<Box<(Side, Event)>>,
@@ -60,8 +62,9 @@ impl Undecided {
             dialogue: Dialogue::new(from_start),
             ledger: Ledger::default(),
             debt_at_end: None,
-            last_word_was_lost: false,
+            unheard: None,
             left: None,
+            client_closed: None,
             pending_was_told: false,
             early_fin: None,
         }
@@ -128,6 +131,9 @@ impl Undecided {
                 Side::ToServer
             };
             self.ledger.step(at, Side::ToServer, owed_by);
+            if let Some(begun) = self.ledger.begun(PhaseName::Handshake) {
+                self.dialogue.note_round_trip(at.saturating_sub(begun));
+            }
         }
         self.ledger.end(PhaseName::Handshake, at, seen);
     }
@@ -150,7 +156,7 @@ impl Undecided {
 
     /// Whether a FIN came before data of its side: then it is kept until that has come.
     pub(super) fn keeps_early_fin(&mut self, side: Side, event: &Event) -> bool {
-        let early = self.early_fin.is_none() && self.streams[side as usize].lacks_bytes();
+        let early = self.early_fin.is_none() && self.streams[side as usize].lacks_bytes(false);
         if early {
             self.early_fin = Some(Box::new((side, *event)));
         }
@@ -167,7 +173,7 @@ impl Undecided {
     /// that any more.
     pub(super) fn early_fin(&mut self, anyhow: bool) -> Option<(Side, Event)> {
         let (side, _) = **self.early_fin.as_ref()?;
-        let due = anyhow || !self.streams[side as usize].lacks_bytes();
+        let due = anyhow || !self.streams[side as usize].lacks_bytes(false);
         due.then(|| self.early_fin.take().map(|early| *early))
             .flatten()
     }
@@ -177,21 +183,31 @@ impl Undecided {
         self.streams[side as usize].age(now);
     }
 
-    /// The connection begins to end by a packet of `side`; the phase it is in.
-    pub(super) fn begin_end(&mut self, side: Side, event: &Event) -> PhaseName {
-        let full = self.dialogue.full_ledger(&self.ledger, event.time);
+    /// The connection begins to end by `side`, which has acknowledged so much; the phase it is in.
+    pub(super) fn begin_end(
+        &mut self,
+        side: Side,
+        at: u64,
+        acknowledged: Option<Seq>,
+    ) -> PhaseName {
+        let debt = self.open_ledger(at).debt();
         let other = side.reversed();
-        let debt = full.debt();
-        let has_ack = event.tcp_flags & tcp_flag::ACK != 0;
         let answered = debt.is_some_and(|debt| debt.by == side);
-        self.last_word_was_lost =
-            answered && has_ack && self.streams[other as usize].is_unacknowledged(event.ack);
-        self.debt_at_end = if self.last_word_was_lost {
-            full.debt_before_last_word_of(other).or(debt)
-        } else {
-            debt
-        };
+        let unheard = acknowledged
+            .is_some_and(|up_to| answered && self.streams[other as usize].is_unacknowledged(up_to));
+        self.unheard = unheard.then_some(other);
+        let full = self.open_ledger(at);
+        self.debt_at_end = full.debt();
         self.dialogue.phase(&full)
+    }
+
+    /// All that is known at `now` of a login without an answer.
+    pub(super) fn open_ledger(&self, now: u64) -> Ledger {
+        let mut full = self.dialogue.full_ledger(&self.ledger, now, false);
+        if let Some(side) = self.unheard {
+            full.unsay(side);
+        }
+        full
     }
 
     /// Whether all of the connection was seen so far: what did not come was not sent.
@@ -284,14 +300,14 @@ impl Undecided {
     }
 
     pub(super) fn hinges_on_server(&self, now: u64) -> bool {
-        let readable = self.dialogue.is_sealed() && self.is_whole() && !self.last_word_was_lost;
+        let readable = self.dialogue.is_sealed() && self.is_whole() && self.unheard.is_none();
         readable && self.dialogue.reading().hinges_on_server(now)
     }
 
     /// What the sealed records of a login suggest when its connection ends.
     pub(super) fn believed(&self, end: End, at: u64) -> Option<Decision> {
         // Turns that were not seen would shift the meaning of those that were.
-        if !self.dialogue.is_sealed() || !self.is_whole() || self.last_word_was_lost {
+        if !self.dialogue.is_sealed() || !self.is_whole() || self.unheard.is_some() {
             return None;
         }
         let leave = match end {
@@ -301,7 +317,7 @@ impl Undecided {
             End::Fin(_) | End::Rst(Side::ToServer) | End::Silence => Leave::Client,
         };
         // A reply that had to be sent again is as young as its last copy.
-        let full = self.dialogue.full_ledger(&self.ledger, at);
+        let full = self.open_ledger(at);
         let last = full.last_step().map_or(at, |step| step.at.min(at));
         let repeated = full.repeated(last, at);
         let belief = self.dialogue.reading().farewell(leave, at - repeated);
@@ -328,7 +344,7 @@ impl Undecided {
                 _ => {}
             }
         }
-        let full = self.dialogue.full_ledger(&self.ledger, at);
+        let full = self.open_ledger(at);
         let unanswered = Unanswered {
             end,
             at,
@@ -343,7 +359,9 @@ impl Undecided {
             End::Fin(side) | End::Rst(side) => Some(side),
             End::Silence | End::Unwatched => None,
         };
-        let unseen = leaver.is_some_and(|side| self.streams[side as usize].lacks_bytes());
+        let unseen = leaver.is_some_and(|side| {
+            self.streams[side as usize].lacks_bytes(wire.ends.has_finished(side))
+        });
         let lost = lost
             || unseen
             || wire.ends.missed_before
@@ -368,11 +386,14 @@ impl Undecided {
         debt: Option<Debt>,
         wire: &Wire,
     ) -> Conclusion {
-        let full = self
-            .dialogue
-            .full_ledger(&self.ledger, wire.last_seen.max(decision.at));
         // A request shows that there was an answer, not when it came.
         let answered = !decision.by_request && decision.outcome.kind() == OutcomeKind::Answered;
+        let now = wire.last_seen.max(decision.at);
+        let full = if answered {
+            self.dialogue.full_ledger(&self.ledger, now, true)
+        } else {
+            self.open_ledger(now)
+        };
         let reached = Reached {
             start: (!wire.joined_late).then_some(wire.started),
             phase: self.dialogue.phase(&full),

@@ -19,8 +19,9 @@ use self::sealed::{Reading, Sealed};
 use super::{input::Side, ledger::Ledger, stream::Unit};
 use crate::record::{Basis, Encryption, Outcome, PhaseName, Stranger, identity::Policy};
 
-/// Message bodies kept while their packets come; a LOGIN7 is at most 128 KiB.
-const MAX_BODY: usize = 128 * 1024;
+/// Bytes kept of each side's message while its packets come: a LOGIN7 is at most 128 KiB, and a reply
+/// to one has a few.
+const MAX_BODY: [usize; 2] = [128 * 1024, 64 * 1024];
 
 /// Which message is due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,6 +149,8 @@ pub(in crate::session) struct Dialogue {
     client_bye: Option<u64>,
     /// Some of the connection passed unseen.
     missed: bool,
+    /// How long the handshake's round trip took, nanoseconds; 0 where that is not known.
+    round_trip: u64,
 }
 
 impl Dialogue {
@@ -162,6 +165,11 @@ impl Dialogue {
     /// The connection's first packet was not seen, though others of its handshake were.
     pub(in crate::session) fn start_was_missed(&mut self) {
         self.from_start = false;
+    }
+
+    /// The handshake's round trip took so long, nanoseconds.
+    pub(in crate::session) fn note_round_trip(&mut self, took: u64) {
+        self.round_trip = took;
     }
 
     /// Whether the connection's first packet was seen.
@@ -200,9 +208,11 @@ impl Dialogue {
         prefix: &[u8; 8],
         context: &mut Context<'_>,
     ) -> bool {
-        // Whatever it means, it is the other side's turn.
-        context.ledger.step(context.now, side, side.reversed());
-        if side == Side::ToServer && self.stage == Stage::Opening && context.whole {
+        let opens = side == Side::ToServer && self.stage == Stage::Opening && context.whole;
+        // Whatever it means, it is the other side's turn; but a stranger is owed nothing.
+        let owed_by = if opens { side } else { side.reversed() };
+        context.ledger.step(context.now, side, owed_by);
+        if opens {
             self.said.stranger = Some(name_stranger(prefix));
         }
         // A server whose first word is none of TDS accepts no login, whatever the client goes on with.
@@ -224,8 +234,13 @@ impl Dialogue {
         self.sealed.from(first)
     }
 
-    /// The ledger with all that the sealed records say at `now`.
-    pub(in crate::session) fn full_ledger(&self, ledger: &Ledger, now: u64) -> Ledger {
+    /// The ledger with all that the sealed records say at `now`, of a login that was answered or not.
+    pub(in crate::session) fn full_ledger(
+        &self,
+        ledger: &Ledger,
+        now: u64,
+        answered: bool,
+    ) -> Ledger {
         let mut full = ledger.clone();
         let reading = self.reading();
         if self.login_was_sealed {
@@ -236,7 +251,10 @@ impl Dialogue {
             full.insert(step);
         }
         // Behind a gap a request may look like a token, and where the first reply ended is not known.
-        let exchange = reading.exchange();
+        let mut exchange = reading.exchange();
+        if !answered {
+            exchange = exchange.or_else(|| reading.challenged(now));
+        }
         let login = reading.login().first();
         let login = login.filter(|_| !self.missed || (self.knows_order() && exchange.is_none()));
         let (prelogin, answer) = reading.prelogin();
@@ -283,6 +301,9 @@ impl Dialogue {
     pub(in crate::session) fn phase(&self, full: &Ledger) -> PhaseName {
         if self.from_start && !full.has_ended(PhaseName::Handshake) {
             return PhaseName::Handshake;
+        }
+        if let Some(open) = full.open_phase() {
+            return open;
         }
         if full.has_begun(PhaseName::Auth) || self.stage == Stage::Auth {
             return PhaseName::Auth;
@@ -413,13 +434,13 @@ impl Dialogue {
     fn assemble(&mut self, side: Side, unit: &Unit) -> Option<Message> {
         let message = &mut self.messages[side as usize];
         let before = message.body.len();
-        let unseen = unit.unseen.iter();
-        message
-            .unseen
-            .extend(unseen.map(|part| part.start + before..part.end + before));
-        let room = MAX_BODY
-            .saturating_sub(message.body.len())
-            .min(unit.body.len());
+        let most = MAX_BODY[side as usize];
+        let room = most.saturating_sub(before).min(unit.body.len());
+        let kept = unit.unseen.iter().filter(|part| part.start < room);
+        let unseen = kept.map(|part| part.start + before..part.end + before);
+        message.unseen.extend(unseen);
+        // A message is no larger than its packets: doubling would take up to twice that.
+        message.body.reserve_exact(room);
         message.body.extend_from_slice(&unit.body[..room]);
         let spid = u16::from_be_bytes([unit.prefix[4], unit.prefix[5]]);
         if message.spid == 0 {

@@ -310,6 +310,7 @@ impl Dialogue {
             attention: exactly(TDS_HEADER),
             smp_control: exactly(SMP_HEADER).filter(|_| mars != Some(false)),
             whole: !self.missed,
+            round_trip: self.round_trip,
             overhead: exactly(0).unwrap_or(MOST_SEALING),
         }
     }

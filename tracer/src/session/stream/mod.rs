@@ -170,11 +170,12 @@ impl Stream {
         }
     }
 
-    /// Whether the sender's own packets tell of bytes before them that were not seen.
-    pub(in crate::session) fn lacks_bytes(&self) -> bool {
+    /// Whether the sender's own packets tell of bytes before them that were not seen. A FIN that has
+    /// passed takes a position too.
+    pub(in crate::session) fn lacks_bytes(&self, has_finished: bool) -> bool {
         let end = self.end().filter(|_| !self.lost);
         end.zip(self.reached)
-            .is_some_and(|(end, reached)| reached.since(end) > 0)
+            .is_some_and(|(end, reached)| reached.since(end) > i32::from(has_finished))
     }
 
     /// Whether the receiver has not acknowledged all that was seen to be sent.

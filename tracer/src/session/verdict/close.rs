@@ -50,11 +50,11 @@ pub(in crate::session) struct Circumstances {
 
 /// What to think of it.
 pub(in crate::session) fn class(how: &Circumstances) -> CloseClass {
-    if how.by == ClosedBy::Agent {
-        return CloseClass::Normal;
-    }
     if how.owed_by_server {
         return CloseClass::Abnormal;
+    }
+    if how.by == ClosedBy::Agent {
+        return CloseClass::Normal;
     }
     let ended = how.outcome.map(Outcome::kind) == Some(OutcomeKind::Ended);
     let is_probe = how.outcome == Some(Outcome::Aborted) && how.is_clients_fin();

@@ -149,6 +149,16 @@ impl Reading {
         }
     }
 
+    /// When a first reply had passed that looks like a challenge, or asks for a token, while the client
+    /// has sent none: so it is where the login ends without an answer, or is open at `now`.
+    pub(in crate::session) fn challenged(&self, now: u64) -> Option<u64> {
+        let (reply, rounds) = self.last_reply()?;
+        let short = (SHORTEST_CHALLENGE..=SHORT_REPLY).contains(&reply.bytes);
+        let asks = self.awaits_token() && reply.bytes <= SHORT_REPLY;
+        let challenges = short && !self.ends_in_ticket(now);
+        (rounds == 0 && (asks || challenges)).then_some(reply.to)
+    }
+
     /// When the client's token followed a reply, which the two sides had agreed upon: the reply's end
     /// and the token's start.
     pub(in crate::session) fn federated_token(&self) -> Option<(u64, u64)> {
@@ -313,7 +323,9 @@ impl Reading {
     fn ends_in_ticket(&self, now: u64) -> bool {
         self.last_reply().is_some_and(|(reply, rounds)| {
             let alone = now.saturating_sub(reply.to) >= QUIET && !self.awaits_token();
-            let sized = (LIKELY_TICKET..=SHORT_REPLY).contains(&reply.bytes);
+            let sized = LIKELY_TICKET
+                .iter()
+                .any(|sizes| sizes.contains(&reply.bytes));
             alone && sized && self.may_be_ticket(reply, rounds)
         })
     }

@@ -34,6 +34,8 @@ pub(in crate::session) struct Terms {
     pub(in crate::session) smp_control: Option<u32>,
     /// Nothing of the connection was missed.
     pub(in crate::session) whole: bool,
+    /// How long the handshake's round trip took, nanoseconds; 0 where that is not known.
+    pub(in crate::session) round_trip: u64,
     /// What sealing adds at most to a record.
     pub(in crate::session) overhead: u32,
 }

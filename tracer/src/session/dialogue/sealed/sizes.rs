@@ -14,9 +14,10 @@ const ALERTS: [u32; 2] = [19, 35];
 const KEY_UPDATE: u32 = 22;
 /// No shorter session ticket is told from a message by its length.
 pub(super) const SHORTEST_TICKET: u32 = 60;
-/// A single record of the server from this length on, and not longer than a short reply, is rather a
-/// ticket than a refusal where neither side leaves after it.
-pub(super) const LIKELY_TICKET: u64 = 200;
+/// A single record of the server of such a length is rather a ticket than a refusal, where neither
+/// side leaves after it: a refusal's number and text take more than the first, and less than the other.
+pub(super) const LIKELY_TICKET: [RangeInclusive<u64>; 2] =
+    [SHORTEST_TICKET as u64..=100, 200..=SHORT_REPLY];
 /// No sealed answer to a PRELOGIN is longer; TLS 1.3's session tickets are.
 pub(super) const PRELOGIN_REPLY: u32 = 150;
 /// No answer to a PRELOGIN is longer in all its records.

@@ -14,6 +14,7 @@ const SECOND: u64 = 1_000_000_000;
 const MILLISECOND: u64 = 1_000_000;
 
 const TLS_1_2: Terms = Terms {
+    round_trip: 0,
     tls13: false,
     strict: false,
     unnamed: false,

@@ -11,9 +11,9 @@ use crate::session::input::Side;
 
 /// Session tickets that a server sends at once.
 const MAX_TICKETS: usize = 8;
-/// A reply's records follow each other faster than this, nanoseconds; tickets come before the server
-/// has looked at a login.
-const WITHIN_REPLY: u64 = 1_000_000;
+/// No server answers a login faster, nanoseconds: the handshake may have taken longer than a round
+/// trip.
+const SHORTEST_LOGIN_TIME: u64 = 100_000;
 
 /// Records of one side without one of the other between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,65 +96,91 @@ fn finished(records: &[Record]) -> Option<usize> {
 }
 
 /// Which records of TLS 1.3 are session tickets: the server sends them after the client's handshake,
-/// before it has looked at what follows. All have one length, or nearly none looks like a reply.
+/// before it has looked at what follows.
 fn tickets(records: &[Record], terms: Terms) -> Vec<usize> {
     if !terms.tls13 {
         return Vec::new();
     }
-    let is_control = |len: u32| is_alert(len) || is_key_update(len);
-    let of_server =
-        |(_, record): &(usize, &Record)| record.side == Side::ToClient && !is_control(record.len);
-    let said: Vec<_> = records
-        .iter()
-        .enumerate()
-        .filter(of_server)
-        .take(MAX_TICKETS + 1)
-        .collect();
-    let Some(&(_, first)) = said.first() else {
-        return Vec::new();
-    };
-    let alike = said
-        .iter()
-        .take_while(|(_, record)| record.len == first.len);
-    let alike: Vec<_> = alike.map(|(place, _)| *place).take(MAX_TICKETS).collect();
-    if alike.len() > 1 && first.len >= SHORTEST_TICKET && !is_full_packet(first.len, terms.overhead)
-    {
-        return alike;
-    }
     if terms.strict {
-        return before_prelogin_reply(records, &said);
+        before_prelogin_reply(records, terms)
+    } else {
+        before_login_reply(records, terms)
     }
-    leading_bursts(&said, terms)
 }
 
-/// Records too long for an answer to PRELOGIN that came before it. Where the client has gone on, one
-/// of them was the answer.
-fn before_prelogin_reply(records: &[Record], said: &[(usize, &Record)]) -> Vec<usize> {
-    let mut of_client = (0..records.len()).filter(|place| records[*place].side == Side::ToServer);
-    let login = of_client.nth(1);
-    let before: Vec<_> = said
-        .iter()
-        .take_while(|(place, _)| login.is_none_or(|login| *place < login))
-        .collect();
-    let long = before
-        .iter()
-        .take_while(|(_, record)| record.len > PRELOGIN_REPLY);
+/// Whether a record is an alert or a `KeyUpdate` of TLS 1.3.
+fn is_of_tls(record: &Record) -> bool {
+    is_alert(record.len) || is_key_update(record.len)
+}
+
+/// Whether the records at these places are a ticket each: more than one, all of one length. Nearly no
+/// reply looks so.
+fn are_alike(records: &[Record], places: &[usize], terms: Terms) -> bool {
+    let Some(&first) = places.first() else {
+        return false;
+    };
+    let len = records[first].len;
+    let several = (2..=MAX_TICKETS).contains(&places.len());
+    let sized = len >= SHORTEST_TICKET && !is_full_packet(len, terms.overhead);
+    several && sized && places.iter().all(|place| records[*place].len == len)
+}
+
+/// Tickets that came before the answer to a sealed PRELOGIN (TDS 8.0): records that are alike, or too
+/// long for it. Where the client has gone on, one of them was the answer.
+fn before_prelogin_reply(records: &[Record], terms: Terms) -> Vec<usize> {
+    let places = |side: Side| (0..records.len()).filter(move |place| records[*place].side == side);
+    let said = places(Side::ToClient).filter(|place| !is_of_tls(&records[*place]));
+    let said: Vec<_> = said.take(MAX_TICKETS + 1).collect();
+    let same = |place: &&usize| records[**place].len == records[said[0]].len;
+    let alike = &said[..said.iter().take_while(same).count()];
+    if are_alike(records, alike, terms) {
+        return alike.to_vec();
+    }
+    let login = places(Side::ToServer).nth(1);
+    let is_before = |place: &&usize| login.is_none_or(|login| **place < login);
+    let before = &said[..said.iter().take_while(is_before).count()];
+    let is_long = |place: &&usize| records[**place].len > PRELOGIN_REPLY;
+    let long = before.iter().take_while(is_long).count();
     let most = before.len() - usize::from(login.is_some() && !before.is_empty());
-    long.take(most).map(|(place, _)| *place).collect()
+    before[..long.min(most)].to_vec()
 }
 
-/// Records that came some time before the last ones of the server's first turn.
-fn leading_bursts(said: &[(usize, &Record)], terms: Terms) -> Vec<usize> {
-    let neighbours = said
-        .windows(2)
-        .take_while(|pair| pair[1].0 == pair[0].0 + 1);
-    let bursts = neighbours.enumerate().filter(|(_, pair)| {
-        let (before, after) = (pair[0].1, pair[1].1);
-        let apart = after.from.saturating_sub(before.to) >= WITHIN_REPLY;
-        apart && !is_full_packet(before.len, terms.overhead)
-    });
-    let last = bursts.last().map_or(0, |(place, _)| place + 1);
-    said.iter().take(last).map(|(place, _)| *place).collect()
+/// Tickets that came before the reply to a sealed login. The reply is the last record of its turn,
+/// and the full packets just before it; no record is one that came before the login was whole.
+fn before_login_reply(records: &[Record], terms: Terms) -> Vec<usize> {
+    // The client's bytes so far, and when the last of them passed.
+    let mut login = (0, None);
+    let mut said = Vec::new();
+    let mut whole_after = 0;
+    for (place, record) in records.iter().enumerate() {
+        if record.wrapped || is_of_tls(record) {
+            continue;
+        }
+        if record.side == Side::ToClient {
+            said.push(place);
+            continue;
+        }
+        let (bytes, last) = login;
+        let spoke = said.len() > whole_after && !are_alike(records, &said, terms);
+        let answered = spoke && bytes >= SHORTEST_LOGIN;
+        // An answer takes a round trip.
+        let least = terms.round_trip.min(SHORTEST_LOGIN_TIME);
+        let takes = |last: u64| record.from.saturating_sub(last);
+        if answered && last.is_some_and(|last| takes(last) >= least) {
+            break;
+        }
+        whole_after = said.len();
+        login = (bytes + u64::from(record.len), Some(record.to));
+    }
+    let turn = &said[whole_after..];
+    let is_full = |place: &&usize| is_full_packet(records[**place].len, terms.overhead);
+    let reply = match turn.split_last() {
+        Some(_) if are_alike(records, &said, terms) => 0,
+        Some((_, before)) => 1 + before.iter().rev().take_while(is_full).count(),
+        None => 0,
+    };
+    said.truncate(said.len() - reply);
+    said
 }
 
 impl Reading {
