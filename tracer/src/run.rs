@@ -327,6 +327,16 @@ impl Watcher {
         }
     }
 
+    /// Tells what every open connection has carried, the last packets included.
+    fn count(&mut self) {
+        for key in self.engine.open() {
+            if let Some((born, sent)) = self.probe.carried(key) {
+                let counted = Input::Counted(key, born, Box::new(sent));
+                self.engine.on_event(counted, &mut self.records);
+            }
+        }
+    }
+
     fn status(&mut self) {
         let moment = Moment {
             now: wall(&mut self.probe),
@@ -350,6 +360,7 @@ impl Watcher {
         while !self.drain() && self.probe.now() < enough {}
         self.losses();
         self.records.output.take_your_time(PATIENCE);
+        self.count();
         self.engine.finish(self.probe.now(), &mut self.records);
         self.say(Agent {
             reason: Some(Text::from(reason)),

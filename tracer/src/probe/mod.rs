@@ -6,6 +6,7 @@
 mod attach;
 mod clock;
 mod error;
+mod flows;
 mod iface;
 mod load;
 mod losses;
@@ -17,7 +18,7 @@ pub mod trial;
 use std::collections::BTreeMap;
 
 use aya::maps::{Array, MapData};
-use tracer_ebpf::{flow::FlowKey, loss::LossReason};
+use tracer_ebpf::{event::Counters, flow::FlowKey, loss::LossReason};
 
 pub use attach::Hook;
 pub use error::StartError;
@@ -26,6 +27,7 @@ pub use ring::Record;
 pub use selection::Selection;
 
 use attach::Attached;
+use flows::Flows;
 use iface::{Change, Interface, Links};
 use losses::Losses;
 use mark::Mark;
@@ -73,6 +75,7 @@ pub struct Probe {
     programs: load::Programs,
     ring: Ring,
     losses: Losses,
+    flows: Flows,
     ports: Array<MapData, [u64; 1024]>,
     decided: Array<MapData, u64>,
     links: Links,
@@ -117,12 +120,14 @@ impl Probe {
         let mut programs = load::load(options)?;
         let ring = Ring::of(&mut programs.ebpf)?;
         let losses = Losses::of(&mut programs.ebpf)?;
+        let flows = Flows::of(&mut programs.ebpf)?;
         let ports = load::array(&mut programs.ebpf, "PORTS")?;
         let decided = load::array(&mut programs.ebpf, "DECIDED")?;
         let mut probe = Self {
             programs,
             ring,
             losses,
+            flows,
             ports,
             decided,
             links,
@@ -184,6 +189,12 @@ impl Probe {
     pub fn drain(&mut self, limit: usize, tell: impl FnMut(Record<'_>)) -> usize {
         self.programs.flush_log();
         self.ring.drain(limit, tell)
+    }
+
+    /// When a connection was born, and what the client and the server have sent in it up to now, the
+    /// packets included of which nothing was told; `None` where the kernel does not know it.
+    pub fn carried(&self, key: FlowKey) -> Option<(u64, [Counters; 2])> {
+        self.flows.carried(key)
     }
 
     /// What changed about the probe since the last call.

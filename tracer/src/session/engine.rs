@@ -1,5 +1,7 @@
 //! Connections, rebuilt from events: the way in.
 
+use tracer_ebpf::flow::FlowKey;
+
 use super::{
     input::{Config, Input, Listener, Standing},
     report::Shared,
@@ -30,6 +32,11 @@ impl Engine {
     /// How many connections there are.
     pub fn standing(&self) -> Standing {
         self.shared.standing
+    }
+
+    /// The connections that are open.
+    pub fn open(&self) -> Vec<FlowKey> {
+        self.table.open()
     }
 
     /// Changes what is added to an event's time to get nanoseconds since 1970.

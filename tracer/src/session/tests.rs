@@ -314,6 +314,36 @@ fn a_connection_that_is_silent_for_a_week_is_let_go() {
 }
 
 #[test]
+fn what_has_ended_takes_no_place_of_what_lives() {
+    let mut told = Told::new(Config {
+        max_connections: 8,
+        ..Config::default()
+    });
+    told.opens();
+    for number in 1..100 {
+        let later = number * 300 * MILLISECOND;
+        told.numbers = [0; 2];
+        told.born = START + later;
+        for (kind, direction) in [
+            (Kind::Syn, Direction::ToServer),
+            (Kind::Rst, Direction::ToClient),
+        ] {
+            let mut event = told.event(kind, direction, later, 100);
+            event.key.b_port += number as u16;
+            told.tell(&event);
+        }
+    }
+    let lives = told.engine.open().contains(&KEY);
+    let evicted = LossReason::ConnectionEvicted;
+    told.engine.finish(START + 60 * SECOND, &mut told.heard);
+    let evicted = told
+        .heard
+        .count(|body| matches!(body, Body::Loss(loss) if loss.loss.reason == evicted));
+    assert_eq!((lives, evicted), (true, 0));
+    assert_eq!(told.heard.closes().len(), 100);
+}
+
+#[test]
 fn both_sockets_of_a_connection_may_be_known_before_its_first_packet() {
     let mut told = Told::new(Config::default());
     told.owner(7, 0);

@@ -143,9 +143,7 @@ impl Connection {
         let records = login.dialogue.sealed_from(decision.rest).to_vec();
         let settled = Settled::decided(facts, &conclusion, muted, self.gave_up());
         self.settle(settled, report);
-        for record in &records {
-            self.sealed_record(record.side, record.from, record.to, record.len, report);
-        }
+        self.sealed_records(&records, report);
     }
 
     /// When the client gave up, if it left while the server owed a message.

@@ -10,7 +10,7 @@ use crate::{
     record::{CloseMeans, Nanos, PartialReason, PhaseName},
     session::{
         dialogue::{
-            is_request,
+            is_request, sealed,
             usage::{self, Boundary, Done, Ended, Usage},
         },
         input::Side,
@@ -19,6 +19,20 @@ use crate::{
         verdict::close,
     },
 };
+
+/// A TLS record after the login.
+struct TlsRecord {
+    side: Side,
+    kind: u8,
+    /// When it began.
+    at: u64,
+    /// When it had passed whole, if it has.
+    complete: Option<u64>,
+    /// Bytes after its header.
+    len: u32,
+    /// When the client's and the server's last payload had passed by then.
+    last: [u64; 2],
+}
 
 impl Connection {
     /// Reads boundaries out of streams that were told whole though the login is decided.
@@ -36,14 +50,15 @@ impl Connection {
             };
             let kind = unit.header.kind;
             if unit.header.framing == Framing::Tls {
-                self.tls_header(
+                let record = TlsRecord {
                     side,
                     kind,
-                    unit.from,
-                    Some(unit.to),
-                    unit.body_len(),
-                    report,
-                );
+                    at: unit.from,
+                    complete: Some(unit.to),
+                    len: unit.body_len(),
+                    last: self.last_data(),
+                };
+                self.tls_record(&record, report);
                 continue;
             }
             let boundary = Boundary {
@@ -88,8 +103,15 @@ impl Connection {
         match framing {
             Framing::Smp => self.smp(side, event, run, report),
             Framing::Tls => {
-                let len = event.packet_len.saturating_sub(TLS_HEADER);
-                self.tls_header(side, kind, event.time, complete, len, report);
+                let record = TlsRecord {
+                    side,
+                    kind,
+                    at: event.time,
+                    complete,
+                    len: event.packet_len.saturating_sub(TLS_HEADER),
+                    last: self.last_data(),
+                };
+                self.tls_record(&record, report);
             }
             Framing::Tds => {
                 let boundary = Boundary {
@@ -106,6 +128,12 @@ impl Connection {
         }
     }
 
+    /// When the client's and the server's last payload passed.
+    fn last_data(&self) -> [u64; 2] {
+        let [client, server] = &self.wire.sent;
+        [client.last_data, server.last_data]
+    }
+
     fn smp(&mut self, side: Side, event: &Event, run: &[u8], report: &mut Report<'_>) {
         let run = usage::headers(event, run);
         let complete = (event.marks & mark::COMPLETE != 0).then_some(event.time);
@@ -115,28 +143,33 @@ impl Connection {
         self.tell_ended(ended, report);
     }
 
-    /// A record that was read for the login's sake, and came after it.
-    pub(super) fn sealed_record(
-        &mut self,
-        side: Side,
-        from: u64,
-        to: u64,
-        len: u32,
-        report: &mut Report<'_>,
-    ) {
-        let kind = content_type::APPLICATION_DATA;
-        self.tls_header(side, kind, from, Some(to), len, report);
+    /// Records that were read for the login's sake, and came after it.
+    pub(super) fn sealed_records(&mut self, records: &[sealed::Record], report: &mut Report<'_>) {
+        // What has passed since then is not what had passed before each of them.
+        let mut last = [0; 2];
+        for record in records {
+            let told = TlsRecord {
+                side: record.side,
+                kind: content_type::APPLICATION_DATA,
+                at: record.from,
+                complete: Some(record.to),
+                len: record.len,
+                last,
+            };
+            self.tls_record(&told, report);
+            last[record.side as usize] = record.to;
+        }
     }
 
-    fn tls_header(
-        &mut self,
-        side: Side,
-        kind: u8,
-        at: u64,
-        complete: Option<u64>,
-        len: u32,
-        report: &mut Report<'_>,
-    ) {
+    fn tls_record(&mut self, record: &TlsRecord, report: &mut Report<'_>) {
+        let TlsRecord {
+            side,
+            kind,
+            at,
+            complete,
+            len,
+            last: [client_last, server_last],
+        } = *record;
         if kind == content_type::ALERT || self.usage.is_sealed_alert(kind, len) {
             self.about.client_bye |= side == Side::ToServer;
             return;
@@ -144,13 +177,11 @@ impl Connection {
         if self.usage.is_sealed_control(side, len) {
             return;
         }
-        let server_last = self.wire.sent[1].last_data;
         let boundary = Boundary {
             complete,
             ..Usage::sealed_boundary(side, at, at, server_last)
         };
         if side == Side::ToClient {
-            let client_last = self.wire.sent[0].last_data;
             self.usage.requests.sealed_until(client_last);
         }
         self.boundary(&boundary, report);

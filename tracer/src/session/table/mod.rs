@@ -31,6 +31,8 @@ use crate::record::{LossReason, PartialReason};
 
 /// How often silent connections are looked for, in parts of the time they may be silent.
 const SWEEPS: u64 = 64;
+/// Places for each connection that may be open: those that have ended are remembered for a while.
+const PLACES: usize = 2;
 
 /// The connections.
 #[derive(Debug, Default)]
@@ -47,6 +49,13 @@ pub(in crate::session) struct Table {
 }
 
 impl Table {
+    /// The connections that are open.
+    pub(in crate::session) fn open(&self) -> Vec<FlowKey> {
+        let entries = self.entries.iter();
+        let open = entries.filter(|(_, entry)| entry.started().is_some());
+        open.map(|(key, _)| *key).collect()
+    }
+
     /// Something happened to a connection.
     pub(in crate::session) fn event(&mut self, event: &Event, run: &[u8], report: &mut Report<'_>) {
         let late = event.marks & mark::JOINED_LATE != 0;
@@ -79,10 +88,10 @@ impl Table {
                 Entry::Over { .. } | Entry::Syns(_) => {}
             }
         }
-        self.open(event, run, report);
+        self.begin(event, run, report);
     }
 
-    fn open(&mut self, event: &Event, run: &[u8], report: &mut Report<'_>) {
+    fn begin(&mut self, event: &Event, run: &[u8], report: &mut Report<'_>) {
         let late = event.marks & mark::JOINED_LATE != 0;
         let tells = is_end(event) || event.kind == Kind::Ack as u8;
         if self.evicted.covers(event) {
@@ -249,9 +258,14 @@ impl Table {
     }
 
     /// Makes room for one more connection: the clock hand takes one that was idle since it last
-    /// passed.
+    /// passed, or only the memory of one that has ended where no more than those are too many.
     fn make_room(&mut self, now: u64, report: &mut Report<'_>) {
-        while self.entries.len() >= report.shared.config.max_connections {
+        let most = report.shared.config.max_connections;
+        loop {
+            let is_full = report.shared.standing.open >= most as u64;
+            if !is_full && self.entries.len() < most.saturating_mul(PLACES) {
+                return;
+            }
             self.hand = if self.hand < self.entries.len() {
                 self.hand
             } else {
@@ -260,7 +274,8 @@ impl Table {
             let Some((key, entry)) = self.entries.get_index_mut(self.hand) else {
                 return;
             };
-            if !entry.was_idle() {
+            let is_over = matches!(entry, Entry::Over { .. });
+            if !is_over && (!is_full || !entry.was_idle()) {
                 self.hand += 1;
                 continue;
             }
