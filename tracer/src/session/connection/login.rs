@@ -137,11 +137,12 @@ impl Connection {
         self.about.client_bye |= login.dialogue.client_bye().is_some();
         let by_server = debt.is_some_and(|debt| debt.by == Side::ToClient);
         self.about.owed_by_server |= by_server && !conclusion.answered;
-        let facts = report.describe(&self.wire, &self.about, &login.dialogue, &conclusion);
-        let muted = !report.login(&facts, &self.wire, &conclusion);
+        let mut facts = report.describe(&self.wire, &self.about, &login.dialogue, &conclusion);
+        let kept = report.keep(&mut facts, login.dialogue.said.trace());
+        let muted = !report.login(facts, &self.wire, &conclusion);
         self.usage.expect(&login.dialogue);
         let records = login.dialogue.sealed_from(decision.rest).to_vec();
-        let settled = Settled::decided(facts, &conclusion, muted, self.gave_up());
+        let settled = Settled::decided(kept, &conclusion, muted, self.gave_up());
         self.settle(settled, report);
         for record in &records {
             self.sealed_record(record.side, record.from, record.to, record.len, report);
@@ -168,9 +169,10 @@ impl Connection {
     /// The login was over before anybody watched: nothing is told of it.
     fn pass_over_login(&mut self, report: &mut Report<'_>) {
         if let State::Undecided(login) = &self.state {
-            let facts = report.describe_unseen(&self.wire, &self.about, &login.dialogue);
+            let mut facts = report.describe_unseen(&self.wire, &self.about, &login.dialogue);
+            let kept = report.keep(&mut facts, login.dialogue.said.trace());
             self.usage.expect(&login.dialogue);
-            self.settle(Settled::unseen(facts), report);
+            self.settle(Settled::unseen(kept), report);
         }
     }
 

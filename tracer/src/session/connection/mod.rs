@@ -295,14 +295,14 @@ impl Connection {
     }
 
     /// A socket of this host is one of the ends.
-    pub(in crate::session) fn owner(&mut self, owner: &SocketOwner) {
+    pub(in crate::session) fn owner(&mut self, owner: &SocketOwner, report: &mut Report<'_>) {
         self.wire.socket(owner.role);
         let is_clients = owner.role & role::CLIENT != 0;
         if self.about.process.is_none() || (is_clients && !self.about.is_clients) {
-            let process = Some(owner.process.clone());
+            let process = Some(&owner.process);
             self.about.process = process
-                .filter(|process| *process != Process::default())
-                .map(Box::new);
+                .filter(|process| **process != Process::default())
+                .map(|process| report.keep_process(process));
             self.about.is_clients = is_clients;
         }
     }

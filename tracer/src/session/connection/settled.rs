@@ -3,21 +3,29 @@
 use tracer_ebpf::event::Event;
 
 use crate::{
-    record::{ConnectionFacts, Outcome},
-    session::{input::Side, report::Conclusion, stream::Stream},
+    record::{Nanos, Outcome},
+    session::{
+        input::Side,
+        report::{Conclusion, Kept},
+        stream::Stream,
+    },
 };
 
 /// What is kept of a connection whose login is decided.
 #[derive(Debug)]
 pub(in crate::session) struct Settled {
     /// What was told of it then.
-    pub(super) facts: Box<ConnectionFacts>,
+    pub(super) kept: Kept,
     /// What came of the login; `None` where it was over before anybody watched.
     pub(super) outcome: Option<Outcome>,
     /// When the login's deciding packet passed.
     pub(super) decided_at: Option<u64>,
     /// When the client gave up on the login; the first answer after that is late.
     pub(super) gave_up: Option<u64>,
+    /// How much later that was.
+    pub(super) late_reply: Option<Nanos>,
+    /// The first request after the login was answered, or given up.
+    pub(super) commanded: bool,
     /// Not told: one stranger too many.
     pub(super) muted: bool,
     /// Streams that go on for a while: what is sealed is told record by record.
@@ -27,28 +35,32 @@ pub(in crate::session) struct Settled {
 impl Settled {
     /// After a decision.
     pub(super) fn decided(
-        facts: Box<ConnectionFacts>,
+        kept: Kept,
         conclusion: &Conclusion,
         muted: bool,
         gave_up: Option<u64>,
     ) -> Self {
         Self {
-            facts,
+            kept,
             outcome: Some(conclusion.decision.outcome),
             decided_at: Some(conclusion.decision.at),
             gave_up: gave_up.filter(|_| !conclusion.answered),
+            late_reply: None,
+            commanded: false,
             muted,
             tail: None,
         }
     }
 
     /// Of a connection whose login was over before anybody watched.
-    pub(super) fn unseen(facts: Box<ConnectionFacts>) -> Self {
+    pub(super) fn unseen(kept: Kept) -> Self {
         Self {
-            facts,
+            kept,
             outcome: None,
             decided_at: None,
             gave_up: None,
+            late_reply: None,
+            commanded: false,
             muted: false,
             tail: None,
         }

@@ -194,13 +194,14 @@ impl Connection {
         if self.wire.untimed {
             return;
         }
-        if settled.facts.phases.command.is_none()
+        if !settled.commanded
             && let Some(decided) = settled.decided_at
         {
             let whole = self.about.is_whole();
             let phase = command_phase(&self.wire, done, decided, whole);
-            settled.facts.phases.command = Some(phase);
-            report.phase(&self.wire, &settled.facts, PhaseName::Command, done.end);
+            settled.commanded = true;
+            settled.kept.add_phase(PhaseName::Command, &phase);
+            report.phase(&self.wire, PhaseName::Command, &phase, done.end);
         }
         report.request(&self.wire, done, sid);
     }
@@ -210,9 +211,9 @@ impl Connection {
         let State::Settled(settled) = &mut self.state else {
             return;
         };
-        let first = side == Side::ToClient && settled.facts.login.late_reply_ns.is_none();
+        let first = side == Side::ToClient && settled.late_reply.is_none();
         if let Some(since) = settled.gave_up.filter(|since| first && at > *since) {
-            settled.facts.login.late_reply_ns = Some(Nanos(at - since));
+            settled.late_reply = Some(Nanos(at - since));
         }
     }
 
@@ -246,7 +247,9 @@ impl Connection {
             stopped,
         );
         let seen = (last, settled.outcome.is_some());
-        let facts = complete(*settled.facts, &self.wire, &self.about, &self.usage, seen);
+        let mut facts = settled.kept.facts(&self.wire);
+        facts.login.late_reply_ns = settled.late_reply;
+        let facts = complete(facts, &self.wire, &self.about, &self.usage, seen);
         if !settled.muted {
             report.close(facts, close, now.min(last));
         }

@@ -1,6 +1,6 @@
 //! What is known of a connection beside its packets and messages.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::record::{PartialReason, PhaseName, Process};
 
@@ -11,7 +11,7 @@ pub(in crate::session) struct About {
     pub(in crate::session) partial: BTreeSet<PartialReason>,
     /// The interface on which it was seen first.
     pub(in crate::session) ifindex: u32,
-    pub(in crate::session) process: Option<Box<Process>>,
+    pub(in crate::session) process: Option<Arc<Process>>,
     /// It is the client's.
     pub(in crate::session) is_clients: bool,
     /// The phase the connection ended in.

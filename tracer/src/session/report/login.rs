@@ -18,7 +18,7 @@ impl Report<'_> {
     /// Tells a login and, before it, its phases, unless it is one stranger's too many. Whether it did.
     pub(in crate::session) fn login(
         &mut self,
-        facts: &ConnectionFacts,
+        facts: Box<ConnectionFacts>,
         wire: &Wire,
         conclusion: &Conclusion,
     ) -> bool {
@@ -29,9 +29,11 @@ impl Report<'_> {
             return false;
         }
         for span in &conclusion.spans {
-            self.phase(wire, facts, span.name, span.to);
+            if let Some(phase) = facts.phases.of(span.name) {
+                self.phase(wire, span.name, phase, span.to);
+            }
         }
-        let facts = facts.clone();
+        let facts = *facts;
         self.tell(at, Body::Login(Box::new(LoginRecord { facts })));
         true
     }
@@ -48,16 +50,13 @@ impl Report<'_> {
     pub(in crate::session) fn phase(
         &mut self,
         wire: &Wire,
-        facts: &ConnectionFacts,
         name: PhaseName,
+        phase: &Phase,
         at: u64,
     ) {
         if !self.shared.config.phases {
             return;
         }
-        let Some(phase) = facts.phases.of(name) else {
-            return;
-        };
         let body = Body::Phase(PhaseRecord {
             connection: reference(wire),
             client: client(wire),

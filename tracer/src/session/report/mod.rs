@@ -3,9 +3,12 @@
 mod about;
 mod certificates;
 mod close;
+mod common;
 mod facts;
+mod kept;
 mod login;
 mod losses;
+mod own;
 mod requests;
 mod strangers;
 
@@ -15,9 +18,10 @@ use zeroize::Zeroizing;
 pub(in crate::session) use self::{
     about::About,
     close::{complete, describe_close},
+    kept::Kept,
     requests::command_phase,
 };
-use self::{certificates::Certificates, losses::Losses};
+use self::{certificates::Certificates, kept::Commons, losses::Losses};
 use super::{
     dialogue::Decision,
     input::{Config, Listener},
@@ -33,6 +37,7 @@ pub(in crate::session) struct Shared {
     pub(in crate::session) config: Config,
     losses: Losses,
     certificates: Certificates,
+    commons: Commons,
     /// For the bytes of a packet while it is read.
     pub(in crate::session) memory: Zeroizing<Vec<u8>>,
 }
@@ -68,6 +73,7 @@ impl Shared {
             config,
             losses: Losses::default(),
             certificates: Certificates::default(),
+            commons: Commons::default(),
             memory: Zeroizing::default(),
         }
     }

@@ -124,7 +124,7 @@ impl Table {
         }
         let mut connection = Box::new(Connection::new(event));
         for owner in &owners {
-            connection.owner(owner);
+            connection.owner(owner, report);
         }
         connection.take(event, run, report);
         self.entries.insert(event.key, Entry::Open(connection));
@@ -148,7 +148,7 @@ impl Table {
         let entry = self.entries.get_mut(&owner.key);
         match entry.map(|entry| entry.grown(report)) {
             Some(Entry::Open(connection)) if connection.may_have(&owner) => {
-                connection.owner(&owner);
+                connection.owner(&owner, report);
             }
             _ => {
                 if !self.owners.keep(owner) {
