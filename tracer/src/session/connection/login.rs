@@ -91,7 +91,7 @@ impl Connection {
             self.pass_over_login(report);
             return;
         }
-        let lost = self.about.partial.contains(&PartialReason::EventsLost);
+        let lost = self.about.partial.contains(PartialReason::EventsLost);
         let (outcome, debt) = login.outcome_at(end, at, &self.wire, lost);
         if outcome == Outcome::Unknown && end != End::Unwatched && !self.wire.untimed {
             self.about.partial.insert(PartialReason::Gap);
@@ -134,7 +134,7 @@ impl Connection {
         if !conclusion.answered {
             self.about.ended_in.get_or_insert(conclusion.phase);
         }
-        self.about.client_bye |= login.dialogue.client_bye().is_some();
+        self.usage.client_bye |= login.dialogue.client_bye().is_some();
         let by_server = debt.is_some_and(|debt| debt.by == Side::ToClient);
         self.about.owed_by_server |= by_server && !conclusion.answered;
         let mut facts = report.describe(&self.wire, &self.about, &login.dialogue, &conclusion);
@@ -178,7 +178,8 @@ impl Connection {
 
     fn settle(&mut self, settled: Settled, report: &mut Report<'_>) {
         let before = std::mem::replace(&mut self.state, State::Settled(Box::new(settled)));
-        report.decided(self.wire.key, self.wire.born);
+        self.wire.handshake.forget_times();
+        report.decided(self.wire.key, self.wire.born());
         let (State::Undecided(mut login), State::Settled(settled)) = (before, &mut self.state)
         else {
             return;

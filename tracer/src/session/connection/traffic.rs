@@ -7,7 +7,7 @@ use tracer_ebpf::{
 
 use super::{Connection, State};
 use crate::{
-    record::{CloseMeans, Nanos, PartialReason, PhaseName},
+    record::{CloseMeans, PartialReason, PhaseName},
     session::{
         dialogue::{
             is_request,
@@ -138,7 +138,7 @@ impl Connection {
         report: &mut Report<'_>,
     ) {
         if kind == content_type::ALERT || self.usage.is_sealed_alert(kind, len) {
-            self.about.client_bye |= side == Side::ToServer;
+            self.usage.client_bye |= side == Side::ToServer;
             return;
         }
         if self.usage.is_sealed_control(side, len) {
@@ -195,7 +195,7 @@ impl Connection {
             return;
         }
         if !settled.commanded
-            && let Some(decided) = settled.decided_at
+            && let Some(decided) = settled.decided_at.moment()
         {
             let whole = self.about.is_whole();
             let phase = command_phase(&self.wire, done, decided, whole);
@@ -208,12 +208,10 @@ impl Connection {
 
     /// An answer to a login that was given up.
     pub(super) fn late_reply(&mut self, side: Side, at: u64) {
-        let State::Settled(settled) = &mut self.state else {
-            return;
-        };
-        let first = side == Side::ToClient && settled.late_reply.is_none();
-        if let Some(since) = settled.gave_up.filter(|since| first && at > *since) {
-            settled.late_reply = Some(Nanos(at - since));
+        if let State::Settled(settled) = &mut self.state
+            && side == Side::ToClient
+        {
+            settled.reply(at);
         }
     }
 
@@ -248,7 +246,7 @@ impl Connection {
         );
         let seen = (last, settled.outcome.is_some());
         let mut facts = settled.kept.facts(&self.wire);
-        facts.login.late_reply_ns = settled.late_reply;
+        facts.login.late_reply_ns = settled.late_reply();
         let facts = complete(facts, &self.wire, &self.about, &self.usage, seen);
         if !settled.muted {
             report.close(facts, close, now.min(last));

@@ -59,7 +59,7 @@ impl Report<'_> {
         let config = &self.shared.config;
         let connection = Connection {
             id: wire.id(),
-            community_id: Some(wire.identity.community_id()),
+            community_id: Some(wire.identity().community_id()),
             interface: config.interface(about.ifindex),
             start: config.wall(wire.started),
             ..Connection::default()
@@ -264,7 +264,7 @@ pub(super) fn describe_tcp(wire: &Wire, about: &About, facts: &mut ConnectionFac
     let syns = wire.handshake.syn_retransmits().unwrap_or(0);
     facts.tcp = Tcp {
         rtt_ns: wire.round_trip().map(Nanos),
-        smoothed_rtt_ns: wire.smoothed_rtt.map(Nanos),
+        smoothed_rtt_ns: wire.smoothed_rtt().map(Nanos),
         syn_retransmits: (!wire.joined_late).then_some(syns),
         retransmits: Sides {
             client: wire.retransmits(Side::ToServer),
@@ -285,7 +285,7 @@ pub(super) fn describe_tcp(wire: &Wire, about: &About, facts: &mut ConnectionFac
     };
     facts.connection.vantage = wire.evidence.side();
     facts.connection.partial = !about.partial.is_empty();
-    facts.connection.partial_reasons.clone_from(&about.partial);
+    facts.connection.partial_reasons = about.partial.iter().collect();
     facts.process = about.process.as_deref().cloned();
 }
 

@@ -3,7 +3,10 @@
 //! Most of it is the same for all connections between two programs, and is kept once. What is a
 //! connection's own is numbers.
 
-use std::sync::Arc;
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use super::{
     Report, client,
@@ -26,6 +29,7 @@ pub(super) struct Commons {
     terms: Common<Terms>,
     tls: Common<Tls>,
     claims: Common<Claim>,
+    alike: Common<Alike>,
     processes: Common<Process>,
 }
 
@@ -44,14 +48,42 @@ struct Claim {
     login: Login,
 }
 
+/// What a connection has in common with others. Each part is kept once: the same place is the same
+/// value.
+#[derive(Clone, Debug)]
+struct Alike {
+    terms: Arc<Terms>,
+    tls: Option<Arc<Tls>>,
+    claim: Arc<Claim>,
+}
+
+impl Alike {
+    fn places(&self) -> (*const Terms, Option<*const Tls>, *const Claim) {
+        let tls = self.tls.as_ref().map(Arc::as_ptr);
+        (Arc::as_ptr(&self.terms), tls, Arc::as_ptr(&self.claim))
+    }
+}
+
+impl PartialEq for Alike {
+    fn eq(&self, other: &Self) -> bool {
+        self.places() == other.places()
+    }
+}
+
+impl Eq for Alike {}
+
+impl Hash for Alike {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.places().hash(state);
+    }
+}
+
 /// What is kept of a connection's facts; the rest its packets say.
 #[derive(Debug)]
 pub(in crate::session) struct Kept {
     id: ConnectionId,
     start: Timestamp,
-    terms: Arc<Terms>,
-    tls: Option<Arc<Tls>>,
-    claim: Arc<Claim>,
+    alike: Arc<Alike>,
     /// What is its own, then its phases.
     own: Box<[u8]>,
 }
@@ -81,12 +113,15 @@ impl Report<'_> {
             auth: facts.auth.take(),
             login: std::mem::take(&mut facts.login),
         };
-        let kept = Kept {
-            id: facts.connection.id,
-            start: facts.connection.start,
+        let alike = Alike {
             terms: commons.terms.share(&terms),
             tls: facts.tls.as_ref().map(|tls| commons.tls.share(tls)),
             claim: commons.claims.share(&claim),
+        };
+        let kept = Kept {
+            id: facts.connection.id,
+            start: facts.connection.start,
+            alike: commons.alike.share(&alike),
             own: bytes.into_boxed_slice(),
         };
         give(terms, claim, facts);
@@ -121,7 +156,7 @@ impl Kept {
         let mut facts = ConnectionFacts {
             connection: Connection {
                 id: self.id,
-                community_id: Some(wire.identity.community_id()),
+                community_id: Some(wire.identity().community_id()),
                 start: self.start,
                 ..Connection::default()
             },
@@ -130,7 +165,7 @@ impl Kept {
             process: None,
             tcp: Tcp::default(),
             tds: None,
-            tls: self.tls.as_deref().cloned(),
+            tls: self.alike.tls.as_deref().cloned(),
             auth: None,
             login: Login::default(),
             phases,
@@ -138,7 +173,8 @@ impl Kept {
             requests: None,
             diagnosis: Vec::new(),
         };
-        give((*self.terms).clone(), (*self.claim).clone(), &mut facts);
+        let Alike { terms, claim, .. } = &*self.alike;
+        give((**terms).clone(), (**claim).clone(), &mut facts);
         own.give(&mut facts);
         facts
     }

@@ -132,12 +132,12 @@ impl Report<'_> {
 fn reference(wire: &Wire) -> ConnectionRef {
     ConnectionRef {
         id: wire.id(),
-        community_id: Some(wire.identity.community_id()),
+        community_id: Some(wire.identity().community_id()),
     }
 }
 
 fn client(wire: &Wire) -> Endpoint {
-    let end = wire.identity.client;
+    let end = wire.identity().client;
     Endpoint {
         address: end.address,
         port: end.port,
@@ -145,7 +145,7 @@ fn client(wire: &Wire) -> Endpoint {
 }
 
 fn server(wire: &Wire) -> Server {
-    let end = wire.identity.server;
+    let end = wire.identity().server;
     Server {
         address: end.address,
         port: end.port,

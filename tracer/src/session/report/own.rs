@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// What sets one connection's facts apart from those of others of the same two programs.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Own {
     duration: Option<Nanos>,
     client_pid: Option<u32>,
@@ -63,14 +63,22 @@ impl Own {
         }
     }
 
-    /// It, in few bytes.
+    /// It, in few bytes: first, a bit each, which numbers there are.
     pub(super) fn write(&self, into: &mut Vec<u8>) {
-        put(into, self.duration.map(|nanos| nanos.0));
-        put(into, self.client_pid.map(u64::from));
-        put(into, self.spid.map(u64::from));
-        put(into, self.controller.map(|nanos| nanos.0));
-        put(into, self.token_fetch.map(|nanos| nanos.0));
-        put(into, self.trace.map(|trace| trace.sequence.into()));
+        let numbers = [
+            self.duration.map(|nanos| nanos.0),
+            self.client_pid.map(u64::from),
+            self.spid.map(u64::from),
+            self.controller.map(|nanos| nanos.0),
+            self.token_fetch.map(|nanos| nanos.0),
+            self.trace.map(|trace| trace.sequence.into()),
+        ];
+        let there = numbers.iter().rev();
+        into.push(there.fold(0, |all, number| all << 1 | u8::from(number.is_some())));
+        numbers
+            .into_iter()
+            .flatten()
+            .for_each(|number| put(into, number));
         if let Some(trace) = &self.trace {
             into.extend(trace.connection.0);
             into.extend(trace.activity.0);
@@ -79,13 +87,22 @@ impl Own {
 
     /// It, out of the bytes that [`Self::write`] made.
     pub(super) fn read(bytes: &mut &[u8]) -> Self {
+        let there = bytes.split_off_first().copied().unwrap_or_default();
+        let [
+            duration,
+            client_pid,
+            spid,
+            controller,
+            token_fetch,
+            sequence,
+        ] = [0, 1, 2, 3, 4, 5].map(|bit| (there >> bit & 1 == 1).then(|| take(bytes)).flatten());
         Self {
-            duration: take(bytes).map(Nanos),
-            client_pid: take(bytes).and_then(|pid| pid.try_into().ok()),
-            spid: take(bytes).and_then(|spid| spid.try_into().ok()),
-            controller: take(bytes).map(Nanos),
-            token_fetch: take(bytes).map(Nanos),
-            trace: take(bytes).and_then(|sequence| {
+            duration: duration.map(Nanos),
+            client_pid: client_pid.and_then(|pid| pid.try_into().ok()),
+            spid: spid.and_then(|spid| spid.try_into().ok()),
+            controller: controller.map(Nanos),
+            token_fetch: token_fetch.map(Nanos),
+            trace: sequence.and_then(|sequence| {
                 Some(TraceId {
                     connection: Guid(*bytes.split_off(..16)?.first_chunk()?),
                     activity: Guid(*bytes.split_off(..16)?.first_chunk()?),
@@ -138,18 +155,18 @@ pub(super) fn write_phase(
     let flags = flags.fold(0, |all, (flag, _)| all | flag);
     into.push(flags | (name as u8) << NAME);
     if flags & FOLLOWS == 0 {
-        put(into, Some(phase.start_ns.0));
+        put(into, phase.start_ns.0);
     }
-    put(into, Some(phase.duration_ns.0));
+    put(into, phase.duration_ns.0);
     if let Some(waited) = &phase.waited {
-        put(into, Some(waited.server_ns.0));
-        put(into, Some(waited.network_ns.0));
+        put(into, waited.server_ns.0);
+        put(into, waited.network_ns.0);
         if !adds_up {
-            put(into, Some(waited.client_ns.0));
+            put(into, waited.client_ns.0);
         }
     }
     if flags & REPEATED != 0 {
-        put(into, Some(phase.retransmits.into()));
+        put(into, phase.retransmits.into());
     }
 }
 
@@ -190,9 +207,9 @@ pub(super) fn read_phase(bytes: &mut &[u8], reached: Nanos) -> Option<(PhaseName
     Some((name, phase))
 }
 
-/// Writes a number, seven bits to a byte, the lowest first; nothing is 0, and 0 is 1.
-fn put(into: &mut Vec<u8>, number: Option<u64>) {
-    let mut left = number.map_or(0, |number| u128::from(number) + 1);
+/// Writes a number, seven bits to a byte, the lowest first.
+fn put(into: &mut Vec<u8>, number: u64) {
+    let mut left = number;
     while left >= 0x80 {
         into.push(left as u8 | 0x80);
         left >>= 7;
@@ -202,15 +219,15 @@ fn put(into: &mut Vec<u8>, number: Option<u64>) {
 
 /// The number that [`put`] wrote.
 fn take(bytes: &mut &[u8]) -> Option<u64> {
-    let mut number = 0_u128;
-    for shift in (0..70).step_by(7) {
+    let mut number = 0;
+    for shift in (0..u64::BITS).step_by(7) {
         let byte = *bytes.split_off_first()?;
-        number |= u128::from(byte & 0x7F) << shift;
+        number |= u64::from(byte & 0x7F) << shift;
         if byte < 0x80 {
             break;
         }
     }
-    number.checked_sub(1)?.try_into().ok()
+    Some(number)
 }
 
 #[cfg(test)]
@@ -218,18 +235,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_come_back_and_so_does_the_lack_of_one() {
-        let numbers = [None, Some(0), Some(126), Some(127), Some(1 << 35)];
+    fn numbers_come_back() {
+        let numbers = [0, 127, 128, 1 << 35, u64::MAX];
         let mut bytes = Vec::new();
-        for number in numbers.into_iter().chain([Some(u64::MAX), None]) {
-            put(&mut bytes, number);
-        }
+        numbers.iter().for_each(|number| put(&mut bytes, *number));
         let mut left = &bytes[..];
-        let back: Vec<_> = numbers.iter().map(|_| take(&mut left)).collect();
-        assert_eq!(back, numbers);
-        assert_eq!([take(&mut left), take(&mut left)], [Some(u64::MAX), None]);
-        assert!(left.is_empty());
+        assert_eq!(numbers.map(|_| take(&mut left)), numbers.map(Some));
         assert_eq!(take(&mut left), None);
+    }
+
+    #[test]
+    fn what_is_a_connections_own_comes_back() {
+        let trace = TraceId {
+            connection: Guid([7; 16]),
+            activity: Guid([9; 16]),
+            sequence: 3,
+        };
+        let full = Own {
+            duration: Some(Nanos(1 << 40)),
+            client_pid: Some(u32::MAX),
+            spid: Some(51),
+            controller: Some(Nanos(0)),
+            token_fetch: Some(Nanos(1)),
+            trace: Some(trace),
+        };
+        let some = Own {
+            spid: Some(u16::MAX),
+            ..Own::default()
+        };
+        for own in [full, some, Own::default()] {
+            let mut bytes = Vec::new();
+            own.write(&mut bytes);
+            let mut left = &bytes[..];
+            assert_eq!(Own::read(&mut left), own);
+            assert!(left.is_empty());
+        }
     }
 
     #[test]
