@@ -238,7 +238,9 @@ mod tests {
     fn numbers_come_back() {
         let numbers = [0, 127, 128, 1 << 35, u64::MAX];
         let mut bytes = Vec::new();
-        numbers.iter().for_each(|number| put(&mut bytes, *number));
+        for number in numbers {
+            put(&mut bytes, number);
+        }
         let mut left = &bytes[..];
         assert_eq!(numbers.map(|_| take(&mut left)), numbers.map(Some));
         assert_eq!(take(&mut left), None);

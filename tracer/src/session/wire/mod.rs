@@ -23,6 +23,7 @@ use crate::record::ConnectionId;
 
 /// What TCP shows of one connection.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(in crate::session) struct Wire {
     pub(in crate::session) key: FlowKey,
     /// When the first packet passed.

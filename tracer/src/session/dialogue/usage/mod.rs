@@ -1,5 +1,6 @@
 //! What a connection is used for after its login: requests and MARS sessions.
 
+mod kinds;
 mod mars;
 mod quantiles;
 mod requests;

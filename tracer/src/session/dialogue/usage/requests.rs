@@ -1,8 +1,11 @@
 //! Requests and their responses, one at a time: within one session there is never a second.
 
-use tracer_ebpf::framing::{packet_type, status};
+use tracer_ebpf::framing::status;
 
-use super::quantiles::Histogram;
+use super::{
+    kinds::{Kinds, kind_of},
+    quantiles::Histogram,
+};
 use crate::{
     record::{Count, RequestKind, Requests as Summary},
     session::{input::Side, wire::When},
@@ -54,18 +57,6 @@ struct Open {
     reset_connection: bool,
 }
 
-/// Requests by their kinds; inside TLS they have none.
-#[derive(Clone, Copy, Debug, Default)]
-struct Kinds {
-    batch: Count,
-    rpc: Count,
-    bulk: Count,
-    transaction: Count,
-    attention: Count,
-    /// When the client took back the request at hand.
-    cancelled: When,
-}
-
 /// The requests of one connection or MARS session.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Requests {
@@ -93,7 +84,7 @@ impl Requests {
         if kind == Some(RequestKind::Attention) {
             let waits = self.open.is_some();
             let kinds = self.kinds();
-            kinds.attention += 1;
+            kinds.count(RequestKind::Attention);
             if waits {
                 kinds.cancelled.or_at(boundary.at);
                 return None;
@@ -211,12 +202,8 @@ impl Requests {
 
     fn count(&mut self, kind: Option<RequestKind>) {
         self.count += 1;
-        match kind {
-            Some(RequestKind::Batch) => self.kinds().batch += 1,
-            Some(RequestKind::Rpc) => self.kinds().rpc += 1,
-            Some(RequestKind::Bulk) => self.kinds().bulk += 1,
-            Some(RequestKind::Transaction) => self.kinds().transaction += 1,
-            Some(RequestKind::Attention) | None => {}
+        if let Some(kind) = kind {
+            self.kinds().count(kind);
         }
     }
 
@@ -251,12 +238,7 @@ impl Requests {
     pub(in crate::session) fn absorb(&mut self, other: &Self) {
         self.count += other.count;
         if let Some(others) = other.kinds.as_deref() {
-            let kinds = self.kinds();
-            kinds.batch += others.batch;
-            kinds.rpc += others.rpc;
-            kinds.bulk += others.bulk;
-            kinds.transaction += others.transaction;
-            kinds.attention += others.attention;
+            self.kinds().absorb(others);
         }
         self.times.merge(&other.times);
     }
@@ -267,19 +249,10 @@ impl Requests {
     }
 }
 
-fn kind_of(packet: u8) -> Option<RequestKind> {
-    Some(match packet {
-        packet_type::SQL_BATCH => RequestKind::Batch,
-        packet_type::RPC => RequestKind::Rpc,
-        packet_type::BULK_LOAD => RequestKind::Bulk,
-        packet_type::TRANSACTION_MANAGER => RequestKind::Transaction,
-        packet_type::ATTENTION => RequestKind::Attention,
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use tracer_ebpf::framing::packet_type;
+
     use super::*;
 
     fn client(packet: u8, at: u64) -> Boundary {
