@@ -1,11 +1,14 @@
 //! What a connection may take of memory, whatever passes on it: counted at the allocator.
 //!
-//! One test, since the counter is the whole program's.
+//! One test at a time, since the counter is the whole program's.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     collections::BTreeSet,
-    sync::atomic::{AtomicIsize, Ordering::Relaxed},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicIsize, Ordering::Relaxed},
+    },
 };
 
 use harness::sweep::{
@@ -23,6 +26,7 @@ struct Counting;
 
 static HELD: AtomicIsize = AtomicIsize::new(0);
 static MOST: AtomicIsize = AtomicIsize::new(0);
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn count(bytes: isize) {
     let held = HELD.fetch_add(bytes, Relaxed) + bytes;
@@ -298,8 +302,57 @@ fn held(flood: &Flood, gap: bool) -> [isize; 2] {
     [each(MOST.load(Relaxed)), each(HELD.load(Relaxed))]
 }
 
+/// What a connection may keep that waits for its close, of one that has sent a request.
+const IDLE: isize = 800;
+/// What a login may keep that is sealed in TLS 1.2 and not decided.
+const OPEN: isize = 6 * 1024;
+/// A service's pool, or those of a few services.
+const POOLED: u64 = 5_000;
+
+/// Bytes the engine keeps of each of many connections that have come so far in a capture, without
+/// what the kernel would keep of them. `idle` is how long nothing has come since.
+fn kept(capture: &str, packets: usize, idle: u64) -> isize {
+    let all = fixture(capture).unwrap().remove(0).packets;
+    let base = HELD.load(Relaxed);
+    let mut agent = Agent::new();
+    let start = all[0].time_ns;
+    for number in 0..POOLED {
+        let port = 10_000 + number as u16;
+        for packet in &all[..packets] {
+            let later = packet.at(packet.time_ns + number * 1_000_000);
+            agent.packet(&later.of_client_port(port).of_server(number as u8 % 4));
+        }
+    }
+    let end = start + POOLED * 1_000_000 + idle;
+    agent.engine.pass_time(end, &mut agent.ear);
+    let Agent {
+        tracker,
+        engine,
+        ear,
+    } = agent;
+    drop((tracker, ear));
+    assert_eq!(engine.standing().open, POOLED);
+    let kept = HELD.load(Relaxed) - base;
+    drop(engine);
+    kept / POOLED.cast_signed() as isize
+}
+
+#[test]
+fn a_connection_takes_little_while_its_login_is_open_and_less_after_it() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let minute = 60_000_000_000;
+    let capture = "captures/odbc18-lab-tls12";
+    let first_end = fixture(capture).unwrap()[0].first_end().unwrap();
+    let idle = kept(capture, first_end, minute);
+    let open = kept(capture, 12, 0);
+    println!("{idle} bytes of an idle connection, {open} of an undecided one");
+    assert!(idle <= IDLE, "{idle} bytes of an idle connection");
+    assert!(open <= OPEN, "{open} bytes of an undecided connection");
+}
+
 #[test]
 fn no_connection_takes_more_than_its_budget_whatever_passes() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let mut wrong = Vec::new();
     for flood in &FLOODS {
         for gap in [false, true] {

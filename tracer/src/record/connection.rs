@@ -106,7 +106,7 @@ pub struct Server {
 
 /// The local side's process.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 pub struct Process {
     /// Thread group id, as `ps` shows it.
     pub pid: u32,

@@ -10,7 +10,7 @@ use super::{Basis, Confidence, Nanos, PhaseName, Phases, Side, Text, Waited};
 
 /// The login's outcome and what it asked for.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 pub struct Login {
     /// How it ended; left out while it is not decided.
     pub outcome: Option<Outcome>,
@@ -213,7 +213,7 @@ pub enum OutcomeKind {
 }
 
 /// An ERROR token without its text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 pub struct SqlError {
     /// Error number, such as 18456.
     pub number: u32,
@@ -225,7 +225,7 @@ pub struct SqlError {
 
 /// ENVCHANGE routing.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 pub struct Redirect {
     /// Host name or address as the server wrote it.
     pub address: Text,

@@ -224,8 +224,11 @@ impl TlsSide {
             self.handshake_message(message);
             at += message.len();
         }
-        self.handshake = buffered;
-        self.handshake.drain(..at);
+        // Most messages come whole: no memory is kept for the next one.
+        if at < buffered.len() {
+            self.handshake = buffered;
+            self.handshake.drain(..at);
+        }
         if bytes.len() > room {
             self.truncated = true;
             self.give_up_on_handshake();

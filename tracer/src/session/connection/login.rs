@@ -91,7 +91,7 @@ impl Connection {
             self.pass_over_login(report);
             return;
         }
-        let lost = self.about.partial.contains(&PartialReason::EventsLost);
+        let lost = self.about.partial.contains(PartialReason::EventsLost);
         let (outcome, debt) = login.outcome_at(end, at, &self.wire, lost);
         if outcome == Outcome::Unknown && end != End::Unwatched && !self.wire.untimed {
             self.about.partial.insert(PartialReason::Gap);
@@ -134,14 +134,15 @@ impl Connection {
         if !conclusion.answered {
             self.about.ended_in.get_or_insert(conclusion.phase);
         }
-        self.about.client_bye |= login.dialogue.client_bye().is_some();
+        self.usage.client_bye |= login.dialogue.client_bye().is_some();
         let by_server = debt.is_some_and(|debt| debt.by == Side::ToClient);
         self.about.owed_by_server |= by_server && !conclusion.answered;
-        let facts = report.describe(&self.wire, &self.about, &login.dialogue, &conclusion);
-        let muted = !report.login(&facts, &self.wire, &conclusion);
+        let mut facts = report.describe(&self.wire, &self.about, &login.dialogue, &conclusion);
+        let kept = report.keep(&mut facts, login.dialogue.said.trace());
+        let muted = !report.login(facts, &self.wire, &conclusion);
         self.usage.expect(&login.dialogue);
         let records = login.dialogue.sealed_from(decision.rest).to_vec();
-        let settled = Settled::decided(facts, &conclusion, muted, self.gave_up());
+        let settled = Settled::decided(kept, &conclusion, muted, self.gave_up());
         self.settle(settled, report);
         self.sealed_records(&records, report);
     }
@@ -166,16 +167,18 @@ impl Connection {
     /// The login was over before anybody watched: nothing is told of it.
     fn pass_over_login(&mut self, report: &mut Report<'_>) {
         if let State::Undecided(login) = &self.state {
-            let facts = report.describe_unseen(&self.wire, &self.about, &login.dialogue);
+            let mut facts = report.describe_unseen(&self.wire, &self.about, &login.dialogue);
+            let kept = report.keep(&mut facts, login.dialogue.said.trace());
             self.usage.expect(&login.dialogue);
-            self.settle(Settled::unseen(facts), report);
+            self.settle(Settled::unseen(kept), report);
         }
     }
 
     fn settle(&mut self, settled: Settled, report: &mut Report<'_>) {
         let before = std::mem::replace(&mut self.state, State::Settled(Box::new(settled)));
         report.shared.standing.settles();
-        report.decided(self.wire.key, self.wire.born);
+        self.wire.handshake.forget_times();
+        report.decided(self.wire.key, self.wire.born());
         let (State::Undecided(mut login), State::Settled(settled)) = (before, &mut self.state)
         else {
             return;

@@ -140,11 +140,12 @@ impl Connection {
             self.about.partial.insert(PartialReason::JoinedLate);
             login.start_was_missed();
         }
-        let isns = &mut self.wire.handshake.isns;
-        let is_first = isns[0].is_some_and(|isn| isn.add(1) == event.seq);
-        if is_first && isns[1].is_none() {
+        let handshake = &mut self.wire.handshake;
+        let client = handshake.isn(Side::ToServer);
+        let is_first = client.is_some_and(|isn| isn.add(1) == event.seq);
+        if is_first && handshake.isn(Side::ToClient).is_none() {
             // What the client acknowledges tells where a server begins whose SYN-ACK was not seen.
-            isns[1] = Some(event.ack.back(1));
+            handshake.has_isn(Side::ToClient, event.ack.back(1));
             login.server_begins(event.ack);
         }
         self.wire.evidence.handshake(self.wire.handshake.legs());
@@ -232,7 +233,7 @@ impl Connection {
     fn note_missed(&mut self, side: Side, event: &Event) {
         let others_fin = self.wire.ends.has_finished(side.reversed());
         let beyond = |side: Side, end: Seq| {
-            let isn = self.wire.handshake.isns[side as usize];
+            let isn = self.wire.handshake.isn(side);
             let seen = self.wire.sent[side as usize].bytes as u32;
             isn.map_or(0, |isn| end.since(isn.add(1).add(seen)))
         };
@@ -240,20 +241,22 @@ impl Connection {
         let acknowledged = beyond(side.reversed(), event.ack);
         let missed = has_ack && acknowledged > i32::from(others_fin);
         if missed {
-            self.wire.ends.missed_before = true;
+            self.wire.ends.note_missed_before();
             self.about.partial.insert(PartialReason::Gap);
         }
         let position = event.seq.add(event.payload_len);
         // It may yet come, but what it answers is not known to be owed.
         let own = beyond(side, position) > 0;
-        self.wire.ends.missed_before |= own && !self.is_undecided();
+        if own && !self.is_undecided() {
+            self.wire.ends.note_missed_before();
+        }
         self.wire.ends.fin_follows(side, position);
     }
 
     /// Notes at the end what never came of the bytes before a FIN.
     fn note_missed_before_fins(&mut self) {
         for side in [Side::ToServer, Side::ToClient] {
-            let isn = self.wire.handshake.isns[side as usize];
+            let isn = self.wire.handshake.isn(side);
             let seen = self.wire.sent[side as usize].bytes as u32;
             let follows = self.wire.ends.position_of_fin(side);
             let missed = isn
@@ -272,14 +275,14 @@ impl Connection {
         }
         self.wire.ends.note_strain(&self.wire.sent);
         let [client, server] = &self.wire.sent;
-        self.about.idle_since = client.last_data.max(server.last_data);
+        let idle_since = client.last_data.max(server.last_data);
         // An answer that was missed is no longer owed.
-        let in_flight = if self.wire.ends.missed_before {
+        let in_flight = if self.wire.ends.missed_before() {
             0
         } else {
             self.usage.in_flight()
         };
-        self.about.left_in_flight = in_flight;
+        self.wire.ends.leaves(idle_since, in_flight);
         self.about.ended_in = match &mut self.state {
             State::Undecided(login) => {
                 let phase = login.begin_end(side, at, acknowledged);
@@ -298,14 +301,14 @@ impl Connection {
     }
 
     /// A socket of this host is one of the ends.
-    pub(in crate::session) fn owner(&mut self, owner: &SocketOwner) {
+    pub(in crate::session) fn owner(&mut self, owner: &SocketOwner, report: &mut Report<'_>) {
         self.wire.socket(owner.role);
         let is_clients = owner.role & role::CLIENT != 0;
         if self.about.process.is_none() || (is_clients && !self.about.is_clients) {
-            let process = Some(owner.process.clone());
+            let process = Some(&owner.process);
             self.about.process = process
-                .filter(|process| *process != Process::default())
-                .map(Box::new);
+                .filter(|process| **process != Process::default())
+                .map(|process| report.keep_process(process));
             self.about.is_clients = is_clients;
         }
     }
@@ -375,7 +378,7 @@ impl Connection {
 
     /// When its socket will have been closed for so long that the packets that say how will not come.
     fn unseen_end_at(&self) -> Option<u64> {
-        let closed = self.wire.socket_ended?;
+        let closed = self.wire.socket_ended()?;
         let unseen = self.wire.ends.began().is_none();
         unseen.then(|| closed.saturating_add(END_PATIENCE))
     }

@@ -7,7 +7,7 @@ use tracer_ebpf::{
 
 use super::{Connection, State};
 use crate::{
-    record::{CloseMeans, Nanos, PartialReason, PhaseName},
+    record::{CloseMeans, PartialReason, PhaseName},
     session::{
         dialogue::{
             is_request, sealed,
@@ -171,7 +171,7 @@ impl Connection {
             last: [client_last, server_last],
         } = *record;
         if kind == content_type::ALERT || self.usage.is_sealed_alert(kind, len) {
-            self.about.client_bye |= side == Side::ToServer;
+            self.usage.client_bye |= side == Side::ToServer;
             return;
         }
         if self.usage.is_sealed_control(side, len) {
@@ -225,25 +225,24 @@ impl Connection {
         if self.wire.untimed {
             return;
         }
-        if settled.facts.phases.command.is_none()
-            && let Some(decided) = settled.decided_at
+        if !settled.commanded
+            && let Some(decided) = settled.decided_at.moment()
         {
             let whole = self.about.is_whole();
             let phase = command_phase(&self.wire, done, decided, whole);
-            settled.facts.phases.command = Some(phase);
-            report.phase(&self.wire, &settled.facts, PhaseName::Command, done.end);
+            settled.commanded = true;
+            settled.kept.add_phase(PhaseName::Command, &phase);
+            report.phase(&self.wire, PhaseName::Command, &phase, done.end);
         }
         report.request(&self.wire, done, sid);
     }
 
     /// An answer to a login that was given up.
     pub(super) fn late_reply(&mut self, side: Side, at: u64) {
-        let State::Settled(settled) = &mut self.state else {
-            return;
-        };
-        let first = side == Side::ToClient && settled.facts.login.late_reply_ns.is_none();
-        if let Some(since) = settled.gave_up.filter(|since| first && at > *since) {
-            settled.facts.login.late_reply_ns = Some(Nanos(at - since));
+        if let State::Settled(settled) = &mut self.state
+            && side == Side::ToClient
+        {
+            settled.reply(at);
         }
     }
 
@@ -279,7 +278,9 @@ impl Connection {
             stopped,
         );
         let seen = (last, settled.outcome.is_some());
-        let facts = complete(*settled.facts, &self.wire, &self.about, &self.usage, seen);
+        let mut facts = settled.kept.facts(&self.wire);
+        facts.login.late_reply_ns = settled.late_reply();
+        let facts = complete(facts, &self.wire, &self.about, &self.usage, seen);
         if !settled.muted {
             report.close(facts, close, now.min(last));
         }

@@ -364,7 +364,7 @@ impl Undecided {
         });
         let lost = lost
             || unseen
-            || wire.ends.missed_before
+            || wire.ends.missed_before()
             || self.dialogue.has_unread_reply()
             || self.streams.iter().any(Stream::is_incomplete);
         // Whether a client that left had waited for long is not known without times.

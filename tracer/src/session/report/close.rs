@@ -25,7 +25,7 @@ pub(in crate::session) fn describe_close(
     let ends = &wire.ends;
     let (by, how) = closed_by(ends, stopped);
     let began = ends.began();
-    let data = about.idle_since.max(wire.started);
+    let data = ends.idle_since().max(wire.started);
     let probes = ends
         .probes()
         .unwrap_or_else(|| unanswered_probes(&wire.sent));
@@ -34,12 +34,12 @@ pub(in crate::session) fn describe_close(
         how,
         outcome,
         owed_by_server: about.owed_by_server,
-        in_flight: about.left_in_flight,
+        in_flight: ends.left_in_flight(),
         strained: ends.were_strained(),
         was_reset: ends.reset().is_some(),
         foreign_reset: wire.is_foreign_reset() == Some(true),
         mars_in_order: usage.mars_in_order(),
-        client_bye: about.client_bye,
+        client_bye: usage.client_bye,
     };
     let half_open = how == CloseMeans::Fin && !ends.are_over() && !stopped;
     let timed = |nanos: u64| (!wire.untimed).then_some(Nanos(nanos));
@@ -53,7 +53,7 @@ pub(in crate::session) fn describe_close(
         keep_alive_probes: Some(probes).filter(|probes| *probes > 0),
         middlebox: wire.is_foreign_reset(),
         half_open: half_open.then_some(true),
-        requests_in_flight: Some(about.left_in_flight).filter(|count| *count > 0),
+        requests_in_flight: Some(ends.left_in_flight()).filter(|count| *count > 0),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-use super::{About, Conclusion, Report, client, server};
+use super::{About, Conclusion, Report, client, own::describe_trace, server};
 
 const TLS_1_3: u16 = 0x0304;
 
@@ -59,7 +59,7 @@ impl Report<'_> {
         let config = &self.shared.config;
         let connection = Connection {
             id: wire.id(),
-            community_id: Some(wire.identity.community_id()),
+            community_id: Some(wire.identity().community_id()),
             interface: config.interface(about.ifindex),
             start: config.wall(wire.started),
             ..Connection::default()
@@ -180,9 +180,9 @@ fn describe_tds(said: &Said) -> Option<Tds> {
     let (login, reply) = (said.login7.as_deref(), &said.reply);
     let ack = reply.ack.as_ref();
     let version = ack.map(|ack| ack.tds_version).or(said.version);
-    let trace = asked.and_then(|asked| asked.trace_id);
+    let trace = said.trace();
     let shown = |version: &dyn std::fmt::Display| Text::shown(&version);
-    let tds = Tds {
+    let mut tds = Tds {
         version: version.map(|version| Text::shown(&version)),
         encryption: said.encryption,
         encryption_asked: asked
@@ -210,15 +210,6 @@ fn describe_tds(said: &Said) -> Option<Tds> {
             .map(|ack| ack.program_name.trim_end_matches('\0'))
             .filter(|name| !name.is_empty())
             .map(Text::from),
-        connection_guid: trace
-            .filter(|trace| !trace.connection.is_nil())
-            .map(|trace| shown(&trace.connection)),
-        activity_guid: trace
-            .filter(|trace| !trace.activity.is_nil())
-            .map(|trace| shown(&trace.activity)),
-        activity_sequence: trace
-            .filter(|trace| !trace.activity.is_nil())
-            .map(|trace| trace.sequence),
         // A client says only that it could.
         fedauth_required: answered.and_then(|answered| answered.fedauth_required),
         instance_mismatch: answered.and_then(|answered| answered.instance_mismatch),
@@ -234,7 +225,9 @@ fn describe_tds(said: &Said) -> Option<Tds> {
             sort_id: to.sort_id,
         }),
         session_recoverable: reply.session_recoverable,
+        ..Tds::default()
     };
+    describe_trace(trace.as_ref(), &mut tds);
     // Of messages that were not seen whole nothing may have been read.
     (tds != Tds::default()).then_some(tds)
 }
@@ -271,7 +264,7 @@ pub(super) fn describe_tcp(wire: &Wire, about: &About, facts: &mut ConnectionFac
     let syns = wire.handshake.syn_retransmits().unwrap_or(0);
     facts.tcp = Tcp {
         rtt_ns: wire.round_trip().map(Nanos),
-        smoothed_rtt_ns: wire.smoothed_rtt.map(Nanos),
+        smoothed_rtt_ns: wire.smoothed_rtt().map(Nanos),
         syn_retransmits: (!wire.joined_late).then_some(syns),
         retransmits: Sides {
             client: wire.retransmits(Side::ToServer),
@@ -292,7 +285,7 @@ pub(super) fn describe_tcp(wire: &Wire, about: &About, facts: &mut ConnectionFac
     };
     facts.connection.vantage = wire.evidence.side();
     facts.connection.partial = !about.partial.is_empty();
-    facts.connection.partial_reasons.clone_from(&about.partial);
+    facts.connection.partial_reasons = about.partial.iter().collect();
     facts.process = about.process.as_deref().cloned();
 }
 

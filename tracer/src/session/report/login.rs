@@ -19,7 +19,7 @@ impl Report<'_> {
     /// it is not one stranger's too many.
     pub(in crate::session) fn login(
         &mut self,
-        facts: &ConnectionFacts,
+        facts: Box<ConnectionFacts>,
         wire: &Wire,
         conclusion: &Conclusion,
     ) -> bool {
@@ -30,12 +30,14 @@ impl Report<'_> {
             return false;
         }
         for span in &conclusion.spans {
-            self.phase(wire, facts, span.name, span.to);
+            if let Some(phase) = facts.phases.of(span.name) {
+                self.phase(wire, span.name, phase, span.to);
+            }
         }
         if !self.listener.login(&facts.login) {
             return true;
         }
-        let facts = facts.clone();
+        let facts = *facts;
         self.tell(at, Body::Login(Box::new(LoginRecord { facts })));
         true
     }
@@ -52,16 +54,13 @@ impl Report<'_> {
     pub(in crate::session) fn phase(
         &mut self,
         wire: &Wire,
-        facts: &ConnectionFacts,
         name: PhaseName,
+        phase: &Phase,
         at: u64,
     ) {
         if !self.shared.config.phases {
             return;
         }
-        let Some(phase) = facts.phases.of(name) else {
-            return;
-        };
         let body = Body::Phase(PhaseRecord {
             connection: reference(wire),
             client: client(wire),

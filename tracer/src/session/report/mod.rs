@@ -3,9 +3,12 @@
 mod about;
 mod certificates;
 mod close;
+mod common;
 mod facts;
+mod kept;
 mod login;
 mod losses;
+mod own;
 mod requests;
 mod strangers;
 
@@ -15,9 +18,10 @@ use zeroize::Zeroizing;
 pub(in crate::session) use self::{
     about::About,
     close::{complete, describe_close},
+    kept::Kept,
     requests::command_phase,
 };
-use self::{certificates::Certificates, losses::Losses};
+use self::{certificates::Certificates, kept::Commons, losses::Losses};
 use super::{
     dialogue::Decision,
     input::{Config, Listener, Standing},
@@ -34,6 +38,7 @@ pub(in crate::session) struct Shared {
     pub(in crate::session) standing: Standing,
     losses: Losses,
     certificates: Certificates,
+    commons: Commons,
     /// For the bytes of a packet while it is read.
     pub(in crate::session) memory: Zeroizing<Vec<u8>>,
 }
@@ -70,6 +75,7 @@ impl Shared {
             standing: Standing::default(),
             losses: Losses::default(),
             certificates: Certificates::default(),
+            commons: Commons::default(),
             memory: Zeroizing::default(),
         }
     }
@@ -128,12 +134,12 @@ impl Report<'_> {
 fn reference(wire: &Wire) -> ConnectionRef {
     ConnectionRef {
         id: wire.id(),
-        community_id: Some(wire.identity.community_id()),
+        community_id: Some(wire.identity().community_id()),
     }
 }
 
 fn client(wire: &Wire) -> Endpoint {
-    let end = wire.identity.client;
+    let end = wire.identity().client;
     Endpoint {
         address: end.address,
         port: end.port,
@@ -141,7 +147,7 @@ fn client(wire: &Wire) -> Endpoint {
 }
 
 fn server(wire: &Wire) -> Server {
-    let end = wire.identity.server;
+    let end = wire.identity().server;
     Server {
         address: end.address,
         port: end.port,

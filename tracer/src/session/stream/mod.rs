@@ -19,6 +19,8 @@ const MAX_AHEAD_BYTES: usize = 128 * 1024;
 const HOLE_PATIENCE: u64 = 1_000_000_000;
 /// The longest message kept; the longest TDS packet is 64 KiB, the longest TLS record 18.
 const MAX_MESSAGE: u32 = 64 * 1024;
+/// Memory that a stream keeps of whose bytes all were read.
+const IDLE: usize = 256;
 /// The largest segment taken in: BIG TCP's.
 const MAX_SEGMENT: u32 = 512 * 1024;
 
@@ -490,7 +492,7 @@ impl Stream {
         self.skipping -= len;
         let base = base.add(len);
         self.base = Some(base);
-        if self.bytes.is_empty() && self.bytes.capacity() > MAX_MESSAGE as usize {
+        if self.bytes.is_empty() && self.bytes.capacity() > IDLE {
             self.bytes = Zeroizing::default();
         }
         self.arrivals.retain(|(to, _)| to.after(base));

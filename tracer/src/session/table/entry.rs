@@ -17,11 +17,17 @@ pub(in crate::session) enum Entry {
     /// Nothing but SYNs and answers to them were seen.
     Syns(Box<Syns>),
     Open(Box<Connection>),
-    /// It has ended, or was let go; forgotten at this time.
-    Over {
-        born: u64,
-        until: u64,
-    },
+    /// It has ended, or was let go.
+    Over(Box<Over>),
+}
+
+/// A connection that has ended.
+#[derive(Debug)]
+pub(in crate::session) struct Over {
+    /// The kernel's name for it.
+    pub(super) born: u64,
+    /// Forgotten at this time.
+    pub(super) until: u64,
 }
 
 impl Entry {
@@ -30,7 +36,7 @@ impl Entry {
         match self {
             Self::Syns(syns) => Some(syns.started()),
             Self::Open(connection) => Some(connection.wire.started),
-            Self::Over { .. } => None,
+            Self::Over(_) => None,
         }
     }
 
@@ -39,7 +45,7 @@ impl Entry {
         match self {
             Self::Syns(syns) => !std::mem::take(&mut syns.touched),
             Self::Open(connection) => !std::mem::take(&mut connection.touched),
-            Self::Over { .. } => true,
+            Self::Over(_) => true,
         }
     }
 
@@ -71,8 +77,9 @@ impl Entry {
         let Self::Open(connection) = self.grown(report) else {
             return;
         };
-        let born = connection.wire.born;
-        if let Self::Open(connection) = std::mem::replace(self, Self::Over { born, until }) {
+        let born = connection.wire.born();
+        let over = Self::Over(Box::new(Over { born, until }));
+        if let Self::Open(connection) = std::mem::replace(self, over) {
             connection.finish(now, reason, report);
         }
     }
@@ -100,7 +107,7 @@ impl Entry {
         match self {
             Self::Syns(syns) => Some(syns.due()),
             Self::Open(connection) => connection.due(report),
-            Self::Over { until, .. } => Some(*until),
+            Self::Over(over) => Some(over.until),
         }
     }
 
@@ -109,7 +116,7 @@ impl Entry {
         match self {
             Self::Syns(syns) => Some(&mut syns.scheduled),
             Self::Open(connection) => Some(&mut connection.scheduled),
-            Self::Over { .. } => None,
+            Self::Over(_) => None,
         }
     }
 }

@@ -34,6 +34,9 @@ const SWEEPS: u64 = 64;
 /// Places for each connection that may be open: those that have ended are remembered for a while.
 const PLACES: usize = 2;
 
+/// The table grows by this part of itself.
+const GROWTH: usize = 16;
+
 /// The connections.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Table {
@@ -66,8 +69,8 @@ impl Table {
             }
             match entry.grown(report) {
                 Entry::Open(connection) if late && is_end_again(event, connection) => return,
-                Entry::Open(connection) if connection.wire.born == event.born || late => {
-                    if connection.wire.born != event.born {
+                Entry::Open(connection) if connection.wire.born() == event.born || late => {
+                    if connection.wire.born() != event.born {
                         // The kernel's table had forgotten the connection and found it again.
                         connection.renamed(event.born, report);
                     }
@@ -83,9 +86,9 @@ impl Table {
                     let lost = Some(PartialReason::EventsLost);
                     entry.end(event.time, event.time, lost, report);
                 }
-                Entry::Over { born, .. } if *born == event.born => return,
-                Entry::Over { until, .. } if late && event.time < *until => return,
-                Entry::Over { .. } | Entry::Syns(_) => {}
+                Entry::Over(over) if over.born == event.born => return,
+                Entry::Over(over) if late && event.time < over.until => return,
+                Entry::Over(_) | Entry::Syns(_) => {}
             }
         }
         self.begin(event, run, report);
@@ -113,17 +116,27 @@ impl Table {
         if owners.is_empty()
             && let Some(syns) = Syns::of(event)
         {
-            self.entries.insert(event.key, Entry::Syns(Box::new(syns)));
+            self.insert(event.key, Entry::Syns(Box::new(syns)));
             self.schedule(event.key, report);
             return;
         }
         let mut connection = Box::new(Connection::new(event));
         for owner in &owners {
-            connection.owner(owner);
+            connection.owner(owner, report);
         }
         connection.take(event, run, report);
-        self.entries.insert(event.key, Entry::Open(connection));
+        self.insert(event.key, Entry::Open(connection));
         self.settle(event.key, event.time, report);
+    }
+
+    /// Takes a connection in. The table grows by a little at a time: twice as much room as is needed is
+    /// most of what an idle connection would take in it.
+    fn insert(&mut self, key: FlowKey, entry: Entry) {
+        let count = self.entries.len();
+        if count == self.entries.capacity() {
+            self.entries.reserve_exact(count / GROWTH + 16);
+        }
+        self.entries.insert(key, entry);
     }
 
     /// A connection that opens may be where its process was sent by the reply it has just left with.
@@ -143,7 +156,7 @@ impl Table {
         let entry = self.entries.get_mut(&owner.key);
         match entry.map(|entry| entry.grown(report)) {
             Some(Entry::Open(connection)) if connection.may_have(&owner) => {
-                connection.owner(&owner);
+                connection.owner(&owner, report);
             }
             _ => {
                 if !self.owners.keep(owner) {
@@ -174,7 +187,7 @@ impl Table {
         match self.entries.get_mut(key) {
             Some(Entry::Syns(syns)) => syns.checksum(direction, checksum),
             Some(Entry::Open(connection)) => connection.wire.evidence.checksum(direction, checksum),
-            Some(Entry::Over { .. }) | None => {}
+            Some(Entry::Over(_)) | None => {}
         }
     }
 
@@ -188,7 +201,7 @@ impl Table {
     /// What a connection has carried in the end.
     pub(in crate::session) fn counted(&mut self, key: &FlowKey, born: u64, sent: &[Counters; 2]) {
         if let Some(Entry::Open(connection)) = self.entries.get_mut(key)
-            && connection.wire.born == born
+            && connection.wire.born() == born
         {
             connection.wire.count(sent);
         }
@@ -235,8 +248,8 @@ impl Table {
             let Some(entry) = self.entries.get_mut(&key) else {
                 continue;
             };
-            if let Entry::Over { until, .. } = entry {
-                if *until <= at {
+            if let Entry::Over(over) = entry {
+                if over.until <= at {
                     self.entries.swap_remove(&key);
                 }
                 continue;
@@ -297,7 +310,7 @@ impl Table {
         let then = now.saturating_sub(patience);
         let is_silent = |entry: &Entry| match entry {
             Entry::Open(connection) => connection.is_silent_since(then),
-            Entry::Syns(_) | Entry::Over { .. } => false,
+            Entry::Syns(_) | Entry::Over(_) => false,
         };
         let mut silent: Vec<_> = self
             .entries
@@ -315,14 +328,14 @@ impl Table {
     /// Tells the end of a connection that is not watched any more. What it may say yet is of no other
     /// connection.
     fn let_go(&mut self, key: FlowKey, entry: &mut Entry, now: u64, report: &mut Report<'_>) {
-        if matches!(entry, Entry::Over { .. }) {
+        if matches!(entry, Entry::Over(_)) {
             return;
         }
         report.shared.lose(LossReason::ConnectionEvicted, 1);
         entry.end(now, now, Some(PartialReason::Evicted), report);
-        if let Entry::Over { born, .. } = entry {
+        if let Entry::Over(over) = entry {
             let most = report.shared.config.max_connections;
-            self.evicted.remember(key, *born, most);
+            self.evicted.remember(key, over.born, most);
         }
     }
 
@@ -344,5 +357,5 @@ impl Table {
 fn is_end_again(event: &Event, connection: &Connection) -> bool {
     let ends = &connection.wire.ends;
     let is_over = ends.are_orderly() || ends.reset().is_some();
-    is_end(event) && is_over && connection.wire.born != event.born
+    is_end(event) && is_over && connection.wire.born() != event.born
 }

@@ -34,7 +34,7 @@ impl Redirects {
         let Some(process) = &connection.about.process else {
             return;
         };
-        let server = connection.wire.identity.server;
+        let server = connection.wire.identity().server;
         let key = connection.wire.key;
         if self.0.len() >= MAX_LEAVERS {
             return;
@@ -54,7 +54,7 @@ impl Redirects {
         let of_client = |owner: &&SocketOwner| owner.role & role::CLIENT != 0;
         let pid = owners.iter().find(of_client)?.process.pid;
         let leavers = self.0.get_mut(&pid)?;
-        let server = Identity::of(event).server;
+        let server = Identity::of(&event.key, event.client_is_a != 0).server;
         let here = (server.address, server.port);
         let place = leavers.iter().position(|leaver| leaver.server != here)?;
         Some(leavers.remove(place).key)

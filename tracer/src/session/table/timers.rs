@@ -4,6 +4,9 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 
 use tracer_ebpf::flow::FlowKey;
 
+/// Room for as many is not given back.
+const FEWEST: usize = 64;
+
 /// Moments at which time may change a connection, the next one first. One that has come to nothing
 /// in the meantime is passed over when it comes.
 #[derive(Debug, Default)]
@@ -18,10 +21,14 @@ impl Timers {
     /// The next moment up to `now`.
     pub(super) fn next_up_to(&mut self, now: u64) -> Option<(u64, FlowKey)> {
         let Reverse((at, _)) = self.0.peek()?;
-        (*at <= now)
-            .then(|| self.0.pop())
-            .flatten()
-            .map(|Reverse(next)| next)
+        if *at > now {
+            return None;
+        }
+        let Reverse(next) = self.0.pop()?;
+        if self.0.capacity() > FEWEST && self.0.len() < self.0.capacity() / 4 {
+            self.0.shrink_to(self.0.capacity() / 2);
+        }
+        Some(next)
     }
 }
 

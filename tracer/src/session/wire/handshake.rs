@@ -2,38 +2,52 @@
 
 use tracer_ebpf::seq::Seq;
 
+use super::when::When;
+use crate::session::input::Side;
+
 /// How long a client whose SYN is not answered is waited for at least, nanoseconds: its next one
 /// comes after one to three seconds.
 pub(in crate::session) const LEAST_SYN_PATIENCE: u64 = 4_000_000_000;
 /// How long a handshake that was answered may take: a server sends its SYN-ACK for a minute.
 pub(in crate::session) const ACK_PATIENCE: u64 = tracer_ebpf::patience::UNANSWERED;
 
-/// The TCP handshake, and how long a client tries.
+/// When its packets passed.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::session) struct Handshake {
-    first_syn: Option<u64>,
-    last_syn: Option<u64>,
+struct Times {
+    first_syn: When,
+    last_syn: When,
     /// Between the last two SYNs.
     gap: u64,
+    first_syn_ack: When,
+    ack: When,
+}
+
+/// The TCP handshake, and how long a client tries.
+#[derive(Clone, Debug, Default)]
+pub(in crate::session) struct Handshake {
+    /// Nobody asks for them once the login is decided.
+    times: Option<Box<Times>>,
     syns: u32,
-    first_syn_ack: Option<u64>,
     syn_acks: u32,
-    ack: Option<u64>,
+    was_acknowledged: bool,
     /// Data passed before the end of the handshake did.
     end_was_missed: bool,
-    /// The initial sequence numbers of both sides, as far as the handshake tells them.
-    pub(in crate::session) isns: [Option<Seq>; 2],
+    /// The initial sequence numbers of both sides, and whether the handshake tells them.
+    isns: [Seq; 2],
+    has_isn: [bool; 2],
 }
 
 impl Handshake {
     /// A SYN; when the first one passed, where this one repeats it.
     pub(in crate::session) fn syn(&mut self, at: u64, isn: Seq) -> Option<u64> {
-        self.gap = self.last_syn.map_or(0, |last| at.saturating_sub(last));
-        self.last_syn = Some(at);
         self.syns += 1;
-        self.isns[0] = Some(isn);
-        let first = self.first_syn;
-        self.first_syn.get_or_insert(at);
+        self.has_isn(Side::ToServer, isn);
+        let times = self.times();
+        let last = times.last_syn.moment();
+        times.gap = last.map_or(0, |last| at.saturating_sub(last));
+        times.last_syn = When::at(at);
+        let first = times.first_syn.moment();
+        times.first_syn.or_at(at);
         first
     }
 
@@ -47,18 +61,44 @@ impl Handshake {
         self.syn_acks += 1;
         // It tells where a client begins whose SYN was not seen; one that was may have brought payload,
         // which is acknowledged too.
-        self.isns[0].get_or_insert(acknowledges.back(1));
-        self.isns[1] = Some(isn);
-        let first = self.first_syn_ack;
-        self.first_syn_ack.get_or_insert(at);
+        if self.isn(Side::ToServer).is_none() {
+            self.has_isn(Side::ToServer, acknowledges.back(1));
+        }
+        self.has_isn(Side::ToClient, isn);
+        let times = self.times();
+        let first = times.first_syn_ack.moment();
+        times.first_syn_ack.or_at(at);
         first
     }
 
     /// The client's acknowledgement; whether it is the first.
     pub(in crate::session) fn ack(&mut self, at: u64) -> bool {
-        let is_first = self.ack.is_none();
-        self.ack.get_or_insert(at);
-        is_first
+        if self.was_acknowledged {
+            return false;
+        }
+        self.was_acknowledged = true;
+        self.times().ack = When::at(at);
+        true
+    }
+
+    /// A side's initial sequence number is this.
+    pub(in crate::session) fn has_isn(&mut self, side: Side, isn: Seq) {
+        self.isns[side as usize] = isn;
+        self.has_isn[side as usize] = true;
+    }
+
+    /// A side's initial sequence number, as far as the handshake tells it.
+    pub(in crate::session) fn isn(&self, side: Side) -> Option<Seq> {
+        self.has_isn[side as usize].then_some(self.isns[side as usize])
+    }
+
+    fn times(&mut self) -> &mut Times {
+        self.times.get_or_insert_default()
+    }
+
+    /// The login is decided: when its packets passed does not matter any more.
+    pub(in crate::session) fn forget_times(&mut self) {
+        self.times = None;
     }
 
     /// Data came, and no end of the handshake before it.
@@ -78,31 +118,35 @@ impl Handshake {
 
     /// Whether a SYN-ACK was seen.
     pub(in crate::session) fn was_accepted(&self) -> bool {
-        self.first_syn_ack.is_some()
+        self.syn_acks > 0
     }
 
     /// Whether the server has answered a SYN.
     pub(in crate::session) fn was_answered(&self) -> bool {
-        self.first_syn_ack.is_some() || self.ack.is_some()
+        self.syn_acks > 0 || self.was_acknowledged
     }
 
     /// Whether the client has acknowledged the answer.
     pub(in crate::session) fn is_over(&self) -> bool {
-        self.ack.is_some() || self.end_was_missed
+        self.was_acknowledged || self.end_was_missed
     }
 
     /// Whether a part of it was not seen, though what follows was.
     pub(in crate::session) fn has_gap(&self) -> bool {
-        self.end_was_missed || (self.ack.is_some() && self.first_syn_ack.is_none())
+        self.end_was_missed || (self.was_acknowledged && self.syn_acks == 0)
     }
 
     /// The round trips to the server's host and to the client's, as seen from here. None is taken
     /// from a SYN or SYN-ACK that was sent again: which copy was answered is not known (Karn's
     /// algorithm, RFC 6298 section 3).
     pub(in crate::session) fn legs(&self) -> [Option<u64>; 2] {
+        let Some(times) = self.times.as_deref() else {
+            return [None; 2];
+        };
         let once = self.syn_acks == 1;
-        let server = self.first_syn.zip(self.first_syn_ack);
-        let client = self.first_syn_ack.zip(self.ack);
+        let syn_ack = times.first_syn_ack.moment();
+        let server = times.first_syn.moment().zip(syn_ack);
+        let client = syn_ack.zip(times.ack.moment());
         let span = |(from, to): (u64, u64)| to.saturating_sub(from);
         [
             server.filter(|_| once && self.syns == 1).map(span),
@@ -117,7 +161,8 @@ impl Handshake {
             return ACK_PATIENCE;
         }
         // When the next SYN, twice as far off, has not come.
-        LEAST_SYN_PATIENCE.max(self.gap.saturating_mul(2).saturating_add(SLACK))
+        let gap = self.times.as_deref().map_or(0, |times| times.gap);
+        LEAST_SYN_PATIENCE.max(gap.saturating_mul(2).saturating_add(SLACK))
     }
 }
 

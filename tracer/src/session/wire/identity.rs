@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use sha1::{Digest, Sha1};
-use tracer_ebpf::{event::Event, flow::FlowKey, seq::Seq};
+use tracer_ebpf::{flow::FlowKey, seq::Seq};
 
 use crate::record::{ConnectionId, Text};
 
@@ -25,9 +25,9 @@ pub(in crate::session) struct Identity {
 }
 
 impl Identity {
-    /// Those of an event's connection.
-    pub(in crate::session) fn of(event: &Event) -> Self {
-        let (client, server) = ends(&event.key, event.client_is_a != 0);
+    /// Those of a connection.
+    pub(in crate::session) fn of(key: &FlowKey, client_is_a: bool) -> Self {
+        let (client, server) = ends(key, client_is_a);
         Self { client, server }
     }
 

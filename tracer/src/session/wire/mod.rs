@@ -4,6 +4,7 @@ mod ends;
 mod handshake;
 mod identity;
 mod vantage;
+mod when;
 
 use tracer_ebpf::{
     event::{Counters, Event, SocketEnd, mark, role},
@@ -15,16 +16,16 @@ pub(in crate::session) use self::{
     handshake::{ACK_PATIENCE, Handshake, LEAST_SYN_PATIENCE},
     identity::Identity,
     vantage::Evidence,
+    when::When,
 };
 use super::input::Side;
 use crate::record::ConnectionId;
 
 /// What TCP shows of one connection.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(in crate::session) struct Wire {
     pub(in crate::session) key: FlowKey,
-    /// The kernel's name for this use of the key.
-    pub(in crate::session) born: u64,
     /// When the first packet passed.
     pub(in crate::session) started: u64,
     /// When the last one did.
@@ -35,17 +36,12 @@ pub(in crate::session) struct Wire {
     pub(in crate::session) untimed: bool,
     /// What the client and the server have sent.
     pub(in crate::session) sent: [Counters; 2],
-    /// What of that the kernel has forgotten.
-    forgotten: Option<Box<[Counters; 2]>>,
-    /// Segments that each side sent again, as its own kernel counts them.
-    resent: [u32; 2],
-    /// Round trip by the estimate of a kernel, nanoseconds: with delayed acknowledgements, and a
-    /// SYN's wait for the neighbour's address.
-    pub(in crate::session) smoothed_rtt: Option<u64>,
+    renamed: Option<Box<Renamed>>,
+    socket: Option<Box<Socket>>,
     pub(in crate::session) handshake: Handshake,
     pub(in crate::session) ends: Ends,
     pub(in crate::session) evidence: Evidence,
-    pub(in crate::session) identity: Identity,
+    client_is_a: bool,
     /// Time to live of each side's data.
     ttl: [Option<u8>; 2],
     /// Of each side's SYN.
@@ -54,8 +50,27 @@ pub(in crate::session) struct Wire {
     numbers: [u32; 2],
     /// One of the ends is a socket of this host.
     pub(in crate::session) local_socket: bool,
-    /// When it closed, and gave the kernel's own figures.
-    pub(in crate::session) socket_ended: Option<u64>,
+}
+
+/// A connection that the kernel had forgotten.
+#[derive(Debug)]
+struct Renamed {
+    /// Its name for it since then.
+    born: u64,
+    /// What was sent before.
+    forgotten: [Counters; 2],
+}
+
+/// The kernel's own figures, which it gives when a socket closes.
+#[derive(Debug)]
+struct Socket {
+    /// When the first one closed.
+    ended: u64,
+    /// Segments that each side sent again, as its own kernel counts them.
+    resent: [u32; 2],
+    /// Round trip by the estimate of a kernel, nanoseconds: with delayed acknowledgements, and a
+    /// SYN's wait for the neighbour's address.
+    smoothed_rtt: Option<u64>,
 }
 
 impl Wire {
@@ -63,24 +78,21 @@ impl Wire {
     pub(in crate::session) fn new(event: &Event) -> Self {
         Self {
             key: event.key,
-            born: event.born,
             started: event.born,
             last_seen: event.time,
             joined_late: event.marks & mark::JOINED_LATE != 0,
             untimed: false,
             sent: [event.client, event.server],
-            forgotten: None,
-            resent: [0; 2],
-            smoothed_rtt: None,
+            renamed: None,
+            socket: None,
             handshake: Handshake::default(),
             ends: Ends::default(),
             evidence: Evidence::default(),
-            identity: Identity::of(event),
+            client_is_a: event.client_is_a != 0,
             ttl: [None; 2],
             syn_ttl: [None; 2],
             numbers: [0; 2],
             local_socket: false,
-            socket_ended: None,
         }
     }
 
@@ -100,8 +112,11 @@ impl Wire {
 
     /// What both sides have sent since the kernel knows the connection.
     pub(in crate::session) fn count(&mut self, sent: &[Counters; 2]) {
-        self.sent = match &self.forgotten {
-            Some(before) => [total(&before[0], &sent[0]), total(&before[1], &sent[1])],
+        self.sent = match self.renamed.as_deref() {
+            Some(Renamed {
+                forgotten: [client, server],
+                ..
+            }) => [total(client, &sent[0]), total(server, &sent[1])],
             None => *sent,
         };
     }
@@ -141,9 +156,15 @@ impl Wire {
 
     /// The kernel had forgotten the connection, and names and counts it anew.
     pub(in crate::session) fn renamed(&mut self, born: u64) {
-        self.born = born;
         self.numbers = [0; 2];
-        self.forgotten = Some(Box::new(self.sent));
+        let forgotten = self.sent;
+        self.renamed = Some(Box::new(Renamed { born, forgotten }));
+    }
+
+    /// The kernel's name for this use of the key.
+    pub(in crate::session) fn born(&self) -> u64 {
+        let renamed = self.renamed.as_ref();
+        renamed.map_or(self.started, |renamed| renamed.born)
     }
 
     /// A socket of this host is one of the ends.
@@ -155,38 +176,64 @@ impl Wire {
     /// The kernel's own figures at the end of a local socket.
     pub(in crate::session) fn socket_end(&mut self, end: &SocketEnd) {
         self.evidence.socket(end.role);
-        self.socket_ended.get_or_insert(end.time);
+        let socket = self.socket.get_or_insert_with(|| {
+            Box::new(Socket {
+                ended: end.time,
+                resent: [0; 2],
+                smoothed_rtt: None,
+            })
+        });
         let side = usize::from(end.role & role::CLIENT == 0);
-        self.resent[side] = self.resent[side].max(end.retransmits);
+        socket.resent[side] = socket.resent[side].max(end.retransmits);
         if end.srtt_us > 0 {
-            self.smoothed_rtt = Some(u64::from(end.srtt_us) * 1000);
+            socket.smoothed_rtt = Some(u64::from(end.srtt_us) * 1000);
         }
+    }
+
+    /// When its socket on this host closed, and gave the kernel's own figures.
+    pub(in crate::session) fn socket_ended(&self) -> Option<u64> {
+        self.socket.as_ref().map(|socket| socket.ended)
+    }
+
+    /// Round trip by the estimate of a kernel.
+    pub(in crate::session) fn smoothed_rtt(&self) -> Option<u64> {
+        self.socket.as_ref()?.smoothed_rtt
+    }
+
+    /// Who the ends are.
+    pub(in crate::session) fn identity(&self) -> Identity {
+        Identity::of(&self.key, self.client_is_a)
     }
 
     /// The connection's name, the same from either host; once given it does not change.
     pub(in crate::session) fn id(&self) -> ConnectionId {
-        if self.joined_late && self.handshake.isns == [None, None] {
-            return self.identity.connection_id([None, None]);
+        let isns = [Side::ToServer, Side::ToClient].map(|side| self.handshake.isn(side));
+        if self.joined_late && isns == [None, None] {
+            return self.identity().connection_id(isns);
         }
-        let [client, server] = self.handshake.isns;
+        let [client, server] = isns;
         let client = client.or(Some(self.sent[0].isn));
-        self.identity.connection_id([client, server])
+        self.identity().connection_id([client, server])
     }
 
     /// Segments that a side sent again.
     pub(in crate::session) fn retransmits(&self, side: Side) -> u32 {
         let place = side as usize;
-        self.sent[place].retransmits.max(self.resent[place])
+        let resent = self
+            .socket
+            .as_ref()
+            .map_or(0, |socket| socket.resent[place]);
+        self.sent[place].retransmits.max(resent)
     }
 
     /// One round trip: that of the handshake, else the kernel's estimate.
     pub(in crate::session) fn round_trip(&self) -> Option<u64> {
-        self.evidence.round_trip().or(self.smoothed_rtt)
+        self.evidence.round_trip().or(self.smoothed_rtt())
     }
 
     /// Whether both sides have closed in order and the socket has said its last word.
     pub(in crate::session) fn is_closed(&self) -> bool {
-        self.ends.are_orderly() && (self.socket_ended.is_some() || !self.local_socket)
+        self.ends.are_orderly() && (self.socket.is_some() || !self.local_socket)
     }
 }
 

@@ -2,23 +2,24 @@
 
 use tracer_ebpf::event::{Direction, role};
 
+use super::when::When;
 use crate::{record::Vantage, session::input::Checksum};
 
 /// Packets that must agree before an unfinished checksum says anything.
 const VOTES_NEEDED: u32 = 2;
 
 /// What is known of the point of observation.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::session) struct Evidence {
     /// Roles of local sockets, see [`role`].
     roles: u32,
-    /// Packets of each direction whose checksum was right, and unfinished: left to the sender's network
+    /// Packets of a capture, of each direction, whose checksum was right, and unfinished: left to the sender's network
     /// card, so that the packet was seen before it left its host.
-    checksums: [(u32, u32); 2],
+    checksums: Option<Box<[(u32, u32); 2]>>,
     /// Hops each side's packets had behind them.
     hops: [Option<u8>; 2],
     /// Round trip to the server's host and to the client's, as far as the handshake tells them.
-    legs: [Option<u64>; 2],
+    legs: [When; 2],
 }
 
 impl Evidence {
@@ -29,7 +30,8 @@ impl Evidence {
 
     /// A packet's checksum was looked at.
     pub(in crate::session) fn checksum(&mut self, direction: Direction, checksum: Checksum) {
-        let (rights, unfinished) = &mut self.checksums[direction as usize];
+        let checksums = self.checksums.get_or_insert_default();
+        let (rights, unfinished) = &mut checksums[direction as usize];
         match checksum {
             Checksum::Right => *rights += 1,
             Checksum::Unfinished => *unfinished += 1,
@@ -44,7 +46,7 @@ impl Evidence {
 
     /// The round trips to the server's host and to the client's that the handshake took.
     pub(in crate::session) fn handshake(&mut self, legs: [Option<u64>; 2]) {
-        self.legs = legs;
+        self.legs = legs.map(When::from);
     }
 
     /// The side: sockets know, checksums nearly, hop counts tell where one side is remote.
@@ -59,7 +61,8 @@ impl Evidence {
         }
         // What has hops behind it has left its host, whatever its checksum.
         let offloads = |direction: Direction| {
-            let (rights, unfinished) = self.checksums[direction as usize];
+            let checksums = self.checksums.as_deref().copied().unwrap_or_default();
+            let (rights, unfinished) = checksums[direction as usize];
             let near = self.hops[direction as usize].is_none_or(|hops| hops == 0);
             near && unfinished >= VOTES_NEEDED && unfinished > rights
         };
@@ -80,7 +83,7 @@ impl Evidence {
 
     /// One round trip, as seen from that side.
     pub(in crate::session) fn round_trip(&self) -> Option<u64> {
-        let [server, client] = self.legs;
+        let [server, client] = self.legs.map(When::moment);
         match self.side() {
             Vantage::Client | Vantage::Both => server,
             Vantage::Server => client,
@@ -90,7 +93,7 @@ impl Evidence {
 
     /// Round trips between here and the client, and the server; 0 where a side is here.
     pub(in crate::session) fn legs(&self) -> (u64, u64) {
-        let [server, client] = self.legs.map(Option::unwrap_or_default);
+        let [server, client] = self.legs.map(|leg| leg.moment().unwrap_or_default());
         match self.side() {
             Vantage::Both => (0, 0),
             Vantage::Client => (0, server),

@@ -10,7 +10,7 @@ use crate::{
     record::{Encryption, SqlError, Stranger},
     tds::{
         login7::Login7,
-        prelogin::Prelogin,
+        prelogin::{Prelogin, TraceId},
         tls::TlsSide,
         token::{Collation, LoginAck, Routing},
         version::TdsVersion,
@@ -66,5 +66,10 @@ impl Said {
         let asked = self.asked.as_ref()?.mars?;
         let answered = self.answered.as_ref()?;
         Some(asked && answered.mars == Some(true))
+    }
+
+    /// How the client names its connection in the traces of both sides.
+    pub(in crate::session) fn trace(&self) -> Option<TraceId> {
+        self.asked.as_ref()?.trace_id
     }
 }

@@ -1,5 +1,6 @@
 //! What a connection is used for after its login: requests and MARS sessions.
 
+mod kinds;
 mod mars;
 mod quantiles;
 mod requests;
@@ -17,9 +18,11 @@ use crate::session::input::Side;
 #[derive(Debug, Default)]
 pub(in crate::session) struct Usage {
     pub(in crate::session) requests: Requests,
-    pub(in crate::session) mars: Box<Mars>,
+    pub(in crate::session) mars: Mars,
     /// Both sides agreed on MARS, or one of them did not.
     pub(in crate::session) mars_agreed: Option<bool>,
+    /// The client has ended TLS in order.
+    pub(in crate::session) client_bye: bool,
     /// TLS 1.3, whose alerts look like data.
     tls13: bool,
 }

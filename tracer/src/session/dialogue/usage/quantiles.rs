@@ -9,21 +9,14 @@ const STEPS: u32 = 8;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Histogram {
     /// Bucket and count, ascending.
-    buckets: Vec<(u16, u32)>,
+    buckets: Box<[(u16, u32)]>,
     count: u64,
     max: u64,
 }
 
 impl Histogram {
     pub(super) fn add(&mut self, nanos: u64) {
-        let bucket = bucket(nanos);
-        match self
-            .buckets
-            .binary_search_by_key(&bucket, |(index, _)| *index)
-        {
-            Ok(place) => self.buckets[place].1 = self.buckets[place].1.saturating_add(1),
-            Err(place) => self.buckets.insert(place, (bucket, 1)),
-        }
+        self.put(bucket(nanos), 1);
         self.count += 1;
         self.max = self.max.max(nanos);
     }
@@ -31,16 +24,23 @@ impl Histogram {
     /// Adds what another histogram counted.
     pub(super) fn merge(&mut self, other: &Self) {
         for &(bucket, count) in &other.buckets {
-            match self
-                .buckets
-                .binary_search_by_key(&bucket, |(index, _)| *index)
-            {
-                Ok(place) => self.buckets[place].1 = self.buckets[place].1.saturating_add(count),
-                Err(place) => self.buckets.insert(place, (bucket, count)),
-            }
+            self.put(bucket, count);
         }
         self.count += other.count;
         self.max = self.max.max(other.max);
+    }
+
+    fn put(&mut self, bucket: u16, count: u32) {
+        let known = self.buckets.binary_search_by_key(&bucket, |(is, _)| *is);
+        match known {
+            Ok(place) => self.buckets[place].1 = self.buckets[place].1.saturating_add(count),
+            Err(place) => {
+                let mut buckets = std::mem::take(&mut self.buckets).into_vec();
+                buckets.reserve_exact(1);
+                buckets.insert(place, (bucket, count));
+                self.buckets = buckets.into_boxed_slice();
+            }
+        }
     }
 
     /// The quantiles, or `None` of nothing.

@@ -1,11 +1,14 @@
 //! Requests and their responses, one at a time: within one session there is never a second.
 
-use tracer_ebpf::framing::{packet_type, status};
+use tracer_ebpf::framing::status;
 
-use super::quantiles::Histogram;
+use super::{
+    kinds::{Kinds, kind_of},
+    quantiles::Histogram,
+};
 use crate::{
     record::{Count, RequestKind, Requests as Summary},
-    session::input::Side,
+    session::{input::Side, wire::When},
 };
 
 /// A message boundary, clear or sealed.
@@ -48,21 +51,19 @@ struct Open {
     start: u64,
     /// When its last packet's header passed, as far as it was told.
     sent: u64,
-    first_byte: Option<u64>,
+    first_byte: When,
     /// Its last packet has not been told.
     asking: bool,
     reset_connection: bool,
-    /// When the client took it back.
-    cancelled: Option<u64>,
 }
 
 /// The requests of one connection or MARS session.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Requests {
     open: Option<Open>,
-    counts: Summary,
+    count: Count,
+    kinds: Option<Box<Kinds>>,
     times: Histogram,
-    sealed: u64,
 }
 
 impl Requests {
@@ -81,9 +82,11 @@ impl Requests {
             return None;
         }
         if kind == Some(RequestKind::Attention) {
-            self.counts.attention += 1;
-            if let Some(open) = &mut self.open {
-                open.cancelled.get_or_insert(boundary.at);
+            let waits = self.open.is_some();
+            let kinds = self.kinds();
+            kinds.count(RequestKind::Attention);
+            if waits {
+                kinds.cancelled.or_at(boundary.at);
                 return None;
             }
         }
@@ -95,12 +98,11 @@ impl Requests {
             kind,
             start: boundary.at,
             sent: boundary.complete.unwrap_or(boundary.at),
-            first_byte: None,
+            first_byte: When::NEVER,
             asking: boundary.packet.is_some() && boundary.status & status::EOM == 0,
             reset_connection: boundary.status
                 & (status::RESET_CONNECTION | status::RESET_CONNECTION_SKIP_TRAN)
                 != 0,
-            cancelled: None,
         });
         before
     }
@@ -115,7 +117,7 @@ impl Requests {
             return (!boundary.first || asking) && kind != Some(RequestKind::Attention);
         }
         self.open
-            .is_some_and(|open| open.kind.is_none() && open.first_byte.is_none())
+            .is_some_and(|open| open.kind.is_none() && !open.first_byte.has_come())
     }
 
     /// A later packet of a request: the server has it all once the last one has passed.
@@ -133,7 +135,7 @@ impl Requests {
     pub(in crate::session) fn sealed_until(&mut self, client_last: u64) {
         if let Some(open) = &mut self.open
             && open.kind.is_none()
-            && open.first_byte.is_none()
+            && !open.first_byte.has_come()
         {
             open.sent = open.sent.max(client_last);
         }
@@ -141,7 +143,7 @@ impl Requests {
 
     fn answered(&mut self, boundary: &Boundary) -> Option<Done> {
         let open = self.open.as_mut()?;
-        open.first_byte.get_or_insert(boundary.at);
+        open.first_byte.or_at(boundary.at);
         let over = boundary.packet.is_some() && boundary.status & status::EOM != 0;
         // A cancelled request is answered by the message that acknowledges the attention.
         over.then_some(boundary.complete)
@@ -167,7 +169,7 @@ impl Requests {
     /// have been seen.
     pub(in crate::session) fn end(&mut self, now: u64, server_last: u64) -> Option<Done> {
         let open = self.open?;
-        let answered = open.first_byte.is_some();
+        let answered = open.first_byte.has_come();
         self.finish(
             if answered {
                 server_last.max(open.start)
@@ -180,80 +182,77 @@ impl Requests {
 
     fn finish(&mut self, end: u64, complete: bool) -> Option<Done> {
         let open = self.open.take()?;
-        if let Some(first_byte) = open.first_byte {
+        let kinds = self.kinds.as_deref_mut();
+        let cancelled = kinds.and_then(|kinds| std::mem::take(&mut kinds.cancelled).moment());
+        let first_byte = open.first_byte.moment();
+        if let Some(first_byte) = first_byte {
             self.times.add(first_byte.saturating_sub(open.sent));
         }
         Some(Done {
             kind: open.kind,
             start: open.start,
             sent: open.sent,
-            first_byte: open.first_byte,
+            first_byte,
             end,
             complete,
             reset_connection: open.reset_connection,
-            cancelled: open.cancelled,
+            cancelled,
         })
     }
 
     fn count(&mut self, kind: Option<RequestKind>) {
-        self.counts.count += 1;
-        match kind {
-            Some(RequestKind::Batch) => self.counts.batch += 1,
-            Some(RequestKind::Rpc) => self.counts.rpc += 1,
-            Some(RequestKind::Bulk) => self.counts.bulk += 1,
-            Some(RequestKind::Transaction) => self.counts.transaction += 1,
-            Some(RequestKind::Attention) => {}
-            None => self.sealed += 1,
+        self.count += 1;
+        if let Some(kind) = kind {
+            self.kinds().count(kind);
         }
+    }
+
+    fn kinds(&mut self) -> &mut Kinds {
+        self.kinds.get_or_insert_default()
     }
 
     /// Whether a response is owed.
     pub(in crate::session) fn in_flight(&self) -> bool {
         self.open
-            .is_some_and(|open| open.first_byte.is_none() || open.kind.is_some())
+            .is_some_and(|open| !open.first_byte.has_come() || open.kind.is_some())
     }
 
     /// The requests in sum; `None` without any.
     pub(in crate::session) fn summary(&self) -> Option<Summary> {
-        if self.counts.count == Count(0) && self.counts.attention == Count(0) {
+        let kinds = self.kinds.as_deref().copied().unwrap_or_default();
+        if self.count == Count(0) && kinds.attention == Count(0) {
             return None;
         }
         Some(Summary {
+            count: self.count,
+            batch: kinds.batch,
+            rpc: kinds.rpc,
+            bulk: kinds.bulk,
+            transaction: kinds.transaction,
+            attention: kinds.attention,
             server_ns: self.times.quantiles(),
-            ..self.counts.clone()
         })
     }
 
     /// Adds what another session counted.
     pub(in crate::session) fn absorb(&mut self, other: &Self) {
-        self.counts.count += other.counts.count;
-        self.counts.batch += other.counts.batch;
-        self.counts.rpc += other.counts.rpc;
-        self.counts.bulk += other.counts.bulk;
-        self.counts.transaction += other.counts.transaction;
-        self.counts.attention += other.counts.attention;
+        self.count += other.count;
+        if let Some(others) = other.kinds.as_deref() {
+            self.kinds().absorb(others);
+        }
         self.times.merge(&other.times);
     }
 
     /// Requests seen.
     pub(in crate::session) fn count_seen(&self) -> Count {
-        self.counts.count
+        self.count
     }
-}
-
-fn kind_of(packet: u8) -> Option<RequestKind> {
-    Some(match packet {
-        packet_type::SQL_BATCH => RequestKind::Batch,
-        packet_type::RPC => RequestKind::Rpc,
-        packet_type::BULK_LOAD => RequestKind::Bulk,
-        packet_type::TRANSACTION_MANAGER => RequestKind::Transaction,
-        packet_type::ATTENTION => RequestKind::Attention,
-        _ => return None,
-    })
 }
 
 #[cfg(test)]
 mod tests {
+    use tracer_ebpf::framing::packet_type;
+
     use super::*;
 
     fn client(packet: u8, at: u64) -> Boundary {

@@ -1,4 +1,7 @@
+use tracer_ebpf::framing::smp_flag;
+
 use super::*;
+use crate::record::ClosedBy;
 
 fn smp(flag: u8, sid: u16, seqnum: u32, window: u32, inner: Option<(u8, u8)>) -> Vec<u8> {
     let mut out = vec![0x53, flag];
