@@ -3,11 +3,12 @@
 use tracer_ebpf::{
     event::{Counters, Direction, Event, Kind, SocketEnd, mark, role},
     flow::FlowKey,
+    framing::{Framing, packet_type},
     packet::tcp_flag,
     seq::Seq,
 };
 
-use super::{Checksum, Config, Engine, Input, Listener, SocketOwner};
+use super::{Checksum, Config, Engine, Input, Listener, SocketOwner, Standing};
 use crate::record::{
     Body, Close, CloseMeans, ClosedBy, ConnectionFacts, LossReason, Outcome, PartialReason,
     Process, Record, Stranger, Vantage,
@@ -106,17 +107,16 @@ impl Told {
 
     /// A FIN of either side, and the last acknowledgement.
     fn closes(&mut self, first: Direction, later: u64) {
-        let (mine, theirs) = match first {
+        let (own, others) = match first {
             Direction::ToServer => (101, 501),
             Direction::ToClient => (501, 101),
         };
-        for (kind, side, seq, ack) in [
-            (Kind::Fin, first, mine, theirs),
-            (Kind::Fin, first.reversed(), theirs, mine + 1),
-            (Kind::Ack, first, mine + 1, theirs + 1),
+        for (kind, direction, seq, ack) in [
+            (Kind::Fin, first, own, others),
+            (Kind::Fin, first.reversed(), others, own + 1),
+            (Kind::Ack, first, own + 1, others + 1),
         ] {
-            let mut event = self.event(kind, side, later, seq);
-            event.tcp_flags |= tcp_flag::ACK;
+            let mut event = self.event(kind, direction, later, seq);
             event.ack = Seq(ack);
             self.tell(&event);
         }
@@ -135,6 +135,57 @@ impl Told {
         };
         self.engine.on_event(Input::Owner(owner), &mut self.heard);
     }
+}
+
+#[test]
+fn how_many_connections_there_are_is_known_at_any_time() {
+    let mut told = Told::new(Config::default());
+    assert_eq!(told.engine.standing(), Standing::default());
+    told.opens();
+    let begun = Standing {
+        seen: 1,
+        open: 1,
+        undecided: 1,
+        joined_late: 0,
+    };
+    assert_eq!(told.engine.standing(), begun);
+    let mut late = told.event(Kind::Segment, Direction::ToServer, SECOND, 101);
+    late.marks = mark::JOINED_LATE;
+    late.key.b_port += 1;
+    told.tell(&late);
+    let joined = Standing {
+        seen: 2,
+        open: 2,
+        undecided: 2,
+        joined_late: 1,
+    };
+    assert_eq!(told.engine.standing(), joined);
+
+    // A request shows that its login is over.
+    late.kind = Kind::Header as u8;
+    late.number += 1;
+    late.framing = Framing::Tds as u8;
+    late.header[0] = packet_type::SQL_BATCH;
+    told.tell(&late);
+    let decided = Standing {
+        undecided: 1,
+        ..joined
+    };
+    assert_eq!(told.engine.standing(), decided);
+
+    told.closes(Direction::ToServer, 2 * SECOND);
+    let left = Standing {
+        open: 1,
+        undecided: 0,
+        ..joined
+    };
+    assert_eq!(told.engine.standing(), left);
+    told.engine.finish(START + 3 * SECOND, &mut told.heard);
+    let none = Standing {
+        seen: 2,
+        ..Standing::default()
+    };
+    assert_eq!(told.engine.standing(), none);
 }
 
 #[test]

@@ -164,9 +164,9 @@ fn before_login_reply(records: &[Record], terms: Terms) -> Vec<usize> {
         let spoke = said.len() > whole_after && !are_alike(records, &said, terms);
         let answered = spoke && bytes >= SHORTEST_LOGIN;
         // An answer takes a round trip.
-        let least = terms.round_trip.min(SHORTEST_LOGIN_TIME);
+        let round_trip = terms.round_trip.min(SHORTEST_LOGIN_TIME);
         let takes = |last: u64| record.from.saturating_sub(last);
-        if answered && last.is_some_and(|last| takes(last) >= least) {
+        if answered && last.is_some_and(|last| takes(last) >= round_trip) {
             break;
         }
         whole_after = said.len();
