@@ -1,6 +1,6 @@
 //! How a connection's login is read, decided, and told.
 
-use super::{Connection, State, settled::Settled};
+use super::{Connection, State, settled::Settled, undecided::Undecided};
 use crate::{
     record::{Outcome, PartialReason},
     session::{
@@ -13,6 +13,7 @@ use crate::{
         report::Report,
         stream::Stream,
         verdict::outcome::End,
+        wire::Wire,
     },
 };
 
@@ -93,7 +94,8 @@ impl Connection {
         }
         let lost = self.about.partial.contains(PartialReason::EventsLost);
         let (outcome, debt) = login.outcome_at(end, at, &self.wire, lost);
-        if outcome == Outcome::Unknown && end != End::Unwatched && !self.wire.untimed {
+        let is_told_why = lost || end == End::Unwatched || self.wire.untimed;
+        if outcome == Outcome::Unknown && !is_told_why {
             self.about.partial.insert(PartialReason::Gap);
         }
         self.decide(Decision::observed(outcome, at), debt, report);
@@ -126,9 +128,7 @@ impl Connection {
             // A sealed login is decided by how its connection ends, but was over before.
             self.about.ended_in = None;
         }
-        let unread = login.dialogue.has_unread_reply();
-        let incomplete = login.streams.iter().any(Stream::is_incomplete);
-        if unread || incomplete || self.wire.handshake.has_gap() {
+        if has_missed(login, &self.wire) {
             self.about.partial.insert(PartialReason::Gap);
         }
         if !conclusion.answered {
@@ -239,8 +239,14 @@ impl Connection {
         let decision = Decision::observed(Outcome::Unknown, now);
         let full = login.open_ledger(now);
         let conclusion = login.conclude(decision, full.debt(), &self.wire);
+        // What is missing now may yet come.
+        let missing =
+            has_missed(login, &self.wire) && self.about.partial.insert(PartialReason::Gap);
         let facts = report.describe(&self.wire, &self.about, &login.dialogue, &conclusion);
         report.pending(facts, now);
+        if missing {
+            self.about.partial.remove(&PartialReason::Gap);
+        }
     }
 
     /// The client, which has left, opens a connection to another server: it was sent there.
@@ -279,4 +285,10 @@ impl Connection {
         };
         self.ended(end, self.wire.last_seen, report);
     }
+}
+
+/// Whether something that either side has said up to now was missed.
+fn has_missed(login: &Undecided, wire: &Wire) -> bool {
+    let incomplete = login.streams.iter().any(Stream::is_incomplete);
+    incomplete || login.dialogue.has_unread_reply() || wire.handshake.has_gap()
 }
