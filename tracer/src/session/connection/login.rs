@@ -240,13 +240,13 @@ impl Connection {
         let full = login.open_ledger(now);
         let conclusion = login.conclude(decision, full.debt(), &self.wire);
         // What is missing now may yet come.
-        let missing =
-            has_missed(login, &self.wire) && self.about.partial.insert(PartialReason::Gap);
+        let lasting = self.about.partial;
+        if has_missed(login, &self.wire) {
+            self.about.partial.insert(PartialReason::Gap);
+        }
         let facts = report.describe(&self.wire, &self.about, &login.dialogue, &conclusion);
         report.pending(facts, now);
-        if missing {
-            self.about.partial.remove(&PartialReason::Gap);
-        }
+        self.about.partial = lasting;
     }
 
     /// The client, which has left, opens a connection to another server: it was sent there.
