@@ -3,18 +3,15 @@
 //! One test at a time, since the counter is the whole program's.
 
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
     collections::BTreeSet,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicIsize, Ordering::Relaxed},
-    },
+    sync::{Mutex, PoisonError},
 };
 
 use harness::sweep::{
     packet::{ACK, PSH, Packet, Side},
     sources::fixture,
 };
+use peak_alloc::PeakAlloc;
 use tracer::{
     capture::tracker::{Sighted, Tracker},
     record::Record,
@@ -22,34 +19,15 @@ use tracer::{
 };
 use tracer_ebpf::flow::FlowKey;
 
-struct Counting;
+#[global_allocator]
+static HEAP: PeakAlloc = PeakAlloc;
 
-static HELD: AtomicIsize = AtomicIsize::new(0);
-static MOST: AtomicIsize = AtomicIsize::new(0);
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-fn count(bytes: isize) {
-    let held = HELD.fetch_add(bytes, Relaxed) + bytes;
-    MOST.fetch_max(held, Relaxed);
+/// Bytes of the heap in use.
+fn in_use() -> isize {
+    HEAP.current_usage().cast_signed()
 }
-
-// SAFETY: everything is the system's allocator's; only counters are added.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size().cast_signed());
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        count(-layout.size().cast_signed());
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 /// What an undecided connection may keep where nothing is read in clear: what is known so far, and
 /// the sizes of records. No more, however much passes.
@@ -268,8 +246,8 @@ fn held(flood: &Flood, gap: bool) -> [isize; 2] {
     let segments = VOLUME / flood.length;
     let mut agent = Agent::new();
     // What the agent has from the start is nobody's.
-    let base = HELD.load(Relaxed);
-    MOST.store(base, Relaxed);
+    let base = in_use();
+    HEAP.reset_peak_usage();
     for number in 0..CONNECTIONS as u16 {
         let port = 20_000 + number;
         let mut now = before.last().unwrap().time_ns + u64::from(number) * 1_000_000_000;
@@ -299,7 +277,7 @@ fn held(flood: &Flood, gap: bool) -> [isize; 2] {
         }
     }
     let each = |bytes: isize| (bytes - base) / CONNECTIONS;
-    [each(MOST.load(Relaxed)), each(HELD.load(Relaxed))]
+    [each(HEAP.peak_usage().cast_signed()), each(in_use())]
 }
 
 /// What a connection may keep that waits for its close, of one that has sent a request.
@@ -313,7 +291,7 @@ const POOLED: u64 = 5_000;
 /// what the kernel would keep of them. `idle` is how long nothing has come since.
 fn kept(capture: &str, packets: usize, idle: u64) -> isize {
     let all = fixture(capture).unwrap().remove(0).packets;
-    let base = HELD.load(Relaxed);
+    let base = in_use();
     let mut agent = Agent::new();
     let start = all[0].time_ns;
     for number in 0..POOLED {
@@ -332,7 +310,7 @@ fn kept(capture: &str, packets: usize, idle: u64) -> isize {
     } = agent;
     drop((tracker, ear));
     assert_eq!(engine.standing().open, POOLED);
-    let kept = HELD.load(Relaxed) - base;
+    let kept = in_use() - base;
     drop(engine);
     kept / POOLED.cast_signed() as isize
 }
@@ -370,7 +348,7 @@ fn no_connection_takes_more_than_its_budget_whatever_passes() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     // The counter counts.
-    let before = HELD.load(Relaxed);
+    let before = in_use();
     let some = vec![1_u8; 100_000];
-    assert!(HELD.load(Relaxed) - before >= some.len().cast_signed());
+    assert!(in_use() - before >= some.len().cast_signed());
 }
