@@ -47,5 +47,5 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
     engine.finish(last_ns, &mut heard);
-    heard.assert_complete(engine.connections_seen());
+    heard.assert_complete(engine.standing().seen);
 });

@@ -162,5 +162,5 @@ fuzz_target!(|actions: Vec<Action<'_>>| {
         engine.on_event(input, &mut heard);
     }
     engine.finish(world.now, &mut heard);
-    heard.assert_complete(engine.connections_seen());
+    heard.assert_complete(engine.standing().seen);
 });

@@ -38,6 +38,11 @@ impl Listener for Heard {
                         .map(|phase| phase.duration_ns.0)
                         .sum();
                     assert_eq!(sum, whole.0, "phases add up to the login: {facts:#?}");
+                    let login = &facts.login;
+                    let waits = [login.client_ns, login.server_ns, login.network_ns];
+                    if let [Some(client), Some(server), Some(network)] = waits {
+                        assert_eq!(client + server + network, whole, "so do the waits: {facts:#?}");
+                    }
                 }
             }
             Body::Close(close) => {

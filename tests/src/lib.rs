@@ -17,4 +17,5 @@ pub mod root;
 pub mod secrets;
 pub mod sequences;
 pub mod server;
+pub mod sweep;
 pub mod traffic;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use harness::agent::of;
 use harness::pcap::{self, Packet, Temporary, link};
-use harness::replay::events;
+use harness::replay::{events, events_with};
 use serde_json::{Value, json};
 
 const SECOND: u64 = 1_000_000_000;
@@ -47,10 +47,13 @@ fn other(time_ns: u64) -> Packet {
     }
 }
 
-fn replay(packets: &[Packet]) -> Vec<Value> {
+fn file(packets: &[Packet]) -> Temporary {
     let framed = pcap::framed(packets, |packet| pcap::ethernet(packet, &[]));
-    let file = Temporary::new("silence.pcap", &pcap::file(link::ETHERNET, &framed)).unwrap();
-    events(file.path()).unwrap()
+    Temporary::new("silence.pcap", &pcap::file(link::ETHERNET, &framed)).unwrap()
+}
+
+fn replay(packets: &[Packet]) -> Vec<Value> {
+    events(file(packets).path()).unwrap()
 }
 
 /// The only line of a kind.
@@ -61,32 +64,43 @@ fn only(events: &[Value], kind: &str) -> Value {
 }
 
 #[test]
-fn a_login_without_answer_is_a_timeout_once_others_have_gone_on_for_long_enough() {
+fn a_login_without_answer_is_pending_while_both_sides_hold_on() {
     let mut packets = until(&connection(), LOGIN7);
-    let (start, end) = (packets[0].time_ns, last_ns(&packets));
-    let cut = only(&replay(&packets), "login");
-    assert_eq!(
-        cut["login"]["outcome"], "unknown",
-        "the file ends too early to say"
-    );
-    assert_eq!(cut["connection"]["partial_reasons"], json!(["agent_stop"]));
+    let end = last_ns(&packets);
+    for later in [60 * SECOND, 3600 * SECOND] {
+        packets.push(other(end + later));
+        let events = replay(&packets);
+        let pending = only(&events, "pending");
+        assert_eq!(pending["login"]["outcome"], json!(null), "{pending:#}");
+        assert_eq!(pending["login"]["owed_by"], "server", "{pending:#}");
+        assert_eq!(pending["phases"]["login"]["complete"], false, "{pending:#}");
+        // Nobody has given up when the file ends.
+        let login = only(&events, "login");
+        assert_eq!(login["login"]["outcome"], "unknown", "{login:#}");
+        let reasons = &login["connection"]["partial_reasons"];
+        assert_eq!(*reasons, json!(["agent_stop"]));
+    }
+}
 
-    packets.push(other(end + 60 * SECOND));
-    let early = only(&replay(&packets), "login");
-    assert_eq!(
-        early["login"]["outcome"], "unknown",
-        "a server may take a minute"
-    );
-
-    packets.push(other(end + 3600 * SECOND));
-    let login = only(&replay(&packets), "login");
-    assert_eq!(login["login"]["outcome"], "timeout", "{login:#}");
-    assert_eq!(login["connection"]["partial"], false, "{login:#}");
-    assert_eq!(
-        login["login"]["duration_ns"],
-        end - start,
-        "up to the last packet"
-    );
+#[test]
+fn how_long_a_login_may_be_undecided_before_that_is_told_is_an_option() {
+    let mut packets = until(&connection(), LOGIN7);
+    packets.push(other(packets[0].time_ns + 40 * SECOND));
+    let file = file(&packets);
+    for (arguments, after) in [
+        (&[][..], Some(30)),
+        (&["--pending", "5"], Some(5)),
+        (&["--pending", "40s"], Some(40)),
+        (&["--pending", "1m"], None),
+    ] {
+        let events = events_with(file.path(), arguments).unwrap();
+        let durations: Vec<_> = of(&events, "pending")
+            .iter()
+            .map(|pending| pending["login"]["duration_ns"].as_u64().unwrap())
+            .collect();
+        let right: Vec<u64> = after.map(|seconds| seconds * SECOND).into_iter().collect();
+        assert_eq!(durations, right, "{arguments:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The records in the ring buffer: fixed layouts, native byte order, no padding.
 
-use crate::{flow::FlowKey, seq::Seq};
+use crate::{key::FlowKey, seq::Seq};
 
 /// A value that is part of a record: it knows its size and how to be read from bytes.
 trait Field: Sized {
@@ -258,7 +258,8 @@ record! {
         key: FlowKey,
         /// 1: the client is side `a` of the key. 0: side `b`.
         client_is_a: u32,
-        /// Sequence number of the segment.
+        /// Sequence number of the segment; of its payload, where that came with a SYN and this is not
+        /// the SYN's own event.
         seq: Seq,
         /// Acknowledgement number of the segment.
         ack: Seq,

@@ -2,86 +2,13 @@
 
 use crate::{
     event::{Counters, Direction},
+    holes::Holes,
     packet::Segment,
     secrets::Withheld,
-    seq::{Seq, Span},
+    seq::Seq,
 };
 
-/// A connection without direction: the side with the lower port is `a`, with equal ports the one
-/// with the lower address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(C)]
-pub struct FlowKey {
-    /// Address of side `a`, network byte order; IPv4 as IPv4-mapped IPv6.
-    pub a: [u32; 4],
-    /// Address of side `b`.
-    pub b: [u32; 4],
-    /// Port of side `a`.
-    pub a_port: u16,
-    /// Port of side `b`.
-    pub b_port: u16,
-}
-
-impl FlowKey {
-    /// How many slots there are.
-    pub const SLOTS: u32 = 1 << 16;
-
-    /// The connection's place in a table that is not searched. The connections of one client to one
-    /// server each have their own.
-    #[inline(always)]
-    pub const fn slot(&self) -> u32 {
-        let hosts = self.a[3] ^ self.b[3];
-        (hosts ^ (hosts >> 16) ^ self.b_port as u32) & (Self::SLOTS - 1)
-    }
-
-    /// The key of a packet, and whether its sender is side `a`.
-    #[inline(always)]
-    pub const fn of(
-        source: [u32; 4],
-        source_port: u16,
-        destination: [u32; 4],
-        destination_port: u16,
-    ) -> (Self, bool) {
-        let from_a = source_port < destination_port
-            || (source_port == destination_port && before(&source, &destination));
-        if from_a {
-            (
-                Self {
-                    a: source,
-                    b: destination,
-                    a_port: source_port,
-                    b_port: destination_port,
-                },
-                true,
-            )
-        } else {
-            (
-                Self {
-                    a: destination,
-                    b: source,
-                    a_port: destination_port,
-                    b_port: source_port,
-                },
-                false,
-            )
-        }
-    }
-}
-
-#[inline(always)]
-const fn before(left: &[u32; 4], right: &[u32; 4]) -> bool {
-    // Any total order will do; unrolled, since the kernel's verifier would walk a loop each time.
-    if left[3] != right[3] {
-        return left[3] < right[3];
-    }
-    if left[2] != right[2] {
-        return left[2] < right[2];
-    }
-    if left[1] != right[1] {
-        return left[1] < right[1];
-    }
-    left[0] < right[0]
-}
+pub use crate::key::FlowKey;
 
 /// Where a packet was seen: an interface, and whether on its way in or out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,7 +31,8 @@ impl Point {
 }
 
 /// One direction of a connection. Only packets of this direction write to it, so two processors
-/// that carry the two directions do not race.
+/// that carry the two directions do not race; but for what an answer says of it: `fin_acked`,
+/// `refused`, and that nothing waits to be answered any more.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Half {
@@ -116,8 +44,11 @@ pub struct Half {
     pub next_header: Seq,
     /// The highest acknowledgement it has sent.
     pub acked: Seq,
-    /// The hole last left open.
-    pub hole: Span,
+    /// What of it was passed over.
+    pub holes: Holes,
+    /// Bytes that came with its SYN and were not acknowledged by the answer: they are sent again (RFC
+    /// 7413 section 4.2).
+    pub refused: u32,
     /// Events told so far.
     pub events: u32,
     /// Login bytes told so far.
@@ -156,10 +87,46 @@ pub struct Half {
     pub message: u8,
     /// TLS records told since the login was decided.
     pub records: u8,
-    /// 1: a message has begun behind the hole: what is secret in the hole is not known any more.
-    pub blind: u8,
-    /// Fills up.
-    pub reserved: u8,
+    /// The receive window it has offered last, unscaled; 0 before any but a SYN's, which is not to be
+    /// scaled.
+    pub window: u16,
+}
+
+/// A SYN inside a connection that lives: a stranger's, or that of a connection whose predecessor has
+/// ended unseen. What the other side answers will say.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Rival {
+    /// When it passed, nanoseconds.
+    pub time: u64,
+    /// Its sequence number.
+    pub isn: Seq,
+    /// Its receive window.
+    pub window: u16,
+    /// Its time to live.
+    pub ttl: u8,
+    /// See [`claim`].
+    pub claim: u8,
+}
+
+/// What a [`Rival`] is.
+pub mod claim {
+    /// There is none.
+    pub const NONE: u8 = 0;
+    /// Side `a` of the key has sent it.
+    pub const OF_A: u8 = 1;
+    /// Side `b` has.
+    pub const OF_B: u8 = 2;
+    /// It was answered: it has opened this connection, and is still to be told.
+    pub const PROVEN: u8 = 3;
+}
+
+impl Rival {
+    /// Whether this side of the key has sent it.
+    #[inline(always)]
+    const fn is_of(&self, a: bool) -> bool {
+        self.claim == if a { claim::OF_A } else { claim::OF_B }
+    }
 }
 
 /// A connection.
@@ -170,6 +137,8 @@ pub struct Flow {
     pub born: u64,
     /// What the client sends, and what the server does: by [`Direction`].
     pub halves: [Half; 2],
+    /// Another SYN that was seen in it.
+    pub rival: Rival,
     /// 1: the client is side `a` of the key.
     pub client_is_a: u8,
     /// 1: it was joined after its SYN.
@@ -201,6 +170,13 @@ impl Flow {
         Self {
             born: now,
             halves: [Half::default(); 2],
+            rival: Rival {
+                time: 0,
+                isn: Seq(0),
+                window: 0,
+                ttl: 0,
+                claim: claim::NONE,
+            },
             client_is_a: u8::from(segment.from_a == from_client),
             joined_late: u8::from(!opens || segment.has(ACK)),
             established: 0,
@@ -210,6 +186,23 @@ impl Flow {
             foreign: 0,
             reserved: 0,
         }
+    }
+
+    /// The same for the answer to a SYN that was seen before it, in the connection that this one follows.
+    #[inline(always)]
+    pub fn follow(&mut self, rival: &Rival) {
+        self.born = rival.time;
+        self.joined_late = 0;
+        self.rival = *rival;
+        self.rival.claim = claim::PROVEN;
+        let client = self.half(Direction::ToServer);
+        client.syn = 1;
+        client.synced = 1;
+        client.framed = 1;
+        client.sent.isn = rival.isn;
+        client.sent.packets = 1;
+        client.next_seq = rival.isn.add(1);
+        client.next_header = client.next_seq;
     }
 
     /// Which way a segment goes.
@@ -253,26 +246,137 @@ impl Flow {
         self.client().fin_acked != 0 && self.server().fin_acked != 0
     }
 
-    /// Whether a SYN opens a new connection on the same addresses and ports: it neither repeats the
-    /// one that opened this, nor is the one that was answered before it was seen.
+    /// Whether it is known to go on: both sides speak, and neither has ended.
+    #[inline(always)]
+    const fn is_live(&self) -> bool {
+        let (client, server) = (self.client(), self.server());
+        (self.established | self.joined_late) != 0
+            && (self.reset | client.fin | server.fin) == 0
+            && client.sent.packets != 0
+            && server.sent.packets != 0
+    }
+
+    /// Whether a segment opens a new connection on the same addresses and ports: a SYN that is not this
+    /// one's. While this one lives it takes the answer to that SYN: a SYN-ACK, or a RST.
     #[inline(always)]
     pub const fn is_reopened_by(&self, segment: &Segment) -> bool {
+        use crate::packet::tcp_flag::{RST, SYN};
+        segment.flags & (SYN | RST) != 0 && self.is_begun_by(segment)
+    }
+
+    #[inline(never)]
+    const fn is_begun_by(&self, segment: &Segment) -> bool {
         use crate::packet::tcp_flag::{ACK, SYN};
-        if !segment.has(SYN) || segment.has(ACK) {
-            return false;
+        if segment.has(ACK) {
+            let answered = self.rival.isn.add(1).0;
+            return self.rival.is_of(!segment.from_a) && segment.ack.0 == answered;
         }
+        segment.has(SYN) && !self.is_live() && self.is_another(segment)
+    }
+
+    /// Whether a SYN or SYN-ACK neither repeats the one that this connection began with, nor is the one
+    /// that was answered before it was seen.
+    #[inline(always)]
+    const fn is_another(&self, segment: &Segment) -> bool {
         // The client may have become the server's side of the key, so look at the sender's half.
-        let (half, peer) = if segment.from_a == (self.client_is_a != 0) {
-            (self.client(), self.server())
-        } else {
-            (self.server(), self.client())
-        };
+        let (half, peer) = (self.sender(segment), self.receiver(segment));
         if half.syn != 0 {
             return half.sent.isn.0 != segment.seq.0;
         }
         peer.syn == 0 || peer.acked.0 != segment.seq.add(1).0
     }
+
+    /// Remembers another SYN, which is not believed yet; whether one gives way to it that nobody has
+    /// answered.
+    #[inline(never)]
+    pub fn suspect(&mut self, segment: &Segment, now: u64) -> bool {
+        if self.rival.is_of(segment.from_a) && self.rival.isn == segment.seq {
+            return false;
+        }
+        let gives_way = self.rival.claim != claim::NONE;
+        self.rival = Rival {
+            time: now,
+            isn: segment.seq,
+            window: segment.window,
+            ttl: segment.ttl,
+            claim: if segment.from_a {
+                claim::OF_A
+            } else {
+                claim::OF_B
+            },
+        };
+        gives_way
+    }
+
+    /// Forgets another SYN that its receiver does not answer, since it goes on with this connection;
+    /// whether there was one.
+    #[inline(always)]
+    pub fn refute(&mut self, segment: &Segment) -> bool {
+        let refuted = self.rival.is_of(!segment.from_a);
+        if refuted {
+            self.rival.claim = claim::NONE;
+        }
+        refuted
+    }
+
+    /// Whether a SYN, SYN-ACK or RST has no place in this connection. Apart, as is what else is rare, so
+    /// that the verifier walks on from here once.
+    #[inline(never)]
+    pub const fn is_strange(&self, segment: &Segment) -> bool {
+        use crate::packet::tcp_flag::{ACK, RST, SYN};
+        if segment.has(SYN) {
+            let begun = !segment.has(ACK) || self.sender(segment).syn != 0;
+            return begun && self.is_live() && self.is_another(segment);
+        }
+        segment.has(RST) && !self.is_reset_by(segment)
+    }
+
+    /// Whether a RST is this connection's: it stands where its sender goes on, or where the other side
+    /// takes data (RFC 9293 section 3.10.7.4); one that answers a SYN acknowledges it (3.10.7.3).
+    #[inline(always)]
+    const fn is_reset_by(&self, segment: &Segment) -> bool {
+        use crate::packet::tcp_flag::ACK;
+        let (half, peer) = (self.sender(segment), self.receiver(segment));
+        if peer.sent.acked_at != 0 {
+            let beyond = segment.seq.since(peer.acked);
+            let room = ((peer.window as u32) << MAX_SCALE) | 0xFFFF;
+            if beyond >= 0 && beyond.cast_unsigned() <= room {
+                return true;
+            }
+        }
+        if half.synced != 0 {
+            let unheard = peer.sent.packets == 0 || self.joined_late != 0;
+            return segment.seq.0 == half.next_seq.0 || (peer.sent.acked_at == 0 && unheard);
+        }
+        let answers = segment.has(ACK)
+            && segment.ack.after(peer.sent.isn)
+            && !segment.ack.after(peer.next_seq);
+        peer.syn == 0 || answers
+    }
+
+    /// The direction of a segment, and the other one.
+    #[inline(always)]
+    const fn sender(&self, segment: &Segment) -> &Half {
+        if segment.from_a == (self.client_is_a != 0) {
+            self.client()
+        } else {
+            self.server()
+        }
+    }
+
+    /// See [`Self::sender`].
+    #[inline(always)]
+    const fn receiver(&self, segment: &Segment) -> &Half {
+        if segment.from_a == (self.client_is_a != 0) {
+            self.server()
+        } else {
+            self.client()
+        }
+    }
 }
+
+/// By how much a window may be scaled (RFC 7323 section 2.3): what was agreed is not read.
+const MAX_SCALE: u32 = 14;
 
 /// A direction's index. The kernel's verifier must see the mask that the compiler, knowing better,
 /// would leave out; and an index, in place of a choice, spares it walking twice from here on.

@@ -18,9 +18,12 @@ pub mod config;
 pub mod event;
 pub mod flow;
 pub mod framing;
+pub mod holes;
+pub mod key;
 pub mod loss;
 pub mod observe;
 pub mod packet;
+pub mod patience;
 pub mod secrets;
 pub mod seq;
 #[cfg(test)]

@@ -26,11 +26,13 @@ pub enum LossReason {
     HeaderChainTooLong = 9,
     /// The table of socket owners had no room.
     OwnerTableFull = 10,
+    /// A RST or SYN that has no place in its connection, and was not believed.
+    OutOfWindow = 11,
 }
 
 impl LossReason {
     /// How many reasons there are: the size of the counter map.
-    pub const COUNT: u32 = 11;
+    pub const COUNT: u32 = 12;
 
     /// Every reason, in the order of the counters.
     pub const ALL: [Self; Self::COUNT as usize] = [
@@ -45,6 +47,7 @@ impl LossReason {
         Self::LoginTooLong,
         Self::HeaderChainTooLong,
         Self::OwnerTableFull,
+        Self::OutOfWindow,
     ];
 
     /// The name in the event stream.
@@ -61,6 +64,7 @@ impl LossReason {
             Self::LoginTooLong => "login_too_long",
             Self::HeaderChainTooLong => "header_chain_too_long",
             Self::OwnerTableFull => "owner_table_full",
+            Self::OutOfWindow => "out_of_window",
         }
     }
 }

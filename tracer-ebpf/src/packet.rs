@@ -5,7 +5,11 @@ mod plain;
 
 pub use plain::is_plainly_unwanted;
 
-use crate::{bytes::Bytes, flow::FlowKey, seq::Seq};
+use crate::{
+    bytes::Bytes,
+    key::FlowKey,
+    seq::{Seq, Span},
+};
 
 /// `EtherTypes` (IEEE 802).
 pub mod ethertype {
@@ -76,7 +80,7 @@ pub struct Segment {
     pub key: FlowKey,
     /// Whether the sender is side `a` of the key.
     pub from_a: bool,
-    /// Sequence number of the first payload byte (of the SYN where there is one).
+    /// Sequence number: of the first payload byte, or of the SYN before it.
     pub seq: Seq,
     /// Acknowledgement number; means something with [`tcp_flag::ACK`].
     pub ack: Seq,
@@ -99,10 +103,26 @@ impl Segment {
         self.flags & flag != 0
     }
 
-    /// The position after the payload, SYN and FIN not counted.
+    /// The position of the payload's first byte: behind the SYN, which takes a position too.
+    #[inline(always)]
+    pub const fn start(&self) -> Seq {
+        self.seq
+            .add((self.flags & tcp_flag::SYN) as u32 / tcp_flag::SYN as u32)
+    }
+
+    /// The position after the payload, a FIN not counted.
     #[inline(always)]
     pub const fn end(&self) -> Seq {
-        self.seq.add(self.payload_len)
+        self.start().add(self.payload_len)
+    }
+
+    /// The positions of the payload.
+    #[inline(always)]
+    pub const fn carried(&self) -> Span {
+        Span {
+            from: self.start(),
+            to: self.end(),
+        }
     }
 
     /// The sender's port.

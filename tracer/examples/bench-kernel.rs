@@ -15,6 +15,7 @@ const PROGRAM: &str = "tds_ether_in";
 const CLIENT: u16 = 40_000;
 
 const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
 /// A packet of a connection: 10.0.0.1 to 10.0.0.2.
@@ -160,6 +161,8 @@ fn logging_in(name: &str, ring_bytes: u32) -> Result<()> {
 /// Opens the connection anew, with an initial sequence number that is new, and has its login
 /// decided.
 fn open(trial: &mut Trial, isn: u32) -> Result<()> {
+    // One that lives would not give way.
+    trial.run(PROGRAM, &server(RST, 5001, &[]).bytes(), 1)?;
     trial.run(PROGRAM, &client(SYN, isn, &[]).bytes(), 1)?;
     trial.run(PROGRAM, &server(SYN | ACK, 5000, &[]).bytes(), 1)?;
     trial.run(PROGRAM, &client(ACK, isn + 1, &[]).bytes(), 1)?;

@@ -2,11 +2,13 @@
 
 use std::{fmt::Write as _, fs, io::Write as _, path::Path, process::ExitCode};
 
+use clap::ValueEnum;
 use glob::Pattern;
 use serde::Serialize;
 
 use crate::{
-    cli::{DoctorFormat, DoctorOptions, UNUSABLE},
+    exit::UNUSABLE,
+    host,
     probe::{self, Notice, Probe, Selection},
 };
 
@@ -68,12 +70,28 @@ impl Finding {
     }
 }
 
+/// How `doctor` answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DoctorFormat {
+    /// For a person.
+    Text,
+    /// For a program.
+    Json,
+}
+
+/// What `doctor` is to do.
+#[derive(Clone, Debug)]
+pub struct DoctorOptions {
+    /// How it answers.
+    pub format: DoctorFormat,
+}
+
 /// Says what this host allows; the status is 0 where the agent can run.
 ///
 /// # Errors
 /// Where nothing can be written.
 pub fn doctor(options: &DoctorOptions) -> anyhow::Result<ExitCode> {
-    let missing = probe::missing_capabilities();
+    let missing = host::missing_capabilities();
     let mut findings = vec![kernel(), capabilities(&missing), cgroup(), tracefs(), btf()];
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -179,7 +197,7 @@ fn capabilities(missing: &[&str]) -> Finding {
 }
 
 fn cgroup() -> Finding {
-    match probe::cgroup_root() {
+    match host::cgroup_root() {
         Some(root) => Finding::good("cgroup v2", root.display().to_string()),
         None => Finding::lacking(
             "cgroup v2",

@@ -3,11 +3,12 @@
 //!
 //! The core — [`tds`], [`session`] and [`record`] — does no I/O and reads no clock: it takes bytes
 //! and times. [`probe`] feeds it from the kernel, [`capture`] from pcap files, and [`sink`] writes
-//! what it says.
+//! what it says; [`host`] knows the processes behind the sockets.
 
 pub mod capture;
 pub mod cli;
 pub mod doctor;
+mod exit;
 pub mod host;
 pub mod probe;
 pub mod record;

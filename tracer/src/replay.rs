@@ -2,11 +2,11 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Display,
     fs,
     io::{self, IsTerminal, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -25,17 +25,34 @@ use crate::{
         tracker::{Sighted, Tracker},
         tunnel::{begins_in_fragments, decapsulate},
     },
-    cli::{PARTIAL, ReplayOptions, UNUSABLE},
+    exit::{PARTIAL, UNUSABLE},
     host,
-    record::{Body, Event, LossReason, Record},
+    record::{Body, Event, Login, LossReason, Nanos, Outcome, Record, identity::Policy},
     session::{Config, Engine, Input, Listener},
-    sink::{Output, Sent, Summary},
+    sink::{Output, Sent, Settings, Summary},
 };
 
 /// How long the output may take to be written once everything is said.
 const PATIENCE: Duration = Duration::from_hours(1);
 /// Packets between two looks at the progress.
 const PROGRESS_EVERY: u64 = 65_536;
+
+/// What `replay` is to do.
+#[derive(Clone, Debug)]
+pub struct ReplayOptions {
+    /// Captures, one at least; `-` is standard input.
+    pub files: Vec<PathBuf>,
+    /// Ports of SQL Server; empty where they are to be found out.
+    pub ports: BTreeSet<u16>,
+    /// Look into tunnels.
+    pub decapsulate: bool,
+    /// What is written, where and how.
+    pub output: Settings,
+    /// What becomes of names of users, domains and workstations.
+    pub identities: Policy,
+    /// How long a login may be undecided before it is told as pending.
+    pub pending_after: Nanos,
+}
 
 /// Reads captures.
 pub fn replay(options: &ReplayOptions) -> anyhow::Result<ExitCode> {
@@ -67,6 +84,7 @@ fn read(options: &ReplayOptions, files: &mut Merge, heard: &mut Heard<'_>, count
     let filter = &options.output.filter;
     let mut engine = Engine::new(Config {
         identity: options.identities.clone(),
+        pending_after: options.pending_after.0,
         phases: filter.wants(Event::Phase),
         requests: filter.wants(Event::Request),
         ..Config::default()
@@ -95,8 +113,9 @@ fn read(options: &ReplayOptions, files: &mut Merge, heard: &mut Heard<'_>, count
         }
     }
     bar.finish_and_clear();
+    tracker.finish(&mut engine, heard);
     engine.finish(last_ns, heard);
-    counts.connections = engine.connections_seen();
+    counts.connections = engine.standing().seen;
 }
 
 fn one(
@@ -160,17 +179,16 @@ impl<'a> Heard<'a> {
 }
 
 impl Listener for Heard<'_> {
+    fn login(&mut self, login: &Login) -> bool {
+        let outcome = login.outcome.map_or("unknown", Outcome::as_str);
+        *self.logins.entry(outcome).or_default() += 1;
+        self.output.filter().wants_login(login)
+    }
+
     fn record(&mut self, record: Record) {
-        match &record.body {
-            Body::Login(login) => {
-                let outcome = login.facts.login.outcome.as_str();
-                *self.logins.entry(outcome).or_default() += 1;
-            }
-            Body::Loss(loss) => {
-                let reason = loss.loss.reason.as_str();
-                *self.losses.entry(reason).or_default() += loss.loss.count.0;
-            }
-            _ => {}
+        if let Body::Loss(loss) = &record.body {
+            let reason = loss.loss.reason.as_str();
+            *self.losses.entry(reason).or_default() += loss.loss.count.0;
         }
         // Nothing is dropped in replay; a reader that left is noticed between packets.
         let _sent: Sent = self.output.send(record);

@@ -1,11 +1,13 @@
 //! `tds-tracer run`: live connections, from the kernel's ring buffer to the output.
 
-use std::{io, process::ExitCode, time::Duration};
+mod status;
+
+use std::{collections::BTreeSet, io, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, interval_at},
 };
 use tracer_ebpf::{
     event::{Event, Owner, mark},
@@ -13,22 +15,24 @@ use tracer_ebpf::{
 };
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
+use self::status::{Moment, Tally, resident};
 use crate::{
-    cli::RunOptions,
-    host,
-    probe::{self, Earlier, Notice, Probe, Processes},
+    host::{self, Earlier, Processes},
+    probe::{self, Notice, Probe, Selection},
     record::{
-        Agent, AgentAction, AgentRecord, Body, Event as EventName, LossReason, Record, Text,
-        Timestamp,
+        Agent, AgentAction, AgentRecord, Body, Event as EventName, Login, LossReason, Nanos,
+        Record, Text, Timestamp, identity::Policy,
     },
     session::{Config, Engine, Input, Listener, SocketOwner},
-    sink::{Destination, Output, Sent},
+    sink::{Destination, Output, Sent, Settings},
 };
 
 /// How often time is looked at where no packet comes.
 const TICK: Duration = Duration::from_millis(100);
 /// Ticks between two looks at the kernel's loss counters.
 const LOSS_TICKS: u32 = 10;
+/// How often the agent says how it does.
+const STATUS: Duration = Duration::from_mins(1);
 /// Records taken from the ring before anything else gets its turn.
 const BATCH: usize = 4096;
 /// How long a reader that does not read is waited for at the end.
@@ -37,6 +41,31 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const LAST_LOOK: u64 = 1_000_000_000;
 /// Why the agent stops where nobody reads what it writes.
 const READER_GONE: &str = "reader_gone";
+
+/// What `run` is to do.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Watched TCP ports, one at least.
+    pub ports: BTreeSet<u16>,
+    /// Watched interfaces.
+    pub interfaces: Selection,
+    /// What is written, where and how.
+    pub output: Settings,
+    /// What becomes of names of users, domains and workstations.
+    pub identities: Policy,
+    /// How long a login may be undecided before it is told as pending.
+    pub pending_after: Nanos,
+    /// Bytes kept of each direction of a login.
+    pub login_bytes: u32,
+    /// Connections watched at once.
+    pub max_flows: u32,
+    /// Size of the ring buffer in bytes, a power of two.
+    pub ring_bytes: u32,
+    /// When to stop.
+    pub duration: Option<Duration>,
+    /// Level of the agent's own log.
+    pub log_level: LevelFilter,
+}
 
 /// Watches live connections until a signal, the duration, or the reader's end.
 ///
@@ -124,11 +153,18 @@ struct Watcher {
 struct Records {
     output: Output,
     decided: Vec<(FlowKey, u64)>,
+    tally: Tally,
     closed: bool,
 }
 
 impl Listener for Records {
+    fn login(&mut self, login: &Login) -> bool {
+        self.tally.login(login);
+        self.output.filter().wants_login(login)
+    }
+
     fn record(&mut self, record: Record) {
+        self.tally.told(&record.body);
         self.closed |= self.output.send(record) == Sent::Closed;
     }
 
@@ -140,10 +176,12 @@ impl Listener for Records {
 impl Watcher {
     fn new(options: &RunOptions, mut probe: Probe, output: Output) -> Self {
         let filter = output.filter();
+        let now = wall(&mut probe);
         let config = Config {
             max_connections: options.max_flows as usize,
             identity: options.identities.clone(),
             wall_offset: probe.wall_offset(),
+            pending_after: options.pending_after.0,
             phases: filter.wants(EventName::Phase),
             requests: filter.wants(EventName::Request),
             ..Config::default()
@@ -159,6 +197,7 @@ impl Watcher {
             records: Records {
                 output,
                 decided: Vec::new(),
+                tally: Tally::new(now),
                 closed: false,
             },
             to_stdout: options.output.destination == Destination::Stdout,
@@ -185,6 +224,7 @@ impl Watcher {
         duration: Option<Duration>,
         signals: &mut Signals,
     ) -> &'static str {
+        let mut status = interval_at(Instant::now() + STATUS, STATUS);
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let end = async {
@@ -198,6 +238,7 @@ impl Watcher {
             tokio::select! {
                 () = self.probe.ready() => {}
                 _ = tick.tick() => self.tick(),
+                _ = status.tick() => self.status(),
                 _ = signals.interrupt.recv() => return "interrupt",
                 _ = signals.terminate.recv() => return "terminate",
                 _ = signals.hang_up.recv() => self.records.output.reopen(),
@@ -222,6 +263,7 @@ impl Watcher {
         } = self;
         engine.set_wall_offset(probe.wall_offset());
         let taken = probe.drain(BATCH, |record| tell(engine, owners, record, records));
+        records.tally.events(taken);
         for (key, born) in records.decided.drain(..) {
             probe.decide(key, born);
         }
@@ -232,7 +274,7 @@ impl Watcher {
         // Read before the ring: what is still in there must not find its time passed.
         let now = self.probe.now();
         if self.drain() {
-            self.engine.on_tick(now, &mut self.records);
+            self.engine.pass_time(now, &mut self.records);
         }
         self.ticks += 1;
         if self.ticks.is_multiple_of(LOSS_TICKS) {
@@ -285,10 +327,28 @@ impl Watcher {
         }
     }
 
+    /// Tells what every open connection has carried, the last packets included.
+    fn count(&mut self) {
+        for key in self.engine.open() {
+            if let Some((born, sent)) = self.probe.carried(key) {
+                let counted = Input::Counted(key, born, Box::new(sent));
+                self.engine.on_event(counted, &mut self.records);
+            }
+        }
+    }
+
+    fn status(&mut self) {
+        let moment = Moment {
+            now: wall(&mut self.probe),
+            connections: self.engine.standing(),
+            memory: resident(),
+        };
+        let status = self.records.tally.status(moment);
+        self.say(status);
+    }
+
     fn say(&mut self, agent: Agent) {
-        let timestamp = Timestamp::from_nanoseconds(
-            i128::from(self.probe.now()) + i128::from(self.probe.wall_offset()),
-        );
+        let timestamp = wall(&mut self.probe);
         let body = Body::Agent(AgentRecord { agent });
         self.records.record(Record { timestamp, body });
     }
@@ -300,6 +360,7 @@ impl Watcher {
         while !self.drain() && self.probe.now() < enough {}
         self.losses();
         self.records.output.take_your_time(PATIENCE);
+        self.count();
         self.engine.finish(self.probe.now(), &mut self.records);
         self.say(Agent {
             reason: Some(Text::from(reason)),
@@ -316,6 +377,11 @@ impl Watcher {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The probe's clock as the stream tells times.
+fn wall(probe: &mut Probe) -> Timestamp {
+    Timestamp::from_nanoseconds(i128::from(probe.now()) + i128::from(probe.wall_offset()))
 }
 
 /// Whose the connections are.
@@ -340,7 +406,7 @@ impl Owners {
         if self.earlier.is_empty() {
             return Vec::new();
         }
-        let owners = self.earlier.take(&event.key);
+        let owners = self.earlier.take(&event.key, event.time);
         if event.marks & mark::JOINED_LATE == 0 {
             return Vec::new();
         }

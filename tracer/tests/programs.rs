@@ -158,10 +158,13 @@ impl Library {
             point: Point::new(1, true),
         };
         let old = self.flows.remove(&segment.key);
-        let old = old.filter(|flow| !flow.is_reopened_by(&segment));
-        let Some(mut flow) = old.or_else(|| opened(&segment)) else {
+        let opens = old.is_none_or(|flow| flow.is_reopened_by(&segment));
+        let Some(mut flow) = (if opens { opened(&segment) } else { old }) else {
             return;
         };
+        if let Some(old) = old.filter(|_| opens && segment.has(ACK)) {
+            flow.follow(&old.rival);
+        }
         if flow.foreign != 0 {
             self.flows.insert(segment.key, flow);
             return;
@@ -211,7 +214,11 @@ fn both(packets: &[Vec<u8>]) -> Option<Told> {
 fn both_in(trial: &mut Trial, packets: &[Vec<u8>]) -> Told {
     let mut library = Library::default();
     trial.losses();
-    run(trial, &[packet(Below::V4, true, SYN, 77, &[])]);
+    // One that lives gives way only to a SYN that is answered.
+    let mut answer = packet(Below::V4, false, SYN | ACK, 7, &[]);
+    answer[42..46].copy_from_slice(&78_u32.to_be_bytes());
+    run(trial, &[packet(Below::V4, true, SYN, 77, &[]), answer]);
+    trial.losses();
     for bytes in packets {
         library.see(bytes);
     }
@@ -384,6 +391,103 @@ fn more_headers_than_one_turn_walks_are_told_the_same() {
         assert!(
             count > 32 || headers.count() >= count / 2,
             "{count} headers"
+        );
+    }
+}
+
+#[test]
+fn strange_syns_and_resets_change_nothing_until_a_syn_is_answered() {
+    let Some(mut trial) = trial() else { return };
+    let mut packets = handshake(Below::V4);
+    packets.push(packet(Below::V4, true, ACK, 1001, &tds(0x12, 1, &[7; 40])));
+    packets.push(packet(Below::V4, false, RST, 0xDEAD_BEEF, &[]));
+    packets.push(packet(Below::V4, true, SYN, 0xBEEF, &[]));
+    packets.push(packet(Below::V4, false, ACK, 5001, &tds(4, 1, &[9; 30])));
+    packets.push(packet(Below::V4, true, SYN, 0xBEEF, &[]));
+    let mut answer = packet(Below::V4, false, SYN | ACK, 9000, &[]);
+    answer[42..46].copy_from_slice(&0xBEF0_u32.to_be_bytes());
+    packets.push(answer);
+    let told = both_in(&mut trial, &packets);
+    let expected = [
+        Kind::Syn,
+        Kind::SynAck,
+        Kind::Ack,
+        Kind::Segment,
+        Kind::Segment,
+        Kind::Syn,
+        Kind::SynAck,
+    ];
+    assert_eq!(kinds(&told), expected);
+    assert_eq!(told[5].0.seq.0, 0xBEEF);
+}
+
+#[test]
+fn a_connection_is_born_at_the_moment_of_its_first_packet() {
+    for (first, from_client) in [(SYN, true), (SYN | ACK, false), (RST, false)] {
+        let Some(mut trial) = trial() else { return };
+        let bytes = packet(Below::V4, from_client, first, 1, &[]);
+        trial.run("tds_ether_in", &bytes, 1).unwrap();
+        let mut moments = Vec::new();
+        trial.drain(|record| {
+            if let Record::Event(event, _) = record {
+                moments.push((event.born, event.time));
+            }
+        });
+        let [(born, time)] = moments[..] else {
+            panic!("{moments:?}");
+        };
+        assert_eq!(born, time);
+    }
+}
+
+#[test]
+fn what_comes_with_a_syn_is_told_the_same_wherever_it_is_cut() {
+    let Some(mut trial) = trial() else { return };
+    let stream = [tds(0x12, 1, &[7; 40]), login7()].concat();
+    for cut in (1..stream.len()).step_by(5) {
+        for acknowledged in [0, cut] {
+            let mut packets = vec![packet(Below::V4, true, SYN, 1000, &stream[..cut])];
+            let mut answer = packet(Below::V4, false, SYN | ACK, 5000, &[]);
+            let ack = 1001 + acknowledged as u32;
+            answer[42..46].copy_from_slice(&ack.to_be_bytes());
+            packets.push(answer);
+            packets.push(packet(Below::V4, true, ACK, ack, &stream[acknowledged..]));
+            let told = both_in(&mut trial, &packets);
+            let sent = told.last().map(|(event, _)| event.client);
+            let counted = sent.map(|sent| (sent.bytes, sent.retransmits));
+            assert_eq!(counted, Some((stream.len() as u64, 0)), "{cut}");
+        }
+    }
+}
+
+#[test]
+fn five_segments_in_any_order_are_told_the_same() {
+    let Some(mut trial) = trial() else { return };
+    let reply = tds(4, 1, &[9; 92]);
+    for order in [
+        [0, 2, 4, 1, 3],
+        [4, 3, 2, 1, 0],
+        [1, 3, 0, 4, 2],
+        [2, 0, 4, 3, 1],
+    ] {
+        let mut packets = handshake(Below::V4);
+        for index in order {
+            let part = &reply[20 * index..20 * (index + 1)];
+            packets.push(packet(
+                Below::V4,
+                false,
+                ACK,
+                5001 + 20 * index as u32,
+                part,
+            ));
+        }
+        packets.push(packet(Below::V4, false, ACK | FIN, 5301, &[]));
+        packets.push(packet(Below::V4, false, ACK, 5101, &[5; 200]));
+        let told = both_in(&mut trial, &packets);
+        let sent = told.last().map(|(event, _)| event.server);
+        assert_eq!(
+            sent.map(|sent| (sent.bytes, sent.retransmits)),
+            Some((300, 0))
         );
     }
 }

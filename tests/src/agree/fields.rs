@@ -10,8 +10,10 @@ use super::Difference;
 /// tcpdump's the other.
 const APART: u64 = 50_000;
 
-/// What replay cannot know.
-const UNKNOWN_TO_REPLAY: [&str; 3] = [
+/// What replay cannot know, or has of its own.
+const UNKNOWN_TO_REPLAY: [&str; 5] = [
+    "run_id",
+    "line",
     // Whose socket it is only the kernel knows.
     "process",
     // Its own estimate, too.
@@ -159,10 +161,11 @@ fn apart(path: &str, values: [&Value; 2]) -> Option<u64> {
         && path.contains("_ns")
     {
         // Quantiles are told in eighths of an octave: the same time may be told of two of them.
-        let step = if matches!(path.rsplit('.').next(), Some("p50" | "p99")) {
-            one.max(other) / 8
-        } else {
-            0
+        let step = match path.rsplit_once('.') {
+            Some((_, "p50" | "p99")) => one.max(other) / 8,
+            // Five phases' shares together.
+            Some(("login", part)) if PARTS.contains(&part) => 4 * APART,
+            _ => 0,
         };
         return Some(one.abs_diff(other).saturating_sub(step));
     }

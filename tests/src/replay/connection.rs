@@ -6,13 +6,13 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use tracer::{
     capture::{
-        checksum::tcp_checksum_is_right,
+        checksum::tcp_checksum,
         link::{ETHERTYPE_IPV4, network_layer},
         reader::CaptureReader,
         tracker::{Sighted, Tracker},
     },
     record::Record,
-    session::{Config, Engine, Listener},
+    session::{Checksum, Config, Engine, Listener},
 };
 use tracer_ebpf::flow::{FlowKey, Point};
 
@@ -56,7 +56,7 @@ impl Frame {
             point,
             head: bytes[..data_at].to_vec(),
             tcp_at,
-            offloaded: tcp_checksum_is_right(ethertype, bytes) == Some(false),
+            offloaded: tcp_checksum(ethertype, bytes) == Some(Checksum::Unfinished),
         })
     }
 
@@ -159,7 +159,11 @@ impl Frame {
         bytes[at..at + 2].copy_from_slice(&(length as u16).to_be_bytes());
         let field = self.tcp_at + 16;
         bytes[field..field + 2].fill(0);
-        let sum = !self.checksum(&bytes) ^ u16::from(self.offloaded);
+        let sum = if self.offloaded {
+            0
+        } else {
+            !self.checksum(&bytes)
+        };
         bytes[field..field + 2].copy_from_slice(&sum.to_be_bytes());
         bytes
     }

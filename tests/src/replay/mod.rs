@@ -45,11 +45,14 @@ pub fn agent() -> Result<PathBuf> {
         .context("no tds-tracer beside the tests: `cargo build --package tracer` makes it")
 }
 
+/// The same name for every run, so that the lines of two can be compared.
+pub const RUN_ID: [&str; 2] = ["--run-id", "0000000000000000"];
+
 /// `tds-tracer replay` with these arguments, whatever it exits with.
 pub fn run<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result<Output> {
     let agent = agent()?;
     let mut command = Command::new(&agent);
-    let output = command.arg("replay").args(arguments).output();
+    let output = command.arg("replay").args(RUN_ID).args(arguments).output();
     output.with_context(|| agent.display().to_string())
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use harness::pcap::{self, Packet, Temporary, link};
-use harness::replay::agent;
+use harness::replay::{RUN_ID, agent};
 use harness::root::skip;
 use serde_json::Value;
 
@@ -105,6 +105,7 @@ fn from_stdin(file: &Path) -> Vec<Value> {
     let mut command = Command::new(agent().unwrap());
     command
         .args(["replay", "-"])
+        .args(RUN_ID)
         .stdin(File::open(file).unwrap());
     // A pipe, as from tcpdump: nothing can be read twice.
     let mut cat = Command::new("cat")
@@ -203,6 +204,10 @@ fn two_captures_at_once_say_what_each_says_by_itself() {
     assert_eq!(status, Some(0), "{log}");
     let mut each: Vec<_> = names.iter().flat_map(|name| truth(name)).collect();
     for lines in [&mut lines, &mut each] {
+        // Both captures' lines are numbered together.
+        for line in lines.iter_mut() {
+            line["line"].take();
+        }
         lines.sort_by_key(ToString::to_string);
     }
     // The capture of one begins after the other's end, which is all that it shows of that one.

@@ -33,7 +33,8 @@ fn capture(name: &str) -> PathBuf {
 fn lines(file: &Path, arguments: &[&str]) -> Vec<Value> {
     let lines = events_with(file, arguments).unwrap();
     let of = |kind: &str| lines.iter().filter(|line| line["event"] == kind).count();
-    assert_eq!(of("login"), of("close"), "{lines:#?}");
+    // A connection whose login was over before has a close alone.
+    assert!(of("login") <= of("close"), "{lines:#?}");
     lines
 }
 

@@ -15,8 +15,12 @@ use crate::{CAPTURES, capture, outcome, truth};
 /// Facts of a login that are either as they are or not known.
 const FACTS: [&str; 6] = ["client", "server", "tds", "tls", "auth", "login"];
 /// What depends on how much was seen.
-const OF_WHAT_WAS_SEEN: [&str; 6] = [
+const OF_WHAT_WAS_SEEN: [&str; 10] = [
     "login.duration_ns",
+    "login.client_ns",
+    "login.server_ns",
+    "login.network_ns",
+    "login.slowest_phase",
     "login.basis",
     "login.confidence",
     "auth.rounds",

@@ -22,6 +22,7 @@ fn timeless(line: &Value) -> Value {
             let kept = fields.iter().filter(|(name, _)| {
                 let name = name.as_str();
                 let is_time = matches!(name, "timestamp" | "start" | "phases" | "vantage");
+                let is_time = is_time || name == "slowest_phase";
                 let is_basis = matches!(name, "partial" | "partial_reasons" | "half_open");
                 !(is_time || is_basis || name.ends_with("_ns"))
             });

@@ -25,7 +25,10 @@ fn tls_that_is_out_of_use_is_named() {
     for (capture, version) in [("rows/tsql-full10", "1.0"), ("rows/tsql-full11", "1.1")] {
         let login = login(capture);
         let mut tls = login["tls"].clone();
-        tls.as_object_mut().unwrap().remove("certificate");
+        let offered = tls.as_object_mut().unwrap();
+        offered.remove("certificate");
+        let hello = offered.remove("hello").unwrap();
+        assert_eq!(hello["ja4"], "t13i291100_723694b0fccc_5671b5df5029");
         let cipher = "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA";
         let expected = json!({ "version": version, "cipher": cipher, "resumed": false });
         assert_eq!(tls, expected);
@@ -47,7 +50,11 @@ fn a_certificate_tells_who_issued_it_and_where_its_revocation_is_asked_for() {
     let expected = json!({
         "subject": "CN=sql1.lab.test, O=Lab",
         "issuer": "CN=Lab CA",
+        "not_before": "2026-11-25T09:02:09.000000000Z",
         "not_after": "2035-02-11T09:02:09.000000000Z",
+        "subject_alt_names": ["sql1.lab.test"],
+        "serial_negative": false,
+        "chain_length": 1,
         "signature_algorithm": "ecdsa-with-SHA256",
         "key_bits": 2048,
         "self_signed": false,
@@ -73,7 +80,10 @@ fn a_session_taken_up_again_shows_no_certificate() {
 
 #[test]
 fn a_client_that_shows_a_certificate_says_so_before_and_does_so_then() {
-    let login = login("rows/odbc18-full12-client-certificate");
+    let mut login = login("rows/odbc18-full12-client-certificate");
+    let hello = login["tls"].as_object_mut().unwrap().remove("hello");
+    let bytes = hello.map(|hello| hello["bytes"].clone());
+    assert_eq!(bytes, Some(json!(329)));
     let tds = &login["tds"];
     let agreed = json!([
         tds["encryption"],
@@ -86,7 +96,10 @@ fn a_client_that_shows_a_certificate_says_so_before_and_does_so_then() {
         "client_certificate": true,
         "certificate": {
             "subject": "CN=localhost", "issuer": "CN=localhost",
+            "not_before": "2026-11-25T09:04:43.000000000Z",
             "not_after": "2026-12-25T09:04:43.000000000Z",
+            "subject_alt_names": ["localhost", "127.0.0.1", "::1"],
+            "serial_negative": false, "chain_length": 1,
             "signature_algorithm": "sha256WithRSAEncryption", "key_bits": 2048,
             "self_signed": true,
         },

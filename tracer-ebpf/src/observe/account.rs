@@ -1,80 +1,19 @@
 //! Every packet: is it a copy, what does it count, and does anything need telling?
 
-use super::Sighting;
+use super::{
+    Sighting,
+    receive::{begin, receive},
+    step::{Next, Step, found},
+};
 use crate::{
     config::Config,
     event::{Direction, Kind, mark},
-    flow::{Flow, Half},
+    flow::{Flow, Half, claim},
     packet::{
         Segment,
         tcp_flag::{ACK, FIN, RST, SYN},
     },
-    seq::{Seq, Span},
 };
-
-/// What to do with the packet's payload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// The same packet was counted elsewhere.
-    Copy,
-    /// Nothing.
-    Nothing,
-    /// Tell it as part of a login.
-    Login,
-    /// Look for message boundaries.
-    Command,
-}
-
-/// What the accounting found.
-#[derive(Clone, Copy, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is found and told by itself"
-)]
-pub struct Step {
-    /// What to do with the payload.
-    pub next: Next,
-    /// Which way the packet goes.
-    pub direction: Direction,
-    /// For [`crate::event::Event::marks`].
-    pub marks: u8,
-    /// Payload bytes at its start that had passed before.
-    pub known: u32,
-    /// What it is to the handshake; told before the payload.
-    pub handshake: Option<Kind>,
-    /// Walks along its headers so far.
-    pub walks: u8,
-    /// It repeats payload of an undecided login.
-    pub repeat: bool,
-    /// It is the first FIN of its side.
-    pub fin: bool,
-    /// It is the connection's first RST.
-    pub rst: bool,
-    /// It acknowledges the peer's FIN for the first time.
-    pub fin_acked: bool,
-    /// Turns that the walk along the payload's headers has taken.
-    pub turns: u8,
-}
-
-impl Step {
-    /// Whether something is told before the payload.
-    #[inline(always)]
-    pub const fn opens(&self) -> bool {
-        self.handshake.is_some() || self.repeat
-    }
-
-    /// Whether something is told after the payload.
-    #[inline(always)]
-    pub const fn ends(&self) -> bool {
-        self.fin || self.rst || self.fin_acked
-    }
-
-    /// Whether there is nothing to tell.
-    #[inline(always)]
-    pub const fn is_quiet(&self) -> bool {
-        matches!(self.next, Next::Copy | Next::Nothing) && !self.opens() && !self.ends()
-    }
-}
 
 /// Whether the moment of a packet matters to the nanosecond: something may be told of it, or it ends
 /// a message. Others only move counters on.
@@ -92,7 +31,8 @@ pub fn is_timely(flow: &mut Flow, segment: &Segment) -> bool {
         && (half.framed == 0 || half.end_open != 0 || segment.end().at_or_after(half.next_header))
 }
 
-/// Counts a packet, and says what is to be told of it.
+/// Counts a packet, and says in `step` what is to be told of it: in memory of the caller, since the
+/// kernel's verifier would follow what is in registers anew for each way there.
 #[inline(always)]
 pub fn account(
     flow: &mut Flow,
@@ -100,24 +40,21 @@ pub fn account(
     seen: Sighting,
     config: &Config,
     decided: impl FnOnce() -> bool,
-) -> Step {
+    step: &mut Step,
+) {
     let now = seen.now;
     let direction = flow.direction(segment);
     let reset = flow.reset != 0;
-    let mut step = Step {
-        next: Next::Nothing,
-        direction,
-        marks: 0,
-        known: 0,
-        handshake: None,
-        walks: 0,
-        repeat: false,
-        fin: false,
-        rst: false,
-        fin_acked: false,
-        turns: 0,
-    };
-
+    *step = Step::of(direction);
+    // From here on it is in memory, of whose contents neither compiler nor verifier knows anything.
+    let step = core::hint::black_box(step);
+    if flow.rival.claim == claim::PROVEN {
+        step.find(found::LATE_SYN);
+    }
+    if segment.flags & (SYN | RST) != 0 && flow.is_strange(segment) {
+        stray(flow, segment, seen, step);
+        return;
+    }
     let peer = flow.half(direction.reversed());
     let (peer_fin, peer_end) = (peer.fin != 0 && peer.fin_acked == 0, peer.next_seq);
     let peer_waits = peer.sent.keep_alives | u32::from(peer.sent.repeats) != 0;
@@ -125,14 +62,19 @@ pub fn account(
     if half.point != seen.point {
         if half.point.0 != 0 && !advances(half, segment, reset) {
             step.next = Next::Copy;
-            return step;
+            return;
         }
         half.point = seen.point;
     }
     half.sent.packets = half.sent.packets.wrapping_add(1);
+    if flow.rival.claim != claim::NONE && flow.refute(segment) {
+        step.find(found::STRANGE);
+    }
+    let half = flow.half(direction);
     // The end of a connection answers nothing, and says nothing of a window.
     let ordinary = segment.flags & (SYN | FIN | RST) == 0;
     if ordinary {
+        half.window = segment.window;
         half.sent.shut = u16::from(segment.window == 0);
         half.sent.zero_windows = half
             .sent
@@ -142,10 +84,10 @@ pub fn account(
     if segment.has(ACK) && (segment.ack.after(half.acked) || half.sent.acked_at == 0) {
         half.acked = segment.ack;
         half.sent.acked_at = now;
-        step.fin_acked = peer_fin && segment.ack.at_or_after(peer_end);
-    }
-    if step.fin_acked {
-        flow.half(direction.reversed()).fin_acked = 1;
+        if peer_fin && segment.ack.at_or_after(peer_end) {
+            step.find(found::FIN_ACKED);
+            flow.half(direction.reversed()).fin_acked = 1;
+        }
     }
     if peer_waits && ordinary {
         answer(flow.half(direction.reversed()));
@@ -153,22 +95,27 @@ pub fn account(
     let half = flow.half(direction);
     if segment.has(SYN) {
         synchronise(half, segment);
-        step.handshake = Some(if segment.has(ACK) {
+        step.shakes_hands(if segment.has(ACK) {
             Kind::SynAck
         } else {
             Kind::Syn
         });
-        return step;
+        if segment.has(ACK) {
+            refuse(flow.half(direction.reversed()), segment);
+        }
     }
     if segment.has(RST) {
-        step.rst = !reset;
+        if !reset {
+            step.find(found::RST);
+        }
         flow.reset = 1;
-        return step;
+        return;
     }
-    let fresh = segment.payload_len > 0 && receive(half, segment, now, &mut step);
+    let half = flow.half(direction);
+    let fresh = segment.payload_len > 0 && receive(half, segment, now, step);
     if segment.payload_len == 0
         && half.synced != 0
-        && !segment.has(FIN)
+        && segment.flags & (SYN | FIN) == 0
         && segment.seq.add(1) == half.next_seq
     {
         half.sent.keep_alives = half.sent.keep_alives.wrapping_add(1);
@@ -178,21 +125,50 @@ pub fn account(
         if half.synced == 0 {
             begin(half, segment);
         }
+        // What was lost before it may still come.
+        if segment.seq.after(half.next_seq) {
+            half.holes.leave(half.next_seq, segment.seq);
+            step.marks |= mark::GAP;
+        }
         half.next_seq = half.next_seq.max(segment.end()).add(1);
-        step.fin = true;
+        step.find(found::FIN);
     }
     if flow.established == 0
         && direction == Direction::ToServer
-        && segment.has(ACK)
+        && segment.flags & (SYN | ACK) == ACK
         && (flow.server().syn | flow.client().syn) != 0
     {
         flow.established = 1;
-        step.handshake = Some(Kind::Ack);
+        step.shakes_hands(Kind::Ack);
     }
     if segment.payload_len > 0 {
-        payload(flow, segment, config, &mut step, fresh, decided);
+        payload(flow, segment, config, step, fresh, decided);
     }
-    step
+}
+
+/// A SYN or RST that has no place in the connection changes nothing of it. A SYN may yet be answered;
+/// a RST counts where its direction does, and not at other points once more.
+#[inline(always)]
+fn stray(flow: &mut Flow, segment: &Segment, seen: Sighting, step: &mut Step) {
+    step.next = Next::Copy;
+    if segment.has(SYN) && !segment.has(ACK) {
+        if flow.suspect(segment, seen.now) {
+            step.find(found::STRANGE);
+        }
+        return;
+    }
+    let half = flow.half(step.direction);
+    if half.point.0 == 0 || half.point == seen.point {
+        step.find(found::STRANGE);
+    }
+}
+
+/// A SYN-ACK that acknowledges a SYN without the payload that came with it.
+#[inline(never)]
+fn refuse(asked: &mut Half, answer: &Segment) {
+    if asked.syn != 0 && answer.ack == asked.sent.isn.add(1) {
+        asked.refused = asked.next_seq.since(answer.ack).max(0).cast_unsigned();
+    }
 }
 
 /// The peer has said something: what was sent again and again is answered. Two processors may race
@@ -213,9 +189,16 @@ fn advances(half: &Half, segment: &Segment, reset: bool) -> bool {
     if segment.has(RST) {
         return !reset;
     }
-    (segment.payload_len > 0 && (half.synced == 0 || segment.end().after(half.next_seq)))
+    (segment.payload_len > 0 && (half.synced == 0 || brings(half, segment)))
         || (segment.has(FIN) && half.fin == 0)
         || (segment.has(ACK) && segment.ack.after(half.acked))
+}
+
+/// Whether a segment's payload has not passed before.
+#[inline(always)]
+fn brings(half: &Half, segment: &Segment) -> bool {
+    segment.end().after(half.next_seq)
+        || (!half.holes.are_none() && half.holes.overlap(segment.carried()))
 }
 
 #[inline(always)]
@@ -239,74 +222,6 @@ fn synchronise(half: &mut Half, segment: &Segment) {
     half.next_header = half.next_seq;
 }
 
-/// Takes the stream up where it is first seen.
-#[inline(always)]
-const fn begin(half: &mut Half, segment: &Segment) {
-    half.synced = 1;
-    half.sent.isn = segment.seq;
-    half.next_seq = segment.seq;
-}
-
-/// Counts payload; whether any of it is new or fills a hole.
-#[inline(always)]
-fn receive(half: &mut Half, segment: &Segment, now: u64, step: &mut Step) -> bool {
-    let end = segment.end();
-    if half.synced == 0 {
-        begin(half, segment);
-    }
-    let carried = Span {
-        from: segment.seq,
-        to: end,
-    };
-    if !end.after(half.next_seq) {
-        if carried.overlaps(half.hole) {
-            step.marks |= mark::FILLS_GAP;
-            step.known = half.hole.from.since(segment.seq).max(0).cast_unsigned();
-            half.sent.bytes = half.sent.bytes.wrapping_add(u64::from(segment.payload_len));
-            half.hole = rest(half.hole, carried);
-            return true;
-        }
-        if segment.payload_len == 1 && end == half.next_seq {
-            half.sent.keep_alives = half.sent.keep_alives.wrapping_add(1);
-        } else {
-            half.sent.retransmits = half.sent.retransmits.wrapping_add(1);
-            half.sent.repeats = half.sent.repeats.saturating_add(1);
-            step.marks |= mark::RETRANSMIT;
-        }
-        return false;
-    }
-    let mut new = segment.payload_len;
-    if segment.seq.after(half.next_seq) {
-        half.hole = Span {
-            from: half.next_seq,
-            to: segment.seq,
-        };
-        half.blind = 0;
-        step.marks |= mark::GAP;
-    } else {
-        new = end.since(half.next_seq).cast_unsigned();
-        step.known = segment.payload_len.wrapping_sub(new);
-    }
-    half.sent.bytes = half.sent.bytes.wrapping_add(u64::from(new));
-    half.sent.last_data = now;
-    half.next_seq = end;
-    true
-}
-
-/// What is left of a hole once `filled` has come: the later part where it splits.
-#[inline(always)]
-fn rest(hole: Span, filled: Span) -> Span {
-    let from: Seq = if filled.from.after(hole.from) && filled.to.at_or_after(hole.to) {
-        return Span {
-            from: hole.from,
-            to: filled.from,
-        };
-    } else {
-        hole.from.max(filled.to)
-    };
-    Span { from, to: hole.to }
-}
-
 #[inline(always)]
 fn payload(
     flow: &mut Flow,
@@ -322,8 +237,8 @@ fn payload(
     if flow.decided == 0 {
         if fresh {
             step.next = Next::Login;
-        } else {
-            step.repeat = step.marks & mark::RETRANSMIT != 0;
+        } else if step.marks & mark::RETRANSMIT != 0 {
+            step.find(found::REPEAT);
         }
         return;
     }

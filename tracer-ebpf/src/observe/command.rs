@@ -34,14 +34,14 @@ pub fn skim<B: Bytes + ?Sized>(flow: &mut Flow, segment: &Segment, packet: &B, s
         || half.carried != 0
         || half.end_open != 0
         || half.message_open == 0
-        || position.before(segment.seq)
+        || position.before(segment.start())
         || there < HEADER_PREFIX.cast_signed()
     {
         return;
     }
     let at = segment
         .payload_at
-        .wrapping_add(position.since(segment.seq).cast_unsigned());
+        .wrapping_add(position.since(segment.start()).cast_unsigned());
     let Some(prefix) = packet.load(at) else {
         return;
     };
@@ -103,7 +103,7 @@ pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool 
 /// Whether the next boundary is known; after a gap, whether this segment starts at one.
 #[inline(always)]
 fn take_up<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
-    let start = scene.segment.seq;
+    let start = scene.segment.start();
     let half = scene.flow.half(scene.step.direction);
     if half.framed != 0 && !half.next_header.add(u32::from(half.carried)).before(start) {
         return true;
@@ -211,7 +211,7 @@ fn tell_header<B: Bytes + ?Sized, S: Sink<B>>(
         let there = scene.segment.end().since(position).cast_unsigned();
         let whole = there.min(header.len).min(SMP_HEADER + TDS_HEADER);
         // Of what passed in the segment before only the prefix is known.
-        let passed = scene.segment.seq.since(position).max(0).cast_unsigned();
+        let passed = scene.segment.start().since(position).max(0).cast_unsigned();
         saying.run_len = whole.saturating_sub(passed);
         at = at.wrapping_add(passed);
     }

@@ -5,7 +5,7 @@ mod runs;
 pub use runs::{MAX_RUN, RECORDS_A_TURN, Runs, tell_runs};
 
 use self::runs::{hide, hide_withheld, mark_end, visible};
-use super::{Scene, Sink};
+use super::{Scene, Sink, step::found};
 use crate::{
     bytes::Bytes,
     event::{Direction, mark},
@@ -76,7 +76,9 @@ pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Turn 
 #[inline(always)]
 fn start<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
     // What had passed before was told then, or withheld by the message that it was part of.
-    scene.runs.start(scene.segment.seq.add(scene.step.known));
+    scene
+        .runs
+        .start(scene.segment.start().add(scene.step.known));
     take_up(scene)
 }
 
@@ -154,7 +156,7 @@ fn walk<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Walk {
 /// next header's position is known.
 #[inline(always)]
 fn take_up<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
-    let start = scene.segment.seq;
+    let start = scene.segment.start();
     let half = scene.flow.half(scene.step.direction);
     if half.events > MAX_EVENTS {
         scene.flow.decided = 1;
@@ -183,7 +185,7 @@ fn take_up<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
         unframed(scene, start);
         return false;
     }
-    if scene.step.marks & mark::FILLS_GAP != 0 && half.blind != 0 {
+    if scene.step.is(found::BLIND) {
         unframed(scene, start);
         return false;
     }
@@ -193,7 +195,7 @@ fn take_up<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
 /// Searches the message at hand for its secrets, where that is open.
 #[inline(always)]
 fn search<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
-    let start = scene.segment.seq;
+    let start = scene.segment.start();
     let half = scene.flow.half(scene.step.direction);
     if half.undetermined == 0 {
         return;
@@ -236,8 +238,8 @@ fn open<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, header: Head
     }
     half.next_header = position.add(header.len);
     half.carried = 0;
-    if !half.hole.is_empty() && half.hole.from.before(position) {
-        half.blind = 1;
+    if !half.holes.are_none() {
+        half.holes.pass_header(position);
     }
     if matches!(header.framing, Framing::Tds) {
         half.message_open = u8::from(!header.ends_message());
@@ -295,7 +297,7 @@ fn withhold<B: Bytes + ?Sized, S: Sink<B>>(
 /// Whether a reply is worth a search: there is a token among its tokens, or they are not at hand.
 #[inline(always)]
 fn may_hold_secrets<B: Bytes + ?Sized, S: Sink<B>>(scene: &Scene<'_, B, S>, body: Seq) -> bool {
-    if body.before(scene.segment.seq) {
+    if body.before(scene.segment.start()) {
         return true;
     }
     let readable = scene.segment.end().since(body).max(0).cast_unsigned();

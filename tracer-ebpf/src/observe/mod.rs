@@ -10,19 +10,24 @@ pub mod account;
 pub mod command;
 pub mod login;
 mod opens;
+mod receive;
+mod step;
+mod told;
 
-pub use account::{Next, Step, account, is_timely};
+pub use account::{account, is_timely};
 pub use login::Runs;
 pub use opens::{Opens, opens, opens_flow};
+pub use step::{Next, Step, found};
+pub use told::{Saying, Told};
 
 use crate::{
     bytes::Bytes,
     config::Config,
-    event::{Counters, Direction, Event, Kind, mark},
-    flow::{Flow, FlowKey, Point},
+    event::{Direction, Event, Kind},
+    flow::{Flow, Point, claim},
     framing,
     loss::LossReason,
-    packet::Segment,
+    packet::{Segment, tcp_flag},
     seq::Seq,
 };
 
@@ -73,7 +78,11 @@ pub fn packet<B: Bytes + ?Sized, S: Sink<B>>(
     sink: &mut S,
 ) -> Fate {
     let timely = is_timely(flow, segment);
-    let mut step = account(flow, segment, seen, config, decided);
+    let mut step = Step::of(Direction::ToServer);
+    account(flow, segment, seen, config, decided, &mut step);
+    if step.is(found::STRANGE) {
+        sink.lose(LossReason::OutOfWindow);
+    }
     debug_assert!(timely || step.is_quiet(), "told with a tick's precision");
     if step.is_quiet() {
         return Fate::Keep;
@@ -117,108 +126,56 @@ pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Fate 
 /// Tells what is told before the payload: the handshake, and a repetition.
 #[inline(always)]
 pub fn opening<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
+    if scene.step.is(found::LATE_SYN) {
+        tell_syn(scene);
+    }
     if let Some(kind) = scene.step.handshake {
         scene.tell(kind);
     }
-    if scene.step.repeat {
+    if scene.step.is(found::REPEAT) {
         scene.tell(Kind::Segment);
     }
 }
 
-/// What an event says beyond what its packet and connection do.
-#[derive(Clone, Copy, Debug)]
-pub struct Saying {
-    kind: Kind,
-    direction: Direction,
-    marks: u8,
-    framing: u8,
-    number: u32,
-    run_seq: Seq,
-    run_len: u32,
-    packet_len: u32,
-    header: [u8; 8],
-}
-
-/// An event about to be laid out.
-#[derive(Clone, Copy, Debug)]
-pub struct Told<'a> {
-    flow: &'a Flow,
-    segment: &'a Segment,
-    seen: Sighting,
-    saying: Saying,
-}
-
-impl Told<'_> {
-    /// The record.
-    #[inline(always)]
-    pub fn event(&self) -> Event {
-        let mut event = Event::default();
-        self.lay_out(&mut event);
-        event
-    }
-
-    /// Lays the record out where it lies; every field is written.
-    #[inline(always)]
-    pub fn lay_out(&self, event: &mut Event) {
-        let Self {
-            flow,
-            segment,
-            seen,
-            saying,
-        } = self;
-        event.kind = saying.kind as u8;
-        event.direction = saying.direction as u8;
-        event.marks = saying.marks | (flow.joined_late * mark::JOINED_LATE);
-        event.tcp_flags = segment.flags;
-        event.ttl = segment.ttl;
-        event.framing = saying.framing;
-        event.window = segment.window;
-        event.time = seen.now;
-        event.born = flow.born;
-        event.number = saying.number;
-        event.ifindex = seen.point.ifindex();
-        copy_key(&mut event.key, &segment.key);
-        event.client_is_a = u32::from(flow.client_is_a);
-        event.seq = segment.seq;
-        event.ack = segment.ack;
-        event.payload_len = segment.payload_len;
-        event.run_seq = saying.run_seq;
-        event.run_len = saying.run_len;
-        event.packet_len = saying.packet_len;
-        event.header = saying.header;
-        copy_counters(&mut event.client, &flow.client().sent);
-        copy_counters(&mut event.server, &flow.server().sent);
-    }
-}
-
-// Field by field: the kernel has no `memmove` but a loop over bytes, which costs it and its
-// verifier dear.
+/// Tells the SYN that opened the connection and was not believed until it was answered.
 #[inline(always)]
-const fn copy_key(to: &mut FlowKey, from: &FlowKey) {
-    to.a[0] = from.a[0];
-    to.a[1] = from.a[1];
-    to.a[2] = from.a[2];
-    to.a[3] = from.a[3];
-    to.b[0] = from.b[0];
-    to.b[1] = from.b[1];
-    to.b[2] = from.b[2];
-    to.b[3] = from.b[3];
-    to.a_port = from.a_port;
-    to.b_port = from.b_port;
-}
-
-#[inline(always)]
-const fn copy_counters(to: &mut Counters, from: &Counters) {
-    to.bytes = from.bytes;
-    to.last_data = from.last_data;
-    to.acked_at = from.acked_at;
-    to.packets = from.packets;
-    to.retransmits = from.retransmits;
-    to.zero_windows = from.zero_windows;
-    to.keep_alives = from.keep_alives;
-    to.isn = from.isn;
-    to.repeats = from.repeats;
-    to.shut = from.shut;
+fn tell_syn<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
+    let rival = scene.flow.rival;
+    scene.flow.rival.claim = claim::NONE;
+    let direction = scene.step.direction.reversed();
+    let half = scene.flow.half(direction);
+    half.events = half.events.wrapping_add(1);
+    let saying = Saying {
+        kind: Kind::Syn,
+        direction,
+        marks: 0,
+        framing: 0,
+        number: half.events,
+        run_seq: rival.isn,
+        run_len: 0,
+        packet_len: 0,
+        header: [0; 8],
+    };
+    let syn = Segment {
+        from_a: !scene.segment.from_a,
+        seq: rival.isn,
+        ack: Seq(0),
+        flags: tcp_flag::SYN,
+        ttl: rival.ttl,
+        window: rival.window,
+        payload_len: 0,
+        ..*scene.segment
+    };
+    let told = Told {
+        flow: scene.flow,
+        segment: &syn,
+        seen: Sighting {
+            now: rival.time,
+            point: scene.seen.point,
+        },
+        saying,
+    };
+    scene.sink.relate(&told, scene.packet, syn.payload_at);
 }
 
 /// Everything a step needs.
@@ -253,7 +210,7 @@ impl<B: Bytes + ?Sized, S: Sink<B>> Scene<'_, B, S> {
             marks: self.step.marks,
             framing: 0,
             number: half.events,
-            run_seq: self.segment.seq,
+            run_seq: self.segment.start(),
             run_len: 0,
             packet_len: 0,
             header: [0; 8],
@@ -284,7 +241,7 @@ impl<B: Bytes + ?Sized, S: Sink<B>> Scene<'_, B, S> {
     fn offset(&self, position: Seq) -> u32 {
         self.segment
             .payload_at
-            .wrapping_add(position.0.wrapping_sub(self.segment.seq.0))
+            .wrapping_add(position.0.wrapping_sub(self.segment.start().0))
     }
 
     /// The header prefix at `position`, and how many of its bytes are known: what was carried over
@@ -332,20 +289,20 @@ impl<B: Bytes + ?Sized, S: Sink<B>> Scene<'_, B, S> {
 /// Tells the packet's FIN or RST, and whether the connection is over.
 #[inline(always)]
 pub fn ending<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Fate {
-    if scene.step.fin {
+    if scene.step.is(found::FIN) {
         scene.tell(Kind::Fin);
     }
-    if scene.step.rst {
+    if scene.step.is(found::RST) {
         scene.tell(Kind::Rst);
         // While the login is open a late reply may still tell something.
         if scene.flow.decided != 0 || scene.flow.has_only_ended() {
             return Fate::Forget;
         }
     }
-    if scene.step.fin_acked && !scene.step.fin {
+    if scene.step.is(found::FIN_ACKED) && !scene.step.is(found::FIN) {
         scene.tell(Kind::Ack);
     }
-    if scene.step.fin_acked && scene.flow.is_closed() {
+    if scene.step.is(found::FIN_ACKED) && scene.flow.is_closed() {
         Fate::Forget
     } else {
         Fate::Keep

@@ -2,21 +2,19 @@
 
 use aya_ebpf::{macros::classifier, programs::TcContext};
 use tracer_ebpf::{
-    flow::{Flow, Point},
+    flow::{Flow, Point, Rival, claim},
     loss::LossReason,
     observe::{self, Next, Opens, Sighting, command},
     packet::{self, Link, Segment, Skip},
 };
 
 use super::{
-    log,
+    NEXT, log,
     maps::{self, Scratch},
     skb::Linear,
     tell,
 };
 
-/// The packet goes on to the next program (`TC_ACT_UNSPEC`, which is also `TCX_NEXT`).
-pub(super) const NEXT: i32 = -1;
 /// As much of a packet as holds its headers, but for rare extensions.
 const HEADERS: u32 = 128;
 
@@ -94,28 +92,36 @@ fn classify(ctx: &TcContext, link: Link, ingress: bool) -> Option<()> {
     let (segment, scratch) = unsafe { (&(*scratch).segment, &mut *scratch) };
     // SAFETY: reads the context.
     let ifindex = unsafe { (*ctx.skb.skb).ifindex };
-    let flow = find(segment, scratch)?;
+    let (flow, opened) = find(segment, scratch)?;
     let seen = Sighting {
-        now: if observe::is_timely(flow, segment) {
-            scratch.clock.read()
-        } else {
-            scratch.clock.glance()
+        now: match opened {
+            Some(now) => now,
+            None if observe::is_timely(flow, segment) => scratch.clock.read(),
+            None => scratch.clock.glance(),
         },
         point: Point::new(ifindex, ingress),
     };
     let born = flow.born;
-    let mut step = observe::account(flow, segment, seen, &maps::config(), || {
-        maps::is_decided(&segment.key, born)
-    });
+    let step = &mut scratch.step;
+    observe::account(
+        flow,
+        segment,
+        seen,
+        &maps::config(),
+        || maps::is_decided(&segment.key, born),
+        step,
+    );
     if matches!(step.next, Next::Command) {
         // What is behind the linear part is left to the program that reads through the kernel.
-        command::skim(flow, segment, &Linear::of(ctx), &mut step);
+        command::skim(flow, segment, &Linear::of(ctx), step);
+    }
+    if step.is(observe::found::STRANGE) {
+        maps::lose(LossReason::OutOfWindow);
     }
     if !step.is_quiet() {
         scratch.seen = seen;
         scratch.record.alarm.set(ingress);
-        scratch.step = step;
-        tell::first(ctx, &step);
+        tell::first(ctx, &scratch.step);
     }
     Some(())
 }
@@ -148,15 +154,18 @@ fn walk(ctx: &TcContext, link: Link) -> Option<Segment> {
     None
 }
 
-/// The connection of a segment, if it is to a watched port; a new one where the segment opens it.
+/// The connection of a segment, if it is to a watched port; a new one where the segment opens it, and
+/// when: the clock is read once for both.
 #[inline(always)]
-fn find<'a>(segment: &Segment, scratch: &mut Scratch) -> Option<&'a mut Flow> {
+fn find<'a>(segment: &Segment, scratch: &mut Scratch) -> Option<(&'a mut Flow, Option<u64>)> {
+    let mut rival = Rival::default();
     if let Some(flow) = maps::flow(&segment.key) {
         // SAFETY: an entry's memory is never unmapped; a direction is written by one processor.
         let flow = unsafe { &mut *flow };
         if !flow.is_reopened_by(segment) {
-            return (flow.foreign == 0).then_some(flow);
+            return (flow.foreign == 0).then_some((flow, None));
         }
+        rival = flow.rival;
     }
     let from_watched = maps::is_watched(segment.source_port());
     let to_watched = maps::is_watched(segment.destination_port());
@@ -165,11 +174,15 @@ fn find<'a>(segment: &Segment, scratch: &mut Scratch) -> Option<&'a mut Flow> {
         Opens::Watched { to_server } => Some(to_server),
         Opens::Foreign => None,
     };
-    scratch.flow = Flow::new(segment, to_server == Some(true), scratch.clock.read());
+    let now = scratch.clock.read();
+    scratch.flow = Flow::new(segment, to_server == Some(true), now);
     scratch.flow.foreign = u8::from(to_server.is_none());
+    if segment.has(packet::tcp_flag::ACK) && rival.claim != claim::NONE {
+        scratch.flow.follow(&rival);
+    }
     let flow = maps::remember(&segment.key, &scratch.flow)?;
     to_server?;
     log::remembered(segment);
     // SAFETY: as above.
-    Some(unsafe { &mut *flow })
+    Some((unsafe { &mut *flow }, Some(now)))
 }

@@ -9,3 +9,6 @@ mod skb;
 mod socket;
 mod tell;
 mod wake;
+
+/// The packet goes on to the next program (`TC_ACT_UNSPEC`, which is also `TCX_NEXT`).
+const NEXT: i32 = -1;

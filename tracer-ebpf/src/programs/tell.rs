@@ -8,7 +8,7 @@ use tracer_ebpf::observe::{
 };
 
 use super::{
-    classify::NEXT,
+    NEXT,
     maps::{self, STAGES, Scratch},
     ring::Ring,
     skb::Skb,

@@ -1,4 +1,5 @@
-//! The TCP checksum, which is wrong on the way out of a host that leaves it to the network card.
+//! The TCP checksum, which is not finished yet on the way out of a host that leaves it to the network
+//! card.
 
 use super::{
     be16,
@@ -6,14 +7,16 @@ use super::{
     tunnel::{ipv4_payload, ipv6_payload},
 };
 
+use crate::session::Checksum;
+
 const TCP: u8 = 6;
 const MIN_TCP_HEADER: usize = 20;
 
-/// Whether the TCP checksum of a packet is right. `bytes` begin at the network header.
+/// What the TCP checksum of a packet is. `bytes` begin at the network header.
 ///
 /// `None` where that cannot be said: no TCP, a fragment, a packet the snap length cut, or one whose
 /// length the header leaves open because the network card was to split it.
-pub fn tcp_checksum_is_right(ethertype: u16, bytes: &[u8]) -> Option<bool> {
+pub fn tcp_checksum(ethertype: u16, bytes: &[u8]) -> Option<Checksum> {
     let (addresses, protocol, segment) = match ethertype {
         ETHERTYPE_IPV4 => {
             let packet = bytes.get(..usize::from(be16(bytes, 2)?))?;
@@ -31,13 +34,21 @@ pub fn tcp_checksum_is_right(ethertype: u16, bytes: &[u8]) -> Option<bool> {
         return None;
     }
     // The pseudo-header of RFC 9293 section 3.1. A segment is shorter than 2^16.
-    let pseudo = sum(addresses) + u64::from(TCP) + segment.len() as u64;
-    Some(fold(pseudo + sum(segment)) == 0xFFFF)
+    let without_length = sum(addresses) + u64::from(TCP);
+    let pseudo = without_length + segment.len() as u64;
+    let field = be16(segment, 16)?;
+    Some(if fold(pseudo + sum(segment)) == 0xFFFF {
+        Checksum::Right
+    } else if [0, fold(pseudo), fold(without_length)].contains(&field) {
+        Checksum::Unfinished
+    } else {
+        Checksum::Wrong
+    })
 }
 
 /// The checksum that makes a segment right, its checksum field counting as zero.
 #[cfg(test)]
-fn tcp_checksum(addresses: &[u8], segment: &[u8]) -> u16 {
+fn right_checksum(addresses: &[u8], segment: &[u8]) -> u16 {
     let pseudo = sum(addresses) + u64::from(TCP) + segment.len() as u64;
     !fold(pseudo + sum(&segment[..16]) + sum(&segment[18..]))
 }
@@ -79,19 +90,23 @@ mod tests {
         network: usize,
         addresses: std::ops::Range<usize>,
     ) -> Vec<u8> {
-        let checksum = tcp_checksum(&packet[addresses], &packet[network..]);
+        let checksum = right_checksum(&packet[addresses], &packet[network..]);
         packet[network + 16..network + 18].copy_from_slice(&checksum.to_be_bytes());
         packet
     }
 
     #[test]
     fn a_right_checksum_is_told_from_an_offloaded_one() {
-        assert_eq!(tcp_checksum_is_right(ETHERTYPE_IPV4, &SYN), Some(false));
+        assert_eq!(
+            tcp_checksum(ETHERTYPE_IPV4, &SYN),
+            Some(Checksum::Unfinished),
+            "0"
+        );
         let right = with_right_checksum(SYN.to_vec(), 20, 12..20);
-        assert_eq!(tcp_checksum_is_right(ETHERTYPE_IPV4, &right), Some(true));
+        assert_eq!(tcp_checksum(ETHERTYPE_IPV4, &right), Some(Checksum::Right));
         // Ethernet pads short frames; the padding is not the packet's.
         let padded = [&right[..], &[0x55; 6]].concat();
-        assert_eq!(tcp_checksum_is_right(ETHERTYPE_IPV4, &padded), Some(true));
+        assert_eq!(tcp_checksum(ETHERTYPE_IPV4, &padded), Some(Checksum::Right));
     }
 
     #[test]
@@ -101,31 +116,51 @@ mod tests {
         packet.extend((0..32).map(|byte| byte * 7));
         packet.extend(segment);
         let right = with_right_checksum(packet, 40, 8..40);
-        assert_eq!(tcp_checksum_is_right(ETHERTYPE_IPV6, &right), Some(true));
+        assert_eq!(tcp_checksum(ETHERTYPE_IPV6, &right), Some(Checksum::Right));
         for at in [9, 45, right.len() - 1] {
             let mut wrong = right.clone();
             wrong[at] ^= 0x10;
-            assert_eq!(tcp_checksum_is_right(ETHERTYPE_IPV6, &wrong), Some(false));
+            assert_eq!(tcp_checksum(ETHERTYPE_IPV6, &wrong), Some(Checksum::Wrong));
         }
+    }
+
+    #[test]
+    fn what_is_left_to_the_card_is_told_from_damage() {
+        // Linux leaves the pseudo-header's sum; Windows the same without the length where the card is
+        // to cut the segment.
+        let pseudo = fold(sum(&SYN[12..20]) + u64::from(TCP) + 40);
+        let without_length = fold(sum(&SYN[12..20]) + u64::from(TCP));
+        for (field, checksum) in [
+            (0, Checksum::Unfinished),
+            (pseudo, Checksum::Unfinished),
+            (without_length, Checksum::Unfinished),
+            (!pseudo, Checksum::Wrong),
+            (pseudo ^ 0x0101, Checksum::Wrong),
+        ] {
+            let mut packet = SYN;
+            packet[36..38].copy_from_slice(&field.to_be_bytes());
+            assert_eq!(tcp_checksum(ETHERTYPE_IPV4, &packet), Some(checksum));
+        }
+        // Addresses that were rewritten leave a checksum that is neither.
+        let mut packet = with_right_checksum(SYN.to_vec(), 20, 12..20);
+        packet[12..16].copy_from_slice(&[192, 0, 2, 1]);
+        assert_eq!(tcp_checksum(ETHERTYPE_IPV4, &packet), Some(Checksum::Wrong));
     }
 
     #[test]
     fn what_is_not_whole_is_not_judged() {
         let right = with_right_checksum(SYN.to_vec(), 20, 12..20);
-        assert_eq!(tcp_checksum_is_right(ETHERTYPE_IPV4, &right[..59]), None);
+        assert_eq!(tcp_checksum(ETHERTYPE_IPV4, &right[..59]), None);
         let mut fragment = right.clone();
         fragment[6] = 0x20;
-        assert_eq!(tcp_checksum_is_right(ETHERTYPE_IPV4, &fragment), None);
+        assert_eq!(tcp_checksum(ETHERTYPE_IPV4, &fragment), None);
         let mut left_to_the_card = right.clone();
         left_to_the_card[2..4].fill(0);
-        assert_eq!(
-            tcp_checksum_is_right(ETHERTYPE_IPV4, &left_to_the_card),
-            None
-        );
+        assert_eq!(tcp_checksum(ETHERTYPE_IPV4, &left_to_the_card), None);
         let mut udp = right;
         udp[9] = 17;
-        assert_eq!(tcp_checksum_is_right(ETHERTYPE_IPV4, &udp), None);
-        assert_eq!(tcp_checksum_is_right(0x0806, &SYN), None);
+        assert_eq!(tcp_checksum(ETHERTYPE_IPV4, &udp), None);
+        assert_eq!(tcp_checksum(0x0806, &SYN), None);
     }
 
     proptest::proptest! {
@@ -135,7 +170,7 @@ mod tests {
             bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..160),
         ) {
             let ethertype = if six { ETHERTYPE_IPV6 } else { ETHERTYPE_IPV4 };
-            let _judged = tcp_checksum_is_right(ethertype, &bytes);
+            let _judged = tcp_checksum(ethertype, &bytes);
         }
     }
 }

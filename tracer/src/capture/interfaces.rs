@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use foldhash::{HashMap, HashSet};
 use tracer_ebpf::flow::Point;
 
-use super::{link::NetworkLayer, reader::Packet, tracker::Sighted};
+use super::{link::NetworkLayer, reader::Packet, sighted::Sighted};
 
 /// Numbers from here on are of names; those of link headers and of a file's own count are below.
 const NAMED: u32 = 1 << 24;

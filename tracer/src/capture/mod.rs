@@ -11,9 +11,12 @@
 //! - [`link`]: from the link header to the network header.
 //! - [`interfaces`]: which of them are the same in several files.
 //! - [`tunnel`]: from an outer network header to the innermost one.
+//! - `sighted`: a packet as the tracker takes it in.
 //! - [`checksum`]: which packets had not left their host when they were captured.
 //! - [`tracker`]: connections, and the events the kernel would have told of them.
 
+#[cfg(test)]
+mod both_hosts;
 pub mod checksum;
 mod copies;
 pub mod interfaces;
@@ -21,6 +24,7 @@ pub mod link;
 pub mod merge;
 pub mod open;
 pub mod reader;
+mod sighted;
 #[cfg(test)]
 mod test_files;
 mod timed;

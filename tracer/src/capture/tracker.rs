@@ -1,24 +1,25 @@
 //! Connections of a capture, and the events the kernel would have told of them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, mem};
 
 use foldhash::HashSet;
 use tracer_ebpf::{
     bytes::Snapped,
     config::Config,
-    event::{Direction, Event, mark},
-    flow::{Flow, FlowKey, Point},
-    framing::packet_type,
-    loss,
-    observe::{self, Fate, Opens, Sighting, Sink},
+    event::{Direction, mark},
+    flow::{Flow, FlowKey, Half},
+    framing::{self, packet_type},
+    observe::{self, Fate, Opens, Sighting},
     packet::{Link, Segment, Skip, tcp_flag, walk},
 };
 
 use self::{
-    proof::{Candidate, Held, Verdict},
+    proof::{Held, Verdict},
     table::{Table, Tracked},
+    teller::Teller,
 };
-use super::{checksum::tcp_checksum_is_right, link::NetworkLayer, tunnel::Network};
+use super::checksum::tcp_checksum;
+pub use super::sighted::Sighted;
 use crate::{
     record::LossReason,
     session::{Engine, Input, Listener},
@@ -26,6 +27,7 @@ use crate::{
 
 mod proof;
 mod table;
+mod teller;
 
 /// The port SQL Server is known by without proof.
 const SQL_SERVER_PORT: u16 = 1433;
@@ -43,31 +45,6 @@ pub struct Tracker {
     servers: HashSet<Endpoint>,
     flows: Table,
     config: Config,
-}
-
-/// A packet of a capture, from its network header on.
-#[derive(Debug, Clone, Copy)]
-pub struct Sighted<'a> {
-    /// Ethertype and bytes.
-    pub network: Network<'a>,
-    /// Bytes there were on the wire, from the network header on.
-    pub wire_len: u32,
-    /// Nanoseconds since 1970.
-    pub time_ns: u64,
-    /// That is not known: the time is that of the packet before it.
-    pub untimed: bool,
-    /// Where it was captured.
-    pub point: Point,
-}
-
-impl Sighted<'_> {
-    /// The point a packet was captured at: the interface the link header names, else the number of
-    /// the interface in the file, counted from 1.
-    pub fn point(layer: &NetworkLayer, interface: u32) -> Point {
-        let index = layer.interface_index.unwrap_or(interface + 1);
-        let incoming = layer.direction == Some(super::link::Direction::Incoming);
-        Point::new(index, incoming)
-    }
 }
 
 impl Tracker {
@@ -94,6 +71,14 @@ impl Tracker {
         }
     }
 
+    /// The capture has ended: tells what every connection has carried, the last packets included.
+    pub fn finish(&mut self, engine: &mut Engine, to: &mut dyn Listener) {
+        for (key, flow) in self.flows.watched() {
+            let sent = Box::new([flow.client().sent, flow.server().sent]);
+            engine.on_event(Input::Counted(*key, flow.born, sent), to);
+        }
+    }
+
     /// Takes in one packet.
     pub fn packet(&mut self, seen: &Sighted<'_>, engine: &mut Engine, to: &mut dyn Listener) {
         let (ethertype, kept) = seen.network;
@@ -111,35 +96,59 @@ impl Tracker {
             }
         };
         let config = self.config;
-        let ends = segment.has(tcp_flag::FIN) || segment.has(tcp_flag::RST);
-        let known = self.flows.get_mut(&segment.key);
-        let going_on = match known.filter(|tracked| !tracked.flow.is_reopened_by(&segment)) {
-            // A straggler, and no connection of which only the end was seen.
-            Some(over) if over.is_over(seen.time_ns) && ends => return,
-            Some(over) if over.is_over(seen.time_ns) => None,
-            known => known,
-        };
-        let tracked = match going_on {
-            Some(tracked) => tracked,
-            None => match self.open(&segment, kept, seen.time_ns, engine, to) {
-                Some(tracked) => tracked,
-                None => return,
-            },
+        let Some(tracked) = self.find(&segment, seen, engine, to) else {
+            return;
         };
         tracked.last_seen = seen.time_ns;
-        if tracked.flow.foreign != 0 || tracked.copies.is_copy(seen) {
+        if tracked.flow.foreign != 0 {
             return;
         }
         let observed = tracked.observe(&segment, bytes, seen, &config, engine, to);
         self.settle(&segment, seen.time_ns, observed, engine, to);
     }
 
+    /// The connection of a packet, which may be a new one. `None` where it is not watched, and for a copy.
+    fn find(
+        &mut self,
+        segment: &Segment,
+        seen: &Sighted<'_>,
+        engine: &mut Engine,
+        to: &mut dyn Listener,
+    ) -> Option<&mut Tracked> {
+        let ends = segment.flags & (tcp_flag::FIN | tcp_flag::RST) != 0;
+        let Some(known) = self.flows.get_mut(&segment.key) else {
+            let opened = self.open(segment, seen, engine, to)?;
+            opened.copies.is_copy(segment, seen);
+            return Some(opened);
+        };
+        if known.flow.foreign == 0 && known.copies.is_copy(segment, seen) {
+            return None;
+        }
+        let reopened = known.flow.is_reopened_by(segment);
+        let is_over = known.is_over(seen.time_ns);
+        if !reopened && is_over && ends {
+            // A straggler, and no connection of which only the end was seen.
+            return None;
+        }
+        if !reopened && !is_over {
+            return self.flows.get_mut(&segment.key);
+        }
+        // The last packets of the one may come once more after the first of the next.
+        let copies = mem::take(&mut known.copies);
+        let rival = reopened.then_some(known.flow.rival);
+        let opened = self.open(segment, seen, engine, to)?;
+        opened.copies = copies;
+        if let Some(rival) = rival.filter(|_| segment.has(tcp_flag::ACK)) {
+            opened.flow.follow(&rival);
+        }
+        Some(opened)
+    }
+
     /// Begins to track the connection of a segment, if it is to be watched.
     fn open(
         &mut self,
         segment: &Segment,
-        kept: &[u8],
-        now: u64,
+        seen: &Sighted<'_>,
         engine: &mut Engine,
         to: &mut dyn Listener,
     ) -> Option<&mut Tracked> {
@@ -148,13 +157,13 @@ impl Tracker {
         let opens = observe::opens(segment, from_watched, to_watched);
         let (to_server, candidate) = match opens {
             Opens::Watched { to_server } => (to_server, None),
-            _ if self.ports.is_empty() && proof::begins(segment, kept) => {
+            _ if self.ports.is_empty() && proof::begins(segment, seen.network.1) => {
                 (true, Some(Box::default()))
             }
             Opens::Foreign => (false, None),
             Opens::Nothing => return None,
         };
-        let mut flow = Flow::new(segment, to_server, now);
+        let mut flow = Flow::new(segment, to_server, seen.time_ns);
         flow.foreign = u8::from(opens == Opens::Foreign && candidate.is_none());
         let missed = self
             .flows
@@ -194,7 +203,7 @@ impl Tracker {
             }
         }
         if fate == Fate::Forget {
-            self.flows.remove(&segment.key);
+            self.flows.leave(&segment.key);
         }
     }
 
@@ -229,22 +238,7 @@ impl Tracker {
             .into_iter()
             .flat_map(|candidate| candidate.into_held())
         {
-            match held {
-                Held::Event(event, run) => engine.on_event(Input::Event(&event, &run), to),
-                Held::Checksum(direction, right) => {
-                    let key = segment.key;
-                    engine.on_event(
-                        Input::Checksum {
-                            key,
-                            direction,
-                            right,
-                        },
-                        to,
-                    );
-                }
-                Held::CutLogin => engine.on_event(Input::CutLogin(segment.key), to),
-                Held::Loss(reason) => engine.on_event(Input::Loss(reason, 1), to),
-            }
+            held.tell(segment.key, engine, to);
         }
     }
 }
@@ -274,6 +268,8 @@ impl Tracked {
             point: seen.point,
         };
         let direction = self.flow.direction(segment);
+        // Copies are known by what they are, wherever they were captured.
+        self.flow.half(direction).point = seen.point;
         let decided = self.decided;
         let held = self.held_bytes();
         let mut teller = Teller {
@@ -292,15 +288,18 @@ impl Tracked {
             &mut teller,
         );
         if self.checksums < MAX_CHECKSUMS
-            && let Some(right) = tcp_checksum_is_right(seen.network.0, bytes.kept)
+            && let Some(checksum) = tcp_checksum(seen.network.0, bytes.kept)
         {
             self.checksums += 1;
-            teller.checksum(segment.key, direction, right);
+            teller.say(Held::Checksum(direction, checksum), segment.key);
         }
         let half = self.flow.half(direction);
         let is_login = half.message == packet_type::LOGIN7 && half.sealed == 0;
         if is_login && direction == Direction::ToServer && is_cut(segment, bytes.kept) {
-            teller.cut_login(segment.key);
+            teller.say(Held::CutLogin, segment.key);
+        }
+        if is_header_cut(half, segment, bytes.kept) {
+            teller.say(Held::Cut(direction), segment.key);
         }
         let judged = self.candidate.as_mut().map(|candidate| {
             let verdict = candidate.judge(segment, direction, bytes.kept);
@@ -310,67 +309,6 @@ impl Tracked {
             direction,
             fate,
             judged,
-        }
-    }
-}
-
-/// Hands events to the engine, or holds them back.
-struct Teller<'a> {
-    /// What the packet's events are marked with.
-    marks: u8,
-    candidate: Option<&'a mut Candidate>,
-    engine: &'a mut Engine,
-    to: &'a mut dyn Listener,
-}
-
-impl Teller<'_> {
-    fn checksum(&mut self, key: FlowKey, direction: Direction, right: bool) {
-        if let Some(candidate) = &mut self.candidate {
-            candidate.hold(Held::Checksum(direction, right));
-            return;
-        }
-        let input = Input::Checksum {
-            key,
-            direction,
-            right,
-        };
-        self.engine.on_event(input, self.to);
-    }
-
-    fn cut_login(&mut self, key: FlowKey) {
-        match &mut self.candidate {
-            Some(candidate) => candidate.hold(Held::CutLogin),
-            None => self.engine.on_event(Input::CutLogin(key), self.to),
-        }
-    }
-}
-
-impl Sink<Snapped<'_>> for Teller<'_> {
-    fn tell(&mut self, event: &Event, packet: &Snapped<'_>, at: u32) {
-        let from = packet.kept.get(at as usize..).unwrap_or_default();
-        // What the snap length cut off is missing, as if it had been lost.
-        let run = &from[..from.len().min(event.run_len as usize)];
-        let marked;
-        let event = if self.marks == 0 {
-            event
-        } else {
-            marked = Event {
-                marks: event.marks | self.marks,
-                ..*event
-            };
-            &marked
-        };
-        match &mut self.candidate {
-            Some(candidate) => candidate.hold(Held::Event(Box::new(*event), run.to_vec())),
-            None => self.engine.on_event(Input::Event(event, run), self.to),
-        }
-    }
-
-    fn lose(&mut self, reason: loss::LossReason) {
-        let reason = LossReason::from(reason);
-        match &mut self.candidate {
-            Some(candidate) => candidate.hold(Held::Loss(reason)),
-            None => self.engine.on_event(Input::Loss(reason, 1), self.to),
         }
     }
 }
@@ -386,6 +324,16 @@ fn give_up(missed: u64, engine: &mut Engine, to: &mut dyn Listener) {
 fn is_cut(segment: &Segment, kept: &[u8]) -> bool {
     let end = segment.payload_at as usize + segment.payload_len as usize;
     segment.payload_len > 0 && kept.len() < end
+}
+
+/// Whether it left out a message header that the walk has come to, or some of it.
+fn is_header_cut(half: &Half, segment: &Segment, kept: &[u8]) -> bool {
+    let left = kept.len().saturating_sub(segment.payload_at as usize);
+    let (next, kept_to) = (half.next_header, segment.start().add(left as u32));
+    is_cut(segment, kept)
+        && half.framed != 0
+        && next.before(segment.end())
+        && next.add(framing::HEADER_PREFIX).after(kept_to)
 }
 
 fn source(segment: &Segment) -> Endpoint {

@@ -1,6 +1,8 @@
 //! `tds-tracer doctor`.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+
+use crate::doctor::{DoctorFormat, DoctorOptions};
 
 /// Options of `doctor`, as typed.
 #[derive(Clone, Debug, Args)]
@@ -8,22 +10,6 @@ pub struct DoctorArgs {
     /// For a person, or for a program
     #[arg(long, value_enum, default_value_t = DoctorFormat::Text)]
     format: DoctorFormat,
-}
-
-/// How `doctor` answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DoctorFormat {
-    /// For a person.
-    Text,
-    /// For a program.
-    Json,
-}
-
-/// What `doctor` is to do.
-#[derive(Clone, Debug)]
-pub struct DoctorOptions {
-    /// How it answers.
-    pub format: DoctorFormat,
 }
 
 impl DoctorArgs {

@@ -15,19 +15,8 @@ use std::{
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-pub use self::{
-    doctor::{DoctorArgs, DoctorFormat, DoctorOptions},
-    output::OutputArgs,
-    replay::{ReplayArgs, ReplayOptions},
-    run::{RunArgs, RunOptions},
-};
-use crate::record;
-
-/// Part of what was asked for was done.
-pub const PARTIAL: u8 = 1;
-
-/// Nothing could be done: the request, or this host, does not allow it.
-pub const UNUSABLE: u8 = 2;
+pub use self::{doctor::DoctorArgs, output::OutputArgs, replay::ReplayArgs, run::RunArgs};
+use crate::{exit::UNUSABLE, record};
 
 /// Says of every SQL Server login how long each phase took, who was waited for, and why.
 #[derive(Debug, Parser)]
@@ -149,9 +138,10 @@ mod tests {
             ("tds-tracer run --port 0", "0 is not in 1..=65535"),
             ("tds-tracer run --port 70000", "70000 is not in 1..=65535"),
             ("tds-tracer run --ring-bytes 100000", "use 131072"),
-            ("tds-tracer run --events logn", "use login, close"),
+            ("tds-tracer run --events logn", "use login, pending, close"),
             ("tds-tracer run --slow soon", "milliseconds"),
             ("tds-tracer run --duration soon", "30s"),
+            ("tds-tracer run --pending 0", "30s"),
             ("tds-tracer run --format xml", "json, pretty"),
             ("tds-tracer run --iface [", "pattern"),
             ("tds-tracer run --prot 1433", "'--port'"),

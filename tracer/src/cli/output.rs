@@ -1,13 +1,13 @@
 //! What `run` and `replay` say, and how.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use super::values;
 use crate::{
-    record::{Naming, Nanos, identity::Policy},
+    record::{Naming, Nanos, RunId, identity::Policy},
     sink::{Destination, EventSet, Filter, Format, Overflow, Settings},
 };
 
@@ -19,14 +19,18 @@ pub struct OutputArgs {
     format: FormatName,
 
     /// Which events: `login,close` names all of them, `+phase,-close` changes the usual ones
-    /// (login, close, mars, lookup, loss, agent)
+    /// (login, pending, close, mars, lookup, loss, agent)
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
     events: Option<EventSet>,
 
-    /// Only logins that took longer than this many milliseconds, or failed, with their close;
-    /// lookups likewise
+    /// Only logins that took longer than this many milliseconds, failed or are pending, with their
+    /// close; lookups likewise. What took longer is a warning
     #[arg(long, value_name = "MS", value_parser = values::milliseconds)]
     slow: Option<Nanos>,
+
+    /// Tell a login as pending that is undecided after this many seconds; also `90s` or `2m`
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = values::duration)]
+    pending: Duration,
 
     /// Names of users, domains and workstations: left out, as hashes that are comparable within
     /// this run, or in clear
@@ -40,6 +44,10 @@ pub struct OutputArgs {
     /// Append to a file instead of standard output; SIGHUP opens it anew
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+
+    /// The run's name in every line, instead of a random one
+    #[arg(long, value_name = "HEX", hide = true)]
+    run_id: Option<RunId>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -63,13 +71,13 @@ enum SchemaName {
 }
 
 impl OutputArgs {
-    pub(super) fn settings(&self, overflow: Overflow) -> Settings {
+    pub(super) fn settings(&self, overflow: Overflow) -> anyhow::Result<Settings> {
         let naming = match self.schema {
             SchemaName::Native => Naming::Native,
             SchemaName::Otel => Naming::Otel,
             SchemaName::Ecs => Naming::Ecs,
         };
-        Settings {
+        Ok(Settings {
             destination: self
                 .output
                 .clone()
@@ -78,12 +86,27 @@ impl OutputArgs {
                 FormatName::Json => Format::Json(naming),
                 FormatName::Pretty => Format::Pretty,
             },
+            run: self.run()?,
             filter: Filter {
                 events: self.events.unwrap_or_default(),
                 slow: self.slow,
             },
             overflow,
-        }
+        })
+    }
+
+    fn run(&self) -> anyhow::Result<RunId> {
+        let Some(run) = self.run_id else {
+            return getrandom::u64()
+                .map(RunId)
+                .context("no random name for the run");
+        };
+        Ok(run)
+    }
+
+    /// How long a login may be undecided before it is told as pending.
+    pub(super) fn pending(&self) -> Nanos {
+        Nanos(u64::try_from(self.pending.as_nanos()).unwrap_or(u64::MAX))
     }
 
     pub(super) fn identities(&self) -> anyhow::Result<Policy> {

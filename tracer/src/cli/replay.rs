@@ -1,14 +1,11 @@
 //! `tds-tracer replay`.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use super::OutputArgs;
-use crate::{
-    record::identity::Policy,
-    sink::{Overflow, Settings},
-};
+use crate::{replay::ReplayOptions, sink::Overflow};
 
 /// Options of `replay`, as typed.
 #[derive(Clone, Debug, Args)]
@@ -30,21 +27,6 @@ pub struct ReplayArgs {
     output: OutputArgs,
 }
 
-/// What `replay` is to do.
-#[derive(Clone, Debug)]
-pub struct ReplayOptions {
-    /// Captures, one at least; `-` is standard input.
-    pub files: Vec<PathBuf>,
-    /// Ports of SQL Server; empty where they are to be found out.
-    pub ports: BTreeSet<u16>,
-    /// Look into tunnels.
-    pub decapsulate: bool,
-    /// What is written, where and how.
-    pub output: Settings,
-    /// What becomes of names of users, domains and workstations.
-    pub identities: Policy,
-}
-
 impl ReplayArgs {
     pub(super) fn meant(self) -> anyhow::Result<ReplayOptions> {
         let Self {
@@ -57,8 +39,9 @@ impl ReplayArgs {
             files,
             ports: ports.into_iter().collect(),
             decapsulate,
-            output: output.settings(Overflow::Wait),
+            output: output.settings(Overflow::Wait)?,
             identities: output.identities()?,
+            pending_after: output.pending(),
         })
     }
 }

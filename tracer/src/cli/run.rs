@@ -1,17 +1,13 @@
 //! `tds-tracer run`.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use clap::Args;
 use glob::Pattern;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::{OutputArgs, values};
-use crate::{
-    probe::Selection,
-    record::identity::Policy,
-    sink::{Overflow, Settings},
-};
+use crate::{probe::Selection, run::RunOptions, sink::Overflow};
 
 /// Options of `run`, as typed.
 #[derive(Clone, Debug, Args)]
@@ -55,29 +51,6 @@ pub struct RunArgs {
     log_level: LevelFilter,
 }
 
-/// What `run` is to do.
-#[derive(Clone, Debug)]
-pub struct RunOptions {
-    /// Watched TCP ports, one at least.
-    pub ports: BTreeSet<u16>,
-    /// Watched interfaces.
-    pub interfaces: Selection,
-    /// What is written, where and how.
-    pub output: Settings,
-    /// What becomes of names of users, domains and workstations.
-    pub identities: Policy,
-    /// Bytes kept of each direction of a login.
-    pub login_bytes: u32,
-    /// Connections watched at once.
-    pub max_flows: u32,
-    /// Size of the ring buffer in bytes, a power of two.
-    pub ring_bytes: u32,
-    /// When to stop.
-    pub duration: Option<Duration>,
-    /// Level of the agent's own log.
-    pub log_level: LevelFilter,
-}
-
 impl RunArgs {
     pub(super) fn meant(self) -> anyhow::Result<RunOptions> {
         let Self {
@@ -97,8 +70,9 @@ impl RunArgs {
                 selected: interfaces,
                 excluded,
             },
-            output: output.settings(Overflow::Drop),
+            output: output.settings(Overflow::Drop)?,
             identities: output.identities()?,
+            pending_after: output.pending(),
             login_bytes,
             max_flows,
             ring_bytes,

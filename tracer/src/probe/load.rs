@@ -10,7 +10,8 @@ use aya::{
 use aya_log::{EbpfLogger, Level};
 use log::Log;
 
-use super::{Selection, StartError, missing_capabilities};
+use super::{Selection, StartError};
+use crate::host::missing_capabilities;
 
 /// What the probe is to do.
 #[derive(Clone, Debug)]

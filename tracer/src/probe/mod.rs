@@ -4,16 +4,13 @@
 //! happen; [`Probe::drain`] hands over what did.
 
 mod attach;
-mod capabilities;
-mod cgroups;
 mod clock;
-mod earlier;
 mod error;
+mod flows;
 mod iface;
 mod load;
 mod losses;
 mod mark;
-mod owner;
 mod ring;
 mod selection;
 pub mod trial;
@@ -21,19 +18,16 @@ pub mod trial;
 use std::collections::BTreeMap;
 
 use aya::maps::{Array, MapData};
-use tracer_ebpf::{flow::FlowKey, loss::LossReason};
+use tracer_ebpf::{event::Counters, flow::FlowKey, loss::LossReason};
 
 pub use attach::Hook;
-pub use capabilities::missing_capabilities;
-pub use cgroups::cgroup_root;
-pub use earlier::Earlier;
 pub use error::StartError;
 pub use load::{Options, has_ring_buffer};
-pub use owner::Processes;
 pub use ring::Record;
 pub use selection::Selection;
 
 use attach::Attached;
+use flows::Flows;
 use iface::{Change, Interface, Links};
 use losses::Losses;
 use mark::Mark;
@@ -81,6 +75,7 @@ pub struct Probe {
     programs: load::Programs,
     ring: Ring,
     losses: Losses,
+    flows: Flows,
     ports: Array<MapData, [u64; 1024]>,
     decided: Array<MapData, u64>,
     links: Links,
@@ -125,12 +120,14 @@ impl Probe {
         let mut programs = load::load(options)?;
         let ring = Ring::of(&mut programs.ebpf)?;
         let losses = Losses::of(&mut programs.ebpf)?;
+        let flows = Flows::of(&mut programs.ebpf)?;
         let ports = load::array(&mut programs.ebpf, "PORTS")?;
         let decided = load::array(&mut programs.ebpf, "DECIDED")?;
         let mut probe = Self {
             programs,
             ring,
             losses,
+            flows,
             ports,
             decided,
             links,
@@ -192,6 +189,12 @@ impl Probe {
     pub fn drain(&mut self, limit: usize, tell: impl FnMut(Record<'_>)) -> usize {
         self.programs.flush_log();
         self.ring.drain(limit, tell)
+    }
+
+    /// When a connection was born, and what the client and the server have sent in it up to now, the
+    /// packets included of which nothing was told; `None` where the kernel does not know it.
+    pub fn carried(&self, key: FlowKey) -> Option<(u64, [Counters; 2])> {
+        self.flows.carried(key)
     }
 
     /// What changed about the probe since the last call.

@@ -1,12 +1,14 @@
 //! What the agent says of itself.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-use super::Text;
+use super::{Count, LossReason, Outcome, Text, Timestamp};
 
-/// `agent`: start, stop, degradation, interface added or removed.
+/// `agent`: start, stop, degradation, interface added or removed, and a status once a minute.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct AgentRecord {
     /// What happened.
@@ -30,6 +32,32 @@ pub struct Agent {
     pub reason: Option<Text>,
     /// What it costs and what would mend it.
     pub detail: Option<Text>,
+    /// In a `status` only: how the agent does.
+    pub status: Option<Status>,
+}
+
+/// How the agent does: a stream that says so and nothing else is quiet, not dead.
+#[skip_serializing_none]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Status {
+    /// The last status, or the start: what is counted happened after it.
+    pub since: Timestamp,
+    /// Connections open now.
+    pub open_connections: Count,
+    /// Of these, those whose login is not decided.
+    pub undecided: Option<Count>,
+    /// Of these, those that are older than the agent.
+    pub joined_late: Option<Count>,
+    /// Connections that began, or were met for the first time.
+    pub connections: Count,
+    /// Logins by outcome, those that a filter holds back included.
+    pub logins: BTreeMap<Outcome, Count>,
+    /// Events that came from the kernel.
+    pub events: Count,
+    /// What was not seen, by reason.
+    pub losses: BTreeMap<LossReason, Count>,
+    /// Memory of the agent that is in use.
+    pub memory_bytes: Option<Count>,
 }
 
 impl Agent {
@@ -42,6 +70,7 @@ impl Agent {
             hooks: Vec::new(),
             reason: None,
             detail: None,
+            status: None,
         }
     }
 }
@@ -60,4 +89,6 @@ pub enum AgentAction {
     InterfaceAdded,
     /// An interface is gone.
     InterfaceRemoved,
+    /// Nothing: it says that it is alive.
+    Status,
 }

@@ -1,38 +1,12 @@
 //! Which connection, between whom, by which process, and what TCP went through.
 
-use std::{borrow::Cow, collections::BTreeSet, fmt, net::IpAddr};
+use std::{collections::BTreeSet, net::IpAddr};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-use super::{Count, Nanos, Sides, Text, Timestamp};
-
-/// The name of a connection, the same from either host's vantage; written as 16 hex digits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub u64);
-
-impl fmt::Display for ConnectionId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:016x}", self.0)
-    }
-}
-
-impl Serialize for ConnectionId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl JsonSchema for ConnectionId {
-    fn schema_name() -> Cow<'static, str> {
-        "ConnectionId".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^[0-9a-f]{16}$" })
-    }
-}
+use super::{ConnectionId, Count, Nanos, Sides, Text, Timestamp};
 
 /// The connection itself, as `login` and `close` carry it.
 #[skip_serializing_none]
@@ -132,10 +106,12 @@ pub struct Server {
 
 /// The local side's process.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 pub struct Process {
     /// Thread group id, as `ps` shows it.
     pub pid: u32,
+    /// Its user, as the host numbers them.
+    pub uid: Option<u32>,
     /// The kernel's `comm`.
     pub name: Option<Text>,
     /// Path of the executable.

@@ -4,15 +4,18 @@
 
 use serde_json::{Map, Value, json};
 
-use super::rename::{Renaming, login_succeeded, network_type, transport};
+use super::rename::{Renaming, earlier, host_of, login_failed, network_type, transport};
 
 /// The version of ECS whose names these are.
 const ECS_VERSION: &str = "8.17.0";
 
 /// Native path and ECS field, where a value moves as it is.
-const MOVED: [(&str, &str); 25] = [
+const MOVED: [(&str, &str); 30] = [
     ("timestamp", "@timestamp"),
     ("host.name", "host.name"),
+    ("severity", "log.level"),
+    ("run_id", "agent.ephemeral_id"),
+    ("line", "event.sequence"),
     ("client.address", "source.ip"),
     ("client.port", "source.port"),
     ("server.address", "destination.ip"),
@@ -34,7 +37,12 @@ const MOVED: [(&str, &str); 25] = [
     ("tls.alpn", "tls.next_protocol"),
     ("tls.certificate.subject", "tls.server.subject"),
     ("tls.certificate.issuer", "tls.server.issuer"),
+    ("tls.certificate.not_before", "tls.server.not_before"),
     ("tls.certificate.not_after", "tls.server.not_after"),
+    (
+        "tls.certificate.subject_alt_names",
+        "tls.server.x509.alternative_names",
+    ),
     ("login.user", "user.name"),
 ];
 
@@ -45,7 +53,9 @@ pub fn rename(line: Value) -> Value {
     let event = native.take("event").unwrap_or_default();
     let event = event.as_str().unwrap_or_default();
     put(&mut fields, "ecs.version", json!(ECS_VERSION));
-    add_event(&mut native, event, &mut fields);
+    put(&mut fields, "agent.type", json!("tds-tracer"));
+    add_event(&native, event, &mut fields);
+    add_times(&mut native, event, &mut fields);
     if native.peek("client").is_some() {
         add_network(&native, event, &mut fields);
     }
@@ -58,6 +68,9 @@ pub fn rename(line: Value) -> Value {
     if let Some(number) = native.take("login.error.number") {
         put(&mut fields, "error.code", json!(number.to_string()));
     }
+    if let Some(uid) = native.take("process.uid") {
+        put(&mut fields, "process.real_user.id", json!(uid.to_string()));
+    }
     for (from, to) in MOVED {
         if let Some(value) = native.take(from) {
             put(&mut fields, to, value);
@@ -67,29 +80,67 @@ pub fn rename(line: Value) -> Value {
     Value::Object(fields)
 }
 
-fn add_event(native: &mut Renaming, event: &str, fields: &mut Map<String, Value>) {
+fn add_event(native: &Renaming, event: &str, fields: &mut Map<String, Value>) {
     put(fields, "event.kind", json!("event"));
     put(fields, "event.dataset", json!("tds_tracer.events"));
     put(fields, "event.action", json!(event));
     if native.peek("client").is_some() {
-        put(fields, "event.category", json!(["network", "database"]));
+        put(fields, "event.category", json!(categories(event)));
         put(fields, "event.type", json!(event_type(event)));
     }
-    if event == "close"
-        && let Some(timestamp) = native.peek("timestamp")
-    {
-        put(fields, "event.end", timestamp.clone());
+    if let Some(outcome) = outcome(native) {
+        put(fields, "event.outcome", json!(outcome));
     }
-    if let Some(duration) = native.take(&format!("{event}.duration_ns")) {
+    let reason = match event {
+        "close" => native.peek("close.class"),
+        "login" if login_failed(native) == Some(true) => native.peek("login.outcome"),
+        "loss" => native.peek("loss.reason"),
+        "agent" => native.peek("agent.reason"),
+        _ => None,
+    };
+    if let Some(reason) = reason {
+        put(fields, "event.reason", reason.clone());
+    }
+}
+
+/// From when to when, and how long.
+fn add_times(native: &mut Renaming, event: &str, fields: &mut Map<String, Value>) {
+    let end = native.peek("timestamp").cloned().unwrap_or_default();
+    let duration = native.take(&format!("{event}.duration_ns"));
+    let start = native.take(&format!("{event}.start"));
+    let start = start.or_else(|| earlier(&end, duration.as_ref()?));
+    if let Some(start) = start {
+        put(fields, "event.start", start);
+    }
+    // What began with the connection is told so below.
+    if duration.is_some() || ["login", "close"].contains(&event) {
+        put(fields, "event.end", end);
+    }
+    if let Some(duration) = duration {
         put(fields, "event.duration", duration);
     }
-    if let Some(outcome) = native.peek("login.outcome").and_then(Value::as_str) {
-        let outcome = match login_succeeded(outcome) {
-            Some(true) => "success",
-            Some(false) => "failure",
-            None => "unknown",
-        };
-        put(fields, "event.outcome", json!(outcome));
+}
+
+fn outcome(native: &Renaming) -> Option<&'static str> {
+    if let Some(lookup) = native.peek("lookup.outcome") {
+        return Some(if lookup == "answered" {
+            "success"
+        } else {
+            "failure"
+        });
+    }
+    native.peek("login.outcome")?;
+    Some(match login_failed(native) {
+        Some(false) => "success",
+        Some(true) => "failure",
+        None => "unknown",
+    })
+}
+
+fn categories(event: &str) -> &'static [&'static str] {
+    match event {
+        "login" | "pending" => &["network", "authentication", "database"],
+        _ => &["network", "database"],
     }
 }
 
@@ -108,12 +159,31 @@ fn add_network(native: &Renaming, event: &str, fields: &mut Map<String, Value>) 
     if let Some(kind) = native.peek("client.address").and_then(network_type) {
         put(fields, "network.type", json!(kind));
     }
+    for what in ["bytes", "packets"] {
+        let of = |side| native.peek(&format!("tcp.{what}.{side}"))?.as_u64();
+        if let (Some(client), Some(server)) = (of("client"), of("server")) {
+            let both = client.saturating_add(server);
+            put(fields, &format!("network.{what}"), json!(both));
+        }
+    }
+    let ends = ["client.address", "server.address"].map(|path| native.peek(path));
+    put(fields, "related.ip", json!(ends));
+    if let Some(name) = server_name(native) {
+        put(fields, "destination.domain", json!(name));
+    }
     let direction = match native.peek("connection.vantage").and_then(Value::as_str) {
         Some("client") => "egress",
         Some("server") => "ingress",
         _ => return,
     };
     put(fields, "network.direction", json!(direction));
+}
+
+/// The name that the client asked for in TLS, else the one it connected to by its own word.
+fn server_name(native: &Renaming) -> Option<&str> {
+    let sni = native.peek("tls.sni").and_then(Value::as_str);
+    let login = || native.peek("login.server_name")?.as_str();
+    sni.or_else(|| host_of(login()?))
 }
 
 /// Puts a value at a dotted path, making the objects on the way.
@@ -134,7 +204,9 @@ fn put(fields: &mut Map<String, Value>, path: &str, value: Value) {
 mod tests {
     use insta::assert_json_snapshot;
 
-    use super::rename;
+    use serde_json::json;
+
+    use super::{earlier, rename};
     use crate::record::samples;
 
     #[test]
@@ -147,6 +219,34 @@ mod tests {
         let renamed = rename(samples::value(&samples::refused()));
         assert_eq!(renamed["event"]["outcome"], "failure");
         assert_eq!(renamed["destination"]["port"], 1433);
+    }
+
+    #[test]
+    fn a_login_is_an_authentication_too_and_says_from_when_to_when() {
+        let renamed = rename(samples::value(&samples::failed()));
+        let event = &renamed["event"];
+        assert_eq!(
+            event["category"],
+            json!(["network", "authentication", "database"])
+        );
+        assert_eq!(event["reason"], "failed");
+        assert_eq!(event["start"], "2026-11-22T19:45:26.077542569Z");
+        assert_eq!(event["end"], renamed["@timestamp"]);
+        assert_eq!(renamed["log"]["level"], "error");
+        assert_eq!(renamed["related"]["ip"], json!(["10.77.0.1", "10.77.0.2"]));
+        assert_eq!(renamed["network"]["bytes"], 5500);
+    }
+
+    #[test]
+    fn what_did_not_begin_with_its_connection_began_its_duration_ago() {
+        for record in [samples::phase(), samples::request(), samples::lookup()] {
+            let event = &rename(samples::value(&record))["event"];
+            let length = event["duration"].as_u64().expect("a duration");
+            assert_eq!(
+                earlier(&event["end"], &json!(length)).as_ref(),
+                event.get("start")
+            );
+        }
     }
 
     #[test]

@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Body, Record, Text, Timestamp, ecs, otel};
+use super::{
+    Body, Count, Nanos, Record, RunId, Severity, Text, Timestamp, ecs, otel, rename::take,
+};
 
 /// A line is shorter than this, its newline included: container runtimes cut at 16 KiB.
 pub const MAX_LINE: usize = 8192;
@@ -40,42 +42,68 @@ pub enum LineError {
 /// Turns records into lines.
 #[derive(Clone, Debug)]
 pub struct LineFormat {
-    host: Text,
-    naming: Naming,
+    /// The host that the lines say they come from.
+    pub host: Text,
+    /// The start of the agent that they belong to.
+    pub run: RunId,
+    /// Whose names they use.
+    pub naming: Naming,
+    /// A login or lookup that took longer is slow; see [`Body::severity`].
+    pub slow: Option<Nanos>,
 }
 
 impl LineFormat {
-    /// Lines that say they come from `host`.
+    /// Lines that come from `host`, of a run without a name.
     pub fn new(host: &str, naming: Naming) -> Self {
         Self {
             host: host.into(),
+            run: RunId::default(),
             naming,
+            slow: None,
         }
     }
 
-    /// Appends the record's line to `out`, with its newline; on an error `out` is as before.
-    pub fn append(&self, record: &Record, out: &mut Vec<u8>) -> Result<(), LineError> {
+    /// Appends the record's line to `out` as the `number`th of the run that is written there, with
+    /// its newline; on an error `out` is as before.
+    pub fn append(&self, record: &Record, number: u64, out: &mut Vec<u8>) -> Result<(), LineError> {
         let before = out.len();
-        let appended = self.try_append(record, out);
+        let appended = self.try_append(record, number, out);
         if appended.is_err() {
             out.truncate(before);
         }
         appended
     }
 
-    fn try_append(&self, record: &Record, out: &mut Vec<u8>) -> Result<(), LineError> {
+    fn try_append(&self, record: &Record, number: u64, out: &mut Vec<u8>) -> Result<(), LineError> {
         let before = out.len();
-        let line = Line::new(&self.host, record);
+        let line = Line::new(self, record, number);
         if self.naming == Naming::Native {
-            serde_json::to_writer(&mut *out, &line)?;
-            out.push(b'\n');
+            write(&line, out)?;
             if out.len() - before < MAX_LINE {
                 return Ok(());
             }
             out.truncate(before);
         }
-        let value = self.rename(serde_json::to_value(&line)?);
-        append_within_limit(value, out)
+        self.append_within_limit(&line, out)
+    }
+
+    /// Writes the line with its texts and lists cut ever shorter until it is short enough. Only
+    /// hostile peers make this necessary: they may fill every name with characters that JSON escapes.
+    fn append_within_limit(&self, line: &Line<'_>, out: &mut Vec<u8>) -> Result<(), LineError> {
+        let before = out.len();
+        for limits in Limits::STEPS {
+            let mut value = serde_json::to_value(line)?;
+            limits.shorten(&mut value);
+            for path in limits.without {
+                drop(take(&mut value, path));
+            }
+            write(&self.rename(value), out)?;
+            if out.len() - before < MAX_LINE {
+                return Ok(());
+            }
+            out.truncate(before);
+        }
+        Err(LineError::TooLong)
     }
 
     fn rename(&self, line: Value) -> Value {
@@ -88,9 +116,10 @@ impl LineFormat {
 }
 
 impl Record {
-    /// Appends the record's line in the project's own names; see [`LineFormat`].
+    /// Appends the record's line in the project's own names, as the first of a run without a name;
+    /// see [`LineFormat`].
     pub fn to_line(&self, host: &str, out: &mut Vec<u8>) -> Result<(), LineError> {
-        LineFormat::new(host, Naming::Native).append(self, out)
+        LineFormat::new(host, Naming::Native).append(self, 1, out)
     }
 }
 
@@ -99,20 +128,36 @@ impl Record {
 #[schemars(title = "A line of tds-tracer's event stream")]
 pub(super) struct Line<'a> {
     schema_version: SchemaVersion,
+    /// How much it matters: `warn` for what was slow, lost or degraded, `error` for what failed.
+    severity: Severity,
     /// The packet or moment that decided the event.
     timestamp: Timestamp,
     host: Host<'a>,
+    /// The start of the agent that the line belongs to.
+    run_id: RunId,
+    /// 1, 2, 3 … over all lines of the run that were written where this one was.
+    #[serde(rename = "line")]
+    number: Count,
     #[serde(flatten)]
     body: &'a Body,
 }
 
 impl<'a> Line<'a> {
-    fn new(host: &'a str, record: &'a Record) -> Self {
+    fn new(format: &'a LineFormat, record: &'a Record, number: u64) -> Self {
+        let LineFormat {
+            host,
+            run,
+            naming: _,
+            slow,
+        } = format;
         let Record { timestamp, body } = record;
         Self {
             schema_version: SchemaVersion::One,
+            severity: body.severity(*slow),
             timestamp: *timestamp,
             host: Host { name: host },
+            run_id: *run,
+            number: Count(number),
             body,
         }
     }
@@ -131,21 +176,6 @@ struct Host<'a> {
     name: &'a str,
 }
 
-/// Writes the value, with its texts and lists cut ever shorter until the line is short enough. Only
-/// hostile peers make this necessary: they may fill every name with characters that JSON escapes.
-fn append_within_limit(mut value: Value, out: &mut Vec<u8>) -> Result<(), LineError> {
-    let before = out.len();
-    for limits in Limits::STEPS {
-        limits.shorten(&mut value);
-        write_value(&value, out)?;
-        if out.len() - before < MAX_LINE {
-            return Ok(());
-        }
-        out.truncate(before);
-    }
-    Err(LineError::TooLong)
-}
-
 /// How much of a value is kept.
 struct Limits {
     /// Bytes of a text, as JSON escapes it. Never so few that a time, a GUID or a Community ID,
@@ -153,19 +183,30 @@ struct Limits {
     text: usize,
     /// Items of a list.
     list: usize,
+    /// What is left out.
+    without: &'static [&'static str],
 }
 
 impl Limits {
-    const STEPS: [Self; 5] = [
+    const STEPS: [Self; 6] = [
+        Self::of(usize::MAX, usize::MAX),
+        Self::of(96, 16),
+        Self::of(48, 8),
+        Self::of(40, 2),
+        Self::of(40, 0),
         Self {
-            text: usize::MAX,
-            list: usize::MAX,
+            without: &["tls.hello", "tls.certificate", "tds.user_agent"],
+            ..Self::of(40, 0)
         },
-        Self { text: 96, list: 16 },
-        Self { text: 48, list: 8 },
-        Self { text: 40, list: 2 },
-        Self { text: 40, list: 0 },
     ];
+
+    const fn of(text: usize, list: usize) -> Self {
+        Self {
+            text,
+            list,
+            without: &[],
+        }
+    }
 
     fn shorten(&self, value: &mut Value) {
         match value {
@@ -191,8 +232,8 @@ impl Limits {
     }
 }
 
-fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<(), LineError> {
-    serde_json::to_writer(&mut *out, value)?;
+fn write(line: &impl Serialize, out: &mut Vec<u8>) -> Result<(), LineError> {
+    serde_json::to_writer(&mut *out, line)?;
     out.push(b'\n');
     Ok(())
 }
@@ -230,7 +271,7 @@ mod tests {
     fn line(record: &Record, naming: Naming) -> Vec<u8> {
         let mut out = Vec::new();
         LineFormat::new("sql1", naming)
-            .append(record, &mut out)
+            .append(record, 1, &mut out)
             .expect("a line");
         out
     }
@@ -284,12 +325,15 @@ mod tests {
     }
 
     #[test]
-    fn every_line_says_version_event_time_and_host() {
+    fn every_line_says_version_event_severity_time_host_and_its_place_in_the_run() {
         for record in samples::all() {
             let value: Value =
                 serde_json::from_slice(&line(&record, Naming::Native)).expect("JSON");
             assert_eq!(value["schema_version"], "1");
             assert!(value["event"].is_string());
+            assert!(value["severity"].is_string());
+            assert_eq!(value["run_id"], "0000000000000000");
+            assert_eq!(value["line"], 1);
             assert_eq!(value["timestamp"].as_str().map(str::len), Some(30));
             assert_eq!(value["host"]["name"], "sql1");
         }

@@ -75,6 +75,8 @@ reasons! {
     MalformedEvent = "malformed_event",
     /// The owner of a socket had no place until its connection's first packet.
     OwnerTableFull = "owner_table_full",
+    /// A RST or SYN that has no place in its connection, and was not believed.
+    OutOfWindow = "out_of_window",
     /// Events missing from a connection's numbering.
     EventsMissing = "events_missing",
     /// The agent's table of connections was full: one gave way to another.
@@ -104,6 +106,7 @@ impl From<tracer_ebpf::loss::LossReason> for LossReason {
             Kernel::LoginTooLong => Self::LoginTooLong,
             Kernel::HeaderChainTooLong => Self::HeaderChainTooLong,
             Kernel::OwnerTableFull => Self::OwnerTableFull,
+            Kernel::OutOfWindow => Self::OutOfWindow,
         }
     }
 }

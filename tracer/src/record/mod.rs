@@ -9,6 +9,7 @@ mod connection;
 mod diagnosis;
 pub mod ecs;
 pub mod identity;
+mod ids;
 mod line;
 mod login;
 mod lookup;
@@ -20,7 +21,9 @@ mod requests;
 #[cfg(test)]
 pub(crate) mod samples;
 mod schema;
+mod severity;
 mod tds;
+mod tls;
 mod values;
 
 use schemars::JsonSchema;
@@ -28,15 +31,15 @@ use serde::Serialize;
 use serde_with::skip_serializing_none;
 
 pub use self::{
-    agent::{Agent, AgentAction, AgentRecord},
+    agent::{Agent, AgentAction, AgentRecord, Status},
     close::{Close, CloseClass, CloseMeans, ClosedBy},
     connection::{
-        Connection, ConnectionId, ConnectionRef, Endpoint, PartialReason, Process, Server, Tcp,
-        Vantage,
+        Connection, ConnectionRef, Endpoint, PartialReason, Process, Server, Tcp, Vantage,
     },
     diagnosis::Diagnosis,
+    ids::{ConnectionId, RunId, RunIdError},
     line::{LineError, LineFormat, MAX_LINE, Naming},
-    login::{Login, Outcome, Redirect, SqlError, Stranger},
+    login::{Login, Outcome, OutcomeKind, Redirect, SqlError, Stranger},
     lookup::{Lookup, LookupAnswer, LookupKind, LookupOutcome, LookupRecord},
     loss::{Loss, LossReason, LossRecord},
     phases::{NamedPhase, Phase, PhaseName, PhaseRecord, Phases, Waited},
@@ -45,10 +48,9 @@ pub use self::{
         Requests,
     },
     schema::{schema, schema_text},
-    tds::{
-        Alert, AlertLevel, Auth, AuthKind, Certificate, Collation, Encryption, EncryptionOption,
-        Entra, Ntlm, Tds, Tls,
-    },
+    severity::Severity,
+    tds::{Auth, AuthKind, Collation, Encryption, EncryptionOption, Entra, Ntlm, Tds, UserAgent},
+    tls::{Alert, AlertLevel, Certificate, Tls, TlsHello},
     values::{Basis, Calendar, Confidence, Count, Nanos, Side, Sides, Text, Timestamp},
 };
 
@@ -67,6 +69,8 @@ pub struct Record {
 pub enum Body {
     /// The outcome of a login is known.
     Login(Box<LoginRecord>),
+    /// A login has been undecided for long; its `login` follows when it is decided.
+    Pending(Box<PendingRecord>),
     /// A connection ended.
     Close(Box<CloseRecord>),
     /// A phase ended.
@@ -88,6 +92,7 @@ impl Body {
     pub fn event(&self) -> Event {
         match self {
             Self::Login(_) => Event::Login,
+            Self::Pending(_) => Event::Pending,
             Self::Close(_) => Event::Close,
             Self::Phase(_) => Event::Phase,
             Self::Request(_) => Event::Request,
@@ -97,25 +102,71 @@ impl Body {
             Self::Agent(_) => Event::Agent,
         }
     }
+
+    /// The connection as known by then, where the event tells it.
+    pub fn facts(&self) -> Option<&ConnectionFacts> {
+        match self {
+            Self::Login(record) => Some(&record.facts),
+            Self::Pending(record) => Some(&record.facts),
+            Self::Close(record) => Some(&record.facts),
+            Self::Phase(_)
+            | Self::Request(_)
+            | Self::Mars(_)
+            | Self::Lookup(_)
+            | Self::Loss(_)
+            | Self::Agent(_) => None,
+        }
+    }
 }
 
-/// The events' names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "each is documented on its Body")]
-pub enum Event {
-    Login,
-    Close,
-    Phase,
-    Request,
-    Mars,
-    Lookup,
-    Loss,
-    Agent,
+/// Declares the events with their names as they are written.
+macro_rules! events {
+    ($($event:ident = $name:literal,)*) => {
+        /// The events' names.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[expect(missing_docs, reason = "each is documented on its Body")]
+        pub enum Event {
+            $($event,)*
+        }
+
+        impl Event {
+            /// Every event.
+            pub const ALL: &[Self] = &[$(Self::$event,)*];
+
+            /// The name as it is written.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$event => $name,)*
+                }
+            }
+        }
+    };
 }
 
-/// `login`: one per connection attempt.
+events! {
+    Login = "login",
+    Pending = "pending",
+    Close = "close",
+    Phase = "phase",
+    Request = "request",
+    Mars = "mars",
+    Lookup = "lookup",
+    Loss = "loss",
+    Agent = "agent",
+}
+
+/// `login`: one per connection that was seen to begin or to log in.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(transform = schema::require_outcome)]
 pub struct LoginRecord {
+    /// What is known of the connection by now.
+    #[serde(flatten)]
+    pub facts: ConnectionFacts,
+}
+
+/// `pending`: a login has been undecided for long; `owed_by` and the phases say where it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct PendingRecord {
     /// What is known of the connection by now.
     #[serde(flatten)]
     pub facts: ConnectionFacts,
@@ -151,7 +202,8 @@ pub struct ConnectionFacts {
     pub tls: Option<Tls>,
     /// How the client proves who it is; left out where it did not come to that.
     pub auth: Option<Auth>,
-    /// What came of the login.
+    /// What came of the login; left out where it was over before anybody watched.
+    #[serde(skip_serializing_if = "Login::is_empty")]
     pub login: Login,
     /// The phases that happened.
     pub phases: Phases,

@@ -1,5 +1,7 @@
 //! The phases of a connection: contiguous, so that those of a login add up to it.
 
+use std::{iter::Sum, ops::Add};
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
@@ -118,6 +120,21 @@ impl Phases {
         phases.sort_by_key(|(_, phase)| phase.start_ns);
         phases
     }
+
+    /// The same, where they are all there: the first from the connection's first packet, and each
+    /// from where the one before it ended.
+    pub fn whole_login(&self) -> Option<Vec<(PhaseName, &Phase)>> {
+        let phases = self.of_login();
+        let mut reached = Nanos(0);
+        for (_, phase) in &phases {
+            if phase.start_ns != reached {
+                return None;
+            }
+            reached += phase.duration_ns;
+        }
+        // Of a connection that was joined late, what was seen first may begin it as well.
+        self.handshake.is_some().then_some(phases)
+    }
 }
 
 /// One phase.
@@ -146,6 +163,24 @@ pub struct Waited {
     pub server_ns: Nanos,
     /// The network's share: up to one round trip of each wait for the remote side.
     pub network_ns: Nanos,
+}
+
+impl Add for Waited {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            client_ns: self.client_ns + other.client_ns,
+            server_ns: self.server_ns + other.server_ns,
+            network_ns: self.network_ns + other.network_ns,
+        }
+    }
+}
+
+impl Sum for Waited {
+    fn sum<I: Iterator<Item = Self>>(waits: I) -> Self {
+        waits.fold(Self::default(), Add::add)
+    }
 }
 
 /// `phase`: a phase ended.

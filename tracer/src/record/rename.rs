@@ -1,6 +1,11 @@
 //! Moving values from one name to another, for the renamings at the edge.
 
-use serde_json::{Map, Value};
+use std::net::IpAddr;
+
+use jiff::SignedDuration;
+use serde_json::{Map, Value, json};
+
+use super::Timestamp;
 
 /// A line being renamed: what is left of the native one, and what became of the rest.
 pub(super) struct Renaming {
@@ -20,12 +25,7 @@ impl Renaming {
 
     /// Takes a native value out by its dotted path.
     pub(super) fn take(&mut self, path: &str) -> Option<Value> {
-        let (parents, name) = path.rsplit_once('.').unwrap_or(("", path));
-        let names = parents.split('.').filter(|name| !name.is_empty());
-        let parent = names
-            .into_iter()
-            .try_fold(&mut self.left, |value, name| value.get_mut(name));
-        parent?.as_object_mut()?.remove(name)
+        take(&mut self.left, path)
     }
 
     /// What was not taken, without the objects that taking has emptied.
@@ -36,6 +36,14 @@ impl Renaming {
             _ => Map::new(),
         }
     }
+}
+
+/// Takes a value out by its dotted path.
+pub(super) fn take(from: &mut Value, path: &str) -> Option<Value> {
+    let (parents, name) = path.rsplit_once('.').unwrap_or(("", path));
+    let mut names = parents.split('.').filter(|name| !name.is_empty());
+    let parent = names.try_fold(from, |value, name| value.get_mut(name));
+    parent?.as_object_mut()?.remove(name)
 }
 
 fn prune(value: &mut Value) {
@@ -59,11 +67,66 @@ pub(super) fn transport(event: &str) -> &'static str {
     if event == "lookup" { "udp" } else { "tcp" }
 }
 
-/// Whether the login did what its client wanted; nothing where that is unknown.
-pub(super) fn login_succeeded(outcome: &str) -> Option<bool> {
-    match outcome {
-        "success" | "redirected" => Some(true),
+/// Whether the login failed; nothing where there is none, or nobody can say.
+pub(super) fn login_failed(line: &Renaming) -> Option<bool> {
+    match line.peek("login.outcome")?.as_str()? {
+        "success" | "redirected" => Some(false),
         "unknown" => None,
-        _ => Some(false),
+        // A probe, and a peer that does not speak TDS, has not failed to log in by leaving.
+        "aborted" if line.peek("login.stranger").is_some() => None,
+        _ => Some(true),
+    }
+}
+
+/// The moment so many nanoseconds before another.
+pub(super) fn earlier(moment: &Value, nanoseconds: &Value) -> Option<Value> {
+    let moment: jiff::Timestamp = moment.as_str()?.parse().ok()?;
+    let back = SignedDuration::from_nanos(nanoseconds.as_i64()?);
+    let earlier = moment.checked_sub(back).ok()?;
+    Some(json!(Timestamp::from_nanoseconds(earlier.as_nanosecond())))
+}
+
+/// The host in the server's name as a client spells it: `tcp:host\instance,port`. Nothing of an
+/// address, and of names that mean this host.
+pub(super) fn host_of(server_name: &str) -> Option<&str> {
+    let address = |name: &str| name.parse::<IpAddr>().is_ok();
+    let name = server_name.split([',', '\\']).next()?.trim();
+    if address(name) {
+        return None;
+    }
+    let host = name.rsplit_once(':').map_or(name, |(_protocol, host)| host);
+    let is_name = !host.is_empty() && !address(host) && ![".", "(local)"].contains(&host);
+    is_name.then_some(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{earlier, host_of};
+
+    #[test]
+    fn a_server_name_may_have_a_protocol_an_instance_and_a_port() {
+        for (name, host) in [
+            ("sql1.lab.test,1433", Some("sql1.lab.test")),
+            ("tcp:sql1.lab.test,1433", Some("sql1.lab.test")),
+            ("SQL1\\INST", Some("SQL1")),
+            ("10.0.0.1,1433", None),
+            ("tcp:10.0.0.1", None),
+            ("fd00::1", None),
+            (".", None),
+            ("(local)\\INST", None),
+            ("", None),
+        ] {
+            assert_eq!(host_of(name), host, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_moment_before_another_keeps_its_nine_digits() {
+        let moment = json!("2026-11-22T19:45:26.077542569Z");
+        let before = json!("2026-11-22T19:45:26.000000000Z");
+        assert_eq!(earlier(&moment, &json!(77_542_569)), Some(before));
+        assert_eq!(earlier(&json!("soon"), &json!(1)), None);
     }
 }

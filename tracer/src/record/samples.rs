@@ -1,18 +1,20 @@
 //! Records for tests: one of each event, the connection's with every field filled.
 
+mod facts;
+
 use std::{collections::BTreeMap, net::IpAddr};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+pub(crate) use self::facts::fill_texts;
+use self::facts::{facts, phase_of, phases};
 use super::{
-    Agent, AgentAction, AgentRecord, Alert, AlertLevel, Auth, AuthKind, Basis, Body, Calendar,
-    Certificate, Close, CloseClass, CloseMeans, CloseRecord, ClosedBy, Collation, Confidence,
-    Connection, ConnectionFacts, ConnectionId, ConnectionRef, Count, Diagnosis, Encryption,
-    EncryptionOption, Endpoint, Entra, Login, LoginRecord, Lookup, LookupAnswer, LookupKind,
-    LookupOutcome, LookupRecord, Loss, LossReason, LossRecord, MarsRecord, MarsSession,
-    MarsSummary, NamedPhase, Nanos, Ntlm, Outcome, PartialReason, Phase, PhaseName, PhaseRecord,
-    Phases, Process, Quantiles, Record, Redirect, Request, RequestKind, RequestRecord, Requests,
-    Server, Side, Sides, SqlError, Tcp, Tds, Text, Timestamp, Tls, Vantage, Waited,
+    Agent, AgentAction, AgentRecord, Basis, Body, Close, CloseClass, CloseMeans, CloseRecord,
+    ClosedBy, Connection, ConnectionFacts, ConnectionId, ConnectionRef, Count, Endpoint, Login,
+    LoginRecord, Lookup, LookupAnswer, LookupKind, LookupOutcome, LookupRecord, Loss, LossReason,
+    LossRecord, MarsRecord, MarsSession, NamedPhase, Nanos, Outcome, PendingRecord, PhaseName,
+    PhaseRecord, Phases, Record, Request, RequestKind, RequestRecord, Server, Side, Sides,
+    SqlError, Status, Tcp, Timestamp,
 };
 
 const START: Timestamp = Timestamp(1_795_376_726_077_542_569);
@@ -55,6 +57,7 @@ pub(crate) fn all() -> Vec<Record> {
         login(),
         failed(),
         refused(),
+        pending(),
         close(),
         phase(),
         request(),
@@ -62,6 +65,7 @@ pub(crate) fn all() -> Vec<Record> {
         lookup(),
         loss(),
         agent(),
+        status(),
     ]
 }
 
@@ -82,7 +86,7 @@ pub(crate) fn login() -> Record {
 /// A login that the server refused with error 18456.
 pub(crate) fn failed() -> Record {
     let mut facts = facts();
-    facts.login.outcome = Outcome::Failed;
+    facts.login.outcome = Some(Outcome::Failed);
     facts.login.error = Some(SqlError {
         number: 18456,
         state: 1,
@@ -117,8 +121,13 @@ pub(crate) fn refused() -> Record {
         tls: None,
         auth: None,
         login: Login {
-            outcome: Outcome::Refused,
+            outcome: Some(Outcome::Refused),
+            basis: Some(Basis::Observed),
             duration_ns: Some(Nanos(61_000)),
+            client_ns: Some(Nanos(0)),
+            server_ns: Some(Nanos(0)),
+            network_ns: Some(Nanos(61_000)),
+            slowest_phase: Some(PhaseName::Handshake),
             ..Login::default()
         },
         phases,
@@ -127,6 +136,34 @@ pub(crate) fn refused() -> Record {
         diagnosis: Vec::new(),
     };
     record(61_000, Body::Login(Box::new(LoginRecord { facts })))
+}
+
+/// A login that waits for the server's answer to its LOGIN7.
+pub(crate) fn pending() -> Record {
+    let mut facts = facts();
+    facts.login = Login {
+        owed_by: Some(Side::Server),
+        app_name: Some("orders".into()),
+        ..Login::default()
+    };
+    facts.phases = Phases {
+        login: Some(phase_of(
+            7_525_698,
+            29_992_474_302,
+            false,
+            [52_173, 29_992_422_129, 0],
+        )),
+        auth: None,
+        mars: None,
+        command: None,
+        close: None,
+        ..phases()
+    };
+    (facts.mars, facts.requests) = (None, None);
+    record(
+        30_000_000_000,
+        Body::Pending(Box::new(PendingRecord { facts })),
+    )
 }
 
 pub(crate) fn close() -> Record {
@@ -267,284 +304,21 @@ pub(crate) fn agent() -> Record {
     record(0, Body::Agent(AgentRecord { agent }))
 }
 
-/// Every text of the facts becomes `text`.
-pub(crate) fn fill_texts(facts: &mut ConnectionFacts, text: &Text) {
-    let some = Some(text.clone());
-    facts.connection.interface.clone_from(&some);
-    facts.server.instance.clone_from(&some);
-    let process = facts.process.get_or_insert_default();
-    process.name.clone_from(&some);
-    process.executable.clone_from(&some);
-    process.cgroup.clone_from(&some);
-    process.container_id.clone_from(&some);
-    let tds = facts.tds.get_or_insert_default();
-    tds.server_program.clone_from(&some);
-    tds.features = vec![text.clone(); 12];
-    tds.features_acknowledged = vec![text.clone(); 12];
-    tds.mirror_partner.clone_from(&some);
-    let tls = facts.tls.get_or_insert_default();
-    tls.sni.clone_from(&some);
-    tls.alpn.clone_from(&some);
-    let certificate = tls.certificate.get_or_insert_default();
-    certificate.subject.clone_from(&some);
-    certificate.issuer.clone_from(&some);
-    certificate.crl_hosts = vec![text.clone(); Certificate::MAX_CRL_HOSTS];
-    let auth = facts.auth.get_or_insert_default();
-    let ntlm = auth.ntlm.get_or_insert_default();
-    ntlm.domain.clone_from(&some);
-    ntlm.user.clone_from(&some);
-    ntlm.workstation.clone_from(&some);
-    ntlm.target_domain.clone_from(&some);
-    ntlm.target_computer.clone_from(&some);
-    let login = &mut facts.login;
-    login.database.clone_from(&some);
-    login.app_name.clone_from(&some);
-    login.client_library.clone_from(&some);
-    login.server_name.clone_from(&some);
-    login.language.clone_from(&some);
-    login.host_name.clone_from(&some);
-    login.user.clone_from(&some);
-    login.redirect = Some(Redirect {
-        address: text.clone(),
-        port: 1,
-        database: some,
-    });
-}
-
-fn phase_of(start: u64, duration: u64, complete: bool, waited: [u64; 3]) -> Phase {
-    let [client_ns, server_ns, network_ns] = waited.map(Nanos);
-    Phase {
-        start_ns: Nanos(start),
-        duration_ns: Nanos(duration),
-        complete,
-        waited: Some(Waited {
-            client_ns,
-            server_ns,
-            network_ns,
-        }),
-        retransmits: 0,
-    }
-}
-
-fn facts() -> ConnectionFacts {
-    let ConnectionRef { id, community_id } = connection_ref();
-    let mut connection = Connection {
-        id,
-        community_id,
-        vantage: Vantage::Client,
-        interface: Some("eth0".into()),
-        start: START,
-        ..Connection::default()
+pub(crate) fn status() -> Record {
+    let status = Status {
+        since: START,
+        open_connections: Count(120),
+        undecided: Some(Count(3)),
+        joined_late: Some(Count(40)),
+        connections: Count(90),
+        logins: BTreeMap::from([(Outcome::Success, Count(85)), (Outcome::Failed, Count(2))]),
+        events: Count(4200),
+        losses: BTreeMap::from([(LossReason::RingFull, Count(12))]),
+        memory_bytes: Some(Count(58 << 20)),
     };
-    connection.mark_partial(PartialReason::Gap);
-    ConnectionFacts {
-        connection,
-        client: client(),
-        server: server(),
-        process: Some(process()),
-        tcp: tcp(),
-        tds: Some(tds()),
-        tls: Some(tls()),
-        auth: Some(auth()),
-        login: login_facts(),
-        phases: phases(),
-        mars: Some(MarsSummary {
-            sessions: 2,
-            max_concurrent: 2,
-            resets: 1,
-            basis: Some(Basis::Inferred),
-        }),
-        requests: Some(requests()),
-        diagnosis: vec![Diagnosis {
-            cause: "slow_domain_controller".into(),
-            confidence: Confidence(0.8),
-            evidence: BTreeMap::from([("controller_ns".into(), json!(1_252_173))]),
-        }],
-    }
-}
-
-fn process() -> Process {
-    Process {
-        pid: 4711,
-        name: Some("python3".into()),
-        executable: Some("/usr/bin/python3.11".into()),
-        cgroup: Some("/system.slice/shop.service".into()),
-        container_id: Some("0f1e2d3c4b5a".into()),
-    }
-}
-
-fn tcp() -> Tcp {
-    Tcp {
-        rtt_ns: Some(Nanos(48_000)),
-        smoothed_rtt_ns: Some(Nanos(61_000)),
-        syn_retransmits: Some(0),
-        retransmits: Sides {
-            client: 1,
-            server: 0,
-        },
-        zero_window: Sides::default(),
-        bytes: Sides {
-            client: Count(1200),
-            server: Count(4300),
-        },
-        packets: Sides {
-            client: Count(12),
-            server: Count(14),
-        },
-    }
-}
-
-fn tds() -> Tds {
-    Tds {
-        version: Some("7.4".into()),
-        encryption: Some(Encryption::LoginOnly),
-        encryption_asked: Some(EncryptionOption::Off),
-        encryption_answered: Some(EncryptionOption::Off),
-        mars: Some(true),
-        spid: Some(51),
-        packet_size: Some(4096),
-        client_version: Some("18.5.1.1".into()),
-        server_version: Some("16.0.1000".into()),
-        server_program: Some("Microsoft SQL Server".into()),
-        connection_guid: Some("8fd1c5a0-3b0a-4ad5-9a4c-1d2f3e4a5b6c".into()),
-        activity_guid: Some("00000000-0000-0000-0000-000000000000".into()),
-        activity_sequence: Some(0),
-        fedauth_required: Some(false),
-        instance_mismatch: Some(false),
-        read_only_intent: Some(true),
-        features: vec!["session_recovery".into(), "utf8_support".into()],
-        features_acknowledged: vec!["utf8_support".into()],
-        mirror_partner: Some("SQL2".into()),
-        collation: Some(Collation {
-            lcid: 1033,
-            sort_id: 52,
-        }),
-        session_recoverable: Some(true),
-    }
-}
-
-fn tls() -> Tls {
-    Tls {
-        version: Some("1.2".into()),
-        cipher: Some("TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384".into()),
-        sni: Some("sql1.lab.test".into()),
-        alpn: Some("tds/8.0".into()),
-        resumed: Some(false),
-        client_certificate: Some(false),
-        alert: Some(Alert {
-            from: Side::Client,
-            level: Some(AlertLevel::Fatal),
-            description: Some("unknown_ca".into()),
-        }),
-        certificate: Some(Certificate {
-            subject: Some("CN=sql1.lab.test".into()),
-            issuer: Some("CN=Lab CA".into()),
-            not_after: Calendar::from_unix_seconds(253_402_300_799),
-            signature_algorithm: Some("sha256WithRSAEncryption".into()),
-            key_bits: Some(2048),
-            self_signed: Some(false),
-            crl_hosts: vec!["crl.lab.test".into()],
-        }),
-    }
-}
-
-fn auth() -> Auth {
-    Auth {
-        kind: AuthKind::Ntlm,
-        rounds: Some(2),
-        mechanisms: vec![AuthKind::Kerberos, AuthKind::Ntlm],
-        fallback_from: Some(AuthKind::Kerberos),
-        controller_ns: Some(Nanos(1_252_173)),
-        ntlm: Some(Ntlm {
-            version: Some(2),
-            null_credentials: Some(false),
-            domain: Some("LAB".into()),
-            user: Some("alice".into()),
-            workstation: Some("WS1".into()),
-            target_domain: Some("LAB".into()),
-            target_computer: Some("SQL1".into()),
-        }),
-        entra: Some(Entra {
-            token_fetch_ns: Some(Nanos(400_000_000)),
-            sts_host: Some("login.lab.test".into()),
-            spn: Some("https://database.lab.test/".into()),
-            nonce: Some(true),
-        }),
-    }
-}
-
-fn login_facts() -> Login {
-    Login {
-        outcome: Outcome::Success,
-        basis: Basis::Inferred,
-        confidence: Some(Confidence(0.97)),
-        duration_ns: Some(Nanos(8_777_871)),
-        owed_by: Some(Side::Server),
-        late_reply_ns: Some(Nanos(30_000)),
-        attention: Some(true),
-        error: Some(SqlError {
-            number: 5701,
-            state: 2,
-            class: 0,
-        }),
-        further_errors: vec![SqlError {
-            number: 18456,
-            state: 1,
-            class: 14,
-        }],
-        database: Some("shop".into()),
-        app_name: Some("orders".into()),
-        client_library: Some("ODBC".into()),
-        server_name: Some("sql1.lab.test".into()),
-        language: Some("us_english".into()),
-        client_pid: Some(4711),
-        host_name: Some("WS1".into()),
-        user: Some("alice".into()),
-        password_change: Some(false),
-        redirect: Some(Redirect {
-            address: "sql2.lab.test".into(),
-            port: 57139,
-            database: Some("shop".into()),
-        }),
-        stranger: None,
-    }
-}
-
-fn phases() -> Phases {
-    Phases {
-        handshake: Some(phase_of(0, 717_722, true, [17_722, 0, 700_000])),
-        prelogin: Some(phase_of(717_722, 967_562, true, [100_000, 800_000, 67_562])),
-        tls: Some(phase_of(
-            1_685_284,
-            5_840_414,
-            true,
-            [2_000_000, 3_700_000, 140_414],
-        )),
-        login: Some(phase_of(
-            7_525_698,
-            1_052_173,
-            true,
-            [52_173, 952_000, 48_000],
-        )),
-        auth: Some(phase_of(8_577_871, 200_000, true, [0, 152_000, 48_000])),
-        mars: Some(phase_of(9_000_000, 1_000_000, true, [500_000, 500_000, 0])),
-        command: Some(phase_of(8_777_871, 2_000_000, false, [0, 2_000_000, 0])),
-        close: Some(phase_of(11_500_000, 500_000, true, [0, 500_000, 0])),
-    }
-}
-
-fn requests() -> Requests {
-    Requests {
-        count: Count(4),
-        batch: Count(1),
-        rpc: Count(1),
-        bulk: Count(1),
-        transaction: Count(1),
-        attention: Count(1),
-        server_ns: Some(Quantiles {
-            p50: Nanos(500_000),
-            p99: Nanos(900_000),
-            max: Nanos(900_000),
-        }),
-    }
+    let agent = Agent {
+        status: Some(status),
+        ..Agent::new(AgentAction::Status)
+    };
+    record(60_000_000_000, Body::Agent(AgentRecord { agent }))
 }

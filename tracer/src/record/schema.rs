@@ -1,7 +1,7 @@
 //! The JSON Schema of a line, derived from the types that are serialised.
 
 use schemars::{Schema, generate::SchemaSettings, transform::RecursiveTransform};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::line::Line;
 
@@ -40,6 +40,15 @@ fn refuse_null(schema: &mut Schema) {
         let only = only.clone();
         object.remove("anyOf");
         object.extend(only);
+    }
+}
+
+/// Of a decided login the outcome is always said, and how it is known.
+pub(super) fn require_outcome(schema: &mut Schema) {
+    if let Some(login) = schema.pointer_mut("/properties/login")
+        && let Some(login) = login.as_object_mut()
+    {
+        login.insert("required".to_owned(), json!(["outcome", "basis"]));
     }
 }
 

@@ -1,14 +1,14 @@
-//! What was agreed before the login: TDS, TLS and the kind of authentication.
+//! What was agreed before the login: TDS and the kind of authentication.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-use super::{Calendar, Nanos, Side, Text};
+use super::{Nanos, Text};
 
 /// The TDS session's terms.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 pub struct Tds {
     /// `7.4`, `8.0`: as the server acknowledged it, else as the client asked.
     pub version: Option<Text>,
@@ -48,6 +48,8 @@ pub struct Tds {
     /// Feature extensions that the server acknowledged.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub features_acknowledged: Vec<Text>,
+    /// What the driver says of itself (LOGIN7 feature 0x10).
+    pub user_agent: Option<UserAgent>,
     /// Database mirroring partner that the server named.
     pub mirror_partner: Option<Text>,
     /// The collation that the server set.
@@ -56,8 +58,24 @@ pub struct Tds {
     pub session_recoverable: Option<bool>,
 }
 
+/// What Microsoft's drivers say of themselves and of where they run.
+#[skip_serializing_none]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+pub struct UserAgent {
+    /// The driver's name, such as `MS-ODBC`.
+    pub driver: Option<Text>,
+    /// The driver's version.
+    pub version: Option<Text>,
+    /// Processor architecture.
+    pub architecture: Option<Text>,
+    /// Operating system.
+    pub os: Option<Text>,
+    /// What the driver runs in, such as a Java virtual machine.
+    pub runtime: Option<Text>,
+}
+
 /// A collation (MS-TDS 2.2.5.1.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 pub struct Collation {
     /// Windows' locale identifier.
     pub lcid: u32,
@@ -66,7 +84,7 @@ pub struct Collation {
 }
 
 /// What of the connection is encrypted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Encryption {
     /// Nothing.
@@ -82,7 +100,7 @@ pub enum Encryption {
 }
 
 /// PRELOGIN ENCRYPTION values, by their MS-TDS 2.2.6.5 names without `ENCRYPT_`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are the specification's")]
 pub enum EncryptionOption {
@@ -98,78 +116,9 @@ pub enum EncryptionOption {
     Other,
 }
 
-/// The TLS session's terms.
-#[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
-pub struct Tls {
-    /// `1.0` to `1.3`.
-    pub version: Option<Text>,
-    /// IANA name of the chosen cipher suite.
-    pub cipher: Option<Text>,
-    /// Server name that the client asked for.
-    pub sni: Option<Text>,
-    /// The protocol agreed, or asked for where the answer is encrypted.
-    pub alpn: Option<Text>,
-    /// An earlier session was taken up.
-    pub resumed: Option<bool>,
-    /// The client showed a certificate.
-    pub client_certificate: Option<bool>,
-    /// The alert that ended the handshake or the connection.
-    pub alert: Option<Alert>,
-    /// The server's certificate, where it travels in clear (TLS 1.2 and before).
-    pub certificate: Option<Certificate>,
-}
-
-/// A TLS alert. An encrypted one tells only who sent it.
-#[skip_serializing_none]
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct Alert {
-    /// Who sent it.
-    pub from: Side,
-    /// Whether it ends the connection.
-    pub level: Option<AlertLevel>,
-    /// Its name in RFC 8446 section 6, such as `unknown_ca`; its number where it has no name.
-    pub description: Option<Text>,
-}
-
-/// RFC 8446 section 6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the names are the specification's")]
-pub enum AlertLevel {
-    Warning,
-    Fatal,
-}
-
-/// Facts of an X.509 certificate.
-#[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
-pub struct Certificate {
-    /// Distinguished name of the subject.
-    pub subject: Option<Text>,
-    /// Distinguished name of the issuer.
-    pub issuer: Option<Text>,
-    /// The end of its validity.
-    pub not_after: Option<Calendar>,
-    /// Name of the signature algorithm, or its OID.
-    pub signature_algorithm: Option<Text>,
-    /// Size of the public key in bits.
-    pub key_bits: Option<u32>,
-    /// Subject and issuer are the same.
-    pub self_signed: Option<bool>,
-    /// Hosts that a client may ask for revocation, at most [`Certificate::MAX_CRL_HOSTS`].
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub crl_hosts: Vec<Text>,
-}
-
-impl Certificate {
-    /// More hosts than this are not listed.
-    pub const MAX_CRL_HOSTS: usize = 8;
-}
-
 /// How the client proves who it is.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 pub struct Auth {
     /// The kind that was used in the end.
     pub kind: AuthKind,
@@ -189,7 +138,7 @@ pub struct Auth {
 }
 
 /// Kinds of authentication.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthKind {
     /// User and password in LOGIN7.
@@ -210,7 +159,7 @@ pub enum AuthKind {
 /// What NTLM messages say in clear. Every name is subject to the identity policy; challenges and
 /// responses are never kept.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 pub struct Ntlm {
     /// 1 or 2: the version of the client's response.
     pub version: Option<u8>,
@@ -230,7 +179,7 @@ pub struct Ntlm {
 
 /// What federated authentication says in clear. Tokens are never kept.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 pub struct Entra {
     /// From the server's FEDAUTHINFO to the client's token: the client fetching it.
     pub token_fetch_ns: Option<Nanos>,

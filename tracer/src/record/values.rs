@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     fmt::{self, Write as _},
+    hash::{Hash, Hasher},
     ops::{Add, AddAssign, Deref},
     sync::Arc,
 };
@@ -149,7 +150,7 @@ impl JsonSchema for Timestamp {
 
 /// A calendar moment in whole seconds since 1970-01-01 UTC, as certificates state it: unlike
 /// [`Timestamp`] it reaches the year 9999 and back before 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Calendar(jiff::civil::DateTime);
 
 impl Calendar {
@@ -177,9 +178,24 @@ impl JsonSchema for Calendar {
     }
 }
 
-/// How sure an inference is, from 0 to 1; written with three decimals at most.
-#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
+/// How sure an inference is, from 0 to 1; written with three decimals at most. Two are equal that are
+/// the same number to the bit.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Confidence(pub f64);
+
+impl PartialEq for Confidence {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_bits() == other.0.to_bits()
+    }
+}
+
+impl Eq for Confidence {}
+
+impl Hash for Confidence {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.to_bits().hash(state);
+    }
+}
 
 impl Serialize for Confidence {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -304,7 +320,7 @@ pub enum Side {
 }
 
 /// How something is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Basis {
     /// Read from the wire.

@@ -3,11 +3,12 @@
 use tracer_ebpf::{
     event::{Counters, Direction, Event, Kind, SocketEnd, mark, role},
     flow::FlowKey,
+    framing::{Framing, packet_type},
     packet::tcp_flag,
     seq::Seq,
 };
 
-use super::{Config, Engine, Input, Listener, SocketOwner};
+use super::{Checksum, Config, Engine, Input, Listener, SocketOwner, Standing};
 use crate::record::{
     Body, Close, CloseMeans, ClosedBy, ConnectionFacts, LossReason, Outcome, PartialReason,
     Process, Record, Stranger, Vantage,
@@ -106,9 +107,19 @@ impl Told {
 
     /// A FIN of either side, and the last acknowledgement.
     fn closes(&mut self, first: Direction, later: u64) {
-        self.says(Kind::Fin, first, later, 101);
-        self.says(Kind::Fin, first.reversed(), later, 501);
-        self.says(Kind::Ack, first, later, 102);
+        let (own, others) = match first {
+            Direction::ToServer => (101, 501),
+            Direction::ToClient => (501, 101),
+        };
+        for (kind, direction, seq, ack) in [
+            (Kind::Fin, first, own, others),
+            (Kind::Fin, first.reversed(), others, own + 1),
+            (Kind::Ack, first, own + 1, others + 1),
+        ] {
+            let mut event = self.event(kind, direction, later, seq);
+            event.ack = Seq(ack);
+            self.tell(&event);
+        }
     }
 
     /// The client's socket, which is about to connect.
@@ -124,6 +135,57 @@ impl Told {
         };
         self.engine.on_event(Input::Owner(owner), &mut self.heard);
     }
+}
+
+#[test]
+fn how_many_connections_there_are_is_known_at_any_time() {
+    let mut told = Told::new(Config::default());
+    assert_eq!(told.engine.standing(), Standing::default());
+    told.opens();
+    let begun = Standing {
+        seen: 1,
+        open: 1,
+        undecided: 1,
+        joined_late: 0,
+    };
+    assert_eq!(told.engine.standing(), begun);
+    let mut late = told.event(Kind::Segment, Direction::ToServer, SECOND, 101);
+    late.marks = mark::JOINED_LATE;
+    late.key.b_port += 1;
+    told.tell(&late);
+    let joined = Standing {
+        seen: 2,
+        open: 2,
+        undecided: 2,
+        joined_late: 1,
+    };
+    assert_eq!(told.engine.standing(), joined);
+
+    // A request shows that its login is over.
+    late.kind = Kind::Header as u8;
+    late.number += 1;
+    late.framing = Framing::Tds as u8;
+    late.header[0] = packet_type::SQL_BATCH;
+    told.tell(&late);
+    let decided = Standing {
+        undecided: 1,
+        ..joined
+    };
+    assert_eq!(told.engine.standing(), decided);
+
+    told.closes(Direction::ToServer, 2 * SECOND);
+    let left = Standing {
+        open: 1,
+        undecided: 0,
+        ..joined
+    };
+    assert_eq!(told.engine.standing(), left);
+    told.engine.finish(START + 3 * SECOND, &mut told.heard);
+    let none = Standing {
+        seen: 2,
+        ..Standing::default()
+    };
+    assert_eq!(told.engine.standing(), none);
 }
 
 #[test]
@@ -181,7 +243,7 @@ fn a_close_does_not_wait_long_for_a_socket_that_says_nothing() {
     told.owner(7, 0);
     told.opens();
     told.closes(Direction::ToServer, 2 * MILLISECOND);
-    told.engine.on_tick(START + SECOND, &mut told.heard);
+    told.engine.pass_time(START + SECOND, &mut told.heard);
     assert_eq!(told.heard.closes().len(), 1);
 }
 
@@ -215,9 +277,9 @@ fn a_connection_whose_socket_closed_ends_though_its_fin_was_lost() {
         ..SocketEnd::default()
     };
     told.engine.on_event(Input::SocketEnd(end), &mut told.heard);
-    told.engine.on_tick(START + SECOND, &mut told.heard);
+    told.engine.pass_time(START + SECOND, &mut told.heard);
     assert!(told.heard.closes().is_empty(), "its FIN may yet be told");
-    told.engine.on_tick(START + 3 * SECOND, &mut told.heard);
+    told.engine.pass_time(START + 3 * SECOND, &mut told.heard);
     let (facts, close) = told.heard.closes()[0];
     assert_eq!(close.by, ClosedBy::Agent);
     let reasons = &facts.connection.partial_reasons;
@@ -233,10 +295,10 @@ fn a_connection_that_is_silent_for_a_week_is_let_go() {
     let mut told = Told::new(Config::default());
     told.opens();
     told.says(Kind::Header, Direction::ToServer, SECOND, 101);
-    told.engine.on_tick(START + 300 * SECOND, &mut told.heard);
-    told.engine.on_tick(START + 6 * DAY, &mut told.heard);
+    told.engine.pass_time(START + 300 * SECOND, &mut told.heard);
+    told.engine.pass_time(START + 6 * DAY, &mut told.heard);
     assert!(told.heard.closes().is_empty());
-    told.engine.on_tick(START + 8 * DAY, &mut told.heard);
+    told.engine.pass_time(START + 8 * DAY, &mut told.heard);
     let (facts, close) = told.heard.closes()[0];
     assert_eq!(
         (close.by, close.how),
@@ -249,6 +311,36 @@ fn a_connection_that_is_silent_for_a_week_is_let_go() {
     told.engine.finish(START + 10 * DAY, &mut told.heard);
     assert_eq!(told.heard.count(|body| matches!(body, Body::Login(_))), 1);
     assert_eq!(told.heard.closes().len(), 1);
+}
+
+#[test]
+fn what_has_ended_takes_no_place_of_what_lives() {
+    let mut told = Told::new(Config {
+        max_connections: 8,
+        ..Config::default()
+    });
+    told.opens();
+    for number in 1..100 {
+        let later = number * 300 * MILLISECOND;
+        told.numbers = [0; 2];
+        told.born = START + later;
+        for (kind, direction) in [
+            (Kind::Syn, Direction::ToServer),
+            (Kind::Rst, Direction::ToClient),
+        ] {
+            let mut event = told.event(kind, direction, later, 100);
+            event.key.b_port += number as u16;
+            told.tell(&event);
+        }
+    }
+    let lives = told.engine.open().contains(&KEY);
+    let evicted = LossReason::ConnectionEvicted;
+    told.engine.finish(START + 60 * SECOND, &mut told.heard);
+    let evicted = told
+        .heard
+        .count(|body| matches!(body, Body::Loss(loss) if loss.loss.reason == evicted));
+    assert_eq!((lives, evicted), (true, 0));
+    assert_eq!(told.heard.closes().len(), 100);
 }
 
 #[test]
@@ -339,14 +431,14 @@ fn a_connection_that_the_kernel_has_forgotten_is_closed_by_its_end() {
     let mut told = Told::new(Config::default());
     told.opens();
     late_end(&mut told, Kind::Rst, SECOND);
-    told.engine.on_tick(START + 5 * SECOND, &mut told.heard);
+    told.engine.pass_time(START + 5 * SECOND, &mut told.heard);
     let (facts, close) = told.heard.closes()[0];
     assert_eq!((close.by, close.how), (ClosedBy::Client, CloseMeans::Rst));
     assert!(facts.connection.partial);
 }
 
 #[test]
-fn the_end_of_a_connection_that_nobody_knows_is_counted_and_no_login() {
+fn the_end_of_a_connection_that_nobody_knows_is_told_as_one_and_no_login() {
     for kind in [Kind::Fin, Kind::Rst] {
         let mut told = Told::new(Config::default());
         late_end(&mut told, kind, SECOND);
@@ -355,13 +447,40 @@ fn the_end_of_a_connection_that_nobody_knows_is_counted_and_no_login() {
         (other.client.packets, other.server.packets) = (1, 1);
         told.tell(&other);
         told.engine.finish(START + 2 * SECOND, &mut told.heard);
-        let untold: Vec<_> = told.heard.0.iter().map(|record| &record.body).collect();
-        let [Body::Loss(loss)] = untold[..] else {
-            panic!("{untold:?}");
-        };
-        assert_eq!(loss.loss.reason, LossReason::ConnectionUntold);
-        assert_eq!(loss.loss.count.0, 1, "once for both of its ends");
+        let closes = told.heard.closes();
+        assert_eq!(closes.len(), 1, "once for both of its ends");
+        let (facts, close) = closes[0];
+        assert!(
+            facts
+                .connection
+                .partial_reasons
+                .contains(&PartialReason::JoinedLate)
+        );
+        assert_eq!((facts.login.outcome, close.phase), (None, None));
+        assert_eq!(told.heard.count(|body| matches!(body, Body::Login(_))), 0);
     }
+}
+
+#[test]
+fn a_flood_of_ends_of_connections_that_nobody_knows_is_counted() {
+    let mut told = Told::new(Config::default());
+    for port in 0..1000 {
+        let mut end = told.event(Kind::Rst, Direction::ToServer, SECOND, 141);
+        end.marks = mark::JOINED_LATE;
+        end.number = 1;
+        end.key.b_port = port;
+        told.tell(&end);
+    }
+    told.engine.finish(START + 2 * SECOND, &mut told.heard);
+    let closes = told.heard.closes().len() as u64;
+    let untold = told.heard.0.iter().find_map(|record| match &record.body {
+        Body::Loss(loss) if loss.loss.reason == LossReason::ConnectionUntold => {
+            Some(loss.loss.count)
+        }
+        _ => None,
+    });
+    assert_eq!(untold.map(|count| count.0 + closes), Some(1000));
+    assert!(closes < 100);
 }
 
 #[test]
@@ -437,7 +556,7 @@ fn connections_that_end_at_one_moment_are_told_in_the_order_they_began_in() {
             told.tell(&event);
         }
     }
-    told.engine.on_tick(START + 5 * SECOND, &mut told.heard);
+    told.engine.pass_time(START + 5 * SECOND, &mut told.heard);
     let closes = told.heard.closes();
     let ports: Vec<_> = closes.iter().map(|(facts, _)| facts.client.port).collect();
     assert_eq!(ports, (0..100).collect::<Vec<_>>());
@@ -466,7 +585,7 @@ fn a_client_that_repeats_its_syn_is_waited_for_twice_as_long_as_it_last_waited()
         let closes = told.heard.closes();
         assert_eq!(closes.len(), 1, "{syns:?}");
         let (facts, _) = closes[0];
-        assert_eq!(facts.login.outcome, Outcome::Unreachable);
+        assert_eq!(facts.login.outcome, Some(Outcome::Unreachable));
         let repeated = syns.len() as u32 - 1;
         assert_eq!(facts.tcp.syn_retransmits, Some(repeated));
     }
@@ -480,7 +599,7 @@ fn a_connection_that_has_only_begun_remembers_checksums_and_takes_its_owner() {
         let checksum = Input::Checksum {
             key: KEY,
             direction: Direction::ToServer,
-            right: false,
+            checksum: Checksum::Unfinished,
         };
         told.engine.on_event(checksum, &mut told.heard);
     }

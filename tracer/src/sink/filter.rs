@@ -2,20 +2,20 @@
 
 use std::str::FromStr;
 
-use crate::record::{Body, Event, Login, LookupOutcome, Nanos, Outcome, Record};
+use crate::record::{Body, Event, Login, LookupOutcome, Nanos, Record};
 
 /// A set of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EventSet(u8);
+pub struct EventSet(u16);
 
 impl EventSet {
     const NONE: Self = Self(0);
 
     /// Every event.
-    pub const ALL: Self = Self(u8::MAX);
+    pub const ALL: Self = Self((1 << Event::ALL.len()) - 1);
 
-    fn bit(event: Event) -> u8 {
-        1 << (event as u8)
+    fn bit(event: Event) -> u16 {
+        1 << (event as u16)
     }
 
     /// Whether the event is in the set.
@@ -44,7 +44,7 @@ impl Default for EventSet {
 pub enum EventSetError {
     /// A name that no event has.
     #[error(
-        "no event is named `{0}`: use login, close, phase, request, mars, lookup, loss, agent or all"
+        "no event is named `{0}`: use login, pending, close, phase, request, mars, lookup, loss, agent or all"
     )]
     Unknown(String),
     /// Both kinds of list in one.
@@ -100,27 +100,11 @@ fn change(set: EventSet, item: &str) -> Result<EventSet, EventSetError> {
 }
 
 fn named(name: &str) -> Option<&'static [Event]> {
-    Some(match name {
-        "login" => &[Event::Login],
-        "close" => &[Event::Close],
-        "phase" => &[Event::Phase],
-        "request" => &[Event::Request],
-        "mars" => &[Event::Mars],
-        "lookup" => &[Event::Lookup],
-        "loss" => &[Event::Loss],
-        "agent" => &[Event::Agent],
-        "all" => &[
-            Event::Login,
-            Event::Close,
-            Event::Phase,
-            Event::Request,
-            Event::Mars,
-            Event::Lookup,
-            Event::Loss,
-            Event::Agent,
-        ],
-        _ => return None,
-    })
+    if name == "all" {
+        return Some(Event::ALL);
+    }
+    let at = Event::ALL.iter().position(|event| event.as_str() == name)?;
+    Event::ALL.get(at..=at)
 }
 
 /// Which records are said.
@@ -139,6 +123,13 @@ impl Filter {
         self.events.contains(event)
     }
 
+    /// Whether a `login` like this is said: the same question as [`Filter::passes`], before anybody
+    /// builds the record.
+    pub fn wants_login(&self, login: &Login) -> bool {
+        let mut limit = self.slow.iter();
+        self.wants(Event::Login) && limit.all(|limit| login_is_notable(login, *limit))
+    }
+
     /// Whether the record is said.
     pub fn passes(&self, record: &Record) -> bool {
         let Record { timestamp: _, body } = record;
@@ -153,21 +144,23 @@ fn is_notable(body: &Body, limit: Nanos) -> bool {
         Body::Lookup(record) => {
             record.lookup.outcome != LookupOutcome::Answered || record.lookup.duration_ns > limit
         }
-        Body::Phase(_) | Body::Request(_) | Body::Mars(_) | Body::Loss(_) | Body::Agent(_) => true,
+        Body::Pending(_)
+        | Body::Phase(_)
+        | Body::Request(_)
+        | Body::Mars(_)
+        | Body::Loss(_)
+        | Body::Agent(_) => true,
     }
 }
 
-/// A login that nobody could judge, and one that was none, has not failed.
 fn login_is_notable(login: &Login, limit: Nanos) -> bool {
-    let slow = login.duration_ns.is_some_and(|duration| duration > limit);
-    let attempted = login.outcome != Outcome::Unknown && login.stranger.is_none();
-    slow || (attempted && !login.outcome.is_good())
+    login.failed() || login.duration_ns.is_some_and(|duration| duration > limit)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{EventSet, EventSetError, Filter};
-    use crate::record::{Body, Event, Nanos, Outcome, Stranger, samples};
+    use crate::record::{Body, Event, Login, Nanos, Outcome, Stranger, samples};
 
     fn set(list: &str) -> EventSet {
         list.parse().expect("a set")
@@ -220,6 +213,7 @@ mod tests {
         assert!(!slow(duration).passes(&samples::close()));
         assert!(slow(duration).passes(&samples::failed()));
         assert!(slow(duration).passes(&samples::refused()));
+        assert!(slow(duration).passes(&samples::pending()));
         assert!(slow(duration).passes(&samples::loss()));
     }
 
@@ -233,13 +227,49 @@ mod tests {
         let Body::Login(login) = &mut record.body else {
             unreachable!("a login")
         };
-        login.facts.login.outcome = Outcome::Unknown;
+        login.facts.login.outcome = Some(Outcome::Unknown);
         assert!(!filter.passes(&record));
         let Body::Login(login) = &mut record.body else {
             unreachable!("a login")
         };
-        login.facts.login.outcome = Outcome::Aborted;
+        login.facts.login.outcome = Some(Outcome::Aborted);
         login.facts.login.stranger = Some(Stranger::Silent);
         assert!(!filter.passes(&record));
+    }
+
+    #[test]
+    fn what_the_server_ended_is_said_whoever_it_was() {
+        let filter = Filter {
+            slow: Some(Nanos(1_000_000_000)),
+            ..Filter::default()
+        };
+        for outcome in [Outcome::Reset, Outcome::Closed, Outcome::Timeout] {
+            let login = Login {
+                outcome: Some(outcome),
+                stranger: Some(Stranger::Silent),
+                ..Login::default()
+            };
+            assert!(filter.wants_login(&login));
+        }
+    }
+
+    #[test]
+    fn asked_before_the_record_is_built_the_filter_says_the_same_as_after() {
+        let limits = [None, Some(Nanos(8_777_870)), Some(Nanos(8_777_871))];
+        let events = ["all", "close"].map(set);
+        for record in [samples::login(), samples::failed(), samples::refused()] {
+            let Body::Login(login) = &record.body else {
+                unreachable!("a login")
+            };
+            let login = &login.facts.login;
+            for (slow, events) in limits
+                .iter()
+                .flat_map(|slow| events.map(|set| (*slow, set)))
+            {
+                let filter = Filter { events, slow };
+                let before = filter.wants_login(login);
+                assert_eq!(before, filter.passes(&record), "{filter:?}");
+            }
+        }
     }
 }

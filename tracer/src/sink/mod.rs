@@ -4,8 +4,9 @@
 //! up whoever produces it.
 
 mod filter;
-mod output;
 mod pretty;
+mod queue;
+mod writer;
 
 use std::{
     io::{self, IsTerminal},
@@ -16,20 +17,21 @@ use anstream::{AutoStream, ColorChoice};
 
 pub use self::{
     filter::{EventSet, EventSetError, Filter},
-    output::{Output, Overflow, Sent, Summary},
     pretty::Pretty,
+    queue::{Output, Overflow, Sent},
+    writer::Summary,
 };
-use crate::record::{LineError, LineFormat, Naming, Record};
+use crate::record::{LineError, LineFormat, Naming, Record, RunId};
 
 /// Turns a record into bytes.
 pub trait Render: Send {
-    /// Appends what is to be written of the record, which may be nothing.
-    fn render(&mut self, record: &Record, out: &mut Vec<u8>) -> Result<(), LineError>;
+    /// Appends what is to be written of the record, the `number`th of those that are written.
+    fn render(&mut self, record: &Record, number: u64, out: &mut Vec<u8>) -> Result<(), LineError>;
 }
 
 impl Render for LineFormat {
-    fn render(&mut self, record: &Record, out: &mut Vec<u8>) -> Result<(), LineError> {
-        self.append(record, out)
+    fn render(&mut self, record: &Record, number: u64, out: &mut Vec<u8>) -> Result<(), LineError> {
+        self.append(record, number, out)
     }
 }
 
@@ -58,6 +60,8 @@ pub struct Settings {
     pub destination: Destination,
     /// For whom.
     pub format: Format,
+    /// The start of the agent whose records they are.
+    pub run: RunId,
     /// Which records.
     pub filter: Filter,
     /// What happens when the reader is slower than the records come.
@@ -68,7 +72,11 @@ impl Settings {
     /// Opens the output for records of this host.
     pub fn open(&self, host: &str) -> io::Result<Output> {
         let render: Box<dyn Render> = match self.format {
-            Format::Json(naming) => Box::new(LineFormat::new(host, naming)),
+            Format::Json(naming) => Box::new(LineFormat {
+                run: self.run,
+                slow: self.filter.slow,
+                ..LineFormat::new(host, naming)
+            }),
             Format::Pretty => Box::new(Pretty::new(self.wants_colour())),
         };
         Output::open(

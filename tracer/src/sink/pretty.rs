@@ -9,8 +9,8 @@ use anstyle::{AnsiColor, Style};
 
 use super::Render;
 use crate::record::{
-    Basis, Body, CloseClass, CloseRecord, ConnectionFacts, Endpoint, LineError, LookupOutcome,
-    Nanos, Outcome, Phase, PhaseName, Record, Server,
+    Agent, Body, CloseClass, CloseRecord, ConnectionFacts, Count, Endpoint, LineError, Login,
+    LookupOutcome, Nanos, OutcomeKind, Phase, PhaseName, Record, Server,
 };
 
 /// Columns of a bar as long as the whole login.
@@ -49,8 +49,16 @@ impl Pretty {
             .iter()
             .map(|(_, phase)| phase.start_ns.0 + phase.duration_ns.0)
             .max();
+        let stopped = match facts.login.outcome {
+            Some(_) => "ended here",
+            None => "so far",
+        };
         for (name, phase) in phases {
             text.push_str(&self.bar(name, phase, total.unwrap_or(0))?);
+            if !phase.complete {
+                write!(text, "  {stopped}")?;
+            }
+            text.push('\n');
         }
         for cause in &facts.diagnosis {
             let percent = cause.confidence.0 * 100.0;
@@ -62,16 +70,17 @@ impl Pretty {
 
     fn headline(&self, facts: &ConnectionFacts) -> Result<String, fmt::Error> {
         let login = &facts.login;
-        let style = match login.outcome {
-            outcome if outcome.is_good() => GOOD,
-            Outcome::Unknown => DOUBTFUL,
-            _ => BAD,
+        let style = match login.kind() {
+            _ if login.is_good() => GOOD,
+            OutcomeKind::Unknown => DOUBTFUL,
+            OutcomeKind::Answered | OutcomeKind::Ended => BAD,
         };
-        let mut text = self.paint(style, &word(login.outcome));
-        if login.basis == Basis::Inferred {
+        let outcome = login.outcome.map_or_else(|| "pending".to_owned(), word);
+        let mut text = self.paint(style, &outcome);
+        if login.is_inferred() {
             text.push_str(" (inferred)");
         }
-        if let Some(error) = login.error.filter(|_| !login.outcome.is_good()) {
+        if let Some(error) = login.error.filter(|_| !login.is_good()) {
             write!(text, " (error {} state {})", error.number, error.state)?;
         }
         write!(text, "  {}", ends(&facts.client, &facts.server)?)?;
@@ -90,7 +99,7 @@ impl Pretty {
         if let Some(duration) = login.duration_ns {
             write!(text, "  {}", Time(duration))?;
         }
-        text.push_str(&waited_for(facts));
+        text.push_str(&waited_for(login));
         if facts.connection.partial {
             text.push_str("  (partial)");
         }
@@ -116,10 +125,6 @@ impl Pretty {
             );
             text.push_str(&self.paint(QUIET, &shares));
         }
-        if !phase.complete {
-            text.push_str("  ended here");
-        }
-        text.push('\n');
         Ok(text)
     }
 
@@ -147,6 +152,7 @@ impl Pretty {
     fn text(&self, body: &Body) -> Result<String, fmt::Error> {
         Ok(match body {
             Body::Login(login) => self.login(&login.facts)?,
+            Body::Pending(pending) => self.login(&pending.facts)?,
             Body::Close(close) => self.close(close)?,
             Body::Phase(record) => format!(
                 "phase {} {}  {}\n",
@@ -186,23 +192,18 @@ impl Pretty {
                 );
                 self.paint(DOUBTFUL, &text) + "\n"
             }
-            Body::Agent(record) => {
-                let agent = &record.agent;
-                let mut text = format!("agent: {}", word(agent.action));
-                for part in [&agent.interface, &agent.reason, &agent.detail]
-                    .into_iter()
-                    .flatten()
-                {
-                    write!(text, ", {}", printable(part))?;
-                }
-                self.paint(QUIET, &text) + "\n"
-            }
+            Body::Agent(record) => self.paint(QUIET, &agent_text(&record.agent)?) + "\n",
         })
     }
 }
 
 impl Render for Pretty {
-    fn render(&mut self, record: &Record, out: &mut Vec<u8>) -> Result<(), LineError> {
+    fn render(
+        &mut self,
+        record: &Record,
+        _number: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<(), LineError> {
         let time = record.timestamp.to_string();
         // The day is the reader's own; microseconds are enough for the eye.
         let clock = time.get(11..26).unwrap_or(&time);
@@ -212,18 +213,35 @@ impl Render for Pretty {
     }
 }
 
-/// How much of the login was waiting for whom.
-fn waited_for(facts: &ConnectionFacts) -> String {
-    let mut sums = [0; 3];
-    for (_, phase) in facts.phases.of_login() {
-        let Some(waited) = phase.waited else {
-            return String::new();
-        };
-        sums[0] += waited.client_ns.0;
-        sums[1] += waited.server_ns.0;
-        sums[2] += waited.network_ns.0;
+fn agent_text(agent: &Agent) -> Result<String, fmt::Error> {
+    let mut text = format!("agent: {}", word(agent.action));
+    for part in [&agent.interface, &agent.reason, &agent.detail]
+        .into_iter()
+        .flatten()
+    {
+        write!(text, ", {}", printable(part))?;
     }
-    let [client, server, network] = sums.map(|sum| Time(Nanos(sum)));
+    if let Some(status) = &agent.status {
+        let sum = |counts: &mut dyn Iterator<Item = &Count>| counts.map(|count| count.0).sum();
+        let (logins, lost): (u64, u64) = (
+            sum(&mut status.logins.values()),
+            sum(&mut status.losses.values()),
+        );
+        write!(
+            text,
+            ", {} connections open, {logins} logins, {} events, {lost} lost",
+            status.open_connections.0, status.events.0
+        )?;
+    }
+    Ok(text)
+}
+
+/// How much of the login was waiting for whom.
+fn waited_for(login: &Login) -> String {
+    let shares = [login.client_ns, login.server_ns, login.network_ns];
+    let [Some(client), Some(server), Some(network)] = shares.map(|share| share.map(Time)) else {
+        return String::new();
+    };
     format!("  waited for client {client} · server {server} · network {network}")
 }
 
@@ -292,7 +310,9 @@ mod tests {
 
     fn pretty(record: &Record, colour: bool) -> String {
         let mut out = Vec::new();
-        Pretty::new(colour).render(record, &mut out).expect("text");
+        Pretty::new(colour)
+            .render(record, 1, &mut out)
+            .expect("text");
         String::from_utf8(out).expect("UTF-8")
     }
 

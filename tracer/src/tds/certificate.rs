@@ -1,5 +1,7 @@
 //! The facts of a server certificate (RFC 5280) that explain a slow or refused login.
 
+use std::net::IpAddr;
+
 use x509_parser::{
     certificate::X509Certificate,
     extensions::{DistributionPointName, GeneralName, ParsedExtension},
@@ -27,11 +29,18 @@ pub struct Certificate {
     pub key_bits: Option<usize>,
     /// Whether it names itself as its issuer.
     pub self_signed: bool,
+    /// DNS names and addresses it is for, besides the subject; at most [`Certificate::MAX_NAMES`].
+    pub subject_alt_names: Vec<String>,
+    /// Its serial number is negative, which RFC 5280 section 4.1.2.2 forbids and some clients refuse.
+    pub serial_negative: bool,
     /// Hosts a client may contact to check it: revocation lists, OCSP, issuers' certificates.
     pub crl_hosts: Vec<String>,
 }
 
 impl Certificate {
+    /// More names are not listed.
+    pub const MAX_NAMES: usize = 16;
+
     /// Decodes a certificate from DER.
     pub fn decode(der: &[u8]) -> Result<Self, Malformed> {
         let (_, certificate) = X509Certificate::from_der(der).map_err(|_error| Malformed {
@@ -46,6 +55,11 @@ impl Certificate {
             signature_algorithm: algorithm_name(&certificate),
             key_bits: key_bits(&certificate),
             self_signed: certificate.subject().as_raw() == certificate.issuer().as_raw(),
+            subject_alt_names: subject_alt_names(&certificate),
+            serial_negative: certificate
+                .raw_serial()
+                .first()
+                .is_some_and(|byte| byte & 0x80 != 0),
             crl_hosts: crl_hosts(&certificate),
         })
     }
@@ -75,6 +89,29 @@ fn significant_bits(number: &[u8]) -> usize {
         return 0;
     };
     (number.len() - first) * 8 - number[first].leading_zeros() as usize
+}
+
+fn subject_alt_names(certificate: &X509Certificate<'_>) -> Vec<String> {
+    // Two such extensions, or one that does not parse, name nothing.
+    let Ok(Some(extension)) = certificate.subject_alternative_name() else {
+        return Vec::new();
+    };
+    let names = extension
+        .value
+        .general_names
+        .iter()
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            GeneralName::IPAddress(bytes) => address(bytes).map(|address| address.to_string()),
+            _ => None,
+        });
+    names.take(Certificate::MAX_NAMES).collect()
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
+        .ok()
 }
 
 fn crl_hosts(certificate: &X509Certificate<'_>) -> Vec<String> {
@@ -164,6 +201,29 @@ mod tests {
         assert!(!certificate.self_signed);
         assert_eq!(certificate.key_bits, Some(2048));
         assert!(certificate.crl_hosts.is_empty());
+        assert!(!certificate.serial_negative);
+    }
+
+    #[test]
+    fn a_certificate_lists_the_names_it_is_for() {
+        let certificate = Certificate::decode(EC).unwrap();
+        assert_eq!(certificate.subject_alt_names, ["sql1.lab.test"]);
+    }
+
+    #[test]
+    fn a_negative_serial_number_is_told() {
+        let mut der = EC.to_vec();
+        let (_, certificate) = X509Certificate::from_der(EC).unwrap();
+        let serial = certificate.raw_serial().as_ptr() as usize - EC.as_ptr() as usize;
+        der[serial] |= 0x80;
+        assert!(Certificate::decode(&der).unwrap().serial_negative);
+    }
+
+    #[test]
+    fn addresses_have_four_or_sixteen_bytes() {
+        assert_eq!(address(&[10, 0, 0, 1]), Some(IpAddr::from([10, 0, 0, 1])));
+        assert!(address(&[0; 16]).is_some_and(|address| address.is_ipv6()));
+        assert_eq!(address(&[1, 2, 3]), None);
     }
 
     #[test]

@@ -7,8 +7,6 @@ use super::reader::{Reader, slice, utf16};
 pub struct FedAuthInfo {
     /// Host of the token service's URL. The path names a tenant and is dropped.
     pub sts_host: Option<String>,
-    /// Whether a token service was named at all.
-    pub has_sts_url: bool,
     /// The service principal name to fetch a token for: the server's, not the client's.
     pub spn: Option<String>,
 }
@@ -24,10 +22,7 @@ impl FedAuthInfo {
             let (id, len, at) = (reader.u8()?, reader.u32()?, reader.u32()?);
             let data = slice(value, at as usize, len as usize);
             match id {
-                STS_URL => {
-                    info.has_sts_url = len > 0;
-                    info.sts_host = data.and_then(host);
-                }
+                STS_URL => info.sts_host = data.and_then(host),
                 SPN => info.spn = data.and_then(spn),
                 _ => {}
             }
@@ -84,16 +79,15 @@ mod tests {
         );
         let info = FedAuthInfo::decode(&value).unwrap();
         assert_eq!(info.sts_host.as_deref(), Some("login.windows.net"));
-        assert!(info.has_sts_url);
         assert_eq!(info.spn.as_deref(), Some("https://database.windows.net/"));
         assert!(!format!("{info:?}").contains("tenant"));
     }
 
     #[test]
-    fn data_outside_the_value_is_present_but_unknown() {
+    fn data_outside_the_value_is_unknown() {
         let whole = info("https://login.windows.net/t", "spn");
         let info = FedAuthInfo::decode(&whole[..30]).unwrap();
-        assert_eq!((info.has_sts_url, info.sts_host), (true, None));
+        assert_eq!((info.sts_host, info.spn), (None, None));
     }
 
     #[test]

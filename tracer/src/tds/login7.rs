@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::{
     Malformed,
     reader::{Reader, slice, utf16},
+    user_agent::UserAgent,
     version::TdsVersion,
 };
 
@@ -19,8 +20,6 @@ pub struct Login7 {
     pub tds_version: TdsVersion,
     /// Packet size the client asks for, in bytes.
     pub packet_size: u32,
-    /// The client program's version, as the driver packs it.
-    pub client_prog_ver: u32,
     /// Process id of the client on its own host.
     pub client_pid: u32,
     /// Integrated security: the login goes through SSPI.
@@ -54,6 +53,8 @@ pub struct Login7 {
     pub features: Vec<u8>,
     /// The FEDAUTH feature, if sent.
     pub fedauth: Option<FedAuth>,
+    /// What the driver says of itself, if it does.
+    pub user_agent: Option<UserAgent>,
     /// The message was cut short: texts and features may be missing.
     pub truncated: bool,
 }
@@ -135,13 +136,15 @@ impl Login7 {
             .take()
             .filter(|range| Some(range) == other.sspi.as_ref());
         self.fedauth = self.fedauth.filter(|_| other.fedauth.is_some());
+        self.user_agent
+            .take_if(|mine| Some(&*mine) != other.user_agent.as_ref());
         self.truncated |= other.truncated;
     }
 
     fn fixed(reader: &mut Reader<'_>) -> Option<Self> {
         let tds_version = TdsVersion(reader.u32()?);
         let packet_size = reader.u32()?;
-        let client_prog_ver = reader.u32()?;
+        let _client_prog_ver = reader.u32()?;
         let client_pid = reader.u32()?;
         let _connection_id = reader.u32()?;
         let [_flags1, flags2, type_flags, flags3] = reader.array()?;
@@ -149,7 +152,6 @@ impl Login7 {
         Some(Self {
             tds_version,
             packet_size,
-            client_prog_ver,
             client_pid,
             integrated_security: flags2 & 0x80 != 0,
             read_only_intent: type_flags & 0x20 != 0,
@@ -166,6 +168,7 @@ impl Login7 {
             sspi: None,
             features: Vec::new(),
             fedauth: None,
+            user_agent: None,
             truncated: false,
         })
     }
@@ -246,7 +249,10 @@ impl Login7 {
             if id == FEATURE_FEDAUTH && len > 0 {
                 self.fedauth = Some(fedauth(Reader::starting_at(body, reader.at()).u8()?));
             }
-            reader.take(len)?;
+            let data = reader.take(len)?;
+            if id == FEATURE_USER_AGENT {
+                self.user_agent = UserAgent::decode(data);
+            }
         }
     }
 }
@@ -293,6 +299,7 @@ const SSPI: usize = 78;
 const SSPI_LONG: usize = 90;
 
 const FEATURE_FEDAUTH: u8 = 0x02;
+const FEATURE_USER_AGENT: u8 = 0x10;
 const FEATURE_END: u8 = 0xFF;
 
 #[cfg(test)]
@@ -319,6 +326,9 @@ mod tests {
         assert_eq!((login.sspi_len, login.sspi), (0, None));
         assert_eq!(login.fedauth, None);
         assert!(!login.features.is_empty());
+        let agent = login.user_agent.unwrap();
+        assert_eq!(agent.driver.as_deref(), Some("MS-ODBC"));
+        assert_eq!(agent.version.as_deref(), Some("18.6.2.1"));
         assert!(!login.truncated);
     }
 

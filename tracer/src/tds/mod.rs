@@ -18,6 +18,7 @@
 //! | [`spnego`] | which mechanism an SSPI message speaks |
 //! | [`ntlm`] | the three NTLM messages, without challenge and responses |
 //! | [`smp`] | the SMP frames of MARS |
+//! | [`user_agent`] | what a driver says of itself in LOGIN7 |
 //! | [`version`] | TDS versions as LOGIN7 and LOGINACK write them |
 
 pub mod certificate;
@@ -34,6 +35,7 @@ pub mod smp;
 pub mod spnego;
 pub mod tls;
 pub mod token;
+pub mod user_agent;
 pub mod version;
 
 /// A message that is not what its packet type says it is.

@@ -137,7 +137,7 @@ impl Prelogin {
         let mut reader = Reader::new(value);
         match id {
             VERSION => self.version = product_version(&mut reader),
-            ENCRYPTION => self.encryption = reader.u8().and_then(EncryptionSetting::from_raw),
+            ENCRYPTION => self.encryption = reader.u8().map(EncryptionSetting::from_raw),
             INSTOPT => self.set_instance(value),
             THREADID => self.thread_id = reader.u32(),
             MARS => self.mars = reader.u8().map(|value| value != 0),
@@ -197,7 +197,7 @@ const TERMINATOR: u8 = 0xFF;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tds::encryption::EncryptionOption;
+    use crate::record::EncryptionOption;
 
     const ODBC: &[u8] = include_bytes!("samples/prelogin_odbc18_client.bin");
     const ODBC_KERBEROS: &[u8] = include_bytes!("samples/prelogin_odbc18_client_kerberos.bin");
@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn options_of_length_zero_are_absent() {
         let prelogin = Prelogin::decode(OPENCANARY).unwrap();
-        assert_eq!(option(&prelogin), EncryptionOption::NotSupported);
+        assert_eq!(option(&prelogin), EncryptionOption::NotSup);
         assert_eq!(prelogin.thread_id, None);
         assert!(!prelogin.truncated);
     }

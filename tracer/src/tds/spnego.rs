@@ -88,11 +88,6 @@ impl Spnego {
         }
     }
 
-    /// The mechanism in use, as far as can be told: the chosen one, or the client's preferred one.
-    pub fn mechanism(&self) -> Option<Mechanism> {
-        self.chosen.or_else(|| self.offered.first().copied())
-    }
-
     fn raw(form: Form, mechanism: Mechanism, token: Range<usize>) -> Self {
         Self {
             form,
@@ -288,14 +283,14 @@ mod tests {
     #[test]
     fn kerberos_shows_in_its_first_bytes() {
         let message = Spnego::decode(&KERBEROS_INIT[..64]).unwrap();
-        assert_eq!(message.mechanism(), Some(Mechanism::Kerberos));
+        assert_eq!(message.chosen, Some(Mechanism::Kerberos));
         assert!(message.truncated);
     }
 
     #[test]
     fn the_servers_kerberos_answer_is_kerberos() {
         let message = Spnego::decode(&KERBEROS_REPLY[3..]).unwrap();
-        assert_eq!(message.mechanism(), Some(Mechanism::Kerberos));
+        assert_eq!(message.chosen, Some(Mechanism::Kerberos));
         assert_eq!(message.form, Form::RawKerberos);
     }
 
@@ -333,7 +328,7 @@ mod tests {
     fn ntlm_needs_no_spnego() {
         let message = Spnego::decode(b"NTLMSSP\0\x01\0\0\0").unwrap();
         assert_eq!(message.form, Form::RawNtlm);
-        assert_eq!(message.mechanism(), Some(Mechanism::Ntlm));
+        assert_eq!(message.chosen, Some(Mechanism::Ntlm));
     }
 
     #[test]

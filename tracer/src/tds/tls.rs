@@ -2,6 +2,8 @@
 
 mod alert;
 mod hello;
+mod ja4;
+mod names;
 mod sealing;
 
 use tls_parser::{TlsMessage, TlsMessageHandshake, parse_tls_message_handshake};
@@ -9,7 +11,8 @@ use tls_parser::{TlsMessage, TlsMessageHandshake, parse_tls_message_handshake};
 use super::reader::{Reader, slice};
 
 pub use alert::Alert;
-pub use hello::{ClientHello, ServerHello, version_name};
+pub use hello::{ClientHello, ServerHello};
+pub use names::{group_name, signature_algorithm_name, version_name};
 
 /// The content types of TLS records.
 pub mod content_type {
@@ -25,8 +28,7 @@ pub mod content_type {
 
 /// What one direction of a connection has said in TLS so far.
 ///
-/// Feed it with [`TlsSide::extend`] where records are to be found in a byte stream, or with
-/// [`TlsSide::push`] where they are framed already; not with both.
+/// Feed it with [`TlsSide::extend`].
 #[expect(
     clippy::struct_excessive_bools,
     reason = "independent facts of a message, not a state"
@@ -37,7 +39,7 @@ pub struct TlsSide {
     pub records: u32,
     /// Application data records seen. In TLS 1.3 some of them carry the handshake.
     pub application_records: u32,
-    /// The client's first message.
+    /// The client's first message; after a `HelloRetryRequest` still the first, which says more.
     pub client_hello: Option<ClientHello>,
     /// The server's first message.
     pub server_hello: Option<ServerHello>,
@@ -48,6 +50,8 @@ pub struct TlsSide {
     pub certificate_seen: bool,
     /// Its first certificate, in DER; see [`super::certificate`].
     pub certificate: Option<Vec<u8>>,
+    /// How many certificates came with it and itself, where the message is whole.
+    pub chain_length: Option<u32>,
     /// `ServerKeyExchange` came.
     pub server_key_exchange: bool,
     /// `CertificateRequest` came: the server wants a client certificate.
@@ -87,6 +91,8 @@ struct Framing {
     alert_level: Option<u8>,
     /// Bytes of handshake messages are missing: where the next one starts is unknown.
     handshake_lost: bool,
+    /// Length of the handshake records so far, until the client's hello is whole.
+    hello_bytes: u32,
 }
 
 impl TlsSide {
@@ -108,31 +114,20 @@ impl TlsSide {
         }
     }
 
-    /// Takes one record: its content type, and as much of its content as was copied of `len`.
-    pub fn push(&mut self, content_type: u8, content: &[u8], len: usize) {
-        self.begin(content_type, len);
-        self.content(content_type, content);
-        if content.len() < len {
-            self.gap();
-        }
+    /// Whether the bytes so far end inside a record.
+    pub fn is_inside_record(&self) -> bool {
+        self.framing.header_len > 0 && !self.framing.lost
     }
 
     /// Says that bytes of this direction are missing from here on.
     ///
-    /// With [`TlsSide::extend`] the record boundary is lost, and nothing more is read.
+    /// Inside a record its boundary is lost, and nothing more is read.
     pub fn gap(&mut self) {
         self.truncated = true;
         if self.framing.header_len > 0 {
             self.framing.lost = true;
         }
         self.give_up_on_handshake();
-    }
-
-    /// The version in use, by its name: of this side's `ServerHello` only.
-    pub fn version(&self) -> Option<&'static str> {
-        self.server_hello
-            .as_ref()
-            .and_then(|hello| version_name(hello.version))
     }
 
     fn read_header<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
@@ -168,6 +163,11 @@ impl TlsSide {
                 self.application_records = self.application_records.saturating_add(1);
             }
             content_type::HANDSHAKE if self.framing.sealed => self.finished = true,
+            content_type::HANDSHAKE if self.client_hello.is_none() => {
+                // A record has at most 18 KiB, and 64 KiB of messages are read.
+                let record = u32::try_from(RECORD_HEADER_LEN + len).unwrap_or(u32::MAX);
+                self.framing.hello_bytes = self.framing.hello_bytes.saturating_add(record);
+            }
             content_type::ALERT if self.framing.sealed => {
                 self.encrypted_alerts = self.encrypted_alerts.saturating_add(1);
             }
@@ -224,8 +224,11 @@ impl TlsSide {
             self.handshake_message(message);
             at += message.len();
         }
-        self.handshake = buffered;
-        self.handshake.drain(..at);
+        // Most messages come whole: no memory is kept for the next one.
+        if at < buffered.len() {
+            self.handshake = buffered;
+            self.handshake.drain(..at);
+        }
         if bytes.len() > room {
             self.truncated = true;
             self.give_up_on_handshake();
@@ -242,8 +245,8 @@ impl TlsSide {
             return;
         };
         match parsed {
-            TlsMessageHandshake::ClientHello(hello) => {
-                self.client_hello = Some(ClientHello::new(&hello));
+            TlsMessageHandshake::ClientHello(hello) if self.client_hello.is_none() => {
+                self.client_hello = Some(ClientHello::new(&hello, self.framing.hello_bytes));
             }
             TlsMessageHandshake::ServerHello(hello) if hello::is_retry(&hello) => {
                 self.hello_retry = true;
@@ -270,6 +273,7 @@ impl TlsSide {
             .map(u24)
             .and_then(|len| reader.take(len));
         self.certificate = first.map(<[u8]>::to_vec);
+        self.chain_length = certificates(body);
     }
 
     fn give_up_on_handshake(&mut self) {
@@ -300,6 +304,20 @@ pub fn resumed(client: &TlsSide, server: &TlsSide) -> Option<bool> {
         .as_ref()
         .is_none_or(|client| client.has_ticket || echoed(client));
     Some(offered)
+}
+
+/// How many certificates a Certificate message holds, where all of it is there.
+fn certificates(body: &[u8]) -> Option<u32> {
+    let mut reader = Reader::new(body);
+    let len = reader.array().map(u24)?;
+    let mut chain = Reader::new(reader.take(len)?);
+    let mut count = 0;
+    while chain.remaining() > 0 {
+        let len = chain.array().map(u24)?;
+        chain.take(len)?;
+        count += 1;
+    }
+    Some(count)
 }
 
 /// The first handshake message of `bytes`, header included, when all of it is there.

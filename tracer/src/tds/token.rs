@@ -68,8 +68,6 @@ pub struct Done {
     pub kind: DoneKind,
     /// Its status bits.
     pub status: DoneStatus,
-    /// `CurCmd`: the statement it ends.
-    pub command: u16,
     /// Rows, when the status says the count is valid.
     pub rows: Option<u64>,
 }
@@ -210,7 +208,7 @@ impl<'a> Tokens<'a> {
 
     fn done(&mut self, id: u8, reader: &mut Reader<'a>) -> Option<Done> {
         let status = DoneStatus(reader.u16()?);
-        let command = reader.u16()?;
+        let _command = reader.u16()?;
         // A last DONE of exactly the narrow length cannot be a wide one.
         let narrow_and_last = reader.remaining() == 4 && !status.more();
         let wide = self.wide.unwrap_or(!narrow_and_last);
@@ -226,7 +224,6 @@ impl<'a> Tokens<'a> {
                 _ => DoneKind::InProc,
             },
             status,
-            command,
             rows: status.count().then_some(rows),
         })
     }

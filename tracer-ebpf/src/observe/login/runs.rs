@@ -20,8 +20,9 @@ pub const RECORDS_A_TURN: usize = 6;
 pub(super) const RECORDS_AT_ONCE: usize = 2;
 /// Records one segment is told in at most: together a GSO packet's 64 KiB, cut by secrets.
 const MAX_RECORDS: u32 = 24;
-/// Visible runs of one segment: a LOGIN7 has three, and may not come alone.
-const MAX_RUNS: usize = 16;
+/// Visible runs of one segment: a LOGIN7 has three, and may not come alone; each TLS record is one.
+/// The last place is for the segment's end.
+const MAX_RUNS: usize = 24;
 
 /// The visible runs of one segment. They are found first and told afterwards.
 #[derive(Clone, Copy, Debug, Default)]
@@ -125,14 +126,15 @@ pub(super) fn visible<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>
     let half = scene.flow.half(scene.step.direction);
     half.copied = half.copied.saturating_add(len);
     let count = scene.runs.count as usize;
-    if let Some(run) = scene.runs.found.get_mut(count) {
-        *run = Span {
-            from,
-            to: from.add(len),
-        };
-        scene.runs.count += 1;
-    } else {
-        scene.sink.lose(LossReason::HeadersUnwalked);
+    match scene.runs.found.get_mut(count) {
+        Some(run) if count < MAX_RUNS - 1 => {
+            *run = Span {
+                from,
+                to: from.add(len),
+            };
+            scene.runs.count += 1;
+        }
+        _ => scene.sink.lose(LossReason::HeadersUnwalked),
     }
 }
 

@@ -4,34 +4,32 @@ use std::ops::RangeInclusive;
 
 use tracer_ebpf::{
     event::{Direction, Event},
+    flow::FlowKey,
+    framing::{self, Boundary, Framing, Header, TDS_HEADER, content_type, packet_type},
     packet::{Segment, tcp_flag},
 };
 
-use crate::{capture::be16, record::LossReason};
+use crate::{
+    record::LossReason,
+    session::{Checksum, Engine, Input, Listener},
+    tds::{login7::Login7, prelogin::Prelogin},
+};
 
 /// Inputs held back of one connection; a first exchange has far fewer.
 const MAX_HELD: usize = 64;
 
-const REPLY: u8 = 4;
-const PRELOGIN: u8 = 0x12;
-const LOGIN7: u8 = 0x10;
-const END_OF_MESSAGE: u8 = 1;
-const TDS_HEADER: u16 = 8;
 /// Before TDS 7.2 agrees on a packet size, none is longer (MS-TDS 2.2.3.1.3).
-const MAX_PACKET: u16 = 4096;
-/// A LOGIN7 is no longer (MS-TDS 2.2.6.4).
-const MAX_LOGIN: u32 = 128 * 1024;
-/// VERSION, the first option: its token, and its length (MS-TDS 2.2.6.5).
-const VERSION: (u8, u16) = (0, 6);
-
-/// The fixed part of LOGIN7 without the fields of TDS 7.2 (MS-TDS 2.2.6.4).
-const LOGIN7_FIXED: u16 = 86;
+const MAX_PACKET: u32 = 4096;
+/// What names an option of PRELOGIN: its token, offset and length (MS-TDS 2.2.6.5).
+const OPTION: usize = 5;
 /// TDS 7.0 to 7.4, as the highest byte of LOGIN7's version.
-const VERSIONS: RangeInclusive<u8> = 0x70..=0x74;
+const VERSIONS: RangeInclusive<u32> = 0x70..=0x74;
 /// The tokens a reply to a login may begin with: ERROR, INFO, LOGINACK, ENVCHANGE, SSPI, FEDAUTHINFO.
 const FIRST_TOKENS: [u8; 6] = [0xAA, 0xAB, 0xAD, 0xE3, 0xED, 0xEE];
 
-const TLS_HANDSHAKE: u8 = 22;
+/// What a server answers PRELOGIN with: its own type, and the client's where it mirrors that.
+const REPLIES: [u8; 2] = [packet_type::TABULAR_RESULT, packet_type::PRELOGIN];
+
 const CLIENT_HELLO: u8 = 1;
 /// TDS 8.0 in ALPN, with its length.
 const ALPN_TDS_8: &[u8] = b"\x07tds/8.0";
@@ -43,7 +41,7 @@ pub(super) fn begins(segment: &Segment, kept: &[u8]) -> bool {
         return true;
     }
     let payload = payload(segment, kept);
-    is_prelogin(payload, &[PRELOGIN]) || is_login(payload) || is_strict_hello(payload)
+    is_prelogin(payload, &[packet_type::PRELOGIN]) || is_login(payload) || is_strict_hello(payload)
 }
 
 fn payload<'a>(segment: &Segment, kept: &'a [u8]) -> &'a [u8] {
@@ -71,9 +69,28 @@ enum Asked {
 #[derive(Debug)]
 pub(super) enum Held {
     Event(Box<Event>, Vec<u8>),
-    Checksum(Direction, bool),
+    Checksum(Direction, Checksum),
     CutLogin,
+    Cut(Direction),
     Loss(LossReason),
+}
+
+impl Held {
+    /// Tells the engine what was held back of a connection.
+    pub(super) fn tell(&self, key: FlowKey, engine: &mut Engine, to: &mut dyn Listener) {
+        let input = match self {
+            Self::Event(event, run) => Input::Event(event, run),
+            &Self::Checksum(direction, checksum) => Input::Checksum {
+                key,
+                direction,
+                checksum,
+            },
+            Self::CutLogin => Input::CutLogin(key),
+            Self::Cut(direction) => Input::Cut(key, *direction),
+            Self::Loss(reason) => Input::Loss(*reason, 1),
+        };
+        engine.on_event(input, to);
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +133,7 @@ impl Candidate {
         }
         let payload = payload(segment, kept);
         match (from, self.asked) {
-            (Direction::ToServer, None) if is_prelogin(payload, &[PRELOGIN]) => {
+            (Direction::ToServer, None) if is_prelogin(payload, &[packet_type::PRELOGIN]) => {
                 self.asked = Some(Asked::Prelogin);
                 Verdict::Open
             }
@@ -127,9 +144,7 @@ impl Candidate {
             (Direction::ToServer, None) if is_strict_hello(payload) => Verdict::Proven,
             // A retransmission, or the rest of the message.
             (Direction::ToServer, Some(_)) => Verdict::Open,
-            (Direction::ToClient, Some(Asked::Prelogin))
-                if is_prelogin(payload, &[REPLY, PRELOGIN]) =>
-            {
+            (Direction::ToClient, Some(Asked::Prelogin)) if is_prelogin(payload, &REPLIES) => {
                 Verdict::Proven
             }
             (Direction::ToClient, Some(Asked::Login)) if is_login_reply(payload) => Verdict::Proven,
@@ -138,67 +153,67 @@ impl Candidate {
     }
 }
 
-/// A whole prelogin message: header, and a table that begins with VERSION and points behind itself.
-fn is_prelogin(payload: &[u8], kinds: &[u8]) -> bool {
-    let Some(&[kind, status, ..]) = payload.first_chunk::<2>() else {
-        return false;
-    };
-    let (Some(length), Some(&token), Some(offset), Some(version)) = (
-        be16(payload, 2),
-        payload.get(8),
-        be16(payload, 9),
-        be16(payload, 11),
-    ) else {
-        return false;
-    };
-    kinds.contains(&kind)
-        && status & END_OF_MESSAGE != 0
-        && length <= MAX_PACKET
-        && (token, version) == VERSION
-        && offset >= 6
-        && u32::from(offset) + u32::from(version) + u32::from(TDS_HEADER) <= u32::from(length)
+/// The TDS packet that a payload begins with, no longer than a first one may be, and its body as far
+/// as it is there.
+fn packet(payload: &[u8]) -> Option<(Header, &[u8])> {
+    let mut prefix = [0; 8];
+    let known = payload.len().min(prefix.len());
+    prefix[..known].copy_from_slice(&payload[..known]);
+    match framing::read(&prefix, known as u32) {
+        Boundary::Header(header) if header.framing == Framing::Tds && header.len <= MAX_PACKET => {
+            let end = payload.len().min(header.len as usize);
+            Some((header, payload.get(TDS_HEADER as usize..end)?))
+        }
+        _ => None,
+    }
 }
 
-/// The start of a LOGIN7: a header, a length that agrees with it, a version there is, and a first
-/// field behind the fixed part.
-fn is_login(payload: &[u8]) -> bool {
-    let header = payload.first_chunk::<2>();
-    let (Some(&[LOGIN7, status]), Some(length)) = (header, be16(payload, 2)) else {
+/// A whole prelogin message, with a version; where it is cut, at least an option that should be one.
+fn is_prelogin(payload: &[u8], kinds: &[u8]) -> bool {
+    let Some((header, body)) = packet(payload) else {
         return false;
     };
-    let le16 = |at: usize| be16(payload, at).map(u16::swap_bytes);
-    let (Some(low), Some(high), Some(version), Some(first_field)) =
-        (le16(8), le16(10), payload.get(15), le16(44))
+    let is_cut = payload.len() < header.len as usize;
+    kinds.contains(&header.kind)
+        && header.ends_message()
+        && Prelogin::decode(body)
+            .is_ok_and(|prelogin| prelogin.version.is_some() || is_cut && body.len() >= OPTION)
+}
+
+/// The start of a LOGIN7: of a version there is, and as long as its packet says, or longer where more
+/// packets follow.
+fn is_login(payload: &[u8]) -> bool {
+    let Some((header, body)) =
+        packet(payload).filter(|(header, _)| header.kind == packet_type::LOGIN7)
     else {
         return false;
     };
-    let body = u32::from(high) << 16 | u32::from(low);
-    let packet = u32::from(length.saturating_sub(TDS_HEADER));
-    let agrees = if status & END_OF_MESSAGE != 0 {
-        body == packet
-    } else {
-        body > packet && body <= MAX_LOGIN
+    let (Some(len), Ok(login)) = (body.first_chunk(), Login7::decode(body)) else {
+        return false;
     };
-    agrees
-        && length <= MAX_PACKET
-        && VERSIONS.contains(version)
-        && first_field >= LOGIN7_FIXED
-        && u32::from(first_field) <= body
+    let (len, room) = (u32::from_le_bytes(*len), header.len - TDS_HEADER);
+    let agrees = if header.ends_message() {
+        len == room
+    } else {
+        len > room
+    };
+    agrees && VERSIONS.contains(&(login.tds_version.0 >> 24))
 }
 
 /// The start of a reply that can follow a LOGIN7.
 fn is_login_reply(payload: &[u8]) -> bool {
-    payload.first() == Some(&REPLY)
-        && payload.get(1).is_some_and(|status| status & !1 == 0)
-        && be16(payload, 2).is_some_and(|length| length > TDS_HEADER && length <= MAX_PACKET)
-        && payload
-            .get(usize::from(TDS_HEADER))
-            .is_some_and(|token| FIRST_TOKENS.contains(token))
+    packet(payload).is_some_and(|(header, body)| {
+        header.kind == packet_type::TABULAR_RESULT
+            && header.status & !framing::status::EOM == 0
+            && body
+                .first()
+                .is_some_and(|token| FIRST_TOKENS.contains(token))
+    })
 }
 
 /// TLS first, which offers TDS 8.0 and so means it: TDS 7 has its TLS inside its own packets.
 fn is_strict_hello(payload: &[u8]) -> bool {
-    payload.first() == Some(&TLS_HANDSHAKE)
+    payload.first() == Some(&content_type::HANDSHAKE)
         && payload.get(5) == Some(&CLIENT_HELLO)
         && payload
             .windows(ALPN_TDS_8.len())
@@ -217,15 +232,15 @@ mod tests {
 
     #[test]
     fn a_prelogin_is_recognised_by_its_table() {
-        assert!(is_prelogin(REQUEST, &[PRELOGIN]));
-        assert!(!is_prelogin(REQUEST, &[REPLY]));
+        assert!(is_prelogin(REQUEST, &[packet_type::PRELOGIN]));
+        assert!(!is_prelogin(REQUEST, &[packet_type::TABULAR_RESULT]));
         for (at, value) in [(1, 0), (2, 0x20), (8, 1), (10, 0xF0), (12, 5)] {
             let mut other = REQUEST.to_vec();
             other[at] = value;
-            assert!(!is_prelogin(&other, &[PRELOGIN]), "byte {at}");
+            assert!(!is_prelogin(&other, &[packet_type::PRELOGIN]), "byte {at}");
         }
         for length in 0..13 {
-            assert!(!is_prelogin(&REQUEST[..length], &[PRELOGIN]));
+            assert!(!is_prelogin(&REQUEST[..length], &[packet_type::PRELOGIN]));
         }
     }
 
@@ -241,12 +256,12 @@ mod tests {
     fn a_login_without_prelogin_is_recognised_by_its_length_and_version() {
         assert!(is_login(LOGIN));
         assert!(is_login_reply(ANSWER));
-        for (at, value) in [(0, 0x12), (3, 0xB1), (8, 0xA9), (15, 0x60), (44, 0x10)] {
+        for (at, value) in [(0, 0x12), (3, 0xB1), (8, 0xA9), (15, 0x60)] {
             let mut other = LOGIN.to_vec();
             other[at] = value;
             assert!(!is_login(&other), "byte {at}");
         }
-        for length in 0..LOGIN.len() {
+        for length in 0..TDS_HEADER as usize + 36 {
             assert!(!is_login(&LOGIN[..length]));
         }
         for (at, value) in [(0, 0x12), (1, 0x20), (2, 0x20), (8, 0x81)] {
@@ -269,7 +284,7 @@ mod tests {
             b"SSH-2.0-x",
             &[],
         ] {
-            assert!(!is_strict_hello(payload) && !is_prelogin(payload, &[PRELOGIN, REPLY]));
+            assert!(!is_strict_hello(payload) && !is_prelogin(payload, &REPLIES));
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The connections that are remembered: those that are going on, within bounds.
 
 use foldhash::HashMap;
-use tracer_ebpf::flow::{Flow, FlowKey};
+use tracer_ebpf::{
+    flow::{Flow, FlowKey},
+    patience::{AFTER_RESET, HALF_OPEN, UNANSWERED},
+};
 
 use super::proof::Candidate;
 use crate::capture::copies::Copies;
@@ -15,14 +18,9 @@ const MIN_SWEPT: usize = 1024;
 /// Bytes held back of all candidates.
 const MAX_HELD_BYTES: usize = 8 * 1024 * 1024;
 
-/// How long a reset connection is remembered, so that what was under way is a part of it; then the
-/// engine has told and forgotten it. Nanoseconds, as below.
-const AFTER_RESET: u64 = 3_000_000_000;
-/// How long one of which a side has closed is.
-const HALF_OPEN: u64 = 65_000_000_000;
-/// How long one that was not answered, or has not proved to be SQL Server's, is. A SYN is repeated
-/// at most so late, and the engine waits as long for an answer to a login.
-const UNANSWERED: u64 = 130_000_000_000;
+/// How much longer than the engine waits for more of a connection it is remembered here, nanoseconds
+/// as below: so that nothing of it opens another one before the engine has told it.
+const LONGER: u64 = 2_000_000_000;
 /// How long a foreign one is, whose end is not looked for.
 const FOREIGN: u64 = 3_600_000_000_000;
 
@@ -31,6 +29,8 @@ pub(super) struct Tracked {
     pub(super) flow: Flow,
     pub(super) last_seen: u64,
     pub(super) decided: bool,
+    /// It has ended; copies of its last packets may still come.
+    pub(super) ended: bool,
     /// Checksums looked at.
     pub(super) checksums: u8,
     pub(super) copies: Copies,
@@ -44,6 +44,7 @@ impl Tracked {
             flow: *flow,
             last_seen: flow.born,
             decided: false,
+            ended: false,
             checksums: 0,
             copies: Copies::default(),
             candidate,
@@ -52,9 +53,12 @@ impl Tracked {
 
     /// Whether nothing more is to come of it.
     pub(super) fn is_over(&self, now: u64) -> bool {
+        if self.ended {
+            return true;
+        }
         let quiet = now.saturating_sub(self.last_seen);
         // Nearly always; the rest need not be looked at.
-        if quiet < AFTER_RESET {
+        if quiet < AFTER_RESET + LONGER {
             return false;
         }
         let flow = &self.flow;
@@ -62,8 +66,8 @@ impl Tracked {
         let closing = client.fin != 0 || server.fin != 0;
         let unproven = self.candidate.is_some() || self.is_unanswered();
         flow.reset != 0
-            || closing && quiet >= HALF_OPEN
-            || unproven && quiet >= UNANSWERED
+            || closing && quiet >= HALF_OPEN + LONGER
+            || unproven && quiet >= UNANSWERED + LONGER
             || flow.foreign != 0 && quiet >= FOREIGN
     }
 
@@ -121,6 +125,14 @@ impl Table {
         self.flows.get_mut(key).map(Box::as_mut)
     }
 
+    /// The connections that the engine knows.
+    pub(super) fn watched(&self) -> impl Iterator<Item = (&FlowKey, &Flow)> {
+        let known = |tracked: &Tracked| tracked.candidate.is_none() && tracked.flow.foreign == 0;
+        let flows = self.flows.iter();
+        let flows = flows.filter(move |(_, tracked)| known(tracked));
+        flows.map(|(key, tracked)| (key, &tracked.flow))
+    }
+
     /// Remembers a connection; how many logins are missed for it.
     pub(super) fn insert(&mut self, key: FlowKey, tracked: Tracked) -> u64 {
         self.remove(&key);
@@ -128,6 +140,14 @@ impl Table {
         let missed = self.make_room(now);
         self.flows.insert(key, Box::new(tracked));
         missed
+    }
+
+    /// A connection has ended: it is remembered for its copies' sake until the table is swept.
+    pub(super) fn leave(&mut self, key: &FlowKey) {
+        self.release(key);
+        if let Some(tracked) = self.flows.get_mut(key) {
+            tracked.ended = true;
+        }
     }
 
     pub(super) fn remove(&mut self, key: &FlowKey) {

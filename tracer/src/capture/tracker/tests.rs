@@ -1,4 +1,7 @@
-use tracer_ebpf::packet::tcp_flag::{ACK, FIN, RST, SYN};
+use tracer_ebpf::{
+    flow::Point,
+    packet::tcp_flag::{ACK, FIN, RST, SYN},
+};
 
 use super::*;
 use crate::{
@@ -27,13 +30,17 @@ struct Heard {
     logins: usize,
     closes: usize,
     lost: u64,
+    partial: usize,
 }
 
 impl Listener for Heard {
     fn record(&mut self, record: Record) {
         match record.body {
             Body::Login(_) => self.logins += 1,
-            Body::Close(_) => self.closes += 1,
+            Body::Close(close) => {
+                self.closes += 1;
+                self.partial += usize::from(close.facts.connection.partial);
+            }
             Body::Loss(loss) => self.lost += loss.loss.count.0,
             _ => {}
         }
@@ -54,6 +61,18 @@ impl Replay {
 
     /// A packet from one port to another, a microsecond after the one before.
     fn send(&mut self, from_first: bool, ports: (u16, u16), flags: u8, seq: u32, payload: &[u8]) {
+        self.send_cut(from_first, ports, flags, (seq, payload), usize::MAX);
+    }
+
+    /// The same, of which so many bytes of payload are kept.
+    fn send_cut(
+        &mut self,
+        from_first: bool,
+        ports: (u16, u16),
+        flags: u8,
+        (seq, payload): (u32, &[u8]),
+        kept: usize,
+    ) {
         self.now += 1000;
         let mut bytes = vec![0x45, 0];
         bytes.extend((40 + payload.len() as u16).to_be_bytes());
@@ -74,7 +93,7 @@ impl Replay {
         bytes.extend([0x50, flags, 0x20, 0, 0, 0, 0, 0]);
         bytes.extend(payload);
         let seen = Sighted {
-            network: (0x0800, &bytes),
+            network: (0x0800, &bytes[..bytes.len().min(kept.saturating_add(40))]),
             wire_len: bytes.len() as u32,
             time_ns: self.now,
             untimed: false,
@@ -97,9 +116,14 @@ impl Replay {
     }
 
     fn logins(&mut self) -> usize {
-        self.engine.finish(self.now, &mut self.heard);
-        assert_eq!(self.heard.logins, self.heard.closes);
+        let closes = self.closes();
+        assert_eq!(self.heard.logins, closes);
         self.heard.logins
+    }
+
+    fn closes(&mut self) -> usize {
+        self.engine.finish(self.now, &mut self.heard);
+        self.heard.closes
     }
 }
 
@@ -145,7 +169,7 @@ fn a_connection_to_a_watched_port_is_seen_whichever_side_is_seen_first() {
             let flags = if from_client { flags } else { flags | ACK };
             replay.send(from_client, (57139, 1433), flags, 0, payload);
             assert_eq!(
-                replay.logins(),
+                replay.closes(),
                 1,
                 "{flags:#x}, client first: {from_client}"
             );
@@ -184,9 +208,9 @@ impl Replay {
 fn refused_connections_are_forgotten_and_none_is_counted_as_lost() {
     for (server, logins) in [(1433, 70_000), (5000, 0)] {
         let mut replay = Replay::of(&[]);
-        for client in 0..70_000 {
+        for client in 0..70_000_u32 {
             let ports = (2000 + (client % 60_000) as u16, server);
-            replay.send(true, ports, SYN, client, &[]);
+            replay.send(true, ports, SYN, 0, &[]);
             replay.send(false, ports, RST | ACK, 0, &[]);
             replay.now += SECOND;
         }
@@ -295,15 +319,15 @@ fn another_protocol_whose_syn_is_missing_is_no_login() {
 }
 
 #[test]
-fn a_connection_of_which_only_the_end_is_seen_is_counted_and_no_login() {
+fn a_connection_of_which_only_the_end_is_seen_has_a_close_and_no_login() {
     let mut replay = Replay::of(&[]);
     let ports = (50_000, 1433);
     replay.send(true, ports, FIN | ACK, 1, &[]);
     replay.send(false, ports, FIN | ACK, 1, &[]);
     replay.send(false, (50_001, 1433), RST, 1, &[]);
     replay.send(false, (50_002, 443), RST, 1, &[]);
-    assert_eq!(replay.logins(), 0);
-    assert_eq!(replay.heard.lost, 2);
+    assert_eq!(replay.closes(), 2);
+    assert_eq!((replay.heard.logins, replay.heard.lost), (0, 0));
 }
 
 #[test]
@@ -315,4 +339,27 @@ fn the_late_end_of_a_connection_that_was_told_is_not_counted() {
     replay.send(false, ports, RST, 1, &[]);
     assert_eq!(replay.logins(), 1);
     assert_eq!(replay.heard.lost, 0);
+}
+
+#[test]
+fn a_header_that_the_snap_length_cut_off_makes_the_connection_partial() {
+    let batch = [&[1, 1, 0, 40, 0, 0, 1, 0][..], &[7; 32]].concat();
+    let several = batch.repeat(3);
+    for (kept, partial) in [(120, 0), (84, 0), (83, 1), (80, 1), (41, 1)] {
+        let mut replay = Replay::of(&[1433]);
+        let ports = (50_000, 1433);
+        replay.send(true, ports, SYN, 0, &[]);
+        replay.send(false, ports, SYN | ACK, 0, &[]);
+        replay.send(true, ports, ACK, 1, PRELOGIN);
+        replay.send(false, ports, ACK, 1, &prelogin_reply());
+        // A request ends the login.
+        replay.send(true, ports, ACK, 48, &batch);
+        replay.send_cut(true, ports, ACK, (88, &several), kept);
+        replay.send(true, ports, RST, 208, &[]);
+        replay
+            .engine
+            .pass_time(replay.now + 10 * SECOND, &mut replay.heard);
+        let heard = (replay.heard.closes, replay.heard.partial);
+        assert_eq!(heard, (1, partial), "{kept} kept");
+    }
 }

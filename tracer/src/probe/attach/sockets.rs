@@ -7,7 +7,7 @@ use aya::{
     programs::{CgroupAttachMode, CgroupSock, CgroupSockAddr, Program, SockOps},
 };
 
-use crate::probe::{cgroups::cgroup_root, load::chain};
+use crate::{host::cgroup_root, probe::load::chain};
 
 /// Attaches them; why there is no process to be had where that fails.
 pub(in crate::probe) fn attach(ebpf: &mut Ebpf) -> Result<(), String> {

@@ -2,18 +2,34 @@
 
 use tls_parser::{
     SNIType, TlsCipherSuite, TlsClientHelloContents, TlsExtension, TlsExtensionType,
-    TlsServerHelloContents, parse_tls_client_hello_extensions, parse_tls_server_hello_extensions,
+    TlsServerHelloContents, parse_tls_client_hello_extension, parse_tls_server_hello_extensions,
 };
 
-/// What a `ClientHello` says.
+use super::{
+    ja4::{Offer, is_grease},
+    slice,
+};
+use crate::tds::reader::Reader;
+
+/// What a `ClientHello` says. Of its lists GREASE values (RFC 8701) are left out, and what lies
+/// beyond [`ClientHello::MAX_LISTED`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientHello {
+    /// Length of the records that carried it, their headers included, in bytes.
+    pub bytes: u32,
     /// The version field, which stops at 1.2.
     pub legacy_version: u16,
-    /// The highest version offered, as a number: see [`version_name`].
-    pub max_version: u16,
+    /// Versions offered, the preferred one first, as numbers: see [`version_name`](super::version_name).
+    pub versions: Vec<u16>,
     /// Number of cipher suites offered, GREASE and signalling values included.
     pub ciphers: usize,
+    /// Groups offered for the key exchange: see [`group_name`](super::group_name).
+    pub groups: Vec<u16>,
+    /// Signature algorithms offered: see
+    /// [`signature_algorithm_name`](super::signature_algorithm_name).
+    pub signature_algorithms: Vec<u16>,
+    /// Its fingerprint, as `FoxIO` defines JA4.
+    pub ja4: String,
     /// Server name asked for.
     pub sni: Option<String>,
     /// Application protocols offered. ODBC offers `tds/8.0` in TDS 7.4 as well.
@@ -22,14 +38,12 @@ pub struct ClientHello {
     pub session_id: Vec<u8>,
     /// Whether a session ticket was sent (TLS 1.2 and before).
     pub has_ticket: bool,
-    /// Whether a pre-shared key was offered (TLS 1.3).
-    pub has_psk: bool,
 }
 
 /// What a `ServerHello` says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerHello {
-    /// The version chosen, as a number: see [`version_name`].
+    /// The version chosen, as a number: see [`version_name`](super::version_name).
     pub version: u16,
     /// The cipher suite chosen, as a number.
     pub cipher: u16,
@@ -43,30 +57,46 @@ pub struct ServerHello {
     pub encrypt_then_mac: bool,
 }
 
-/// The name of a TLS version: `1.0` to `1.3`.
-pub fn version_name(version: u16) -> Option<&'static str> {
-    Some(match version {
-        0x0301 => "1.0",
-        0x0302 => "1.1",
-        0x0303 => "1.2",
-        0x0304 => "1.3",
-        _ => return None,
-    })
-}
-
 impl ClientHello {
-    pub(super) fn new(hello: &TlsClientHelloContents<'_>) -> Self {
+    /// More items of a list are not kept.
+    pub const MAX_LISTED: usize = 32;
+
+    pub(super) fn new(hello: &TlsClientHelloContents<'_>, bytes: u32) -> Self {
         let mut client = Self {
+            bytes,
             legacy_version: hello.version.0,
-            max_version: hello.version.0,
+            versions: vec![hello.version.0],
             ciphers: hello.ciphers.len(),
             session_id: hello.session_id.unwrap_or_default().to_vec(),
             ..Self::default()
         };
-        let extensions = parse_tls_client_hello_extensions(hello.ext.unwrap_or_default());
-        for extension in extensions.map(|(_, list)| list).unwrap_or_default() {
-            client.extension(&extension);
+        let mut offer = Offer {
+            ciphers: hello.ciphers.iter().map(|cipher| cipher.0).collect(),
+            ..Offer::default()
+        };
+        let mut algorithms = Vec::new();
+        for (kind, raw) in extensions(hello.ext.unwrap_or_default()) {
+            offer.extensions.push(kind);
+            let Ok((_, extension)) = parse_tls_client_hello_extension(raw) else {
+                continue;
+            };
+            match extension {
+                TlsExtension::ALPN(protocols) => {
+                    offer.alpn = protocols.first().copied();
+                    client.alpn = protocols
+                        .iter()
+                        .take(MAX_ALPN)
+                        .map(|name| text(name))
+                        .collect();
+                }
+                TlsExtension::SignatureAlgorithms(ids) => algorithms = ids,
+                extension => client.extension(&extension),
+            }
         }
+        client.signature_algorithms = listed(algorithms.iter().copied());
+        offer.signature_algorithms = &algorithms;
+        offer.version = client.versions.iter().copied().max().unwrap_or_default();
+        client.ja4 = offer.ja4();
         client
     }
 
@@ -78,25 +108,33 @@ impl ClientHello {
                     .find(|(kind, _)| *kind == SNIType::HostName)
                     .map(|(_, name)| text(name));
             }
-            TlsExtension::ALPN(protocols) => {
-                self.alpn = protocols
-                    .iter()
-                    .take(MAX_ALPN)
-                    .map(|name| text(name))
-                    .collect();
-            }
             TlsExtension::SupportedVersions(versions) => {
-                let known = versions.iter().map(|version| version.0);
-                let highest = known
-                    .filter(|&version| version_name(version).is_some())
-                    .max();
-                self.max_version = highest.unwrap_or(self.max_version);
+                self.versions = listed(versions.iter().map(|version| version.0));
+            }
+            TlsExtension::EllipticCurves(groups) => {
+                self.groups = listed(groups.iter().map(|group| group.0));
             }
             TlsExtension::SessionTicket(ticket) => self.has_ticket = !ticket.is_empty(),
-            TlsExtension::PreSharedKey(_) => self.has_psk = true,
             _ => {}
         }
     }
+}
+
+/// The extensions' types, and each of them with its type and length.
+fn extensions(block: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    let mut reader = Reader::new(block);
+    std::iter::from_fn(move || {
+        let start = reader.at();
+        let (kind, len) = (reader.u16_be()?, reader.u16_be()?);
+        reader.take(len.into())?;
+        Some((kind, slice(block, start, reader.at() - start)?))
+    })
+}
+
+fn listed(ids: impl Iterator<Item = u16>) -> Vec<u16> {
+    ids.filter(|id| !is_grease(*id))
+        .take(ClientHello::MAX_LISTED)
+        .collect()
 }
 
 impl ServerHello {

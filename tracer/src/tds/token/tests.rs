@@ -36,7 +36,6 @@ fn failed_done() -> Token {
     Token::Done(Done {
         kind: DoneKind::Done,
         status: DoneStatus(2),
-        command: 0,
         rows: None,
     })
 }

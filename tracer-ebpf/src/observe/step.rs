@@ -1,0 +1,110 @@
+//! What a packet is found to be, and what is to be told of it.
+
+use crate::event::{Direction, Kind};
+
+/// What to do with the packet's payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The same packet was counted elsewhere.
+    Copy,
+    /// Nothing.
+    Nothing,
+    /// Tell it as part of a login.
+    Login,
+    /// Look for message boundaries.
+    Command,
+}
+
+/// What the accounting found.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// What to do with the payload.
+    pub next: Next,
+    /// Which way the packet goes.
+    pub direction: Direction,
+    /// For [`crate::event::Event::marks`].
+    pub marks: u8,
+    /// See [`found`].
+    found: u8,
+    /// Payload bytes at its start that had passed before.
+    pub known: u32,
+    /// What it is to the handshake; told before the payload.
+    pub handshake: Option<Kind>,
+    /// Turns that the walk along the payload's headers has taken.
+    pub turns: u8,
+}
+
+/// What a packet may be, one bit each.
+pub mod found {
+    /// Part of the handshake.
+    pub const HANDSHAKE: u8 = 0x01;
+    /// It repeats payload of an undecided login.
+    pub const REPEAT: u8 = 0x02;
+    /// The SYN that this answers is still to be told.
+    pub const LATE_SYN: u8 = 0x04;
+    /// The first FIN of its side.
+    pub const FIN: u8 = 0x08;
+    /// The connection's first RST.
+    pub const RST: u8 = 0x10;
+    /// It acknowledges the peer's FIN for the first time.
+    pub const FIN_ACKED: u8 = 0x20;
+    /// It, or the SYN before it, has no place in the connection.
+    pub const STRANGE: u8 = 0x40;
+    /// It fills a hole of which it is not known any more what is secret.
+    pub const BLIND: u8 = 0x80;
+    /// What is told before the payload, and what after it.
+    pub(super) const OPENS: u8 = HANDSHAKE | REPEAT | LATE_SYN;
+    pub(super) const ENDS: u8 = FIN | RST | FIN_ACKED;
+}
+
+impl Step {
+    /// Of a packet that goes this way, nothing of which is told so far.
+    #[inline(always)]
+    pub const fn of(direction: Direction) -> Self {
+        Self {
+            next: Next::Nothing,
+            direction,
+            marks: 0,
+            found: 0,
+            known: 0,
+            handshake: None,
+            turns: 0,
+        }
+    }
+
+    /// Whether it is one of these: see [`found`].
+    #[inline(always)]
+    pub const fn is(&self, any: u8) -> bool {
+        self.found & any != 0
+    }
+
+    /// It is this too.
+    #[inline(always)]
+    pub(super) const fn find(&mut self, what: u8) {
+        self.found |= what;
+    }
+
+    #[inline(always)]
+    pub(super) const fn shakes_hands(&mut self, as_what: Kind) {
+        self.handshake = Some(as_what);
+        self.find(found::HANDSHAKE);
+    }
+
+    /// Whether something is told before the payload.
+    #[inline(always)]
+    pub const fn opens(&self) -> bool {
+        self.is(found::OPENS)
+    }
+
+    /// Whether something is told after the payload.
+    #[inline(always)]
+    pub const fn ends(&self) -> bool {
+        self.is(found::ENDS)
+    }
+
+    /// Whether there is nothing to tell.
+    #[inline(always)]
+    pub const fn is_quiet(&self) -> bool {
+        matches!(self.next, Next::Copy | Next::Nothing) && !self.is(found::OPENS | found::ENDS)
+    }
+}

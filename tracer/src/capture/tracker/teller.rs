@@ -1,0 +1,58 @@
+//! What a packet tells, on its way to the engine.
+
+use tracer_ebpf::{bytes::Snapped, event::Event, flow::FlowKey, loss, observe::Sink};
+
+use super::proof::{Candidate, Held};
+use crate::{
+    record::LossReason,
+    session::{Engine, Input, Listener},
+};
+
+/// Hands events to the engine, or holds them back.
+pub(super) struct Teller<'a> {
+    /// What the packet's events are marked with.
+    pub(super) marks: u8,
+    pub(super) candidate: Option<&'a mut Candidate>,
+    pub(super) engine: &'a mut Engine,
+    pub(super) to: &'a mut dyn Listener,
+}
+
+impl Teller<'_> {
+    /// Says something of the connection, or holds it back.
+    pub(super) fn say(&mut self, said: Held, key: FlowKey) {
+        match &mut self.candidate {
+            Some(candidate) => candidate.hold(said),
+            None => said.tell(key, self.engine, self.to),
+        }
+    }
+}
+
+impl Sink<Snapped<'_>> for Teller<'_> {
+    fn tell(&mut self, event: &Event, packet: &Snapped<'_>, at: u32) {
+        let from = packet.kept.get(at as usize..).unwrap_or_default();
+        // What the snap length cut off is missing, as if it had been lost.
+        let run = &from[..from.len().min(event.run_len as usize)];
+        let marked;
+        let event = if self.marks == 0 {
+            event
+        } else {
+            marked = Event {
+                marks: event.marks | self.marks,
+                ..*event
+            };
+            &marked
+        };
+        match &mut self.candidate {
+            Some(candidate) => candidate.hold(Held::Event(Box::new(*event), run.to_vec())),
+            None => self.engine.on_event(Input::Event(event, run), self.to),
+        }
+    }
+
+    fn lose(&mut self, reason: loss::LossReason) {
+        let reason = LossReason::from(reason);
+        match &mut self.candidate {
+            Some(candidate) => candidate.hold(Held::Loss(reason)),
+            None => self.engine.on_event(Input::Loss(reason, 1), self.to),
+        }
+    }
+}

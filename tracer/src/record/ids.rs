@@ -1,0 +1,76 @@
+//! Names that are 64 bits, written as 16 hex digits.
+
+use std::{borrow::Cow, fmt, str::FromStr};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Serialize, Serializer};
+
+macro_rules! hex_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(formatter, "{:016x}", self.0)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "pattern": "^[0-9a-f]{16}$" })
+            }
+        }
+    };
+}
+
+hex_id! {
+    /// The name of a connection, the same from either host's vantage.
+    ConnectionId
+}
+
+hex_id! {
+    /// The name of one start of the agent, drawn at random by whoever starts it.
+    RunId
+}
+
+/// Text that is no run's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a run's name is 16 hex digits")]
+pub struct RunIdError;
+
+impl FromStr for RunId {
+    type Err = RunIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_hex = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = is_hex.then(|| u64::from_str_radix(text, 16).ok());
+        number.flatten().map(Self).ok_or(RunIdError)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RunId, RunIdError};
+
+    #[test]
+    fn a_run_is_named_by_sixteen_hex_digits_that_read_back() {
+        let run = RunId(0xab);
+        assert_eq!(run.to_string(), "00000000000000ab");
+        assert_eq!(run.to_string().parse(), Ok(run));
+        for wrong in ["", "ab", "+0000000000000ab", "00000000000000ab0", "xyz"] {
+            assert_eq!(wrong.parse::<RunId>(), Err(RunIdError), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! How much a line matters: what pipelines route by.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{AgentAction, Body, Close, CloseClass, Login, Lookup, LookupOutcome, Nanos};
+
+/// How much a line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// As it should be, or nobody can say.
+    Info,
+    /// Something was slow, lost or degraded.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+impl Body {
+    /// How much the event matters. Logins and lookups are slow that took longer than `slow`.
+    pub fn severity(&self, slow: Option<Nanos>) -> Severity {
+        match self {
+            Self::Login(record) => of_login(&record.facts.login, slow),
+            Self::Close(record) => of_close(&record.close),
+            Self::Lookup(record) => of_lookup(&record.lookup, slow),
+            Self::Pending(_) | Self::Loss(_) => Severity::Warn,
+            Self::Agent(record) => of_action(record.agent.action),
+            Self::Phase(_) | Self::Request(_) | Self::Mars(_) => Severity::Info,
+        }
+    }
+}
+
+fn of_login(login: &Login, slow: Option<Nanos>) -> Severity {
+    if login.failed() {
+        Severity::Error
+    } else {
+        slow_or_not(login.duration_ns, slow)
+    }
+}
+
+fn of_close(close: &Close) -> Severity {
+    match close.class {
+        CloseClass::Normal | CloseClass::BenignReset => Severity::Info,
+        CloseClass::Abnormal => Severity::Warn,
+    }
+}
+
+fn of_lookup(lookup: &Lookup, slow: Option<Nanos>) -> Severity {
+    match lookup.outcome {
+        LookupOutcome::Answered => slow_or_not(Some(lookup.duration_ns), slow),
+        LookupOutcome::Timeout | LookupOutcome::Unreachable => Severity::Error,
+    }
+}
+
+fn of_action(action: AgentAction) -> Severity {
+    match action {
+        AgentAction::Degraded => Severity::Warn,
+        AgentAction::Start
+        | AgentAction::Stop
+        | AgentAction::InterfaceAdded
+        | AgentAction::InterfaceRemoved
+        | AgentAction::Status => Severity::Info,
+    }
+}
+
+fn slow_or_not(duration: Option<Nanos>, slow: Option<Nanos>) -> Severity {
+    if slow.is_some_and(|limit| duration.is_some_and(|duration| duration > limit)) {
+        Severity::Warn
+    } else {
+        Severity::Info
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Severity;
+    use crate::record::{Body, Nanos, Outcome, Record, Stranger, samples};
+
+    fn with(outcome: Outcome, stranger: Option<Stranger>) -> Record {
+        let mut record = samples::login();
+        if let Body::Login(login) = &mut record.body {
+            login.facts.login.outcome = Some(outcome);
+            login.facts.login.stranger = stranger;
+        }
+        record
+    }
+
+    #[test]
+    fn a_login_that_failed_is_an_error_however_it_failed() {
+        for outcome in [
+            Outcome::Failed,
+            Outcome::Refused,
+            Outcome::Unreachable,
+            Outcome::Timeout,
+            Outcome::TlsFailed,
+            Outcome::Reset,
+            Outcome::Closed,
+            Outcome::Aborted,
+        ] {
+            assert_eq!(with(outcome, None).body.severity(None), Severity::Error);
+        }
+        let reset = with(Outcome::Reset, Some(Stranger::Silent));
+        assert_eq!(reset.body.severity(None), Severity::Error);
+    }
+
+    #[test]
+    fn a_login_that_went_well_is_a_warning_only_above_the_limit() {
+        let duration = 8_777_871;
+        for outcome in [Outcome::Success, Outcome::Redirected, Outcome::Unknown] {
+            let login = with(outcome, None).body;
+            assert_eq!(login.severity(None), Severity::Info);
+            assert_eq!(login.severity(Some(Nanos(duration))), Severity::Info);
+            assert_eq!(login.severity(Some(Nanos(duration - 1))), Severity::Warn);
+        }
+    }
+
+    #[test]
+    fn a_stranger_that_leaves_has_not_failed() {
+        let probe = with(Outcome::Aborted, Some(Stranger::Silent));
+        assert_eq!(probe.body.severity(None), Severity::Info);
+    }
+
+    #[test]
+    fn what_was_lost_what_hangs_and_an_abnormal_close_are_warnings() {
+        assert_eq!(samples::pending().body.severity(None), Severity::Warn);
+        assert_eq!(samples::loss().body.severity(None), Severity::Warn);
+        assert_eq!(samples::close().body.severity(None), Severity::Warn);
+        assert_eq!(samples::agent().body.severity(None), Severity::Info);
+    }
+}

@@ -1,0 +1,294 @@
+//! How a connection's login is read, decided, and told.
+
+use super::{Connection, State, settled::Settled, undecided::Undecided};
+use crate::{
+    record::{Outcome, PartialReason},
+    session::{
+        dialogue::{
+            Context, Decision,
+            sealed::{QUIET, REDIRECTED, UNNAMED},
+        },
+        input::Side,
+        ledger::Debt,
+        report::Report,
+        stream::Stream,
+        verdict::outcome::End,
+        wire::Wire,
+    },
+};
+
+impl Connection {
+    /// Lets the login read what has become whole.
+    pub(super) fn read(&mut self, side: Side, report: &mut Report<'_>) {
+        let State::Undecided(login) = &mut self.state else {
+            return;
+        };
+        let shared = &mut *report.shared;
+        let now = self.wire.last_seen;
+        let decision = login.read(side, now, &shared.config.identity, &mut shared.memory);
+        if let Some(decision) = decision {
+            self.decide(decision, None, report);
+            self.read_tail(side, report);
+        } else if login.is_past_login() {
+            self.pass_over_login(report);
+        }
+    }
+
+    /// Whether the client has left a sealed login that is not decided yet.
+    pub(in crate::session) fn has_left(&self) -> bool {
+        matches!(&self.state, State::Undecided(login) if login.left.is_some())
+    }
+
+    /// Whether the client tried and nobody answered.
+    pub(in crate::session) fn is_unreachable(&self) -> bool {
+        matches!(&self.state, State::Settled(settled) if settled.is_unreachable())
+    }
+
+    /// A request passed though no answer to the login was seen.
+    pub(super) fn request_passes(&mut self, at: u64, report: &mut Report<'_>) {
+        let State::Undecided(login) = &mut self.state else {
+            return;
+        };
+        if login.dialogue.is_out_of_turn(login.is_whole()) {
+            login.dialogue.disown();
+            login.streams.iter_mut().for_each(Stream::forsake);
+            return;
+        }
+        let shared = &mut *report.shared;
+        let answer = login.read_missed_answer(at, &shared.config.identity, &mut shared.memory);
+        let decision = answer.unwrap_or_else(|| login.dialogue.request(at));
+        self.decide(decision, None, report);
+    }
+
+    /// The connection ends, or falls silent for good: no answer will come.
+    pub(in crate::session) fn ended(&mut self, end: End, at: u64, report: &mut Report<'_>) {
+        for side in [Side::ToServer, Side::ToClient] {
+            while let State::Undecided(login) = &mut self.state
+                && login.streams[side as usize].skip_missed_hole()
+            {
+                self.read(side, report);
+            }
+        }
+        let State::Undecided(login) = &mut self.state else {
+            return;
+        };
+        let whole = login.is_whole();
+        if !whole {
+            login.dialogue.note_missed();
+        }
+        let mut context = Context {
+            ledger: &mut login.ledger,
+            identity: &report.shared.config.identity,
+            whole,
+            now: at,
+        };
+        let cut = login.dialogue.cut_reply(at, &mut context);
+        let decision = cut.or_else(|| login.believed(end, at));
+        if let Some(decision) = decision {
+            self.decide(decision, None, report);
+            return;
+        }
+        if !self.wire.was_seen_to_begin() && !login.dialogue.saw_login() {
+            self.pass_over_login(report);
+            return;
+        }
+        let lost = self.about.partial.contains(PartialReason::EventsLost);
+        let (outcome, debt) = login.outcome_at(end, at, &self.wire, lost);
+        let is_told_why = lost || end == End::Unwatched || self.wire.untimed;
+        if outcome == Outcome::Unknown && !is_told_why {
+            self.about.partial.insert(PartialReason::Gap);
+        }
+        self.decide(Decision::observed(outcome, at), debt, report);
+    }
+
+    /// Tells the login: its phases, its outcome, and all that is known by now.
+    fn decide(&mut self, decision: Decision, debt: Option<Debt>, report: &mut Report<'_>) {
+        let State::Undecided(login) = &self.state else {
+            return;
+        };
+        let saw_login = login.dialogue.saw_login();
+        let unseen = !self.wire.was_seen_to_begin() && !saw_login;
+        if unseen && decision.outcome == Outcome::Unknown {
+            self.pass_over_login(report);
+            return;
+        }
+        let most = if login.dialogue.is_unnamed() {
+            UNNAMED
+        } else {
+            1.0
+        };
+        let decision = Decision {
+            // Clocks may run backwards between two packets; phases do not.
+            at: decision.at.max(self.wire.started),
+            confidence: decision.confidence.map(|confidence| confidence.min(most)),
+            ..decision
+        };
+        let conclusion = login.conclude(decision, debt, &self.wire);
+        if conclusion.answered {
+            // A sealed login is decided by how its connection ends, but was over before.
+            self.about.ended_in = None;
+        }
+        if has_missed(login, &self.wire) {
+            self.about.partial.insert(PartialReason::Gap);
+        }
+        if !conclusion.answered {
+            self.about.ended_in.get_or_insert(conclusion.phase);
+        }
+        self.usage.client_bye |= login.dialogue.client_bye().is_some();
+        let by_server = debt.is_some_and(|debt| debt.by == Side::ToClient);
+        self.about.owed_by_server |= by_server && !conclusion.answered;
+        let mut facts = report.describe(&self.wire, &self.about, &login.dialogue, &conclusion);
+        let kept = report.keep(&mut facts, login.dialogue.said.trace());
+        let muted = !report.login(facts, &self.wire, &conclusion);
+        self.usage.expect(&login.dialogue);
+        let records = login.dialogue.sealed_from(decision.rest).to_vec();
+        let settled = Settled::decided(kept, &conclusion, muted, self.gave_up());
+        self.settle(settled, report);
+        self.sealed_records(&records, report);
+    }
+
+    /// When the client gave up, if it left while the server owed a message.
+    fn gave_up(&self) -> Option<u64> {
+        let State::Undecided(login) = &self.state else {
+            return None;
+        };
+        let owed = login
+            .debt_at_end
+            .is_some_and(|debt| debt.by == Side::ToClient);
+        let left = self.wire.ends.has_finished(Side::ToServer)
+            || self
+                .wire
+                .ends
+                .reset()
+                .is_some_and(|reset| reset.side == Side::ToServer);
+        self.wire.ends.began().filter(|_| owed && left)
+    }
+
+    /// The login was over before anybody watched: nothing is told of it.
+    fn pass_over_login(&mut self, report: &mut Report<'_>) {
+        if let State::Undecided(login) = &self.state {
+            let mut facts = report.describe_unseen(&self.wire, &self.about, &login.dialogue);
+            let kept = report.keep(&mut facts, login.dialogue.said.trace());
+            self.usage.expect(&login.dialogue);
+            self.settle(Settled::unseen(kept), report);
+        }
+    }
+
+    fn settle(&mut self, settled: Settled, report: &mut Report<'_>) {
+        let before = std::mem::replace(&mut self.state, State::Settled(Box::new(settled)));
+        report.shared.standing.settles();
+        self.wire.handshake.forget_times();
+        report.decided(self.wire.key, self.wire.born());
+        let (State::Undecided(mut login), State::Settled(settled)) = (before, &mut self.state)
+        else {
+            return;
+        };
+        let early_fin = login.early_fin(true);
+        settled.goes_on(login.into_streams());
+        if let Some((side, event)) = early_fin {
+            self.fin_passes(side, &event, report);
+        }
+    }
+
+    /// Decides what only time can tell: a sealed login after which nothing more comes, a SYN that
+    /// nobody answers; and tells a login that waits for long.
+    pub(super) fn wait_for_login(&mut self, now: u64, report: &mut Report<'_>) {
+        let is_unseen = self.ended_unseen(now);
+        let State::Undecided(login) = &mut self.state else {
+            return;
+        };
+        if let Some(at) = login.client_closed.filter(|_| is_unseen) {
+            self.begin_end(Side::ToServer, at, None);
+            self.ended(End::Fin(Side::ToServer), at, report);
+            return;
+        }
+        if let Some(left) = login.left {
+            if now.saturating_sub(left.at) >= QUIET {
+                self.ended(End::Fin(Side::ToServer), left.at, report);
+            }
+            return;
+        }
+        if login.dialogue.is_sealed() && login.is_whole() {
+            let belief = login.dialogue.reading().contentment(now);
+            if let Some(belief) = belief {
+                self.decide(belief.into(), None, report);
+                return;
+            }
+        }
+        let quiet = now.saturating_sub(self.wire.last_seen);
+        let handshake = &self.wire.handshake;
+        if !handshake.is_over() && !self.wire.joined_late && quiet > handshake.patience() {
+            self.ended(End::Silence, self.wire.last_seen, report);
+            return;
+        }
+        self.tell_pending(now, report);
+    }
+
+    fn tell_pending(&mut self, now: u64, report: &mut Report<'_>) {
+        let after = self
+            .wire
+            .started
+            .saturating_add(report.shared.config.pending_after);
+        let State::Undecided(login) = &mut self.state else {
+            return;
+        };
+        if now < after || login.pending_was_told || !login.may_be_pending(&self.wire) {
+            return;
+        }
+        login.pending_was_told = true;
+        let decision = Decision::observed(Outcome::Unknown, now);
+        let full = login.open_ledger(now);
+        let conclusion = login.conclude(decision, full.debt(), &self.wire);
+        // What is missing now may yet come.
+        let lasting = self.about.partial;
+        if has_missed(login, &self.wire) {
+            self.about.partial.insert(PartialReason::Gap);
+        }
+        let facts = report.describe(&self.wire, &self.about, &login.dialogue, &conclusion);
+        report.pending(facts, now);
+        self.about.partial = lasting;
+    }
+
+    /// The client, which has left, opens a connection to another server: it was sent there.
+    pub(in crate::session) fn is_followed(&mut self, now: u64, report: &mut Report<'_>) -> bool {
+        let State::Undecided(login) = &self.state else {
+            return false;
+        };
+        let belief = login.left.and_then(|left| {
+            let at_once = now.saturating_sub(left.at) < QUIET;
+            let reading = login.dialogue.reading();
+            reading.redirected(left.at).filter(|_| at_once)
+        });
+        let Some(belief) = belief else { return false };
+        let decision = Decision {
+            outcome: Outcome::Redirected,
+            confidence: Some(REDIRECTED),
+            ..belief.into()
+        };
+        self.decide(decision, None, report);
+        true
+    }
+
+    /// The connection will not be watched any more: its login is told as far as it came.
+    pub(super) fn give_up_login(&mut self, unwatched: bool, report: &mut Report<'_>) {
+        let left = match &self.state {
+            State::Undecided(login) => login.left,
+            State::Settled(_) => return,
+        };
+        if let Some(left) = left {
+            self.ended(End::Fin(Side::ToServer), left.at, report);
+        }
+        let end = if unwatched {
+            End::Unwatched
+        } else {
+            End::Silence
+        };
+        self.ended(end, self.wire.last_seen, report);
+    }
+}
+
+/// Whether something that either side has said up to now was missed.
+fn has_missed(login: &Undecided, wire: &Wire) -> bool {
+    let incomplete = login.streams.iter().any(Stream::is_incomplete);
+    incomplete || login.dialogue.has_unread_reply() || wire.handshake.has_gap()
+}

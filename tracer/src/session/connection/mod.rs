@@ -1,0 +1,426 @@
+//! One connection, from its first packet to its last: undecided while its login is open, settled
+//! after that.
+
+mod login;
+mod settled;
+mod traffic;
+mod undecided;
+
+use tracer_ebpf::{
+    event::{Event, Kind, SocketEnd, mark, role},
+    packet::tcp_flag,
+    patience::{AFTER_RESET, HALF_OPEN},
+    seq::Seq,
+};
+
+use self::{settled::Settled, undecided::Undecided};
+use super::{
+    dialogue::usage::Usage,
+    input::{Side, SocketOwner},
+    report::{About, Report},
+    verdict::outcome::End,
+    wire::{Reset, Wire},
+};
+use crate::record::{PartialReason, PhaseName, Process};
+
+/// How long after its last packet a socket of this host may take to close; microseconds do.
+const SOCKET_PATIENCE: u64 = 100_000_000;
+/// How long after its socket closed the packets that closed it may be told.
+const END_PATIENCE: u64 = 1_000_000_000;
+
+/// A connection that was seen.
+#[derive(Debug)]
+pub(in crate::session) struct Connection {
+    pub(in crate::session) wire: Wire,
+    pub(in crate::session) about: About,
+    pub(in crate::session) usage: Usage,
+    state: State,
+    /// When time is to be looked at next; `u64::MAX` where it changes nothing.
+    pub(in crate::session) scheduled: u64,
+    /// Something happened since the clock hand passed.
+    pub(in crate::session) touched: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Undecided(Box<Undecided>),
+    Settled(Box<Settled>),
+}
+
+impl Connection {
+    /// A connection whose first event this is.
+    pub(in crate::session) fn new(event: &Event) -> Self {
+        let wire = Wire::new(event);
+        let mut about = About {
+            ifindex: event.ifindex,
+            ..About::default()
+        };
+        if wire.joined_late {
+            about.partial.insert(PartialReason::JoinedLate);
+        }
+        Self {
+            state: State::Undecided(Box::new(Undecided::new(!wire.joined_late))),
+            wire,
+            about,
+            usage: Usage::default(),
+            scheduled: u64::MAX,
+            touched: true,
+        }
+    }
+
+    /// Takes one event and the bytes it brought.
+    pub(in crate::session) fn take(&mut self, event: &Event, run: &[u8], report: &mut Report<'_>) {
+        let side = if event.direction == Side::ToServer as u8 {
+            Side::ToServer
+        } else {
+            Side::ToClient
+        };
+        self.touched = true;
+        let missing = self.wire.take(event, side);
+        if missing > 0 {
+            report.events_missing(missing);
+            self.about.partial.insert(PartialReason::EventsLost);
+        }
+        if event.marks & mark::UNTIMED != 0 {
+            self.about.partial.insert(PartialReason::Untimed);
+        }
+        if let State::Undecided(login) = &mut self.state {
+            login.note_positions(event, side);
+        }
+        match Kind::of(event.kind) {
+            Some(Kind::Syn) => self.syn(event),
+            Some(Kind::SynAck) => self.syn_ack(event),
+            Some(Kind::Ack) => self.ack(event, report),
+            Some(Kind::Segment | Kind::More) => self.segment(side, event, run, report),
+            Some(Kind::Header) => self.header(side, event, run, report),
+            Some(Kind::End) => self.message_end(side, event, report),
+            Some(Kind::Fin) => self.fin(side, event, report),
+            Some(Kind::Rst) => self.rst(side, event, report),
+            Some(Kind::Owner | Kind::SocketEnd) | None => {}
+        }
+    }
+
+    fn syn(&mut self, event: &Event) {
+        self.wire.syn_ttl(Side::ToServer, event.ttl);
+        let first = self.wire.handshake.syn(event.time, event.seq);
+        if let State::Undecided(login) = &mut self.state {
+            login.syn(event, first);
+        }
+    }
+
+    fn syn_ack(&mut self, event: &Event) {
+        self.wire.syn_ttl(Side::ToClient, event.ttl);
+        let handshake = &mut self.wire.handshake;
+        let first = handshake.syn_ack(event.time, event.seq, event.ack);
+        if let State::Undecided(login) = &mut self.state {
+            login.syn_ack(event, first);
+        }
+    }
+
+    fn ack(&mut self, event: &Event, report: &mut Report<'_>) {
+        if self.wire.ends.began().is_some() {
+            let side = if event.direction == Side::ToServer as u8 {
+                Side::ToServer
+            } else {
+                Side::ToClient
+            };
+            self.wire.ends.acknowledge(side, event.ack);
+            return;
+        }
+        if !self.wire.handshake.ack(event.time) {
+            return;
+        }
+        let State::Undecided(login) = &mut self.state else {
+            return;
+        };
+        if !self.wire.handshake.has_begun() {
+            if !std::mem::replace(&mut self.wire.joined_late, true) {
+                report.shared.standing.joined_late += 1;
+            }
+            self.about.partial.insert(PartialReason::JoinedLate);
+            login.start_was_missed();
+        }
+        let handshake = &mut self.wire.handshake;
+        let client = handshake.isn(Side::ToServer);
+        let is_first = client.is_some_and(|isn| isn.add(1) == event.seq);
+        if is_first && handshake.isn(Side::ToClient).is_none() {
+            // What the client acknowledges tells where a server begins whose SYN-ACK was not seen.
+            handshake.has_isn(Side::ToClient, event.ack.back(1));
+            login.server_begins(event.ack);
+        }
+        self.wire.evidence.handshake(self.wire.handshake.legs());
+        login.handshake_ends(event.time, true);
+    }
+
+    fn segment(&mut self, side: Side, event: &Event, run: &[u8], report: &mut Report<'_>) {
+        self.wire.payload_ttl(side, event.ttl);
+        self.late_reply(side, event.time);
+        let settled = match &mut self.state {
+            State::Undecided(login) => {
+                // What comes with a SYN (TCP Fast Open) waits for no handshake, nor does its answer.
+                let in_syn = event.tcp_flags & tcp_flag::SYN != 0 || login.asked_with_syn();
+                if !in_syn && !self.wire.handshake.is_over() && !self.wire.joined_late {
+                    self.wire.handshake.misses_end();
+                    login.handshake_ends(event.time, false);
+                }
+                login.segment(side, event, run);
+                false
+            }
+            State::Settled(settled) => settled.segment(side, event, run),
+        };
+        if settled {
+            self.read_tail(side, report);
+        } else {
+            self.read(side, report);
+            self.early_fin_passes(false, report);
+        }
+    }
+
+    fn fin(&mut self, side: Side, event: &Event, report: &mut Report<'_>) {
+        if let State::Undecided(login) = &mut self.state
+            && login.keeps_early_fin(side, event)
+        {
+            return;
+        }
+        self.fin_passes(side, event, report);
+    }
+
+    /// A FIN that was kept passes, once the data before it has come or nobody waits for that.
+    pub(super) fn early_fin_passes(&mut self, anyhow: bool, report: &mut Report<'_>) {
+        if let State::Undecided(login) = &mut self.state
+            && let Some((side, mut event)) = login.early_fin(anyhow)
+        {
+            if !anyhow {
+                event.time = self.wire.last_seen;
+            }
+            self.fin_passes(side, &event, report);
+        }
+    }
+
+    pub(super) fn fin_passes(&mut self, side: Side, event: &Event, report: &mut Report<'_>) {
+        self.note_missed(side, event);
+        self.begin_end(side, event.time, acknowledged(event));
+        self.wire.ends.fin(event.time, side);
+        if event.tcp_flags & tcp_flag::ACK != 0 {
+            self.wire.ends.acknowledge(side, event.ack);
+        }
+        if let State::Undecided(login) = &mut self.state
+            && login.leaves_open(side, event)
+        {
+            return;
+        }
+        self.ended(End::Fin(side), event.time, report);
+    }
+
+    fn rst(&mut self, side: Side, event: &Event, report: &mut Report<'_>) {
+        self.early_fin_passes(true, report);
+        self.begin_end(side, event.time, acknowledged(event));
+        if side == Side::ToServer {
+            self.wire.ends.note_strain(&self.wire.sent);
+        }
+        self.wire.ends.reset_by(Reset {
+            at: event.time,
+            side,
+            ttl: event.ttl,
+        });
+        // What follows a client's FIN tells no more than that did.
+        if !self.has_left() {
+            self.ended(End::Rst(side), event.time, report);
+        }
+    }
+
+    /// Notes what passed unseen before a FIN: its sequence numbers go further than what was counted.
+    fn note_missed(&mut self, side: Side, event: &Event) {
+        let others_fin = self.wire.ends.has_finished(side.reversed());
+        let beyond = |side: Side, end: Seq| {
+            let isn = self.wire.handshake.isn(side);
+            let seen = self.wire.sent[side as usize].bytes as u32;
+            isn.map_or(0, |isn| end.since(isn.add(1).add(seen)))
+        };
+        let has_ack = event.tcp_flags & tcp_flag::ACK != 0;
+        let acknowledged = beyond(side.reversed(), event.ack);
+        let missed = has_ack && acknowledged > i32::from(others_fin);
+        if missed {
+            self.wire.ends.note_missed_before();
+            self.about.partial.insert(PartialReason::Gap);
+        }
+        let position = event.seq.add(event.payload_len);
+        // It may yet come, but what it answers is not known to be owed.
+        let own = beyond(side, position) > 0;
+        if own && !self.is_undecided() {
+            self.wire.ends.note_missed_before();
+        }
+        self.wire.ends.fin_follows(side, position);
+    }
+
+    /// Notes at the end what never came of the bytes before a FIN.
+    fn note_missed_before_fins(&mut self) {
+        for side in [Side::ToServer, Side::ToClient] {
+            let isn = self.wire.handshake.isn(side);
+            let seen = self.wire.sent[side as usize].bytes as u32;
+            let follows = self.wire.ends.position_of_fin(side);
+            let missed = isn
+                .zip(follows)
+                .is_some_and(|(isn, end)| end.since(isn.add(1).add(seen)) > 0);
+            if missed {
+                self.about.partial.insert(PartialReason::Gap);
+            }
+        }
+    }
+
+    /// The connection begins to end: how things stood then.
+    fn begin_end(&mut self, side: Side, at: u64, acknowledged: Option<Seq>) {
+        if self.wire.ends.began().is_some() {
+            return;
+        }
+        self.wire.ends.note_strain(&self.wire.sent);
+        let [client, server] = &self.wire.sent;
+        let idle_since = client.last_data.max(server.last_data);
+        // An answer that was missed is no longer owed.
+        let in_flight = if self.wire.ends.missed_before() {
+            0
+        } else {
+            self.usage.in_flight()
+        };
+        self.wire.ends.leaves(idle_since, in_flight);
+        self.about.ended_in = match &mut self.state {
+            State::Undecided(login) => {
+                let phase = login.begin_end(side, at, acknowledged);
+                let known = self.wire.was_seen_to_begin() || login.dialogue.saw_login();
+                known.then_some(phase)
+            }
+            State::Settled(_) if in_flight > 0 => Some(PhaseName::Command),
+            State::Settled(_) => self.about.ended_in,
+        };
+    }
+
+    /// Whether a socket may be one of the ends. A client's is known before its first packet: one
+    /// that is known later uses the port again.
+    pub(in crate::session) fn may_have(&self, owner: &SocketOwner) -> bool {
+        owner.role & role::CLIENT == 0 || owner.time <= self.wire.started
+    }
+
+    /// A socket of this host is one of the ends.
+    pub(in crate::session) fn owner(&mut self, owner: &SocketOwner, report: &mut Report<'_>) {
+        self.wire.socket(owner.role);
+        let is_clients = owner.role & role::CLIENT != 0;
+        if self.about.process.is_none() || (is_clients && !self.about.is_clients) {
+            let process = Some(&owner.process);
+            self.about.process = process
+                .filter(|process| **process != Process::default())
+                .map(|process| report.keep_process(process));
+            self.about.is_clients = is_clients;
+        }
+    }
+
+    /// The kernel's own figures at the end of a local socket.
+    pub(in crate::session) fn socket_end(&mut self, end: &SocketEnd, report: &mut Report<'_>) {
+        self.wire.socket_end(end);
+        if let State::Undecided(login) = &mut self.state
+            && end.role & role::CLIENT != 0
+        {
+            login.client_closed.get_or_insert(end.time);
+        }
+        // A client's socket that closes before any answer has stopped trying.
+        let handshake = &self.wire.handshake;
+        let trying = handshake.has_begun() && !handshake.was_answered();
+        if trying && end.role & role::CLIENT != 0 {
+            self.ended(End::Silence, self.wire.last_seen, report);
+        }
+    }
+
+    /// The snap length cut the login.
+    pub(in crate::session) fn cut_login(&mut self) {
+        if self.is_undecided() {
+            self.about.partial.insert(PartialReason::Gap);
+        }
+    }
+
+    /// The kernel had forgotten the connection, and names and counts it anew.
+    pub(in crate::session) fn renamed(&mut self, born: u64, report: &mut Report<'_>) {
+        self.wire.renamed(born);
+        // What follows an end is of a connection that was let go.
+        if self.wire.ends.began().is_some() {
+            return;
+        }
+        report.flow_forgotten();
+        self.about.partial.insert(PartialReason::EventsLost);
+    }
+
+    /// Whether the connection's login is open.
+    pub(in crate::session) fn is_undecided(&self) -> bool {
+        matches!(self.state, State::Undecided(_))
+    }
+
+    /// Whether nothing of it is to come: both sides have closed, and its socket has said so.
+    pub(in crate::session) fn is_closed(&self) -> bool {
+        !self.has_left() && self.wire.is_closed()
+    }
+
+    /// Whether the connection is over at `now`: nothing of it is to come.
+    pub(in crate::session) fn is_over(&self, now: u64) -> bool {
+        self.is_closed() || self.is_unreachable() || self.over_at().is_some_and(|at| now >= at)
+    }
+
+    /// When the connection will be over, if nothing more is heard of it.
+    fn over_at(&self) -> Option<u64> {
+        let ends = &self.wire.ends;
+        let patience = if ends.reset().is_some() {
+            AFTER_RESET
+        } else if ends.are_orderly() {
+            SOCKET_PATIENCE
+        } else {
+            ends.first_fin().map(|_| HALF_OPEN)?
+        };
+        let at = self.wire.last_seen.saturating_add(patience);
+        (!self.has_left()).then_some(at)
+    }
+
+    /// When its socket will have been closed for so long that the packets that say how will not come.
+    fn unseen_end_at(&self) -> Option<u64> {
+        let closed = self.wire.socket_ended()?;
+        let unseen = self.wire.ends.began().is_none();
+        unseen.then(|| closed.saturating_add(END_PATIENCE))
+    }
+
+    /// Whether its socket has closed, and the packets that say how were not seen.
+    pub(in crate::session) fn ended_unseen(&self, now: u64) -> bool {
+        self.unseen_end_at().is_some_and(|at| now >= at)
+    }
+
+    /// Whether nothing was heard of it since then, its own socket not being here to say its end.
+    pub(in crate::session) fn is_silent_since(&self, then: u64) -> bool {
+        !self.wire.local_socket && self.wire.last_seen < then
+    }
+
+    /// When time alone changes it next.
+    pub(in crate::session) fn due(&self, report: &Report<'_>) -> Option<u64> {
+        let login = match &self.state {
+            State::Undecided(login) => login.due(&self.wire, &report.shared.config),
+            State::Settled(_) => None,
+        };
+        let ends = [self.over_at(), self.unseen_end_at()];
+        ends.into_iter().flatten().chain(login).min()
+    }
+
+    /// Lets time pass: what has waited long enough is decided, or told.
+    pub(in crate::session) fn wait(&mut self, now: u64, report: &mut Report<'_>) {
+        for side in [Side::ToServer, Side::ToClient] {
+            if let State::Undecided(login) = &mut self.state {
+                login.age(side, now);
+            }
+            self.read(side, report);
+        }
+        if let State::Undecided(login) = &self.state
+            && login.early_fin_is_due(now)
+        {
+            self.early_fin_passes(true, report);
+        }
+        self.wait_for_login(now, report);
+    }
+}
+
+/// Up to where a packet acknowledges the other side's stream, if it does.
+fn acknowledged(event: &Event) -> Option<Seq> {
+    (event.tcp_flags & tcp_flag::ACK != 0).then_some(event.ack)
+}

@@ -1,0 +1,166 @@
+//! What the engine is told, and who hears what it finds: types only.
+
+use foldhash::HashMap;
+use tracer_ebpf::{
+    event::{Counters, Direction, Event, SocketEnd},
+    flow::FlowKey,
+};
+
+use crate::record::{Login, LossReason, Process, Record, Text, Timestamp, identity::Policy};
+
+/// One side of a connection, named by the way its packets go.
+pub(in crate::session) type Side = Direction;
+
+/// The engine's options. Durations are nanoseconds.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Connections kept at once; those that have been idle for long give way, counted.
+    pub max_connections: usize,
+    /// What may be said of users, domains and workstations.
+    pub identity: Policy,
+    /// What to add to an event's time to get nanoseconds since 1970.
+    pub wall_offset: i64,
+    /// Names of interfaces by index.
+    pub interfaces: HashMap<u32, String>,
+    /// How long a login may be undecided before a `pending` record says so.
+    pub pending_after: u64,
+    /// Silence after which a connection in use counts as gone, its end not having been seen.
+    pub idle_patience: u64,
+    /// Tell `phase` records.
+    pub phases: bool,
+    /// Tell `request` records.
+    pub requests: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_connections: 65_536,
+            identity: Policy::Hide,
+            wall_offset: 0,
+            interfaces: HashMap::default(),
+            pending_after: 30_000_000_000,
+            idle_patience: 604_800_000_000_000,
+            phases: false,
+            requests: false,
+        }
+    }
+}
+
+impl Config {
+    /// The wall clock's time at an event's time.
+    pub(in crate::session) fn wall(&self, at: u64) -> Timestamp {
+        Timestamp::from_nanoseconds(i128::from(at) + i128::from(self.wall_offset))
+    }
+
+    /// The name of an interface, where it is known.
+    pub(in crate::session) fn interface(&self, index: u32) -> Option<Text> {
+        self.interfaces
+            .get(&index)
+            .map(|name| Text::from(name.as_str()))
+    }
+}
+
+/// How many connections there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// That were seen so far.
+    pub seen: u64,
+    /// That are open now.
+    pub open: u64,
+    /// Of these, those whose login is not decided.
+    pub undecided: u64,
+    /// Of these, those whose start was not seen.
+    pub joined_late: u64,
+}
+
+impl Standing {
+    /// A connection is met.
+    pub(in crate::session) fn opens(&mut self, joined_late: bool) {
+        self.seen += 1;
+        self.open += 1;
+        self.undecided += 1;
+        self.joined_late += u64::from(joined_late);
+    }
+
+    /// A login is decided, or was over before anybody watched.
+    pub(in crate::session) fn settles(&mut self) {
+        self.undecided = self.undecided.saturating_sub(1);
+    }
+
+    /// A connection is told to its end.
+    pub(in crate::session) fn closes(&mut self, joined_late: bool) {
+        self.open = self.open.saturating_sub(1);
+        let late = u64::from(joined_late);
+        self.joined_late = self.joined_late.saturating_sub(late);
+    }
+}
+
+/// Whose socket a connection is.
+#[derive(Clone, Debug)]
+pub struct SocketOwner {
+    /// The connection.
+    pub key: FlowKey,
+    /// See [`tracer_ebpf::event::role`].
+    pub role: u32,
+    /// When it was known, nanoseconds as in events.
+    pub time: u64,
+    /// The process.
+    pub process: Process,
+}
+
+/// What a captured packet's checksum is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksum {
+    /// Of the packet as it is.
+    Right,
+    /// Left to the network card: a packet that had not left its host when it was captured, or one that
+    /// never left it.
+    Unfinished,
+    /// Of another packet: this one was damaged or rewritten. That says nothing of where.
+    Wrong,
+}
+
+/// What the engine is told.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Something happened to a connection; the bytes are those that follow the record.
+    Event(&'a Event, &'a [u8]),
+    /// A connection's socket is on this host.
+    Owner(SocketOwner),
+    /// A socket closed.
+    SocketEnd(SocketEnd),
+    /// The checksum of a captured packet.
+    Checksum {
+        /// The connection.
+        key: FlowKey,
+        /// Which way the packet went.
+        direction: Direction,
+        /// What it is.
+        checksum: Checksum,
+    },
+    /// The snap length cut a login that is not sealed: what of it would be secret is not known, so
+    /// nothing of that part was told.
+    CutLogin(FlowKey),
+    /// The snap length cut a message header off: where this direction's next message begins is not
+    /// known.
+    Cut(FlowKey, Direction),
+    /// What a connection has carried when nobody watches any more; born as in events.
+    Counted(FlowKey, u64, Box<[Counters; 2]>),
+    /// Something was not seen, so many times since the last word of it.
+    Loss(LossReason, u64),
+}
+
+/// Who hears what the engine finds.
+pub trait Listener {
+    /// What came of a login, before its record is made; whether anybody wants that.
+    fn login(&mut self, _login: &Login) -> bool {
+        true
+    }
+
+    /// A record.
+    fn record(&mut self, record: Record);
+
+    /// A login is decided: the kernel need not copy its connection's bytes any more.
+    fn decided(&mut self, key: FlowKey, born: u64);
+}

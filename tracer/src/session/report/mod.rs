@@ -1,0 +1,156 @@
+//! What connections say, as records: the only place that fills `record`'s types.
+
+mod about;
+mod certificates;
+mod close;
+mod common;
+mod facts;
+mod kept;
+mod login;
+mod losses;
+mod own;
+mod requests;
+mod strangers;
+
+use tracer_ebpf::flow::FlowKey;
+use zeroize::Zeroizing;
+
+pub(in crate::session) use self::{
+    about::About,
+    close::{complete, describe_close},
+    kept::Kept,
+    requests::command_phase,
+};
+use self::{certificates::Certificates, kept::Commons, losses::Losses};
+use super::{
+    dialogue::Decision,
+    input::{Config, Listener, Standing},
+    ledger::{Debt, Ledger},
+    verdict::phases::Span,
+    wire::Wire,
+};
+use crate::record::{Body, ConnectionRef, Endpoint, LossReason, PhaseName, Record, Server};
+
+/// What all connections share.
+#[derive(Debug)]
+pub(in crate::session) struct Shared {
+    pub(in crate::session) config: Config,
+    pub(in crate::session) standing: Standing,
+    losses: Losses,
+    certificates: Certificates,
+    commons: Commons,
+    /// For the bytes of a packet while it is read.
+    pub(in crate::session) memory: Zeroizing<Vec<u8>>,
+}
+
+/// What a connection needs to be told.
+pub(in crate::session) struct Report<'a> {
+    pub(in crate::session) shared: &'a mut Shared,
+    listener: &'a mut dyn Listener,
+}
+
+/// A login, decided or told as it stands.
+#[derive(Debug)]
+pub(in crate::session) struct Conclusion {
+    pub(in crate::session) decision: Decision,
+    /// The message that was due, where that is to be told.
+    pub(in crate::session) debt: Option<Debt>,
+    pub(in crate::session) spans: Vec<Span>,
+    /// The phase the login was in.
+    pub(in crate::session) phase: PhaseName,
+    /// The server's answer decided it.
+    pub(in crate::session) answered: bool,
+    /// All of the connection was seen so far.
+    pub(in crate::session) whole: bool,
+    /// Some of what the server said passed unseen.
+    pub(in crate::session) answer_was_missed: bool,
+    /// All that happened.
+    pub(in crate::session) ledger: Ledger,
+}
+
+impl Shared {
+    pub(in crate::session) fn new(config: Config) -> Self {
+        Self {
+            config,
+            standing: Standing::default(),
+            losses: Losses::default(),
+            certificates: Certificates::default(),
+            commons: Commons::default(),
+            memory: Zeroizing::default(),
+        }
+    }
+
+    pub(in crate::session) fn report<'a>(
+        &'a mut self,
+        listener: &'a mut dyn Listener,
+    ) -> Report<'a> {
+        Report {
+            shared: self,
+            listener,
+        }
+    }
+
+    /// Whether the end of a connection of which nothing else was seen may be told.
+    pub(in crate::session) fn allow_end(&mut self, now: u64) -> bool {
+        self.losses.allow_end(now)
+    }
+
+    /// Something was not seen, or is not told.
+    pub(in crate::session) fn lose(&mut self, reason: LossReason, count: u64) {
+        self.losses.add(reason, count);
+    }
+
+    /// Tells what was not seen since that was last told.
+    pub(in crate::session) fn tell_losses(&mut self, now: u64, listener: &mut dyn Listener) {
+        self.losses.tell(now, &self.config, listener);
+    }
+}
+
+impl Report<'_> {
+    /// Events missing from a connection's numbering.
+    pub(in crate::session) fn events_missing(&mut self, count: u32) {
+        self.shared.lose(LossReason::EventsMissing, count.into());
+    }
+
+    /// A connection that the kernel's table had no room for, for a while.
+    pub(in crate::session) fn flow_forgotten(&mut self) {
+        self.shared.lose(LossReason::FlowTableFull, 1);
+    }
+
+    /// A login is decided: nobody need copy its connection's bytes any more.
+    pub(in crate::session) fn decided(&mut self, key: FlowKey, born: u64) {
+        self.listener.decided(key, born);
+    }
+
+    fn tell(&mut self, at: u64, body: Body) {
+        self.listener.record(Record {
+            timestamp: self.shared.config.wall(at),
+            body,
+        });
+    }
+}
+
+/// The short name that records of one request or session carry.
+fn reference(wire: &Wire) -> ConnectionRef {
+    ConnectionRef {
+        id: wire.id(),
+        community_id: Some(wire.identity().community_id()),
+    }
+}
+
+fn client(wire: &Wire) -> Endpoint {
+    let end = wire.identity().client;
+    Endpoint {
+        address: end.address,
+        port: end.port,
+    }
+}
+
+fn server(wire: &Wire) -> Server {
+    let end = wire.identity().server;
+    Server {
+        address: end.address,
+        port: end.port,
+        instance: None,
+    }
+}

@@ -1,0 +1,127 @@
+//! A connection's place in the table, from its first packet until it is forgotten.
+
+use tracer_ebpf::event::{Event, Kind};
+
+use super::syns::Syns;
+use crate::{
+    record::PartialReason,
+    session::{connection::Connection, report::Report},
+};
+
+/// How long a connection that has ended is remembered, so that its stragglers open no new one.
+pub(in crate::session) const LINGER: u64 = 2_000_000_000;
+
+/// A connection's place in the table.
+#[derive(Debug)]
+pub(in crate::session) enum Entry {
+    /// Nothing but SYNs and answers to them were seen.
+    Syns(Box<Syns>),
+    Open(Box<Connection>),
+    /// It has ended, or was let go.
+    Over(Box<Over>),
+}
+
+/// A connection that has ended.
+#[derive(Debug)]
+pub(in crate::session) struct Over {
+    /// The kernel's name for it.
+    pub(super) born: u64,
+    /// Forgotten at this time.
+    pub(super) until: u64,
+}
+
+impl Entry {
+    /// When an open connection's first packet passed.
+    pub(in crate::session) fn started(&self) -> Option<u64> {
+        match self {
+            Self::Syns(syns) => Some(syns.started()),
+            Self::Open(connection) => Some(connection.wire.started),
+            Self::Over(_) => None,
+        }
+    }
+
+    /// Whether the clock hand may take it: nothing happened since it last passed.
+    pub(in crate::session) fn was_idle(&mut self) -> bool {
+        match self {
+            Self::Syns(syns) => !std::mem::take(&mut syns.touched),
+            Self::Open(connection) => !std::mem::take(&mut connection.touched),
+            Self::Over(_) => true,
+        }
+    }
+
+    /// Takes an event of a connection that has only begun, unless there is more to it than a SYN or
+    /// an answer to one.
+    pub(in crate::session) fn takes_syn(&mut self, event: &Event) -> bool {
+        match self {
+            Self::Syns(syns) => syns.take(event),
+            _ => false,
+        }
+    }
+
+    /// Makes a whole connection of one that has only begun.
+    pub(in crate::session) fn grown(&mut self, report: &mut Report<'_>) -> &mut Self {
+        if let Self::Syns(syns) = self {
+            *self = Self::Open(syns.grow(report));
+        }
+        self
+    }
+
+    /// Ends the connection, if it is open; its stragglers are known until `until`.
+    pub(in crate::session) fn end(
+        &mut self,
+        now: u64,
+        until: u64,
+        reason: Option<PartialReason>,
+        report: &mut Report<'_>,
+    ) {
+        let Self::Open(connection) = self.grown(report) else {
+            return;
+        };
+        let born = connection.wire.born();
+        let over = Self::Over(Box::new(Over { born, until }));
+        if let Self::Open(connection) = std::mem::replace(self, over) {
+            connection.finish(now, reason, report);
+        }
+    }
+
+    /// Tells an open connection what time it is.
+    pub(in crate::session) fn wait(&mut self, now: u64, report: &mut Report<'_>) {
+        if let Self::Syns(syns) = self
+            && syns.due() > now
+        {
+            return;
+        }
+        let Self::Open(connection) = self.grown(report) else {
+            return;
+        };
+        connection.wait(now, report);
+        let unseen = connection.ended_unseen(now);
+        if unseen || connection.is_over(now) {
+            let lost = unseen.then_some(PartialReason::EventsLost);
+            self.end(now, now.saturating_add(LINGER), lost, report);
+        }
+    }
+
+    /// When time changes it next, or it is forgotten.
+    pub(in crate::session) fn due(&self, report: &Report<'_>) -> Option<u64> {
+        match self {
+            Self::Syns(syns) => Some(syns.due()),
+            Self::Open(connection) => connection.due(report),
+            Self::Over(over) => Some(over.until),
+        }
+    }
+
+    /// For when time is looked at; the earliest counts.
+    pub(in crate::session) fn scheduled(&mut self) -> Option<&mut u64> {
+        match self {
+            Self::Syns(syns) => Some(&mut syns.scheduled),
+            Self::Open(connection) => Some(&mut connection.scheduled),
+            Self::Over(_) => None,
+        }
+    }
+}
+
+/// Whether an event is a side's last word.
+pub(in crate::session) const fn is_end(event: &Event) -> bool {
+    event.kind == Kind::Fin as u8 || event.kind == Kind::Rst as u8
+}

@@ -1,0 +1,361 @@
+//! Connections by their addresses: who gets which event, who gives way, and whose time has come.
+
+mod entry;
+mod evicted;
+mod owners;
+mod redirects;
+mod syns;
+mod timers;
+
+use foldhash::fast::RandomState;
+use indexmap::IndexMap;
+use tracer_ebpf::{
+    event::{Counters, Direction, Event, Kind, SocketEnd, mark},
+    flow::FlowKey,
+};
+
+use self::{
+    entry::{Entry, LINGER, is_end},
+    evicted::Evicted,
+    owners::Owners,
+    redirects::Redirects,
+    syns::Syns,
+    timers::Timers,
+};
+use super::{
+    connection::Connection,
+    input::{Checksum, SocketOwner},
+    report::Report,
+};
+use crate::record::{LossReason, PartialReason};
+
+/// How often silent connections are looked for, in parts of the time they may be silent.
+const SWEEPS: u64 = 64;
+/// Places for each connection that may be open: those that have ended are remembered for a while.
+const PLACES: usize = 2;
+
+/// The table grows by this part of itself.
+const GROWTH: usize = 16;
+
+/// The connections.
+#[derive(Debug, Default)]
+pub(in crate::session) struct Table {
+    entries: IndexMap<FlowKey, Entry, RandomState>,
+    timers: Timers,
+    evicted: Evicted,
+    owners: Owners,
+    redirects: Redirects,
+    /// Where the clock hand stands that looks for the idle.
+    hand: usize,
+    /// When the silent are looked for next.
+    next_sweep: u64,
+}
+
+impl Table {
+    /// The connections that are open.
+    pub(in crate::session) fn open(&self) -> Vec<FlowKey> {
+        let entries = self.entries.iter();
+        let open = entries.filter(|(_, entry)| entry.started().is_some());
+        open.map(|(key, _)| *key).collect()
+    }
+
+    /// Something happened to a connection.
+    pub(in crate::session) fn event(&mut self, event: &Event, run: &[u8], report: &mut Report<'_>) {
+        let late = event.marks & mark::JOINED_LATE != 0;
+        if let Some(entry) = self.entries.get_mut(&event.key) {
+            if entry.takes_syn(event) {
+                self.schedule(event.key, report);
+                return;
+            }
+            match entry.grown(report) {
+                Entry::Open(connection) if late && is_end_again(event, connection) => return,
+                Entry::Open(connection) if connection.wire.born() == event.born || late => {
+                    if connection.wire.born() != event.born {
+                        // The kernel's table had forgotten the connection and found it again.
+                        connection.renamed(event.born, report);
+                    }
+                    connection.take(event, run, report);
+                    if connection.has_left() {
+                        self.redirects.leaves(connection);
+                    }
+                    self.settle(event.key, event.time, report);
+                    return;
+                }
+                // Port reuse: a SYN of another connection.
+                Entry::Open(_) => {
+                    let lost = Some(PartialReason::EventsLost);
+                    entry.end(event.time, event.time, lost, report);
+                }
+                Entry::Over(over) if over.born == event.born => return,
+                Entry::Over(over) if late && event.time < over.until => return,
+                Entry::Over(_) | Entry::Syns(_) => {}
+            }
+        }
+        self.begin(event, run, report);
+    }
+
+    fn begin(&mut self, event: &Event, run: &[u8], report: &mut Report<'_>) {
+        let late = event.marks & mark::JOINED_LATE != 0;
+        let tells = is_end(event) || event.kind == Kind::Ack as u8;
+        if self.evicted.covers(event) {
+            return;
+        }
+        // Stragglers of a connection that is forgotten already.
+        if tells && event.number > 1 || event.kind == Kind::Ack as u8 {
+            return;
+        }
+        if tells && late && !report.shared.allow_end(event.time) {
+            return;
+        }
+        self.make_room(event.time, report);
+        report.shared.standing.opens(late);
+        let owners = self.owners.take(&event.key);
+        if !late {
+            self.follow(event, &owners, report);
+        }
+        if owners.is_empty()
+            && let Some(syns) = Syns::of(event)
+        {
+            self.insert(event.key, Entry::Syns(Box::new(syns)));
+            self.schedule(event.key, report);
+            return;
+        }
+        let mut connection = Box::new(Connection::new(event));
+        for owner in &owners {
+            connection.owner(owner, report);
+        }
+        connection.take(event, run, report);
+        self.insert(event.key, Entry::Open(connection));
+        self.settle(event.key, event.time, report);
+    }
+
+    /// Takes a connection in. The table grows by a little at a time: twice as much room as is needed is
+    /// most of what an idle connection would take in it.
+    fn insert(&mut self, key: FlowKey, entry: Entry) {
+        let count = self.entries.len();
+        if count == self.entries.capacity() {
+            self.entries.reserve_exact(count / GROWTH + 16);
+        }
+        self.entries.insert(key, entry);
+    }
+
+    /// A connection that opens may be where its process was sent by the reply it has just left with.
+    fn follow(&mut self, event: &Event, owners: &[SocketOwner], report: &mut Report<'_>) {
+        let Some(key) = self.redirects.followed_by(event, owners) else {
+            return;
+        };
+        if let Some(Entry::Open(connection)) = self.entries.get_mut(&key)
+            && connection.is_followed(event.time, report)
+        {
+            self.settle(key, event.time, report);
+        }
+    }
+
+    /// A connection's socket is on this host.
+    pub(in crate::session) fn owner(&mut self, owner: SocketOwner, report: &mut Report<'_>) {
+        let entry = self.entries.get_mut(&owner.key);
+        match entry.map(|entry| entry.grown(report)) {
+            Some(Entry::Open(connection)) if connection.may_have(&owner) => {
+                connection.owner(&owner, report);
+            }
+            _ => {
+                if !self.owners.keep(owner) {
+                    report.shared.lose(LossReason::OwnerTableFull, 1);
+                }
+            }
+        }
+    }
+
+    /// A socket closed.
+    pub(in crate::session) fn socket_end(&mut self, end: &SocketEnd, report: &mut Report<'_>) {
+        let Some(entry) = self.entries.get_mut(&end.key) else {
+            return;
+        };
+        if let Entry::Open(connection) = entry.grown(report) {
+            connection.socket_end(end, report);
+        }
+        self.settle(end.key, end.time, report);
+    }
+
+    /// A packet's checksum was looked at.
+    pub(in crate::session) fn checksum(
+        &mut self,
+        key: &FlowKey,
+        direction: Direction,
+        checksum: Checksum,
+    ) {
+        match self.entries.get_mut(key) {
+            Some(Entry::Syns(syns)) => syns.checksum(direction, checksum),
+            Some(Entry::Open(connection)) => connection.wire.evidence.checksum(direction, checksum),
+            Some(Entry::Over(_)) | None => {}
+        }
+    }
+
+    /// The snap length cut a message header off.
+    pub(in crate::session) fn cut(&mut self, key: &FlowKey) {
+        if let Some(Entry::Open(connection)) = self.entries.get_mut(key) {
+            connection.about.partial.insert(PartialReason::Gap);
+        }
+    }
+
+    /// What a connection has carried in the end.
+    pub(in crate::session) fn counted(&mut self, key: &FlowKey, born: u64, sent: &[Counters; 2]) {
+        if let Some(Entry::Open(connection)) = self.entries.get_mut(key)
+            && connection.wire.born() == born
+        {
+            connection.wire.count(sent);
+        }
+    }
+
+    /// The snap length cut a login.
+    pub(in crate::session) fn cut_login(&mut self, key: &FlowKey) {
+        if let Some(Entry::Open(connection)) = self.entries.get_mut(key) {
+            connection.cut_login();
+        }
+    }
+
+    /// Lets go of a connection that has closed, and sees to it that time is looked at for another.
+    fn settle(&mut self, key: FlowKey, now: u64, report: &mut Report<'_>) {
+        if let Some(entry) = self.entries.get_mut(&key)
+            && let Entry::Open(connection) = entry
+            && (connection.is_closed() || connection.is_unreachable())
+        {
+            entry.end(now, now.saturating_add(LINGER), None, report);
+            self.timers.add(now.saturating_add(LINGER), key);
+            return;
+        }
+        self.schedule(key, report);
+    }
+
+    fn schedule(&mut self, key: FlowKey, report: &Report<'_>) {
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return;
+        };
+        let Some(due) = entry.due(report) else { return };
+        match entry.scheduled() {
+            Some(scheduled) if due < *scheduled => {
+                *scheduled = due;
+                self.timers.add(due, key);
+            }
+            Some(_) => {}
+            None => self.timers.add(due, key),
+        }
+    }
+
+    /// Lets time pass up to `now`: whoever has waited long enough hears of it, at its own time.
+    pub(in crate::session) fn pass_time(&mut self, now: u64, report: &mut Report<'_>) {
+        while let Some((at, key)) = self.timers.next_up_to(now) {
+            let Some(entry) = self.entries.get_mut(&key) else {
+                continue;
+            };
+            if let Entry::Over(over) = entry {
+                if over.until <= at {
+                    self.entries.swap_remove(&key);
+                }
+                continue;
+            }
+            let Some(scheduled) = entry.scheduled().filter(|scheduled| **scheduled == at) else {
+                continue;
+            };
+            *scheduled = u64::MAX;
+            entry.wait(at, report);
+            self.schedule(key, report);
+        }
+    }
+
+    /// Looks after what need not be done at once.
+    pub(in crate::session) fn tidy(&mut self, now: u64, report: &mut Report<'_>) {
+        self.owners.forget(now);
+        self.redirects.forget(now);
+        self.sweep(now, report);
+    }
+
+    /// Makes room for one more connection: the clock hand takes one that was idle since it last
+    /// passed, or only the memory of one that has ended where no more than those are too many.
+    fn make_room(&mut self, now: u64, report: &mut Report<'_>) {
+        let most = report.shared.config.max_connections;
+        loop {
+            let is_full = report.shared.standing.open >= most as u64;
+            if !is_full && self.entries.len() < most.saturating_mul(PLACES) {
+                return;
+            }
+            self.hand = if self.hand < self.entries.len() {
+                self.hand
+            } else {
+                0
+            };
+            let Some((key, entry)) = self.entries.get_index_mut(self.hand) else {
+                return;
+            };
+            let is_over = matches!(entry, Entry::Over { .. });
+            if !is_over && (!is_full || !entry.was_idle()) {
+                self.hand += 1;
+                continue;
+            }
+            let key = *key;
+            if let Some(mut entry) = self.entries.swap_remove(&key) {
+                self.let_go(key, &mut entry, now, report);
+            }
+        }
+    }
+
+    /// Lets go of connections that have been silent for too long. One whose socket is on this host
+    /// is not among them: it says itself when it ends.
+    fn sweep(&mut self, now: u64, report: &mut Report<'_>) {
+        let patience = report.shared.config.idle_patience;
+        if now < self.next_sweep {
+            return;
+        }
+        self.next_sweep = now.saturating_add(patience / SWEEPS);
+        let then = now.saturating_sub(patience);
+        let is_silent = |entry: &Entry| match entry {
+            Entry::Open(connection) => connection.is_silent_since(then),
+            Entry::Syns(_) | Entry::Over(_) => false,
+        };
+        let mut silent: Vec<_> = self
+            .entries
+            .iter()
+            .filter_map(|(key, entry)| is_silent(entry).then_some(*key))
+            .collect();
+        silent.sort_unstable();
+        for key in silent {
+            if let Some(mut entry) = self.entries.swap_remove(&key) {
+                self.let_go(key, &mut entry, now, report);
+            }
+        }
+    }
+
+    /// Tells the end of a connection that is not watched any more. What it may say yet is of no other
+    /// connection.
+    fn let_go(&mut self, key: FlowKey, entry: &mut Entry, now: u64, report: &mut Report<'_>) {
+        if matches!(entry, Entry::Over(_)) {
+            return;
+        }
+        report.shared.lose(LossReason::ConnectionEvicted, 1);
+        entry.end(now, now, Some(PartialReason::Evicted), report);
+        if let Entry::Over(over) = entry {
+            let most = report.shared.config.max_connections;
+            self.evicted.remember(key, over.born, most);
+        }
+    }
+
+    /// Nobody watches any more: every connection is told as far as it came.
+    pub(in crate::session) fn finish(&mut self, now: u64, report: &mut Report<'_>) {
+        let mut open: Vec<_> = self
+            .entries
+            .drain(..)
+            .filter_map(|(key, entry)| Some((entry.started()?, key, entry)))
+            .collect();
+        open.sort_by_key(|(started, key, _)| (*started, *key));
+        for (_, _, mut entry) in open {
+            entry.end(now, now, Some(PartialReason::AgentStop), report);
+        }
+    }
+}
+
+/// Whether an event is a copy of the last one, from elsewhere on the host, or the end once more.
+fn is_end_again(event: &Event, connection: &Connection) -> bool {
+    let ends = &connection.wire.ends;
+    let is_over = ends.are_orderly() || ends.reset().is_some();
+    is_end(event) && is_over && connection.wire.born() != event.born
+}

@@ -1,0 +1,49 @@
+//! When time is to be looked at, and for whom.
+
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use tracer_ebpf::flow::FlowKey;
+
+/// Room for as many is not given back.
+const FEWEST: usize = 64;
+
+/// Moments at which time may change a connection, the next one first. One that has come to nothing
+/// in the meantime is passed over when it comes.
+#[derive(Debug, Default)]
+pub(super) struct Timers(BinaryHeap<Reverse<(u64, FlowKey)>>);
+
+impl Timers {
+    /// Looks at a connection at this moment.
+    pub(super) fn add(&mut self, at: u64, key: FlowKey) {
+        self.0.push(Reverse((at, key)));
+    }
+
+    /// The next moment up to `now`.
+    pub(super) fn next_up_to(&mut self, now: u64) -> Option<(u64, FlowKey)> {
+        let Reverse((at, _)) = self.0.peek()?;
+        if *at > now {
+            return None;
+        }
+        let Reverse(next) = self.0.pop()?;
+        if self.0.capacity() > FEWEST && self.0.len() < self.0.capacity() / 4 {
+            self.0.shrink_to(self.0.capacity() / 2);
+        }
+        Some(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_come_in_the_order_of_time_and_not_before() {
+        let mut timers = Timers::default();
+        for at in [30, 10, 20] {
+            timers.add(at, FlowKey::default());
+        }
+        let mut come = |now| timers.next_up_to(now).map(|(at, _)| at);
+        assert_eq!(come(9), None);
+        assert_eq!([come(25), come(25), come(25)], [Some(10), Some(20), None]);
+    }
+}

@@ -1,0 +1,250 @@
+//! TCP of one connection: its handshake, its ends, its counters, and where it was seen from.
+
+mod ends;
+mod handshake;
+mod identity;
+mod vantage;
+mod when;
+
+use tracer_ebpf::{
+    event::{Counters, Event, SocketEnd, mark, role},
+    flow::FlowKey,
+};
+
+pub(in crate::session) use self::{
+    ends::{Ends, Reset, unanswered_probes},
+    handshake::{ACK_PATIENCE, Handshake, LEAST_SYN_PATIENCE},
+    identity::Identity,
+    vantage::Evidence,
+    when::When,
+};
+use super::input::Side;
+use crate::record::ConnectionId;
+
+/// What TCP shows of one connection.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub(in crate::session) struct Wire {
+    pub(in crate::session) key: FlowKey,
+    /// When the first packet passed.
+    pub(in crate::session) started: u64,
+    /// When the last one did.
+    pub(in crate::session) last_seen: u64,
+    /// The first packets were not seen.
+    pub(in crate::session) joined_late: bool,
+    /// When some of its packets passed is not known.
+    pub(in crate::session) untimed: bool,
+    /// What the client and the server have sent.
+    pub(in crate::session) sent: [Counters; 2],
+    renamed: Option<Box<Renamed>>,
+    socket: Option<Box<Socket>>,
+    pub(in crate::session) handshake: Handshake,
+    pub(in crate::session) ends: Ends,
+    pub(in crate::session) evidence: Evidence,
+    client_is_a: bool,
+    /// Time to live of each side's data.
+    ttl: [Option<u8>; 2],
+    /// Of each side's SYN.
+    syn_ttl: [Option<u8>; 2],
+    /// The numbers of each side's last events.
+    numbers: [u32; 2],
+    /// One of the ends is a socket of this host.
+    pub(in crate::session) local_socket: bool,
+}
+
+/// A connection that the kernel had forgotten.
+#[derive(Debug)]
+struct Renamed {
+    /// Its name for it since then.
+    born: u64,
+    /// What was sent before.
+    forgotten: [Counters; 2],
+}
+
+/// The kernel's own figures, which it gives when a socket closes.
+#[derive(Debug)]
+struct Socket {
+    /// When the first one closed.
+    ended: u64,
+    /// Segments that each side sent again, as its own kernel counts them.
+    resent: [u32; 2],
+    /// Round trip by the estimate of a kernel, nanoseconds: with delayed acknowledgements, and a
+    /// SYN's wait for the neighbour's address.
+    smoothed_rtt: Option<u64>,
+}
+
+impl Wire {
+    /// A connection whose first event this is.
+    pub(in crate::session) fn new(event: &Event) -> Self {
+        Self {
+            key: event.key,
+            started: event.born,
+            last_seen: event.time,
+            joined_late: event.marks & mark::JOINED_LATE != 0,
+            untimed: false,
+            sent: [event.client, event.server],
+            renamed: None,
+            socket: None,
+            handshake: Handshake::default(),
+            ends: Ends::default(),
+            evidence: Evidence::default(),
+            client_is_a: event.client_is_a != 0,
+            ttl: [None; 2],
+            syn_ttl: [None; 2],
+            numbers: [0; 2],
+            local_socket: false,
+        }
+    }
+
+    /// Whether the connection was seen to begin: by its SYN, or by the answer to it.
+    pub(in crate::session) fn was_seen_to_begin(&self) -> bool {
+        !self.joined_late || self.handshake.was_accepted()
+    }
+
+    /// Takes in what every event says; how many events before it are missing.
+    pub(in crate::session) fn take(&mut self, event: &Event, side: Side) -> u32 {
+        self.untimed |= event.marks & mark::UNTIMED != 0;
+        self.count(&[event.client, event.server]);
+        self.last_seen = self.last_seen.max(event.time);
+        self.ends.passes(self.last_seen);
+        self.number(event.number, side)
+    }
+
+    /// What both sides have sent since the kernel knows the connection.
+    pub(in crate::session) fn count(&mut self, sent: &[Counters; 2]) {
+        self.sent = match self.renamed.as_deref() {
+            Some(Renamed {
+                forgotten: [client, server],
+                ..
+            }) => [total(client, &sent[0]), total(server, &sent[1])],
+            None => *sent,
+        };
+    }
+
+    /// Checks the numbering: a gap is events that were lost on the way.
+    fn number(&mut self, number: u32, side: Side) -> u32 {
+        let last = &mut self.numbers[side as usize];
+        let missing = number.wrapping_sub(*last).wrapping_sub(1).cast_signed();
+        if missing >= 0 {
+            *last = number;
+        }
+        missing.max(0).cast_unsigned()
+    }
+
+    /// A packet with payload: how far it has come.
+    pub(in crate::session) fn payload_ttl(&mut self, side: Side, ttl: u8) {
+        if self.ttl[side as usize].is_none() {
+            self.ttl[side as usize] = Some(ttl);
+            self.evidence.ttl(side, ttl);
+        }
+    }
+
+    /// A SYN: how far it has come.
+    pub(in crate::session) fn syn_ttl(&mut self, side: Side, ttl: u8) {
+        self.syn_ttl[side as usize] = Some(ttl);
+    }
+
+    /// Whether a RST took another path than its side's data: then a middlebox sent it.
+    pub(in crate::session) fn is_foreign_reset(&self) -> Option<bool> {
+        /// More hops apart than this, two packets did not come the same way.
+        const SAME_PATH: u8 = 1;
+        let reset = self.ends.reset()?;
+        let place = reset.side as usize;
+        let usual = self.ttl[place].or(self.syn_ttl[place])?;
+        Some(usual.abs_diff(reset.ttl) > SAME_PATH)
+    }
+
+    /// The kernel had forgotten the connection, and names and counts it anew.
+    pub(in crate::session) fn renamed(&mut self, born: u64) {
+        self.numbers = [0; 2];
+        let forgotten = self.sent;
+        self.renamed = Some(Box::new(Renamed { born, forgotten }));
+    }
+
+    /// The kernel's name for this use of the key.
+    pub(in crate::session) fn born(&self) -> u64 {
+        let renamed = self.renamed.as_ref();
+        renamed.map_or(self.started, |renamed| renamed.born)
+    }
+
+    /// A socket of this host is one of the ends.
+    pub(in crate::session) fn socket(&mut self, role: u32) {
+        self.evidence.socket(role);
+        self.local_socket = true;
+    }
+
+    /// The kernel's own figures at the end of a local socket.
+    pub(in crate::session) fn socket_end(&mut self, end: &SocketEnd) {
+        self.evidence.socket(end.role);
+        let socket = self.socket.get_or_insert_with(|| {
+            Box::new(Socket {
+                ended: end.time,
+                resent: [0; 2],
+                smoothed_rtt: None,
+            })
+        });
+        let side = usize::from(end.role & role::CLIENT == 0);
+        socket.resent[side] = socket.resent[side].max(end.retransmits);
+        if end.srtt_us > 0 {
+            socket.smoothed_rtt = Some(u64::from(end.srtt_us) * 1000);
+        }
+    }
+
+    /// When its socket on this host closed, and gave the kernel's own figures.
+    pub(in crate::session) fn socket_ended(&self) -> Option<u64> {
+        self.socket.as_ref().map(|socket| socket.ended)
+    }
+
+    /// Round trip by the estimate of a kernel.
+    pub(in crate::session) fn smoothed_rtt(&self) -> Option<u64> {
+        self.socket.as_ref()?.smoothed_rtt
+    }
+
+    /// Who the ends are.
+    pub(in crate::session) fn identity(&self) -> Identity {
+        Identity::of(&self.key, self.client_is_a)
+    }
+
+    /// The connection's name, the same from either host; once given it does not change.
+    pub(in crate::session) fn id(&self) -> ConnectionId {
+        let isns = [Side::ToServer, Side::ToClient].map(|side| self.handshake.isn(side));
+        if self.joined_late && isns == [None, None] {
+            return self.identity().connection_id(isns);
+        }
+        let [client, server] = isns;
+        let client = client.or(Some(self.sent[0].isn));
+        self.identity().connection_id([client, server])
+    }
+
+    /// Segments that a side sent again.
+    pub(in crate::session) fn retransmits(&self, side: Side) -> u32 {
+        let place = side as usize;
+        let resent = self
+            .socket
+            .as_ref()
+            .map_or(0, |socket| socket.resent[place]);
+        self.sent[place].retransmits.max(resent)
+    }
+
+    /// One round trip: that of the handshake, else the kernel's estimate.
+    pub(in crate::session) fn round_trip(&self) -> Option<u64> {
+        self.evidence.round_trip().or(self.smoothed_rtt())
+    }
+
+    /// Whether both sides have closed in order and the socket has said its last word.
+    pub(in crate::session) fn is_closed(&self) -> bool {
+        self.ends.are_orderly() && (self.socket.is_some() || !self.local_socket)
+    }
+}
+
+/// What was counted before the kernel forgot a connection, and since.
+fn total(before: &Counters, since: &Counters) -> Counters {
+    Counters {
+        bytes: before.bytes.saturating_add(since.bytes),
+        packets: before.packets.saturating_add(since.packets),
+        retransmits: before.retransmits.saturating_add(since.retransmits),
+        zero_windows: before.zero_windows.saturating_add(since.zero_windows),
+        last_data: before.last_data.max(since.last_data),
+        ..*since
+    }
+}

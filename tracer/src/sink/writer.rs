@@ -1,0 +1,239 @@
+//! The thread that writes: renders what is queued, numbers it, and says what was dropped.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, BufWriter, ErrorKind, Write},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, TryRecvError},
+    },
+    thread,
+    time::Duration,
+};
+
+use super::Render;
+use crate::record::{Body, Count, LineError, Loss, LossReason, LossRecord, Record, Timestamp};
+
+/// How long the writer lets records gather before it writes them out: being woken for each costs
+/// the sender more than all else.
+pub(super) const LULL: Duration = Duration::from_millis(2);
+
+/// What was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Records written, those about loss included.
+    pub written: u64,
+    /// Records dropped because the reader was too slow.
+    pub dropped: u64,
+}
+
+#[derive(Debug)]
+pub(super) enum Message {
+    Record(Box<Record>),
+    /// Nothing but a reason to look at the flags.
+    Wake,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    dropped: Mutex<Option<Dropped>>,
+    pub(super) reopen: AtomicBool,
+    pub(super) closed: AtomicBool,
+}
+
+/// Records dropped since the last report.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dropped {
+    pub(super) count: u64,
+    since: Timestamp,
+    until: Timestamp,
+}
+
+impl Shared {
+    pub(super) fn count_dropped(&self, at: Timestamp) {
+        let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        let dropped = dropped.get_or_insert(Dropped {
+            count: 0,
+            since: at,
+            until: at,
+        });
+        dropped.count += 1;
+        dropped.until = dropped.until.max(at);
+    }
+
+    pub(super) fn take_dropped(&self) -> Option<Dropped> {
+        self.dropped
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+}
+
+/// Where the bytes go, and how to open it anew.
+pub(super) struct Target {
+    pub(super) writer: Box<dyn Write + Send>,
+    pub(super) path: Option<PathBuf>,
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+pub(super) fn open_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// Writes what comes through the queue.
+pub(super) struct Writer {
+    target: BufWriter<Target>,
+    render: Box<dyn Render>,
+    shared: Arc<Shared>,
+    line: Vec<u8>,
+    /// Records written since dropped ones were last reported.
+    since_report: usize,
+    capacity: usize,
+    summary: Summary,
+}
+
+impl Writer {
+    pub(super) fn new(
+        target: Target,
+        render: Box<dyn Render>,
+        shared: Arc<Shared>,
+        capacity: usize,
+    ) -> Self {
+        Self {
+            target: BufWriter::with_capacity(64 * 1024, target),
+            render,
+            shared,
+            line: Vec::with_capacity(4096),
+            since_report: 0,
+            capacity,
+            summary: Summary::default(),
+        }
+    }
+
+    /// Writes until nobody can send any more, or the reader has gone.
+    pub(super) fn run(mut self, records: &Receiver<Message>) -> io::Result<Summary> {
+        let written = self.write_all(records);
+        self.shared.closed.store(true, Ordering::Release);
+        // A buffer that could not be written is given up, or its drop would try once more.
+        let Self {
+            target, summary, ..
+        } = self;
+        drop(target.into_parts());
+        match written {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(summary),
+        }
+    }
+
+    fn write_all(&mut self, records: &Receiver<Message>) -> io::Result<()> {
+        let mut rested = false;
+        loop {
+            let message = match records.try_recv() {
+                Ok(message) => message,
+                Err(TryRecvError::Disconnected) => break,
+                Err(TryRecvError::Empty) if !self.target.buffer().is_empty() && !rested => {
+                    thread::sleep(LULL);
+                    rested = true;
+                    continue;
+                }
+                Err(TryRecvError::Empty) => {
+                    self.report_dropped()?;
+                    self.target.flush()?;
+                    let Ok(message) = records.recv() else { break };
+                    message
+                }
+            };
+            rested = false;
+            self.reopen_if_asked()?;
+            if let Message::Record(record) = message {
+                self.write(&record)?;
+            }
+            // With a reader that is always behind the queue never empties.
+            if self.since_report >= self.capacity {
+                self.report_dropped()?;
+            }
+        }
+        self.report_dropped()?;
+        self.target.flush()
+    }
+
+    fn write(&mut self, record: &Record) -> io::Result<()> {
+        self.since_report += 1;
+        if self.render(record).is_err() {
+            let at = record.timestamp;
+            return self.write_loss(LossReason::RecordTooLarge, 1, at, at);
+        }
+        self.write_line()
+    }
+
+    fn report_dropped(&mut self) -> io::Result<()> {
+        self.since_report = 0;
+        let Some(Dropped {
+            count,
+            since,
+            until,
+        }) = self.shared.take_dropped()
+        else {
+            return Ok(());
+        };
+        self.summary.dropped += count;
+        self.write_loss(LossReason::OutputBlocked, count, since, until)
+    }
+
+    fn write_loss(
+        &mut self,
+        reason: LossReason,
+        count: u64,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> io::Result<()> {
+        let loss = Loss {
+            reason,
+            stranger: None,
+            count: Count(count),
+            since,
+        };
+        let record = Record {
+            timestamp: until,
+            body: Body::Loss(LossRecord { loss }),
+        };
+        self.render(&record)?;
+        self.write_line()
+    }
+
+    /// Renders the record as the next of those that are written.
+    fn render(&mut self, record: &Record) -> Result<(), LineError> {
+        self.line.clear();
+        let number = self.summary.written + 1;
+        self.render.render(record, number, &mut self.line)
+    }
+
+    fn write_line(&mut self) -> io::Result<()> {
+        self.target.write_all(&self.line)?;
+        self.summary.written += 1;
+        Ok(())
+    }
+
+    fn reopen_if_asked(&mut self) -> io::Result<()> {
+        if !self.shared.reopen.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.target.flush()?;
+        let target = self.target.get_mut();
+        if let Some(path) = &target.path {
+            target.writer = Box::new(open_file(path)?);
+        }
+        Ok(())
+    }
+}

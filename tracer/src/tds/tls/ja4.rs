@@ -1,0 +1,178 @@
+//! JA4 (`FoxIO`): a short name for how a client offers TLS, the same for every connection of one
+//! library and configuration.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+/// What of a `ClientHello` the fingerprint is made of.
+#[derive(Debug, Default)]
+pub(super) struct Offer<'a> {
+    /// The highest version offered.
+    pub(super) version: u16,
+    pub(super) ciphers: Vec<u16>,
+    /// Types of all extensions.
+    pub(super) extensions: Vec<u16>,
+    /// The first application protocol.
+    pub(super) alpn: Option<&'a [u8]>,
+    /// In the order sent.
+    pub(super) signature_algorithms: &'a [u16],
+}
+
+impl Offer<'_> {
+    /// The fingerprint, such as `t13d1516h2_8daaf6152771_e5627efa2ab1`.
+    pub(super) fn ja4(mut self) -> String {
+        self.ciphers.retain(|cipher| !is_grease(*cipher));
+        self.extensions.retain(|kind| !is_grease(*kind));
+        let sni = if self.extensions.contains(&SERVER_NAME) {
+            'd'
+        } else {
+            'i'
+        };
+        let head = format!(
+            "t{}{sni}{:02}{:02}{}",
+            version(self.version),
+            self.ciphers.len().min(MOST),
+            self.extensions.len().min(MOST),
+            ends(self.alpn)
+        );
+        self.ciphers.sort_unstable();
+        self.extensions
+            .retain(|kind| ![SERVER_NAME, ALPN].contains(kind));
+        self.extensions.sort_unstable();
+        let mut extensions = list(&self.extensions);
+        let algorithms = self.signature_algorithms.iter().copied();
+        let algorithms: Vec<u16> = algorithms.filter(|id| !is_grease(*id)).collect();
+        if !algorithms.is_empty() {
+            extensions.push('_');
+            extensions.push_str(&list(&algorithms));
+        }
+        format!(
+            "{head}_{}_{}",
+            digest(&list(&self.ciphers)),
+            digest(&extensions)
+        )
+    }
+}
+
+/// Whether a value means nothing and is only sent so that nobody chokes on new ones (RFC 8701).
+pub(super) fn is_grease(value: u16) -> bool {
+    let [high, low] = value.to_be_bytes();
+    high == low && low & 0x0F == 0x0A
+}
+
+fn version(version: u16) -> &'static str {
+    match version {
+        0x0304 => "13",
+        0x0303 => "12",
+        0x0302 => "11",
+        0x0301 => "10",
+        0x0300 => "s3",
+        0x0002 => "s2",
+        _ => "00",
+    }
+}
+
+/// First and last character of the protocol's name; of its hex digits where it has others than
+/// letters and digits there.
+fn ends(alpn: Option<&[u8]>) -> String {
+    let Some([first, rest @ ..]) = alpn else {
+        return "00".to_owned();
+    };
+    let last = rest.last().unwrap_or(first);
+    if first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric() {
+        [*first, *last].map(char::from).iter().collect()
+    } else {
+        format!("{:x}{:x}", first >> 4, last & 0x0F)
+    }
+}
+
+fn list(values: &[u16]) -> String {
+    let mut text = String::with_capacity(values.len() * 5);
+    for value in values {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        // A string takes in whatever is written.
+        let _written: std::fmt::Result = write!(text, "{value:04x}");
+    }
+    text
+}
+
+/// The first twelve hex digits of SHA-256; zeros where there is nothing to digest.
+fn digest(text: &str) -> String {
+    if text.is_empty() {
+        return "0".repeat(12);
+    }
+    let digest = Sha256::digest(text);
+    digest[..6].iter().fold(String::new(), |mut hex, byte| {
+        let _written: std::fmt::Result = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+const SERVER_NAME: u16 = 0x0000;
+const ALPN: u16 = 0x0010;
+/// Larger counts do not fit into two digits.
+const MOST: usize = 99;
+
+#[cfg(test)]
+mod tests {
+    use super::Offer;
+
+    /// The example of `FoxIO`'s description, with the GREASE that Chrome sends.
+    #[test]
+    fn the_published_example_has_its_published_fingerprint() {
+        let offer = Offer {
+            version: 0x0304,
+            ciphers: vec![
+                0xDADA, 0x1301, 0x1302, 0x1303, 0xC02B, 0xC02F, 0xC02C, 0xC030, 0xCCA9, 0xCCA8,
+                0xC013, 0xC014, 0x009C, 0x009D, 0x002F, 0x0035,
+            ],
+            extensions: vec![
+                0x3A3A, 0x001B, 0x0000, 0x0033, 0x0010, 0x4469, 0x0017, 0x002D, 0x000D, 0x0005,
+                0x0023, 0x0012, 0x002B, 0xFF01, 0x000B, 0x000A, 0x0015, 0x8A8A,
+            ],
+            alpn: Some(b"h2"),
+            signature_algorithms: &[
+                0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601,
+            ],
+        };
+        assert_eq!(offer.ja4(), "t13d1516h2_8daaf6152771_e5627efa2ab1");
+    }
+
+    /// Published by a checker that shows what it hashed (shigshag.com/tools/ja4).
+    #[test]
+    fn a_signalling_cipher_suite_counts() {
+        let offer = Offer {
+            version: 0x0304,
+            ciphers: vec![
+                0x1302, 0x1303, 0x1301, 0xC02C, 0xC030, 0xC02B, 0xC02F, 0xCCA9, 0xCCA8, 0x00FF,
+            ],
+            extensions: vec![
+                0x0000, 0x0010, 0x0005, 0x000A, 0x000B, 0x000D, 0x0017, 0x0023, 0x002B, 0x002D,
+                0x0033,
+            ],
+            alpn: Some(b"h2"),
+            signature_algorithms: &[
+                0x0503, 0x0403, 0x0807, 0x0806, 0x0805, 0x0804, 0x0601, 0x0501, 0x0401,
+            ],
+        };
+        assert_eq!(offer.ja4(), "t13d1011h2_61a7ad8aa9b6_3fcd1a44f3e3");
+    }
+
+    #[test]
+    fn what_is_not_offered_is_zeros() {
+        let nothing = Offer::default().ja4();
+        assert_eq!(nothing, "t00i000000_000000000000_000000000000");
+        let protocol = |alpn| Offer {
+            version: 0x0303,
+            alpn: Some(alpn),
+            ..Offer::default()
+        };
+        assert!(protocol(b"tds/8.0").ja4().starts_with("t12i0000t0_"));
+        assert!(protocol(b"x").ja4().starts_with("t12i0000xx_"));
+        assert!(protocol(b"").ja4().starts_with("t12i000000_"));
+        assert!(protocol(b"\xABh\xCD").ja4().starts_with("t12i0000ad_"));
+    }
+}
