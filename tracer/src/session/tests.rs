@@ -232,8 +232,8 @@ fn the_kernels_round_trip_stands_in_for_a_handshake_that_was_not_seen_only() {
         told.engine.on_event(Input::SocketEnd(end), &mut told.heard);
         let closes = told.heard.closes();
         let tcp = &closes[0].0.tcp;
-        let said = [tcp.rtt_ns, tcp.smoothed_rtt_ns].map(|rtt| rtt.map(|rtt| rtt.0));
-        assert_eq!(said, [Some(round_trip), Some(250_000)]);
+        let told = [tcp.rtt_ns, tcp.smoothed_rtt_ns].map(|rtt| rtt.map(|rtt| rtt.0));
+        assert_eq!(told, [Some(round_trip), Some(250_000)]);
     }
 }
 

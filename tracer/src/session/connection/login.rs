@@ -138,7 +138,7 @@ impl Connection {
         let by_server = debt.is_some_and(|debt| debt.by == Side::ToClient);
         self.about.owed_by_server |= by_server && !conclusion.answered;
         let mut facts = report.describe(&self.wire, &self.about, &login.dialogue, &conclusion);
-        let kept = report.keep(&mut facts, login.dialogue.said.trace());
+        let kept = report.keep(&mut facts, login.dialogue.contents.trace());
         let muted = !report.login(facts, &self.wire, &conclusion);
         self.usage.expect(&login.dialogue);
         let records = login.dialogue.sealed_from(decision.rest).to_vec();
@@ -168,7 +168,7 @@ impl Connection {
     fn pass_over_login(&mut self, report: &mut Report<'_>) {
         if let State::Undecided(login) = &self.state {
             let mut facts = report.describe_unseen(&self.wire, &self.about, &login.dialogue);
-            let kept = report.keep(&mut facts, login.dialogue.said.trace());
+            let kept = report.keep(&mut facts, login.dialogue.contents.trace());
             self.usage.expect(&login.dialogue);
             self.settle(Settled::unseen(kept), report);
         }

@@ -286,7 +286,7 @@ impl Undecided {
         let is_clients_end = side == Side::ToServer || bye.is_some();
         match (side, self.left) {
             (Side::ToServer, Some(_)) => true,
-            (_, None) if is_clients_end && self.hinges_on_server(event.time) => {
+            (_, None) if is_clients_end && self.depends_on_server(event.time) => {
                 self.left = Some(Left {
                     at: event.time,
                     position: (side == Side::ToServer).then(|| event.seq.add(event.payload_len)),
@@ -299,9 +299,9 @@ impl Undecided {
         }
     }
 
-    pub(super) fn hinges_on_server(&self, now: u64) -> bool {
+    pub(super) fn depends_on_server(&self, now: u64) -> bool {
         let readable = self.dialogue.is_sealed() && self.is_whole() && self.unheard.is_none();
-        readable && self.dialogue.reading().hinges_on_server(now)
+        readable && self.dialogue.reading().depends_on_server(now)
     }
 
     /// What the sealed records of a login suggest when its connection ends.
@@ -368,8 +368,8 @@ impl Undecided {
             || self.dialogue.has_unread_reply()
             || self.streams.iter().any(Stream::is_incomplete);
         // Whether a client that left had waited for long is not known without times.
-        let hinges_on_time = wire.untimed && unanswered.debt.is_some();
-        if wire.joined_late || lost || hinges_on_time {
+        let depends_on_time = wire.untimed && unanswered.debt.is_some();
+        if wire.joined_late || lost || depends_on_time {
             return (Outcome::Unknown, None);
         }
         let watched = end != End::Unwatched;
@@ -440,7 +440,7 @@ impl Undecided {
         let is_open = wire.handshake.was_answered() || self.dialogue.saw_login();
         is_open
             && (!wire.joined_late || self.dialogue.saw_login())
-            && self.dialogue.said.stranger.is_none()
+            && self.dialogue.contents.stranger.is_none()
     }
 
     /// The streams, which go on for a while after the decision.

@@ -14,7 +14,7 @@ use std::ops::Range;
 use tracer_ebpf::framing::{Framing, packet_type};
 use zeroize::Zeroizing;
 
-pub(in crate::session) use self::clear::{Said, SealedAuth};
+pub(in crate::session) use self::clear::{Contents, SealedAuth};
 use self::sealed::{Reading, Sealed};
 use super::{input::Side, ledger::Ledger, stream::Unit};
 use crate::record::{Basis, Encryption, Outcome, PhaseName, Stranger, identity::Policy};
@@ -119,7 +119,7 @@ pub(in crate::session) struct Context<'a> {
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(in crate::session) struct Dialogue {
     /// What the messages said.
-    pub(in crate::session) said: Said,
+    pub(in crate::session) contents: Contents,
     stage: Stage,
     sealed: Sealed,
     messages: [Message; 2],
@@ -213,7 +213,7 @@ impl Dialogue {
         let owed_by = if opens { side } else { side.reversed() };
         context.ledger.step(context.now, side, owed_by);
         if opens {
-            self.said.stranger = Some(name_stranger(prefix));
+            self.contents.stranger = Some(name_stranger(prefix));
         }
         // A server whose first word is none of TDS accepts no login, whatever the client goes on with.
         if side == Side::ToClient && !self.server_spoke && context.whole {
@@ -283,7 +283,7 @@ impl Dialogue {
 
     /// Whether it is known what the first sealed message of the client is.
     fn knows_order(&self) -> bool {
-        self.strict || self.said.answered.is_some()
+        self.strict || self.contents.answered.is_some()
     }
 
     /// Ends the phase of TLS where both sides have finished the handshake, or what follows it began.
@@ -339,7 +339,7 @@ impl Dialogue {
 
     /// Whether the client took its login back.
     pub(in crate::session) fn was_taken_back(&self) -> bool {
-        self.said.attention || self.reading().attention
+        self.contents.attention || self.reading().attention
     }
 
     /// A request shows that the login is over, though its acknowledgement was not seen, or not all
@@ -347,7 +347,7 @@ impl Dialogue {
     /// not heard to speak TDS.
     pub(in crate::session) fn request(&mut self, at: u64) -> Decision {
         if let Some(at) = self.acknowledged {
-            self.said.auth.answered(at);
+            self.contents.auth.answered(at);
             return Decision::observed(Outcome::Success, at);
         }
         if !(self.from_start && self.server_spoke_tds) {
@@ -388,21 +388,25 @@ impl Dialogue {
     /// A request came before any login: the connection is somebody else's.
     pub(in crate::session) fn disown(&mut self) {
         self.foreign = true;
-        self.said.stranger.get_or_insert(Stranger::Other);
+        self.contents.stranger.get_or_insert(Stranger::Other);
     }
 
     /// Whether any message of the login itself was seen. Of a connection joined late it shows that the
     /// login was not over.
     pub(in crate::session) fn saw_login(&self) -> bool {
-        let tls = self.said.tls.iter().any(|side| side.client_hello.is_some());
-        let prelogin = self.said.asked.is_some();
-        tls || prelogin || self.stage == Stage::Auth || self.said.saw_login_message
+        let tls = self
+            .contents
+            .tls
+            .iter()
+            .any(|side| side.client_hello.is_some());
+        let prelogin = self.contents.asked.is_some();
+        tls || prelogin || self.stage == Stage::Auth || self.contents.saw_login_message
     }
 
     /// Whether TLS hides what comes of the login.
     pub(in crate::session) fn is_sealed(&self) -> bool {
         let hidden = matches!(
-            self.said.encryption,
+            self.contents.encryption,
             Some(Encryption::Full | Encryption::Strict)
         );
         hidden && !self.login_was_sealed

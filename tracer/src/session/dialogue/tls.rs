@@ -35,17 +35,17 @@ impl Dialogue {
         // jTDS sends a packet's header in a segment of its own: joined after it, TLS seemed to come first.
         if self.strict && !self.from_start {
             self.strict = false;
-            self.said.encryption = None;
+            self.contents.encryption = None;
             context.ledger.forget_beginning(PhaseName::Tls);
         }
         // A client may start TLS though the server has said that it does not speak it.
         let too_eager = self.stage == Stage::Login
             && side == Side::ToServer
-            && self.said.tls[side as usize].records == 0;
+            && self.contents.tls[side as usize].records == 0;
         if too_eager || matches!(self.stage, Stage::Opening | Stage::Prelogin) {
             self.stage = Stage::Tls;
         }
-        let tls = &mut self.said.tls[side as usize];
+        let tls = &mut self.contents.tls[side as usize];
         let sealed_before = tls.application_records;
         if unit.unseen.is_empty() {
             tls.extend(&unit.body);
@@ -69,7 +69,7 @@ impl Dialogue {
 
     /// Counts the segments of the client's first message.
     fn note_hello(&mut self, side: Side, unit: &Unit) {
-        let hello = self.said.tls[Side::ToServer as usize]
+        let hello = self.contents.tls[Side::ToServer as usize]
             .client_hello
             .is_some();
         let is_first = side == Side::ToServer && hello && self.hello_segments.is_none();
@@ -80,7 +80,7 @@ impl Dialogue {
 
     /// A fatal alert in clear ends the login, unless the client gives up by it: then it is seen how.
     fn alert_ends(&self, unit: &Unit, context: &Context<'_>) -> Option<Decision> {
-        let mut alerts = self.said.tls.iter().filter_map(|side| side.alert);
+        let mut alerts = self.contents.tls.iter().filter_map(|side| side.alert);
         let is_fatal = alerts.any(|alert| alert.level == FATAL);
         let in_time = context.ledger.debt().is_none_or(|debt| {
             debt.by == Side::ToServer || unit.to.saturating_sub(debt.since) < GIVES_UP_AFTER
@@ -111,7 +111,7 @@ impl Dialogue {
         let sealed_data = unit.header.kind == content_type::APPLICATION_DATA;
         let handshaking =
             !sealed_data && matches!(self.stage, Stage::Opening | Stage::Prelogin | Stage::Tls);
-        let tls = &mut self.said.tls[side as usize];
+        let tls = &mut self.contents.tls[side as usize];
         if sealed_data || unit.unseen.is_empty() {
             tls.extend(&unit.prefix[..5]);
             tls.extend(&unit.body);
@@ -171,7 +171,7 @@ impl Dialogue {
         }
         let belief = reading.went_on()?;
         // Of turns that were not all seen, none can be told from another.
-        if !self.from_start && self.said.tls[0].client_hello.is_none() {
+        if !self.from_start && self.contents.tls[0].client_hello.is_none() {
             return Some(self.request(unit.from));
         }
         Some(belief.into())
@@ -180,11 +180,11 @@ impl Dialogue {
     /// Sealed replies: the encryption is full, whatever was said before.
     fn note_full(&mut self) {
         // Without what came before, it may be TDS 8.0 as well.
-        let known = self.said.asked.is_some() || self.said.answered.is_some();
+        let known = self.contents.asked.is_some() || self.contents.answered.is_some();
         if self.strict {
-            self.said.encryption = Some(Encryption::Strict);
+            self.contents.encryption = Some(Encryption::Strict);
         } else if known {
-            self.said.encryption = Some(Encryption::Full);
+            self.contents.encryption = Some(Encryption::Full);
         }
     }
 
@@ -195,28 +195,32 @@ impl Dialogue {
         if !self.strict || self.foreign {
             return;
         }
-        let [client, server] = &self.said.tls;
+        let [client, server] = &self.contents.tls;
         let offered = client.client_hello.as_ref().map(|hello| &hello.alpn[..]);
         let offered = offered.unwrap_or_default();
         let asked_for = self.offers_tds8();
         if !offered.is_empty() && !asked_for {
             self.foreign = true;
-            self.said.stranger = Some(Stranger::Tls);
-            self.said.encryption = None;
+            self.contents.stranger = Some(Stranger::Tls);
+            self.contents.encryption = None;
         } else if asked_for || server.server_hello.is_some() {
-            self.said.encryption = Some(Encryption::Strict);
+            self.contents.encryption = Some(Encryption::Strict);
         }
     }
 
     /// Whether TLS came first, and its client named no protocol.
     pub(in crate::session) fn is_unnamed(&self) -> bool {
-        let hello = self.said.tls[Side::ToServer as usize].client_hello.as_ref();
+        let hello = self.contents.tls[Side::ToServer as usize]
+            .client_hello
+            .as_ref();
         self.strict && hello.is_none_or(|hello| hello.alpn.is_empty())
     }
 
     /// Whether the client asks for TDS 8.0.
     fn offers_tds8(&self) -> bool {
-        let hello = self.said.tls[Side::ToServer as usize].client_hello.as_ref();
+        let hello = self.contents.tls[Side::ToServer as usize]
+            .client_hello
+            .as_ref();
         hello.is_some_and(|hello| hello.alpn.iter().any(|name| name == ALPN_TDS_8))
     }
 
@@ -231,7 +235,7 @@ impl Dialogue {
             return;
         }
         // Joined late, TLS may have begun before; a packet's header may have.
-        let [client, server] = &self.said.tls;
+        let [client, server] = &self.contents.tls;
         let is_whole = self.strict || unit.header.framing == Framing::Tds;
         let is_hello = client.client_hello.is_some() && server.records == 0;
         if self.from_start || (is_hello && is_whole) {
@@ -244,7 +248,7 @@ impl Dialogue {
 
     /// Who has to go on after a record of the handshake.
     fn next_in_handshake(&self, side: Side, reading: &Reading) -> Side {
-        let [client, server] = &self.said.tls;
+        let [client, server] = &self.contents.tls;
         let tls13 = self.speaks_tls13();
         if self.tls_is_up_by(reading) {
             return Side::ToServer;
@@ -269,7 +273,9 @@ impl Dialogue {
 
     /// What TLS agreed on, once the server has said so in clear.
     pub(in crate::session) fn server_hello(&self) -> Option<&ServerHello> {
-        self.said.tls[Side::ToClient as usize].server_hello.as_ref()
+        self.contents.tls[Side::ToClient as usize]
+            .server_hello
+            .as_ref()
     }
 
     fn speaks_tls13(&self) -> bool {
@@ -286,22 +292,22 @@ impl Dialogue {
         if self.speaks_tls13() {
             return reading.finished.is_some();
         }
-        let [client, server] = &self.said.tls;
+        let [client, server] = &self.contents.tls;
         client.change_cipher_spec && client.finished && server.change_cipher_spec && server.finished
     }
 
     /// What the handshake tells of the sealed records.
     pub(super) fn terms(&self) -> Terms {
-        let agreed = [&self.said.asked, &self.said.answered].map(|said| {
-            let said = said.as_ref();
-            said.and_then(|said| said.fedauth_required) == Some(true)
+        let agreed = [&self.contents.asked, &self.contents.answered].map(|prelogin| {
+            let prelogin = prelogin.as_ref();
+            prelogin.and_then(|prelogin| prelogin.fedauth_required) == Some(true)
         });
         let hello = self.server_hello();
         let exactly = |plain: u32| {
             let sealed = hello?.sealed(plain);
             sealed.map(|(len, _)| len)
         };
-        let mars = self.said.mars();
+        let mars = self.contents.mars();
         Terms {
             tls13: self.speaks_tls13(),
             strict: self.strict,

@@ -7,7 +7,7 @@ use crate::{
         Text, Tls, TlsHello, UserAgent,
     },
     session::{
-        dialogue::{Dialogue, Said},
+        dialogue::{Contents, Dialogue},
         input::Side,
         wire::Wire,
     },
@@ -39,10 +39,10 @@ impl Report<'_> {
         super::login::describe_phases(wire, conclusion, whole, &mut facts);
         let sealed = dialogue.sealed_auth(decision.rounds);
         let encryption = facts.tds.as_ref().and_then(|tds| tds.encryption);
-        let auth = &dialogue.said.auth;
+        let auth = &dialogue.contents.auth;
         facts.auth = auth
             .facts(encryption, decision.outcome, &sealed, conclusion.whole)
-            .filter(|_| !dialogue.is_foreign() || dialogue.said.login7.is_some());
+            .filter(|_| !dialogue.is_foreign() || dialogue.contents.login7.is_some());
         disown_tls(dialogue, decision.outcome, &mut facts);
         leave_out_times(wire, &mut facts);
         facts.login.sum_up(&facts.phases);
@@ -64,11 +64,11 @@ impl Report<'_> {
             start: config.wall(wire.started),
             ..Connection::default()
         };
-        let tds = describe_tds(&dialogue.said);
+        let tds = describe_tds(&dialogue.contents);
         let tls = self.describe_tls(dialogue);
         let mut server = server(wire);
         let instance = dialogue
-            .said
+            .contents
             .asked
             .as_ref()
             .and_then(|asked| asked.instance.as_deref());
@@ -98,7 +98,7 @@ impl Report<'_> {
 
     /// What both sides have said of TLS so far.
     fn describe_tls(&mut self, dialogue: &Dialogue) -> Option<Tls> {
-        let [client, server] = &dialogue.said.tls;
+        let [client, server] = &dialogue.contents.tls;
         if client.records + server.records == 0 {
             return None;
         }
@@ -119,7 +119,7 @@ impl Report<'_> {
         }
         tls.resumed = tls::resumed(client, server);
         tls.client_certificate = client.certificate_seen.then_some(true);
-        tls.alert = describe_alert(&dialogue.said.tls);
+        tls.alert = describe_alert(&dialogue.contents.tls);
         let certificate = server.certificate.as_deref();
         tls.certificate = certificate.and_then(|der| self.shared.certificates.read(der));
         if let Some(certificate) = &mut tls.certificate {
@@ -134,12 +134,12 @@ impl Report<'_> {
         conclusion: &Conclusion,
         facts: &mut ConnectionFacts,
     ) {
-        let said = &dialogue.said;
+        let contents = &dialogue.contents;
         let into = &mut facts.login;
-        if let Some(login) = said.login7.as_deref() {
+        if let Some(login) = contents.login7.as_deref() {
             self.describe_login7(login, into);
         }
-        let reply = &said.reply;
+        let reply = &contents.reply;
         let text = |value: &Option<String>| value.as_deref().map(Text::from);
         into.database = text(&reply.database).or(into.database.take());
         into.language = text(&reply.language).or(into.language.take());
@@ -151,7 +151,7 @@ impl Report<'_> {
             database: routing.database.as_deref().map(Text::from),
         });
         into.attention = dialogue.was_taken_back().then_some(true);
-        into.stranger = said.stranger;
+        into.stranger = contents.stranger;
         doubt_wishes(dialogue, conclusion, facts);
     }
 
@@ -175,23 +175,23 @@ impl Report<'_> {
 }
 
 /// What both sides have said of TDS.
-fn describe_tds(said: &Said) -> Option<Tds> {
-    let (asked, answered) = (said.asked.as_ref(), said.answered.as_ref());
-    let (login, reply) = (said.login7.as_deref(), &said.reply);
+fn describe_tds(contents: &Contents) -> Option<Tds> {
+    let (asked, answered) = (contents.asked.as_ref(), contents.answered.as_ref());
+    let (login, reply) = (contents.login7.as_deref(), &contents.reply);
     let ack = reply.ack.as_ref();
-    let version = ack.map(|ack| ack.tds_version).or(said.version);
-    let trace = said.trace();
+    let version = ack.map(|ack| ack.tds_version).or(contents.version);
+    let trace = contents.trace();
     let shown = |version: &dyn std::fmt::Display| Text::shown(&version);
     let mut tds = Tds {
         version: version.map(|version| Text::shown(&version)),
-        encryption: said.encryption,
+        encryption: contents.encryption,
         encryption_asked: asked
             .and_then(|asked| asked.encryption)
             .map(|setting| setting.option),
         encryption_answered: answered
             .and_then(|answered| answered.encryption)
             .map(|setting| setting.option),
-        mars: said.mars(),
+        mars: contents.mars(),
         spid: reply.spid,
         packet_size: reply.packet_size.or_else(|| {
             login
@@ -234,7 +234,7 @@ fn describe_tds(said: &Said) -> Option<Tds> {
 
 /// Takes back what the client asked for and the server decides, where not all of its answer was seen.
 fn doubt_wishes(dialogue: &Dialogue, conclusion: &Conclusion, facts: &mut ConnectionFacts) {
-    let reply = &dialogue.said.reply;
+    let reply = &dialogue.contents.reply;
     let is_unheard = conclusion.answer_was_missed;
     if dialogue.is_login_sealed() || !is_unheard && (!conclusion.answered || reply.was_seen) {
         return;

@@ -1,9 +1,9 @@
 //! Connections by their addresses: who gets which event, who gives way, and whose time has come.
 
-mod entry;
 mod evicted;
 mod owners;
 mod redirects;
+mod slot;
 mod syns;
 mod timers;
 
@@ -15,10 +15,10 @@ use tracer_ebpf::{
 };
 
 use self::{
-    entry::{Entry, LINGER, is_end},
     evicted::Evicted,
     owners::Owners,
     redirects::Redirects,
+    slot::{LINGER, Slot, is_end},
     syns::Syns,
     timers::Timers,
 };
@@ -40,7 +40,7 @@ const GROWTH: usize = 16;
 /// The connections.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Table {
-    entries: IndexMap<FlowKey, Entry, RandomState>,
+    slots: IndexMap<FlowKey, Slot, RandomState>,
     timers: Timers,
     evicted: Evicted,
     owners: Owners,
@@ -54,22 +54,22 @@ pub(in crate::session) struct Table {
 impl Table {
     /// The connections that are open.
     pub(in crate::session) fn open(&self) -> Vec<FlowKey> {
-        let entries = self.entries.iter();
-        let open = entries.filter(|(_, entry)| entry.started().is_some());
+        let slots = self.slots.iter();
+        let open = slots.filter(|(_, slot)| slot.started().is_some());
         open.map(|(key, _)| *key).collect()
     }
 
     /// Something happened to a connection.
     pub(in crate::session) fn event(&mut self, event: &Event, run: &[u8], report: &mut Report<'_>) {
         let late = event.marks & mark::JOINED_LATE != 0;
-        if let Some(entry) = self.entries.get_mut(&event.key) {
-            if entry.takes_syn(event) {
+        if let Some(slot) = self.slots.get_mut(&event.key) {
+            if slot.takes_syn(event) {
                 self.schedule(event.key, report);
                 return;
             }
-            match entry.grown(report) {
-                Entry::Open(connection) if late && is_end_again(event, connection) => return,
-                Entry::Open(connection) if connection.wire.born() == event.born || late => {
+            match slot.grown(report) {
+                Slot::Open(connection) if late && is_end_again(event, connection) => return,
+                Slot::Open(connection) if connection.wire.born() == event.born || late => {
                     if connection.wire.born() != event.born {
                         // The kernel's table had forgotten the connection and found it again.
                         connection.renamed(event.born, report);
@@ -82,13 +82,13 @@ impl Table {
                     return;
                 }
                 // Port reuse: a SYN of another connection.
-                Entry::Open(_) => {
+                Slot::Open(_) => {
                     let lost = Some(PartialReason::EventsLost);
-                    entry.end(event.time, event.time, lost, report);
+                    slot.end(event.time, event.time, lost, report);
                 }
-                Entry::Over(over) if over.born == event.born => return,
-                Entry::Over(over) if late && event.time < over.until => return,
-                Entry::Over(_) | Entry::Syns(_) => {}
+                Slot::Over(over) if over.born == event.born => return,
+                Slot::Over(over) if late && event.time < over.until => return,
+                Slot::Over(_) | Slot::Syns(_) => {}
             }
         }
         self.begin(event, run, report);
@@ -116,7 +116,7 @@ impl Table {
         if owners.is_empty()
             && let Some(syns) = Syns::of(event)
         {
-            self.insert(event.key, Entry::Syns(Box::new(syns)));
+            self.insert(event.key, Slot::Syns(Box::new(syns)));
             self.schedule(event.key, report);
             return;
         }
@@ -125,18 +125,18 @@ impl Table {
             connection.owner(owner, report);
         }
         connection.take(event, run, report);
-        self.insert(event.key, Entry::Open(connection));
+        self.insert(event.key, Slot::Open(connection));
         self.settle(event.key, event.time, report);
     }
 
     /// Takes a connection in. The table grows by a little at a time: twice as much room as is needed is
     /// most of what an idle connection would take in it.
-    fn insert(&mut self, key: FlowKey, entry: Entry) {
-        let count = self.entries.len();
-        if count == self.entries.capacity() {
-            self.entries.reserve_exact(count / GROWTH + 16);
+    fn insert(&mut self, key: FlowKey, slot: Slot) {
+        let count = self.slots.len();
+        if count == self.slots.capacity() {
+            self.slots.reserve_exact(count / GROWTH + 16);
         }
-        self.entries.insert(key, entry);
+        self.slots.insert(key, slot);
     }
 
     /// A connection that opens may be where its process was sent by the reply it has just left with.
@@ -144,7 +144,7 @@ impl Table {
         let Some(key) = self.redirects.followed_by(event, owners) else {
             return;
         };
-        if let Some(Entry::Open(connection)) = self.entries.get_mut(&key)
+        if let Some(Slot::Open(connection)) = self.slots.get_mut(&key)
             && connection.is_followed(event.time, report)
         {
             self.settle(key, event.time, report);
@@ -153,9 +153,9 @@ impl Table {
 
     /// A connection's socket is on this host.
     pub(in crate::session) fn owner(&mut self, owner: SocketOwner, report: &mut Report<'_>) {
-        let entry = self.entries.get_mut(&owner.key);
-        match entry.map(|entry| entry.grown(report)) {
-            Some(Entry::Open(connection)) if connection.may_have(&owner) => {
+        let slot = self.slots.get_mut(&owner.key);
+        match slot.map(|slot| slot.grown(report)) {
+            Some(Slot::Open(connection)) if connection.may_have(&owner) => {
                 connection.owner(&owner, report);
             }
             _ => {
@@ -168,10 +168,10 @@ impl Table {
 
     /// A socket closed.
     pub(in crate::session) fn socket_end(&mut self, end: &SocketEnd, report: &mut Report<'_>) {
-        let Some(entry) = self.entries.get_mut(&end.key) else {
+        let Some(slot) = self.slots.get_mut(&end.key) else {
             return;
         };
-        if let Entry::Open(connection) = entry.grown(report) {
+        if let Slot::Open(connection) = slot.grown(report) {
             connection.socket_end(end, report);
         }
         self.settle(end.key, end.time, report);
@@ -184,23 +184,23 @@ impl Table {
         direction: Direction,
         checksum: Checksum,
     ) {
-        match self.entries.get_mut(key) {
-            Some(Entry::Syns(syns)) => syns.checksum(direction, checksum),
-            Some(Entry::Open(connection)) => connection.wire.evidence.checksum(direction, checksum),
-            Some(Entry::Over(_)) | None => {}
+        match self.slots.get_mut(key) {
+            Some(Slot::Syns(syns)) => syns.checksum(direction, checksum),
+            Some(Slot::Open(connection)) => connection.wire.evidence.checksum(direction, checksum),
+            Some(Slot::Over(_)) | None => {}
         }
     }
 
     /// The snap length cut a message header off.
     pub(in crate::session) fn cut(&mut self, key: &FlowKey) {
-        if let Some(Entry::Open(connection)) = self.entries.get_mut(key) {
+        if let Some(Slot::Open(connection)) = self.slots.get_mut(key) {
             connection.about.partial.insert(PartialReason::Gap);
         }
     }
 
     /// What a connection has carried in the end.
     pub(in crate::session) fn counted(&mut self, key: &FlowKey, born: u64, sent: &[Counters; 2]) {
-        if let Some(Entry::Open(connection)) = self.entries.get_mut(key)
+        if let Some(Slot::Open(connection)) = self.slots.get_mut(key)
             && connection.wire.born() == born
         {
             connection.wire.count(sent);
@@ -209,18 +209,18 @@ impl Table {
 
     /// The snap length cut a login.
     pub(in crate::session) fn cut_login(&mut self, key: &FlowKey) {
-        if let Some(Entry::Open(connection)) = self.entries.get_mut(key) {
+        if let Some(Slot::Open(connection)) = self.slots.get_mut(key) {
             connection.cut_login();
         }
     }
 
     /// Lets go of a connection that has closed, and sees to it that time is looked at for another.
     fn settle(&mut self, key: FlowKey, now: u64, report: &mut Report<'_>) {
-        if let Some(entry) = self.entries.get_mut(&key)
-            && let Entry::Open(connection) = entry
+        if let Some(slot) = self.slots.get_mut(&key)
+            && let Slot::Open(connection) = slot
             && (connection.is_closed() || connection.is_unreachable())
         {
-            entry.end(now, now.saturating_add(LINGER), None, report);
+            slot.end(now, now.saturating_add(LINGER), None, report);
             self.timers.add(now.saturating_add(LINGER), key);
             return;
         }
@@ -228,11 +228,11 @@ impl Table {
     }
 
     fn schedule(&mut self, key: FlowKey, report: &Report<'_>) {
-        let Some(entry) = self.entries.get_mut(&key) else {
+        let Some(slot) = self.slots.get_mut(&key) else {
             return;
         };
-        let Some(due) = entry.due(report) else { return };
-        match entry.scheduled() {
+        let Some(due) = slot.due(report) else { return };
+        match slot.scheduled() {
             Some(scheduled) if due < *scheduled => {
                 *scheduled = due;
                 self.timers.add(due, key);
@@ -245,20 +245,20 @@ impl Table {
     /// Lets time pass up to `now`: whoever has waited long enough hears of it, at its own time.
     pub(in crate::session) fn pass_time(&mut self, now: u64, report: &mut Report<'_>) {
         while let Some((at, key)) = self.timers.next_up_to(now) {
-            let Some(entry) = self.entries.get_mut(&key) else {
+            let Some(slot) = self.slots.get_mut(&key) else {
                 continue;
             };
-            if let Entry::Over(over) = entry {
+            if let Slot::Over(over) = slot {
                 if over.until <= at {
-                    self.entries.swap_remove(&key);
+                    self.slots.swap_remove(&key);
                 }
                 continue;
             }
-            let Some(scheduled) = entry.scheduled().filter(|scheduled| **scheduled == at) else {
+            let Some(scheduled) = slot.scheduled().filter(|scheduled| **scheduled == at) else {
                 continue;
             };
             *scheduled = u64::MAX;
-            entry.wait(at, report);
+            slot.wait(at, report);
             self.schedule(key, report);
         }
     }
@@ -276,25 +276,25 @@ impl Table {
         let most = report.shared.config.max_connections;
         loop {
             let is_full = report.shared.standing.open >= most as u64;
-            if !is_full && self.entries.len() < most.saturating_mul(PLACES) {
+            if !is_full && self.slots.len() < most.saturating_mul(PLACES) {
                 return;
             }
-            self.hand = if self.hand < self.entries.len() {
+            self.hand = if self.hand < self.slots.len() {
                 self.hand
             } else {
                 0
             };
-            let Some((key, entry)) = self.entries.get_index_mut(self.hand) else {
+            let Some((key, slot)) = self.slots.get_index_mut(self.hand) else {
                 return;
             };
-            let is_over = matches!(entry, Entry::Over { .. });
-            if !is_over && (!is_full || !entry.was_idle()) {
+            let is_over = matches!(slot, Slot::Over { .. });
+            if !is_over && (!is_full || !slot.was_idle()) {
                 self.hand += 1;
                 continue;
             }
             let key = *key;
-            if let Some(mut entry) = self.entries.swap_remove(&key) {
-                self.let_go(key, &mut entry, now, report);
+            if let Some(mut slot) = self.slots.swap_remove(&key) {
+                self.let_go(key, &mut slot, now, report);
             }
         }
     }
@@ -308,32 +308,32 @@ impl Table {
         }
         self.next_sweep = now.saturating_add(patience / SWEEPS);
         let then = now.saturating_sub(patience);
-        let is_silent = |entry: &Entry| match entry {
-            Entry::Open(connection) => connection.is_silent_since(then),
-            Entry::Syns(_) | Entry::Over(_) => false,
+        let is_silent = |slot: &Slot| match slot {
+            Slot::Open(connection) => connection.is_silent_since(then),
+            Slot::Syns(_) | Slot::Over(_) => false,
         };
         let mut silent: Vec<_> = self
-            .entries
+            .slots
             .iter()
-            .filter_map(|(key, entry)| is_silent(entry).then_some(*key))
+            .filter_map(|(key, slot)| is_silent(slot).then_some(*key))
             .collect();
         silent.sort_unstable();
         for key in silent {
-            if let Some(mut entry) = self.entries.swap_remove(&key) {
-                self.let_go(key, &mut entry, now, report);
+            if let Some(mut slot) = self.slots.swap_remove(&key) {
+                self.let_go(key, &mut slot, now, report);
             }
         }
     }
 
     /// Tells the end of a connection that is not watched any more. What it may say yet is of no other
     /// connection.
-    fn let_go(&mut self, key: FlowKey, entry: &mut Entry, now: u64, report: &mut Report<'_>) {
-        if matches!(entry, Entry::Over(_)) {
+    fn let_go(&mut self, key: FlowKey, slot: &mut Slot, now: u64, report: &mut Report<'_>) {
+        if matches!(slot, Slot::Over(_)) {
             return;
         }
         report.shared.lose(LossReason::ConnectionEvicted, 1);
-        entry.end(now, now, Some(PartialReason::Evicted), report);
-        if let Entry::Over(over) = entry {
+        slot.end(now, now, Some(PartialReason::Evicted), report);
+        if let Slot::Over(over) = slot {
             let most = report.shared.config.max_connections;
             self.evicted.remember(key, over.born, most);
         }
@@ -342,13 +342,13 @@ impl Table {
     /// Nobody watches any more: every connection is told as far as it came.
     pub(in crate::session) fn finish(&mut self, now: u64, report: &mut Report<'_>) {
         let mut open: Vec<_> = self
-            .entries
+            .slots
             .drain(..)
-            .filter_map(|(key, entry)| Some((entry.started()?, key, entry)))
+            .filter_map(|(key, slot)| Some((slot.started()?, key, slot)))
             .collect();
         open.sort_by_key(|(started, key, _)| (*started, *key));
-        for (_, _, mut entry) in open {
-            entry.end(now, now, Some(PartialReason::AgentStop), report);
+        for (_, _, mut slot) in open {
+            slot.end(now, now, Some(PartialReason::AgentStop), report);
         }
     }
 }

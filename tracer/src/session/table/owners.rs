@@ -3,7 +3,7 @@
 use foldhash::HashMap;
 use tracer_ebpf::{event::role, flow::FlowKey};
 
-use super::entry::LINGER;
+use super::slot::LINGER;
 use crate::session::input::SocketOwner;
 
 /// Sockets kept.

@@ -213,15 +213,15 @@ impl AuthEvidence {
                 facts.target_computer = name(names.dns_computer.or(names.nb_computer));
                 false
             }
-            Ntlm::Authenticate(said) => {
-                facts.version = said.version.map(|version| match version {
+            Ntlm::Authenticate(message) => {
+                facts.version = message.version.map(|version| match version {
                     NtlmVersion::V1 => 1,
                     NtlmVersion::V2 => 2,
                 });
-                facts.null_credentials = said.null_credentials;
-                facts.domain = name(said.domain);
-                facts.user = name(said.user);
-                facts.workstation = name(said.workstation);
+                facts.null_credentials = message.null_credentials;
+                facts.domain = name(message.domain);
+                facts.user = name(message.user);
+                facts.workstation = name(message.workstation);
                 true
             }
         }

@@ -16,10 +16,10 @@ const MAX_LOGIN: u32 = 128 * 1024;
 impl Dialogue {
     /// The client's LOGIN7, in clear: whole, or what follows its sealed first packet.
     pub(super) fn client_login(&mut self, unit: &Unit, context: &mut Context<'_>) {
-        self.said.saw_login_message = true;
+        self.contents.saw_login_message = true;
         self.leave_tls(context);
         if self.login_was_sealed {
-            self.said.auth.long_sealed_login();
+            self.contents.auth.long_sealed_login();
         } else {
             self.begin_login(unit.from, context);
             self.read_login(unit, context);
@@ -64,12 +64,14 @@ impl Dialogue {
         let [token, other] =
             [&message.body, &otherwise].map(|body| body.get(sspi.clone()).unwrap_or_default());
         let token = Readings::new(token, other);
-        self.said.auth.login_packet(&login, token, context.identity);
-        self.said.version =
+        self.contents
+            .auth
+            .login_packet(&login, token, context.identity);
+        self.contents.version =
             Some(login.tds_version).filter(|version| *version == second.tds_version);
-        self.said.login7 = Some(Box::new(login));
+        self.contents.login7 = Some(Box::new(login));
         // What happens counts, whatever the two sides have said of encryption.
-        self.said.encryption = Some(Encryption::None);
+        self.contents.encryption = Some(Encryption::None);
     }
 
     /// The login packet starts: what was before it is over.

@@ -19,7 +19,7 @@ use crate::{
 
 /// What the messages of a login said, as far as they were read.
 #[derive(Debug, Default)]
-pub(in crate::session) struct Said {
+pub(in crate::session) struct Contents {
     /// The client's PRELOGIN.
     pub(in crate::session) asked: Option<Prelogin>,
     /// The server's answer to it.
@@ -60,7 +60,7 @@ pub(in crate::session) struct Reply {
     pub(in crate::session) was_seen: bool,
 }
 
-impl Said {
+impl Contents {
     /// Whether both sides agreed on MARS.
     pub(in crate::session) fn mars(&self) -> Option<bool> {
         let asked = self.asked.as_ref()?.mars?;

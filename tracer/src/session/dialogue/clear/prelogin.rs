@@ -32,26 +32,26 @@ impl Dialogue {
             }
             // python-tds sends its SSPI answers under the login's packet type.
             packet_type::SSPI | packet_type::LOGIN7 => {
-                self.said.saw_login_message = true;
+                self.contents.saw_login_message = true;
                 if let Some(message) = self.assemble(side, unit) {
                     let otherwise = message.otherwise();
                     let token = Readings::new(&message.body, &otherwise);
-                    self.said
+                    self.contents
                         .auth
                         .client_token(token, unit.to, context.identity);
                 }
                 write_down(context.ledger, side, unit, next_after(side, unit));
             }
             packet_type::FEDERATED_TOKEN => {
-                self.said.saw_login_message = true;
+                self.contents.saw_login_message = true;
                 if self.assemble(side, unit).is_some() {
-                    self.said.auth.federated_token(unit.to);
+                    self.contents.auth.federated_token(unit.to);
                 }
                 write_down(context.ledger, side, unit, next_after(side, unit));
             }
             packet_type::PRE_TDS7_LOGIN => self.old_login(unit, context),
             // A farewell: whoever owed a message owes it still.
-            packet_type::ATTENTION => self.said.attention = true,
+            packet_type::ATTENTION => self.contents.attention = true,
             kind if super::super::is_request(kind) => return self.client_request(unit, context),
             _ => write_down(context.ledger, side, unit, next_after(side, unit)),
         }
@@ -61,7 +61,7 @@ impl Dialogue {
     fn client_request(&mut self, unit: &Unit, context: &mut Context<'_>) -> Option<Decision> {
         if self.is_out_of_turn(context.whole) {
             self.disown();
-            self.said.stranger = Some(Stranger::Other);
+            self.contents.stranger = Some(Stranger::Other);
             write_down(context.ledger, Side::ToServer, unit, Side::ToClient);
             return None;
         }
@@ -74,8 +74,8 @@ impl Dialogue {
         let is_one = Pre7Login::decode(&unit.body).is_ok();
         self.begin_login(unit.from, context);
         self.foreign = true;
-        self.said.encryption = None;
-        self.said.stranger = Some(if is_one {
+        self.contents.encryption = None;
+        self.contents.stranger = Some(if is_one {
             Stranger::PreTds7
         } else {
             Stranger::Other
@@ -90,12 +90,12 @@ impl Dialogue {
 
     /// Whether a login that has passed has been answered, though not for good.
     fn is_answered(&self) -> bool {
-        self.stage == Stage::Auth && (self.login_was_sealed || self.said.auth.login_was_read())
+        self.stage == Stage::Auth && (self.login_was_sealed || self.contents.auth.login_was_read())
     }
 
     /// Whether the client's TLS goes on in a packet that does not begin with a record.
     fn goes_on_in_tls(&self) -> bool {
-        self.stage == Stage::Tls && self.said.tls[Side::ToServer as usize].is_inside_record()
+        self.stage == Stage::Tls && self.contents.tls[Side::ToServer as usize].is_inside_record()
     }
 
     fn client_prelogin(&mut self, unit: &Unit, context: &mut Context<'_>) {
@@ -113,7 +113,7 @@ impl Dialogue {
         );
         let message = self.assemble(Side::ToServer, unit);
         if let Some(asked) = message.and_then(|message| Prelogin::decode(message.seen()).ok()) {
-            self.said.asked = Some(asked);
+            self.contents.asked = Some(asked);
         }
     }
 
@@ -129,21 +129,21 @@ impl Dialogue {
             return false;
         };
         context.ledger.end(PhaseName::Prelogin, at, true);
-        let asked = self.said.asked.as_ref();
+        let asked = self.contents.asked.as_ref();
         if asked.is_some_and(|asked| asked.nonce_present) && answered.nonce_present {
-            self.said.auth.nonce_exchanged();
+            self.contents.auth.nonce_exchanged();
         }
         let agreed = asked
             .and_then(|asked| asked.encryption)
             .zip(answered.encryption);
         let agreed = agreed.and_then(|(asked, answered)| negotiate(asked.option, answered.option));
-        self.said.encryption = agreed;
+        self.contents.encryption = agreed;
         self.stage = match agreed {
             // Where the two exclude each other TLS is no more to be expected.
             Some(Encryption::None | Encryption::Refused) => Stage::Login,
             _ => Stage::Tls,
         };
-        self.said.answered = Some(answered);
+        self.contents.answered = Some(answered);
         true
     }
 }

@@ -48,7 +48,8 @@ impl Dialogue {
         let is_read = message.unseen.is_empty();
         let decision = self.reply(&message, unit.to, context);
         // What answers a PRELOGIN and is neither that nor a token of a reply is no TDS.
-        let says_nothing = self.said.reply.spid.is_none() && self.said.reply.errors.is_empty();
+        let says_nothing =
+            self.contents.reply.spid.is_none() && self.contents.reply.errors.is_empty();
         self.server_is_foreign |= expects_prelogin && is_read && says_nothing && decision.is_none();
         decision
     }
@@ -56,7 +57,7 @@ impl Dialogue {
     /// A TLS flight longer than one packet goes on in the next.
     fn tls_continues(&self, unit: &Unit) -> bool {
         self.stage == Stage::Tls
-            && self.said.tls[Side::ToClient as usize].is_inside_record()
+            && self.contents.tls[Side::ToClient as usize].is_inside_record()
             && matches!(
                 unit.header.kind,
                 packet_type::PRELOGIN | packet_type::TABULAR_RESULT
@@ -79,18 +80,18 @@ impl Dialogue {
         let found = self.tokens(message, context);
         let answers = found.ack.is_some() || found.sspi || found.routing.is_some();
         let speaks = answers || !found.errors.is_empty();
-        let reply = &mut self.said.reply;
+        let reply = &mut self.contents.reply;
         reply.was_seen = found.ended || message.unseen.is_empty();
         if message.spid != 0 {
             reply.spid.get_or_insert(message.spid);
         }
-        if self.login_was_sealed && speaks && self.said.encryption != Some(Encryption::Strict) {
-            self.said.encryption = Some(Encryption::LoginOnly);
+        if self.login_was_sealed && speaks && self.contents.encryption != Some(Encryption::Strict) {
+            self.contents.encryption = Some(Encryption::LoginOnly);
         }
-        self.said.saw_login_message |= answers || found.federated.is_some();
+        self.contents.saw_login_message |= answers || found.federated.is_some();
         let mut outcome = self.outcome_of(&found);
-        if outcome.is_some() || self.said.saw_login_message {
-            self.said.reply.errors.clone_from(&found.errors);
+        if outcome.is_some() || self.contents.saw_login_message {
+            self.contents.reply.errors.clone_from(&found.errors);
         }
         // In what was not seen the client may have been sent on to another server.
         if outcome == Some(Outcome::Success) && !found.ended && !message.unseen.is_empty() {
@@ -107,16 +108,16 @@ impl Dialogue {
         }
         // A token that comes with the acknowledgement or an error asks for nothing.
         if (found.sspi || found.federated.is_some()) && found.ack.is_none() && !decided {
-            self.said.auth.asked_for_more();
+            self.contents.auth.asked_for_more();
         }
         if let Some(info) = &found.federated {
-            self.said.auth.federated_info(info, at);
+            self.contents.auth.federated_info(info, at);
         }
         if decided {
-            self.said.auth.answered(at);
+            self.contents.auth.answered(at);
         }
         if found.ack.is_some() {
-            self.said.reply.ack = found.ack;
+            self.contents.reply.ack = found.ack;
         }
         outcome.map(|outcome| Decision::observed(outcome, at))
     }
@@ -141,21 +142,21 @@ impl Dialogue {
     fn outcome_of(&mut self, found: &Found) -> Option<Outcome> {
         // Some gateways send a client elsewhere without letting it in first.
         if let Some(routing) = &found.routing {
-            self.said.reply.routing = Some(routing.clone());
+            self.contents.reply.routing = Some(routing.clone());
             return Some(Outcome::Redirected);
         }
         if found.ack.is_some() {
             return Some(Outcome::Success);
         }
         // Of a connection joined late it may be the answer to a request.
-        let asked = self.from_start || self.said.saw_login_message;
+        let asked = self.from_start || self.contents.saw_login_message;
         (asked && !found.errors.is_empty()).then_some(Outcome::Failed)
     }
 
     /// Reads the tokens that say the same whatever stood where bytes were not seen.
     fn tokens(&mut self, message: &Message, context: &Context<'_>) -> Found {
         let mut found = Found::default();
-        let version = self.said.version;
+        let version = self.contents.version;
         let otherwise = (!message.unseen.is_empty()).then(|| message.otherwise());
         let mut others = otherwise.as_deref().map(|body| Tokens::new(body, version));
         for token in Tokens::new(&message.body, version) {
@@ -189,12 +190,12 @@ impl Dialogue {
     }
 
     fn server_token(&mut self, token: Readings<'_>, context: &Context<'_>) {
-        self.said.auth.server_token(token, context.identity);
+        self.contents.auth.server_token(token, context.identity);
     }
 
     /// A token that holds no secret.
     fn plain_token(&mut self, token: Token, found: &mut Found) {
-        let reply = &mut self.said.reply;
+        let reply = &mut self.contents.reply;
         match token {
             Token::LoginAck(ack) if self.from_start || ack.tds_version.name().is_some() => {
                 found.ack = Some(ack);
@@ -219,7 +220,7 @@ impl Dialogue {
             Token::Done(done) if !done.status.more() => found.ended = true,
             Token::FedAuthInfo(info) => found.federated = Some(info),
             Token::FeatureExtAck(ids) => {
-                self.said.auth.features_acknowledged(&ids);
+                self.contents.auth.features_acknowledged(&ids);
                 reply.features = ids;
             }
             _ => {}

@@ -128,7 +128,7 @@ impl Reading {
 
     /// Whether the client's end alone leaves open what the reply said, so that the server's is worth
     /// waiting for.
-    pub(in crate::session) fn hinges_on_server(&self, now: u64) -> bool {
+    pub(in crate::session) fn depends_on_server(&self, now: u64) -> bool {
         self.last_reply().is_some_and(|(reply, rounds)| {
             now.saturating_sub(reply.to) < QUIET && !self.was_request(rounds)
         })
@@ -304,8 +304,8 @@ impl Reading {
 
     /// Who spoke when, and who has to go on, as it looks at `now`.
     pub(in crate::session) fn moves(&self, now: u64) -> impl Iterator<Item = Step> {
-        let said = self.turns.len() - usize::from(self.ends_in_ticket(now));
-        self.turns[..said].iter().flat_map(|turn| {
+        let spoken = self.turns.len() - usize::from(self.ends_in_ticket(now));
+        self.turns[..spoken].iter().flat_map(|turn| {
             let step = |at, owed_by| Step {
                 at,
                 side: turn.side,

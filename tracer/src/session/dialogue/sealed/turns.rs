@@ -129,16 +129,16 @@ fn are_alike(records: &[Record], places: &[usize], terms: Terms) -> bool {
 /// long for it. Where the client has gone on, one of them was the answer.
 fn before_prelogin_reply(records: &[Record], terms: Terms) -> Vec<usize> {
     let places = |side: Side| (0..records.len()).filter(move |place| records[*place].side == side);
-    let said = places(Side::ToClient).filter(|place| !is_of_tls(&records[*place]));
-    let said: Vec<_> = said.take(MAX_TICKETS + 1).collect();
-    let same = |place: &&usize| records[**place].len == records[said[0]].len;
-    let alike = &said[..said.iter().take_while(same).count()];
+    let spoken = places(Side::ToClient).filter(|place| !is_of_tls(&records[*place]));
+    let spoken: Vec<_> = spoken.take(MAX_TICKETS + 1).collect();
+    let same = |place: &&usize| records[**place].len == records[spoken[0]].len;
+    let alike = &spoken[..spoken.iter().take_while(same).count()];
     if are_alike(records, alike, terms) {
         return alike.to_vec();
     }
     let login = places(Side::ToServer).nth(1);
     let is_before = |place: &&usize| login.is_none_or(|login| **place < login);
-    let before = &said[..said.iter().take_while(is_before).count()];
+    let before = &spoken[..spoken.iter().take_while(is_before).count()];
     let is_long = |place: &&usize| records[**place].len > PRELOGIN_REPLY;
     let long = before.iter().take_while(is_long).count();
     let most = before.len() - usize::from(login.is_some() && !before.is_empty());
@@ -150,18 +150,18 @@ fn before_prelogin_reply(records: &[Record], terms: Terms) -> Vec<usize> {
 fn before_login_reply(records: &[Record], terms: Terms) -> Vec<usize> {
     // The client's bytes so far, and when the last of them passed.
     let mut login = (0, None);
-    let mut said = Vec::new();
+    let mut spoken = Vec::new();
     let mut whole_after = 0;
     for (place, record) in records.iter().enumerate() {
         if record.wrapped || is_of_tls(record) {
             continue;
         }
         if record.side == Side::ToClient {
-            said.push(place);
+            spoken.push(place);
             continue;
         }
         let (bytes, last) = login;
-        let spoke = said.len() > whole_after && !are_alike(records, &said, terms);
+        let spoke = spoken.len() > whole_after && !are_alike(records, &spoken, terms);
         let answered = spoke && bytes >= SHORTEST_LOGIN;
         // An answer takes a round trip.
         let round_trip = terms.round_trip.min(SHORTEST_LOGIN_TIME);
@@ -169,18 +169,18 @@ fn before_login_reply(records: &[Record], terms: Terms) -> Vec<usize> {
         if answered && last.is_some_and(|last| takes(last) >= round_trip) {
             break;
         }
-        whole_after = said.len();
+        whole_after = spoken.len();
         login = (bytes + u64::from(record.len), Some(record.to));
     }
-    let turn = &said[whole_after..];
+    let turn = &spoken[whole_after..];
     let is_full = |place: &&usize| is_full_packet(records[**place].len, terms.overhead);
     let reply = match turn.split_last() {
-        Some(_) if are_alike(records, &said, terms) => 0,
+        Some(_) if are_alike(records, &spoken, terms) => 0,
         Some((_, before)) => 1 + before.iter().rev().take_while(is_full).count(),
         None => 0,
     };
-    said.truncate(said.len() - reply);
-    said
+    spoken.truncate(spoken.len() - reply);
+    spoken
 }
 
 impl Reading {

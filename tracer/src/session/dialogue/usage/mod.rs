@@ -31,7 +31,7 @@ impl Usage {
     /// What the login has shown of what may follow: how MARS's packets without data look in TLS.
     /// Where the length hides what else they may be, they count only if MARS was agreed on as well.
     pub(in crate::session) fn expect(&mut self, login: &Dialogue) {
-        self.mars_agreed = login.said.mars();
+        self.mars_agreed = login.contents.mars();
         let Some(hello) = login.server_hello() else {
             return;
         };

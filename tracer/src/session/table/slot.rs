@@ -13,7 +13,7 @@ pub(in crate::session) const LINGER: u64 = 2_000_000_000;
 
 /// A connection's place in the table.
 #[derive(Debug)]
-pub(in crate::session) enum Entry {
+pub(in crate::session) enum Slot {
     /// Nothing but SYNs and answers to them were seen.
     Syns(Box<Syns>),
     Open(Box<Connection>),
@@ -30,7 +30,7 @@ pub(in crate::session) struct Over {
     pub(super) until: u64,
 }
 
-impl Entry {
+impl Slot {
     /// When an open connection's first packet passed.
     pub(in crate::session) fn started(&self) -> Option<u64> {
         match self {
