@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use tracer::{
-    record::{Body, LossReason, LossRecord, PhaseName, Record},
-    session::Listener,
+    record::{Body, ConnectionFacts, LossReason, LossRecord, PartialReason, PhaseName, Record},
+    session::{Listener, Standing},
 };
 use tracer_ebpf::flow::FlowKey;
 
@@ -13,9 +13,10 @@ use tracer_ebpf::flow::FlowKey;
 pub struct Heard {
     /// Logins decided since somebody last looked.
     pub decided: Vec<(FlowKey, u64)>,
-    /// Logins and closes by connection: address, port and start.
+    /// Logins whose connection is open, by address, port and start.
     open: HashMap<String, u64>,
-    logins: u64,
+    /// Pending logins, the same.
+    pending: HashMap<String, u64>,
     closes: u64,
     /// Connections of strangers that were counted instead of told.
     suppressed: u64,
@@ -26,30 +27,31 @@ impl Listener for Heard {
         let written = record.to_line("host", &mut Vec::new());
         assert!(written.is_ok(), "{record:?} cannot be written");
         match &record.body {
+            Body::Pending(pending) => {
+                assert_adds_up(&pending.facts);
+                *self.pending.entry(name(&pending.facts)).or_default() += 1;
+            }
             Body::Login(login) => {
-                self.logins += 1;
-                *self.open.entry(name(&login.facts)).or_default() += 1;
-                let facts = &login.facts;
-                if let Some(whole) = facts.login.duration_ns {
-                    let phases = PhaseName::LOGIN.map(|name| facts.phases.of(name));
-                    let sum: u64 = phases
-                        .into_iter()
-                        .flatten()
-                        .map(|phase| phase.duration_ns.0)
-                        .sum();
-                    assert_eq!(sum, whole.0, "phases add up to the login: {facts:#?}");
-                    let login = &facts.login;
-                    let waits = [login.client_ns, login.server_ns, login.network_ns];
-                    if let [Some(client), Some(server), Some(network)] = waits {
-                        assert_eq!(client + server + network, whole, "so do the waits: {facts:#?}");
-                    }
-                }
+                assert_adds_up(&login.facts);
+                let name = name(&login.facts);
+                let pending = self.pending.remove(&name).unwrap_or_default();
+                assert!(pending < 2, "a login is told as pending once");
+                *self.open.entry(name).or_default() += 1;
             }
             Body::Close(close) => {
                 self.closes += 1;
-                let open = self.open.get_mut(&name(&close.facts));
+                let facts = &close.facts;
+                if facts.login.outcome.is_none() {
+                    let late = &facts.connection.partial_reasons;
+                    assert!(
+                        late.contains(&PartialReason::JoinedLate),
+                        "no login: {facts:#?}"
+                    );
+                    return;
+                }
+                let open = self.open.get_mut(&name(facts));
                 let Some(open) = open.filter(|open| **open > 0) else {
-                    panic!("a close without its login");
+                    panic!("a close without its login: {facts:#?}");
                 };
                 *open -= 1;
             }
@@ -66,15 +68,53 @@ impl Listener for Heard {
 }
 
 impl Heard {
-    /// Every connection had one login and one close, or was a stranger's too many.
-    pub fn assert_complete(&self, connections: u64) {
-        let told = connections - self.suppressed;
-        assert_eq!((self.logins, self.closes), (told, told));
+    /// Every connection had one close, and before it one login unless that was over before anybody
+    /// watched; or it was a stranger's too many.
+    pub fn assert_complete(&self, standing: Standing) {
+        let none = Standing {
+            seen: self.closes + self.suppressed,
+            ..Standing::default()
+        };
+        assert_eq!(standing, none);
         assert!(self.open.values().all(|open| *open == 0));
+        assert!(
+            self.pending.is_empty(),
+            "a pending login is decided in the end"
+        );
     }
 }
 
-fn name(facts: &tracer::record::ConnectionFacts) -> String {
+/// Phases add up to the login, and so do the waits; where something was missed they may leave gaps.
+fn assert_adds_up(facts: &ConnectionFacts) {
+    let Some(whole) = facts.login.duration_ns else {
+        return;
+    };
+    let reasons = &facts.connection.partial_reasons;
+    let missed = [PartialReason::Gap, PartialReason::EventsLost];
+    let exact = !missed.iter().any(|reason| reasons.contains(reason));
+    let phases = PhaseName::LOGIN.map(|name| facts.phases.of(name));
+    let sum: u64 = phases
+        .into_iter()
+        .flatten()
+        .map(|phase| phase.duration_ns.0)
+        .sum();
+    assert!(sum <= whole.0, "phases exceed the login: {facts:#?}");
+    assert!(
+        sum == whole.0 || !exact,
+        "phases add up to the login: {facts:#?}"
+    );
+    let login = &facts.login;
+    let waits = [login.client_ns, login.server_ns, login.network_ns];
+    if let [Some(client), Some(server), Some(network)] = waits {
+        assert_eq!(
+            client + server + network,
+            whole,
+            "so do the waits: {facts:#?}"
+        );
+    }
+}
+
+fn name(facts: &ConnectionFacts) -> String {
     format!(
         "{:?} {:?} {:?}",
         facts.client, facts.server.port, facts.connection.start
