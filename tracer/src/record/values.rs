@@ -5,12 +5,12 @@ use std::{
     fmt::{self, Write as _},
     hash::{Hash, Hasher},
     ops::{Add, AddAssign, Deref},
-    sync::Arc,
 };
 
 use jiff::fmt::{StdFmtWrite, temporal::DateTimePrinter};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer, ser::Error as _};
+use smol_str::SmolStr;
 
 /// The largest integer that every JSON reader keeps whole: beyond it, jq and JavaScript round.
 const MAX_SAFE_INTEGER: u64 = 1 << 53;
@@ -220,9 +220,10 @@ impl JsonSchema for Confidence {
 }
 
 /// Text that came from the wire or the host: at most [`Text::MAX_CHARS`] characters, the last one
-/// `…` where more was cut off. A copy shares it: a connection is told twice and more.
+/// `…` where more was cut off. A copy shares it, and a short one needs no memory of its own: a
+/// connection is told twice and more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Text(Arc<str>);
+pub struct Text(SmolStr);
 
 impl Text {
     /// The longest text, in characters. TDS names hold 128; certificates' names can be longer.

@@ -226,6 +226,9 @@ impl Dialogue {
 
     /// What the sealed records say.
     pub(in crate::session) fn reading(&self) -> Reading {
+        if self.sealed.is_empty() {
+            return Reading::default();
+        }
         self.sealed.read(self.terms())
     }
 

@@ -1,8 +1,6 @@
 //! JA4 (`FoxIO`): a short name for how a client offers TLS, the same for every connection of one
 //! library and configuration.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest, Sha256};
 
 /// What of a `ClientHello` the fingerprint is made of.
@@ -93,8 +91,7 @@ fn list(values: &[u16]) -> String {
         if !text.is_empty() {
             text.push(',');
         }
-        // A string takes in whatever is written.
-        let _written: std::fmt::Result = write!(text, "{value:04x}");
+        text.extend(value.to_be_bytes().into_iter().flat_map(hex));
     }
     text
 }
@@ -105,10 +102,13 @@ fn digest(text: &str) -> String {
         return "0".repeat(12);
     }
     let digest = Sha256::digest(text);
-    digest[..6].iter().fold(String::new(), |mut hex, byte| {
-        let _written: std::fmt::Result = write!(hex, "{byte:02x}");
-        hex
-    })
+    digest[..6].iter().copied().flat_map(hex).collect()
+}
+
+/// A byte's two digits.
+fn hex(byte: u8) -> [char; 2] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    [byte >> 4, byte & 0x0F].map(|digit| DIGITS[usize::from(digit)].into())
 }
 
 const SERVER_NAME: u16 = 0x0000;
