@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand};
-use harness::{net::Namespace, peer::program};
+use harness::{net::Namespace, pcap, peer::program};
 use serde_json::Value;
 
 const PORT: u16 = 1433;
@@ -30,6 +30,25 @@ const PRELOGIN: [u8; 26] = [
 const ANSWER: [u8; 26] = [
     0x04, 1, 0, 26, 0, 0, 1, 0, 0, 0, 11, 0, 6, 1, 0, 17, 0, 1, 0xFF, 16, 0, 0x10, 0, 0, 0, 2,
 ];
+/// A recorded login without encryption, and in it what client and server say in turn up to the answer
+/// to the first request.
+const POOLED: (&str, [[usize; 2]; 3]) = ("captures/odbc18-lab-clear", [[3, 5], [7, 8], [9, 10]]);
+
+/// What the client says, and the server's answer.
+type Exchange = [Vec<u8>; 2];
+
+/// What is said on a connection: a PRELOGIN, or as much as a pooled connection has said.
+fn conversation(pooled: bool) -> Result<Vec<Exchange>> {
+    if !pooled {
+        return Ok(vec![[PRELOGIN.to_vec(), ANSWER.to_vec()]]);
+    }
+    let (name, places) = POOLED;
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let packets = pcap::packets(&tests.join("fixtures").join(name).with_extension("pcap"))?;
+    Ok(places
+        .map(|pair| pair.map(|place| packets[place].payload().to_vec()))
+        .into())
+}
 
 #[derive(Parser)]
 struct Args {
@@ -45,6 +64,8 @@ enum Role {
         address: Ipv4Addr,
         #[arg(long)]
         hold: bool,
+        #[arg(long)]
+        pooled: bool,
     },
     /// Opens connections with a PRELOGIN exchange each
     #[command(hide = true)]
@@ -53,31 +74,39 @@ enum Role {
         count: usize,
         #[arg(long)]
         hold: bool,
+        #[arg(long)]
+        pooled: bool,
     },
 }
 
 fn main() -> Result<()> {
     match Args::parse().role {
-        Some(Role::Serve { address, hold }) => serve(address, hold),
+        Some(Role::Serve {
+            address,
+            hold,
+            pooled,
+        }) => serve(address, hold, &conversation(pooled)?),
         Some(Role::Connect {
             address,
             count,
             hold,
-        }) => connect(address, count, hold),
+            pooled,
+        }) => connect(address, count, hold, &conversation(pooled)?),
         None => measure(),
     }
 }
 
-fn serve(address: Ipv4Addr, hold: bool) -> Result<()> {
+fn serve(address: Ipv4Addr, hold: bool, conversation: &[Exchange]) -> Result<()> {
     let listener = TcpListener::bind((address, PORT))?;
     println!("listening");
     let serve = |listener: &TcpListener| -> Result<()> {
         let mut streams = Vec::new();
         loop {
             let (mut stream, _) = listener.accept()?;
-            let mut bytes = [0; 256];
-            if stream.read(&mut bytes)? > 0 {
-                stream.write_all(&ANSWER)?;
+            let mut bytes = [0; 1024];
+            for [question, answer] in conversation {
+                stream.read_exact(&mut bytes[..question.len()])?;
+                stream.write_all(answer)?;
             }
             if hold {
                 streams.push(stream);
@@ -97,7 +126,7 @@ fn serve(address: Ipv4Addr, hold: bool) -> Result<()> {
     Ok(())
 }
 
-fn connect(address: Ipv4Addr, count: usize, hold: bool) -> Result<()> {
+fn connect(address: Ipv4Addr, count: usize, hold: bool, conversation: &[Exchange]) -> Result<()> {
     let left = AtomicUsize::new(count);
     let connect = || -> Result<Vec<TcpStream>> {
         let mut streams = Vec::new();
@@ -108,8 +137,10 @@ fn connect(address: Ipv4Addr, count: usize, hold: bool) -> Result<()> {
             .is_ok()
         {
             let mut stream = TcpStream::connect(SocketAddr::from((address, PORT)))?;
-            stream.write_all(&PRELOGIN)?;
-            stream.read_exact(&mut [0; ANSWER.len()])?;
+            for [question, answer] in conversation {
+                stream.write_all(question)?;
+                stream.read_exact(&mut vec![0; answer.len()])?;
+            }
             if hold {
                 streams.push(stream);
             } else {
@@ -156,7 +187,11 @@ fn measure() -> Result<()> {
         flood.lines == (20_000, 20_000) || flood.lost > 0,
         "something missing was not counted"
     );
-    println!("agent's memory: {}", memory(50_000)?);
+    println!("agent's memory: {}", memory(50_000, &["--hold"])?);
+    println!(
+        "with pooled connections: {}",
+        memory(100_000, &["--hold", "--pooled"])?
+    );
     Ok(())
 }
 
@@ -281,18 +316,17 @@ fn said(lines: &Path, client: u32) -> Result<Said> {
 }
 
 /// Resident memory of the agent, before and with so many open connections.
-fn memory(count: usize) -> Result<String> {
+fn memory(count: usize, options: &[&str]) -> Result<String> {
     let host = Namespace::new("many")?;
     let agent = Watching::start(&host, &["--max-flows", "131072"])?;
     let before = agent.resident()?;
     let mut peers = Vec::new();
     for index in 0..count.div_ceil(PER_PROCESS) {
         let address = format!("127.0.0.{}", index + 1);
-        peers.push(peer(&host, &["serve", &address, "--hold"])?);
-        let mut client = peer(
-            &host,
-            &["connect", &address, &PER_PROCESS.to_string(), "--hold"],
-        )?;
+        peers.push(peer(&host, &[&["serve", &address][..], options].concat())?);
+        let many = PER_PROCESS.to_string();
+        let arguments = [&["connect", &address, &many][..], options].concat();
+        let mut client = peer(&host, &arguments)?;
         client.line()?;
         peers.push(client);
     }
