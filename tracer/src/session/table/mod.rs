@@ -216,30 +216,24 @@ impl Table {
 
     /// Lets go of a connection that has closed, and sees to it that time is looked at for another.
     fn settle(&mut self, key: FlowKey, now: u64, report: &mut Report<'_>) {
-        if let Some(slot) = self.slots.get_mut(&key)
-            && let Slot::Open(connection) = slot
+        let Some(slot) = self.slots.get_mut(&key) else {
+            return;
+        };
+        if let Slot::Open(connection) = slot
             && (connection.is_closed() || connection.is_unreachable())
         {
             slot.end(now, now.saturating_add(LINGER), None, report);
             self.timers.add(now.saturating_add(LINGER), key);
             return;
         }
-        self.schedule(key, report);
+        self.timers.schedule(slot, key, report);
     }
 
     fn schedule(&mut self, key: FlowKey, report: &Report<'_>) {
         let Some(slot) = self.slots.get_mut(&key) else {
             return;
         };
-        let Some(due) = slot.due(report) else { return };
-        match slot.scheduled() {
-            Some(scheduled) if due < *scheduled => {
-                *scheduled = due;
-                self.timers.add(due, key);
-            }
-            Some(_) => {}
-            None => self.timers.add(due, key),
-        }
+        self.timers.schedule(slot, key, report);
     }
 
     /// Lets time pass up to `now`: whoever has waited long enough hears of it, at its own time.

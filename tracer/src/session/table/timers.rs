@@ -4,6 +4,9 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 
 use tracer_ebpf::flow::FlowKey;
 
+use super::slot::Slot;
+use crate::session::report::Report;
+
 /// Room for as many is not given back.
 const FEWEST: usize = 64;
 
@@ -16,6 +19,19 @@ impl Timers {
     /// Looks at a connection at this moment.
     pub(super) fn add(&mut self, at: u64, key: FlowKey) {
         self.0.push(Reverse((at, key)));
+    }
+
+    /// Looks at what is known of a connection when time changes it next.
+    pub(super) fn schedule(&mut self, slot: &mut Slot, key: FlowKey, report: &Report<'_>) {
+        let Some(due) = slot.due(report) else { return };
+        match slot.scheduled() {
+            Some(scheduled) if due < *scheduled => {
+                *scheduled = due;
+                self.add(due, key);
+            }
+            Some(_) => {}
+            None => self.add(due, key),
+        }
     }
 
     /// The next moment up to `now`.
