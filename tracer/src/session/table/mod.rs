@@ -18,7 +18,7 @@ use self::{
     evicted::Evicted,
     owners::Owners,
     redirects::Redirects,
-    slot::{LINGER, Slot, is_end},
+    slot::{Slot, is_end},
     syns::Syns,
     timers::Timers,
 };
@@ -78,7 +78,7 @@ impl Table {
                     if connection.has_left() {
                         self.redirects.leaves(connection);
                     }
-                    self.settle(event.key, event.time, report);
+                    self.timers.settle(slot, event.key, event.time, report);
                     return;
                 }
                 // Port reuse: a SYN of another connection.
@@ -216,17 +216,9 @@ impl Table {
 
     /// Lets go of a connection that has closed, and sees to it that time is looked at for another.
     fn settle(&mut self, key: FlowKey, now: u64, report: &mut Report<'_>) {
-        let Some(slot) = self.slots.get_mut(&key) else {
-            return;
-        };
-        if let Slot::Open(connection) = slot
-            && (connection.is_closed() || connection.is_unreachable())
-        {
-            slot.end(now, now.saturating_add(LINGER), None, report);
-            self.timers.add(now.saturating_add(LINGER), key);
-            return;
+        if let Some(slot) = self.slots.get_mut(&key) {
+            self.timers.settle(slot, key, now, report);
         }
-        self.timers.schedule(slot, key, report);
     }
 
     fn schedule(&mut self, key: FlowKey, report: &Report<'_>) {

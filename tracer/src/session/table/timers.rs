@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 
 use tracer_ebpf::flow::FlowKey;
 
-use super::slot::Slot;
+use super::slot::{LINGER, Slot};
 use crate::session::report::Report;
 
 /// Room for as many is not given back.
@@ -32,6 +32,25 @@ impl Timers {
             Some(_) => {}
             None => self.add(due, key),
         }
+    }
+
+    /// Ends a connection of which nothing is to come, or looks at it when time changes it next.
+    pub(super) fn settle(
+        &mut self,
+        slot: &mut Slot,
+        key: FlowKey,
+        now: u64,
+        report: &mut Report<'_>,
+    ) {
+        if let Slot::Open(connection) = slot
+            && (connection.is_closed() || connection.is_unreachable())
+        {
+            let until = now.saturating_add(LINGER);
+            slot.end(now, until, None, report);
+            self.add(until, key);
+            return;
+        }
+        self.schedule(slot, key, report);
     }
 
     /// The next moment up to `now`.
