@@ -1,6 +1,8 @@
 //! However TCP cuts, repeats and reorders a connection, the same is said about its login; and of
 //! one whose segments were lost nothing is said that is not so.
 
+mod honest;
+
 use std::path::PathBuf;
 
 use harness::replay::{Frame, frames, said};
@@ -203,7 +205,7 @@ fn of_a_login_in_clear_that_is_cut_less_is_said_and_nothing_untrue() {
                 let mut swapped = cuts.clone();
                 swapped.swap(index, index + 1);
                 for frames_in_pieces in [cuts, swapped] {
-                    if let Err(error) = honest(&frames_in_pieces, &frames) {
+                    if let Err(error) = honest::login(&frames_in_pieces, &frames) {
                         panic!("{name}, segment {index} cut after {at}: {error}");
                     }
                 }
@@ -305,159 +307,6 @@ fn segments_that_change_places_give_the_same_login() {
     });
 }
 
-/// What is said of a login that may not be so: a fact that the whole connection contradicts.
-/// Times and counts are of what was seen, and are not compared here; neither is how it is known.
-fn untruths(said: &Value, truth: &Value) -> Vec<String> {
-    const OF_WHAT_WAS_SEEN: [&str; 17] = [
-        ".tls.hello.segments",
-        ".severity",
-        ".timestamp",
-        // Whether they are so is looked at by themselves.
-        ".phases",
-        ".tcp",
-        ".connection.partial",
-        ".connection.partial_reasons",
-        ".connection.start",
-        ".connection.id",
-        ".connection.vantage",
-        ".login.basis",
-        ".login.confidence",
-        ".login.duration_ns",
-        ".login.slowest_phase",
-        ".login.client_ns",
-        ".login.server_ns",
-        ".login.network_ns",
-    ];
-    // What was asked for stands until the server is heard to have chosen otherwise.
-    const CHOSEN_LATER: [&str; 2] = [".login.database", ".tds.packet_size"];
-    let mut untruths = Vec::new();
-    // Only a login of which something is missing may be one of which nothing is known.
-    let is_partial = said["connection"]["partial"] == true;
-    compare_facts("", said, truth, &mut |path, said, truth| {
-        // Of a token that was cut only its kind may be left.
-        let vague = path == ".auth.kind" && said == "spnego" && truth != "sql";
-        // Before a later decision there is time for an alert.
-        let vague = vague || path.starts_with(".tls.alert") && truth.is_null();
-        // LOGINACK says less of the build than PRELOGIN.
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let beginning = text(truth).starts_with(&format!("{}.", text(said)));
-        let vague = vague || path == ".tds.server_version" && beginning;
-        let unknown = said.is_null() || said == "unknown" && is_partial || vague;
-        let seen = OF_WHAT_WAS_SEEN.iter().any(|skip| path.starts_with(skip));
-        if said != truth && !unknown && !seen && !CHOSEN_LATER.contains(&path) {
-            untruths.push(format!("{path}: {said}, and it is {truth}"));
-        }
-    });
-    untruths
-}
-
-fn compare_facts(
-    path: &str,
-    said: &Value,
-    truth: &Value,
-    each: &mut impl FnMut(&str, &Value, &Value),
-) {
-    match said.as_object() {
-        Some(fields) => {
-            for (name, value) in fields {
-                compare_facts(&format!("{path}.{name}"), value, &truth[name], each);
-            }
-        }
-        None => each(path, said, truth),
-    }
-}
-
-/// The lost segments' login is partial, or the same; and whatever it says is so.
-fn honest(lossy: &[Frame], frames: &[Frame]) -> Result<(), TestCaseError> {
-    let truths = logins(frames);
-    for login in logins(lossy) {
-        let truth = truths
-            .iter()
-            .find(|truth| truth["client"] == login["client"])
-            .unwrap();
-        let untruths = untruths(&login, truth);
-        prop_assert!(
-            untruths.is_empty(),
-            "{}\nsaid: {login}",
-            untruths.join("\n")
-        );
-        phases_in_order(&login, truth)?;
-        phases_are_its_own(&login, truth)?;
-        if login["connection"]["partial"] == false {
-            prop_assert_eq!(
-                &login["connection"]["id"],
-                &truth["connection"]["id"],
-                "{}",
-                login
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Each phase starts where the one before it ended, the handshake first of all; between two there may
-/// be one of which too little was seen.
-fn phases_in_order(login: &Value, truth: &Value) -> Result<(), TestCaseError> {
-    let all = phases_of(truth);
-    let nanos = |phase: &Value, field| phase[field].as_u64();
-    let mut phases: Vec<_> = login["phases"].as_object().unwrap().iter().collect();
-    phases.sort_by_key(|(_, phase)| (nanos(phase, "start_ns"), nanos(phase, "duration_ns")));
-    for pair in phases.windows(2) {
-        let [(before, one), (name, next)] = pair else {
-            continue;
-        };
-        if !all
-            .windows(2)
-            .any(|pair| pair == [before.as_str(), name.as_str()])
-        {
-            continue;
-        }
-        let end = nanos(one, "start_ns").zip(nanos(one, "duration_ns"));
-        let end = end.map(|(start, duration)| start + duration);
-        prop_assert_eq!(end, nanos(next, "start_ns"), "{}: {}", name, login);
-        prop_assert!(*name != "handshake", "{}", login);
-    }
-    Ok(())
-}
-
-/// The phases of a login in the order in which they happened.
-fn phases_of(login: &Value) -> Vec<&str> {
-    let phases = login["phases"].as_object().unwrap();
-    let mut names: Vec<_> = phases.keys().map(String::as_str).collect();
-    names.sort_by_key(|name| phases[*name]["start_ns"].as_u64());
-    names
-}
-
-/// Every phase is one that the whole login has, and what is told of who was waited for makes it.
-fn phases_are_its_own(login: &Value, truth: &Value) -> Result<(), TestCaseError> {
-    for (name, phase) in login["phases"].as_object().unwrap() {
-        let own = &truth["phases"][name];
-        prop_assert!(own.is_object(), "there was no phase {}: {}", name, login);
-        let nanos = |field: &str| phase[field].as_u64();
-        let shares = ["client_ns", "server_ns", "network_ns"].map(nanos);
-        if shares.iter().any(Option::is_some) {
-            let sum: u64 = shares.into_iter().flatten().sum();
-            prop_assert_eq!(Some(sum), nanos("duration_ns"), "{}: {}", name, login);
-        }
-    }
-    Ok(())
-}
-
-/// A client's orderly end is not called abnormal where only the login before it was missed.
-fn honest_about_the_end(lossy: &[Frame], frames: &[Frame]) -> Result<(), TestCaseError> {
-    let truths = said(frames, "close").unwrap();
-    for close in said(lossy, "close").unwrap() {
-        let truth = truths
-            .iter()
-            .find(|truth| truth["client"] == close["client"])
-            .unwrap();
-        let abnormal = [&close, truth].map(|close| close["close"]["class"] == "abnormal");
-        let by_client = close["close"]["by"] == "client";
-        prop_assert!(abnormal != [true, false] || !by_client, "{}", close);
-    }
-    Ok(())
-}
-
 #[test]
 fn of_a_login_whose_segments_were_lost_nothing_untrue_is_said() {
     check(|frames, places| {
@@ -468,7 +317,7 @@ fn of_a_login_whose_segments_were_lost_nothing_untrue_is_said() {
                 lossy.remove(index);
             }
         }
-        honest(&lossy, frames)
+        honest::login(&lossy, frames)
     });
 }
 
@@ -507,9 +356,9 @@ fn each_single_segment_may_be_lost() {
             if ends && EASILY_MISREAD.contains(&name) {
                 continue;
             }
-            let mut result = honest(&lossy, &frames);
+            let mut result = honest::login(&lossy, &frames);
             if !ends {
-                result = result.and_then(|()| honest_about_the_end(&lossy, &frames));
+                result = result.and_then(|()| honest::close(&lossy, &frames));
             }
             if let Err(error) = result {
                 panic!("{name} without segment {index}: {error}");
@@ -551,7 +400,7 @@ fn a_capture_may_start_and_end_anywhere() {
         let frames = connection(name);
         for index in 1..frames.len() {
             for part in [&frames[..index], &frames[index..]] {
-                if let Err(error) = honest(part, &frames) {
+                if let Err(error) = honest::login(part, &frames) {
                     panic!("{name}, {} of {}: {error}", part.len(), frames.len());
                 }
             }
