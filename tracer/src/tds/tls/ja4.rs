@@ -42,8 +42,8 @@ impl Offer<'_> {
         let algorithms = self.signature_algorithms.iter().copied();
         let algorithms: Vec<u16> = algorithms.filter(|id| !is_grease(*id)).collect();
         if !algorithms.is_empty() {
-            extensions.push('_');
-            extensions.push_str(&list(&algorithms));
+            extensions.push(b'_');
+            extensions.extend(list(&algorithms));
         }
         format!(
             "{head}_{}_{}",
@@ -85,30 +85,33 @@ fn ends(alpn: Option<&[u8]>) -> String {
     }
 }
 
-fn list(values: &[u16]) -> String {
-    let mut text = String::with_capacity(values.len() * 5);
+/// Numbers in hex, with commas between them.
+fn list(values: &[u16]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(values.len() * 5);
     for value in values {
         if !text.is_empty() {
-            text.push(',');
+            text.push(b',');
         }
-        text.extend(value.to_be_bytes().into_iter().flat_map(hex));
+        let [high, low] = value.to_be_bytes().map(hex);
+        text.extend([high[0], high[1], low[0], low[1]]);
     }
     text
 }
 
 /// The first twelve hex digits of SHA-256; zeros where there is nothing to digest.
-fn digest(text: &str) -> String {
+fn digest(text: &[u8]) -> String {
     if text.is_empty() {
         return "0".repeat(12);
     }
     let digest = Sha256::digest(text);
-    digest[..6].iter().copied().flat_map(hex).collect()
+    let digits = digest[..6].iter().copied().flat_map(hex);
+    digits.map(char::from).collect()
 }
 
 /// A byte's two digits.
-fn hex(byte: u8) -> [char; 2] {
+fn hex(byte: u8) -> [u8; 2] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    [byte >> 4, byte & 0x0F].map(|digit| DIGITS[usize::from(digit)].into())
+    [byte >> 4, byte & 0x0F].map(|digit| DIGITS[usize::from(digit)])
 }
 
 const SERVER_NAME: u16 = 0x0000;
