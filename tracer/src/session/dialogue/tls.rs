@@ -302,11 +302,8 @@ impl Dialogue {
             let prelogin = prelogin.as_ref();
             prelogin.and_then(|prelogin| prelogin.fedauth_required) == Some(true)
         });
-        let hello = self.server_hello();
-        let exactly = |plain: u32| {
-            let sealed = hello?.sealed(plain);
-            sealed.map(|(len, _)| len)
-        };
+        let sealing = self.server_hello().and_then(ServerHello::sealing);
+        let exactly = |plain: u32| sealing.map(|sealing| sealing.of(plain).0);
         let mars = self.contents.mars();
         Terms {
             tls13: self.speaks_tls13(),

@@ -15,11 +15,25 @@ const EXPLICIT_NONCE: u32 = 8;
 /// What TLS 1.3 appends to hide a record's type (RFC 8446 §5.2).
 const INNER_TYPE: u32 = 1;
 
+/// How a connection's records of application data are sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sealing {
+    /// A stream of the same length, with so many bytes around it.
+    Aead(u32),
+    /// Blocks of a size, with the MAC's bytes inside them and others around them.
+    Blocks {
+        /// Bytes of a block.
+        block: u32,
+        /// Bytes of the MAC that are sealed with the data.
+        inside: u32,
+        /// Bytes of the initialisation vector, and of a MAC that is not sealed.
+        around: u32,
+    },
+}
+
 impl ServerHello {
-    /// The length of a record of application data, after its header, that seals so many bytes and
-    /// no padding but what the cipher needs; and the bytes which a record of that length may seal.
-    /// `None` where the cipher suite is not known, or a stream cipher's.
-    pub fn sealed(&self, plain: u32) -> Option<(u32, RangeInclusive<u32>)> {
+    /// How records are sealed; `None` where the cipher suite is not known, or a stream cipher's.
+    pub fn sealing(&self) -> Option<Sealing> {
         let suite = TlsCipherSuite::from_id(self.cipher)?;
         if suite.mac == TlsCipherMac::Aead {
             let tag = TAG >> u32::from(suite.name.contains("CCM_8"));
@@ -30,7 +44,7 @@ impl ServerHello {
             } else {
                 EXPLICIT_NONCE
             };
-            return Some((plain + tag + rest, plain..=plain));
+            return Some(Sealing::Aead(tag + rest));
         }
         if suite.enc_mode != TlsCipherEncMode::Cbc {
             return None;
@@ -54,10 +68,31 @@ impl ServerHello {
         } else {
             (mac, 0)
         };
-        // At least one byte of padding, of at most one block.
-        let blocks = (plain + inside) / block * block + block;
-        let least = (blocks - block).saturating_sub(inside);
-        Some((vector + blocks + behind, least..=blocks - inside - 1))
+        Some(Sealing::Blocks {
+            block,
+            inside,
+            around: vector + behind,
+        })
+    }
+}
+
+impl Sealing {
+    /// The length of a record, after its header, that seals so many bytes and no padding but what
+    /// the cipher needs; and the bytes which a record of that length may seal.
+    pub fn of(self, plain: u32) -> (u32, RangeInclusive<u32>) {
+        match self {
+            Self::Aead(around) => (plain + around, plain..=plain),
+            Self::Blocks {
+                block,
+                inside,
+                around,
+            } => {
+                // At least one byte of padding, of at most one block.
+                let blocks = (plain + inside) / block * block + block;
+                let least = (blocks - block).saturating_sub(inside);
+                (around + blocks, least..=blocks - inside - 1)
+            }
+        }
     }
 }
 
@@ -76,7 +111,7 @@ mod tests {
             encrypt_then_mac,
             ..ServerHello::default()
         };
-        hello.sealed(16)
+        Some(hello.sealing()?.of(16))
     }
 
     #[test]

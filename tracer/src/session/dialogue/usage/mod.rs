@@ -37,7 +37,7 @@ impl Usage {
         };
         self.tls13 = hello.version == 0x0304;
         let agreed = self.mars_agreed == Some(true);
-        let known = hello.sealed(SMP_HEADER);
+        let known = hello.sealing().map(|sealing| sealing.of(SMP_HEADER));
         let sure = known.filter(|(_, plain)| agreed || plain.start() == plain.end());
         self.mars.sealed_control_is(sure.map(|(len, _)| len));
     }
