@@ -2,22 +2,17 @@
 //!
 //! One test at a time, since the counter is the whole program's.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Mutex, PoisonError},
-};
+use std::sync::{Mutex, PoisonError};
 
-use harness::sweep::{
-    packet::{ACK, PSH, Packet, Side},
-    sources::fixture,
+use harness::{
+    replay::Replayed,
+    sweep::{
+        packet::{ACK, PSH, Packet, Side},
+        sources::fixture,
+    },
 };
 use peak_alloc::PeakAlloc;
-use tracer::{
-    capture::tracker::{Sighted, Tracker},
-    record::Record,
-    session::{Config, Engine, Listener},
-};
-use tracer_ebpf::flow::FlowKey;
+use tracer::session::Config;
 
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
@@ -41,48 +36,16 @@ const CONNECTIONS: isize = 50;
 /// Of each connection passes a multiple of what all may keep together.
 const VOLUME: usize = 4 * 1024 * 1024;
 
-#[derive(Default)]
-struct Ear(Vec<(FlowKey, u64)>);
-
-impl Listener for Ear {
-    fn record(&mut self, _: Record) {}
-
-    fn decided(&mut self, key: FlowKey, born: u64) {
-        self.0.push((key, born));
-    }
-}
-
 /// A whole agent without its output.
-struct Agent {
-    tracker: Tracker,
-    engine: Engine,
-    ear: Ear,
+fn agent() -> Replayed {
+    Replayed::new([1433], Config::default())
 }
 
-impl Agent {
-    fn new() -> Self {
-        Self {
-            tracker: Tracker::new(BTreeSet::from([1433]), true),
-            engine: Engine::new(Config::default()),
-            ear: Ear::default(),
-        }
-    }
-
-    fn packet(&mut self, packet: &Packet) {
-        self.engine.pass_time(packet.time_ns, &mut self.ear);
-        let sighted = Sighted {
-            network: (packet.ethertype, &packet.bytes),
-            wire_len: packet.bytes.len() as u32,
-            time_ns: packet.time_ns,
-            untimed: false,
-            point: packet.point,
-        };
-        self.tracker
-            .packet(&sighted, &mut self.engine, &mut self.ear);
-        for (key, born) in std::mem::take(&mut self.ear.0) {
-            self.tracker.decided(&key, born);
-        }
-    }
+/// A packet passes, and what is said of it goes away.
+fn passes(agent: &mut Replayed, packet: &Packet) {
+    let network = (packet.ethertype, &packet.bytes[..]);
+    agent.packet(packet.time_ns, packet.point, network);
+    agent.forget_records();
 }
 
 /// One connection up to a packet, and then volume of both sides.
@@ -244,7 +207,7 @@ fn held(flood: &Flood, gap: bool) -> [isize; 2] {
     let before = &all[..flood.kept];
     let payload = (flood.segment)(flood.length);
     let segments = VOLUME / flood.length;
-    let mut agent = Agent::new();
+    let mut agent = agent();
     // What the agent has from the start is nobody's.
     let base = in_use();
     HEAP.reset_peak_usage();
@@ -253,7 +216,7 @@ fn held(flood: &Flood, gap: bool) -> [isize; 2] {
         let mut now = before.last().unwrap().time_ns + u64::from(number) * 1_000_000_000;
         if !flood.joined {
             for packet in before {
-                agent.packet(&packet.of_client_port(port));
+                passes(&mut agent, &packet.of_client_port(port));
             }
         }
         let mut next = [Side::Client, Side::Server].map(|side| {
@@ -272,7 +235,7 @@ fn held(flood: &Flood, gap: bool) -> [isize; 2] {
             next[side as usize] = packet.end();
             // Some are not seen.
             if !gap || place % 5 != 2 {
-                agent.packet(&packet.of_client_port(port));
+                passes(&mut agent, &packet.of_client_port(port));
             }
         }
     }
@@ -292,23 +255,21 @@ const POOLED: u64 = 5_000;
 fn kept(capture: &str, packets: usize, idle: u64) -> isize {
     let all = fixture(capture).unwrap().remove(0).packets;
     let base = in_use();
-    let mut agent = Agent::new();
+    let mut agent = agent();
     let start = all[0].time_ns;
     for number in 0..POOLED {
         let port = 10_000 + number as u16;
         for packet in &all[..packets] {
             let later = packet.at(packet.time_ns + number * 1_000_000);
-            agent.packet(&later.of_client_port(port).of_server(number as u8 % 4));
+            passes(
+                &mut agent,
+                &later.of_client_port(port).of_server(number as u8 % 4),
+            );
         }
     }
     let end = start + POOLED * 1_000_000 + idle;
-    agent.engine.pass_time(end, &mut agent.ear);
-    let Agent {
-        tracker,
-        engine,
-        ear,
-    } = agent;
-    drop((tracker, ear));
+    agent.passes(end);
+    let engine = agent.into_engine();
     assert_eq!(engine.standing().open, POOLED);
     let kept = in_use() - base;
     drop(engine);

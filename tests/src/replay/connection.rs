@@ -1,6 +1,6 @@
 //! Captured connections whose segments can be cut, merged, repeated, put out of order and lost.
 
-use std::{collections::BTreeSet, fs::File, path::Path};
+use std::{fs::File, path::Path};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -9,12 +9,13 @@ use tracer::{
         checksum::tcp_checksum,
         link::{ETHERTYPE_IPV4, network_layer},
         reader::CaptureReader,
-        tracker::{Sighted, Tracker},
+        tracker::Sighted,
     },
-    record::Record,
-    session::{Checksum, Config, Engine, Listener},
+    session::{Checksum, Config},
 };
-use tracer_ebpf::flow::{FlowKey, Point};
+use tracer_ebpf::flow::Point;
+
+use super::engine::{Replayed, line};
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
@@ -216,51 +217,13 @@ pub fn frames(path: &Path) -> Result<Vec<Frame>> {
     Ok(frames)
 }
 
-#[derive(Default)]
-struct Heard {
-    records: Vec<Record>,
-    decided: Vec<(FlowKey, u64)>,
-}
-
-impl Listener for Heard {
-    fn record(&mut self, record: Record) {
-        self.records.push(record);
-    }
-
-    fn decided(&mut self, key: FlowKey, born: u64) {
-        self.decided.push((key, born));
-    }
-}
-
 /// What the agent says of these segments: the records of one kind.
 pub fn said(frames: &[Frame], kind: &str) -> Result<Vec<Value>> {
-    let mut tracker = Tracker::new(BTreeSet::new(), true);
-    let mut engine = Engine::new(Config::default());
-    let mut heard = Heard::default();
+    let mut replayed = Replayed::new([], Config::default());
     for frame in frames {
         let bytes = frame.bytes();
-        let sighted = Sighted {
-            network: (frame.ethertype, &bytes),
-            wire_len: bytes.len() as u32,
-            time_ns: frame.time_ns,
-            untimed: false,
-            point: frame.point,
-        };
-        tracker.packet(&sighted, &mut engine, &mut heard);
-        for (key, born) in heard.decided.drain(..) {
-            tracker.decided(&key, born);
-        }
+        replayed.packet(frame.time_ns, frame.point, (frame.ethertype, &bytes));
     }
-    let last_ns = frames.iter().map(|frame| frame.time_ns).max();
-    engine.finish(last_ns.unwrap_or(0), &mut heard);
-    let mut said = Vec::new();
-    for record in &heard.records {
-        let mut line = Vec::new();
-        record.to_line("host", &mut line)?;
-        let line: Value = serde_json::from_slice(&line)?;
-        if line["event"] == kind {
-            said.push(line);
-        }
-    }
-    Ok(said)
+    let lines = replayed.finish().into_iter().map(|record| line(&record));
+    Ok(lines.filter(|line| line["event"] == kind).collect())
 }

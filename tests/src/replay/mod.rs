@@ -1,6 +1,7 @@
 //! Runs the agent's `replay` and reads what it says.
 
 mod connection;
+mod engine;
 mod segments;
 
 use std::{
@@ -15,6 +16,7 @@ use serde_json::Value;
 
 pub use self::{
     connection::{Frame, frames, rewrite, said},
+    engine::{Replayed, line},
     segments::{Segment, is_same_message, segments},
 };
 

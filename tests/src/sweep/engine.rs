@@ -1,19 +1,11 @@
 //! What the agent says of packets: capture and engine in this process, as `replay` joins them.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
-use tracer::{
-    capture::{
-        link::ETHERTYPE_IPV4,
-        tracker::{Sighted, Tracker},
-    },
-    record::Record,
-    session::{Config, Engine, Listener},
-};
-use tracer_ebpf::flow::{FlowKey, Point};
+use tracer::{capture::link::ETHERTYPE_IPV4, session::Config};
+use tracer_ebpf::flow::Point;
 
 use super::packet::Packet;
+use crate::replay::{Replayed, line};
 
 /// A UDP packet between two strangers: it shows that time has passed.
 pub const TICK: [u8; 28] = [
@@ -39,62 +31,19 @@ pub struct Lines {
     pub closes: Vec<Value>,
 }
 
-#[derive(Default)]
-struct Heard {
-    records: Vec<Record>,
-    decided: Vec<(FlowKey, u64)>,
-}
-
-impl Listener for Heard {
-    fn record(&mut self, record: Record) {
-        self.records.push(record);
-    }
-
-    fn decided(&mut self, key: FlowKey, born: u64) {
-        self.decided.push((key, born));
-    }
-}
-
 /// What is said of a connection to this port of a server.
 pub fn lines(input: &Input, port: u16) -> Lines {
-    let mut tracker = Tracker::new(BTreeSet::from([port]), true);
-    let mut engine = Engine::new(Config::default());
-    let mut heard = Heard::default();
-    let mut last_ns = 0;
-    let tick = input
-        .until_ns
-        .map(|at| (at, ETHERTYPE_IPV4, &TICK[..], Point::new(1, false)));
-    let packets = input.packets.iter();
-    let packets = packets.map(|packet| {
-        (
-            packet.time_ns,
-            packet.ethertype,
-            &packet.bytes[..],
-            packet.point,
-        )
-    });
-    for (time_ns, ethertype, bytes, point) in packets.chain(tick) {
-        last_ns = last_ns.max(time_ns);
-        engine.pass_time(time_ns, &mut heard);
-        let sighted = Sighted {
-            network: (ethertype, bytes),
-            wire_len: bytes.len() as u32,
-            time_ns,
-            untimed: false,
-            point,
-        };
-        tracker.packet(&sighted, &mut engine, &mut heard);
-        for (key, born) in heard.decided.drain(..) {
-            tracker.decided(&key, born);
-        }
+    let mut replayed = Replayed::new([port], Config::default());
+    for packet in &input.packets {
+        let network = (packet.ethertype, &packet.bytes[..]);
+        replayed.packet(packet.time_ns, packet.point, network);
     }
-    engine.finish(last_ns, &mut heard);
+    if let Some(at) = input.until_ns {
+        replayed.packet(at, Point::new(1, false), (ETHERTYPE_IPV4, &TICK));
+    }
     let mut lines = Lines::default();
-    for record in &heard.records {
-        let mut line = Vec::new();
-        // Writing to memory does not fail.
-        record.to_line("host", &mut line).expect("a line");
-        let line: Value = serde_json::from_slice(&line).expect("JSON");
+    for record in &replayed.finish() {
+        let line = line(record);
         match line["event"].as_str() {
             Some("login") => lines.logins.push(line),
             Some("close") => lines.closes.push(line),

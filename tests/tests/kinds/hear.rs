@@ -1,21 +1,19 @@
 //! What the agent says of packets, processes and sockets: capture and engine in this process.
 
-use std::collections::BTreeSet;
-
-use harness::{replay::field, sweep::engine::TICK};
+use harness::{
+    replay::{Replayed, field, line},
+    sweep::engine::TICK,
+};
 use serde_json::Value;
 use tracer::{
-    capture::{
-        link::ETHERTYPE_IPV4,
-        tracker::{Sighted, Tracker},
-    },
+    capture::link::ETHERTYPE_IPV4,
     record::{Event, Process, Record},
-    session::{Config, Engine, Input, Listener, SocketOwner},
+    session::{Config, Input, SocketOwner},
     sink::Filter,
 };
 use tracer_ebpf::{
     event::{SocketEnd, role},
-    flow::{FlowKey, Point},
+    flow::Point,
 };
 
 use crate::script::{Script, Step};
@@ -61,22 +59,6 @@ impl Heard {
     }
 }
 
-#[derive(Default)]
-struct Ear {
-    records: Vec<Record>,
-    decided: Vec<(FlowKey, u64)>,
-}
-
-impl Listener for Ear {
-    fn record(&mut self, record: Record) {
-        self.records.push(record);
-    }
-
-    fn decided(&mut self, key: FlowKey, born: u64) {
-        self.decided.push((key, born));
-    }
-}
-
 /// Several connections at once, in the order of time.
 pub(crate) fn together<'a>(scripts: impl IntoIterator<Item = &'a Script>) -> Vec<Step> {
     let all = scripts.into_iter().flat_map(|script| &script.steps);
@@ -87,17 +69,17 @@ pub(crate) fn together<'a>(scripts: impl IntoIterator<Item = &'a Script>) -> Vec
 
 /// What is said of all this.
 pub(crate) fn hear(steps: &[Step], port: u16, config: Config) -> Heard {
-    let mut tracker = Tracker::new(BTreeSet::from([port]), true);
-    let mut engine = Engine::new(config);
-    let mut ear = Ear::default();
-    let mut last_ns = 0;
+    let mut replayed = Replayed::new([port], config);
     for step in steps {
         let time_ns = step.time_ns();
-        last_ns = last_ns.max(time_ns);
-        engine.pass_time(time_ns, &mut ear);
-        let (network, point) = match step {
-            Step::Packet(packet) => ((packet.ethertype, &packet.bytes[..]), packet.point),
-            Step::Passes(_) => ((ETHERTYPE_IPV4, &TICK[..]), Point::new(1, false)),
+        match step {
+            Step::Packet(packet) => {
+                let network = (packet.ethertype, &packet.bytes[..]);
+                replayed.packet(time_ns, packet.point, network);
+            }
+            Step::Passes(_) => {
+                replayed.packet(time_ns, Point::new(1, false), (ETHERTYPE_IPV4, &TICK));
+            }
             Step::Owner(time, key, pid) => {
                 let owner = SocketOwner {
                     key: *key,
@@ -108,8 +90,7 @@ pub(crate) fn hear(steps: &[Step], port: u16, config: Config) -> Heard {
                         ..Process::default()
                     },
                 };
-                engine.on_event(Input::Owner(owner), &mut ear);
-                continue;
+                replayed.input(time_ns, Input::Owner(owner));
             }
             Step::SocketEnd(time, key) => {
                 let end = SocketEnd {
@@ -118,31 +99,14 @@ pub(crate) fn hear(steps: &[Step], port: u16, config: Config) -> Heard {
                     role: role::CLIENT,
                     ..SocketEnd::default()
                 };
-                engine.on_event(Input::SocketEnd(end), &mut ear);
-                continue;
+                replayed.input(time_ns, Input::SocketEnd(end));
             }
-        };
-        let sighted = Sighted {
-            network,
-            wire_len: network.1.len() as u32,
-            time_ns,
-            untimed: false,
-            point,
-        };
-        tracker.packet(&sighted, &mut engine, &mut ear);
-        for (key, born) in ear.decided.drain(..) {
-            tracker.decided(&key, born);
         }
     }
-    engine.finish(last_ns, &mut ear);
-    let lines = ear.records.iter().map(|record| {
-        let mut line = Vec::new();
-        record.to_line("host", &mut line).expect("a line");
-        serde_json::from_slice(&line).expect("JSON")
-    });
+    let records = replayed.finish();
     Heard {
-        lines: lines.collect(),
-        records: ear.records,
+        lines: records.iter().map(line).collect(),
+        records,
     }
 }
 
