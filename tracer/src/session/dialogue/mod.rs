@@ -5,23 +5,24 @@
 //! ledger, with the side that has to speak next.
 
 mod clear;
+mod decision;
+mod message;
 pub(in crate::session) mod sealed;
 mod tls;
 pub(in crate::session) mod usage;
 
-use std::ops::Range;
-
 use tracer_ebpf::framing::{Framing, packet_type};
-use zeroize::Zeroizing;
 
-pub(in crate::session) use self::clear::{Contents, SealedAuth};
-use self::sealed::{Reading, Sealed};
+pub(in crate::session) use self::{
+    clear::{Contents, SealedAuth},
+    decision::Decision,
+};
+use self::{
+    message::Message,
+    sealed::{Reading, Sealed},
+};
 use super::{input::Side, ledger::Ledger, stream::Unit};
-use crate::record::{Basis, Encryption, Outcome, PhaseName, Stranger, identity::Policy};
-
-/// Bytes kept of each side's message while its packets come: a LOGIN7 is at most 128 KiB, and a reply
-/// to one has a few.
-const MAX_BODY: [usize; 2] = [128 * 1024, 64 * 1024];
+use crate::record::{Encryption, Outcome, PhaseName, Stranger, identity::Policy};
 
 /// Which message is due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,70 +38,6 @@ enum Stage {
     Login,
     /// The first answer was not the last.
     Auth,
-}
-
-/// What came of a login, and what shows it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::session) struct Decision {
-    pub(in crate::session) outcome: Outcome,
-    pub(in crate::session) basis: Basis,
-    pub(in crate::session) confidence: Option<f64>,
-    /// When the deciding message had passed.
-    pub(in crate::session) at: u64,
-    /// A request alone shows the outcome: the answer before it was not seen.
-    pub(in crate::session) by_request: bool,
-    /// The first sealed record that came after the login.
-    pub(in crate::session) rest: usize,
-    /// Sealed messages of authentication before the deciding reply.
-    pub(in crate::session) rounds: usize,
-}
-
-impl Decision {
-    /// By what was seen.
-    pub(in crate::session) fn observed(outcome: Outcome, at: u64) -> Self {
-        Self {
-            outcome,
-            basis: Basis::Observed,
-            confidence: None,
-            at,
-            by_request: false,
-            rest: usize::MAX,
-            rounds: 0,
-        }
-    }
-
-    /// By what is likely.
-    pub(in crate::session) fn inferred(outcome: Outcome, confidence: f64, at: u64) -> Self {
-        Self {
-            basis: Basis::Inferred,
-            confidence: Some(confidence),
-            ..Self::observed(outcome, at)
-        }
-    }
-}
-
-impl From<sealed::Belief> for Decision {
-    fn from(belief: sealed::Belief) -> Self {
-        let outcome = if belief.accepted {
-            Outcome::Success
-        } else {
-            Outcome::Failed
-        };
-        Self {
-            rest: belief.rest,
-            rounds: belief.rounds,
-            ..Self::inferred(outcome, belief.confidence, belief.at)
-        }
-    }
-}
-
-/// A message being put together from its packets.
-#[derive(Debug, Default)]
-struct Message {
-    body: Zeroizing<Vec<u8>>,
-    /// The parts of the body that were withheld or lost, ascending.
-    unseen: Vec<Range<usize>>,
-    spid: u16,
 }
 
 /// What a message's reader needs beside it.
@@ -440,19 +377,7 @@ impl Dialogue {
     /// Appends a packet to its message; the whole message with its last packet.
     fn assemble(&mut self, side: Side, unit: &Unit) -> Option<Message> {
         let message = &mut self.messages[side as usize];
-        let before = message.body.len();
-        let most = MAX_BODY[side as usize];
-        let room = most.saturating_sub(before).min(unit.body.len());
-        let kept = unit.unseen.iter().filter(|part| part.start < room);
-        let unseen = kept.map(|part| part.start + before..part.end + before);
-        message.unseen.extend(unseen);
-        // A message is no larger than its packets: doubling would take up to twice that.
-        message.body.reserve_exact(room);
-        message.body.extend_from_slice(&unit.body[..room]);
-        let spid = u16::from_be_bytes([unit.prefix[4], unit.prefix[5]]);
-        if message.spid == 0 {
-            message.spid = spid;
-        }
+        message.append(side, unit);
         if !unit.header.ends_message() {
             return None;
         }
@@ -480,26 +405,6 @@ fn next_after(side: Side, unit: &Unit) -> Side {
         side.reversed()
     } else {
         side
-    }
-}
-
-impl Message {
-    /// Its body up to the first byte that was not seen.
-    fn seen(&self) -> &[u8] {
-        let end = self.unseen.first().map_or(usize::MAX, |part| part.start);
-        &self.body[..end.min(self.body.len())]
-    }
-
-    /// The body with other bytes in place of those that were not seen: what reads differently
-    /// there is not known.
-    fn otherwise(&self) -> Zeroizing<Vec<u8>> {
-        let mut body = self.body.clone();
-        for part in &self.unseen {
-            if let Some(bytes) = body.get_mut(part.clone()) {
-                bytes.fill(0xFF);
-            }
-        }
-        body
     }
 }
 
