@@ -123,6 +123,15 @@ impl Captured {
         &self.file
     }
 
+    /// Leaves a copy of the file for whoever looks into a failure.
+    pub fn keep(&self) -> Result<PathBuf> {
+        let name = self.file.file_name().context("a capture without name")?;
+        let kept = std::env::temp_dir().join("tds-tracer-failed").join(name);
+        std::fs::create_dir_all(kept.parent().context("no folder")?)?;
+        std::fs::copy(&self.file, &kept)?;
+        Ok(kept)
+    }
+
     /// The TCP segments in it, as tshark reads them.
     pub fn segments(&self) -> Result<Vec<Segment>> {
         let fields = [

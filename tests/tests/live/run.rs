@@ -240,7 +240,8 @@ pub(crate) fn agreeing<T>(
         let rows: Vec<_> = differences.into_iter().map(|one| one.row).collect();
         assert!(
             again,
-            "what the agent said and what it says of the capture:\n{}\n{:#?}",
+            "what the agent said and what it says of the capture, {}:\n{}\n{:#?}",
+            captured.keep().unwrap().display(),
             rows.join("\n"),
             record.events,
         );
