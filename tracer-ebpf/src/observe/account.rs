@@ -23,7 +23,7 @@ pub fn is_timely(flow: &mut Flow, segment: &Segment) -> bool {
         return true;
     }
     let direction = flow.direction(segment);
-    if flow.half(direction.reversed()).fin != 0 {
+    if flow.half(direction.reversed()).fin != 0 || flow.reset != 0 {
         return true;
     }
     let half = flow.half(direction);
@@ -85,7 +85,7 @@ pub fn account(
         half.acked = segment.ack;
         half.sent.acked_at = now;
         if peer_fin && segment.ack.at_or_after(peer_end) {
-            step.find(found::FIN_ACKED);
+            step.find(found::LAST);
             flow.half(direction.reversed()).fin_acked = 1;
         }
     }
@@ -105,11 +105,13 @@ pub fn account(
         }
     }
     if segment.has(RST) {
-        if !reset {
-            step.find(found::RST);
-        }
+        step.find(found::RST);
         flow.reset = 1;
         return;
+    }
+    // What crossed a RST on its way counts too: nothing after it would tell so.
+    if reset {
+        step.find(found::LAST);
     }
     let half = flow.half(direction);
     let fresh = segment.payload_len > 0 && receive(half, segment, now, step);
@@ -119,6 +121,9 @@ pub fn account(
         && segment.seq.add(1) == half.next_seq
     {
         half.sent.keep_alives = half.sent.keep_alives.wrapping_add(1);
+    }
+    if segment.has(FIN) && half.fin != 0 && segment.payload_len == 0 {
+        half.sent.retransmits = half.sent.retransmits.wrapping_add(1);
     }
     if segment.has(FIN) && half.fin == 0 {
         half.fin = 1;

@@ -294,15 +294,15 @@ pub fn ending<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Fat
     }
     if scene.step.is(found::RST) {
         scene.tell(Kind::Rst);
-        // While the login is open a late reply may still tell something.
-        if scene.flow.decided != 0 || scene.flow.has_only_ended() {
+        if scene.flow.has_only_ended() {
             return Fate::Forget;
         }
     }
-    if scene.step.is(found::FIN_ACKED) && !scene.step.is(found::FIN) {
+    if scene.step.is(found::LAST) && !scene.step.is(found::FIN) {
         scene.tell(Kind::Ack);
     }
-    if scene.step.is(found::FIN_ACKED) && scene.flow.is_closed() {
+    // What crosses a RST on its way is still to come.
+    if scene.flow.reset == 0 && scene.step.is(found::LAST) && scene.flow.is_closed() {
         Fate::Forget
     } else {
         Fate::Keep

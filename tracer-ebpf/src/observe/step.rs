@@ -44,17 +44,18 @@ pub mod found {
     pub const LATE_SYN: u8 = 0x04;
     /// The first FIN of its side.
     pub const FIN: u8 = 0x08;
-    /// The connection's first RST.
+    /// A RST.
     pub const RST: u8 = 0x10;
-    /// It acknowledges the peer's FIN for the first time.
-    pub const FIN_ACKED: u8 = 0x20;
+    /// It may be the connection's last: it acknowledges the peer's FIN for the first time, or comes
+    /// after a RST.
+    pub const LAST: u8 = 0x20;
     /// It, or the SYN before it, has no place in the connection.
     pub const STRANGE: u8 = 0x40;
     /// It fills a hole of which it is not known any more what is secret.
     pub const BLIND: u8 = 0x80;
     /// What is told before the payload, and what after it.
     pub(super) const OPENS: u8 = HANDSHAKE | REPEAT | LATE_SYN;
-    pub(super) const ENDS: u8 = FIN | RST | FIN_ACKED;
+    pub(super) const ENDS: u8 = FIN | RST | LAST;
 }
 
 impl Step {

@@ -1,16 +1,30 @@
 use super::*;
 
 #[test]
-fn a_reset_ends_the_flow_once_its_login_is_decided() {
-    let mut wire = Wire::new();
-    wire.end(Direction::ToServer, tcp_flag::RST, 0);
-    assert_eq!(wire.fate, Fate::Keep, "a late reply may still come");
-    assert_eq!(wire.told(Kind::Rst).len(), 1);
+fn all_that_crosses_a_reset_is_told_and_counted() {
+    for mut wire in [Wire::new(), Wire::decided()] {
+        wire.end(Direction::ToServer, tcp_flag::FIN, 0);
+        let before = wire.flow.client().sent.packets;
+        let acks = wire.told(Kind::Ack).len();
+        wire.end(Direction::ToServer, tcp_flag::RST, 1);
+        wire.acknowledge(Direction::ToClient, 1);
+        wire.end(Direction::ToServer, tcp_flag::RST, 1);
+        assert_eq!(wire.fate, Fate::Keep, "more may be on its way");
+        let resets = wire.told(Kind::Rst);
+        assert_eq!(resets.len(), 2);
+        assert_eq!(resets[1].0.client.packets, before + 2);
+        assert_eq!(wire.told(Kind::Ack).len(), acks + 1);
+    }
+}
 
+#[test]
+fn a_fin_that_is_repeated_is_a_retransmission() {
     let mut wire = Wire::decided();
-    wire.client(0, &batch(30));
-    wire.end(Direction::ToClient, tcp_flag::RST, 0);
-    assert_eq!(wire.fate, Fate::Forget);
+    wire.end(Direction::ToServer, tcp_flag::FIN, 0);
+    assert_eq!(wire.flow.client().sent.retransmits, 0);
+    wire.end(Direction::ToServer, tcp_flag::FIN, 0);
+    assert_eq!(wire.flow.client().sent.retransmits, 1);
+    assert_eq!(wire.told(Kind::Fin).len(), 1);
 }
 
 #[test]

@@ -213,6 +213,10 @@ impl Connection {
     }
 
     fn rst(&mut self, side: Side, event: &Event, report: &mut Report<'_>) {
+        // It says what the first one said.
+        if self.wire.ends.reset().is_some() {
+            return;
+        }
         self.early_fin_passes(true, report);
         self.begin_end(side, event.time, acknowledged(event));
         if side == Side::ToServer {
