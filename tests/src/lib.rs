@@ -8,6 +8,7 @@ pub mod drivers;
 pub mod expect;
 pub mod kdc;
 pub mod middle;
+pub mod nat;
 pub mod net;
 pub mod pcap;
 pub mod peer;

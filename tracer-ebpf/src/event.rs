@@ -309,6 +309,11 @@ record! {
         pid: u32,
         /// The user id.
         uid: u32,
+        /// The client's initial sequence number, which stays the same where addresses are rewritten on
+        /// the way; 0 where it is not known yet.
+        client_isn: Seq,
+        /// The server's.
+        server_isn: Seq,
         /// The thread's name, zero-padded.
         name: [u8; 16],
     }

@@ -12,6 +12,7 @@ use tokio::{
 use tracer_ebpf::{
     event::{Event, Owner, mark},
     flow::FlowKey,
+    seq::Seq,
 };
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
@@ -393,10 +394,12 @@ struct Owners {
 impl Owners {
     fn of(&mut self, mut owner: Owner) -> SocketOwner {
         self.earlier.complete(&mut owner);
+        let isns = owner.client_isn != Seq(0) || owner.server_isn != Seq(0);
         SocketOwner {
             key: owner.key,
             role: owner.role,
             time: owner.time,
+            isns: isns.then_some([owner.client_isn, owner.server_isn]),
             process: self.processes.of(&owner),
         }
     }

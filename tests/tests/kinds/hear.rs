@@ -85,6 +85,7 @@ pub(crate) fn hear(steps: &[Step], port: u16, config: Config) -> Heard {
                     key: *key,
                     role: role::CLIENT,
                     time: *time,
+                    isns: None,
                     process: Process {
                         pid: *pid,
                         ..Process::default()

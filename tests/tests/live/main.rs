@@ -16,6 +16,7 @@ mod ntlm;
 mod paths;
 mod process;
 mod requests;
+mod rewritten;
 mod run;
 mod said;
 mod secrets;

@@ -20,6 +20,7 @@ use tracer_ebpf::{
     event::{Kind, Owner, SocketEnd, role},
     flow::FlowKey,
     loss::LossReason,
+    seq::Seq,
 };
 
 use super::maps::{self, EVENTS};
@@ -30,6 +31,7 @@ const PROTOCOL_TCP: u32 = 6;
 const AF_INET: u32 = 2;
 const TCP_CLOSE: u32 = 7;
 const TCP_CONNECT: u32 = 3;
+const ACTIVE_ESTABLISHED: u32 = 4;
 const PASSIVE_ESTABLISHED: u32 = 5;
 const STATE: u32 = 10;
 /// Asks for [`STATE`] calls on a socket.
@@ -169,7 +171,7 @@ fn bind(ctx: &SockContext) {
 #[sock_ops]
 pub fn tds_sockets(ctx: SockOpsContext) -> u32 {
     match ctx.op() {
-        TCP_CONNECT => began(&ctx, role::CLIENT),
+        TCP_CONNECT | ACTIVE_ESTABLISHED => began(&ctx, role::CLIENT),
         PASSIVE_ESTABLISHED => began(&ctx, role::SERVER),
         STATE if ctx.arg(1) == TCP_CLOSE => ended(&ctx),
         _ => {}
@@ -249,6 +251,7 @@ fn began(ctx: &SockOpsContext, role: u32) {
     let time = unsafe { bpf_ktime_get_boot_ns() };
     // SAFETY: this processor's. A packet that comes in between may wake the agent once more.
     let wake = maps::scratch().map_or(0, |scratch| unsafe { (*scratch).record.alarm.socket(time) });
+    let (client_isn, server_isn) = isns(ctx, role);
     let owner = Owner {
         kind: Kind::Owner as u8,
         reserved: [0; 7],
@@ -258,9 +261,33 @@ fn began(ctx: &SockOpsContext, role: u32) {
         role,
         pid: holder.pid,
         uid: holder.uid,
+        client_isn,
+        server_isn,
         name: holder.name,
     };
     send(&owner, wake);
+}
+
+/// The initial sequence numbers of client and server: of a socket that was just established, the one
+/// before what its peer has acknowledged, and the one before what comes next.
+#[inline(always)]
+fn isns(ctx: &SockOpsContext, role: u32) -> (Seq, Seq) {
+    if ctx.op() == TCP_CONNECT {
+        return (Seq(0), Seq(0));
+    }
+    // SAFETY: reads the context.
+    let (una, next) = unsafe {
+        (
+            (&raw const (*ctx.ops).snd_una).read_volatile(),
+            (&raw const (*ctx.ops).rcv_nxt).read_volatile(),
+        )
+    };
+    let (own, other) = (Seq(una).back(1), Seq(next).back(1));
+    if role == role::CLIENT {
+        (own, other)
+    } else {
+        (other, own)
+    }
 }
 
 /// Who holds the context's socket.

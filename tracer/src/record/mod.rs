@@ -34,7 +34,8 @@ pub use self::{
     agent::{Agent, AgentAction, AgentRecord, Status},
     close::{Close, CloseClass, CloseMeans, ClosedBy},
     connection::{
-        Connection, ConnectionRef, Endpoint, PartialReason, Process, Server, Tcp, Vantage,
+        Connection, ConnectionRef, Endpoint, PartialReason, Process, Server, Tcp, Translation,
+        Vantage,
     },
     diagnosis::Diagnosis,
     ids::{ConnectionId, RunId, RunIdError},
@@ -194,6 +195,9 @@ pub struct ConnectionFacts {
     pub server: Server,
     /// The local side's process.
     pub process: Option<Process>,
+    /// Other addresses under which the same connection was seen on this host.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nat: Vec<Translation>,
     /// What TCP went through.
     pub tcp: Tcp,
     /// The TDS session's terms; left out where no TDS was spoken.

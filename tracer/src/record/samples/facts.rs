@@ -10,7 +10,7 @@ use crate::record::{
     Connection, ConnectionFacts, ConnectionRef, Count, Diagnosis, Encryption, EncryptionOption,
     Entra, Login, MarsSummary, Nanos, Ntlm, Outcome, PartialReason, Phase, PhaseName, Phases,
     Process, Quantiles, Redirect, Requests, Side, Sides, SqlError, Tcp, Tds, Text, Tls, TlsHello,
-    UserAgent, Vantage, Waited,
+    Translation, UserAgent, Vantage, Waited,
 };
 
 /// Every text of the facts becomes `text`.
@@ -99,6 +99,7 @@ pub(super) fn facts() -> ConnectionFacts {
         client: client(),
         server: server(),
         process: Some(process()),
+        nat: vec![translation()],
         tcp: tcp(),
         tds: Some(tds()),
         tls: Some(tls()),
@@ -118,6 +119,15 @@ pub(super) fn facts() -> ConnectionFacts {
             evidence: BTreeMap::from([("controller_ns".into(), json!(1_252_173))]),
         }],
     }
+}
+
+fn translation() -> Translation {
+    let mut translation = Translation {
+        client: client(),
+        server: client(),
+    };
+    translation.server.port = 14_330;
+    translation
 }
 
 fn process() -> Process {

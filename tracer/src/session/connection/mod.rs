@@ -301,7 +301,8 @@ impl Connection {
     /// Whether a socket may be one of the ends. A client's is known before its first packet: one
     /// that is known later uses the port again.
     pub(in crate::session) fn may_have(&self, owner: &SocketOwner) -> bool {
-        owner.role & role::CLIENT == 0 || owner.time <= self.wire.started
+        let named = owner.isns.is_some() && self.about.process.is_none();
+        owner.role & role::CLIENT == 0 || owner.time <= self.wire.started || named
     }
 
     /// A socket of this host is one of the ends.

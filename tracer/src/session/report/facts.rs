@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-use super::{About, Conclusion, Report, client, own::describe_trace, server};
+use super::{About, Conclusion, Report, client, own::describe_trace, server, translation};
 
 const TLS_1_3: u16 = 0x0304;
 
@@ -78,6 +78,7 @@ impl Report<'_> {
             client: client(wire),
             server,
             process: None,
+            nat: Vec::new(),
             tcp: Tcp::default(),
             tds,
             tls,
@@ -283,6 +284,7 @@ pub(super) fn describe_tcp(wire: &Wire, about: &About, facts: &mut ConnectionFac
             server: Count(server.packets.into()),
         },
     };
+    facts.nat = wire.others().iter().map(translation).collect();
     facts.connection.vantage = wire.evidence.side();
     facts.connection.partial = !about.partial.is_empty();
     facts.connection.partial_reasons = about.partial.iter().collect();

@@ -163,6 +163,7 @@ impl Kept {
             client: client(wire),
             server: server(wire),
             process: None,
+            nat: Vec::new(),
             tcp: Tcp::default(),
             tds: None,
             tls: self.alike.tls.as_deref().cloned(),

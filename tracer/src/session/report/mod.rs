@@ -27,9 +27,11 @@ use super::{
     input::{Config, Listener, Standing},
     ledger::{Debt, Ledger},
     verdict::phases::Span,
-    wire::Wire,
+    wire::{End, Identity, Wire},
 };
-use crate::record::{Body, ConnectionRef, Endpoint, LossReason, PhaseName, Record, Server};
+use crate::record::{
+    Body, ConnectionRef, Endpoint, LossReason, PhaseName, Record, Server, Translation,
+};
 
 /// What all connections share.
 #[derive(Debug)]
@@ -139,10 +141,18 @@ fn reference(wire: &Wire) -> ConnectionRef {
 }
 
 fn client(wire: &Wire) -> Endpoint {
-    let end = wire.identity().client;
-    Endpoint {
-        address: end.address,
-        port: end.port,
+    endpoint(wire.identity().client)
+}
+
+fn endpoint(End { address, port }: End) -> Endpoint {
+    Endpoint { address, port }
+}
+
+/// Other addresses of a connection.
+fn translation(identity: &Identity) -> Translation {
+    Translation {
+        client: endpoint(identity.client),
+        server: endpoint(identity.server),
     }
 }
 

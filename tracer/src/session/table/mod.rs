@@ -1,6 +1,7 @@
 //! Connections by their addresses: who gets which event, who gives way, and whose time has come.
 
 mod evicted;
+mod openings;
 mod owners;
 mod redirects;
 mod slot;
@@ -10,15 +11,18 @@ mod timers;
 use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 use tracer_ebpf::{
-    event::{Counters, Direction, Event, Kind, SocketEnd, mark},
+    event::{Counters, Direction, Event, Kind, SocketEnd, mark, role},
     flow::FlowKey,
+    packet::tcp_flag,
+    patience::HALF_OPEN,
 };
 
 use self::{
     evicted::Evicted,
+    openings::Openings,
     owners::Owners,
     redirects::Redirects,
-    slot::{Slot, is_end},
+    slot::{Same, Slot, is_end},
     syns::Syns,
     timers::Timers,
 };
@@ -36,6 +40,10 @@ const PLACES: usize = 2;
 
 /// The table grows by this part of itself.
 const GROWTH: usize = 16;
+/// How often is looked whether a connection is still there that passes under other addresses too.
+const SAME_PATIENCE: u64 = HALF_OPEN;
+/// How many hosts in this one may rewrite the addresses of one connection.
+const MAX_REWRITTEN: usize = 4;
 
 /// The connections.
 #[derive(Debug, Default)]
@@ -43,6 +51,7 @@ pub(in crate::session) struct Table {
     slots: IndexMap<FlowKey, Slot, RandomState>,
     timers: Timers,
     evicted: Evicted,
+    openings: Openings,
     owners: Owners,
     redirects: Redirects,
     /// Where the clock hand stands that looks for the idle.
@@ -88,7 +97,8 @@ impl Table {
                 }
                 Slot::Over(over) if over.born == event.born => return,
                 Slot::Over(over) if late && event.time < over.until => return,
-                Slot::Over(_) | Slot::Syns(_) => {}
+                Slot::Same(same) if same.born == event.born || late => return,
+                Slot::Over(_) | Slot::Same(_) | Slot::Syns(_) => {}
             }
         }
         self.begin(event, run, report);
@@ -108,12 +118,20 @@ impl Table {
             return;
         }
         self.make_room(event.time, report);
+        let before = self.passed_before(event);
+        if let Some(before) = before
+            && self.is_nearer(&before)
+        {
+            self.pass_on(before, event, report);
+            return;
+        }
         report.shared.standing.opens(late);
         let owners = self.owners.take(&event.key);
         if !late {
             self.follow(event, &owners, report);
         }
         if owners.is_empty()
+            && before.is_none()
             && let Some(syns) = Syns::of(event)
         {
             self.insert(event.key, Slot::Syns(Box::new(syns)));
@@ -124,9 +142,86 @@ impl Table {
         for owner in &owners {
             connection.owner(owner, report);
         }
+        if let Some(before) = before {
+            self.replace(before, &mut connection, report);
+        }
         connection.take(event, run, report);
         self.insert(event.key, Slot::Open(connection));
         self.settle(event.key, event.time, report);
+    }
+
+    /// The connection whose SYN this is too, if it has just passed under other addresses: nothing but
+    /// that was seen of it.
+    fn passed_before(&mut self, event: &Event) -> Option<FlowKey> {
+        let late = event.marks & mark::JOINED_LATE != 0;
+        if event.kind != Kind::Syn as u8 || event.tcp_flags & tcp_flag::ACK != 0 || late {
+            return None;
+        }
+        let before = self.openings.opens(event)?;
+        let before = self.told_by(before);
+        let slot = self.slots.get(&before)?;
+        (before != event.key && slot.was_not_answered()).then_some(before)
+    }
+
+    /// Whether the client's socket is on this host and has a connection's addresses. If not, the last
+    /// ones are nearest to the server's.
+    fn is_nearer(&self, key: &FlowKey) -> bool {
+        matches!(self.slots.get(key), Some(Slot::Open(connection)) if connection.about.is_clients)
+    }
+
+    /// A connection passes under other addresses too.
+    fn pass_on(&mut self, key: FlowKey, event: &Event, report: &mut Report<'_>) {
+        if let Some(Slot::Open(connection)) = self.slots.get_mut(&key) {
+            connection.wire.passes_as(event);
+        }
+        self.is_same(event.key, event.born, key, report);
+        for owner in self.owners.take(&event.key) {
+            self.owner(owner, report);
+        }
+    }
+
+    /// A connection that opens is one that has passed before, and is told by the addresses it has now.
+    fn replace(&mut self, key: FlowKey, by: &mut Connection, report: &mut Report<'_>) {
+        let Some(slot) = self.slots.swap_remove(&key) else {
+            return;
+        };
+        let (before, born) = match slot {
+            Slot::Syns(syns) => (syns.grow(report), syns.started()),
+            Slot::Open(connection) => {
+                let born = connection.wire.born();
+                (connection, born)
+            }
+            Slot::Over(_) | Slot::Same(_) => return,
+        };
+        by.wire.passed_as(&before.wire);
+        report.shared.standing.joins();
+        self.is_same(key, born, by.wire.key, report);
+    }
+
+    /// What passes under these addresses is told by others.
+    fn is_same(&mut self, key: FlowKey, born: u64, told_by: FlowKey, report: &mut Report<'_>) {
+        // No byte of it is needed twice.
+        report.decided(key, born);
+        let until = born.saturating_add(SAME_PATIENCE);
+        let same = Same {
+            key: told_by,
+            born,
+            until,
+        };
+        self.insert(key, Slot::Same(Box::new(same)));
+        self.timers.add(until, key);
+    }
+
+    /// The addresses that a connection is told by.
+    fn told_by(&self, key: FlowKey) -> FlowKey {
+        let mut told_by = key;
+        for _ in 0..MAX_REWRITTEN {
+            match self.slots.get(&told_by) {
+                Some(Slot::Same(same)) => told_by = same.key,
+                _ => break,
+            }
+        }
+        told_by
     }
 
     /// Takes a connection in. The table grows by a little at a time: twice as much room as is needed is
@@ -153,11 +248,24 @@ impl Table {
 
     /// A connection's socket is on this host.
     pub(in crate::session) fn owner(&mut self, owner: SocketOwner, report: &mut Report<'_>) {
-        let slot = self.slots.get_mut(&owner.key);
+        let mut key = self.told_by(owner.key);
+        if let Some([client_isn, _]) = owner.isns
+            && !self.slots.contains_key(&key)
+            && let Some(opened) = self.openings.of(client_isn)
+        {
+            key = self.told_by(opened);
+        }
+        let rewritten = key != self.told_by(owner.key);
+        let slot = self.slots.get_mut(&key);
         match slot.map(|slot| slot.grown(report)) {
             Some(Slot::Open(connection)) if connection.may_have(&owner) => {
                 connection.owner(&owner, report);
+                if rewritten && owner.role & role::CLIENT != 0 {
+                    connection.wire.is_known_as(&owner.key);
+                }
             }
+            // An established connection's packets are known, or nobody watches them.
+            _ if owner.isns.is_some() => {}
             _ => {
                 if !self.owners.keep(owner) {
                     report.shared.lose(LossReason::OwnerTableFull, 1);
@@ -168,13 +276,14 @@ impl Table {
 
     /// A socket closed.
     pub(in crate::session) fn socket_end(&mut self, end: &SocketEnd, report: &mut Report<'_>) {
-        let Some(slot) = self.slots.get_mut(&end.key) else {
+        let key = self.told_by(end.key);
+        let Some(slot) = self.slots.get_mut(&key) else {
             return;
         };
         if let Slot::Open(connection) = slot.grown(report) {
             connection.socket_end(end, report);
         }
-        self.settle(end.key, end.time, report);
+        self.settle(key, end.time, report);
     }
 
     /// A packet's checksum was looked at.
@@ -187,7 +296,7 @@ impl Table {
         match self.slots.get_mut(key) {
             Some(Slot::Syns(syns)) => syns.checksum(direction, checksum),
             Some(Slot::Open(connection)) => connection.wire.evidence.checksum(direction, checksum),
-            Some(Slot::Over(_)) | None => {}
+            Some(Slot::Over(_) | Slot::Same(_)) | None => {}
         }
     }
 
@@ -240,6 +349,12 @@ impl Table {
                 }
                 continue;
             }
+            if let Slot::Same(same) = slot {
+                if same.until <= at {
+                    self.look_after_same(key, at);
+                }
+                continue;
+            }
             let Some(scheduled) = slot.scheduled().filter(|scheduled| **scheduled == at) else {
                 continue;
             };
@@ -249,8 +364,21 @@ impl Table {
         }
     }
 
+    /// Forgets other addresses of a connection that has ended.
+    fn look_after_same(&mut self, key: FlowKey, now: u64) {
+        let told_by = self.told_by(key);
+        let lives = self.slots.get(&told_by).is_some_and(Slot::is_open);
+        if !lives {
+            self.slots.swap_remove(&key);
+        } else if let Some(Slot::Same(same)) = self.slots.get_mut(&key) {
+            same.until = now.saturating_add(SAME_PATIENCE);
+            self.timers.add(same.until, key);
+        }
+    }
+
     /// Looks after what need not be done at once.
     pub(in crate::session) fn tidy(&mut self, now: u64, report: &mut Report<'_>) {
+        self.openings.forget(now);
         self.owners.forget(now);
         self.redirects.forget(now);
         self.sweep(now, report);
@@ -273,7 +401,7 @@ impl Table {
             let Some((key, slot)) = self.slots.get_index_mut(self.hand) else {
                 return;
             };
-            let is_over = matches!(slot, Slot::Over { .. });
+            let is_over = matches!(slot, Slot::Over(_) | Slot::Same(_));
             if !is_over && (!is_full || !slot.was_idle()) {
                 self.hand += 1;
                 continue;
@@ -296,7 +424,7 @@ impl Table {
         let then = now.saturating_sub(patience);
         let is_silent = |slot: &Slot| match slot {
             Slot::Open(connection) => connection.is_silent_since(then),
-            Slot::Syns(_) | Slot::Over(_) => false,
+            Slot::Syns(_) | Slot::Over(_) | Slot::Same(_) => false,
         };
         let mut silent: Vec<_> = self
             .slots
@@ -314,7 +442,7 @@ impl Table {
     /// Tells the end of a connection that is not watched any more. What it may say yet is of no other
     /// connection.
     fn let_go(&mut self, key: FlowKey, slot: &mut Slot, now: u64, report: &mut Report<'_>) {
-        if matches!(slot, Slot::Over(_)) {
+        if matches!(slot, Slot::Over(_) | Slot::Same(_)) {
             return;
         }
         report.shared.lose(LossReason::ConnectionEvicted, 1);
