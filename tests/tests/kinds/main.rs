@@ -16,6 +16,7 @@ mod judge;
 mod ntlm;
 mod patience;
 mod redirects;
+mod rewritten;
 mod script;
 mod table;
 mod tickets;
