@@ -20,3 +20,4 @@ mod rewritten;
 mod run;
 mod said;
 mod secrets;
+mod started;

@@ -2,8 +2,9 @@
 
 use aya_ebpf::{
     Global,
+    bindings::BPF_F_NO_PREALLOC,
     macros::map,
-    maps::{Array, LruHashMap, PerCpuArray, ProgramArray, RingBuf},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf},
 };
 use tracer_ebpf::{
     config::Config,
@@ -27,6 +28,11 @@ static CONFIG: Global<Config> = Global::new(Config {
 /// The watched ports, one bit each: one entry, so that one lookup serves both ports of a packet.
 #[map]
 static PORTS: Array<[u64; 1024]> = Array::with_max_entries(1, 0);
+
+/// The interfaces that are watched on their way in and out. Connections open at no others: they would be
+/// seen from one side only. The size is that of all indices an agent may meet at a time.
+#[map]
+static INTERFACES: HashMap<u32, u8> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
 
 /// The connections. The size is the agent's to choose (`--max-flows`); the oldest gives way.
 #[map]
@@ -110,6 +116,12 @@ pub(super) fn is_either_watched(one: u16, other: u16) -> bool {
 #[inline(always)]
 const fn bit(ports: &[u64; 1024], port: u16) -> bool {
     ports[(port >> 6) as usize] >> (port & 63) & 1 != 0
+}
+
+/// Whether an interface is watched on its way in and out.
+#[inline(always)]
+pub(super) fn is_whole(ifindex: u32) -> bool {
+    INTERFACES.get_ptr(ifindex).is_some()
 }
 
 /// The processor's scratch memory.
