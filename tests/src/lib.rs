@@ -19,3 +19,4 @@ pub mod sequences;
 pub mod server;
 pub mod sweep;
 pub mod traffic;
+pub mod visitor;

@@ -1,14 +1,14 @@
 //! What was there before the agent.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use harness::agent::{Agent, Record, of};
 use harness::agree::{ASK_ALL, disagreements};
 use harness::capture::{Capture, Captured};
 use harness::net::Network;
-use harness::peer::{Peer, program};
+use harness::peer::Peer;
 use harness::root_or_skip;
+use harness::visitor::Visitor;
 
 use crate::run::{PORT, alone};
 
@@ -17,7 +17,7 @@ fn a_connection_older_than_the_agent_is_partial_and_has_its_process() {
     root_or_skip!("a connection older than the agent is partial and has its process");
     let _alone = alone();
     let (record, captured, pid) = joined_late();
-    // After seconds of silence the first packet finds nothing in the caches, so its two stamps lie
+    // After the silence the first packet finds nothing in the caches, so its two stamps lie
     // further apart than those of others.
     let mut differences = disagreements(&record.events, captured.file(), PORT, &[]).unwrap();
     differences.retain(|difference| !difference.is_time);
@@ -40,23 +40,16 @@ fn joined_late() -> (Record, Captured, u32) {
     let port = PORT.to_string();
     let address = format!("127.0.0.1:{PORT}");
     let _server = Peer::scenario(Some(&network.client), &["--listen", &address]).unwrap();
-    let mut client = network
-        .client
-        .command(program("raw-client").unwrap())
-        .args([&address, "--send", "prelogin", "--read"])
-        .args(["--wait", "5000", "--again"])
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    // Until its PRELOGIN has been answered.
-    std::thread::sleep(Duration::from_secs(1));
+    let client = Visitor::answered(&network.client, &address, &["--again"]).unwrap();
 
     let arguments = [&["--port", port.as_str()][..], &ASK_ALL].concat();
     let mut agent = Agent::start(&network.client, &arguments).unwrap();
     let capture = Capture::start(&network.client, "lo", PORT).unwrap();
-    agent.wait_for("login", 1, Duration::from_secs(20)).unwrap();
-    let pid = client.id();
-    client.wait().unwrap();
+    let pid = client.pid();
+    client.leave().unwrap();
+    for event in ["login", "close"] {
+        agent.wait_for(event, 1, Duration::from_secs(20)).unwrap();
+    }
     let captured = capture.stop().unwrap();
     (agent.stop().unwrap(), captured, pid)
 }

@@ -13,6 +13,7 @@ use harness::net::{INTERFACE, Namespace, Network, SERVER_V4};
 use harness::peer::{Peer, program};
 use harness::process::{Running, run};
 use harness::root_or_skip;
+use harness::visitor::Visitor;
 use serde_json::Value;
 
 use crate::run::{PORT, agreeing, alone};
@@ -79,18 +80,10 @@ fn stopped_by(signal: &str) -> (Record, Captured, ()) {
     let mut running = Running::start(&mut agent(&host, &ASK_ALL)).unwrap();
     assert!(running.wait_lines(LIMIT, |lines| has_action(lines, "start")));
     let capture = Capture::start(&host, "lo", PORT).unwrap();
-    let mut client = host
-        .command(program("raw-client").unwrap())
-        .args([ADDRESS, "--send", "prelogin", "--read", "--wait", "60000"])
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    // Until its PRELOGIN has been answered.
-    std::thread::sleep(Duration::from_millis(500));
+    let client = Visitor::answered(&host, ADDRESS, &[]).unwrap();
     let ended = running.stop(signal).unwrap();
     let captured = capture.stop().unwrap();
-    client.kill().unwrap();
-    client.wait().unwrap();
+    drop(client);
     assert_nothing_of_ours(&host);
 
     assert_eq!(ended.status.code(), Some(0), "{signal}: {ended:#?}");
