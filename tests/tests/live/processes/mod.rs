@@ -1,5 +1,7 @@
 //! Whose connection it is: of a client's socket, of an accepted one, of one among thousands.
 
+mod gone;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};

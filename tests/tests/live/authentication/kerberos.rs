@@ -8,11 +8,9 @@ use harness::kdc::{Kdc, Key};
 use harness::{driver_or_skip, kdc_or_skip, root_or_skip};
 use serde_json::json;
 
-use crate::decided::assert_success;
+use super::{CLEAR, WRAPPED};
 use crate::run::{Path, Run, Server, observe_driver};
 
-const CLEAR: [&str; 4] = ["handshake", "prelogin", "login", "auth"];
-const WRAPPED: [&str; 5] = ["handshake", "prelogin", "tls", "login", "auth"];
 /// How long the server takes over a ticket, in milliseconds.
 const DELAY: u64 = 100;
 
@@ -53,10 +51,10 @@ fn a_login_by_kerberos() {
     for driver in [Driver::Tsql, Driver::Odbc] {
         driver_or_skip!(driver);
         let run = by_ticket(&kdc, Key::Current, driver, "not-sup");
-        assert_success(&run, "none");
+        run.assert_success("none");
         assert_answered(&run, &CLEAR, Shape::Clear);
         let run = by_ticket(&kdc, Key::Current, driver, "off");
-        assert_success(&run, "login_only");
+        run.assert_success("login_only");
         assert_answered(&run, &WRAPPED, Shape::Wrapped);
     }
 }
@@ -73,7 +71,7 @@ fn a_login_by_a_ticket_longer_than_a_packet() {
         ("off", "login_only", &WRAPPED[..], Shape::Wrapped),
     ] {
         let run = by_ticket(&kdc, Key::Current, Driver::Tsql, encrypt);
-        assert_success(&run, encryption);
+        run.assert_success(encryption);
         assert_answered(&run, phases, shape);
     }
 }
@@ -86,7 +84,7 @@ fn a_login_by_kerberos_in_the_dark() {
     for driver in [Driver::Tsql, Driver::Odbc] {
         driver_or_skip!(driver);
         let run = by_ticket(&kdc, Key::Current, driver, "on");
-        assert_success(&run, "full");
+        run.assert_success("full");
         // Which mechanism it was, and that there was a round, is inside TLS.
         run.assert_eq("/auth/kind", "unknown");
         run.assert_phases(&WRAPPED[..4], true);

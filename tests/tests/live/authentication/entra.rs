@@ -4,6 +4,7 @@ use harness::drivers::{Driver, Encrypt, PASSWORD};
 use harness::expect::Shape;
 use harness::{driver_or_skip, root_or_skip};
 
+use super::WRAPPED;
 use crate::run::{Path, Server, observe_driver};
 
 #[test]
@@ -24,7 +25,7 @@ fn a_token_fetched_on_demand_is_a_wait_for_the_client() {
         run.assert_outcome("success", Some(encryption));
         run.assert_eq("/auth/kind", kind);
         run.assert_eq("/tds/fedauth_required", true);
-        run.assert_phases(&["handshake", "prelogin", "tls", "login", "auth"], true);
+        run.assert_phases(&WRAPPED, true);
         run.assert_captured_rounds(Shape::Wrapped, 1);
     }
 }

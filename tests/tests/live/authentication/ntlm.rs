@@ -6,11 +6,9 @@ use harness::expect::{Shape, close_enough};
 use harness::{driver_or_skip, root_or_skip};
 use serde_json::{Value, json};
 
-use crate::decided::assert_success;
+use super::{CLEAR, WRAPPED};
 use crate::run::{Path, Run, Server, observe_driver_with};
 
-const CLEAR: [&str; 4] = ["handshake", "prelogin", "login", "auth"];
-const WRAPPED: [&str; 5] = ["handshake", "prelogin", "tls", "login", "auth"];
 /// How long the server takes over the client's response, in nanoseconds.
 const DELAY: u64 = 100_000_000;
 
@@ -32,7 +30,7 @@ fn assert_told(run: &Run, encrypt: &str, names: &Value) {
         "off" => ("login_only", &WRAPPED[..], Shape::Wrapped),
         _ => ("none", &CLEAR[..], Shape::Clear),
     };
-    assert_success(run, encryption);
+    run.assert_success(encryption);
     run.assert_phases(phases, true);
     run.assert_captured_rounds(shape, 1);
     let mut auth = run.value("/auth").clone();
