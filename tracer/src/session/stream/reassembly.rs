@@ -401,3 +401,6 @@ impl Reassembly {
             .map_or(0, |arrival| arrival.1)
     }
 }
+
+#[cfg(test)]
+mod tests;
