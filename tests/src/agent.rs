@@ -73,7 +73,8 @@ impl Agent {
         })
     }
 
-    fn wait(&mut self, limit: Duration, done: impl Fn(&[Value]) -> bool) -> Result<bool> {
+    /// Waits until `done` likes the lines so far, and says whether it did within `limit`.
+    pub fn wait(&mut self, limit: Duration, done: impl Fn(&[Value]) -> bool) -> Result<bool> {
         let mut broken = None;
         let reached = self.running.wait_lines(limit, |lines| match parse(lines) {
             Ok(events) => done(&events),

@@ -20,3 +20,4 @@ pub mod sequences;
 pub mod server;
 pub mod sweep;
 pub mod traffic;
+pub mod visitor;
