@@ -9,6 +9,8 @@ use std::collections::VecDeque;
 use foldhash::HashMap;
 use tracer_ebpf::{event::Event, flow::FlowKey, seq::Seq};
 
+use crate::session::wire::{End, Identity};
+
 /// How long a host may take to pass a SYN on, nanoseconds: microseconds, and longer where it is busy.
 const PASSED_ON: u64 = 20_000_000;
 /// How long a SYN is remembered: a socket that is established says which one was its own.
@@ -20,8 +22,9 @@ const MOST: usize = 16 * 1024;
 #[derive(Clone, Copy, Debug)]
 struct Opening {
     key: FlowKey,
-    client_is_a: bool,
+    client: End,
     window: u16,
+    ifindex: u32,
     at: u64,
 }
 
@@ -29,29 +32,22 @@ impl Opening {
     fn of(event: &Event) -> Self {
         Self {
             key: event.key,
-            client_is_a: event.client_is_a != 0,
+            client: Identity::of(&event.key, event.client_is_a != 0).client,
             window: event.window,
+            ifindex: event.ifindex,
             at: event.time,
         }
     }
 
-    /// The ports of client and server.
-    const fn ports(&self) -> [u16; 2] {
-        let FlowKey { a_port, b_port, .. } = self.key;
-        if self.client_is_a {
-            [a_port, b_port]
-        } else {
-            [b_port, a_port]
-        }
-    }
-
-    /// Whether this is the same SYN as one before it, under other addresses. One of the ports stays,
-    /// since not both ends are rewritten to another port at once.
+    /// Whether this is the same SYN as one before it, under other addresses. A client's port changes
+    /// only with its address, and on the way to another interface: others that begin with the same
+    /// number are a flood.
     fn is_passed_on(&self, before: &Self) -> bool {
-        let [one, other] = [self.ports(), before.ports()];
+        let (client, other) = (&self.client, &before.client);
+        let elsewhere = client.address != other.address && self.ifindex != before.ifindex;
         self.key != before.key
             && self.window == before.window
-            && (one[0] == other[0] || one[1] == other[1])
+            && (client.port == other.port || elsewhere)
             && self.at.saturating_sub(before.at) < PASSED_ON
     }
 }
@@ -113,17 +109,19 @@ mod tests {
 
     use super::*;
 
-    fn syn(host: u32, ports: [u16; 2], at: u64) -> Event {
+    fn syn(client: [u32; 2], server: u32, ifindex: u32, at: u64) -> Event {
+        let [host, port] = client;
         Event {
             kind: Kind::Syn as u8,
             time: at,
             seq: Seq(7),
             window: 64_240,
+            ifindex,
             key: FlowKey {
-                a: [0, 0, 0, host],
-                a_port: ports[1],
-                b_port: ports[0],
-                ..FlowKey::default()
+                a: [0, 0, 0, server],
+                b: [0, 0, 0, host],
+                a_port: 1433,
+                b_port: port as u16,
             },
             ..Event::default()
         }
@@ -131,25 +129,32 @@ mod tests {
 
     #[test]
     fn a_syn_that_passes_again_soon_under_other_addresses_is_the_same() {
-        let mut openings = Openings::default();
-        let [first, published] = [syn(1, [50_000, 1433], 0), syn(2, [50_000, 14_330], 1000)];
-        assert_eq!(openings.opens(&first), None);
-        assert_eq!(openings.opens(&published), Some(first.key));
-        assert_eq!(openings.of(Seq(7)), Some(published.key));
-        assert_eq!(
-            openings.opens(&syn(3, [50_001, 1433], 2000)),
-            None,
-            "no port is the same"
-        );
-        let late = syn(4, [50_001, 1433], 2000 + PASSED_ON);
-        assert_eq!(openings.opens(&late), None);
+        let first = syn([1, 50_000], 1, 1, 0);
+        for (what, again, is_same) in [
+            ("published", syn([1, 50_000], 2, 2, 1000), true),
+            ("masqueraded", syn([2, 50_000], 1, 2, 1000), true),
+            ("by another port", syn([2, 1024], 1, 2, 1000), true),
+            ("another client", syn([2, 1024], 1, 1, 1000), false),
+            (
+                "another port of the client",
+                syn([1, 50_001], 1, 2, 1000),
+                false,
+            ),
+            ("later", syn([1, 50_000], 2, 2, PASSED_ON), false),
+        ] {
+            let mut openings = Openings::default();
+            assert_eq!(openings.opens(&first), None);
+            let found = openings.opens(&again);
+            assert_eq!(found, is_same.then_some(first.key), "{what}");
+            assert_eq!(openings.of(Seq(7)), Some(again.key));
+        }
     }
 
     #[test]
     fn what_is_remembered_is_bounded_and_ends() {
         let mut openings = Openings::default();
         for isn in 0..2 * MOST as u32 {
-            let mut event = syn(1, [50_000, 1433], u64::from(isn));
+            let mut event = syn([1, 50_000], 1, 1, u64::from(isn));
             event.seq = Seq(isn);
             openings.opens(&event);
         }
