@@ -102,7 +102,8 @@ async fn watch(options: &RunOptions) -> anyhow::Result<ExitCode> {
     let output = options
         .output
         .open(&host::name())
-        .context("opening the output")?;
+        .context("opening the output")?
+        .gathering(BATCH);
     let probe = Probe::start(&probe_options(options)).await?;
     let mut agent = Watcher::new(options, probe, output);
     agent.started();
@@ -247,6 +248,7 @@ impl Watcher {
             }
             self.notices();
             self.drain();
+            self.records.output.flush();
             if self.records.closed || self.records.output.is_closed() {
                 return READER_GONE;
             }

@@ -15,7 +15,7 @@ use tracer_ebpf::{
     packet::Segment,
 };
 
-use super::{clock::Clock, log, wake::Alarm};
+use super::{clock::Clock, log};
 
 /// Set before the load: constants to the verifier.
 #[unsafe(no_mangle)]
@@ -47,6 +47,10 @@ static DECIDED: Array<u64> = Array::with_max_entries(FlowKey::SLOTS, 0);
 /// The records. The size is the agent's to choose.
 #[map]
 pub(super) static EVENTS: RingBuf = RingBuf::with_byte_size(8 * 1024 * 1024, 0);
+
+/// 1: the agent sleeps, and is to be woken by the next record.
+#[map]
+static SLEEPS: Array<u32> = Array::with_max_entries(1, 0);
 
 /// What was not told, by reason: by classifiers, then by the sockets' hooks.
 #[map]
@@ -89,8 +93,8 @@ pub(super) struct Scratch {
 pub(super) struct Record {
     pub(super) event: Event,
     pub(super) run: [u8; MAX_RUN as usize],
-    /// Not part of the record.
-    pub(super) alarm: Alarm,
+    /// 1: the packet at hand is on its way in. Not part of the record.
+    pub(super) ingress: u64,
 }
 
 /// The load's options.
@@ -116,6 +120,23 @@ pub(super) fn is_either_watched(one: u16, other: u16) -> bool {
 #[inline(always)]
 const fn bit(ports: &[u64; 1024], port: u16) -> bool {
     ports[(port >> 6) as usize] >> (port & 63) & 1 != 0
+}
+
+/// Whether the agent sleeps and is woken now: once, by whoever asks first. Two that ask at a time may
+/// both wake it.
+#[inline(always)]
+pub(super) fn wakes() -> bool {
+    let Some(sleeps) = SLEEPS.get_ptr_mut(0) else {
+        return false;
+    };
+    // SAFETY: an array's memory is never unmapped; whole words are read and written.
+    unsafe {
+        if sleeps.read_volatile() == 0 {
+            return false;
+        }
+        sleeps.write_volatile(0);
+    }
+    true
 }
 
 /// Whether an interface is watched on its way in and out.

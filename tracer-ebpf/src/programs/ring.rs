@@ -19,6 +19,7 @@ use tracer_ebpf::{
 use super::{
     maps::{self, EVENTS, Record},
     skb::Skb,
+    wake,
 };
 
 /// The ring buffer, and the memory that records are laid out in.
@@ -87,7 +88,7 @@ fn send(skb: *mut __sk_buff, record: *mut Record, at: u32) -> c_long {
             from_ref(&EVENTS).cast_mut().cast(),
             record.cast(),
             size,
-            (*record).alarm.packet((*record).event.time),
+            wake::packet((*record).ingress != 0),
         )
     }
 }

@@ -23,7 +23,10 @@ use tracer_ebpf::{
     seq::Seq,
 };
 
-use super::maps::{self, EVENTS};
+use super::{
+    maps::{self, EVENTS},
+    wake,
+};
 
 /// Go on: the hooks only look.
 const ALLOW: i32 = 1;
@@ -249,8 +252,6 @@ fn began(ctx: &SockOpsContext, role: u32) {
     });
     // SAFETY: takes no arguments.
     let time = unsafe { bpf_ktime_get_boot_ns() };
-    // SAFETY: this processor's. A packet that comes in between may wake the agent once more.
-    let wake = maps::scratch().map_or(0, |scratch| unsafe { (*scratch).record.alarm.socket(time) });
     let (client_isn, server_isn) = isns(ctx, role);
     let owner = Owner {
         kind: Kind::Owner as u8,
@@ -265,7 +266,7 @@ fn began(ctx: &SockOpsContext, role: u32) {
         server_isn,
         name: holder.name,
     };
-    send(&owner, wake);
+    send(&owner, wake::socket());
 }
 
 /// The initial sequence numbers of client and server: of a socket that was just established, the one
