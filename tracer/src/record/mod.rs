@@ -10,6 +10,7 @@ mod diagnosis;
 pub mod ecs;
 pub mod identity;
 mod ids;
+mod json;
 mod line;
 mod login;
 mod lookup;
