@@ -22,7 +22,10 @@ use self::{
     sealed::{Reading, Sealed},
 };
 use super::{input::Side, ledger::Ledger, stream::Unit};
-use crate::record::{Encryption, Outcome, PhaseName, Stranger, identity::Policy};
+use crate::{
+    record::{Encryption, Outcome, PhaseName, Stranger, identity::Policy},
+    tds::tls::Fingerprints,
+};
 
 /// Which message is due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +50,8 @@ pub(in crate::session) struct Context<'a> {
     pub(in crate::session) identity: &'a Policy,
     /// All of the connection was seen so far: what did not come was not sent.
     pub(in crate::session) whole: bool,
+    /// The fingerprints of clients.
+    pub(in crate::session) fingerprints: &'a mut Fingerprints,
     /// When the last packet passed.
     pub(in crate::session) now: u64,
 }

@@ -392,7 +392,7 @@ fn describe_hello(hello: &ClientHello, segments: Option<u32>) -> TlsHello {
         versions: named(&hello.versions, version_name),
         groups: named(&hello.groups, group_name),
         signature_algorithms: named(&hello.signature_algorithms, signature_algorithm_name),
-        ja4: Text::from(hello.ja4.as_str()),
+        ja4: Text::from(&*hello.ja4),
     }
 }
 

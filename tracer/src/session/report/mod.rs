@@ -29,7 +29,10 @@ use super::{
     verdict::phases::Span,
     wire::Wire,
 };
-use crate::record::{Body, ConnectionRef, Endpoint, LossReason, PhaseName, Record, Server};
+use crate::{
+    record::{Body, ConnectionRef, Endpoint, LossReason, PhaseName, Record, Server},
+    tds::tls::Fingerprints,
+};
 
 /// What all connections share.
 #[derive(Debug)]
@@ -41,6 +44,7 @@ pub(in crate::session) struct Shared {
     commons: Commons,
     /// For the bytes of a packet while it is read.
     pub(in crate::session) memory: Zeroizing<Vec<u8>>,
+    pub(in crate::session) fingerprints: Fingerprints,
 }
 
 /// What a connection needs to be told.
@@ -77,6 +81,7 @@ impl Shared {
             certificates: Certificates::default(),
             commons: Commons::default(),
             memory: Zeroizing::default(),
+            fingerprints: Fingerprints::default(),
         }
     }
 
