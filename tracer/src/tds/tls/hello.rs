@@ -57,6 +57,8 @@ pub struct ServerHello {
     pub psk_selected: bool,
     /// The MAC of a block cipher is of what is encrypted (RFC 7366).
     pub encrypt_then_mac: bool,
+    /// What is known of the cipher suite.
+    pub(super) suite: Option<&'static TlsCipherSuite>,
 }
 
 impl ClientHello {
@@ -146,6 +148,7 @@ impl ServerHello {
         let mut server = Self {
             version: hello.version.0,
             cipher: hello.cipher.0,
+            suite: TlsCipherSuite::from_id(hello.cipher.0),
             session_id: hello.session_id.unwrap_or_default().to_vec(),
             ..Self::default()
         };
@@ -171,7 +174,7 @@ impl ServerHello {
 
     /// The cipher suite's name in the IANA registry.
     pub fn cipher_name(&self) -> Option<&'static str> {
-        TlsCipherSuite::from_id(self.cipher).map(|suite| suite.name)
+        self.suite.map(|suite| suite.name)
     }
 }
 
