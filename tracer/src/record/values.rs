@@ -245,6 +245,11 @@ impl Text {
         }
     }
 
+    /// A name that this program has for something; none is too long.
+    pub const fn fixed(name: &'static str) -> Self {
+        Self(SmolStr::new_static(name))
+    }
+
     /// What a value is shown as, in a few characters.
     pub fn shown(value: &impl fmt::Display) -> Self {
         let mut text = String::with_capacity(64);
