@@ -11,6 +11,8 @@ pub(in crate::session) mod sealed;
 mod tls;
 pub(in crate::session) mod usage;
 
+use std::sync::Arc;
+
 use tracer_ebpf::framing::{Framing, packet_type};
 
 pub(in crate::session) use self::{
@@ -48,10 +50,10 @@ pub(in crate::session) struct Context<'a> {
     pub(in crate::session) ledger: &'a mut Ledger,
     /// What may be said of names.
     pub(in crate::session) identity: &'a Policy,
-    /// All of the connection was seen so far: what did not come was not sent.
-    pub(in crate::session) whole: bool,
     /// The fingerprints of clients.
     pub(in crate::session) fingerprints: &'a mut Fingerprints,
+    /// All of the connection was seen so far: what did not come was not sent.
+    pub(in crate::session) whole: bool,
     /// When the last packet passed.
     pub(in crate::session) now: u64,
 }
@@ -167,9 +169,9 @@ impl Dialogue {
     }
 
     /// What the sealed records say.
-    pub(in crate::session) fn reading(&self) -> Reading {
+    pub(in crate::session) fn reading(&self) -> Arc<Reading> {
         if self.sealed.is_empty() {
-            return Reading::default();
+            return Arc::default();
         }
         self.sealed.read(self.terms())
     }
