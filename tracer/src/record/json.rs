@@ -86,10 +86,14 @@ fn write_plain(text: &str, out: &mut Vec<u8>) {
 /// Whether JSON has the text as it is.
 fn is_plain(text: &[u8]) -> bool {
     let is_odd = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-    // Eight at a time without a branch between them: the processor looks at them at once.
-    let (eights, rest) = text.as_chunks::<8>();
+    let Some(last) = text.last_chunk::<8>() else {
+        return !text.iter().any(|byte| is_odd(*byte));
+    };
+    // Eight at a time without a branch between them: the processor looks at them at once. Of the last
+    // eight some may have been looked at before.
+    let (eights, _) = text.as_chunks::<8>();
     let odd_eight = |eight: &[u8; 8]| eight.iter().fold(false, |odd, byte| odd | is_odd(*byte));
-    !eights.iter().any(odd_eight) && !rest.iter().any(|byte| is_odd(*byte))
+    !eights.iter().chain([last]).any(odd_eight)
 }
 
 /// The digits of integers, all types alike.
