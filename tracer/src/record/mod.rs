@@ -10,6 +10,7 @@ mod diagnosis;
 pub mod ecs;
 pub mod identity;
 mod ids;
+mod json;
 mod line;
 mod login;
 mod lookup;
@@ -25,6 +26,9 @@ mod severity;
 mod tds;
 mod tls;
 mod values;
+mod written;
+
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -53,6 +57,7 @@ pub use self::{
     tds::{Auth, AuthKind, Collation, Encryption, EncryptionOption, Entra, Ntlm, Tds, UserAgent},
     tls::{Alert, AlertLevel, Certificate, Tls, TlsHello},
     values::{Basis, Calendar, Confidence, Count, Nanos, Side, Sides, Text, Timestamp},
+    written::Written,
 };
 
 /// One thing that happened.
@@ -203,7 +208,7 @@ pub struct ConnectionFacts {
     /// The TDS session's terms; left out where no TDS was spoken.
     pub tds: Option<Tds>,
     /// The TLS session's terms; left out where there was none.
-    pub tls: Option<Tls>,
+    pub tls: Option<Arc<Written<Tls>>>,
     /// How the client proves who it is; left out where it did not come to that.
     pub auth: Option<Auth>,
     /// What came of the login; left out where it was over before anybody watched.

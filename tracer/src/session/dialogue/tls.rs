@@ -48,7 +48,7 @@ impl Dialogue {
         let tls = &mut self.contents.tls[side as usize];
         let sealed_before = tls.application_records;
         if unit.unseen.is_empty() {
-            tls.extend(&unit.body);
+            tls.extend(&unit.body, context.fingerprints);
         } else {
             tls.gap();
         }
@@ -113,8 +113,8 @@ impl Dialogue {
             !sealed_data && matches!(self.stage, Stage::Opening | Stage::Prelogin | Stage::Tls);
         let tls = &mut self.contents.tls[side as usize];
         if sealed_data || unit.unseen.is_empty() {
-            tls.extend(&unit.prefix[..5]);
-            tls.extend(&unit.body);
+            tls.extend(&unit.prefix[..5], context.fingerprints);
+            tls.extend(&unit.body, context.fingerprints);
         } else {
             tls.gap();
         }

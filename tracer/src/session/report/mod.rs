@@ -29,8 +29,9 @@ use super::{
     verdict::phases::Span,
     wire::{End, Identity, Wire},
 };
-use crate::record::{
-    Body, ConnectionRef, Endpoint, LossReason, PhaseName, Record, Server, Translation,
+use crate::{
+    record::{Body, ConnectionRef, Endpoint, LossReason, PhaseName, Record, Server, Translation},
+    tds::tls::Fingerprints,
 };
 
 /// What all connections share.
@@ -43,6 +44,7 @@ pub(in crate::session) struct Shared {
     commons: Commons,
     /// For the bytes of a packet while it is read.
     pub(in crate::session) memory: Zeroizing<Vec<u8>>,
+    pub(in crate::session) fingerprints: Fingerprints,
 }
 
 /// What a connection needs to be told.
@@ -79,6 +81,7 @@ impl Shared {
             certificates: Certificates::default(),
             commons: Commons::default(),
             memory: Zeroizing::default(),
+            fingerprints: Fingerprints::default(),
         }
     }
 
