@@ -11,6 +11,7 @@ mod iface;
 mod load;
 mod losses;
 mod mark;
+mod memory;
 mod ring;
 mod selection;
 pub mod trial;
@@ -114,6 +115,7 @@ impl Probe {
             probe.appeared(interface).await;
         }
         probe.any_attached()?;
+        memory::give_back();
         // Last, and at once: no connection is seen by some of the hooks only.
         probe.set_ports(&options.ports)?;
         Ok(probe)
