@@ -169,6 +169,45 @@ fn in_a_container_without_the_hosts_root_it_says_what_it_does_not_see() {
     }
 }
 
+/// Connects, and sends a PRELOGIN once somebody writes to a FIFO.
+const OLDER: &str = r#"
+exec 3<>/dev/tcp/127.0.0.1/1433
+read < "$FIFO"
+printf '\x12\x01\0\x1a\0\0\0\0\0\0\x0b\0\x06\x01\0\x11\0\x01\xff\x10\0\0\0\0\0\0' >&3
+read -n 1 <&3"#;
+
+#[test]
+fn a_connection_older_than_a_containers_agent_has_no_process_by_an_id_of_the_containers() {
+    root_or_skip!(
+        "a connection older than a container's agent has no process by an id of the container's"
+    );
+    let own = Group::new().unwrap();
+    let host = Namespace::new("l").unwrap();
+    let _server = Peer::scenario(Some(&host), &["--listen", ADDRESS]).unwrap();
+    let fifo = std::env::temp_dir().join(format!("tdst-{}-older", std::process::id()));
+    assert!(
+        Command::new("mkfifo")
+            .arg(&fifo)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let setup = format!(
+        r#"{OWN_GROUPS} && (bash -c "$CLIENT" &) && until grep -q "0100007F:0599 01 " /proc/net/tcp; do sleep 0.01; done"#
+    );
+    let mut command = inside(&host, &own, CONTAINER, &setup);
+    command.arg("run").env("CLIENT", OLDER).env("FIFO", &fifo);
+    let mut agent = Agent::start_by(&mut command).unwrap();
+    fs::write(&fifo, "\n").unwrap();
+    let closes = agent.wait_for("close", 1, LIMIT).unwrap();
+    fs::remove_file(&fifo).unwrap();
+    let close = closes.first().unwrap_or_else(|| panic!("no close"));
+    let connection = &close["connection"];
+    assert_eq!(connection["partial_reasons"][0], "joined_late", "{close:#}");
+    assert_eq!(connection["vantage"], "client", "{close:#}");
+    assert!(close["process"].is_null(), "{close:#}");
+}
+
 /// The line of `doctor` about something.
 fn verdict<'a>(text: &'a str, what: &str) -> &'a str {
     let about = |line: &&str| line.get(6..).is_some_and(|line| line.starts_with(what));
@@ -223,6 +262,7 @@ fn what_doctor_says_mends_a_lack_of_control_groups() {
     // Who may not mount needs somebody who may.
     let line = r#"
 doctor() { setpriv --bounding-set=-all,+bpf,+net_admin,+perfmon --inh-caps=-all "$0" doctor; }
+mount -t tmpfs none /run
 mend=$(doctor | grep -m1 -A2 ' cgroup v2' | sed -n 's/.*mend: *//p')
 doctor && eval "$mend" && echo "mended by: $mend" && doctor"#;
     let mut command = Command::new("ip");
