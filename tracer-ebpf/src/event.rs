@@ -299,6 +299,9 @@ record! {
         reserved: [u8; 7],
         /// When it was known, nanoseconds of `CLOCK_BOOTTIME`.
         time: u64,
+        /// When the process was seen to hold the socket, likewise: as it connected, or bound the
+        /// socket that listens.
+        held: u64,
         /// The cgroup's id (its directory's inode).
         cgroup: u64,
         /// The connection; side and role say which end this is.

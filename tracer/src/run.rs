@@ -2,7 +2,7 @@
 
 mod status;
 
-use std::{collections::BTreeSet, io, process::ExitCode, time::Duration};
+use std::{collections::BTreeSet, io, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::{
@@ -18,7 +18,7 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use self::status::{Moment, Tally, resident};
 use crate::{
-    host::{self, Earlier, Processes},
+    host::{self, Earlier, Hierarchy, Processes},
     probe::{self, Notice, Probe, Selection},
     record::{
         Agent, AgentAction, AgentRecord, Body, Event as EventName, Login, LossReason, Nanos,
@@ -50,6 +50,8 @@ pub struct RunOptions {
     pub ports: BTreeSet<u16>,
     /// Watched interfaces.
     pub interfaces: Selection,
+    /// The control group whose sockets' processes are told; the host's root unless given.
+    pub cgroup: Option<PathBuf>,
     /// What is written, where and how.
     pub output: Settings,
     /// What becomes of names of users, domains and workstations.
@@ -104,14 +106,15 @@ async fn watch(options: &RunOptions) -> anyhow::Result<ExitCode> {
         .open(&host::name())
         .context("opening the output")?
         .gathering(BATCH);
-    let probe = Probe::start(&probe_options(options)).await?;
-    let mut agent = Watcher::new(options, probe, output);
+    let groups = Hierarchy::choose(options.cgroup.as_deref())?;
+    let probe = Probe::start(&probe_options(options, groups.clone())).await?;
+    let mut agent = Watcher::new(options, probe, Processes::new(groups), output);
     agent.started();
     let reason = agent.until_stopped(options.duration, &mut signals).await;
     agent.stop(reason).await
 }
 
-fn probe_options(options: &RunOptions) -> probe::Options {
+fn probe_options(options: &RunOptions, groups: Option<Arc<Hierarchy>>) -> probe::Options {
     let filter = &options.output.filter;
     probe::Options {
         ports: options.ports.iter().copied().collect(),
@@ -121,6 +124,7 @@ fn probe_options(options: &RunOptions) -> probe::Options {
         ring_bytes: options.ring_bytes,
         requests: filter.wants(EventName::Request) || filter.wants(EventName::Close),
         clean_up: true,
+        groups,
     }
 }
 
@@ -176,7 +180,7 @@ impl Listener for Records {
 }
 
 impl Watcher {
-    fn new(options: &RunOptions, mut probe: Probe, output: Output) -> Self {
+    fn new(options: &RunOptions, mut probe: Probe, processes: Processes, output: Output) -> Self {
         let filter = output.filter();
         let now = wall(&mut probe);
         let config = Config {
@@ -192,7 +196,7 @@ impl Watcher {
             probe,
             engine: Engine::new(config),
             owners: Owners {
-                processes: Processes::default(),
+                processes,
                 // After the hooks are attached, so that no socket falls between.
                 earlier: Earlier::scan(&options.ports),
             },
@@ -218,6 +222,9 @@ impl Watcher {
             .map(|hook| Text::from(*hook))
             .collect();
         self.notices();
+        if let Some(shortfall) = self.owners.processes.shortfall() {
+            self.say(degraded("process", shortfall));
+        }
         self.say(start);
     }
 
@@ -320,11 +327,7 @@ impl Watcher {
                     interface: Some(Text::from(name.as_str())),
                     ..Agent::new(AgentAction::InterfaceRemoved)
                 },
-                Notice::Degraded { what, reason } => Agent {
-                    reason: Some(Text::from(what)),
-                    detail: Some(Text::from(reason.as_str())),
-                    ..Agent::new(AgentAction::Degraded)
-                },
+                Notice::Degraded { what, reason } => degraded(what, &reason),
             };
             self.say(agent);
         }
@@ -379,6 +382,15 @@ impl Watcher {
             }
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Something works less well than it could, and why.
+fn degraded(what: &str, reason: &str) -> Agent {
+    Agent {
+        reason: Some(Text::from(what)),
+        detail: Some(Text::from(reason)),
+        ..Agent::new(AgentAction::Degraded)
     }
 }
 

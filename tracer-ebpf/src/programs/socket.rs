@@ -45,6 +45,7 @@ const CREATE: u64 = 1;
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Holder {
+    time: u64,
     cgroup: u64,
     pid: u32,
     uid: u32,
@@ -83,14 +84,16 @@ impl Holder {
     #[inline(always)]
     fn current() -> Self {
         // SAFETY: these take no arguments.
-        let (pid, uid, cgroup) = unsafe {
+        let (time, pid, uid, cgroup) = unsafe {
             (
+                bpf_ktime_get_boot_ns(),
                 bpf_get_current_pid_tgid() >> 32,
                 bpf_get_current_uid_gid(),
                 bpf_get_current_cgroup_id(),
             )
         };
         Self {
+            time,
             cgroup,
             pid: pid as u32,
             uid: uid as u32,
@@ -245,6 +248,7 @@ fn began(ctx: &SockOpsContext, role: u32) {
         return;
     }
     let holder = holder.unwrap_or(Holder {
+        time: 0,
         cgroup: 0,
         pid: 0,
         uid: 0,
@@ -257,6 +261,7 @@ fn began(ctx: &SockOpsContext, role: u32) {
         kind: Kind::Owner as u8,
         reserved: [0; 7],
         time,
+        held: holder.time,
         cgroup: holder.cgroup,
         key,
         role,

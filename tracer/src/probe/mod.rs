@@ -108,7 +108,8 @@ impl Probe {
                 attach::clsact::clean_up(&probe.links, interface).await;
             }
         }
-        if let Err(reason) = attach::sockets::attach(&mut probe.programs.ebpf) {
+        let groups = options.groups.as_deref();
+        if let Some(reason) = attach::sockets::attach(&mut probe.programs.ebpf, groups) {
             probe.degraded("process", reason);
         }
         for interface in interfaces {

@@ -1,11 +1,11 @@
 //! A process that is gone before the agent can look at it.
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use harness::agent::Agent;
+use harness::group::Group;
 use harness::net::Namespace;
 use harness::peer::{Peer, program};
 use harness::process::run;
@@ -13,40 +13,6 @@ use harness::root_or_skip;
 
 const ADDRESS: &str = "127.0.0.1:1433";
 const LIMIT: Duration = Duration::from_secs(20);
-
-/// A control group as a container's, gone with it.
-struct Group {
-    outer: PathBuf,
-    container: String,
-}
-
-impl Group {
-    fn new() -> Self {
-        let mounts = fs::read_to_string("/proc/mounts").unwrap();
-        let root = mounts.lines().find_map(|line| {
-            let mut fields = line.split(' ').skip(1);
-            let point = fields.next()?;
-            (fields.next()? == "cgroup2").then_some(point)
-        });
-        let group = Self {
-            outer: PathBuf::from(root.unwrap()).join(format!("tdst-{}", std::process::id())),
-            container: "0123456789abcdef".repeat(4),
-        };
-        fs::create_dir_all(group.inner()).unwrap();
-        group
-    }
-
-    fn inner(&self) -> PathBuf {
-        self.outer.join(format!("docker-{}.scope", self.container))
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        fs::remove_dir(self.inner()).ok();
-        fs::remove_dir(&self.outer).ok();
-    }
-}
 
 fn signal(agent: &Agent, name: &str) {
     let pid = agent.pid().to_string();
@@ -58,15 +24,14 @@ fn signal(agent: &Agent, name: &str) {
 fn a_process_that_is_gone_has_its_control_group_and_container() {
     root_or_skip!("a process that is gone has its control group and container");
     let host = Namespace::new("l").unwrap();
-    let group = Group::new();
+    let group = Group::new().unwrap();
     let _server = Peer::scenario(Some(&host), &["--listen", ADDRESS]).unwrap();
     let mut agent = Agent::start(&host, &[]).unwrap();
     signal(&agent, "STOP");
-    let procs = group.inner().join("cgroup.procs");
     let client = program("raw-client").unwrap();
     let line = format!(
-        "echo $$ > {} && exec {} {ADDRESS} --send prelogin --read",
-        procs.display(),
+        "{} && exec {} {ADDRESS} --send prelogin --read",
+        group.enter(),
         client.display()
     );
     let fared = run(host.command("bash").args(["-c", &line]), "", LIMIT);
@@ -80,12 +45,51 @@ fn a_process_that_is_gone_has_its_control_group_and_container() {
     let process = &login["process"];
     assert_eq!(process["name"], "raw-client", "{login:#}");
     assert!(process["executable"].is_null(), "it is not gone: {login:#}");
-    let path = process["cgroup"]
-        .as_str()
-        .and_then(|path| path.strip_prefix('/'));
-    assert!(
-        path.is_some_and(|path| group.inner().ends_with(path)),
-        "{login:#}"
-    );
-    assert_eq!(process["container_id"], *group.container, "{login:#}");
+    assert_eq!(process["cgroup"], *group.path().unwrap(), "{login:#}");
+    assert_eq!(process["container_id"], *group.container(), "{login:#}");
+}
+
+/// Another process with the id of one that is gone; `None` where somebody was faster.
+fn decoy(pid: u32) -> Option<Child> {
+    let end = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < end {
+        fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).unwrap();
+        let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+        if child.id() == pid {
+            return Some(child);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    None
+}
+
+#[test]
+fn a_process_is_not_taken_for_one_that_has_its_id_later() {
+    root_or_skip!("a process is not taken for one that has its id later");
+    let host = Namespace::new("l").unwrap();
+    let _server = Peer::scenario(Some(&host), &["--listen", ADDRESS]).unwrap();
+    let mut agent = Agent::start(&host, &[]).unwrap();
+    signal(&agent, "STOP");
+    let mut found = None;
+    let mut clients = 0;
+    while found.is_none() && clients < 10 {
+        let mut client = host.command(program("raw-client").unwrap());
+        client.args([ADDRESS, "--send", "prelogin", "--read"]);
+        let mut client = client.stdout(Stdio::null()).spawn().unwrap();
+        assert!(client.wait().unwrap().success());
+        clients += 1;
+        found = decoy(client.id());
+    }
+    signal(&agent, "CONT");
+    let mut decoy = found.expect("an id that is free again");
+    let logins = agent.wait_for("login", clients, LIMIT).unwrap();
+    let record = agent.stop().unwrap();
+    let ended = decoy.kill().and_then(|()| decoy.wait());
+    ended.unwrap();
+    let login = logins.last().unwrap_or_else(|| panic!("{record:#?}"));
+    let process = &login["process"];
+    assert_eq!(process["pid"], decoy.id(), "{login:#}");
+    assert_eq!(process["name"], "raw-client", "{login:#}");
+    assert!(process["executable"].is_null(), "{login:#}");
 }

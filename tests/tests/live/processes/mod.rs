@@ -1,6 +1,7 @@
 //! Whose connection it is: of a client's socket, of an accepted one, of one among thousands.
 
 mod gone;
+mod namespaces;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
