@@ -4,6 +4,7 @@ mod evicted;
 mod openings;
 mod owners;
 mod redirects;
+mod rewritten;
 mod slot;
 mod syns;
 mod timers;
@@ -13,8 +14,6 @@ use indexmap::IndexMap;
 use tracer_ebpf::{
     event::{Counters, Direction, Event, Kind, SocketEnd, mark, role},
     flow::FlowKey,
-    packet::tcp_flag,
-    patience::HALF_OPEN,
 };
 
 use self::{
@@ -22,7 +21,7 @@ use self::{
     openings::Openings,
     owners::Owners,
     redirects::Redirects,
-    slot::{Same, Slot, is_end},
+    slot::{Slot, is_end},
     syns::Syns,
     timers::Timers,
 };
@@ -40,11 +39,6 @@ const PLACES: usize = 2;
 
 /// The table grows by this part of itself.
 const GROWTH: usize = 16;
-/// How often is looked whether a connection is still there that passes under other addresses too.
-const SAME_PATIENCE: u64 = HALF_OPEN;
-/// How many hosts in this one may rewrite the addresses of one connection.
-const MAX_REWRITTEN: usize = 4;
-
 /// The connections.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Table {
@@ -148,80 +142,6 @@ impl Table {
         connection.take(event, run, report);
         self.insert(event.key, Slot::Open(connection));
         self.settle(event.key, event.time, report);
-    }
-
-    /// The connection whose SYN this is too, if it has just passed under other addresses: nothing but
-    /// that was seen of it.
-    fn passed_before(&mut self, event: &Event) -> Option<FlowKey> {
-        let late = event.marks & mark::JOINED_LATE != 0;
-        if event.kind != Kind::Syn as u8 || event.tcp_flags & tcp_flag::ACK != 0 || late {
-            return None;
-        }
-        let before = self.openings.opens(event)?;
-        let before = self.told_by(before);
-        let slot = self.slots.get(&before)?;
-        (before != event.key && slot.was_not_answered()).then_some(before)
-    }
-
-    /// Whether the client's socket is on this host and has a connection's addresses. If not, the last
-    /// ones are nearest to the server's.
-    fn is_nearer(&self, key: &FlowKey) -> bool {
-        matches!(self.slots.get(key), Some(Slot::Open(connection)) if connection.about.is_clients)
-    }
-
-    /// A connection passes under other addresses too.
-    fn pass_on(&mut self, key: FlowKey, event: &Event, report: &mut Report<'_>) {
-        if let Some(Slot::Open(connection)) = self.slots.get_mut(&key) {
-            connection.wire.passes_as(event);
-        }
-        self.is_same(event.key, event.born, key, report);
-        for owner in self.owners.take(&event.key) {
-            self.owner(owner, report);
-        }
-    }
-
-    /// A connection that opens is one that has passed before, and is told by the addresses it has now.
-    fn replace(&mut self, key: FlowKey, by: &mut Connection, report: &mut Report<'_>) {
-        let Some(slot) = self.slots.swap_remove(&key) else {
-            return;
-        };
-        let (before, born) = match slot {
-            Slot::Syns(syns) => (syns.grow(report), syns.started()),
-            Slot::Open(connection) => {
-                let born = connection.wire.born();
-                (connection, born)
-            }
-            Slot::Over(_) | Slot::Same(_) => return,
-        };
-        by.wire.passed_as(&before.wire);
-        report.shared.standing.joins();
-        self.is_same(key, born, by.wire.key, report);
-    }
-
-    /// What passes under these addresses is told by others.
-    fn is_same(&mut self, key: FlowKey, born: u64, told_by: FlowKey, report: &mut Report<'_>) {
-        // No byte of it is needed twice.
-        report.decided(key, born);
-        let until = born.saturating_add(SAME_PATIENCE);
-        let same = Same {
-            key: told_by,
-            born,
-            until,
-        };
-        self.insert(key, Slot::Same(Box::new(same)));
-        self.timers.add(until, key);
-    }
-
-    /// The addresses that a connection is told by.
-    fn told_by(&self, key: FlowKey) -> FlowKey {
-        let mut told_by = key;
-        for _ in 0..MAX_REWRITTEN {
-            match self.slots.get(&told_by) {
-                Some(Slot::Same(same)) => told_by = same.key,
-                _ => break,
-            }
-        }
-        told_by
     }
 
     /// Takes a connection in. The table grows by a little at a time: twice as much room as is needed is
@@ -361,18 +281,6 @@ impl Table {
             *scheduled = u64::MAX;
             slot.wait(at, report);
             self.schedule(key, report);
-        }
-    }
-
-    /// Forgets other addresses of a connection that has ended.
-    fn look_after_same(&mut self, key: FlowKey, now: u64) {
-        let told_by = self.told_by(key);
-        let lives = self.slots.get(&told_by).is_some_and(Slot::is_open);
-        if !lives {
-            self.slots.swap_remove(&key);
-        } else if let Some(Slot::Same(same)) = self.slots.get_mut(&key) {
-            same.until = now.saturating_add(SAME_PATIENCE);
-            self.timers.add(same.until, key);
         }
     }
 
