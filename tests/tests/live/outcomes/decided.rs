@@ -69,38 +69,51 @@ fn a_client_sent_on_to_another_server() {
 /// Replay, which knows no process, cannot say so.
 #[test]
 fn a_client_sent_on_inside_tls_shows_by_where_its_process_goes_next() {
-    const ELSEWHERE: &str = "10.87.0.3";
     root_or_skip!("a client sent on inside TLS shows by where its process goes next");
     let _alone = alone();
     for driver in [Driver::Odbc, Driver::MssqlTds] {
         driver_or_skip!(driver);
-        let network = Network::new().unwrap();
-        // Where clients are sent on to, and refused.
-        let address = format!("{ELSEWHERE}/24");
-        let line = ["addr", "add", &address, "dev", INTERFACE];
-        network.server.ip(&line).unwrap();
-        let listen = format!("{SERVER_V4}:{PORT}");
-        let route = format!("{ELSEWHERE}:{PORT}");
-        let arguments = ["--listen", &listen, "--encrypt", "on", "--route", &route];
-        let _peer = Peer::scenario(Some(&network.server), &arguments).unwrap();
-        let mut agent = Agent::start(&network.client, &[]).unwrap();
-        let login = Login::to(SERVER_V4, PORT, Encrypt::On);
-        let fared = driver.run(Some(&network.client), &login).unwrap();
-        let limit = Duration::from_secs(20);
-        let logins = agent.wait_for("login", 2, limit).unwrap();
-        let first = logins
-            .iter()
-            .find(|login| login["server"]["address"] == SERVER_V4)
-            .unwrap_or_else(|| panic!("{driver:?}: {}\n{logins:#?}", fared.output));
-        let said = &first["login"];
-        let known = ["outcome", "basis", "confidence"].map(|name| &said[name]);
-        let expected = json!(["redirected", "inferred", 0.7]);
-        assert_eq!(json!(known), expected, "{driver:?}: {first:#}");
-        let next = logins
-            .iter()
-            .find(|login| login["server"]["address"] == ELSEWHERE);
-        let outcome = next.map(|login| &login["login"]["outcome"]);
-        assert_eq!(outcome, Some(&json!("refused")), "{driver:?}: {logins:#?}");
-        assert!(agent.stop().unwrap().success);
+        // What is inferred to 0.7 is not always so: a server may close in the moment its client does.
+        let seen: Vec<_> = (0..3).map(|_| sent_on_inside_tls(driver)).collect();
+        assert!(
+            seen.contains(&"redirected".to_owned()),
+            "{driver:?}: {seen:?}"
+        );
+        let right = |outcome: &String| ["redirected", "failed"].contains(&outcome.as_str());
+        assert!(seen.iter().all(right), "{driver:?}: {seen:?}");
     }
+}
+
+/// What is said of a login whose client is sent on to another address, where it is refused.
+fn sent_on_inside_tls(driver: Driver) -> String {
+    const ELSEWHERE: &str = "10.87.0.3";
+    let network = Network::new().unwrap();
+    let address = format!("{ELSEWHERE}/24");
+    let line = ["addr", "add", &address, "dev", INTERFACE];
+    network.server.ip(&line).unwrap();
+    let listen = format!("{SERVER_V4}:{PORT}");
+    let route = format!("{ELSEWHERE}:{PORT}");
+    let arguments = ["--listen", &listen, "--encrypt", "on", "--route", &route];
+    let _peer = Peer::scenario(Some(&network.server), &arguments).unwrap();
+    let mut agent = Agent::start(&network.client, &[]).unwrap();
+    let login = Login::to(SERVER_V4, PORT, Encrypt::On);
+    let fared = driver.run(Some(&network.client), &login).unwrap();
+    let limit = Duration::from_secs(20);
+    let logins = agent.wait_for("login", 2, limit).unwrap();
+    assert!(agent.stop().unwrap().success);
+    let to = |server: &str| {
+        let found = logins
+            .iter()
+            .find(|login| login["server"]["address"] == server);
+        &found.unwrap_or_else(|| panic!("{driver:?}: {}\n{logins:#?}", fared.output))["login"]
+    };
+    assert_eq!(
+        to(ELSEWHERE)["outcome"],
+        "refused",
+        "{driver:?}: {logins:#?}"
+    );
+    let said = to(SERVER_V4);
+    let known = json!([said["basis"], said["confidence"]]);
+    assert_eq!(known, json!(["inferred", 0.7]), "{driver:?}: {logins:#?}");
+    said["outcome"].as_str().unwrap().to_owned()
 }
