@@ -357,6 +357,13 @@ impl Connection {
         matches!(self.state, State::Undecided(_))
     }
 
+    /// Whether its handshake goes on, and nothing was told of it.
+    pub(in crate::session) fn is_untold(&self) -> bool {
+        let handshake = &self.wire.handshake;
+        let shakes_hands = handshake.has_begun() && !handshake.is_over();
+        matches!(&self.state, State::Undecided(login) if shakes_hands && !login.pending_was_told)
+    }
+
     /// Whether nothing of it is to come: both sides have closed, and its socket has said so.
     pub(in crate::session) fn is_closed(&self) -> bool {
         !self.has_left() && self.wire.is_closed()

@@ -180,7 +180,7 @@ impl Table {
         match slot.map(|slot| slot.grown(report)) {
             Some(Slot::Open(connection)) if connection.may_have(&owner) => {
                 connection.owner(&owner, report);
-                if rewritten && owner.role & role::CLIENT != 0 {
+                if rewritten && owner.role & role::CLIENT != 0 && connection.is_untold() {
                     connection.wire.is_known_as(&owner.key);
                 }
             }
