@@ -651,3 +651,30 @@ fn a_sockets_own_addresses_name_its_connection_while_nothing_was_told_of_it() {
         assert_ne!(other, Some(facts.server.address));
     }
 }
+
+/// The ring was full from its SYN on; what the kernel measured tells that there was an answer.
+#[test]
+fn a_client_whose_answer_was_lost_on_the_way_to_the_agent_was_not_unanswered() {
+    for (srtt_us, outcome) in [(0, "unreachable"), (30, "unknown")] {
+        let mut told = Told::new(Config::default());
+        let mut syn = told.event(Kind::Syn, Direction::ToServer, 0, 100);
+        syn.tcp_flags = tcp_flag::SYN;
+        told.tell(&syn);
+        let end = SocketEnd {
+            time: START + MILLISECOND,
+            key: KEY,
+            role: role::CLIENT,
+            srtt_us,
+            ..SocketEnd::default()
+        };
+        let heard = &mut told.heard;
+        told.engine.on_event(Input::SocketEnd(end), heard);
+        told.engine.finish(START + SECOND, &mut told.heard);
+        let (facts, _) = told.heard.closes()[0];
+        let said = facts.login.outcome.map(Outcome::as_str);
+        assert_eq!(said, Some(outcome));
+        let reasons = &facts.connection.partial_reasons;
+        let lost = reasons.contains(&PartialReason::EventsLost);
+        assert_eq!(lost, srtt_us > 0);
+    }
+}
