@@ -30,6 +30,10 @@ impl Agent {
     /// Starts `tds-tracer run` and waits until it says that it has started.
     pub fn start(host: &Namespace, arguments: &[&str]) -> Result<Self> {
         let mut command = host.command(program("tds-tracer")?);
+        if let Ok(source) = std::env::var("TDS_TRACER_SOURCE") {
+            command.args(["run", "--source", &source]).args(arguments);
+            return Self::start_by(&mut command);
+        }
         Self::start_by(command.arg("run").args(arguments))
     }
 

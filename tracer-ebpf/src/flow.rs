@@ -10,23 +10,27 @@ use crate::{
 
 pub use crate::key::FlowKey;
 
-/// Where a packet was seen: an interface, and whether on its way in or out.
+/// Where a packet was seen: an interface, 0 where its number says nothing to the agent, and whether on its
+/// way in or out. A value of 0 is no point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct Point(pub u32);
+
+/// Tells a point from none.
+const SEEN: u32 = 2;
 
 impl Point {
     /// The point of one hook.
     #[inline(always)]
     #[must_use]
     pub const fn new(ifindex: u32, ingress: bool) -> Self {
-        Self(ifindex << 1 | ingress as u32)
+        Self(ifindex << 2 | SEEN | ingress as u32)
     }
 
     /// The interface.
     #[inline(always)]
     pub const fn ifindex(self) -> u32 {
-        self.0 >> 1
+        self.0 >> 2
     }
 }
 

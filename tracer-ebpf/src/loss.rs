@@ -28,11 +28,13 @@ pub enum LossReason {
     OwnerTableFull = 10,
     /// A RST or SYN that has no place in its connection, and was not believed.
     OutOfWindow = 11,
+    /// More packets were worked on at a time on one processor than there is memory for.
+    Crowded = 12,
 }
 
 impl LossReason {
     /// How many reasons there are: the size of the counter map.
-    pub const COUNT: u32 = 12;
+    pub const COUNT: u32 = 13;
 
     /// Every reason, in the order of the counters.
     pub const ALL: [Self; Self::COUNT as usize] = [
@@ -48,6 +50,7 @@ impl LossReason {
         Self::HeaderChainTooLong,
         Self::OwnerTableFull,
         Self::OutOfWindow,
+        Self::Crowded,
     ];
 
     /// The name in the event stream.
@@ -65,6 +68,7 @@ impl LossReason {
             Self::HeaderChainTooLong => "header_chain_too_long",
             Self::OwnerTableFull => "owner_table_full",
             Self::OutOfWindow => "out_of_window",
+            Self::Crowded => "crowded",
         }
     }
 }

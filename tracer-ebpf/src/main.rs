@@ -1,6 +1,8 @@
 //! The kernel programs: classifiers on the interfaces, and hooks on the sockets. What they decide
 //! is decided by the library; here is only where its bytes and its memory are.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
+// For the one instruction that adds and cannot be interrupted: `core` offers none for this machine.
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 #![cfg_attr(
     target_arch = "bpf",
     expect(unreachable_pub, reason = "the kernel finds programs by their symbols"),

@@ -125,6 +125,16 @@ impl Segment {
         }
     }
 
+    /// The sender's address and the receiver's.
+    #[inline(always)]
+    pub const fn addresses(&self) -> ([u32; 4], [u32; 4]) {
+        if self.from_a {
+            (self.key.a, self.key.b)
+        } else {
+            (self.key.b, self.key.a)
+        }
+    }
+
     /// The sender's port.
     #[inline(always)]
     pub const fn source_port(&self) -> u16 {

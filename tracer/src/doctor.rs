@@ -324,7 +324,7 @@ fn attachment(notice: &Notice) -> Option<Finding> {
             ..
         } => Some(Finding::good("attaching", "TCX links")),
         // Said with the reason, in a notice of its own.
-        Notice::Attached { .. } | Notice::Detached { .. } => None,
+        Notice::Attached { .. } | Notice::Named { .. } | Notice::Detached { .. } => None,
         Notice::Degraded {
             what: "tcx",
             reason,

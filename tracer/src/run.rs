@@ -19,7 +19,7 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 use self::status::{Moment, Tally, resident};
 use crate::{
     host::{self, Earlier, Hierarchy, Processes},
-    probe::{self, Notice, Probe, Selection},
+    probe::{self, Notice, Probe, Selection, Source},
     record::{
         Agent, AgentAction, AgentRecord, Body, Event as EventName, Login, LossReason, Nanos,
         Record, Text, Timestamp, identity::Policy,
@@ -54,6 +54,8 @@ pub struct RunOptions {
     pub interfaces: Selection,
     /// The control group whose sockets' processes are told; the host's root unless given.
     pub cgroup: Option<PathBuf>,
+    /// Where packets are seen.
+    pub source: Source,
     /// What is written, where and how.
     pub output: Settings,
     /// What becomes of names of users, domains and workstations.
@@ -127,6 +129,7 @@ fn probe_options(options: &RunOptions, groups: Option<Arc<Hierarchy>>) -> probe:
         requests: filter.wants(EventName::Request) || filter.wants(EventName::Close),
         clean_up: true,
         groups,
+        source: options.source,
     }
 }
 
@@ -313,6 +316,10 @@ impl Watcher {
     fn notices(&mut self) {
         for notice in self.probe.notices() {
             let agent = match notice {
+                Notice::Named { ifindex, name } => {
+                    self.engine.name_interface(ifindex, name);
+                    continue;
+                }
                 Notice::Attached {
                     ifindex,
                     name,

@@ -1,19 +1,22 @@
 //! The classifiers: every packet of every watched interface passes here.
 
-use aya_ebpf::{macros::classifier, programs::TcContext};
+use aya_ebpf::{EbpfContext as _, bindings::__sk_buff, macros::classifier, programs::TcContext};
 use tracer_ebpf::{
-    flow::{Flow, Point, Rival, claim},
+    flow::{Flow, Point},
     loss::LossReason,
-    observe::{self, Next, Opens, Sighting, command},
     packet::{self, Link, Segment, Skip},
 };
 
 use super::{
-    NEXT, log,
-    maps::{self, Scratch},
+    follow,
+    hook::{Hook, Stage},
+    maps::{self, STAGES, Scratch},
     skb::Linear,
-    tell,
+    table, tell,
 };
+
+/// The packet goes on to the next program (`TC_ACT_UNSPEC`, which is also `TCX_NEXT`).
+const NEXT: i32 = -1;
 
 /// As much of a packet as holds its headers, but for rare extensions.
 const HEADERS: u32 = 128;
@@ -79,11 +82,11 @@ fn network(ctx: &TcContext) -> Link {
 #[inline(always)]
 fn classify(ctx: &TcContext, link: Link, ingress: bool) -> Option<()> {
     // What most packets are: before anything that has to be laid on the stack.
-    if packet::is_plainly_unwanted(&Linear::of(ctx), link, maps::is_either_watched) {
+    if packet::is_plainly_unwanted(&Linear::of(ctx.skb.skb), link, maps::is_either_watched) {
         return None;
     }
     let segment = walk(ctx, link)?;
-    let scratch = maps::scratch()?;
+    let scratch = maps::scratch(maps::CLASSIFIERS)?;
     // SAFETY: the scratch memory is this processor's, and no other program uses it meanwhile.
     unsafe { (*scratch).segment = segment };
     // From here on the verifier knows nothing of the ways that led here, and walks on once.
@@ -92,37 +95,9 @@ fn classify(ctx: &TcContext, link: Link, ingress: bool) -> Option<()> {
     let (segment, scratch) = unsafe { (&(*scratch).segment, &mut *scratch) };
     // SAFETY: reads the context.
     let ifindex = unsafe { (*ctx.skb.skb).ifindex };
-    let (flow, opened) = find(segment, ifindex, scratch)?;
-    let seen = Sighting {
-        now: match opened {
-            Some(now) => now,
-            None if observe::is_timely(flow, segment) => scratch.clock.read(),
-            None => scratch.clock.glance(),
-        },
-        point: Point::new(ifindex, ingress),
-    };
-    let born = flow.born;
-    let step = &mut scratch.step;
-    observe::account(
-        flow,
-        segment,
-        seen,
-        &maps::config(),
-        || maps::is_decided(&segment.key, born),
-        step,
-    );
-    if matches!(step.next, Next::Command) {
-        // What is behind the linear part is left to the program that reads through the kernel.
-        command::skim(flow, segment, &Linear::of(ctx), step);
-    }
-    if step.is(observe::found::STRANGE) {
-        maps::lose(LossReason::OutOfWindow);
-    }
-    if !step.is_quiet() {
-        scratch.seen = seen;
-        scratch.record.ingress = u64::from(ingress);
-        tell::first(ctx, &scratch.step);
-    }
+    let (flow, opened) = table::find(segment, scratch, || maps::is_whole(ifindex))?;
+    let point = Point::new(ifindex, ingress);
+    follow::follow(&Packets(ctx), flow, opened, point, ingress, scratch);
     Some(())
 }
 
@@ -130,7 +105,7 @@ fn classify(ctx: &TcContext, link: Link, ingress: bool) -> Option<()> {
 #[inline(always)]
 fn walk(ctx: &TcContext, link: Link) -> Option<Segment> {
     for again in [false, true] {
-        let linear = Linear::of(ctx);
+        let linear = Linear::of(ctx.skb.skb);
         match packet::walk_if(&linear, link, maps::is_either_watched) {
             Ok(segment) => return Some(segment),
             Err(Skip::NotTcp) => return None,
@@ -154,42 +129,68 @@ fn walk(ctx: &TcContext, link: Link) -> Option<Segment> {
     None
 }
 
-/// The connection of a segment, if it is to a watched port; a new one where the segment opens it, and
-/// when: the clock is read once for both.
-#[inline(always)]
-fn find<'a>(
-    segment: &Segment,
-    ifindex: u32,
-    scratch: &mut Scratch,
-) -> Option<(&'a mut Flow, Option<u64>)> {
-    let mut rival = Rival::default();
-    if let Some(flow) = maps::flow(&segment.key) {
-        // SAFETY: an entry's memory is never unmapped; a direction is written by one processor.
-        let flow = unsafe { &mut *flow };
-        if !flow.is_reopened_by(segment) {
-            return (flow.foreign == 0).then_some((flow, None));
-        }
-        rival = flow.rival;
+/// A classifier at work. Of one processor they never interrupt each other.
+struct Packets<'a>(&'a TcContext);
+
+impl Hook for Packets<'_> {
+    #[inline(always)]
+    fn skb(&self) -> *mut __sk_buff {
+        self.0.as_ptr().cast()
     }
-    let from_watched = maps::is_watched(segment.source_port());
-    let to_watched = maps::is_watched(segment.destination_port());
-    let to_server = match observe::opens(segment, from_watched, to_watched) {
-        Opens::Nothing => return None,
-        Opens::Watched { to_server } => Some(to_server),
-        Opens::Foreign => None,
-    };
-    if !maps::is_whole(ifindex) {
-        return None;
+
+    #[inline(always)]
+    fn scratch(&self) -> Option<*mut Scratch> {
+        maps::scratch(maps::CLASSIFIERS)
     }
-    let now = scratch.clock.read();
-    scratch.flow = Flow::new(segment, to_server == Some(true), now);
-    scratch.flow.foreign = u8::from(to_server.is_none());
-    if segment.has(packet::tcp_flag::ACK) && rival.claim != claim::NONE {
-        scratch.flow.follow(&rival);
+
+    #[inline(always)]
+    fn flow(&self, scratch: &Scratch) -> Option<*mut Flow> {
+        maps::flow(&scratch.segment.key)
     }
-    let flow = maps::remember(&segment.key, &scratch.flow)?;
-    to_server?;
-    log::remembered(segment);
-    // SAFETY: as above.
-    Some((unsafe { &mut *flow }, Some(now)))
+
+    #[inline(always)]
+    fn forget(&self, scratch: &Scratch) {
+        maps::forget(&scratch.segment.key);
+    }
+
+    #[inline(always)]
+    fn go(&self, stage: Stage) {
+        // SAFETY: returns only where the other program is not there; then there is nothing to undo.
+        unsafe { STAGES.tail_call(self.0, stage as u32) };
+    }
+}
+
+/// The handshake, and repetitions.
+#[classifier]
+pub fn tds_opening(ctx: TcContext) -> i32 {
+    tell::opening(&Packets(&ctx));
+    NEXT
+}
+
+/// A login's segment.
+#[classifier]
+pub fn tds_login(ctx: TcContext) -> i32 {
+    tell::login(&Packets(&ctx));
+    NEXT
+}
+
+/// What a login's segment still has to tell.
+#[classifier]
+pub fn tds_runs(ctx: TcContext) -> i32 {
+    tell::runs(&Packets(&ctx));
+    NEXT
+}
+
+/// A decided connection's message boundaries.
+#[classifier]
+pub fn tds_command(ctx: TcContext) -> i32 {
+    tell::command(&Packets(&ctx));
+    NEXT
+}
+
+/// The connection's end.
+#[classifier]
+pub fn tds_ending(ctx: TcContext) -> i32 {
+    tell::ending(&Packets(&ctx));
+    NEXT
 }

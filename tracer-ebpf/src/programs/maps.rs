@@ -15,7 +15,7 @@ use tracer_ebpf::{
     packet::Segment,
 };
 
-use super::{clock::Clock, log};
+use super::{clock::Clock, endpoint::Endpoint, log};
 
 /// Set before the load: constants to the verifier.
 #[unsafe(no_mangle)]
@@ -60,14 +60,32 @@ static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(2 * LossReason::
 #[map]
 pub(super) static STAGES: ProgramArray = ProgramArray::with_max_entries(5, 0);
 
+/// The same, for the packets of sockets: a map's programs are all of one type.
+#[map]
+pub(super) static SOCKET_STAGES: ProgramArray = ProgramArray::with_max_entries(5, 0);
+
+/// What is to be kept on an accepted socket; the stack is too small.
+#[map]
+static SPARE: PerCpuArray<Endpoint> = PerCpuArray::with_max_entries(1, 0);
+
+/// How many packets work in each scratch memory of sockets, at its place: one, or none.
+#[map]
+static USERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1 + SOCKET_SCRATCHES, 0);
+
 /// The program that a measurement goes on with. Empty but there.
 #[map]
 pub(super) static TRIAL: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
-/// What the classifiers of one processor work on; the stack is too small. A classifier is never
-/// interrupted by another on its processor.
+/// What the hooks of one processor work on; the stack is too small. The first is for the classifiers, which
+/// never interrupt each other; each of the others is for one packet at a time.
 #[map]
-static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1 + SOCKET_SCRATCHES, 0);
+
+/// The classifiers' place in the scratch memory.
+pub(super) const CLASSIFIERS: u32 = 0;
+/// Packets of sockets that are worked on at a time on one processor: a process's, and those of whoever
+/// interrupts it.
+pub(super) const SOCKET_SCRATCHES: u32 = 4;
 
 /// See [`SCRATCH`].
 #[repr(C)]
@@ -86,6 +104,10 @@ pub(super) struct Scratch {
     pub(super) record: Record,
     /// The time, as last read.
     pub(super) clock: Clock,
+    /// 1: the connection's state is on the socket, not in the table.
+    pub(super) owned: u64,
+    /// What is to be kept on a socket.
+    pub(super) endpoint: Endpoint,
 }
 
 /// A record and the bytes that follow it.
@@ -145,10 +167,23 @@ pub(super) fn is_whole(ifindex: u32) -> bool {
     INTERFACES.get_ptr(ifindex).is_some()
 }
 
-/// The processor's scratch memory.
+/// The processor's scratch memory by its place.
 #[inline(always)]
-pub(super) fn scratch() -> Option<*mut Scratch> {
-    SCRATCH.get_ptr_mut(0)
+pub(super) fn scratch(place: u32) -> Option<*mut Scratch> {
+    SCRATCH.get_ptr_mut(place)
+}
+
+/// Memory to lay out in what is kept on an accepted socket: that is done where packets come in, and not
+/// interrupted by another.
+#[inline(always)]
+pub(super) fn spare() -> Option<*mut Endpoint> {
+    SPARE.get_ptr_mut(0)
+}
+
+/// How many packets work in a scratch memory.
+#[inline(always)]
+pub(super) fn users(place: u32) -> Option<*mut u64> {
+    USERS.get_ptr_mut(place)
 }
 
 /// Counts something that a classifier did not tell.

@@ -2,13 +2,16 @@
 
 mod classify;
 mod clock;
+mod endpoint;
+mod follow;
+mod hook;
 mod log;
 mod maps;
 mod ring;
 mod skb;
 mod socket;
+mod syns;
+mod table;
 mod tell;
+mod traffic;
 mod wake;
-
-/// The packet goes on to the next program (`TC_ACT_UNSPEC`, which is also `TCX_NEXT`).
-const NEXT: i32 = -1;

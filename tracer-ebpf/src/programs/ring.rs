@@ -6,7 +6,6 @@ use core::{
 };
 
 use aya_ebpf::{
-    EbpfContext as _,
     bindings::__sk_buff,
     helpers::{bpf_ringbuf_output, bpf_skb_load_bytes},
 };
@@ -27,21 +26,19 @@ pub(super) struct Ring {
     pub(super) record: *mut Record,
 }
 
-impl<'a> Sink<Skb<'a>> for Ring {
+impl Sink<Skb> for Ring {
     #[inline(always)]
-    fn tell(&mut self, event: &Event, packet: &Skb<'a>, at: u32) {
+    fn tell(&mut self, event: &Event, packet: &Skb, at: u32) {
         // SAFETY: the record is this processor's scratch memory.
         unsafe { (*self.record).event = *event };
-        let skb = packet.ctx().as_ptr().cast();
-        if send(skb, self.record, at) < 0 {
+        if send(packet.skb, self.record, at) < 0 {
             maps::lose(LossReason::RingFull);
         }
     }
 
     #[inline(always)]
-    fn relate(&mut self, told: &Told<'_>, packet: &Skb<'a>, at: u32) {
-        let skb = packet.ctx().as_ptr().cast();
-        if relate(told, skb, self.record, at) < 0 {
+    fn relate(&mut self, told: &Told<'_>, packet: &Skb, at: u32) {
+        if relate(told, packet.skb, self.record, at) < 0 {
             maps::lose(LossReason::RingFull);
         }
     }

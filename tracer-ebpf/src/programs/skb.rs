@@ -2,7 +2,7 @@
 
 use core::mem::MaybeUninit;
 
-use aya_ebpf::{EbpfContext as _, helpers::bpf_skb_load_bytes, programs::TcContext};
+use aya_ebpf::{bindings::__sk_buff, helpers::bpf_skb_load_bytes};
 use tracer_ebpf::bytes::Bytes;
 
 /// Where headers may start: farther on than any chain of headers that is walked, and little enough
@@ -18,11 +18,14 @@ pub(super) struct Linear {
 
 impl Linear {
     #[inline(always)]
-    pub(super) fn of(ctx: &TcContext) -> Self {
-        Self {
-            data: ctx.data(),
-            data_end: ctx.data_end(),
-            len: ctx.len(),
+    pub(super) fn of(skb: *mut __sk_buff) -> Self {
+        // SAFETY: reads the context.
+        unsafe {
+            Self {
+                data: (*skb).data as usize,
+                data_end: (*skb).data_end as usize,
+                len: (*skb).len,
+            }
         }
     }
 
@@ -78,36 +81,25 @@ unsafe fn read<const N: usize>(start: usize) -> [u8; N] {
 }
 
 /// A whole packet, read through the kernel.
-pub(super) struct Skb<'a> {
-    ctx: &'a TcContext,
+pub(super) struct Skb {
+    /// The context.
+    pub(super) skb: *mut __sk_buff,
 }
 
-impl<'a> Skb<'a> {
+impl Skb {
     #[inline(always)]
-    pub(super) const fn of(ctx: &'a TcContext) -> Self {
-        Self { ctx }
-    }
-
-    /// The context's address.
-    #[inline(always)]
-    pub(super) fn ctx(&self) -> &'a TcContext {
-        self.ctx
+    pub(super) const fn of(skb: *mut __sk_buff) -> Self {
+        Self { skb }
     }
 }
 
-impl Bytes for Skb<'_> {
+impl Bytes for Skb {
     #[inline(always)]
     fn load<const N: usize>(&self, at: u32) -> Option<[u8; N]> {
         let mut bytes = MaybeUninit::<[u8; N]>::uninit();
         // SAFETY: the helper checks the offset and writes all `N` bytes, or fails.
         unsafe {
-            if bpf_skb_load_bytes(
-                self.ctx.as_ptr().cast(),
-                at,
-                bytes.as_mut_ptr().cast(),
-                N as u32,
-            ) < 0
-            {
+            if bpf_skb_load_bytes(self.skb.cast(), at, bytes.as_mut_ptr().cast(), N as u32) < 0 {
                 return None;
             }
             Some(bytes.assume_init())
@@ -125,9 +117,8 @@ impl Bytes for Skb<'_> {
         let len = (core::hint::black_box(len.min(8) - 1) & 7) + 1;
         // SAFETY: the helper checks the offset and writes `len` bytes, of which there is room for
         // 8, or fails.
-        let failed = unsafe {
-            bpf_skb_load_bytes(self.ctx.as_ptr().cast(), at, bytes.as_mut_ptr().cast(), len)
-        } < 0;
+        let failed =
+            unsafe { bpf_skb_load_bytes(self.skb.cast(), at, bytes.as_mut_ptr().cast(), len) } < 0;
         if failed {
             return ([0; 8], 0);
         }
@@ -136,6 +127,7 @@ impl Bytes for Skb<'_> {
 
     #[inline(always)]
     fn len(&self) -> u32 {
-        self.ctx.len()
+        // SAFETY: reads the context.
+        unsafe { (*self.skb).len }
     }
 }

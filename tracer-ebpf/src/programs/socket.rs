@@ -7,11 +7,13 @@
 use core::ptr;
 
 use aya_ebpf::{
-    EbpfContext as _,
-    bindings::{BPF_RB_NO_WAKEUP, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE, bpf_sock_ops},
+    EbpfContext as _, Global,
+    bindings::{BPF_RB_NO_WAKEUP, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE, bpf_sock, bpf_sock_ops},
+    cty::c_void,
     helpers::{
         bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid,
-        bpf_get_current_uid_gid, bpf_ktime_get_boot_ns, bpf_ringbuf_output, bpf_sk_storage_get,
+        bpf_get_current_uid_gid, bpf_get_netns_cookie, bpf_ktime_get_boot_ns, bpf_ringbuf_output,
+        bpf_sk_storage_get,
     },
     macros::{btf_map, cgroup_sock, cgroup_sock_addr, sock_ops},
     programs::{SockAddrContext, SockContext, SockOpsContext},
@@ -24,8 +26,9 @@ use tracer_ebpf::{
 };
 
 use super::{
+    endpoint,
     maps::{self, EVENTS},
-    wake,
+    syns, wake,
 };
 
 /// Go on: the hooks only look.
@@ -50,7 +53,18 @@ struct Holder {
     pid: u32,
     uid: u32,
     name: [u8; 16],
+    /// 1: the socket is in the agent's network namespace.
+    at_home: u64,
 }
+
+/// The cookie of the agent's network namespace; 0 where the kernel does not say it (before 5.14), and it is
+/// taken to be the first one.
+#[unsafe(no_mangle)]
+static HOME: Global<u64> = Global::new(0);
+
+/// 1: the packets of sockets are watched, so that their connections' state is kept on them.
+#[unsafe(no_mangle)]
+static SOCKETS: Global<u32> = Global::new(0);
 
 /// `BPF_F_NO_PREALLOC`, which this type of map demands, and `BPF_F_CLONE`: accepted sockets have
 /// the listening one's holder.
@@ -80,9 +94,9 @@ static HOLDERS: SocketStorage = SocketStorage {
 };
 
 impl Holder {
-    /// The process at hand.
+    /// The process at hand, which uses the context's socket.
     #[inline(always)]
-    fn current() -> Self {
+    fn current(context: *mut c_void) -> Self {
         // SAFETY: these take no arguments.
         let (time, pid, uid, cgroup) = unsafe {
             (
@@ -98,14 +112,28 @@ impl Holder {
             pid: pid as u32,
             uid: uid as u32,
             name: bpf_get_current_comm().unwrap_or_default(),
+            at_home: u64::from(is_home(context)),
         }
+    }
+}
+
+/// Whether the context's socket is in the agent's network namespace.
+#[inline(always)]
+fn is_home(context: *mut c_void) -> bool {
+    // SAFETY: the context is a socket's; without one it is the first namespace's.
+    unsafe {
+        let home = match HOME.load() {
+            0 => bpf_get_netns_cookie(ptr::null_mut()),
+            home => home,
+        };
+        bpf_get_netns_cookie(context) == home
     }
 }
 
 /// Remembers the process at hand on a socket.
 #[inline(always)]
-fn hold(socket: *mut core::ffi::c_void) {
-    let mut holder = Holder::current();
+fn hold(context: *mut c_void, socket: *mut c_void) {
+    let mut holder = Holder::current(context);
     // SAFETY: the socket is the context's own.
     let stored = unsafe {
         bpf_sk_storage_get(
@@ -148,7 +176,7 @@ fn connect(ctx: &SockAddrContext) {
     };
     if protocol == PROTOCOL_TCP && maps::is_watched(u16::from_be(port as u16)) && !socket.is_null()
     {
-        hold(socket.cast());
+        hold(ctx.as_ptr(), socket.cast());
     }
 }
 
@@ -169,7 +197,7 @@ fn bind(ctx: &SockContext) {
     // SAFETY: reads the context.
     let (protocol, port) = unsafe { ((*ctx.sock).protocol, (*ctx.sock).src_port) };
     if protocol == PROTOCOL_TCP && maps::is_watched(port as u16) {
-        hold(ctx.as_ptr());
+        hold(ctx.as_ptr(), ctx.as_ptr());
     }
 }
 
@@ -178,7 +206,10 @@ fn bind(ctx: &SockContext) {
 pub fn tds_sockets(ctx: SockOpsContext) -> u32 {
     match ctx.op() {
         TCP_CONNECT | ACTIVE_ESTABLISHED => began(&ctx, role::CLIENT),
-        PASSIVE_ESTABLISHED => began(&ctx, role::SERVER),
+        PASSIVE_ESTABLISHED => {
+            accepted(&ctx);
+            began(&ctx, role::SERVER);
+        }
         STATE if ctx.arg(1) == TCP_CLOSE => ended(&ctx),
         _ => {}
     }
@@ -253,6 +284,7 @@ fn began(ctx: &SockOpsContext, role: u32) {
         pid: 0,
         uid: 0,
         name: [0; 16],
+        at_home: 0,
     });
     // SAFETY: takes no arguments.
     let time = unsafe { bpf_ktime_get_boot_ns() };
@@ -301,20 +333,82 @@ fn isns(ctx: &SockOpsContext, role: u32) -> (Seq, Seq) {
 fn holder(ops: *mut bpf_sock_ops) -> Option<Holder> {
     // SAFETY: reads the context.
     let socket = unsafe { (*ops).__bindgen_anon_2.sk };
+    // SAFETY: the socket is the context's own.
+    unsafe { holder_of(socket).as_ref() }.copied()
+}
+
+/// Who holds a socket; null where that is not known.
+///
+/// # Safety
+/// The socket is a context's own.
+#[inline(always)]
+unsafe fn holder_of(socket: *mut bpf_sock) -> *mut Holder {
     if socket.is_null() {
+        return ptr::null_mut();
+    }
+    let holders = ptr::from_ref(&HOLDERS).cast_mut().cast();
+    // SAFETY: by the caller.
+    unsafe { bpf_sk_storage_get(holders, socket.cast(), ptr::null_mut(), 0).cast() }
+}
+
+/// Whether a socket is in the agent's network namespace, as far as is known.
+///
+/// # Safety
+/// The socket is a context's own.
+#[inline(always)]
+pub(super) unsafe fn is_at_home(socket: *mut bpf_sock) -> bool {
+    // SAFETY: by the caller; null, or given by the helper for as long as the socket lives.
+    unsafe { holder_of(socket).as_ref() }.is_some_and(|holder| holder.at_home != 0)
+}
+
+/// A connection is accepted: its state goes from the table to its socket, unless the client's is on this
+/// host too.
+#[inline(always)]
+fn accepted(ctx: &SockOpsContext) -> Option<()> {
+    if SOCKETS.load() == 0 {
         return None;
     }
-    // SAFETY: the socket is the context's own.
-    let stored = unsafe {
-        bpf_sk_storage_get(
-            ptr::from_ref(&HOLDERS).cast_mut().cast(),
-            socket.cast(),
-            ptr::null_mut(),
-            0,
-        )
-    };
-    // SAFETY: null, or given by the helper for as long as the socket lives.
-    unsafe { stored.cast::<Holder>().as_ref() }.copied()
+    // SAFETY: reads the context.
+    let socket = unsafe { (*ctx.ops).__bindgen_anon_2.sk };
+    let (key, _) = key(ctx)?;
+    if socket.is_null() || !maps::is_watched(ctx.local_port() as u16) {
+        return None;
+    }
+    let (client_isn, _) = isns(ctx, role::SERVER);
+    let name = syns::told_by(&key).unwrap_or(syns::Name {
+        key,
+        client_is_a: u32::from(!is_server_a(ctx, &key)),
+    });
+    let both = syns::has_arrived(client_isn, &name.key);
+    let endpoint = maps::spare()?;
+    // SAFETY: this processor's, and not used but here.
+    let endpoint = unsafe { &mut *endpoint };
+    endpoint.key = name.key;
+    endpoint.is_a = u8::from(name.client_is_a == 0);
+    endpoint.is_client = 0;
+    endpoint.both = u8::from(both);
+    endpoint.ends = 0;
+    endpoint.foreign = 0;
+    endpoint.owns = 0;
+    endpoint.ifindex = 0;
+    if !both && let Some(flow) = maps::flow(&name.key) {
+        // SAFETY: an entry's memory is never unmapped.
+        endpoint.flow = unsafe { *flow };
+        endpoint.owns = 1;
+    }
+    // SAFETY: the socket is the context's own; the memory is a map's value.
+    if unsafe { endpoint::keep(socket, endpoint) }.is_null() {
+        maps::lose_at_socket(LossReason::FlowTableFull);
+    } else if endpoint.owns != 0 {
+        maps::forget(&name.key);
+    }
+    Some(())
+}
+
+/// Whether the server, which is the local side, is side `a` of the key.
+#[inline(always)]
+fn is_server_a(ctx: &SockOpsContext, key: &FlowKey) -> bool {
+    key.a_port == ctx.local_port() as u16 && (key.a_port != key.b_port)
 }
 
 #[inline(always)]
@@ -322,6 +416,7 @@ fn ended(ctx: &SockOpsContext) {
     let Some((key, to_server)) = key(ctx) else {
         return;
     };
+    let key = told_by(ctx).unwrap_or(key);
     // SAFETY: reads the context.
     let (srtt, retransmits) = unsafe { ((*ctx.ops).srtt_us, (*ctx.ops).total_retrans) };
     let end = SocketEnd {
@@ -341,6 +436,22 @@ fn ended(ctx: &SockOpsContext) {
     };
     // The connection's packets wake the agent, or it looks by itself.
     send(&end, BPF_RB_NO_WAKEUP.into());
+}
+
+/// The addresses that the context's connection is told by, where its socket keeps them.
+#[inline(always)]
+fn told_by(ctx: &SockOpsContext) -> Option<FlowKey> {
+    if SOCKETS.load() == 0 {
+        return None;
+    }
+    // SAFETY: the socket is the context's own.
+    unsafe {
+        let socket = (*ctx.ops).__bindgen_anon_2.sk;
+        if socket.is_null() {
+            return None;
+        }
+        Some(endpoint::of(socket).as_ref()?.key)
+    }
 }
 
 #[inline(always)]

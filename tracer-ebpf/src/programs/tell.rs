@@ -1,140 +1,119 @@
-//! What follows where a classifier found something to tell: one program for each part, so that the
-//! kernel's verifier walks each part once and the parts share no stack.
+//! What follows where a hook found something to tell: one program for each part, so that the kernel's
+//! verifier walks each part once and the parts share no stack.
 
-use aya_ebpf::{macros::classifier, programs::TcContext};
 use tracer_ebpf::observe::{
-    self, Fate, Next, Scene, Step, command,
+    self, Fate, Next, Scene, Step,
     login::{self, Turn},
 };
 
 use super::{
-    NEXT,
-    maps::{self, STAGES, Scratch},
+    hook::{Hook, Stage},
+    maps,
     ring::Ring,
     skb::Skb,
 };
 
-/// The parts, by their place in [`STAGES`].
-#[derive(Clone, Copy)]
-#[repr(u32)]
-enum Stage {
-    Opening = 0,
-    Login = 1,
-    Command = 2,
-    Ending = 3,
-    Runs = 4,
-}
-
 /// Goes on with the first part that a step needs. Returns where there is none.
 #[inline(always)]
-pub(super) fn first(ctx: &TcContext, step: &Step) {
+pub(super) fn first<H: Hook>(hook: &H, step: &Step) {
     if step.opens() {
-        go(ctx, Stage::Opening);
+        hook.go(Stage::Opening);
     } else {
-        payload(ctx, step);
+        payload(hook, step);
     }
 }
 
 #[inline(always)]
-fn payload(ctx: &TcContext, step: &Step) {
+fn payload<H: Hook>(hook: &H, step: &Step) {
     match step.next {
-        Next::Login => go(ctx, Stage::Login),
-        Next::Command => go(ctx, Stage::Command),
-        Next::Copy | Next::Nothing => ending(ctx, step),
+        Next::Login => hook.go(Stage::Login),
+        Next::Command => hook.go(Stage::Command),
+        Next::Copy | Next::Nothing => end(hook, step),
     }
 }
 
 #[inline(always)]
-fn ending(ctx: &TcContext, step: &Step) {
+fn end<H: Hook>(hook: &H, step: &Step) {
     if step.ends() {
-        go(ctx, Stage::Ending);
+        hook.go(Stage::Ending);
     }
-}
-
-#[inline(always)]
-fn go(ctx: &TcContext, stage: Stage) {
-    // SAFETY: returns only where the other program is not there; then there is nothing to undo.
-    unsafe { STAGES.tail_call(ctx, stage as u32) };
 }
 
 /// The handshake, and repetitions.
-#[classifier]
-pub fn tds_opening(ctx: TcContext) -> i32 {
-    stage(&ctx, |scene| {
+#[inline(always)]
+pub(super) fn opening<H: Hook>(hook: &H) {
+    stage(hook, |scene| {
         observe::opening(scene);
-        payload(&ctx, scene.step);
+        payload(hook, scene.step);
     });
-    NEXT
 }
 
 /// A login's segment.
-#[classifier]
-pub fn tds_login(ctx: TcContext) -> i32 {
-    stage(&ctx, |scene| {
+#[inline(always)]
+pub(super) fn login<H: Hook>(hook: &H) {
+    stage(hook, |scene| {
         // A login's segment may need several turns, the walk of which the scratch memory keeps.
         match login::tell(scene) {
-            Turn::Walk => go(&ctx, Stage::Login),
-            turn => after(&ctx, scene.step, turn),
+            Turn::Walk => hook.go(Stage::Login),
+            turn => after(hook, scene.step, turn),
         }
     });
-    NEXT
 }
 
 /// What a login's segment still has to tell.
-#[classifier]
-pub fn tds_runs(ctx: TcContext) -> i32 {
-    stage(&ctx, |scene| {
+#[inline(always)]
+pub(super) fn runs<H: Hook>(hook: &H) {
+    stage(hook, |scene| {
         let turn = login::tell_runs(scene, login::RECORDS_A_TURN);
-        after(&ctx, scene.step, turn);
+        after(hook, scene.step, turn);
     });
-    NEXT
 }
 
 #[inline(always)]
-fn after(ctx: &TcContext, step: &Step, turn: Turn) {
+fn after<H: Hook>(hook: &H, step: &Step, turn: Turn) {
     match turn {
         Turn::Walk => {}
-        Turn::Runs => go(ctx, Stage::Runs),
-        Turn::Command => go(ctx, Stage::Command),
-        Turn::Nothing => ending(ctx, step),
+        Turn::Runs => hook.go(Stage::Runs),
+        Turn::Command => hook.go(Stage::Command),
+        Turn::Nothing => end(hook, step),
     }
 }
 
 /// A decided connection's message boundaries.
-#[classifier]
-pub fn tds_command(ctx: TcContext) -> i32 {
-    stage(&ctx, |scene| {
-        if command::tell(scene) {
-            go(&ctx, Stage::Command);
+#[inline(always)]
+pub(super) fn command<H: Hook>(hook: &H) {
+    stage(hook, |scene| {
+        if observe::command::tell(scene) {
+            hook.go(Stage::Command);
         }
-        ending(&ctx, scene.step);
+        end(hook, scene.step);
     });
-    NEXT
 }
 
 /// The connection's end.
-#[classifier]
-pub fn tds_ending(ctx: TcContext) -> i32 {
-    stage(&ctx, |scene| {
-        if observe::ending(scene) == Fate::Forget {
-            maps::forget(&scene.segment.key);
-        }
-    });
-    NEXT
+#[inline(always)]
+pub(super) fn ending<H: Hook>(hook: &H) {
+    let over = stage(hook, |scene| observe::ending(scene) == Fate::Forget);
+    if over == Some(true)
+        && let Some(scratch) = hook.scratch()
+    {
+        // SAFETY: the scratch memory is this packet's.
+        hook.forget(unsafe { &*scratch });
+    }
 }
 
-/// Sets the scene that the classifier left in the scratch memory.
+/// Sets the scene that the hook left in the scratch memory.
 #[inline(always)]
-fn stage<'a>(ctx: &'a TcContext, part: impl FnOnce(&mut Scene<'_, Skb<'a>, Ring>)) -> Option<()> {
-    let scratch: *mut Scratch = maps::scratch()?;
-    // SAFETY: the scratch memory is this processor's, and each part of it is borrowed once.
+fn stage<T, H: Hook>(hook: &H, part: impl FnOnce(&mut Scene<'_, Skb, Ring>) -> T) -> Option<T> {
+    let scratch = hook.scratch()?;
+    // SAFETY: the scratch memory is this packet's, and each part of it is borrowed once.
     let scratch = unsafe { &mut *scratch };
-    let flow = maps::flow(&scratch.segment.key)?;
+    let flow = hook.flow(scratch)?;
     let mut scene = Scene {
         // SAFETY: an entry's memory is never unmapped; a direction is written by one processor.
         flow: unsafe { &mut *flow },
         segment: &scratch.segment,
-        packet: &Skb::of(ctx),
+        packet: &Skb::of(hook.skb()),
         seen: scratch.seen,
         step: &mut scratch.step,
         runs: &mut scratch.runs,
@@ -143,6 +122,5 @@ fn stage<'a>(ctx: &'a TcContext, part: impl FnOnce(&mut Scene<'_, Skb<'a>, Ring>
             record: &raw mut scratch.record,
         },
     };
-    part(&mut scene);
-    Some(())
+    Some(part(&mut scene))
 }

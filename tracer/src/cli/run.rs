@@ -2,12 +2,16 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use glob::Pattern;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::{OutputArgs, values};
-use crate::{probe::Selection, run::RunOptions, sink::Overflow};
+use crate::{
+    probe::{Selection, Source},
+    run::RunOptions,
+    sink::Overflow,
+};
 
 /// Options of `run`, as typed.
 #[derive(Clone, Debug, Args)]
@@ -28,6 +32,10 @@ pub struct RunArgs {
     /// Tell the processes of this control group, by its directory, instead of the host's root's
     #[arg(long, value_name = "DIRECTORY")]
     cgroup: Option<PathBuf>,
+
+    /// Where packets are seen: at the sockets of the host, or at the interfaces of this network namespace
+    #[arg(long, value_name = "SOURCE", value_enum, default_value = "interfaces")]
+    source: SourceArg,
 
     #[command(flatten)]
     output: OutputArgs,
@@ -55,6 +63,22 @@ pub struct RunArgs {
     log_level: LevelFilter,
 }
 
+/// See [`Source`].
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SourceArg {
+    Sockets,
+    Interfaces,
+}
+
+impl From<SourceArg> for Source {
+    fn from(source: SourceArg) -> Self {
+        match source {
+            SourceArg::Sockets => Self::Sockets,
+            SourceArg::Interfaces => Self::Interfaces,
+        }
+    }
+}
+
 impl RunArgs {
     pub(super) fn meant(self) -> anyhow::Result<RunOptions> {
         let Self {
@@ -62,6 +86,7 @@ impl RunArgs {
             interfaces,
             excluded,
             cgroup,
+            source,
             output,
             login_bytes,
             max_flows,
@@ -76,6 +101,7 @@ impl RunArgs {
                 excluded,
             },
             cgroup,
+            source: source.into(),
             output: output.settings(Overflow::Drop)?,
             identities: output.identities()?,
             pending_after: output.pending(),

@@ -45,6 +45,11 @@ pub enum StartError {
     /// The interfaces cannot be listed.
     #[error("the interfaces cannot be listed: {0}")]
     Interfaces(#[source] io::Error),
+    /// The packets of sockets cannot be watched.
+    #[error(
+        "the packets of sockets cannot be watched: {0}; --source interfaces needs no control groups"
+    )]
+    NoSockets(String),
     /// No interface could be attached to.
     #[error("no interface could be watched: {0}")]
     NothingAttached(String),

@@ -1,11 +1,11 @@
 //! The object, loaded.
 
-use std::{error::Error, iter, sync::Arc};
+use std::{error::Error, iter, os::fd::AsRawFd as _, sync::Arc};
 
 use aya::{
     Ebpf, EbpfLoader, Pod,
     maps::{Array, Map, MapData, ProgramArray},
-    programs::{ProgramError, SchedClassifier},
+    programs::{CgroupSkb, ProgramError, SchedClassifier},
 };
 use aya_log::{EbpfLogger, Level};
 use log::Log;
@@ -32,6 +32,8 @@ pub struct Options {
     pub clean_up: bool,
     /// The control groups whose sockets are watched.
     pub groups: Option<Arc<Hierarchy>>,
+    /// Where packets are seen.
+    pub source: Source,
 }
 
 impl Default for Options {
@@ -45,8 +47,18 @@ impl Default for Options {
             requests: true,
             clean_up: true,
             groups: None,
+            source: Source::Interfaces,
         }
     }
+}
+
+/// Where packets are seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// At the sockets of the host, in whatever network namespace.
+    Sockets,
+    /// At the interfaces of the agent's network namespace.
+    Interfaces,
 }
 
 /// The programs that go on where a classifier ends, in the order of their map.
@@ -57,8 +69,18 @@ const STAGES: [&str; 5] = [
     "tds_ending",
     "tds_runs",
 ];
+/// The same where packets are seen at sockets.
+const SOCKET_STAGES: [&str; 5] = [
+    "tds_socket_opening",
+    "tds_socket_login",
+    "tds_socket_command",
+    "tds_socket_ending",
+    "tds_socket_runs",
+];
 /// The classifiers.
 const CLASSIFIERS: [&str; 4] = ["tds_ether_in", "tds_ether_out", "tds_ip_in", "tds_ip_out"];
+/// What sees the packets of sockets, on their way in and out.
+pub(super) const TRAFFIC: [&str; 2] = ["tds_socket_in", "tds_socket_out"];
 
 /// The ring of the programs' own log; the least there can be where nobody reads it.
 const LOG_BYTES: u32 = 1 << 17;
@@ -100,25 +122,22 @@ pub(super) fn load(options: &Options) -> Result<Programs, StartError> {
     // Zero: below every level, so that the verifier leaves the log out.
     let level: u8 = if logs { Level::Debug as u8 } else { 0 };
     let log_bytes = if logs { LOG_BYTES } else { NO_LOG_BYTES };
+    let sockets = u32::from(options.source == Source::Sockets);
+    let home = namespace_cookie();
     let mut ebpf = EbpfLoader::new()
         .override_global("CONFIG", &config, true)
+        .override_global("SOCKETS", &sockets, true)
+        .override_global("HOME", &home, true)
         .override_global(aya_log::LEVEL, &level, true)
         .map_max_entries("AYA_LOGS", log_bytes)
         .map_max_entries("FLOWS", options.max_flows)
         .map_max_entries("EVENTS", options.ring_bytes)
         .load(&OBJECT.0)
         .map_err(|error| refusal(&error))?;
-    let mut stages = ProgramArray::try_from(map(&mut ebpf, "STAGES")?).map_err(StartError::map)?;
-    for (index, name) in (0..).zip(STAGES) {
-        let program = classifier(&mut ebpf, name)?;
-        program.load().map_err(|error| refused(name, &error))?;
-        let fd = program.fd().map_err(|error| refused(name, &error))?;
-        stages.set(index, fd, 0).map_err(StartError::map)?;
-    }
-    for name in CLASSIFIERS {
-        let program = classifier(&mut ebpf, name)?;
-        program.load().map_err(|error| refused(name, &error))?;
-    }
+    let stages = match options.source {
+        Source::Sockets => socket_programs(&mut ebpf)?,
+        Source::Interfaces => classifiers(&mut ebpf)?,
+    };
     let log = if logs {
         Some(EbpfLogger::init(&mut ebpf).map_err(StartError::map)?)
     } else {
@@ -129,6 +148,63 @@ pub(super) fn load(options: &Options) -> Result<Programs, StartError> {
         _stages: stages,
         log,
     })
+}
+
+fn classifiers(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, StartError> {
+    let mut stages = ProgramArray::try_from(map(ebpf, "STAGES")?).map_err(StartError::map)?;
+    for (index, name) in (0..).zip(STAGES) {
+        let program = classifier(ebpf, name)?;
+        program.load().map_err(|error| refused(name, &error))?;
+        let fd = program.fd().map_err(|error| refused(name, &error))?;
+        stages.set(index, fd, 0).map_err(StartError::map)?;
+    }
+    for name in CLASSIFIERS {
+        let program = classifier(ebpf, name)?;
+        program.load().map_err(|error| refused(name, &error))?;
+    }
+    Ok(stages)
+}
+
+fn socket_programs(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, StartError> {
+    let mut stages =
+        ProgramArray::try_from(map(ebpf, "SOCKET_STAGES")?).map_err(StartError::map)?;
+    for (index, name) in (0..).zip(SOCKET_STAGES) {
+        let program = traffic(ebpf, name)?;
+        program.load().map_err(|error| refused(name, &error))?;
+        let fd = program.fd().map_err(|error| refused(name, &error))?;
+        stages.set(index, fd, 0).map_err(StartError::map)?;
+    }
+    for name in TRAFFIC {
+        let program = traffic(ebpf, name)?;
+        program.load().map_err(|error| refused(name, &error))?;
+    }
+    Ok(stages)
+}
+
+/// A program of the object that sees the packets of sockets.
+pub(super) fn traffic<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut CgroupSkb, StartError> {
+    let program = ebpf.program_mut(name).ok_or(StartError::NoPrograms)?;
+    program.try_into().map_err(|error| refused(name, &error))
+}
+
+/// The cookie of this process's network namespace; 0 where the kernel does not say it (before 5.14).
+fn namespace_cookie() -> u64 {
+    const SO_NETNS_COOKIE: libc::c_int = 71;
+    let Ok(socket) = std::net::UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0)) else {
+        return 0;
+    };
+    let (mut cookie, mut size) = (0_u64, size_of::<u64>() as libc::socklen_t);
+    // SAFETY: the pointers are to a value of that size, and to its size.
+    let failed = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut size,
+        )
+    };
+    if failed == 0 { cookie } else { 0 }
 }
 
 /// A classifier of the object.

@@ -23,7 +23,7 @@ use tracer_ebpf::{event::Counters, flow::FlowKey, loss::LossReason};
 
 pub use attach::Hook;
 pub use error::StartError;
-pub use load::{Options, has_ring_buffer};
+pub use load::{Options, Source, has_ring_buffer};
 pub use ring::Record;
 pub use selection::Selection;
 
@@ -45,6 +45,13 @@ pub enum Notice {
         name: String,
         /// How they are attached.
         hook: Hook,
+    },
+    /// An interface has this name; nothing is attached to it.
+    Named {
+        /// Its index.
+        ifindex: u32,
+        /// Its name.
+        name: String,
     },
     /// An interface is gone, has another name now, or one that is not wanted.
     Detached {
@@ -85,6 +92,7 @@ pub struct Probe {
     /// A change that is not dealt with yet: [`Self::ready`] may be dropped meanwhile.
     change: Option<Change>,
     mark: Result<Mark, String>,
+    source: Source,
     selection: Selection,
     attached: BTreeMap<u32, Attached>,
     names: BTreeMap<u32, String>,
@@ -111,6 +119,10 @@ impl Probe {
         let groups = options.groups.as_deref();
         if let Some(reason) = attach::sockets::attach(&mut probe.programs.ebpf, groups) {
             probe.degraded("process", reason);
+        }
+        if options.source == Source::Sockets {
+            attach::sockets::attach_traffic(&mut probe.programs.ebpf, groups)
+                .map_err(StartError::NoSockets)?;
         }
         for interface in interfaces {
             probe.appeared(interface).await;
@@ -142,6 +154,7 @@ impl Probe {
             links,
             change: None,
             mark: Mark::take().map_err(|error| format!("no mark for the filters: {error}")),
+            source: options.source,
             selection: options.interfaces.clone(),
             attached: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -223,6 +236,9 @@ impl Probe {
 
     /// The hooks in use, by name.
     pub fn hooks(&self) -> Vec<&'static str> {
+        if self.source == Source::Sockets {
+            return vec!["cgroup_skb"];
+        }
         let mut hooks: Vec<_> = self.attached.values().map(|at| at.hook().name()).collect();
         hooks.sort_unstable();
         hooks.dedup();
@@ -249,6 +265,14 @@ impl Probe {
 
     async fn appeared(&mut self, interface: Interface) {
         let (index, name) = (interface.index, interface.name.clone());
+        if self.source == Source::Sockets {
+            self.names.insert(index, name.clone());
+            self.notices.push(Notice::Named {
+                ifindex: index,
+                name,
+            });
+            return;
+        }
         if let Some(attached) = self.attached.get(&index) {
             let hook = attached.hook();
             self.renamed(index, name, hook).await;

@@ -77,6 +77,8 @@ reasons! {
     OwnerTableFull = "owner_table_full",
     /// A RST or SYN that has no place in its connection, and was not believed.
     OutOfWindow = "out_of_window",
+    /// More packets were worked on at a time on one processor than there is memory for.
+    Crowded = "crowded",
     /// Events missing from a connection's numbering.
     EventsMissing = "events_missing",
     /// The agent's table of connections was full: one gave way to another.
@@ -107,6 +109,7 @@ impl From<tracer_ebpf::loss::LossReason> for LossReason {
             Kernel::HeaderChainTooLong => Self::HeaderChainTooLong,
             Kernel::OwnerTableFull => Self::OwnerTableFull,
             Kernel::OutOfWindow => Self::OutOfWindow,
+            Kernel::Crowded => Self::Crowded,
         }
     }
 }

@@ -4,15 +4,21 @@ use std::fs::File;
 
 use aya::{
     Ebpf,
-    programs::{CgroupAttachMode, CgroupSock, CgroupSockAddr, Program, SockOps},
+    programs::{
+        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, Program,
+        SockOps,
+    },
 };
 
-use crate::{host::Hierarchy, probe::load::chain};
+use crate::{
+    host::Hierarchy,
+    probe::load::{TRAFFIC, chain},
+};
 
 /// Attaches them; where some or all processes go unseen for it, why.
 pub(in crate::probe) fn attach(ebpf: &mut Ebpf, groups: Option<&Hierarchy>) -> Option<String> {
     let Some(groups) = groups else {
-        return Some("no cgroup v2 hierarchy is mounted, and none may be".to_owned());
+        return Some(NO_HIERARCHY.to_owned());
     };
     match attach_at(ebpf, groups) {
         Ok(()) => groups.shortfall(),
@@ -20,9 +26,32 @@ pub(in crate::probe) fn attach(ebpf: &mut Ebpf, groups: Option<&Hierarchy>) -> O
     }
 }
 
-fn attach_at(ebpf: &mut Ebpf, groups: &Hierarchy) -> Result<(), String> {
+/// Attaches what sees the packets of sockets; why not, where they cannot be had.
+pub(in crate::probe) fn attach_traffic(
+    ebpf: &mut Ebpf,
+    groups: Option<&Hierarchy>,
+) -> Result<(), String> {
+    let groups = groups.ok_or_else(|| NO_HIERARCHY.to_owned())?;
+    let root = open(groups)?;
+    let sides = [CgroupSkbAttachType::Ingress, CgroupSkbAttachType::Egress];
+    for (name, side) in TRAFFIC.into_iter().zip(sides) {
+        let program: &mut CgroupSkb = find(ebpf, name)?;
+        program
+            .attach(&root, side, CgroupAttachMode::Single)
+            .map_err(|error| refusal(name, &error))?;
+    }
+    Ok(())
+}
+
+const NO_HIERARCHY: &str = "no cgroup v2 hierarchy is mounted, and none may be";
+
+fn open(groups: &Hierarchy) -> Result<File, String> {
     let root = File::open(groups.point());
-    let root = root.map_err(|error| format!("{}: {error}", groups.place()))?;
+    root.map_err(|error| format!("{}: {error}", groups.place()))
+}
+
+fn attach_at(ebpf: &mut Ebpf, groups: &Hierarchy) -> Result<(), String> {
+    let root = open(groups)?;
     // A link (Linux 5.7) always stands beside others; it takes no flag that says so.
     let mode = CgroupAttachMode::Single;
     for name in ["tds_connect4", "tds_connect6"] {

@@ -1,0 +1,96 @@
+//! What is kept on a socket of a watched connection: which connection that is, and its state.
+//!
+//! Until a connection is established its state is in the table, and it stays there where both of its ends
+//! are on this host. All others live on their socket: there they have no key of addresses and give way to
+//! nobody.
+
+use core::ptr;
+
+use aya_ebpf::{
+    bindings::{bpf_map_type::BPF_MAP_TYPE_SK_STORAGE, bpf_sock},
+    cty::c_void,
+    helpers::{bpf_sk_storage_delete, bpf_sk_storage_get},
+    macros::btf_map,
+};
+use tracer_ebpf::flow::{Flow, FlowKey};
+
+/// A socket's end of a connection.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(super) struct Endpoint {
+    /// The connection's state, if it is here.
+    pub(super) flow: Flow,
+    /// The addresses that the connection is told by: the client's socket's, where that is on this host.
+    pub(super) key: FlowKey,
+    /// The interface of its first packet, where the agent knows it by that number; else 0.
+    pub(super) ifindex: u32,
+    /// 1: this socket is side `a` of the key.
+    pub(super) is_a: u8,
+    /// 1: this socket has connected. 0: it was accepted.
+    pub(super) is_client: u8,
+    /// 1: the state is here, not in the table.
+    pub(super) owns: u8,
+    /// 1: the other end's socket is on this host too.
+    pub(super) both: u8,
+    /// 1: the end has begun.
+    pub(super) ends: u8,
+    /// 1: not a connection to a watched port, only from one.
+    pub(super) foreign: u8,
+    /// Fills up.
+    pub(super) reserved: [u8; 2],
+}
+
+/// `BPF_F_NO_PREALLOC`, which this type of map demands. An accepted socket has none of its listener's.
+const STORAGE_FLAGS: usize = 1;
+const CREATE: u64 = 1;
+
+/// A map whose values live on sockets, in the layout of a BTF map definition.
+#[repr(C)]
+struct Storage {
+    r#type: *const [i32; BPF_MAP_TYPE_SK_STORAGE as usize],
+    key: *const i32,
+    value: *const Endpoint,
+    max_entries: *const [i32; 0],
+    map_flags: *const [i32; STORAGE_FLAGS],
+}
+
+// SAFETY: the pointers only carry types; nothing follows them.
+unsafe impl Sync for Storage {}
+
+/// Sized by the sockets themselves, and freed with them.
+#[btf_map]
+static ENDPOINTS: Storage = Storage {
+    r#type: ptr::null(),
+    key: ptr::null(),
+    value: ptr::null(),
+    max_entries: ptr::null(),
+    map_flags: ptr::null(),
+};
+
+#[inline(always)]
+fn storage() -> *mut c_void {
+    ptr::from_ref(&ENDPOINTS).cast_mut().cast()
+}
+
+/// What is kept on a socket; null where nothing is.
+///
+/// # Safety
+/// The socket is the context's own.
+#[inline(always)]
+pub(super) unsafe fn of(socket: *mut bpf_sock) -> *mut Endpoint {
+    // SAFETY: by the caller.
+    unsafe { bpf_sk_storage_get(storage(), socket.cast(), ptr::null_mut(), 0).cast() }
+}
+
+/// Keeps this on a socket, in place of what it has; null where it has no room.
+///
+/// # Safety
+/// The socket is the context's own, and `endpoint` a map's value.
+#[inline(always)]
+pub(super) unsafe fn keep(socket: *mut bpf_sock, endpoint: *mut Endpoint) -> *mut Endpoint {
+    // SAFETY: by the caller. Where there is none, there is nothing to delete.
+    unsafe {
+        bpf_sk_storage_delete(storage(), socket.cast());
+        bpf_sk_storage_get(storage(), socket.cast(), endpoint.cast(), CREATE).cast()
+    }
+}

@@ -1,0 +1,56 @@
+//! A packet of a connection that is known by now: what every hook does with it.
+
+use tracer_ebpf::{
+    flow::{Flow, Point},
+    loss::LossReason,
+    observe::{self, Next, Sighting, command, found},
+};
+
+use super::{
+    hook::Hook,
+    maps::{self, Scratch},
+    skb::Linear,
+    tell,
+};
+
+/// Counts the packet that is in the scratch memory, and goes on where there is something to tell. It
+/// `opened` the connection then, if it did.
+#[inline(always)]
+pub(super) fn follow<H: Hook>(
+    hook: &H,
+    flow: &mut Flow,
+    opened: Option<u64>,
+    point: Point,
+    ingress: bool,
+    scratch: &mut Scratch,
+) {
+    let segment = &scratch.segment;
+    let now = match opened {
+        Some(now) => now,
+        None if observe::is_timely(flow, segment) => scratch.clock.read(),
+        None => scratch.clock.glance(),
+    };
+    let seen = Sighting { now, point };
+    let born = flow.born;
+    let step = &mut scratch.step;
+    observe::account(
+        flow,
+        segment,
+        seen,
+        &maps::config(),
+        || maps::is_decided(&segment.key, born),
+        step,
+    );
+    if matches!(step.next, Next::Command) {
+        // What is behind the linear part is left to the program that reads through the kernel.
+        command::skim(flow, segment, &Linear::of(hook.skb()), step);
+    }
+    if step.is(found::STRANGE) {
+        maps::lose(LossReason::OutOfWindow);
+    }
+    if !step.is_quiet() {
+        scratch.seen = seen;
+        scratch.record.ingress = u64::from(ingress);
+        tell::first(hook, &scratch.step);
+    }
+}

@@ -1,0 +1,36 @@
+//! What differs between the hooks that see packets: the memory they work on, where a connection's state
+//! lives, and how they go on.
+
+use aya_ebpf::bindings::__sk_buff;
+use tracer_ebpf::flow::Flow;
+
+use super::maps::Scratch;
+
+/// A hook at work on a packet.
+pub(super) trait Hook {
+    /// The packet.
+    fn skb(&self) -> *mut __sk_buff;
+
+    /// The memory that this packet is worked on in.
+    fn scratch(&self) -> Option<*mut Scratch>;
+
+    /// The connection at hand; `None` where it is gone.
+    fn flow(&self, scratch: &Scratch) -> Option<*mut Flow>;
+
+    /// Nothing of the connection at hand is to come.
+    fn forget(&self, scratch: &Scratch);
+
+    /// Goes on with a part. Returns only where that is not there.
+    fn go(&self, stage: Stage);
+}
+
+/// What follows where there is something to tell, by its place in the map of programs.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(super) enum Stage {
+    Opening = 0,
+    Login = 1,
+    Command = 2,
+    Ending = 3,
+    Runs = 4,
+}

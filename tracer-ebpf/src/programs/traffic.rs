@@ -1,0 +1,437 @@
+//! The packets of this host's sockets, whatever their namespace and however their addresses are rewritten on
+//! the way: between a socket and all that lies below it.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::{__sk_buff, bpf_sock},
+    helpers::bpf_sk_fullsock,
+    macros::cgroup_skb,
+    programs::SkBuffContext,
+};
+use tracer_ebpf::{
+    flow::{Flow, FlowKey, Point},
+    loss::LossReason,
+    observe::{self, Opens},
+    packet::{self, Link, Segment, Skip, tcp_flag},
+};
+
+use super::{
+    endpoint::{self, Endpoint},
+    follow,
+    hook::{Hook, Stage},
+    maps::{self, SOCKET_STAGES, Scratch},
+    skb::{Linear, Skb},
+    socket, syns, table, tell,
+};
+
+/// The packet goes on. Anything else would drop it, or tell its sender that the way is crowded.
+const PASS: i32 = 1;
+const SOCK_STREAM: u32 = 1;
+const PROTOCOL_TCP: u32 = 6;
+const AF_INET: u32 = 2;
+const TCP_LISTEN: u32 = 10;
+
+/// A packet that a socket is about to be given.
+#[cgroup_skb]
+pub fn tds_socket_in(ctx: SkBuffContext) -> i32 {
+    look(&ctx, true);
+    PASS
+}
+
+/// A packet that a socket has sent.
+#[cgroup_skb]
+pub fn tds_socket_out(ctx: SkBuffContext) -> i32 {
+    look(&ctx, false);
+    PASS
+}
+
+/// Does nothing: what calling a program costs.
+#[cgroup_skb]
+pub fn tds_socket_empty(_ctx: SkBuffContext) -> i32 {
+    PASS
+}
+
+#[inline(always)]
+fn look(ctx: &SkBuffContext, ingress: bool) -> Option<()> {
+    // SAFETY: reads the context.
+    let socket = unsafe { (*ctx.skb.skb).__bindgen_anon_2.sk };
+    if socket.is_null() {
+        return None;
+    }
+    let (local, remote) = ports(socket);
+    // A socket that resets its connection has let go of its port.
+    if local != 0 && !maps::is_either_watched(local, remote) {
+        return None;
+    }
+    // SAFETY: the socket is the context's own.
+    let socket = unsafe { bpf_sk_fullsock(socket) };
+    if socket.is_null() {
+        return None;
+    }
+    // The kernel answers for closed ports by a raw socket of its own.
+    // SAFETY: just checked.
+    if unsafe { (*socket).type_ != SOCK_STREAM || (*socket).protocol != PROTOCOL_TCP } {
+        return None;
+    }
+    // SAFETY: the socket is the context's own.
+    let endpoint = unsafe { endpoint::of(socket) };
+    if local == 0 && endpoint.is_null() {
+        return None;
+    }
+    let scratch = take(ctx.skb.skb)?;
+    let seen = Seen {
+        ctx,
+        socket,
+        local,
+        ingress,
+    };
+    seen.follow(endpoint, scratch);
+    give_back(ctx.skb.skb);
+    Some(())
+}
+
+/// A packet, and the socket it belongs to.
+struct Seen<'a> {
+    ctx: &'a SkBuffContext,
+    socket: *mut bpf_sock,
+    /// The socket's port.
+    local: u16,
+    ingress: bool,
+}
+
+impl Seen<'_> {
+    #[inline(always)]
+    fn follow(&self, endpoint: *mut Endpoint, scratch: *mut Scratch) -> Option<()> {
+        let segment = walk(self.ctx.skb.skb)?;
+        // SAFETY: the scratch memory is this packet's.
+        unsafe { (*scratch).segment = segment };
+        // From here on the verifier knows nothing of the ways that led here, and walks on once.
+        let scratch = core::hint::black_box(scratch);
+        // SAFETY: as above; what is borrowed here is written nowhere else.
+        let (segment, scratch) = unsafe { (&mut (*scratch).segment, &mut *scratch) };
+        // SAFETY: reads the socket.
+        if unsafe { (*self.socket).state } == TCP_LISTEN {
+            self.name_opening(segment, scratch);
+            return self.go_on(None, 0, segment, scratch);
+        }
+        let endpoint = if endpoint.is_null() {
+            self.begin(segment, scratch)?
+        } else {
+            endpoint
+        };
+        // SAFETY: kept for as long as the socket lives.
+        let endpoint = unsafe { &mut *endpoint };
+        if endpoint.foreign != 0 {
+            return None;
+        }
+        segment.key = endpoint.key;
+        segment.from_a = (endpoint.is_a != 0) != self.ingress;
+        if endpoint.both != 0 && self.ingress && is_copy(endpoint, segment) {
+            return None;
+        }
+        if segment.has(tcp_flag::SYN) {
+            self.shakes_hands(endpoint, segment, scratch);
+        }
+        if segment.has(tcp_flag::FIN | tcp_flag::RST) {
+            endpoint.ends = 1;
+        }
+        let ifindex = endpoint.ifindex;
+        let flow = (endpoint.owns != 0).then_some(&mut endpoint.flow);
+        self.go_on(flow, ifindex, segment, scratch)
+    }
+
+    /// Counts and tells the packet, which belongs to this connection, or one in the table.
+    #[inline(always)]
+    fn go_on(
+        &self,
+        flow: Option<&mut Flow>,
+        ifindex: u32,
+        segment: &Segment,
+        scratch: &mut Scratch,
+    ) -> Option<()> {
+        scratch.owned = u64::from(flow.is_some());
+        let (flow, opened) = match flow {
+            Some(flow) => (flow, None),
+            None => table::find(segment, scratch, || true)?,
+        };
+        let point = Point::new(ifindex, self.ingress);
+        let hook = Traffic(self.ctx);
+        follow::follow(&hook, flow, opened, point, self.ingress, scratch);
+        Some(())
+    }
+
+    /// The addresses that a connection is told by which a listener is asked for. Its answer leaves under the
+    /// port that was asked for, where that was rewritten.
+    #[inline(always)]
+    fn name_opening(&self, segment: &mut Segment, scratch: &mut Scratch) {
+        if !self.ingress && segment.source_port() != self.local {
+            let (here, there) = segment.addresses();
+            let port = segment.destination_port();
+            (segment.key, segment.from_a) = FlowKey::of(here, self.local, there, port);
+        }
+        if self.ingress && segment.flags & (tcp_flag::SYN | tcp_flag::ACK) == tcp_flag::SYN {
+            syns::arrives(segment, scratch.clock.read());
+        }
+        syns::name(segment, self.ingress);
+    }
+
+    /// A connection whose socket has nothing of it yet: it opens, or is older than the programs.
+    #[inline(always)]
+    fn begin(&self, segment: &mut Segment, scratch: &mut Scratch) -> Option<*mut Endpoint> {
+        let (key, is_a) = self.name();
+        segment.key = key;
+        segment.from_a = is_a != self.ingress;
+        let from_watched = maps::is_watched(segment.source_port());
+        let to_watched = maps::is_watched(segment.destination_port());
+        let (to_server, foreign) = match observe::opens(segment, from_watched, to_watched) {
+            Opens::Nothing => return None,
+            Opens::Watched { to_server } => (to_server, 0),
+            Opens::Foreign => (false, 1),
+        };
+        let endpoint = &mut scratch.endpoint;
+        endpoint.key = key;
+        endpoint.is_a = u8::from(is_a);
+        endpoint.is_client = u8::from(to_server != self.ingress);
+        endpoint.owns = 0;
+        endpoint.both = 0;
+        endpoint.ends = 0;
+        endpoint.foreign = foreign;
+        endpoint.ifindex = self.ifindex();
+        // SAFETY: the socket is the context's own; the scratch memory is a map's value.
+        let kept = unsafe { endpoint::keep(self.socket, endpoint) };
+        if kept.is_null() {
+            maps::lose(LossReason::FlowTableFull);
+            return None;
+        }
+        Some(kept)
+    }
+
+    /// A SYN that leaves, or the answer to it.
+    #[inline(always)]
+    fn shakes_hands(&self, endpoint: &mut Endpoint, segment: &Segment, scratch: &mut Scratch) {
+        if endpoint.is_client == 0 {
+            return;
+        }
+        if !self.ingress && !segment.has(tcp_flag::ACK) {
+            // A socket may connect again.
+            endpoint.owns = 0;
+            endpoint.ends = 0;
+            if !syns::leaves(segment, scratch.clock.read()) {
+                maps::lose(LossReason::FlowTableFull);
+            }
+        } else if self.ingress && segment.has(tcp_flag::ACK) && endpoint.owns == 0 {
+            endpoint.both = u8::from(syns::has_arrived(segment.ack.back(1), &segment.key));
+            if endpoint.both == 0 {
+                settle(endpoint, segment);
+            }
+        }
+    }
+
+    /// The socket's own addresses, and whether it is side `a`.
+    #[inline(always)]
+    fn name(&self) -> (FlowKey, bool) {
+        // SAFETY: reads the socket.
+        unsafe {
+            let socket = &*self.socket;
+            let remote = u16::from_be(socket.dst_port);
+            if socket.family == AF_INET {
+                let (here, there) = (mapped(socket.src_ip4), mapped(socket.dst_ip4));
+                FlowKey::of(here, self.local, there, remote)
+            } else {
+                FlowKey::of(socket.src_ip6, self.local, socket.dst_ip6, remote)
+            }
+        }
+    }
+
+    /// The packet's interface, where the agent knows it by that number.
+    #[inline(always)]
+    fn ifindex(&self) -> u32 {
+        // SAFETY: the socket is the context's own; reads the context.
+        unsafe {
+            if socket::is_at_home(self.socket.cast()) {
+                (*self.ctx.skb.skb).ifindex
+            } else {
+                0
+            }
+        }
+    }
+}
+
+/// Whether a packet on its way in was counted on its way out of the other socket. How a connection ends is
+/// looked at twice: the last packets may be of no socket any more on one side.
+#[inline(always)]
+const fn is_copy(endpoint: &Endpoint, segment: &Segment) -> bool {
+    let special = tcp_flag::SYN | tcp_flag::FIN | tcp_flag::RST;
+    endpoint.ends == 0 && segment.flags & special == 0
+}
+
+/// Moves a connection from the table to its socket.
+#[inline(always)]
+fn settle(endpoint: &mut Endpoint, segment: &Segment) {
+    if let Some(flow) = maps::flow(&segment.key) {
+        // SAFETY: an entry's memory is never unmapped.
+        endpoint.flow = unsafe { *flow };
+        endpoint.owns = 1;
+        maps::forget(&segment.key);
+    }
+}
+
+#[inline(always)]
+const fn mapped(address: u32) -> [u32; 4] {
+    [0, 0, u32::from_ne_bytes([0, 0, 0xFF, 0xFF]), address]
+}
+
+/// A socket's own port and the other end's.
+#[inline(always)]
+fn ports(socket: *mut bpf_sock) -> (u16, u16) {
+    // SAFETY: the socket is the context's own.
+    unsafe { ((*socket).src_port as u16, u16::from_be((*socket).dst_port)) }
+}
+
+/// The packet's segment.
+#[inline(always)]
+fn walk(skb: *mut __sk_buff) -> Option<Segment> {
+    // SAFETY: reads the context.
+    let link = Link::Network(u16::from_be(unsafe { (*skb).protocol } as u16));
+    let linear = Linear::of(skb);
+    let walked = match packet::walk_if(&linear, link, |_, _| true) {
+        Err(Skip::Unreadable) if linear.is_partial() => {
+            packet::walk_if(&Skb::of(skb), link, |_, _| true)
+        }
+        walked => walked,
+    };
+    match walked {
+        Ok(segment) => return Some(segment),
+        Err(Skip::NotTcp) => {}
+        Err(Skip::Fragment) => maps::lose(LossReason::Fragment),
+        Err(Skip::ChainTooLong) => maps::lose(LossReason::HeaderChainTooLong),
+        Err(Skip::Unreadable) => maps::lose(LossReason::HeaderUnreadable),
+    }
+    None
+}
+
+/// Takes a scratch memory that nobody works in: a process that sends may be interrupted by a packet that
+/// comes, or by another process. The packet remembers which one it is.
+#[inline(always)]
+fn take(skb: *mut __sk_buff) -> Option<*mut Scratch> {
+    for place in 1..=maps::SOCKET_SCRATCHES {
+        let users = maps::users(place)?;
+        // Whoever finds itself alone has it: the count is raised before it is read.
+        add(users, 1);
+        // SAFETY: an array's memory is never unmapped.
+        if unsafe { users.read_volatile() } == 1 {
+            // SAFETY: the kernel keeps what others have there, and restores it.
+            unsafe { (*skb).cb[0] = place };
+            return maps::scratch(place);
+        }
+        add(users, -1);
+    }
+    maps::lose(LossReason::Crowded);
+    None
+}
+
+#[inline(always)]
+fn give_back(skb: *mut __sk_buff) {
+    // SAFETY: reads the context.
+    if let Some(users) = maps::users(unsafe { (*skb).cb[0] }) {
+        add(users, -1);
+    }
+}
+
+/// Adds in one instruction, which nothing interrupts (Linux 3.18).
+#[inline(always)]
+fn add(to: *mut u64, what: i64) {
+    // SAFETY: an array's memory is never unmapped, and aligned.
+    unsafe {
+        core::arch::asm!("lock *(u64 *)({to} + 0) += {what}", to = in(reg) to, what = in(reg) what);
+    }
+}
+
+/// The hook at work.
+struct Traffic<'a>(&'a SkBuffContext);
+
+impl Hook for Traffic<'_> {
+    #[inline(always)]
+    fn skb(&self) -> *mut __sk_buff {
+        self.0.as_ptr().cast()
+    }
+
+    #[inline(always)]
+    fn scratch(&self) -> Option<*mut Scratch> {
+        // SAFETY: reads the context.
+        maps::scratch(unsafe { (*self.skb()).cb[0] })
+    }
+
+    #[inline(always)]
+    fn flow(&self, scratch: &Scratch) -> Option<*mut Flow> {
+        if scratch.owned == 0 {
+            return maps::flow(&scratch.segment.key);
+        }
+        // SAFETY: the socket is the context's own; what it keeps lives as long as it does.
+        unsafe {
+            let socket = (*self.skb()).__bindgen_anon_2.sk;
+            if socket.is_null() {
+                return None;
+            }
+            let socket = bpf_sk_fullsock(socket);
+            if socket.is_null() {
+                return None;
+            }
+            let endpoint = endpoint::of(socket);
+            (!endpoint.is_null()).then(|| &raw mut (*endpoint).flow)
+        }
+    }
+
+    #[inline(always)]
+    fn forget(&self, scratch: &Scratch) {
+        if scratch.owned == 0 {
+            maps::forget(&scratch.segment.key);
+        }
+    }
+
+    #[inline(always)]
+    fn go(&self, stage: Stage) {
+        // SAFETY: returns only where the other program is not there; then there is nothing to undo.
+        unsafe { SOCKET_STAGES.tail_call(self.0, stage as u32) };
+    }
+}
+
+/// The handshake, and repetitions.
+#[cgroup_skb]
+pub fn tds_socket_opening(ctx: SkBuffContext) -> i32 {
+    tell::opening(&Traffic(&ctx));
+    give_back(ctx.skb.skb);
+    PASS
+}
+
+/// A login's segment.
+#[cgroup_skb]
+pub fn tds_socket_login(ctx: SkBuffContext) -> i32 {
+    tell::login(&Traffic(&ctx));
+    give_back(ctx.skb.skb);
+    PASS
+}
+
+/// What a login's segment still has to tell.
+#[cgroup_skb]
+pub fn tds_socket_runs(ctx: SkBuffContext) -> i32 {
+    tell::runs(&Traffic(&ctx));
+    give_back(ctx.skb.skb);
+    PASS
+}
+
+/// A decided connection's message boundaries.
+#[cgroup_skb]
+pub fn tds_socket_command(ctx: SkBuffContext) -> i32 {
+    tell::command(&Traffic(&ctx));
+    give_back(ctx.skb.skb);
+    PASS
+}
+
+/// The connection's end.
+#[cgroup_skb]
+pub fn tds_socket_ending(ctx: SkBuffContext) -> i32 {
+    tell::ending(&Traffic(&ctx));
+    give_back(ctx.skb.skb);
+    PASS
+}
