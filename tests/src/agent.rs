@@ -31,7 +31,11 @@ impl Agent {
     pub fn start(host: &Namespace, arguments: &[&str]) -> Result<Self> {
         let mut command = host.command(program("tds-tracer")?);
         if let Ok(source) = std::env::var("TDS_TRACER_SOURCE") {
-            command.args(["run", "--source", &source]).args(arguments);
+            command.args(["run", "--source", &source]);
+            if !arguments.contains(&"--cgroup") {
+                command.args(["--cgroup", &host.group()]);
+            }
+            command.args(arguments);
             return Self::start_by(&mut command);
         }
         Self::start_by(command.arg("run").args(arguments))

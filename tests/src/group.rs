@@ -1,8 +1,12 @@
-//! Control groups as containers have them.
+//! Control groups: as containers have them, and one for all that a test runs.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    Arc, Weak,
+    atomic::{AtomicUsize, Ordering},
+};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -10,18 +14,40 @@ use anyhow::{Context, Result};
 /// How long the processes of a group may take to end.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// A control group as a container's, gone with this, and all its processes with it.
+/// A control group, gone with this, and all its processes with it.
 pub struct Group {
     root: PathBuf,
     outer: PathBuf,
-    container: String,
+    /// The container's id.
+    container: Option<String>,
 }
 
 impl Group {
-    /// Makes a group with a name of its own.
+    /// Makes a container's group with a name of its own.
     pub fn new() -> Result<Self> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tdst-{}-{count}", std::process::id());
+        Self::make(&name, Some("0123456789abcdef".repeat(4)))
+    }
+
+    /// The group of the test at hand, of which each has a thread of its own; made with this name where it
+    /// has none. Tests that run at a time do not see each other's sockets by it.
+    pub fn of_test(name: &str) -> Result<Arc<Self>> {
+        thread_local! {
+            static GROUP: RefCell<Weak<Group>> = const { RefCell::new(Weak::new()) };
+        }
+        GROUP.with_borrow_mut(|known| {
+            if let Some(group) = known.upgrade() {
+                return Ok(group);
+            }
+            let group = Arc::new(Self::make(name, None)?);
+            *known = Arc::downgrade(&group);
+            Ok(group)
+        })
+    }
+
+    fn make(name: &str, container: Option<String>) -> Result<Self> {
         let mounts = fs::read_to_string("/proc/mounts")?;
         let root = mounts.lines().find_map(|line| {
             let mut fields = line.split(' ').skip(1);
@@ -30,9 +56,9 @@ impl Group {
         });
         let root = PathBuf::from(root.context("no cgroup v2 hierarchy is mounted")?);
         let group = Self {
-            outer: root.join(format!("tdst-{}-{count}", std::process::id())),
+            outer: root.join(name),
             root,
-            container: "0123456789abcdef".repeat(4),
+            container,
         };
         fs::create_dir_all(group.directory())?;
         Ok(group)
@@ -45,7 +71,10 @@ impl Group {
 
     /// The group's directory.
     pub fn directory(&self) -> PathBuf {
-        self.outer.join(format!("docker-{}.scope", self.container))
+        match &self.container {
+            Some(container) => self.outer.join(format!("docker-{container}.scope")),
+            None => self.outer.clone(),
+        }
     }
 
     /// The group's path, as the host has it.
@@ -57,7 +86,7 @@ impl Group {
 
     /// The container's id.
     pub fn container(&self) -> &str {
-        &self.container
+        self.container.as_deref().unwrap_or_default()
     }
 
     /// A shell's line that goes on in this group.

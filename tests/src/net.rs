@@ -2,9 +2,14 @@
 
 use std::ffi::OsStr;
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use anyhow::{Context, Result, bail};
+
+use crate::group::Group;
 
 /// Name of the cable's end in either namespace.
 pub const INTERFACE: &str = "veth0";
@@ -19,9 +24,10 @@ pub const SERVER_V6: &str = "fd00:87::2";
 /// An address that packets reach the server's host for, where they vanish.
 pub const BLACK_HOLE_V4: &str = "10.87.9.9";
 
-/// A namespace on its own.
+/// A namespace on its own. What runs in it is in the test's control group.
 pub struct Namespace {
     name: String,
+    group: Arc<Group>,
 }
 
 impl Namespace {
@@ -31,7 +37,8 @@ impl Namespace {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("tdst-{}-{count}-{role}", std::process::id());
         ip(&["netns", "add", &name])?;
-        let namespace = Self { name };
+        let group = Group::of_test(&name)?;
+        let namespace = Self { name, group };
         namespace.ip(&["link", "set", "lo", "up"])?;
         Ok(namespace)
     }
@@ -44,12 +51,40 @@ impl Namespace {
     /// A command to run inside. Not by `ip netns exec`, which would hide the
     /// control groups and the tracing file system.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new("nsenter");
+        let enter = format!(
+            "{}; exec nsenter --net=/run/netns/{} -- \"$@\"",
+            self.group.enter(),
+            self.name
+        );
+        let mut command = Command::new("sh");
+        command.args(["-c", &enter, "sh"]).arg(program);
         command
-            .arg(format!("--net=/run/netns/{}", self.name))
-            .arg("--")
-            .arg(program);
-        command
+    }
+
+    /// The directory of the test's control group.
+    pub fn group(&self) -> String {
+        self.group.directory().display().to_string()
+    }
+
+    /// Knows the hardware address of another host's interface, if it has one: so that the first SYN does
+    /// not wait until it is asked for.
+    fn knows(&self, other: &Self, addresses: &[&str]) -> Result<()> {
+        let shown = Command::new("ip")
+            .args(["-n", &other.name, "-o", "link", "show", "dev", INTERFACE])
+            .output()
+            .context("cannot run ip")?;
+        let shown = String::from_utf8_lossy(&shown.stdout);
+        let mut words = shown.split_whitespace();
+        if words.any(|word| word == "link/ether")
+            && let Some(hardware) = words.next()
+        {
+            for address in addresses {
+                self.ip(&[
+                    "neigh", "replace", address, "lladdr", hardware, "dev", INTERFACE,
+                ])?;
+            }
+        }
+        Ok(())
     }
 
     /// Runs `ip` inside.
@@ -104,6 +139,12 @@ impl Network {
                 "nodad",
             ])?;
             host.ip(&["link", "set", INTERFACE, "up"])?;
+        }
+        for (host, other, v4, v6) in [
+            (&network.client, &network.server, SERVER_V4, SERVER_V6),
+            (&network.server, &network.client, CLIENT_V4, CLIENT_V6),
+        ] {
+            host.knows(other, &[v4, v6])?;
         }
         // The server's host does not forward, hence drops without a word.
         network

@@ -8,7 +8,7 @@ use super::Difference;
 
 /// How far two stamps of one packet may be apart, nanoseconds: the agent's hook gives one, and
 /// tcpdump's the other.
-const APART: u64 = 50_000;
+const APART: u64 = 150_000;
 
 /// What replay cannot know, or has of its own.
 const UNKNOWN_TO_REPLAY: [&str; 5] = [
