@@ -137,6 +137,8 @@ pub enum Kind {
     Owner = 16,
     /// What the kernel's TCP knew when the socket closed: a [`SocketEnd`].
     SocketEnd = 17,
+    /// A connection's packets have other addresses than its socket: a [`Translated`].
+    Translated = 18,
 }
 
 impl Kind {
@@ -154,6 +156,7 @@ impl Kind {
             9 => Self::Rst,
             16 => Self::Owner,
             17 => Self::SocketEnd,
+            18 => Self::Translated,
             _ => return None,
         })
     }
@@ -288,6 +291,9 @@ pub mod role {
     pub const CLIENT: u32 = 1;
     /// The local socket was accepted.
     pub const SERVER: u32 = 2;
+    /// Of a [`super::SocketEnd`]: packets are seen at sockets only, so that none follows but the RST that
+    /// the socket may close with.
+    pub const LAST: u32 = 4;
 }
 
 record! {
@@ -342,6 +348,26 @@ record! {
     }
 }
 
+record! {
+    /// A connection's packets have other addresses than its socket: its host rewrites them.
+    Translated {
+        /// [`Kind::Translated`].
+        kind: u8,
+        /// Fills up to the next field.
+        reserved: [u8; 7],
+        /// When that was seen, nanoseconds of `CLOCK_BOOTTIME`.
+        time: u64,
+        /// The connection.
+        key: FlowKey,
+        /// The packets' addresses.
+        other: FlowKey,
+        /// 1: the client is side `a` of the packets' addresses.
+        client_is_a: u32,
+        /// Fills up.
+        end: u32,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -362,6 +388,6 @@ mod tests {
     fn every_kind_reads_back_from_its_byte() {
         let known = (0..=u8::MAX).filter_map(Kind::of);
         assert!(known.clone().all(|kind| Kind::of(kind as u8) == Some(kind)));
-        assert_eq!(known.count(), 11);
+        assert_eq!(known.count(), 12);
     }
 }

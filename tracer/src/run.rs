@@ -54,8 +54,8 @@ pub struct RunOptions {
     pub interfaces: Selection,
     /// The control group whose sockets' processes are told; the host's root unless given.
     pub cgroup: Option<PathBuf>,
-    /// Where packets are seen.
-    pub source: Source,
+    /// Where packets are seen; the agent's choice where it is not said.
+    pub source: Option<Source>,
     /// What is written, where and how.
     pub output: Settings,
     /// What becomes of names of users, domains and workstations.
@@ -450,5 +450,6 @@ fn tell(engine: &mut Engine, owners: &mut Owners, record: probe::Record<'_>, to:
         }
         probe::Record::Owner(owner) => engine.on_event(Input::Owner(owners.of(owner)), to),
         probe::Record::SocketEnd(end) => engine.on_event(Input::SocketEnd(end), to),
+        probe::Record::Translated(other) => engine.on_event(Input::Translated(other), to),
     }
 }

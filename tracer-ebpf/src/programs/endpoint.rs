@@ -22,7 +22,8 @@ pub(super) struct Endpoint {
     pub(super) flow: Flow,
     /// The addresses that the connection is told by: the client's socket's, where that is on this host.
     pub(super) key: FlowKey,
-    /// The interface of its first packet, where the agent knows it by that number; else 0.
+    /// The interface of its first packet, where the agent knows it by that number; else 0. [`UNASKED`]
+    /// before that.
     pub(super) ifindex: u32,
     /// 1: this socket is side `a` of the key.
     pub(super) is_a: u8,
@@ -36,9 +37,14 @@ pub(super) struct Endpoint {
     pub(super) ends: u8,
     /// 1: not a connection to a watched port, only from one.
     pub(super) foreign: u8,
+    /// 1: it was told that its packets have other addresses.
+    pub(super) translated: u8,
     /// Fills up.
-    pub(super) reserved: [u8; 2],
+    pub(super) reserved: u8,
 }
+
+/// See [`Endpoint::ifindex`].
+pub(super) const UNASKED: u32 = u32::MAX;
 
 /// `BPF_F_NO_PREALLOC`, which this type of map demands. An accepted socket has none of its listener's.
 const STORAGE_FLAGS: usize = 1;

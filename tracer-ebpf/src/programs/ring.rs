@@ -31,7 +31,7 @@ impl Sink<Skb> for Ring {
     fn tell(&mut self, event: &Event, packet: &Skb, at: u32) {
         // SAFETY: the record is this processor's scratch memory.
         unsafe { (*self.record).event = *event };
-        if send(packet.skb, self.record, at) < 0 {
+        if send_with_run(packet.skb, self.record, at) < 0 {
             maps::lose(LossReason::RingFull);
         }
     }
@@ -54,7 +54,7 @@ impl Sink<Skb> for Ring {
 fn relate(told: &Told<'_>, skb: *mut __sk_buff, record: *mut Record, at: u32) -> c_long {
     // SAFETY: the record is this processor's scratch memory.
     told.lay_out(unsafe { &mut (*record).event });
-    send(skb, record, at)
+    send_with_run(skb, record, at)
 }
 
 /// So that a mask bounds a run's length, which the verifier follows.
@@ -62,7 +62,7 @@ const _: () = assert!(MAX_RUN.is_power_of_two());
 
 /// Sends the record with its bytes of the packet.
 #[inline(always)]
-fn send(skb: *mut __sk_buff, record: *mut Record, at: u32) -> c_long {
+fn send_with_run(skb: *mut __sk_buff, record: *mut Record, at: u32) -> c_long {
     // SAFETY: just written. Volatile, so that the compiler knows no more of it than the verifier.
     let len = unsafe { read_volatile(&raw const (*record).event.run_len) };
     let mut size = Event::SIZE as u64;
@@ -88,4 +88,19 @@ fn send(skb: *mut __sk_buff, record: *mut Record, at: u32) -> c_long {
             wake::packet((*record).ingress != 0),
         )
     }
+}
+
+/// Sends a record that has no bytes behind it; whether there was room.
+#[inline(always)]
+pub(super) fn send<T>(record: &T, flags: u64) -> bool {
+    // SAFETY: the records have no padding, so all bytes are initialised.
+    let sent = unsafe {
+        bpf_ringbuf_output(
+            from_ref(&EVENTS).cast_mut().cast(),
+            from_ref(record).cast_mut().cast(),
+            size_of::<T>() as u64,
+            flags,
+        )
+    };
+    sent == 0
 }

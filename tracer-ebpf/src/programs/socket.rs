@@ -12,8 +12,7 @@ use aya_ebpf::{
     cty::c_void,
     helpers::{
         bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid,
-        bpf_get_current_uid_gid, bpf_get_netns_cookie, bpf_ktime_get_boot_ns, bpf_ringbuf_output,
-        bpf_sk_storage_get,
+        bpf_get_current_uid_gid, bpf_get_netns_cookie, bpf_ktime_get_boot_ns, bpf_sk_storage_get,
     },
     macros::{btf_map, cgroup_sock, cgroup_sock_addr, sock_ops},
     programs::{SockAddrContext, SockContext, SockOpsContext},
@@ -25,11 +24,7 @@ use tracer_ebpf::{
     seq::Seq,
 };
 
-use super::{
-    endpoint,
-    maps::{self, EVENTS},
-    syns, wake,
-};
+use super::{endpoint, maps, ring, syns, wake};
 
 /// Go on: the hooks only look.
 const ALLOW: i32 = 1;
@@ -389,8 +384,9 @@ fn accepted(ctx: &SockOpsContext) -> Option<()> {
     endpoint.both = u8::from(both);
     endpoint.ends = 0;
     endpoint.foreign = 0;
+    endpoint.translated = 0;
     endpoint.owns = 0;
-    endpoint.ifindex = 0;
+    endpoint.ifindex = endpoint::UNASKED;
     if !both && let Some(flow) = maps::flow(&name.key) {
         // SAFETY: an entry's memory is never unmapped.
         endpoint.flow = unsafe { *flow };
@@ -429,13 +425,19 @@ fn ended(ctx: &SockOpsContext) {
             role::CLIENT
         } else {
             role::SERVER
-        },
+        } | last(),
         // The kernel keeps eighths.
         srtt_us: srtt >> 3,
         retransmits,
     };
     // The connection's packets wake the agent, or it looks by itself.
     send(&end, BPF_RB_NO_WAKEUP.into());
+}
+
+/// Whether packets are seen at sockets only, for [`SocketEnd::role`].
+#[inline(always)]
+fn last() -> u32 {
+    if SOCKETS.load() == 0 { 0 } else { role::LAST }
 }
 
 /// The addresses that the context's connection is told by, where its socket keeps them.
@@ -454,18 +456,10 @@ fn told_by(ctx: &SockOpsContext) -> Option<FlowKey> {
     }
 }
 
+/// Sends a record, or counts that it could not.
 #[inline(always)]
 fn send<T>(record: &T, flags: u64) {
-    // SAFETY: the records have no padding, so all bytes are initialised.
-    let sent = unsafe {
-        bpf_ringbuf_output(
-            ptr::from_ref(&EVENTS).cast_mut().cast(),
-            ptr::from_ref(record).cast_mut().cast(),
-            size_of::<T>() as u64,
-            flags,
-        )
-    };
-    if sent < 0 {
+    if !ring::send(record, flags) {
         maps::lose_at_socket(LossReason::RingFull);
     }
 }

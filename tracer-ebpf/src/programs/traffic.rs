@@ -3,12 +3,13 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    bindings::{__sk_buff, bpf_sock},
+    bindings::{__sk_buff, BPF_RB_NO_WAKEUP, bpf_sock},
     helpers::bpf_sk_fullsock,
     macros::cgroup_skb,
     programs::SkBuffContext,
 };
 use tracer_ebpf::{
+    event::{Kind, Translated},
     flow::{Flow, FlowKey, Point},
     loss::LossReason,
     observe::{self, Opens},
@@ -20,6 +21,7 @@ use super::{
     follow,
     hook::{Hook, Stage},
     maps::{self, SOCKET_STAGES, Scratch},
+    ring,
     skb::{Linear, Skb},
     socket, syns, table, tell,
 };
@@ -112,7 +114,8 @@ impl Seen<'_> {
         // SAFETY: reads the socket.
         if unsafe { (*self.socket).state } == TCP_LISTEN {
             self.name_opening(segment, scratch);
-            return self.go_on(None, 0, segment, scratch);
+            let ifindex = self.ifindex();
+            return self.go_on(None, ifindex, segment, scratch);
         }
         let endpoint = if endpoint.is_null() {
             self.begin(segment, scratch)?
@@ -124,6 +127,10 @@ impl Seen<'_> {
         if endpoint.foreign != 0 {
             return None;
         }
+        if !self.ingress && endpoint.translated == 0 && segment.key != endpoint.key {
+            endpoint.translated = 1;
+            translated(endpoint, segment, scratch.clock.read());
+        }
         segment.key = endpoint.key;
         segment.from_a = (endpoint.is_a != 0) != self.ingress;
         if endpoint.both != 0 && self.ingress && is_copy(endpoint, segment) {
@@ -134,6 +141,9 @@ impl Seen<'_> {
         }
         if segment.has(tcp_flag::FIN | tcp_flag::RST) {
             endpoint.ends = 1;
+        }
+        if endpoint.ifindex == endpoint::UNASKED {
+            endpoint.ifindex = self.ifindex();
         }
         let ifindex = endpoint.ifindex;
         let flow = (endpoint.owns != 0).then_some(&mut endpoint.flow);
@@ -177,13 +187,16 @@ impl Seen<'_> {
 
     /// A connection whose socket has nothing of it yet: it opens, or is older than the programs.
     #[inline(always)]
-    fn begin(&self, segment: &mut Segment, scratch: &mut Scratch) -> Option<*mut Endpoint> {
+    fn begin(&self, segment: &Segment, scratch: &mut Scratch) -> Option<*mut Endpoint> {
         let (key, is_a) = self.name();
-        segment.key = key;
-        segment.from_a = is_a != self.ingress;
-        let from_watched = maps::is_watched(segment.source_port());
-        let to_watched = maps::is_watched(segment.destination_port());
-        let (to_server, foreign) = match observe::opens(segment, from_watched, to_watched) {
+        let named = Segment {
+            key,
+            from_a: is_a != self.ingress,
+            ..*segment
+        };
+        let from_watched = maps::is_watched(named.source_port());
+        let to_watched = maps::is_watched(named.destination_port());
+        let (to_server, foreign) = match observe::opens(&named, from_watched, to_watched) {
             Opens::Nothing => return None,
             Opens::Watched { to_server } => (to_server, 0),
             Opens::Foreign => (false, 1),
@@ -195,6 +208,7 @@ impl Seen<'_> {
         endpoint.owns = 0;
         endpoint.both = 0;
         endpoint.ends = 0;
+        endpoint.translated = 0;
         endpoint.foreign = foreign;
         endpoint.ifindex = self.ifindex();
         // SAFETY: the socket is the context's own; the scratch memory is a map's value.
@@ -263,6 +277,27 @@ impl Seen<'_> {
 const fn is_copy(endpoint: &Endpoint, segment: &Segment) -> bool {
     let special = tcp_flag::SYN | tcp_flag::FIN | tcp_flag::RST;
     endpoint.ends == 0 && segment.flags & special == 0
+}
+
+/// Tells that a packet leaves under other addresses than its socket has.
+#[inline(never)]
+fn translated(endpoint: &Endpoint, segment: &Segment, now: u64) {
+    let is_clients = endpoint.is_client != 0;
+    let sent = ring::send(
+        &Translated {
+            kind: Kind::Translated as u8,
+            reserved: [0; 7],
+            time: now,
+            key: endpoint.key,
+            other: segment.key,
+            client_is_a: u32::from(segment.from_a == is_clients),
+            end: 0,
+        },
+        BPF_RB_NO_WAKEUP.into(),
+    );
+    if !sent {
+        maps::lose(LossReason::RingFull);
+    }
 }
 
 /// Moves a connection from the table to its socket.

@@ -33,8 +33,9 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIRECTORY")]
     cgroup: Option<PathBuf>,
 
-    /// Where packets are seen: at the sockets of the host, or at the interfaces of this network namespace
-    #[arg(long, value_name = "SOURCE", value_enum, default_value = "interfaces")]
+    /// Where packets are seen: at all sockets of the host, or at the interfaces of this network namespace.
+    /// `auto`: sockets where they can be had, unless interfaces or a network namespace were chosen
+    #[arg(long, value_name = "SOURCE", value_enum, default_value = "auto")]
     source: SourceArg,
 
     #[command(flatten)]
@@ -66,15 +67,17 @@ pub struct RunArgs {
 /// See [`Source`].
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum SourceArg {
+    Auto,
     Sockets,
     Interfaces,
 }
 
-impl From<SourceArg> for Source {
-    fn from(source: SourceArg) -> Self {
-        match source {
-            SourceArg::Sockets => Self::Sockets,
-            SourceArg::Interfaces => Self::Interfaces,
+impl SourceArg {
+    const fn meant(self) -> Option<Source> {
+        match self {
+            Self::Auto => None,
+            Self::Sockets => Some(Source::Sockets),
+            Self::Interfaces => Some(Source::Interfaces),
         }
     }
 }
@@ -101,7 +104,7 @@ impl RunArgs {
                 excluded,
             },
             cgroup,
-            source: source.into(),
+            source: source.meant(),
             output: output.settings(Overflow::Drop)?,
             identities: output.identities()?,
             pending_after: output.pending(),

@@ -156,6 +156,11 @@ impl Hierarchy {
         self.is_whole
     }
 
+    /// Whether somebody has named it.
+    pub const fn is_named(&self) -> bool {
+        self.is_named
+    }
+
     /// The directory it begins with, as a person would find it.
     pub fn place(&self) -> String {
         if self.mount.is_some() {

@@ -13,7 +13,7 @@ use std::fs;
 pub use capabilities::missing_capabilities;
 pub use earlier::Earlier;
 pub use hierarchy::{Hierarchy, NoGroup};
-pub use namespaces::has_the_hosts_pids;
+pub use namespaces::{has_the_hosts_pids, is_in_a_chosen_network};
 pub use process::Processes;
 
 /// The host's name, for `host.name`.

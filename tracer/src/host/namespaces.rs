@@ -18,6 +18,16 @@ pub fn has_the_hosts_pids() -> bool {
         .any(|process| is(process, "pid", FIRST_PIDS))
 }
 
+/// Whether this process was put into a network namespace that is not the host's, and into no container for
+/// it: `ip netns exec` does that. In a container nobody can tell.
+pub fn is_in_a_chosen_network() -> bool {
+    let network = |process| fs::metadata(format!("/proc/{process}/ns/net")).map(|ns| ns.ino());
+    match (network("self"), network("1")) {
+        (Ok(own), Ok(hosts)) => own != hosts && is("1", "pid", FIRST_PIDS),
+        _ => false,
+    }
+}
+
 /// Whether `/proc/PID/cgroup` has paths as the host has them.
 pub(super) fn has_the_hosts_cgroups() -> bool {
     is("self", "cgroup", FIRST_CGROUPS)

@@ -10,7 +10,7 @@ use aya::{
 use aya_log::{EbpfLogger, Level};
 use log::Log;
 
-use super::{Selection, StartError};
+use super::{Selection, Source, StartError};
 use crate::host::{Hierarchy, missing_capabilities};
 
 /// What the probe is to do.
@@ -32,8 +32,8 @@ pub struct Options {
     pub clean_up: bool,
     /// The control groups whose sockets are watched.
     pub groups: Option<Arc<Hierarchy>>,
-    /// Where packets are seen.
-    pub source: Source,
+    /// Where packets are seen; the agent's choice where it is not said.
+    pub source: Option<Source>,
 }
 
 impl Default for Options {
@@ -47,18 +47,9 @@ impl Default for Options {
             requests: true,
             clean_up: true,
             groups: None,
-            source: Source::Interfaces,
+            source: None,
         }
     }
-}
-
-/// Where packets are seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// At the sockets of the host, in whatever network namespace.
-    Sockets,
-    /// At the interfaces of the agent's network namespace.
-    Interfaces,
 }
 
 /// The programs that go on where a classifier ends, in the order of their map.
@@ -109,7 +100,7 @@ impl Programs {
     }
 }
 
-pub(super) fn load(options: &Options) -> Result<Programs, StartError> {
+pub(super) fn load(options: &Options, source: Source) -> Result<Programs, StartError> {
     if OBJECT.0.is_empty() {
         return Err(StartError::NoPrograms);
     }
@@ -122,7 +113,7 @@ pub(super) fn load(options: &Options) -> Result<Programs, StartError> {
     // Zero: below every level, so that the verifier leaves the log out.
     let level: u8 = if logs { Level::Debug as u8 } else { 0 };
     let log_bytes = if logs { LOG_BYTES } else { NO_LOG_BYTES };
-    let sockets = u32::from(options.source == Source::Sockets);
+    let sockets = u32::from(source == Source::Sockets);
     let home = namespace_cookie();
     let mut ebpf = EbpfLoader::new()
         .override_global("CONFIG", &config, true)
@@ -134,7 +125,7 @@ pub(super) fn load(options: &Options) -> Result<Programs, StartError> {
         .map_max_entries("EVENTS", options.ring_bytes)
         .load(&OBJECT.0)
         .map_err(|error| refusal(&error))?;
-    let stages = match options.source {
+    let stages = match source {
         Source::Sockets => socket_programs(&mut ebpf)?,
         Source::Interfaces => classifiers(&mut ebpf)?,
     };

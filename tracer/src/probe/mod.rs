@@ -14,6 +14,7 @@ mod mark;
 mod memory;
 mod ring;
 mod selection;
+mod source;
 pub mod trial;
 
 use std::collections::BTreeMap;
@@ -23,9 +24,10 @@ use tracer_ebpf::{event::Counters, flow::FlowKey, loss::LossReason};
 
 pub use attach::Hook;
 pub use error::StartError;
-pub use load::{Options, Source, has_ring_buffer};
+pub use load::{Options, has_ring_buffer};
 pub use ring::Record;
 pub use selection::Selection;
+pub use source::Source;
 
 use attach::Attached;
 use flows::Flows;
@@ -33,6 +35,7 @@ use iface::{Change, Interface, Links};
 use losses::Losses;
 use mark::Mark;
 use ring::Ring;
+use source::Choice;
 
 /// Something about the probe itself that a person may want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +78,8 @@ const INTERFACE: &str = "interface";
 const INTERFACES: &str = "interfaces";
 /// Somebody else's filters come first.
 const FILTERS: &str = "filters";
+/// Not all sockets can be seen, so that interfaces are watched in their place.
+const SOCKETS: &str = "sockets";
 /// The kernel has no TCX, or does not let it be used.
 const TCX: &str = "tcx";
 
@@ -102,15 +107,30 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Loads the programs and attaches them to every interface that `options` select.
+    /// Loads the programs and attaches them: to the host's sockets, or to every interface that
+    /// `options` select.
     ///
     /// # Errors
     /// A [`StartError`] that names the mend; nothing is left attached then.
     pub async fn start(options: &Options) -> Result<Self, StartError> {
+        let instead = match Choice::of(options) {
+            Choice::Only(source) => return Self::start_at(options, source).await,
+            Choice::InterfacesInstead(reason) => reason,
+            Choice::SocketsFirst => match Self::start_at(options, Source::Sockets).await {
+                Err(error) if source::is_of_sockets(&error) => error.to_string(),
+                started => return started,
+            },
+        };
+        let mut probe = Self::start_at(options, Source::Interfaces).await?;
+        probe.degraded(SOCKETS, instead);
+        Ok(probe)
+    }
+
+    async fn start_at(options: &Options, source: Source) -> Result<Self, StartError> {
         let links = Links::watch().map_err(StartError::Interfaces)?;
         let interfaces = links.list().await.map_err(StartError::Interfaces)?;
         options.interfaces.all_found(&interfaces)?;
-        let mut probe = Self::load(options, links)?;
+        let mut probe = Self::load(options, source, links)?;
         if options.clean_up {
             for interface in &interfaces {
                 attach::clsact::clean_up(&probe.links, interface).await;
@@ -120,7 +140,7 @@ impl Probe {
         if let Some(reason) = attach::sockets::attach(&mut probe.programs.ebpf, groups) {
             probe.degraded("process", reason);
         }
-        if options.source == Source::Sockets {
+        if source == Source::Sockets {
             attach::sockets::attach_traffic(&mut probe.programs.ebpf, groups)
                 .map_err(StartError::NoSockets)?;
         }
@@ -135,8 +155,8 @@ impl Probe {
     }
 
     /// Loads the programs and attaches none.
-    fn load(options: &Options, links: Links) -> Result<Self, StartError> {
-        let mut programs = load::load(options)?;
+    fn load(options: &Options, source: Source, links: Links) -> Result<Self, StartError> {
+        let mut programs = load::load(options, source)?;
         let ring = Ring::of(&mut programs.ebpf)?;
         let losses = Losses::of(&mut programs.ebpf)?;
         let flows = Flows::of(&mut programs.ebpf)?;
@@ -154,7 +174,7 @@ impl Probe {
             links,
             change: None,
             mark: Mark::take().map_err(|error| format!("no mark for the filters: {error}")),
-            source: options.source,
+            source,
             selection: options.interfaces.clone(),
             attached: BTreeMap::new(),
             names: BTreeMap::new(),

@@ -7,7 +7,7 @@ use aya::{
     maps::{Array, MapData, RingBuf},
 };
 use tokio::io::unix::AsyncFd;
-use tracer_ebpf::event::{Event, Kind, Owner, SocketEnd};
+use tracer_ebpf::event::{Event, Kind, Owner, SocketEnd, Translated};
 
 use super::{StartError, load};
 
@@ -20,6 +20,8 @@ pub enum Record<'a> {
     Owner(Owner),
     /// What the kernel's TCP knew when a socket closed.
     SocketEnd(SocketEnd),
+    /// A connection's packets have other addresses than its socket.
+    Translated(Translated),
 }
 
 impl<'a> Record<'a> {
@@ -28,6 +30,7 @@ impl<'a> Record<'a> {
         match Kind::of(*bytes.first()?)? {
             Kind::Owner => Owner::read(bytes).map(Self::Owner),
             Kind::SocketEnd => SocketEnd::read(bytes).map(Self::SocketEnd),
+            Kind::Translated => Translated::read(bytes).map(Self::Translated),
             _ => {
                 let event = Event::read(bytes)?;
                 let run = bytes.get(Event::SIZE..)?.get(..event.run_len as usize)?;

@@ -20,6 +20,11 @@ impl Selection {
         (self.selected.is_empty() || matches(&self.selected)) && !matches(&self.excluded)
     }
 
+    /// Whether anything but all is meant.
+    pub fn is_limited(&self) -> bool {
+        !self.selected.is_empty() || !self.excluded.is_empty()
+    }
+
     /// Interfaces that were asked for by their full name: one that does not exist is a mistake,
     /// whereas a pattern may wait for interfaces to come.
     pub fn named(&self) -> impl Iterator<Item = &str> {

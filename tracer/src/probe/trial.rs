@@ -10,7 +10,7 @@ use aya::{
 use tracer_ebpf::{flow::FlowKey, loss::LossReason};
 
 use super::{
-    Options, Record, StartError,
+    Options, Record, Source, StartError,
     load::{self, Programs},
     losses::Losses,
 };
@@ -44,7 +44,7 @@ impl Trial {
     /// # Errors
     /// As [`super::Probe::start`].
     pub fn start(options: &Options) -> Result<Self, StartError> {
-        let mut programs = load::load(options)?;
+        let mut programs = load::load(options, Source::Interfaces)?;
         let ring = load::map(&mut programs.ebpf, "EVENTS")?;
         let mut ports = load::array(&mut programs.ebpf, "PORTS")?;
         ports

@@ -2,7 +2,7 @@
 
 use foldhash::HashMap;
 use tracer_ebpf::{
-    event::{Counters, Direction, Event, SocketEnd},
+    event::{Counters, Direction, Event, SocketEnd, Translated},
     flow::FlowKey,
     seq::Seq,
 };
@@ -140,6 +140,8 @@ pub enum Input<'a> {
     Owner(SocketOwner),
     /// A socket closed.
     SocketEnd(SocketEnd),
+    /// A connection's packets have other addresses than its socket.
+    Translated(Translated),
     /// The checksum of a captured packet.
     Checksum {
         /// The connection.

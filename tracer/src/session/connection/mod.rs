@@ -96,7 +96,7 @@ impl Connection {
             Some(Kind::End) => self.message_end(side, event, report),
             Some(Kind::Fin) => self.fin(side, event, report),
             Some(Kind::Rst) => self.rst(side, event, report),
-            Some(Kind::Owner | Kind::SocketEnd) | None => {}
+            Some(Kind::Owner | Kind::SocketEnd | Kind::Translated) | None => {}
         }
     }
 
@@ -392,6 +392,10 @@ impl Connection {
             ends.first_fin().map(|_| HALF_OPEN)?
         };
         let at = self.wire.last_seen.saturating_add(patience);
+        // Nothing is told of what no socket has any more.
+        let closed = self.wire.last_socket_ended();
+        let closed = closed.map(|closed| closed.max(self.wire.last_seen));
+        let at = closed.map_or(at, |closed| at.min(closed.saturating_add(SOCKET_PATIENCE)));
         (!self.has_left()).then_some(at)
     }
 

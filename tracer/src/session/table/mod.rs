@@ -9,10 +9,10 @@ mod slot;
 mod syns;
 mod timers;
 
-use foldhash::fast::RandomState;
+use foldhash::{HashMap, fast::RandomState};
 use indexmap::IndexMap;
 use tracer_ebpf::{
-    event::{Counters, Direction, Event, Kind, SocketEnd, mark, role},
+    event::{Counters, Direction, Event, Kind, SocketEnd, Translated, mark, role},
     flow::FlowKey,
 };
 
@@ -46,6 +46,7 @@ pub(in crate::session) struct Table {
     timers: Timers,
     evicted: Evicted,
     openings: Openings,
+    translated: HashMap<FlowKey, Translated>,
     owners: Owners,
     redirects: Redirects,
     /// Where the clock hand stands that looks for the idle.
@@ -121,10 +122,12 @@ impl Table {
         }
         report.shared.standing.opens(late);
         let owners = self.owners.take(&event.key);
+        let translation = self.translation(&event.key);
         if !late {
             self.follow(event, &owners, report);
         }
         if owners.is_empty()
+            && translation.is_none()
             && before.is_none()
             && let Some(syns) = Syns::of(event)
         {
@@ -135,6 +138,9 @@ impl Table {
         let mut connection = Box::new(Connection::new(event));
         for owner in &owners {
             connection.owner(owner, report);
+        }
+        if let Some(translation) = translation {
+            connection.wire.passes_as(translation);
         }
         if let Some(before) = before {
             self.replace(before, &mut connection, report);
@@ -180,7 +186,9 @@ impl Table {
         match slot.map(|slot| slot.grown(report)) {
             Some(Slot::Open(connection)) if connection.may_have(&owner) => {
                 connection.owner(&owner, report);
-                if rewritten && owner.role & role::CLIENT != 0 && connection.is_untold() {
+                if rewritten && owner.role & role::CLIENT == 0 {
+                    connection.wire.ends_at(&owner.key);
+                } else if rewritten && connection.is_untold() {
                     connection.wire.is_known_as(&owner.key);
                 }
             }
@@ -287,6 +295,7 @@ impl Table {
     /// Looks after what need not be done at once.
     pub(in crate::session) fn tidy(&mut self, now: u64, report: &mut Report<'_>) {
         self.openings.forget(now);
+        self.forget_translated(now);
         self.owners.forget(now);
         self.redirects.forget(now);
         self.sweep(now, report);

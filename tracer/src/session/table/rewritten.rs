@@ -1,7 +1,7 @@
 //! Connections whose addresses a host rewrites on their way: what passes under others is told once.
 
 use tracer_ebpf::{
-    event::{Event, Kind, mark},
+    event::{Event, Kind, Translated, mark},
     flow::FlowKey,
     packet::tcp_flag,
     patience::HALF_OPEN,
@@ -9,14 +9,21 @@ use tracer_ebpf::{
 
 use super::{
     Table,
-    slot::{Same, Slot},
+    slot::{LINGER, Same, Slot},
 };
-use crate::session::{connection::Connection, report::Report};
+use crate::session::{connection::Connection, report::Report, wire::Identity};
 
 /// How often is looked whether a connection is still there that passes under other addresses too.
 const SAME_PATIENCE: u64 = HALF_OPEN;
 /// How often the addresses of one connection may be rewritten on one host.
 const MAX_REWRITTEN: usize = 4;
+/// Translations kept until the first packet of their connection.
+const MOST_TRANSLATED: usize = 1024;
+
+/// The packets' addresses.
+fn other(translated: &Translated) -> Identity {
+    Identity::of(&translated.other, translated.client_is_a != 0)
+}
 
 impl Table {
     /// The connection whose SYN this is too, if it has just passed under other addresses: nothing but
@@ -41,7 +48,10 @@ impl Table {
     /// A connection passes under other addresses too.
     pub(super) fn pass_on(&mut self, key: FlowKey, event: &Event, report: &mut Report<'_>) {
         if let Some(Slot::Open(connection)) = self.slots.get_mut(&key) {
-            connection.wire.passes_as(event);
+            let client_is_a = event.client_is_a != 0;
+            connection
+                .wire
+                .passes_as(Identity::of(&event.key, client_is_a));
         }
         self.is_same(event.key, event.born, key, report);
         for owner in self.owners.take(&event.key) {
@@ -65,6 +75,32 @@ impl Table {
         by.wire.passed_as(&before.wire);
         report.shared.standing.joins();
         self.is_same(key, born, by.wire.key, report);
+    }
+
+    /// A connection's packets have other addresses than its socket; it may be before the first of them is
+    /// told.
+    pub(in crate::session) fn translated(&mut self, translated: Translated) {
+        let key = self.told_by(translated.key);
+        match self.slots.get_mut(&key) {
+            Some(Slot::Open(connection)) if connection.is_untold() => {
+                connection.wire.passes_as(other(&translated));
+            }
+            _ if self.translated.len() < MOST_TRANSLATED => {
+                self.translated.insert(key, translated);
+            }
+            _ => {}
+        }
+    }
+
+    /// Other addresses of a connection that begins, where they were known before.
+    pub(super) fn translation(&mut self, key: &FlowKey) -> Option<Identity> {
+        self.translated.remove(key).as_ref().map(other)
+    }
+
+    /// Forgets translations of which no connection came.
+    pub(super) fn forget_translated(&mut self, now: u64) {
+        self.translated
+            .retain(|_, translated| translated.time.saturating_add(LINGER) > now);
     }
 
     /// What passes under these addresses is told by others.

@@ -76,8 +76,10 @@ struct Renamed {
 /// The kernel's own figures, which it gives when a socket closes.
 #[derive(Debug)]
 struct Socket {
-    /// When the first one closed.
+    /// When the last one closed that has.
     ended: u64,
+    /// Which ones have.
+    roles: u32,
     /// Segments that each side sent again, as its own kernel counts them.
     resent: [u32; 2],
     /// Round trip by the estimate of a kernel, nanoseconds: with delayed acknowledgements, and a
@@ -193,10 +195,13 @@ impl Wire {
         let socket = self.socket.get_or_insert_with(|| {
             Box::new(Socket {
                 ended: end.time,
+                roles: 0,
                 resent: [0; 2],
                 smoothed_rtt: None,
             })
         });
+        socket.ended = socket.ended.max(end.time);
+        socket.roles |= end.role;
         let side = usize::from(end.role & role::CLIENT == 0);
         socket.resent[side] = socket.resent[side].max(end.retransmits);
         if end.srtt_us > 0 {
@@ -207,6 +212,13 @@ impl Wire {
     /// When its socket on this host closed, and gave the kernel's own figures.
     pub(in crate::session) fn socket_ended(&self) -> Option<u64> {
         self.socket.as_ref().map(|socket| socket.ended)
+    }
+
+    /// When all its sockets on this host had closed, where no packet is seen but theirs.
+    pub(in crate::session) fn last_socket_ended(&self) -> Option<u64> {
+        let socket = self.socket.as_ref()?;
+        let open = self.evidence.roles() & !socket.roles;
+        (socket.roles & role::LAST != 0 && open == 0).then_some(socket.ended)
     }
 
     /// Round trip by the estimate of a kernel.
@@ -224,12 +236,20 @@ impl Wire {
     /// Its client's socket has addresses that no packet shows: the host rewrites them at once.
     pub(in crate::session) fn is_known_as(&mut self, key: &FlowKey) {
         let shown = self.identity();
-        // Nearly always one of the ports stays.
-        let client_is_a = key.b_port == shown.server.port || key.a_port == shown.client.port;
+        let own = self.named_alike(key);
         let rare = self.rare.get_or_insert_default();
         rare.others.push(shown);
         rare.outermost.get_or_insert(shown);
-        rare.of_socket = Some(Identity::of(key, client_is_a));
+        rare.of_socket = Some(own);
+    }
+
+    /// Its server's socket, which is on this host, has these addresses.
+    pub(in crate::session) fn ends_at(&mut self, key: &FlowKey) {
+        let own = self.named_alike(key);
+        let known = own == self.identity() || self.others().contains(&own);
+        if !known {
+            self.rare.get_or_insert_default().others.push(own);
+        }
     }
 
     /// Other addresses of it on this host.
@@ -237,12 +257,20 @@ impl Wire {
         self.rare.as_ref().map_or(&[], |rare| &rare.others)
     }
 
-    /// Its SYN passes on under other addresses.
-    pub(in crate::session) fn passes_as(&mut self, event: &Event) {
-        let other = Identity::of(&event.key, event.client_is_a != 0);
+    /// The ends under other addresses: nearly always one of the ports stays.
+    fn named_alike(&self, key: &FlowKey) -> Identity {
+        let shown = self.identity();
+        let client_is_a = key.b_port == shown.server.port || key.a_port == shown.client.port;
+        Identity::of(key, client_is_a)
+    }
+
+    /// It passes on under other addresses.
+    pub(in crate::session) fn passes_as(&mut self, other: Identity) {
         let rare = self.rare.get_or_insert_default();
-        rare.others.push(other);
-        rare.outermost = Some(other);
+        if !rare.others.contains(&other) {
+            rare.others.push(other);
+            rare.outermost = Some(other);
+        }
     }
 
     /// Its SYN has passed before, under these addresses.

@@ -25,7 +25,12 @@ pub(in crate::session) struct Evidence {
 impl Evidence {
     /// A socket of the connection is on this host.
     pub(in crate::session) fn socket(&mut self, role: u32) {
-        self.roles |= role;
+        self.roles |= role & (role::CLIENT | role::SERVER);
+    }
+
+    /// Roles of local sockets.
+    pub(in crate::session) fn roles(&self) -> u32 {
+        self.roles
     }
 
     /// A packet's checksum was looked at.
