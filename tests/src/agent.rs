@@ -10,6 +10,9 @@ use crate::net::Namespace;
 use crate::peer::program;
 use crate::process::Running;
 
+/// Options of an agent that sees the interfaces of its namespace.
+pub const AT_INTERFACES: [&str; 2] = ["--source", "interfaces"];
+
 /// A running agent.
 pub struct Agent {
     running: Running,
@@ -27,18 +30,18 @@ pub struct Record {
 }
 
 impl Agent {
-    /// Starts `tds-tracer run` and waits until it says that it has started.
+    /// Starts `tds-tracer run` and waits until it says that it has started. It sees the sockets of the
+    /// test at hand, unless `--source` or `--cgroup` says otherwise.
     pub fn start(host: &Namespace, arguments: &[&str]) -> Result<Self> {
         let mut command = host.command(program("tds-tracer")?);
-        if let Ok(source) = std::env::var("TDS_TRACER_SOURCE") {
-            command.args(["run", "--source", &source]);
+        command.arg("run");
+        if !arguments.contains(&"--source") {
+            command.args(["--source", "sockets"]);
             if !arguments.contains(&"--cgroup") {
                 command.args(["--cgroup", &host.group()]);
             }
-            command.args(arguments);
-            return Self::start_by(&mut command);
         }
-        Self::start_by(command.arg("run").args(arguments))
+        Self::start_by(command.args(arguments))
     }
 
     /// The same by a command of its own.

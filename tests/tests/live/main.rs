@@ -17,5 +17,6 @@ mod rewritten;
 mod run;
 mod said;
 mod secrets;
+mod sockets;
 mod tls;
 mod waits;

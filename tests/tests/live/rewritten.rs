@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::agent::{Agent, of};
+use harness::agent::{AT_INTERFACES, Agent, of};
 use harness::nat::{CONTAINERS, GATEWAYS, OUTSIDE, PUBLISHED, Rewriting, SERVICE};
 use harness::net::Namespace;
 use harness::peer::{Peer, program};
@@ -27,10 +27,11 @@ struct Way<'a> {
 
 impl Way<'_> {
     /// Makes connections, each of which is told once, by both its sockets.
-    fn is_told_once(&self, watching: &Namespace) {
+    fn is_told_once(&self, watching: &Namespace, source: &[&str]) {
         let listen = format!("0.0.0.0:{PORT}");
         let _server = Peer::scenario(Some(self.server), &["--listen", &listen]).unwrap();
-        let mut agent = Agent::start(watching, &["--port", &PORT.to_string()]).unwrap();
+        let mut agent =
+            Agent::start(watching, &[source, &["--port", &PORT.to_string()]].concat()).unwrap();
         let mut client = self.client.command(program("raw-client").unwrap());
         client
             .arg(format!("{}:{PORT}", self.told[1]))
@@ -121,6 +122,8 @@ fn a_connection_through_a_host_that_rewrites_addresses_is_told_once() {
             told,
             also,
         };
-        way.is_told_once(&hosts.host);
+        for source in [&[][..], &AT_INTERFACES] {
+            way.is_told_once(&hosts.host, source);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::time::Duration;
 
-use harness::agent::{Agent, Record, of};
+use harness::agent::{AT_INTERFACES, Agent, Record, of};
 use harness::agree::{ASK_ALL, disagreements};
 use harness::capture::{Capture, Captured, Segment};
 use harness::drivers::{Driver, Encrypt, Fared, Login, PASSWORD};
@@ -56,6 +56,14 @@ impl Path {
         match self {
             Self::Loopback | Self::LoopbackV6 => &network.client,
             _ => &network.server,
+        }
+    }
+
+    /// Options of the agent. Each source of packets has half of the paths.
+    fn source(self) -> &'static [&'static str] {
+        match self {
+            Self::Client | Self::ServerV6 | Self::Loopback => &[],
+            Self::ClientV6 | Self::Server | Self::LoopbackV6 => &AT_INTERFACES,
         }
     }
 
@@ -177,7 +185,7 @@ pub(crate) fn observe(
     Run::new(path, told)
 }
 
-/// The same in a place that is made already, by a test that is alone.
+/// The same at the interfaces of a place that is made already, by a test that is alone.
 pub(crate) fn observe_at(
     path: Path,
     place: &Place<'_>,
@@ -185,7 +193,9 @@ pub(crate) fn observe_at(
     limit: Duration,
     client: impl Fn(&Namespace) -> Fared,
 ) -> Run {
-    let told = agreeing(&[], || watch(path, place, server, &[], limit, &client));
+    let told = agreeing(&[], || {
+        watch(path, place, server, &AT_INTERFACES, limit, &client)
+    });
     Run::new(path, told)
 }
 
@@ -204,7 +214,9 @@ fn watch(
     let (network, observer) = (place.network, place.observer);
     let _peer = server.start(path.server(network), &path.listen());
     let port = PORT.to_string();
-    let arguments = [&["--port", &port][..], &ASK_ALL, options].concat();
+    let chosen = options.contains(&"--source");
+    let source = if chosen { &[] } else { path.source() };
+    let arguments = [&["--port", &port][..], &ASK_ALL, source, options].concat();
     let mut agent = Agent::start(observer, &arguments).unwrap();
     let capture = if place.veiled {
         Capture::start_whole(observer, place.interface, PORT)

@@ -1,6 +1,6 @@
 //! Interfaces that come, go and change their names.
 
-use harness::agent::{Agent, of};
+use harness::agent::{AT_INTERFACES, Agent, of};
 use harness::net::{INTERFACE, Namespace, Network, SERVER_V4};
 use harness::peer::program;
 use harness::process::{Running, run};
@@ -13,7 +13,11 @@ use super::{LIMIT, agent, assert_nothing_of_ours, has_action, wait_until};
 fn an_excluded_interface_is_left_out() {
     root_or_skip!("an excluded interface is left out");
     let network = Network::new().unwrap();
-    let agent = Agent::start(&network.client, &["--exclude-iface", "l?"]).unwrap();
+    let agent = Agent::start(
+        &network.client,
+        &[&AT_INTERFACES[..], &["--exclude-iface", "l?"]].concat(),
+    )
+    .unwrap();
     let record = agent.stop().unwrap();
     let added: Vec<_> = of(&record.events, "agent")
         .into_iter()
@@ -66,7 +70,11 @@ fn rename(network: &Network, from: &str, to: &str) {
 fn an_interface_with_another_name_is_watched_and_told_by_it() {
     root_or_skip!("an interface with another name is watched and told by it");
     let network = Network::new().unwrap();
-    let mut agent = Agent::start(&network.client, &["--exclude-iface", "lo"]).unwrap();
+    let mut agent = Agent::start(
+        &network.client,
+        &[&AT_INTERFACES[..], &["--exclude-iface", "lo"]].concat(),
+    )
+    .unwrap();
     assert_eq!(interface_told(&network, &mut agent, 1), INTERFACE);
     rename(&network, INTERFACE, "wan0");
     agent.wait_for("agent", 4, LIMIT).unwrap();
@@ -91,7 +99,11 @@ fn an_interface_with_another_name_is_watched_and_told_by_it() {
 fn an_interface_whose_new_name_is_not_wanted_is_watched_no_more() {
     root_or_skip!("an interface whose new name is not wanted is watched no more");
     let network = Network::new().unwrap();
-    let mut agent = Agent::start(&network.client, &["--iface", INTERFACE]).unwrap();
+    let mut agent = Agent::start(
+        &network.client,
+        &[&AT_INTERFACES[..], &["--iface", INTERFACE]].concat(),
+    )
+    .unwrap();
     rename(&network, INTERFACE, "wan0");
     let count = |agent: &mut Agent, action: &str| {
         let events = agent.events().unwrap();

@@ -1,6 +1,6 @@
 //! How the agent ends, by itself and when told to, and what it leaves to others.
 
-use harness::agent::{Agent, Record, of};
+use harness::agent::{AT_INTERFACES, Agent, Record, of};
 use harness::agree::ASK_ALL;
 use harness::capture::{Capture, Captured};
 use harness::net::{INTERFACE, Namespace, Network};
@@ -88,7 +88,7 @@ fn a_strangers_filters_survive_it() {
     assert!(before.contains("clsact"), "{before}");
     assert!(before.contains("u32"), "{before}");
 
-    let record = Agent::start(host, &[]).unwrap().stop().unwrap();
+    let record = Agent::start(host, &AT_INTERFACES).unwrap().stop().unwrap();
     assert!(record.success, "{record:#?}");
     assert_eq!(all(), before);
 }
@@ -97,11 +97,11 @@ fn a_strangers_filters_survive_it() {
 fn doctor_and_a_second_agent_leave_a_running_one_alone() {
     root_or_skip!("doctor and a second agent leave a running one alone");
     let host = Namespace::new("l").unwrap();
-    let mut first = Agent::start(&host, &[]).unwrap();
+    let mut first = Agent::start(&host, &AT_INTERFACES).unwrap();
     let mut doctor = host.command(program("tds-tracer").unwrap());
     let (status, text) = run(doctor.arg("doctor"), "", LIMIT).unwrap();
     assert_eq!(status.code(), Some(0), "{text}");
-    let second = Agent::start(&host, &[]).unwrap().stop().unwrap();
+    let second = Agent::start(&host, &AT_INTERFACES).unwrap().stop().unwrap();
     assert!(second.success, "{second:#?}");
 
     let mut client = host.command(program("raw-client").unwrap());

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use harness::agent::{Agent, of};
+use harness::agent::{AT_INTERFACES, Agent, of};
 use harness::net::{Network, SERVER_V4};
 use harness::peer::{Peer, program};
 use harness::root_or_skip;
@@ -17,6 +17,12 @@ const LIMIT: Duration = Duration::from_mins(1);
 fn no_connection_is_seen_from_one_side_only_while_the_agent_starts() {
     root_or_skip!("no connection is seen from one side only while the agent starts");
     let _alone = alone();
+    for source in [&[][..], &AT_INTERFACES] {
+        starts_among_connections(source);
+    }
+}
+
+fn starts_among_connections(source: &[&str]) {
     let network = Network::new().unwrap();
     let listen = format!("{SERVER_V4}:{PORT}");
     let _server = Peer::scenario(Some(&network.server), &["--listen", &listen]).unwrap();
@@ -28,7 +34,7 @@ fn no_connection_is_seen_from_one_side_only_while_the_agent_starts() {
             client.stdout(Stdio::null()).spawn().unwrap()
         })
         .collect();
-    let arguments = ["--port", "1433", "--events", "all"];
+    let arguments = [source, &["--port", "1433", "--events", "all"]].concat();
     let mut agent = Agent::start(&network.client, &arguments).unwrap();
     agent.wait_for("close", 500, LIMIT).unwrap();
     for client in &mut clients {

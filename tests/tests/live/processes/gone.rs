@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use harness::agent::Agent;
+use harness::agent::{AT_INTERFACES, Agent};
 use harness::group::Group;
 use harness::net::Namespace;
 use harness::peer::{Peer, program};
@@ -26,7 +26,7 @@ fn a_process_that_is_gone_has_its_control_group_and_container() {
     let host = Namespace::new("l").unwrap();
     let group = Group::new().unwrap();
     let _server = Peer::scenario(Some(&host), &["--listen", ADDRESS]).unwrap();
-    let mut agent = Agent::start(&host, &[]).unwrap();
+    let mut agent = Agent::start(&host, &AT_INTERFACES).unwrap();
     signal(&agent, "STOP");
     let client = program("raw-client").unwrap();
     let line = format!(

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use harness::agent::{Agent, of};
+use harness::agent::{AT_INTERFACES, Agent, of};
 use harness::group::Group;
 use harness::net::Namespace;
 use harness::peer::{Peer, program};
@@ -14,7 +14,11 @@ use harness::process::run;
 use harness::root_or_skip;
 use serde_json::Value;
 
-const ADDRESS: &str = "127.0.0.1:1433";
+use crate::run::alone;
+
+/// A port of their own: an agent in a container sees the sockets of other tests too.
+const ADDRESS: &str = "127.0.0.1:24331";
+const RUN: [&str; 3] = ["run", "--port", "24331"];
 const LIMIT: Duration = Duration::from_secs(20);
 /// Leaves no control groups in sight.
 const NO_GROUPS: &str = "umount -l -R /sys/fs/cgroup";
@@ -100,6 +104,7 @@ fn assert_told(login: &Value, pid: u32, group: &Group) {
 #[test]
 fn in_a_container_the_hosts_root_that_is_mounted_in_is_where_it_looks() {
     root_or_skip!("in a container the host's root that is mounted in is where it looks");
+    let _alone = alone();
     let (own, theirs) = (Group::new().unwrap(), Group::new().unwrap());
     let host = Namespace::new("l").unwrap();
     let _server = Peer::scenario(Some(&host), &["--listen", ADDRESS]).unwrap();
@@ -108,7 +113,7 @@ fn in_a_container_the_hosts_root_that_is_mounted_in_is_where_it_looks() {
         own.root().display()
     );
     let mut command = inside(&host, &own, CONTAINER, &setup);
-    let mut agent = Agent::start_by(command.arg("run")).unwrap();
+    let mut agent = Agent::start_by(command.args(RUN)).unwrap();
     let client = client(&host, &theirs.enter());
     // In the container its id is another's.
     let line = format!(
@@ -138,13 +143,14 @@ fn in_a_container_the_hosts_root_that_is_mounted_in_is_where_it_looks() {
 #[test]
 fn in_a_container_without_the_hosts_root_it_says_what_it_does_not_see() {
     root_or_skip!("in a container without the host's root it says what it does not see");
+    let _alone = alone();
     let (own, theirs) = (Group::new().unwrap(), Group::new().unwrap());
     let host = Namespace::new("l").unwrap();
     let _server = Peer::scenario(Some(&host), &["--listen", ADDRESS]).unwrap();
     // Where nothing is mounted, what it mounts itself is no more.
     for setup in [OWN_GROUPS, NO_GROUPS] {
         let mut command = inside(&host, &own, CONTAINER, setup);
-        let mut agent = Agent::start_by(command.arg("run")).unwrap();
+        let mut agent = Agent::start_by(command.args(RUN)).unwrap();
         finish(client(&host, &theirs.enter()));
         let outside = login(&mut agent, 1);
         assert!(outside["process"].is_null(), "{outside:#}");
@@ -171,7 +177,7 @@ fn in_a_container_without_the_hosts_root_it_says_what_it_does_not_see() {
 
 /// Connects, and sends a PRELOGIN once somebody writes to a FIFO.
 const OLDER: &str = r#"
-exec 3<>/dev/tcp/127.0.0.1/1433
+exec 3<>/dev/tcp/127.0.0.1/24331
 read < "$FIFO"
 printf '\x12\x01\0\x1a\0\0\0\0\0\0\x0b\0\x06\x01\0\x11\0\x01\xff\x10\0\0\0\0\0\0' >&3
 read -n 1 <&3"#;
@@ -181,6 +187,7 @@ fn a_connection_older_than_a_containers_agent_has_no_process_by_an_id_of_the_con
     root_or_skip!(
         "a connection older than a container's agent has no process by an id of the container's"
     );
+    let _alone = alone();
     let own = Group::new().unwrap();
     let host = Namespace::new("l").unwrap();
     let _server = Peer::scenario(Some(&host), &["--listen", ADDRESS]).unwrap();
@@ -193,10 +200,10 @@ fn a_connection_older_than_a_containers_agent_has_no_process_by_an_id_of_the_con
             .success()
     );
     let setup = format!(
-        r#"{OWN_GROUPS} && (bash -c "$CLIENT" &) && until grep -q "0100007F:0599 01 " /proc/net/tcp; do sleep 0.01; done"#
+        r#"{OWN_GROUPS} && (bash -c "$CLIENT" &) && until grep -q "0100007F:5F0B 01 " /proc/net/tcp; do sleep 0.01; done"#
     );
     let mut command = inside(&host, &own, CONTAINER, &setup);
-    command.arg("run").env("CLIENT", OLDER).env("FIFO", &fifo);
+    command.args(RUN).env("CLIENT", OLDER).env("FIFO", &fifo);
     let mut agent = Agent::start_by(&mut command).unwrap();
     fs::write(&fifo, "\n").unwrap();
     let closes = agent.wait_for("close", 1, LIMIT).unwrap();
@@ -217,12 +224,13 @@ fn verdict<'a>(text: &'a str, what: &str) -> &'a str {
 #[test]
 fn in_a_cgroup_namespace_on_the_host_paths_are_the_hosts() {
     root_or_skip!("in a cgroup namespace on the host paths are the host's");
+    let _alone = alone();
     let (own, theirs) = (Group::new().unwrap(), Group::new().unwrap());
     let host = Namespace::new("l").unwrap();
     let _server = Peer::scenario(Some(&host), &["--listen", ADDRESS]).unwrap();
     for setup in ["true", OWN_GROUPS, NO_GROUPS] {
         let mut command = inside(&host, &own, &["--cgroup", "--mount"], setup);
-        let mut agent = Agent::start_by(command.arg("run")).unwrap();
+        let mut agent = Agent::start_by(command.args(RUN)).unwrap();
         assert_eq!(shortfalls(&mut agent), [""; 0], "{setup}");
         for (index, group) in [&theirs, &own].into_iter().enumerate() {
             let client = client(&host, &group.enter());
@@ -237,6 +245,7 @@ fn in_a_cgroup_namespace_on_the_host_paths_are_the_hosts() {
 #[test]
 fn where_no_control_groups_are_mounted_it_finds_them_and_mounts_nothing_in_sight() {
     root_or_skip!("where no control groups are mounted it finds them and mounts nothing in sight");
+    let _alone = alone();
     let group = Group::new().unwrap();
     let host = Namespace::new("l").unwrap();
     let _server = Peer::scenario(Some(&host), &["--listen", ADDRESS]).unwrap();
@@ -245,7 +254,7 @@ fn where_no_control_groups_are_mounted_it_finds_them_and_mounts_nothing_in_sight
     by_ip.arg(program("tds-tracer").unwrap());
     let by_unshare = inside(&host, &group, &["--mount"], NO_GROUPS);
     for mut command in [by_ip, by_unshare] {
-        let mut agent = Agent::start_by(command.arg("run")).unwrap();
+        let mut agent = Agent::start_by(command.args(RUN)).unwrap();
         assert_eq!(shortfalls(&mut agent), [""; 0], "{command:?}");
         let pid = finish(client(&host, &group.enter()));
         assert_told(&login(&mut agent, 1), pid, &group);
@@ -258,6 +267,7 @@ fn where_no_control_groups_are_mounted_it_finds_them_and_mounts_nothing_in_sight
 #[test]
 fn what_doctor_says_mends_a_lack_of_control_groups() {
     root_or_skip!("what doctor says mends a lack of control groups");
+    let _alone = alone();
     let host = Namespace::new("l").unwrap();
     // Who may not mount needs somebody who may.
     let line = r#"
@@ -282,11 +292,20 @@ doctor && eval "$mend" && echo "mended by: $mend" && doctor"#;
 #[test]
 fn a_control_group_that_is_named_is_where_it_looks() {
     root_or_skip!("a control group that is named is where it looks");
+    let _alone = alone();
     let (named, other) = (Group::new().unwrap(), Group::new().unwrap());
     let host = Namespace::new("l").unwrap();
     let _server = Peer::scenario(Some(&host), &["--listen", ADDRESS]).unwrap();
     let directory = named.directory();
-    let mut agent = Agent::start(&host, &["--cgroup", directory.to_str().unwrap()]).unwrap();
+    let mut agent = Agent::start(
+        &host,
+        &[
+            &AT_INTERFACES[..],
+            &["--port", "24331", "--cgroup", directory.to_str().unwrap()],
+        ]
+        .concat(),
+    )
+    .unwrap();
     finish(client(&host, &other.enter()));
     let outside = login(&mut agent, 1);
     assert!(outside["process"].is_null(), "{outside:#}");
