@@ -25,6 +25,8 @@ use crate::{
 
 const AGENT: &str = "/bin/tds-tracer";
 const PORT: u16 = 1433;
+/// The source of packets that leaves traces of its own, such as filters.
+const INTERFACES: &str = "interfaces";
 /// Emulation is slow, the verifier most of all; nothing waits for this long unless it fails.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Lines of the agent's log that a failure shows.
@@ -63,12 +65,23 @@ fn checks() -> Result<()> {
     let before = Traces::take()?;
     check("doctor", doctor);
     let veth = Link::new("early", 1)?;
-    check("agent", || {
-        let agent = Agent::start("events")?;
+    check("agent at sockets", || {
+        let agent = Agent::start("sockets", "sockets")?;
+        check("login over loopback, at sockets", || {
+            login_is_seen(&agent, &Server::on_loopback()?)
+        });
+        check("login over veth, at sockets", || {
+            login_is_seen(&agent, &Server::behind(&veth)?)
+        });
+        check("nothing lost at sockets", || nothing_lost(&agent));
+        agent.stop()
+    });
+    check("agent at interfaces", || {
+        let agent = Agent::start("events", INTERFACES)?;
         // Either could take this one's filters for left ones; the logins below tell.
         check("doctor and a second agent beside it", || {
             doctor()?;
-            Agent::start("second")?.stop()
+            Agent::start("second", INTERFACES)?.stop()
         });
         check("login over loopback", || {
             login_is_seen(&agent, &Server::on_loopback()?)
@@ -94,8 +107,8 @@ fn checks() -> Result<()> {
         before.are_all()
     });
     check("clean start after SIGKILL", || {
-        Agent::start("killed")?.kill()?;
-        Agent::start("again")?.stop()?;
+        Agent::start("killed", INTERFACES)?.kill()?;
+        Agent::start("again", INTERFACES)?.stop()?;
         before.are_all()
     });
     check("a stranger's qdisc and filters", || stranger.is_untouched());
@@ -135,11 +148,11 @@ struct Agent {
 
 impl Agent {
     /// Starts it and waits for its own word that it watches.
-    fn start(name: &str) -> Result<Self> {
+    fn start(name: &str, source: &str) -> Result<Self> {
         let (events, log) = (format!("/tmp/{name}.jsonl"), format!("/tmp/{name}.log"));
         // The verifier's words are in the agent's log at this level.
         let child = Command::new(AGENT)
-            .args(["run", "--log-level", "debug"])
+            .args(["run", "--log-level", "debug", "--source", source])
             .stdin(Stdio::null())
             .stdout(File::create(&events)?)
             .stderr(File::create(&log)?)
