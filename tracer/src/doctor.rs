@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::{
     exit::UNUSABLE,
     host::{self, Hierarchy},
-    probe::{self, Notice, Probe, Selection},
+    probe::{self, Notice, Probe, Selection, Source},
 };
 
 /// The interface everything is tried on: it is on every host, and carries no stranger's traffic.
@@ -114,6 +114,9 @@ pub fn doctor(options: &DoctorOptions) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     findings.extend(ring_buffer());
+    if missing.is_empty() {
+        findings.push(runtime.block_on(sockets(groups.clone())));
+    }
     findings.extend(runtime.block_on(trial(groups)));
     let usable = findings
         .iter()
@@ -270,6 +273,38 @@ fn btf() -> Finding {
     )
 }
 
+/// Watches sockets for a moment, on no port.
+async fn sockets(groups: Option<Arc<Hierarchy>>) -> Finding {
+    let options = probe::Options {
+        ports: Vec::new(),
+        clean_up: false,
+        groups,
+        source: Some(Source::Sockets),
+        ..probe::Options::default()
+    };
+    let shortfall = options.groups.as_deref().and_then(Hierarchy::shortfall);
+    let tried = match (Probe::start(&options).await, shortfall) {
+        (Ok(probe), shortfall) => {
+            probe.stop().await;
+            shortfall.map_or(Ok(()), Err)
+        }
+        (Err(error), _) => Err(error.to_string()),
+    };
+    match tried {
+        Ok(()) => Finding::good(
+            "sockets",
+            "their packets are seen, in every network namespace",
+        ),
+        Err(reason) => Finding::lacking(
+            "sockets",
+            Verdict::Degraded,
+            reason,
+            "only what passes interfaces of this network namespace is seen, and where addresses are rewritten more than once",
+            "the host's cgroup v2 root, which docs/containers.md says how to reach; Linux 5.10 or later, with CONFIG_CGROUP_BPF",
+        ),
+    }
+}
+
 /// Loads the programs and attaches them for a moment.
 async fn trial(groups: Option<Arc<Hierarchy>>) -> Vec<Finding> {
     let Ok(pattern) = Pattern::new(TRIED_ON) else {
@@ -285,6 +320,7 @@ async fn trial(groups: Option<Arc<Hierarchy>>) -> Vec<Finding> {
         // Nor does it change anything.
         clean_up: false,
         groups,
+        source: Some(Source::Interfaces),
         ..probe::Options::default()
     };
     let mut probe = match Probe::start(&options).await {

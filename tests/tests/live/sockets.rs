@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 use crate::run::PORT;
 
 const LIMIT: Duration = Duration::from_secs(30);
+/// Namespaces that come and go.
+const COUNT: usize = 10;
 
 /// Which ends are on this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,7 +182,6 @@ fn a_listener_for_both_families_and_one_that_sends_syn_cookies_are_told_alike() 
 #[test]
 fn namespaces_that_live_for_a_moment_are_seen() {
     root_or_skip!("namespaces that live for a moment are seen");
-    const COUNT: usize = 10;
     let host = Namespace::new("h").unwrap();
     let mut agent = Agent::start(&host, &["--port", &PORT.to_string()]).unwrap();
     for _ in 0..COUNT {

@@ -29,7 +29,7 @@ pub struct RunArgs {
     #[arg(long = "exclude-iface", value_name = "PATTERN")]
     excluded: Vec<Pattern>,
 
-    /// Tell the processes of this control group, by its directory, instead of the host's root's
+    /// Watch the sockets of this control group, by its directory, instead of the host's root's
     #[arg(long, value_name = "DIRECTORY")]
     cgroup: Option<PathBuf>,
 
