@@ -41,7 +41,7 @@ pub use self::{
         Connection, ConnectionRef, Endpoint, PartialReason, Process, Server, Tcp, Translation,
         Vantage,
     },
-    diagnosis::Diagnosis,
+    diagnosis::{Diagnosis, Whom},
     ids::{ConnectionId, RunId, RunIdError},
     line::{LineError, LineFormat, MAX_LINE, Naming},
     login::{Login, Outcome, OutcomeKind, Redirect, SqlError, Stranger},

@@ -175,6 +175,12 @@ impl Calendar {
         let moment = epoch.checked_add(jiff::SignedDuration::from_secs(seconds));
         moment.ok().map(Self)
     }
+
+    /// Whether it lies before a moment.
+    pub fn is_before(self, moment: Timestamp) -> bool {
+        let seconds = (moment.0 / NANOS_PER_SECOND).cast_signed();
+        Self::from_unix_seconds(seconds).is_some_and(|moment| self < moment)
+    }
 }
 
 impl Serialize for Calendar {

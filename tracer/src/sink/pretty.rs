@@ -1,5 +1,7 @@
 //! A timeline for a person: one line and one bar per phase for each login.
 
+mod why;
+
 use std::{
     borrow::Cow,
     fmt::{self, Write},
@@ -60,9 +62,8 @@ impl Pretty {
             }
             text.push('\n');
         }
-        for cause in &facts.diagnosis {
-            let percent = cause.confidence.0 * 100.0;
-            let line = format!("  why: {} ({percent:.0} % sure)\n", printable(&cause.cause));
+        if !facts.diagnosis.is_empty() {
+            let line = format!("  {}\n", why::why(&facts.diagnosis)?);
             text.push_str(&self.paint(DOUBTFUL, &line));
         }
         Ok(text)

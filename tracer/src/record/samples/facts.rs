@@ -10,7 +10,7 @@ use crate::record::{
     Connection, ConnectionFacts, ConnectionRef, Count, Diagnosis, Encryption, EncryptionOption,
     Entra, Login, MarsSummary, Nanos, Ntlm, Outcome, PartialReason, Phase, PhaseName, Phases,
     Process, Quantiles, Redirect, Requests, Side, Sides, SqlError, Tcp, Tds, Text, Tls, TlsHello,
-    Translation, UserAgent, Vantage, Waited, Written,
+    Translation, UserAgent, Vantage, Waited, Whom, Written,
 };
 
 /// Every text of the facts becomes `text`.
@@ -118,9 +118,11 @@ pub(super) fn facts() -> ConnectionFacts {
         }),
         requests: Some(requests()),
         diagnosis: vec![Diagnosis {
-            cause: "slow_domain_controller".into(),
+            cause: "domain_controller_slow".into(),
             confidence: Confidence(0.8),
+            whom: Some(Whom::Identity),
             evidence: BTreeMap::from([("controller_ns".into(), json!(1_252_173))]),
+            meaning: "the domain controller is slow",
         }],
     }
 }
