@@ -90,6 +90,7 @@ fn read(options: &ReplayOptions, files: &mut Merge, heard: &mut Heard<'_>, count
     let mut engine = Engine::new(Config {
         identity: options.identities.clone(),
         pending_after: options.pending_after.0,
+        slow: filter.slow.map_or(Config::SLOW, |slow| slow.0),
         phases: filter.wants(Event::Phase),
         requests: filter.wants(Event::Request),
         ..Config::default()

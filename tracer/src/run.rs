@@ -193,6 +193,7 @@ impl Watcher {
             identity: options.identities.clone(),
             wall_offset: probe.wall_offset(),
             pending_after: options.pending_after.0,
+            slow: filter.slow.map_or(Config::SLOW, |slow| slow.0),
             phases: filter.wants(EventName::Phase),
             requests: filter.wants(EventName::Request),
             ..Config::default()

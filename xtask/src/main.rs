@@ -4,6 +4,7 @@
 //! that only its owner can give (the message says the command to run).
 
 mod bench;
+mod causes;
 mod demo;
 mod fuzz;
 mod host;
@@ -43,6 +44,8 @@ enum Command {
     Bench(bench::Args),
     /// Print the JSON Schema of the event stream, or write the checked-in copy
     Schema(schema::Args),
+    /// Print the page of causes, or write the checked-in copy
+    Causes(causes::Args),
     /// Run each fuzz target for a bounded time
     Fuzz(fuzz::Args),
     /// Check the house rules that no compiler knows
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Vm(args) => vm::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Schema(args) => schema::run(&args),
+        Command::Causes(args) => causes::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Lint => lint::run(),
         Command::VmGuest(args) => vm::guest::run(&args),

@@ -16,7 +16,7 @@ use std::{
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub use self::{doctor::DoctorArgs, output::OutputArgs, replay::ReplayArgs, run::RunArgs};
-use crate::{exit::UNUSABLE, record};
+use crate::{exit::UNUSABLE, record, session};
 
 /// Says of every SQL Server login how long each phase took, who was waited for, and why.
 #[derive(Debug, Parser)]
@@ -40,6 +40,15 @@ enum Command {
     Replay(ReplayArgs),
     /// Print the JSON Schema of the output.
     Schema,
+    /// Say what a cause in `diagnosis` means, how to confirm it, and what helps.
+    Explain {
+        /// The cause, as `diagnosis` has it; without it all are listed.
+        #[arg(value_name = "CAUSE")]
+        cause: Option<String>,
+        /// Print the pages of all causes as one document.
+        #[arg(long, conflicts_with = "cause")]
+        all: bool,
+    },
     /// Say what this host allows, what the rest costs, and the mend.
     Doctor(DoctorArgs),
     /// Print a shell's completions.
@@ -72,6 +81,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Replay(args) => crate::replay::replay(&args.meant()?),
         Command::Doctor(args) => crate::doctor::doctor(&args.meant()),
         Command::Schema => print(record::schema_text().as_bytes()),
+        Command::Explain { cause, all } => explain(cause.as_deref(), all),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "tds-tracer", &mut script);
@@ -83,6 +93,17 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             print(&page)
         }
     }
+}
+
+fn explain(cause: Option<&str>, all: bool) -> anyhow::Result<ExitCode> {
+    let text = match cause {
+        None if all => session::reference(),
+        None => session::list(),
+        Some(cause) => session::explain(cause).ok_or_else(|| {
+            anyhow::anyhow!("there is no cause `{cause}`: `tds-tracer explain` lists them")
+        })?,
+    };
+    print(text.as_bytes())
 }
 
 fn print(bytes: &[u8]) -> anyhow::Result<ExitCode> {

@@ -25,6 +25,8 @@ pub struct Config {
     pub interfaces: HashMap<u32, String>,
     /// How long a login may be undecided before a `pending` record says so.
     pub pending_after: u64,
+    /// From here on a phase or a login is slow, and is told why.
+    pub slow: u64,
     /// Silence after which a connection in use counts as gone, its end not having been seen.
     pub idle_patience: u64,
     /// Tell `phase` records.
@@ -41,6 +43,7 @@ impl Default for Config {
             wall_offset: 0,
             interfaces: HashMap::default(),
             pending_after: 30_000_000_000,
+            slow: Self::SLOW,
             idle_patience: 604_800_000_000_000,
             phases: false,
             requests: false,
@@ -49,6 +52,9 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What is slow unless somebody says otherwise, nanoseconds.
+    pub const SLOW: u64 = 1_000_000_000;
+
     /// The wall clock's time at an event's time.
     pub(in crate::session) fn wall(&self, at: u64) -> Timestamp {
         Timestamp::from_nanoseconds(i128::from(at) + i128::from(self.wall_offset))

@@ -45,6 +45,8 @@ pub(in crate::session) struct Repeat {
     pub(in crate::session) first: u64,
     /// When this one did.
     pub(in crate::session) again: u64,
+    /// Bytes of its payload.
+    pub(in crate::session) length: u32,
 }
 
 /// A phase of the login, as far as its ends were seen.
@@ -149,13 +151,23 @@ impl Ledger {
     pub(in crate::session) fn sent_again(&mut self, side: Side, from: Seq, to: Seq, at: u64) {
         let mut same = self.sent.iter().filter(|sent| sent.side == side);
         let first = same.find(|sent| sent.from.before(to) && sent.to.after(from));
-        self.repeat(side, first.map_or(at, |sent| sent.at), at);
+        let first = first.map_or(at, |sent| sent.at);
+        self.note_repeat(side, first, at, to.since(from).unsigned_abs());
     }
 
-    /// A packet of `side` that passed at `first` passes once more.
+    /// A packet of `side` without payload that passed at `first` passes once more.
     pub(in crate::session) fn repeat(&mut self, side: Side, first: u64, again: u64) {
+        self.note_repeat(side, first, again, 0);
+    }
+
+    fn note_repeat(&mut self, side: Side, first: u64, again: u64, length: u32) {
         if self.repeats.len() < MAX_REPEATS {
-            self.repeats.push(Repeat { side, first, again });
+            self.repeats.push(Repeat {
+                side,
+                first,
+                again,
+                length,
+            });
         }
     }
 

@@ -13,12 +13,14 @@
 //! | `ledger` | who spoke when, and who owes the next message |
 //! | `dialogue` | the order of a login's messages, in clear and sealed; requests and MARS after it |
 //! | `verdict` | phases, waits, outcome and close, from the ledger and from TCP |
+//! | `diagnosis` | why: causes, and what a login's neighbours did |
 //! | `report` | all that is told, as records |
 //! | `connection` | one connection: undecided while its login is open, then settled |
 //! | `table` | the connections, timers, eviction |
 //! | `engine` | the way in |
 
 mod connection;
+mod diagnosis;
 mod dialogue;
 mod engine;
 mod input;
@@ -31,5 +33,6 @@ mod tests;
 mod verdict;
 mod wire;
 
+pub use diagnosis::{explain, list, reference};
 pub use engine::Engine;
 pub use input::{Checksum, Config, Input, Listener, SocketOwner, Standing};

@@ -101,7 +101,7 @@ impl Connection {
 
     /// Tells the login: its phases, its outcome, and all that is known by now.
     fn decide(&mut self, decision: Decision, debt: Option<Debt>, report: &mut Report<'_>) {
-        let State::Undecided(login) = &self.state else {
+        let State::Undecided(login) = &mut self.state else {
             return;
         };
         let saw_login = login.dialogue.saw_login();
@@ -136,11 +136,13 @@ impl Connection {
         let by_server = debt.is_some_and(|debt| debt.by == Side::ToClient);
         self.about.owed_by_server |= by_server && !conclusion.answered;
         let mut facts = report.describe(&self.wire, &self.about, &login.dialogue, &conclusion);
+        let place = login.place.take();
+        let causes = report.diagnose(&mut facts, &self.wire, &conclusion, place);
         let kept = report.keep(&mut facts, login.dialogue.contents.trace());
         let muted = !report.login(facts, &self.wire, &conclusion);
         self.usage.expect(&login.dialogue);
         let records = login.dialogue.sealed_from(decision.rest).to_vec();
-        let settled = Settled::decided(kept, &conclusion, muted, self.gave_up());
+        let settled = Settled::decided(kept, &conclusion, muted, self.gave_up(), causes);
         self.settle(settled, report);
         self.sealed_records(&records, report);
     }
@@ -172,7 +174,44 @@ impl Connection {
         }
     }
 
+    /// Tells the neighbours how the login stands: what the server owes it, and since when.
+    pub(super) fn stands(&mut self, report: &mut Report<'_>) {
+        let State::Undecided(login) = &mut self.state else {
+            return;
+        };
+        let neighbours = &mut report.shared.neighbours;
+        if !login.is_known && !self.wire.joined_late {
+            login.is_known = true;
+            let identity = self.wire.identity();
+            let server = (identity.server.address, identity.server.port);
+            let client = identity.client.address;
+            login.place = neighbours.enter(server, client, self.wire.started);
+        }
+        let Some(place) = &mut login.place else {
+            return;
+        };
+        let [client, server] = &self.wire.sent;
+        let owed = client.last_data > server.last_data;
+        let asked = owed.then_some(client.last_data);
+        neighbours.stands(
+            place,
+            login.dialogue.stands_at(),
+            asked,
+            self.wire.last_seen,
+        );
+    }
+
+    /// The login is not among its neighbours any more.
+    pub(in crate::session) fn steps_aside(&mut self, report: &mut Report<'_>) {
+        if let State::Undecided(login) = &mut self.state
+            && let Some(place) = login.place.take()
+        {
+            report.shared.neighbours.forget(place, self.wire.last_seen);
+        }
+    }
+
     fn settle(&mut self, settled: Settled, report: &mut Report<'_>) {
+        self.steps_aside(report);
         let before = std::mem::replace(&mut self.state, State::Settled(Box::new(settled)));
         report.shared.standing.settles();
         self.wire.handshake.forget_times();
@@ -242,7 +281,9 @@ impl Connection {
         if has_missed(login, &self.wire) {
             self.about.partial.insert(PartialReason::Gap);
         }
-        let facts = report.describe(&self.wire, &self.about, &login.dialogue, &conclusion);
+        let mut facts = report.describe(&self.wire, &self.about, &login.dialogue, &conclusion);
+        facts.login.outcome = None;
+        report.diagnose(&mut facts, &self.wire, &conclusion, login.place);
         report.pending(facts, now);
         self.about.partial = lasting;
     }

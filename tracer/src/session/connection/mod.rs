@@ -98,6 +98,7 @@ impl Connection {
             Some(Kind::Rst) => self.rst(side, event, report),
             Some(Kind::Owner | Kind::SocketEnd | Kind::Translated) | None => {}
         }
+        self.stands(report);
     }
 
     fn syn(&mut self, event: &Event) {

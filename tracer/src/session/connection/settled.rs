@@ -5,6 +5,7 @@ use tracer_ebpf::event::Event;
 use crate::{
     record::{Nanos, Outcome},
     session::{
+        diagnosis::Ranked,
         input::Side,
         report::{Conclusion, Kept},
         stream::Stream,
@@ -21,6 +22,15 @@ struct GivenUp {
     late: Option<Nanos>,
 }
 
+/// What is kept of a login that went wrong or was slow.
+#[derive(Debug)]
+struct Rare {
+    /// When the client gave up on it; the first answer after that is late.
+    given_up: Option<GivenUp>,
+    /// Why.
+    causes: Box<[Ranked]>,
+}
+
 /// What is kept of a connection whose login is decided.
 #[derive(Debug)]
 pub(in crate::session) struct Settled {
@@ -30,8 +40,8 @@ pub(in crate::session) struct Settled {
     pub(super) outcome: Option<Outcome>,
     /// When the login's deciding packet passed.
     pub(super) decided_at: When,
-    /// When the client gave up on the login; the first answer after that is late.
-    given_up: Option<Box<GivenUp>>,
+    /// What only logins have that went wrong or were slow.
+    rare: Option<Box<Rare>>,
     /// The first request after the login was answered, or given up.
     pub(super) commanded: bool,
     /// Not told: one stranger too many.
@@ -47,14 +57,20 @@ impl Settled {
         conclusion: &Conclusion,
         muted: bool,
         gave_up: Option<u64>,
+        causes: Box<[Ranked]>,
     ) -> Self {
+        let gave_up = gave_up.filter(|_| !conclusion.answered);
+        let rare = (gave_up.is_some() || !causes.is_empty()).then(|| {
+            Box::new(Rare {
+                given_up: gave_up.map(|at| GivenUp { at, late: None }),
+                causes,
+            })
+        });
         Self {
             kept,
             outcome: Some(conclusion.decision.outcome),
             decided_at: When::at(conclusion.decision.at),
-            given_up: gave_up
-                .filter(|_| !conclusion.answered)
-                .map(|at| Box::new(GivenUp { at, late: None })),
+            rare,
             commanded: false,
             muted,
             tail: None,
@@ -67,7 +83,7 @@ impl Settled {
             kept,
             outcome: None,
             decided_at: When::NEVER,
-            given_up: None,
+            rare: None,
             commanded: false,
             muted: false,
             tail: None,
@@ -89,7 +105,8 @@ impl Settled {
 
     /// The server sends something: late, where the client has given up on the login.
     pub(super) fn reply(&mut self, at: u64) {
-        if let Some(given_up) = &mut self.given_up
+        let rare = self.rare.as_mut();
+        if let Some(given_up) = rare.and_then(|rare| rare.given_up.as_mut())
             && at > given_up.at
         {
             given_up.late.get_or_insert(Nanos(at - given_up.at));
@@ -98,7 +115,12 @@ impl Settled {
 
     /// How much later than the client gave up the first answer came.
     pub(super) fn late_reply(&self) -> Option<Nanos> {
-        self.given_up.as_ref()?.late
+        self.rare.as_ref()?.given_up.as_ref()?.late
+    }
+
+    /// Why the login went wrong or was slow.
+    pub(super) fn causes(&self) -> &[Ranked] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.causes)
     }
 
     /// Whether nobody answered.

@@ -14,7 +14,7 @@ use crate::{
             usage::{self, Boundary, Done, Ended, Usage},
         },
         input::Side,
-        report::{Report, command_phase, complete, describe_close},
+        report::{Report, command_phase, complete, describe_close, diagnose_close},
         stream::Found,
         verdict::close,
     },
@@ -280,7 +280,8 @@ impl Connection {
         let seen = (last, settled.outcome.is_some());
         let mut facts = settled.kept.facts(&self.wire);
         facts.login.late_reply_ns = settled.late_reply();
-        let facts = complete(facts, &self.wire, &self.about, &self.usage, seen);
+        let mut facts = complete(facts, &self.wire, &self.about, &self.usage, seen);
+        diagnose_close(&mut facts, &close, settled.causes());
         if !settled.muted {
             report.close(facts, close, now.min(last));
         }

@@ -9,6 +9,7 @@ use tracer_ebpf::{
 use crate::{
     record::{Outcome, OutcomeKind, PhaseName},
     session::{
+        diagnosis::Place,
         dialogue::{
             Context, Decision, Dialogue,
             sealed::{Leave, QUIET},
@@ -52,6 +53,10 @@ pub(in crate::session) struct Undecided {
     pub(super) pending_was_told: bool,
     /// A FIN that came before data of its side which it follows.
     early_fin: Option<Box<(Side, Event)>>,
+    /// Where its neighbours know it from.
+    pub(super) place: Option<Place>,
+    /// It was made known to them, or there was no room.
+    pub(super) is_known: bool,
 }
 
 impl Undecided {
@@ -66,6 +71,8 @@ impl Undecided {
             client_closed: None,
             pending_was_told: false,
             early_fin: None,
+            place: None,
+            is_known: false,
         }
     }
 

@@ -269,6 +269,25 @@ impl Dialogue {
         }
     }
 
+    /// The phase that the login is in, by its last message alone.
+    pub(in crate::session) fn stands_at(&self) -> PhaseName {
+        let sealed = || {
+            let reading = self.reading();
+            match (reading.prelogin(), reading.login().len()) {
+                ((Some(_), None), _) => PhaseName::Prelogin,
+                (_, 3..) => PhaseName::Auth,
+                _ => PhaseName::Login,
+            }
+        };
+        match self.stage {
+            Stage::Opening | Stage::Prelogin => PhaseName::Prelogin,
+            Stage::Tls if !self.tls_is_up() => PhaseName::Tls,
+            Stage::Tls if self.is_sealed() => sealed(),
+            Stage::Tls | Stage::Login => PhaseName::Login,
+            Stage::Auth => PhaseName::Auth,
+        }
+    }
+
     /// Whether TLS messages have passed and its handshake has not ended.
     pub(in crate::session) fn inside_tls(&self) -> bool {
         self.stage == Stage::Tls && self.tls_last.is_some() && !self.tls_is_up()

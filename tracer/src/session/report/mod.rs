@@ -1,6 +1,7 @@
 //! What connections say, as records: the only place that fills `record`'s types.
 
 mod about;
+mod causes;
 mod certificates;
 mod close;
 mod common;
@@ -17,12 +18,14 @@ use zeroize::Zeroizing;
 
 pub(in crate::session) use self::{
     about::About,
+    causes::diagnose_close,
     close::{complete, describe_close},
     kept::Kept,
     requests::command_phase,
 };
 use self::{certificates::Certificates, kept::Commons, losses::Losses};
 use super::{
+    diagnosis::Neighbours,
     dialogue::Decision,
     input::{Config, Listener, Standing},
     ledger::{Debt, Ledger},
@@ -42,6 +45,7 @@ pub(in crate::session) struct Shared {
     losses: Losses,
     certificates: Certificates,
     commons: Commons,
+    pub(in crate::session) neighbours: Neighbours,
     /// For the bytes of a packet while it is read.
     pub(in crate::session) memory: Zeroizing<Vec<u8>>,
     pub(in crate::session) fingerprints: Fingerprints,
@@ -80,6 +84,7 @@ impl Shared {
             losses: Losses::default(),
             certificates: Certificates::default(),
             commons: Commons::default(),
+            neighbours: Neighbours::default(),
             memory: Zeroizing::default(),
             fingerprints: Fingerprints::default(),
         }

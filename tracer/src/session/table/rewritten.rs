@@ -64,7 +64,7 @@ impl Table {
         let Some(slot) = self.slots.swap_remove(&key) else {
             return;
         };
-        let (before, born) = match slot {
+        let (mut before, born) = match slot {
             Slot::Syns(syns) => (syns.grow(report), syns.started()),
             Slot::Open(connection) => {
                 let born = connection.wire.born();
@@ -72,6 +72,7 @@ impl Table {
             }
             Slot::Over(_) | Slot::Same(_) => return,
         };
+        before.steps_aside(report);
         by.wire.passed_as(&before.wire);
         report.shared.standing.joins();
         self.is_same(key, born, by.wire.key, report);

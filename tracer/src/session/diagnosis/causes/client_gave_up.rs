@@ -1,0 +1,89 @@
+//! The client leaves early, of itself.
+
+use crate::{
+    record::{Nanos, Outcome, Side, Whom},
+    session::diagnosis::{Cause, Found, Page, Symptoms, symptoms::Who},
+};
+
+pub(super) const CAUSE: Cause = Cause {
+    slug: "client_gave_up",
+    whom: Some(Whom::Application),
+    meaning: "the client left before the answer",
+    fits,
+    page: Page {
+        means: "The client ended the login itself: it was cancelled, its own timeout is shorter than \
+            what the server usually takes, or it did not like what it was told (encryption that the \
+            server lacks, MARS that was refused).",
+        signs: "The client's FIN or RST while nobody had kept it waiting, or before the server's usual \
+            time was over.",
+        against: "A server that owed for a second or more without a usual time to compare: then it is the \
+            server's silence that is told.",
+        confirm: "The application's log: cancelled tasks, *Connect Timeout*, the driver's own message.",
+        mend: "A connect timeout of 15 seconds and more; do not cancel what opens a connection for the \
+            pool; settings that fit the server.",
+        reports: &[],
+    },
+};
+
+fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
+    let by_client = symptoms.ended.is_some_and(|ended| ended.by == Side::Client);
+    if symptoms.stranger.is_some() || !by_client {
+        return None;
+    }
+    let phase = symptoms.stopped_in();
+    let usual = phase.and_then(|phase| symptoms.around.usual(phase));
+    let waited = phase.map_or(0, |phase| symptoms.waited(phase, Who::Server));
+    let found = |confidence| {
+        let tds = symptoms.tds;
+        Some(
+            Found::at(confidence)
+                .with("usual_ns", usual.map(Nanos))
+                .with("encryption_asked", tds.and_then(|tds| tds.encryption_asked))
+                .with(
+                    "encryption_answered",
+                    tds.and_then(|tds| tds.encryption_answered),
+                ),
+        )
+    };
+    match symptoms.outcome {
+        // The server would have answered.
+        Some(Outcome::Timeout) if usual.is_some_and(|usual| waited / 2 < usual) => found(0.85),
+        // Nobody kept it waiting.
+        Some(Outcome::Aborted | Outcome::Reset) if symptoms.stall().is_none() => found(0.75),
+        Some(Outcome::Aborted | Outcome::Reset) => found(0.4),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        record::{PhaseName, Waited},
+        session::diagnosis::{
+            Around,
+            symptoms::SECOND,
+            tests::{ended, fits},
+        },
+    };
+
+    #[test]
+    fn a_client_that_nobody_keeps_waiting_leaves_of_itself() {
+        let mut left = ended(Outcome::Aborted, PhaseName::Login, Side::Client);
+        left.parts.iter_mut().for_each(|part| {
+            (part.duration, part.waited) = (1_000_000, Some(Waited::default()));
+        });
+        left.duration = 2_000_000;
+        assert!(fits(&CAUSE, &left) >= 0.7);
+        left.ended = None;
+        assert_eq!(fits(&CAUSE, &left), 0.0);
+    }
+
+    #[test]
+    fn one_that_left_before_the_servers_usual_time_was_impatient() {
+        let mut left = ended(Outcome::Timeout, PhaseName::Login, Side::Client);
+        assert_eq!(fits(&CAUSE, &left), 0.0, "the usual time is not known");
+        left.around = Around::default().with_usual(PhaseName::Login, 10 * SECOND);
+        assert!(fits(&CAUSE, &left) > 0.8);
+    }
+}

@@ -1,0 +1,80 @@
+//! The client owes, and nothing seen explains it.
+
+use crate::{
+    record::{AuthKind, PhaseName, Side, Stranger, Whom},
+    session::diagnosis::{
+        Cause, Found, Page, Symptoms,
+        symptoms::{SECOND, Who},
+    },
+};
+
+pub(super) const CAUSE: Cause = Cause {
+    slug: "client_slow",
+    whom: Some(Whom::Application),
+    meaning: "the client was slow, and nothing seen here explains it",
+    fits,
+    page: Page {
+        means: "The client owed the next message for long: its process was busy, short of threads or of \
+            processor time, or it waited for something that is not seen here.",
+        signs: "The longest wait is the client's, and no cause fits that knows what a client does there.",
+        against: "A certificate that it may be checking, a token that it fetches. Whether its process \
+            could run is not looked at yet.",
+        confirm: "On the client's host: processor limits of its container (`cpu.stat`, `nr_throttled`), \
+            run queue, thread pool of the runtime (`dotnet-counters`: *ThreadPool Queue Length*), \
+            garbage collection.",
+        mend: "Give the process processors and threads; open connections asynchronously; see \
+            [`serial_open`](#serial_open) and [`login_storm`](#login_storm).",
+        reports: &[
+            "dotnet/SqlClient#3118",
+            "dotnet/SqlClient#2266",
+            "dotnet/SqlClient#422",
+        ],
+    },
+};
+
+fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
+    let stall = symptoms.stalled_by(Who::Client)?;
+    // Somebody else owes nothing.
+    if symptoms
+        .stranger
+        .is_some_and(|stranger| stranger != Stranger::Silent)
+    {
+        return None;
+    }
+    // Others know what it waits for there.
+    let elsewhere = match stall.phase {
+        PhaseName::Tls => symptoms.certificate().is_some() && stall.took >= 4 * SECOND,
+        PhaseName::Auth => symptoms.auth_kind() == AuthKind::Entra || symptoms.wants_token(),
+        _ => false,
+    };
+    let by_server = symptoms.ended.is_some_and(|ended| ended.by == Side::Server);
+    Some(
+        Found::at(if elsewhere { 0.5 } else { 0.75 })
+            .with(
+                "zero_windows",
+                Some(symptoms.tcp.zero_window.client).filter(|count| *count > 0),
+            )
+            .with("server_gave_up", by_server.then_some(true)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::diagnosis::tests::{certificate, fits, left_tls, slow};
+
+    #[test]
+    fn a_client_that_owes_for_long_is_slow() {
+        assert!(fits(&CAUSE, &slow(PhaseName::Prelogin, Who::Client)) >= 0.7);
+        assert!(fits(&CAUSE, &slow(PhaseName::Login, Who::Client)) >= 0.7);
+        assert_eq!(fits(&CAUSE, &slow(PhaseName::Login, Who::Server)), 0.0);
+    }
+
+    #[test]
+    fn what_it_may_wait_for_elsewhere_speaks_against_it() {
+        let tls = left_tls(certificate(), None);
+        let mut login = slow(PhaseName::Tls, Who::Client);
+        login.tls = Some(&tls);
+        assert!(fits(&CAUSE, &login) <= 0.5);
+    }
+}

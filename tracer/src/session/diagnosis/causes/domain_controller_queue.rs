@@ -1,0 +1,82 @@
+//! Logins wait for each other at the domain controller.
+
+use crate::{
+    record::Whom,
+    session::diagnosis::{Cause, Found, Page, Symptoms},
+};
+
+pub(super) const CAUSE: Cause = Cause {
+    slug: "domain_controller_queue",
+    whom: Some(Whom::Identity),
+    meaning: "NTLM logins queue for the domain controller",
+    fits,
+    page: Page {
+        means: "Netlogon on SQL Server's host asks its domain controller about only a few logins at a \
+            time (`MaxConcurrentApi`: 10, of old hosts 2). The others wait in line, and are answered \
+            one after the other.",
+        signs: "NTLM, others waited when this login asked (`ahead_of_it`), their answers came in steps \
+            while it waited, and waits grow with those ahead.",
+        against: "Waits that are alike under any load. Kerberos and SQL authentication do not queue there.",
+        confirm: "On SQL Server's host the counters *Netlogon: Semaphore Waiters*, *Semaphore Timeouts*, \
+            *Average Semaphore Hold Time*; events 5816 to 5819 of Netlogon in the system log.",
+        mend: "Kerberos instead of NTLM (register the SPNs); raise `MaxConcurrentApi` on SQL Server's \
+            host and on the controllers; pool connections; find who floods the controller.",
+        reports: &[],
+    },
+};
+
+fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
+    let stall = symptoms.controller_stall()?;
+    let around = &symptoms.around;
+    let grows = around.alike.count >= 3 && around.alike.most / 2 >= around.alike.least;
+    let confidence = match (around.steps, around.ahead) {
+        (3.., 2..) => 0.85,
+        (2.., 1..) => 0.75,
+        (_, 2..) if grows => 0.65,
+        _ => return None,
+    };
+    let open = symptoms.stopped_at(stall.phase);
+    let confidence = if open { confidence - 0.1 } else { confidence };
+    Some(
+        Found::at(confidence * symptoms.controller_share())
+            .with("ahead_of_it", around.ahead)
+            .counted("answered_before_it", around.steps)
+            .counted("in_flight", around.in_flight)
+            .took("least_ns", around.alike.least)
+            .took("most_ns", around.alike.most),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        record::{Auth, AuthKind, PhaseName},
+        session::diagnosis::{
+            symptoms::Who,
+            tests::{fits, ntlm, slow},
+        },
+    };
+
+    #[test]
+    fn answers_one_after_the_other_to_those_ahead_are_a_queue() {
+        let auth = ntlm();
+        let mut login = slow(PhaseName::Auth, Who::Server);
+        login.auth = Some(&auth);
+        assert_eq!(fits(&CAUSE, &login), 0.0, "nobody is ahead");
+        (login.around.steps, login.around.ahead) = (6, 7);
+        assert!(fits(&CAUSE, &login) > 0.8);
+    }
+
+    #[test]
+    fn passwords_of_sql_server_itself_queue_elsewhere() {
+        let auth = Auth {
+            kind: AuthKind::Sql,
+            ..Auth::default()
+        };
+        let mut login = slow(PhaseName::Auth, Who::Server);
+        login.auth = Some(&auth);
+        (login.around.steps, login.around.ahead) = (6, 7);
+        assert_eq!(fits(&CAUSE, &login), 0.0);
+    }
+}

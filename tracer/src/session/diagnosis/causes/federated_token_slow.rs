@@ -1,0 +1,103 @@
+//! The client takes long to fetch its federated token.
+
+use crate::{
+    record::{AuthKind, PhaseName, Whom},
+    session::diagnosis::{Cause, Found, Page, Symptoms, symptoms::Who},
+};
+
+pub(super) const CAUSE: Cause = Cause {
+    slug: "federated_token_slow",
+    whom: Some(Whom::Identity),
+    meaning: "the client waited for its federated token",
+    fits,
+    page: Page {
+        means: "The server asked for a federated token (FEDAUTHINFO) and the client needed long to get \
+            one: from the login host of Entra, from a managed identity's endpoint, or from a person \
+            who has to confirm.",
+        signs: "The time between the server's FEDAUTHINFO and the client's token.",
+        against: "A token that came at once: then the time is the server's, which checks it.",
+        confirm: "Traffic of that process to the host that `sts_host` names, or to 169.254.169.254. The \
+            driver's own log of tokens; Entra's sign-in log has the time of each.",
+        mend: "Cache tokens (one credential object for all connections); name the identity instead of \
+            letting a chain of credentials try each; open the path to the login host.",
+        reports: &[
+            "dotnet/SqlClient#3290",
+            "dotnet/SqlClient#2922",
+            "lurcher/unixODBC#206",
+            "Azure/azure-workload-identity#976",
+        ],
+    },
+};
+
+fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
+    let auth = symptoms.auth?;
+    let stall = symptoms.stalled_by(Who::Client);
+    let waits = stall.filter(|stall| matches!(stall.phase, PhaseName::Auth | PhaseName::Login));
+    let entra = auth.entra.as_ref();
+    let fetch = entra.and_then(|entra| entra.token_fetch_ns);
+    let host = entra.and_then(|entra| entra.sts_host.clone());
+    // Inside TLS it is known that both sides want one, not that it came.
+    let wanted = symptoms.wants_token();
+    let confidence = match (auth.kind, fetch, waits) {
+        (AuthKind::Entra, Some(fetch), _) if fetch.0 >= symptoms.slow || waits.is_some() => 0.9,
+        // The token has not come, or where it began is not known.
+        (AuthKind::Entra, None, Some(_)) => 0.8,
+        (AuthKind::Unknown, _, Some(stall)) if wanted && stall.phase == PhaseName::Auth => 0.8,
+        _ => return None,
+    };
+    Some(
+        Found::at(confidence)
+            .with("token_fetch_ns", fetch)
+            .with("sts_host", host),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        record::{Auth, Entra, Nanos, Tds},
+        session::diagnosis::{
+            symptoms::SECOND,
+            tests::{fits, slow},
+        },
+    };
+
+    fn entra(fetch: u64) -> Auth {
+        Auth {
+            kind: AuthKind::Entra,
+            entra: Some(Entra {
+                token_fetch_ns: Some(Nanos(fetch)),
+                ..Entra::default()
+            }),
+            ..Auth::default()
+        }
+    }
+
+    #[test]
+    fn the_time_from_the_servers_wish_to_the_token_is_the_clients_fetch() {
+        let (late, quick) = (entra(4 * SECOND), entra(20_000_000));
+        let mut login = slow(PhaseName::Auth, Who::Client);
+        login.auth = Some(&late);
+        assert!(fits(&CAUSE, &login) >= 0.9);
+        let mut server = slow(PhaseName::Auth, Who::Server);
+        server.auth = Some(&quick);
+        assert_eq!(fits(&CAUSE, &server), 0.0, "the token came at once");
+    }
+
+    #[test]
+    fn inside_tls_a_client_that_both_sides_want_a_token_of_fetches_it() {
+        let (tds, auth) = (
+            Tds {
+                fedauth_required: Some(true),
+                ..Tds::default()
+            },
+            Auth::default(),
+        );
+        let mut login = slow(PhaseName::Auth, Who::Client);
+        login.auth = Some(&auth);
+        assert_eq!(fits(&CAUSE, &login), 0.0);
+        login.tds = Some(&tds);
+        assert!(fits(&CAUSE, &login) >= 0.8);
+    }
+}

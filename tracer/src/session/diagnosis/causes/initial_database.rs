@@ -1,0 +1,62 @@
+//! Error 4060 or 4064: the login is fine, its database is not.
+
+use crate::{
+    record::Whom,
+    session::diagnosis::{Cause, Found, Page, Symptoms},
+};
+
+pub(super) const CAUSE: Cause = Cause {
+    slug: "initial_database",
+    whom: Some(Whom::Database),
+    meaning: "the database it asks for can not be opened",
+    fits,
+    page: Page {
+        means: "The login itself was accepted, but the database that it asks for, or its default one, \
+            does not exist, is offline, or does not know this user. SQL Server then says 18456 as \
+            well, which hides it.",
+        signs: "Error 4060 or 4064 among those of the reply.",
+        against: "Nothing: the server says so itself.",
+        confirm: "SQL Server's error log: 18456 with state 38, 40 or 46. `sys.databases.state_desc`; in \
+            the database `sys.database_principals` for the login's user.",
+        mend: "Mend the name in the connection string, bring the database online, create the user \
+            (`CREATE USER … FOR LOGIN …`).",
+        reports: &["hugr-lab/mssql-extension#164", "dotnet/SqlClient#3707"],
+    },
+};
+
+/// The database asked for, and the login's own.
+const CAN_NOT_OPEN: [u32; 2] = [4060, 4064];
+
+fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
+    let error = CAN_NOT_OPEN
+        .into_iter()
+        .find(|number| symptoms.has_error(*number))?;
+    Some(
+        Found::at(0.97)
+            .with("error", error)
+            .with("database", symptoms.database),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        record::{Outcome, PhaseName, Side, SqlError},
+        session::diagnosis::tests::{ended, fits},
+    };
+
+    #[test]
+    fn a_refusal_that_names_the_database_first_is_not_about_the_password() {
+        let error = |number| SqlError {
+            number,
+            state: 1,
+            class: 14,
+        };
+        let mut failed = ended(Outcome::Failed, PhaseName::Login, Side::Server);
+        failed.errors = vec![error(4060), error(18456)];
+        assert!(fits(&CAUSE, &failed) > 0.9);
+        failed.errors = vec![error(18456)];
+        assert_eq!(fits(&CAUSE, &failed), 0.0);
+    }
+}

@@ -1,0 +1,71 @@
+//! The server ends after a Kerberos ticket, without an ERROR.
+
+use crate::{
+    record::{AuthKind, Outcome, PhaseName, Side, Whom},
+    session::diagnosis::{Cause, Found, Page, Symptoms},
+};
+
+pub(super) const CAUSE: Cause = Cause {
+    slug: "kerberos_rejected",
+    whom: Some(Whom::Identity),
+    meaning: "the security layer refused the Kerberos ticket",
+    fits,
+    page: Page {
+        means: "The server's security layer could not use the client's Kerberos ticket: it was made for \
+            another account (a doubled or wrong SPN), clocks differ, or channel bindings do not fit. \
+            MS-TDS lets the server close without an ERROR then.",
+        signs: "A FIN or RST of the server in answer to LOGIN7 or an SSPI message, Kerberos or SPNEGO, \
+            no ERROR token.",
+        against: "A RST that came another way than the server's packets. An ERROR token: then see \
+            [`login_rejected`](#login_rejected).",
+        confirm: "`setspn -L` and `setspn -X` for `MSSQLSvc/…`; in the error log 17806 with an SSPI code \
+            (0x8009030c, 0x80090346 for channel bindings); `klist get MSSQLSvc/host:port` on the \
+            client.",
+        mend: "Register the SPN for the account that SQL Server runs as, once. Mend clocks. See to it \
+            that client and server agree on *Extended Protection*.",
+        reports: &[
+            "dotnet/SqlClient#3954",
+            "dotnet/SqlClient#2394",
+            "dotnet/Kerberos.NET#405",
+        ],
+    },
+};
+
+fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
+    let ended = symptoms
+        .ended
+        .filter(|ended| ended.by == Side::Server && !ended.foreign)?;
+    let phase = symptoms.stopped_in()?;
+    let dropped = symptoms.ended_as(&[Outcome::Reset, Outcome::Closed]);
+    let placed = matches!(phase, PhaseName::Login | PhaseName::Auth);
+    let sure = match symptoms.auth_kind() {
+        AuthKind::Kerberos => 0.8,
+        AuthKind::Spnego => 0.6,
+        _ => return None,
+    };
+    (dropped && placed && symptoms.errors.is_empty())
+        .then(|| Found::at(sure).took("after_ns", ended.after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        record::Auth,
+        session::diagnosis::tests::{ended, fits},
+    };
+
+    #[test]
+    fn an_end_without_a_word_after_a_ticket_is_the_security_layers() {
+        let auth = Auth {
+            kind: AuthKind::Kerberos,
+            ..Auth::default()
+        };
+        let mut closed = ended(Outcome::Closed, PhaseName::Login, Side::Server);
+        assert_eq!(fits(&CAUSE, &closed), 0.0, "no ticket");
+        closed.auth = Some(&auth);
+        assert!(fits(&CAUSE, &closed) >= 0.8);
+        closed.ended = None;
+        assert_eq!(fits(&CAUSE, &closed), 0.0);
+    }
+}

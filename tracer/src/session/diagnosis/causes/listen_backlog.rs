@@ -1,0 +1,87 @@
+//! The listening socket has no room for another connection.
+
+use crate::{
+    record::{Outcome, Whom},
+    session::diagnosis::{Cause, Found, Page, Symptoms},
+};
+
+pub(super) const CAUSE: Cause = Cause {
+    slug: "listen_backlog",
+    whom: Some(Whom::Database),
+    meaning: "the queue for new connections was full",
+    fits,
+    page: Page {
+        means: "More connections arrived than SQL Server took from its listening socket. Windows resets \
+            what finds no place, Linux drops the SYN, which the client sends again after one second.",
+        signs: "Resets in answer to some SYNs while others are accepted; or several logins at once whose \
+            SYN had to be sent again.",
+        against: "Data that had to be sent again too: then packets are lost. A single login: one SYN may \
+            be lost anywhere.",
+        confirm: "On Linux `nstat -az TcpExtListenOverflows TcpExtListenDrops` and `ss -ltn` (Recv-Q \
+            against Send-Q). On Windows the counter *TCPv4: Connection Failures*. In SQL Server \
+            waits of `THREADPOOL` in `sys.dm_os_wait_stats`: who has no worker accepts late.",
+        mend: "Fewer connections at once: pooling, a minimum pool size, a start that is spread. On \
+            Linux raise `net.core.somaxconn` and restart SQL Server.",
+        reports: &[],
+    },
+};
+
+fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
+    let around = &symptoms.around;
+    if symptoms.ended_as(&[Outcome::Refused]) && around.good > 0 {
+        // Windows refuses what finds no place.
+        let confidence = if around.good >= 3 { 0.75 } else { 0.6 };
+        return Some(
+            Found::at(confidence)
+                .with("accepted_lately", around.good)
+                .counted("refused_lately", around.same_end),
+        );
+    }
+    // Linux lets the SYN go unanswered until there is one.
+    let again = symptoms.tcp.syn_retransmits.unwrap_or(0);
+    let resent = symptoms.tcp.retransmits.client.saturating_sub(again);
+    let together = again > 0 && around.syn_again >= 2 && around.good > 0;
+    let confidence = if around.syn_again >= 4 { 0.75 } else { 0.6 };
+    let confidence = if resent > 0 {
+        confidence - 0.3
+    } else {
+        confidence
+    };
+    together.then(|| {
+        Found::at(confidence)
+            .with("syn_retransmits", again)
+            .with("others_whose_syn_was_sent_again", around.syn_again)
+            .with("accepted_lately", around.good)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        record::{PhaseName, Side},
+        session::diagnosis::{
+            symptoms::Who,
+            tests::{ended, fits, slow},
+        },
+    };
+
+    #[test]
+    fn who_accepts_some_and_refuses_others_has_no_room() {
+        let mut refused = ended(Outcome::Refused, PhaseName::Handshake, Side::Server);
+        assert_eq!(fits(&CAUSE, &refused), 0.0, "nobody is accepted");
+        refused.around.good = 4;
+        assert!(fits(&CAUSE, &refused) >= 0.7);
+    }
+
+    #[test]
+    fn syns_of_several_logins_that_are_sent_again_were_dropped_and_not_lost() {
+        let mut late = slow(PhaseName::Handshake, Who::Network);
+        late.tcp.syn_retransmits = Some(1);
+        assert_eq!(fits(&CAUSE, &late), 0.0, "one alone may have been lost");
+        (late.around.syn_again, late.around.good) = (5, 5);
+        assert!(fits(&CAUSE, &late) >= 0.7);
+        late.tcp.retransmits.client = 4;
+        assert!(fits(&CAUSE, &late) < 0.5, "data is lost too");
+    }
+}

@@ -1,0 +1,126 @@
+//! An ERROR token, or a refusal inside TLS.
+
+use crate::{
+    record::{Outcome, Whom},
+    session::diagnosis::{Cause, Found, Page, Symptoms},
+};
+
+pub(super) const CAUSE: Cause = Cause {
+    slug: "login_rejected",
+    whom: Some(Whom::Identity),
+    meaning: "the server refused the login",
+    fits,
+    page: Page {
+        means: "SQL Server read the login and refused it. The number says why; the state that a client \
+            sees is mostly 1, the true one is in the server's error log.",
+        signs: "An ERROR token and no LOGINACK: certain. Inside TLS a short reply and the server's end: \
+            as sure as `login.confidence`.",
+        against: "Error 4060 or 40613 beside it, which say more.",
+        confirm: "SQL Server's error log: the line with 18456 has the state (5: no such user, 7 and 8: \
+            password, 11 and 12: right to connect, 38 and 40: database, 58: SQL authentication is \
+            off). XEvent `error_reported`.",
+        mend: "As the number and state say.",
+        reports: &["hugr-lab/mssql-extension#184"],
+    },
+};
+
+/// What the numbers mean, and whom to call.
+const MEANINGS: [(u32, &str, Whom); 14] = [
+    (
+        18456,
+        "user, password or right to connect is wrong",
+        Whom::Identity,
+    ),
+    (18452, "the domain is not trusted", Whom::Identity),
+    (18470, "the login is disabled", Whom::Identity),
+    (18486, "the login is locked out", Whom::Identity),
+    (18487, "the password has expired", Whom::Identity),
+    (18488, "the password must be changed", Whom::Identity),
+    (18461, "the server is in single-user mode", Whom::Database),
+    (18401, "the server is being upgraded", Whom::Database),
+    (17142, "the server is paused", Whom::Database),
+    (17892, "a logon trigger refused it", Whom::Database),
+    (
+        10928,
+        "the limit of workers or sessions is reached",
+        Whom::Database,
+    ),
+    (
+        10929,
+        "the limit of workers or sessions is reached",
+        Whom::Database,
+    ),
+    (
+        40615,
+        "the server's firewall does not know the client",
+        Whom::Database,
+    ),
+    (
+        40532,
+        "the server's name is missing or wrong",
+        Whom::Application,
+    ),
+];
+
+fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
+    if !symptoms.ended_as(&[Outcome::Failed]) {
+        return None;
+    }
+    let Some(error) = symptoms.errors.first() else {
+        // Inside TLS the refusal is believed, not read.
+        return Some(Found::at(0.9 * symptoms.belief).with("inferred", true));
+    };
+    let known = MEANINGS.iter().find(|(number, ..)| *number == error.number);
+    // Others know more of these.
+    let specific = [4060, 4064, 40613]
+        .iter()
+        .any(|number| symptoms.has_error(*number));
+    let found = Found::at(if specific { 0.5 } else { 0.97 })
+        .with("error", error.number)
+        .with("state", error.state)
+        .with("means", known.map(|(_, means, _)| *means));
+    Some(match known {
+        Some((_, _, whom)) => found.call(*whom),
+        None => found.call(Whom::Database),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        record::{PhaseName, Side, SqlError},
+        session::diagnosis::{
+            symptoms::Who,
+            tests::{ended, fits, slow},
+        },
+    };
+
+    fn failed(number: u32) -> Symptoms<'static> {
+        let mut failed = ended(Outcome::Failed, PhaseName::Login, Side::Server);
+        failed.errors = vec![SqlError {
+            number,
+            state: 1,
+            class: 14,
+        }];
+        failed
+    }
+
+    #[test]
+    fn the_server_says_it_and_who_is_called_depends_on_the_number() {
+        let found = super::fits(&failed(18456)).expect("a refusal");
+        assert!(found.confidence > 0.9 && found.whom == Some(Whom::Identity));
+        let found = super::fits(&failed(17892)).expect("a refusal");
+        assert_eq!(found.whom, Some(Whom::Database));
+        assert!(fits(&CAUSE, &failed(4060)) <= 0.5, "the database is why");
+    }
+
+    #[test]
+    fn a_refusal_that_is_only_believed_is_as_sure_as_that() {
+        let mut sealed = failed(18456);
+        sealed.errors.clear();
+        sealed.belief = 0.7;
+        assert!((0.6..0.7).contains(&fits(&CAUSE, &sealed)));
+        assert_eq!(fits(&CAUSE, &slow(PhaseName::Login, Who::Server)), 0.0);
+    }
+}

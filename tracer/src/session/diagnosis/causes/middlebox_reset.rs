@@ -1,0 +1,84 @@
+//! A RST came another way than its side's data.
+
+use crate::{
+    record::Whom,
+    session::diagnosis::{Cause, Found, Page, Symptoms},
+};
+
+pub(super) const CAUSE: Cause = Cause {
+    slug: "middlebox_reset",
+    whom: Some(Whom::Network),
+    meaning: "something on the way cut the connection",
+    fits,
+    page: Page {
+        means: "A RST arrived in the name of one side that did not come the way that side's packets \
+            come: a firewall, an intrusion filter or a load balancer has cut the connection. Both \
+            ends see a reset by the other.",
+        signs: "The time to live (hop limit) of the RST differs by more than one from that of the same \
+            side's data.",
+        against: "Hosts that send a RST with another initial time to live than data; a path that changed \
+            at that moment.",
+        confirm: "A capture on both hosts: both receive a RST, none sends it. The log of the device.",
+        mend: "A rule for the database's port on that device; no inspection of what it takes for an \
+            unknown protocol.",
+        reports: &[],
+    },
+};
+
+fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
+    if symptoms
+        .ended
+        .is_some_and(|ended| ended.reset && ended.foreign)
+    {
+        return Some(Found::at(0.88));
+    }
+    let closing = symptoms.closing?;
+    let idle = closing.idle >= super::idle_drop::LEAST;
+    let cut = closing.abnormal && closing.reset && closing.foreign && !idle;
+    cut.then(|| {
+        Found::at(0.8)
+            .took("idle_ns", closing.idle)
+            .counted("requests_in_flight", closing.in_flight)
+            .finding()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        record::{Outcome, PhaseName, Side},
+        session::diagnosis::{
+            Closing,
+            symptoms::SECOND,
+            tests::{ended, fits},
+        },
+    };
+
+    #[test]
+    fn a_reset_from_another_distance_is_nobodys_of_the_two() {
+        let mut reset = ended(Outcome::Reset, PhaseName::Login, Side::Server);
+        assert_eq!(fits(&CAUSE, &reset), 0.0);
+        let end = reset.ended.as_mut().expect("an end");
+        (end.reset, end.foreign) = (true, true);
+        assert!(fits(&CAUSE, &reset) > 0.8);
+    }
+
+    #[test]
+    fn after_the_login_it_is_told_at_the_close() {
+        let closing = Closing {
+            abnormal: true,
+            reset: true,
+            foreign: true,
+            idle: SECOND,
+            probes: 0,
+            in_flight: 1,
+        };
+        let cut = Symptoms {
+            outcome: Some(Outcome::Success),
+            closing: Some(closing),
+            ..Symptoms::default()
+        };
+        assert!(super::fits(&cut).is_some_and(|found| found.is_finding));
+    }
+}

@@ -1,0 +1,115 @@
+//! The causes, a file each. A new one is a file, declared here, and its place in the list: where that is
+//! forgotten, the compiler says so.
+
+mod attempt_slice_expired;
+mod certificate_expired;
+mod certificate_name_mismatch;
+mod certificate_negative_serial;
+mod certificate_rejected;
+mod client_gave_up;
+mod client_hello_lost;
+mod client_hello_refused;
+mod client_slow;
+mod closed_without_error;
+mod connection_limit;
+mod database_resuming;
+mod domain_controller_far;
+mod domain_controller_queue;
+mod domain_controller_slow;
+mod domain_controller_unreachable;
+mod encryption_downgraded;
+mod federated_token_slow;
+mod idle_drop;
+mod initial_database;
+mod kerberos_fallback;
+mod kerberos_rejected;
+mod late_reply;
+mod listen_backlog;
+mod login_rejected;
+mod login_storm;
+mod middlebox_reset;
+mod network_slow;
+mod not_sql_server;
+mod not_strict_server;
+mod packet_loss;
+mod password_hash_cost;
+mod path_mtu;
+mod port_closed;
+mod probe;
+mod redirect_blocked;
+mod revocation_check_blocked;
+mod serial_open;
+mod server_silent;
+mod server_slow_accept;
+mod server_slow_login;
+mod server_slow_prelogin;
+mod server_slow_tls;
+mod server_threads_exhausted;
+mod snat_suspected;
+mod strict_without_certificate;
+mod syn_unanswered;
+mod tls_no_common_cipher;
+mod tls_no_common_signature;
+mod tls_version_mismatch;
+mod unknown;
+mod zero_window;
+
+use super::Cause;
+
+/// All that are looked for; of those that are equally likely the first is told first.
+pub(super) const ALL: &[&Cause] = &[
+    &port_closed::CAUSE,
+    &syn_unanswered::CAUSE,
+    &listen_backlog::CAUSE,
+    &snat_suspected::CAUSE,
+    &redirect_blocked::CAUSE,
+    &server_slow_accept::CAUSE,
+    &server_threads_exhausted::CAUSE,
+    &server_slow_prelogin::CAUSE,
+    &server_slow_tls::CAUSE,
+    &server_slow_login::CAUSE,
+    &server_silent::CAUSE,
+    &connection_limit::CAUSE,
+    &password_hash_cost::CAUSE,
+    &database_resuming::CAUSE,
+    &initial_database::CAUSE,
+    &login_rejected::CAUSE,
+    &kerberos_rejected::CAUSE,
+    &closed_without_error::CAUSE,
+    &domain_controller_slow::CAUSE,
+    &domain_controller_far::CAUSE,
+    &domain_controller_queue::CAUSE,
+    &domain_controller_unreachable::CAUSE,
+    &kerberos_fallback::CAUSE,
+    &federated_token_slow::CAUSE,
+    &certificate_rejected::CAUSE,
+    &certificate_expired::CAUSE,
+    &certificate_name_mismatch::CAUSE,
+    &certificate_negative_serial::CAUSE,
+    &revocation_check_blocked::CAUSE,
+    &tls_version_mismatch::CAUSE,
+    &tls_no_common_cipher::CAUSE,
+    &tls_no_common_signature::CAUSE,
+    &client_hello_refused::CAUSE,
+    &client_hello_lost::CAUSE,
+    &not_strict_server::CAUSE,
+    &strict_without_certificate::CAUSE,
+    &encryption_downgraded::CAUSE,
+    &client_slow::CAUSE,
+    &client_gave_up::CAUSE,
+    &attempt_slice_expired::CAUSE,
+    &late_reply::CAUSE,
+    &packet_loss::CAUSE,
+    &path_mtu::CAUSE,
+    &network_slow::CAUSE,
+    &middlebox_reset::CAUSE,
+    &idle_drop::CAUSE,
+    &zero_window::CAUSE,
+    &serial_open::CAUSE,
+    &login_storm::CAUSE,
+    &not_sql_server::CAUSE,
+    &probe::CAUSE,
+];
+
+/// Told where none of them fits.
+pub(super) const UNKNOWN: Cause = unknown::CAUSE;

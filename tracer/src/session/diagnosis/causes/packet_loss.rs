@@ -1,0 +1,97 @@
+//! Packets had to be sent again.
+
+use crate::{
+    record::{Outcome, Whom},
+    session::diagnosis::{Cause, Found, Page, Symptoms, symptoms::Who},
+};
+
+pub(super) const CAUSE: Cause = Cause {
+    slug: "packet_loss",
+    whom: Some(Whom::Network),
+    meaning: "packets were lost",
+    fits,
+    page: Page {
+        means: "Packets of the login were lost and sent again. Each loss costs a timer: 0.2 seconds at \
+            first, twice as much each time, a second for a SYN.",
+        signs: "Segments or SYNs that passed more than once before they were answered, and the time \
+            between the copies (`lost_ns`).",
+        against: "Only full-size segments ([`path_mtu`](#path_mtu)); SYNs of several logins at once \
+            ([`listen_backlog`](#listen_backlog)).",
+        confirm: "Counters of interfaces and switches; `nstat -az TcpRetransSegs`, `ethtool -S`; a capture \
+            on both hosts says on which way packets go missing.",
+        mend: "Mend the path: duplex, cables, policers, queues of a VPN, a virtual switch without \
+            processor time.",
+        reports: &[],
+    },
+};
+
+fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
+    let lost = &symptoms.lost;
+    let syns = symptoms.tcp.syn_retransmits.unwrap_or(0);
+    if lost.copies == 0 || symptoms.ended_as(&[Outcome::Unreachable, Outcome::Refused]) {
+        return None;
+    }
+    // What is too large for the path is not lost by chance.
+    let full = lost.copies >= 3 && lost.for_good && lost.shortest >= 1000;
+    // SYNs of several at once were dropped by the server.
+    let dropped = syns > 0 && symptoms.around.syn_again >= 2;
+    let felt = lost.time >= symptoms.slow / 2 || lost.time >= symptoms.duration / 2;
+    let worst = symptoms
+        .worst()
+        .is_some_and(|worst| worst.who == Who::Network);
+    let confidence = match () {
+        () if !felt && !(lost.for_good && lost.copies >= 2) => return None,
+        () if full || dropped => 0.45,
+        () if worst || lost.for_good => 0.85,
+        () => 0.6,
+    };
+    Some(
+        Found::at(confidence)
+            .took("lost_ns", lost.time)
+            .with("resent_by_client", symptoms.tcp.retransmits.client)
+            .with("resent_by_server", symptoms.tcp.retransmits.server)
+            .with("syn_retransmits", Some(syns).filter(|syns| *syns > 0)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        record::{PhaseName, Side},
+        session::diagnosis::{
+            Lost,
+            symptoms::SECOND,
+            tests::{fits, slow},
+        },
+    };
+
+    fn lossy() -> Symptoms<'static> {
+        let mut login = slow(PhaseName::Login, Who::Network);
+        login.lost = Lost {
+            time: 4 * SECOND,
+            copies: 3,
+            by: Some(Side::Client),
+            length: 300,
+            shortest: 300,
+            for_good: false,
+        };
+        login
+    }
+
+    #[test]
+    fn time_between_the_copies_of_packets_is_loss() {
+        assert!(fits(&CAUSE, &lossy()) > 0.8);
+        assert_eq!(fits(&CAUSE, &slow(PhaseName::Login, Who::Network)), 0.0);
+    }
+
+    #[test]
+    fn a_loss_that_took_no_time_and_only_full_packets_are_something_else() {
+        let mut little = lossy();
+        little.lost.time = 3_000_000;
+        assert_eq!(fits(&CAUSE, &little), 0.0);
+        let mut full = lossy();
+        (full.lost.shortest, full.lost.for_good) = (1448, true);
+        assert!(fits(&CAUSE, &full) < 0.5);
+    }
+}

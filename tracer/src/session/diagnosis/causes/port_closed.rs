@@ -1,0 +1,60 @@
+//! A RST answers the SYN: nothing listens there.
+
+use crate::{
+    record::{Outcome, Whom},
+    session::diagnosis::{Cause, Found, Page, Symptoms},
+};
+
+pub(super) const CAUSE: Cause = Cause {
+    slug: "port_closed",
+    whom: Some(Whom::Database),
+    meaning: "nothing listens at that port",
+    fits,
+    page: Page {
+        means: "The host answered the client's SYN with a reset: no process listens at that address and \
+            port. SQL Server is down, is starting, listens elsewhere, or the client uses a wrong \
+            port.",
+        signs: "A RST, and nothing else, in answer to a SYN. That is certain; why nothing listens is not \
+            on the wire.",
+        against: "Logins to the same address and port that were accepted within the last ten seconds: then \
+            a full backlog answers so on Windows, or a device on the way.",
+        confirm: "On the server's host: `Get-NetTCPConnection -State Listen` or `ss -ltnp`. SQL Server's \
+            error log says at its start `Server is listening on`; `sys.dm_tcp_listener_states` shows \
+            it from another way in.",
+        mend: "Start the service, or mend the client's port. Of a named instance, let SQL Browser tell \
+            the port or fix it in SQL Server Configuration Manager.",
+        reports: &[],
+    },
+};
+
+fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
+    let refused = symptoms.ended_as(&[Outcome::Refused]);
+    // Who accepts others listens.
+    let confidence = if symptoms.around.good > 0 { 0.5 } else { 0.95 };
+    refused.then(|| {
+        Found::at(confidence)
+            .counted("refused_lately", symptoms.around.same_end)
+            .counted("accepted_lately", symptoms.around.good)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        record::{PhaseName, Side},
+        session::diagnosis::{
+            symptoms::Who,
+            tests::{ended, fits, slow},
+        },
+    };
+
+    #[test]
+    fn a_reset_in_answer_to_the_syn_is_a_closed_port_unless_others_get_in() {
+        let mut refused = ended(Outcome::Refused, PhaseName::Handshake, Side::Server);
+        assert!(fits(&CAUSE, &refused) >= 0.9);
+        refused.around.good = 1;
+        assert!(fits(&CAUSE, &refused) <= 0.5);
+        assert_eq!(fits(&CAUSE, &slow(PhaseName::Handshake, Who::Network)), 0.0);
+    }
+}

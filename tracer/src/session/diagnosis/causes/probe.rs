@@ -1,0 +1,50 @@
+//! Connects and leaves without a byte.
+
+use crate::{
+    record::{Outcome, Stranger},
+    session::diagnosis::{Cause, Found, Page, Symptoms},
+};
+
+pub(super) const CAUSE: Cause = Cause {
+    slug: "probe",
+    whom: None,
+    meaning: "it only looked whether somebody listens",
+    fits,
+    page: Page {
+        means: "A connection that was opened and closed by the client without a byte: the health check \
+            of a load balancer, a monitoring system, a port scan; or the slower one of several that \
+            a driver opened to a server's addresses at once.",
+        signs: "The handshake, then the client's FIN or RST, and no data.",
+        against: "A driver that opens several connections at once and keeps the first \
+            (`MultiSubnetFailover`) leaves the others the same way: that an attempt had several is \
+            not looked at yet.",
+        confirm: "Whose address it is.",
+        mend: "None is needed.",
+        reports: &[],
+    },
+};
+
+fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
+    let silent = symptoms.stranger == Some(Stranger::Silent);
+    (silent && symptoms.ended_as(&[Outcome::Aborted]))
+        .then(|| Found::at(0.85).took("open_ns", symptoms.duration))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        record::{PhaseName, Side},
+        session::diagnosis::tests::{ended, fits},
+    };
+
+    #[test]
+    fn who_connects_and_leaves_without_a_byte_only_looked() {
+        let mut probe = ended(Outcome::Aborted, PhaseName::Prelogin, Side::Client);
+        assert_eq!(fits(&CAUSE, &probe), 0.0);
+        probe.stranger = Some(Stranger::Silent);
+        assert!(fits(&CAUSE, &probe) > 0.8);
+        probe.outcome = Some(Outcome::Reset);
+        assert_eq!(fits(&CAUSE, &probe), 0.0, "the server ended it");
+    }
+}

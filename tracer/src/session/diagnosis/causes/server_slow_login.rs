@@ -1,0 +1,73 @@
+//! The server alone is slow over LOGIN7.
+
+use crate::{
+    record::{Nanos, PhaseName, Whom},
+    session::diagnosis::{Cause, Found, Page, Symptoms},
+};
+
+pub(super) const CAUSE: Cause = Cause {
+    slug: "server_slow_login",
+    whom: Some(Whom::Database),
+    meaning: "SQL Server was slow over the login itself",
+    fits,
+    page: Page {
+        means: "All before LOGIN7 was quick, and SQL Server took long over the login itself: a logon \
+            trigger, resource governor's classifier, a database that recovers or opens \
+            (`AUTO_CLOSE`), the first use of a database.",
+        signs: "The server owed its answer for a second or more, or for ten times what it usually takes \
+            there, its kernel had acknowledged the question, and the answer came.",
+        against: "Others that stall with it: then it is \
+            [`server_threads_exhausted`](#server_threads_exhausted). Packets that were sent again.",
+        confirm: "XEvent `process_login_finish` and the ring buffer: *TriggerAndResGovTime*. \
+            `sys.server_triggers`; `sys.dm_resource_governor_configuration`; `sys.databases` for \
+            `state_desc` and `is_auto_close_on`.",
+        mend: "Shorten or disable the logon trigger and the classifier function; `ALTER DATABASE … SET \
+            AUTO_CLOSE OFF`; wait for recovery, and let the application begin in a small database.",
+        reports: &["babelfish-for-postgresql/babelfish_extensions#4118"],
+    },
+};
+
+fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
+    let stall = symptoms.server_stall()?;
+    let answered = symptoms
+        .part(PhaseName::Login)
+        .is_some_and(|part| part.complete);
+    if stall.phase != PhaseName::Login || !answered {
+        return None;
+    }
+    let usual = symptoms.around.usual(PhaseName::Login).map(Nanos);
+    // With others it is not this login's own.
+    let confidence = if symptoms.around.stalled >= 2 {
+        0.45
+    } else {
+        0.75
+    };
+    Some(
+        Found::at(confidence)
+            .with("usual_ns", usual)
+            .counted("stalled_with_it", symptoms.around.stalled),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::diagnosis::{
+        symptoms::Who,
+        tests::{fits, slow},
+    };
+
+    #[test]
+    fn a_server_that_is_slow_there_towards_this_login_alone_is_told() {
+        let mut login = slow(PhaseName::Login, Who::Server);
+        assert!(fits(&CAUSE, &login) >= 0.7);
+        login.around.stalled = 8;
+        assert!(fits(&CAUSE, &login) < 0.5, "it is not alone");
+    }
+
+    #[test]
+    fn a_slow_client_and_another_phase_are_not() {
+        assert_eq!(fits(&CAUSE, &slow(PhaseName::Login, Who::Client)), 0.0);
+        assert_eq!(fits(&CAUSE, &slow(PhaseName::Auth, Who::Server)), 0.0);
+    }
+}

@@ -1,0 +1,71 @@
+//! The server alone is slow over TLS.
+
+use crate::{
+    record::{Nanos, PhaseName, Whom},
+    session::diagnosis::{Cause, Found, Page, Symptoms},
+};
+
+pub(super) const CAUSE: Cause = Cause {
+    slug: "server_slow_tls",
+    whom: Some(Whom::Database),
+    meaning: "SQL Server was slow to answer TLS",
+    fits,
+    page: Page {
+        means: "SQL Server took long over its part of the TLS handshake: a private key behind a slow \
+            store, a certificate check of its own, a starved host.",
+        signs: "The server owed its answer for a second or more, or for ten times what it usually takes \
+            there, its kernel had acknowledged the question, and the answer came.",
+        against: "Others that stall with it: then it is \
+            [`server_threads_exhausted`](#server_threads_exhausted). Packets that were sent again.",
+        confirm: "XEvent `process_login_finish`: `ssl_*` times; in the ring buffer *SslProcessing*, of \
+            newer versions *Ssl/SecAPITime* against *Ssl/EnqueueTime*.",
+        mend: "Give the host processors; keys of at most 4096 bits; look at Schannel's event log, and \
+            at a hardware store of keys if there is one.",
+        reports: &[],
+    },
+};
+
+fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
+    let stall = symptoms.server_stall()?;
+    let answered = symptoms
+        .part(PhaseName::Tls)
+        .is_some_and(|part| part.complete);
+    if stall.phase != PhaseName::Tls || !answered {
+        return None;
+    }
+    let usual = symptoms.around.usual(PhaseName::Tls).map(Nanos);
+    // With others it is not this login's own.
+    let confidence = if symptoms.around.stalled >= 2 {
+        0.45
+    } else {
+        0.75
+    };
+    Some(
+        Found::at(confidence)
+            .with("usual_ns", usual)
+            .counted("stalled_with_it", symptoms.around.stalled),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::diagnosis::{
+        symptoms::Who,
+        tests::{fits, slow},
+    };
+
+    #[test]
+    fn a_server_that_is_slow_there_towards_this_login_alone_is_told() {
+        let mut login = slow(PhaseName::Tls, Who::Server);
+        assert!(fits(&CAUSE, &login) >= 0.7);
+        login.around.stalled = 8;
+        assert!(fits(&CAUSE, &login) < 0.5, "it is not alone");
+    }
+
+    #[test]
+    fn a_slow_client_and_another_phase_are_not() {
+        assert_eq!(fits(&CAUSE, &slow(PhaseName::Tls, Who::Client)), 0.0);
+        assert_eq!(fits(&CAUSE, &slow(PhaseName::Auth, Who::Server)), 0.0);
+    }
+}

@@ -1,0 +1,90 @@
+//! SQL Server is silent towards several logins at once.
+
+use crate::{
+    record::{PhaseName, Whom},
+    session::diagnosis::{Cause, Found, Page, Symptoms},
+};
+
+pub(super) const CAUSE: Cause = Cause {
+    slug: "server_threads_exhausted",
+    whom: Some(Whom::Database),
+    meaning: "SQL Server had no free worker",
+    fits,
+    page: Page {
+        means: "The server's kernel takes connections and acknowledges what arrives, but SQL Server has \
+            no worker thread for a login. All logins stall at the same place and go on together once \
+            workers come free.",
+        signs: "The server is silent in PRELOGIN, TLS or LOGIN7 for a second or more; at least two \
+            others stall in that phase at the same time (`stalled_with_it`), and are answered at the \
+            same moment (`released_together`).",
+        against: "Logins that begin and succeed meanwhile (`passed_meanwhile`): whoever has no worker lets \
+            nobody past. A stall of one login alone.",
+        confirm: "`sys.dm_os_schedulers` (`work_queue_count` above 0), waits of `THREADPOOL` in \
+            `sys.dm_os_wait_stats`, the dedicated administrator connection still answers. In the \
+            connectivity ring buffer (`sys.dm_os_ring_buffers`, `RING_BUFFER_CONNECTIVITY`) and \
+            XEvent `process_login_finish` a long *enqueue* time.",
+        mend: "Find what holds the workers: most often one blocked chain \
+            (`sys.dm_exec_requests.blocking_session_id`) or parallel plans of too many sessions. \
+            Only then think of `max worker threads`. Applications: pool connections, limit the pool.",
+        reports: &["dotnet/SqlClient#3118 (the opposite case: the client was starved)"],
+    },
+};
+
+fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
+    let stall = symptoms.server_stall()?;
+    let phases = [PhaseName::Prelogin, PhaseName::Tls, PhaseName::Login];
+    let around = &symptoms.around;
+    if !phases.contains(&stall.phase) || around.stalled < 2 {
+        return None;
+    }
+    let mut confidence = if around.stalled >= 5 { 0.8 } else { 0.7 };
+    // Whoever stops waiting for the same thing does so at the same time.
+    if around.released >= 2 && around.released >= around.stalled / 2 {
+        confidence += 0.15;
+    }
+    // Without a worker nobody gets past.
+    if around.passed >= 3 {
+        confidence -= 0.4;
+    }
+    let found = Found::at(confidence)
+        .with("stalled_with_it", around.stalled)
+        .counted("released_together", around.released)
+        .counted("passed_meanwhile", around.passed);
+    Some(found.counted("in_flight", around.in_flight))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::diagnosis::{
+        symptoms::Who,
+        tests::{fits, slow},
+    };
+
+    fn crowd() -> Symptoms<'static> {
+        let mut crowd = slow(PhaseName::Prelogin, Who::Server);
+        (crowd.around.stalled, crowd.around.released) = (63, 60);
+        crowd
+    }
+
+    #[test]
+    fn a_crowd_that_is_released_together_waited_for_a_worker() {
+        assert!(fits(&CAUSE, &crowd()) >= 0.9);
+    }
+
+    #[test]
+    fn one_login_alone_and_one_that_others_get_past_did_not() {
+        let alone = slow(PhaseName::Prelogin, Who::Server);
+        assert_eq!(fits(&CAUSE, &alone), 0.0);
+        let mut passed = crowd();
+        passed.around.passed = 10;
+        assert!(fits(&CAUSE, &passed) < 0.6);
+    }
+
+    #[test]
+    fn what_waits_for_a_domain_controller_does_not_wait_for_a_worker() {
+        let mut auth = slow(PhaseName::Auth, Who::Server);
+        auth.around.stalled = 20;
+        assert_eq!(fits(&CAUSE, &auth), 0.0);
+    }
+}

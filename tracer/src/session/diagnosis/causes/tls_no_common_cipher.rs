@@ -1,0 +1,76 @@
+//! No cipher suite, group or key that both sides take.
+
+use crate::{
+    record::{Outcome, Side, Whom},
+    session::diagnosis::{Cause, Found, Page, Symptoms},
+};
+
+pub(super) const CAUSE: Cause = Cause {
+    slug: "tls_no_common_cipher",
+    whom: Some(Whom::Database),
+    meaning: "client and server have no cipher in common",
+    fits,
+    page: Page {
+        means: "Client and server found no cipher suite, no group for the key exchange or no kind of key \
+            that both take: hardened settings on one side, an old program on the other; or the \
+            server's certificate is of a kind that the client does not take.",
+        signs: "The alert `handshake_failure` or `insufficient_security`.",
+        against: "The alert `protocol_version`; an end without an alert \
+            ([`client_hello_refused`](#client_hello_refused)).",
+        confirm: "`tls.hello` (groups, signature algorithms, JA4) against the server's list: \
+            `Get-TlsCipherSuite`, Schannel's events 36874 and 36888; on Linux `network.tlsciphers` \
+            of `mssql-conf`.",
+        mend: "Allow a common suite and group, with an ECDHE exchange and AES-GCM; a certificate with \
+            an RSA key for old clients.",
+        reports: &[],
+    },
+};
+
+fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
+    if !symptoms.ended_as(&[Outcome::TlsFailed]) {
+        return None;
+    }
+    let alerts = [Side::Server, Side::Client].map(|side| symptoms.alert_from(side));
+    let confidence = match alerts {
+        [Some("insufficient_security"), _] | [_, Some("insufficient_security")] => 0.92,
+        [Some("handshake_failure"), _] => 0.8,
+        [_, Some("handshake_failure" | "illegal_parameter")] => 0.65,
+        _ => return None,
+    };
+    let hello = symptoms.hello();
+    Some(
+        Found::at(confidence)
+            .with("alert", alerts.into_iter().flatten().next())
+            .with("groups", hello.map(|hello| &hello.groups))
+            .with("cipher", symptoms.tls.and_then(|tls| tls.cipher.as_ref())),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        record::{Alert, PhaseName, Tls},
+        session::diagnosis::tests::{ended, fits},
+    };
+
+    #[test]
+    fn a_server_that_fails_the_handshake_by_an_alert_found_nothing_in_common() {
+        let alert = |name: &str| Tls {
+            alert: Some(Alert {
+                from: Side::Server,
+                level: None,
+                description: Some(name.into()),
+            }),
+            ..Tls::default()
+        };
+        let (failure, other) = (alert("handshake_failure"), alert("protocol_version"));
+        let mut left = ended(Outcome::TlsFailed, PhaseName::Tls, Side::Server);
+        left.tls = Some(&failure);
+        assert!(fits(&CAUSE, &left) >= 0.8);
+        left.tls = Some(&other);
+        assert_eq!(fits(&CAUSE, &left), 0.0);
+        left.tls = None;
+        assert_eq!(fits(&CAUSE, &left), 0.0);
+    }
+}

@@ -1,0 +1,114 @@
+//! Why a login failed or was slow: causes that fit what was seen of it and of its neighbours.
+//!
+//! `symptoms` are the facts, `neighbours` what others did meanwhile, each of `causes` one file: a
+//! signature and a page. All of it is pure: the same symptoms always give the same causes.
+
+mod causes;
+mod found;
+mod neighbours;
+mod pages;
+mod symptoms;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Ordering;
+
+use self::found::Found;
+#[cfg(test)]
+use self::neighbours::Spread;
+pub use self::pages::{explain, list, reference};
+pub(in crate::session) use self::{
+    found::Ranked,
+    neighbours::{Around, Me, Neighbours, Place, Wait},
+    symptoms::{Closing, Ended, Lost, Part, Symptoms},
+};
+use crate::record::Whom;
+
+/// Causes told of one login; what is less likely than the third helps nobody.
+const MOST: usize = 3;
+/// A cause that is less sure is not told: to say that nothing is known is better.
+const LEAST: f64 = 0.35;
+/// How sure it is that none of the causes is known.
+const UNKNOWN: f64 = 0.5;
+
+/// A cause: what it is called, how it is known, and what is to be said of it.
+#[derive(Debug)]
+pub(in crate::session) struct Cause {
+    /// Its name, which binds.
+    pub(in crate::session) slug: &'static str,
+    /// Whom to call; `None` where nobody need be.
+    pub(in crate::session) whom: Option<Whom>,
+    /// It in a few words.
+    pub(in crate::session) meaning: &'static str,
+    /// How well it fits; `None` where it does not.
+    pub(in crate::session) fits: fn(&Symptoms<'_>) -> Option<Found>,
+    pub(in crate::session) page: Page,
+}
+
+/// What is to be said of a cause, in Markdown.
+#[derive(Debug)]
+pub(in crate::session) struct Page {
+    /// What happens.
+    pub(in crate::session) means: &'static str,
+    /// What of it is seen, and how sure that is.
+    pub(in crate::session) signs: &'static str,
+    /// What speaks against it.
+    pub(in crate::session) against: &'static str,
+    /// Where SQL Server, or whoever it is, shows the same.
+    pub(in crate::session) confirm: &'static str,
+    /// What usually helps.
+    pub(in crate::session) mend: &'static str,
+    /// Public reports of it, where there are.
+    pub(in crate::session) reports: &'static [&'static str],
+}
+
+/// The causes that fit, most likely first; none of a login that went well in no more than its time.
+pub(in crate::session) fn ranked(symptoms: &Symptoms<'_>) -> Vec<Ranked> {
+    let asks = symptoms.asks_why();
+    let fitting = causes::ALL.iter().filter_map(|cause| {
+        let found = (cause.fits)(symptoms)?;
+        let tells = asks || found.is_finding;
+        (tells && found.confidence >= LEAST).then(|| Ranked::new(cause, found))
+    });
+    let mut ranked: Vec<_> = fitting.collect();
+    sort(&mut ranked);
+    let is_explained = ranked.iter().any(|ranked| !ranked.is_finding);
+    if asks && !is_explained {
+        let partial = symptoms.partial.then_some(true);
+        let found = Found::at(UNKNOWN).with("partial", partial);
+        ranked.push(Ranked::new(&causes::UNKNOWN, found));
+        sort(&mut ranked);
+    }
+    for ranked in &mut ranked {
+        symptoms.place(&mut ranked.evidence);
+    }
+    ranked
+}
+
+/// The causes of a login, with those that only its connection's end shows.
+pub(in crate::session) fn ranked_at_close(
+    symptoms: &Symptoms<'_>,
+    known: &[Ranked],
+) -> Vec<Ranked> {
+    let fitting = causes::ALL.iter().filter_map(|cause| {
+        let found = (cause.fits)(symptoms).filter(|found| found.is_finding)?;
+        let is_new = known.iter().all(|known| known.slug() != cause.slug);
+        (is_new && found.confidence >= LEAST).then(|| Ranked::new(cause, found))
+    });
+    let new: Vec<_> = fitting.collect();
+    let knows_nothing = |known: &&Ranked| known.slug() == causes::UNKNOWN.slug && !new.is_empty();
+    let known = known.iter().filter(|known| !knows_nothing(known));
+    let mut ranked: Vec<_> = known.cloned().collect();
+    ranked.extend(new);
+    sort(&mut ranked);
+    ranked
+}
+
+/// Puts the likeliest first; those that are equally likely stay as they are.
+fn sort(ranked: &mut Vec<Ranked>) {
+    ranked.sort_by(|one, other| {
+        let surer = other.confidence.partial_cmp(&one.confidence);
+        surer.unwrap_or(Ordering::Equal)
+    });
+    ranked.truncate(MOST);
+}

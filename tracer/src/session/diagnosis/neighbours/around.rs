@@ -1,0 +1,84 @@
+//! What is told of a login's neighbours.
+
+use crate::record::PhaseName;
+
+/// What others did meanwhile. Durations are nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::session) struct Around {
+    /// Other logins to the server that are not decided.
+    pub(in crate::session) in_flight: u32,
+    /// Others that waited for the server in the same phase at the same time, at least half as long.
+    pub(in crate::session) stalled: u32,
+    /// Of these, those that were answered at the same moment.
+    pub(in crate::session) released: u32,
+    /// Moments at which others were answered in that phase while this one waited, one after the other.
+    pub(in crate::session) steps: u32,
+    /// Others that began and did what their clients wanted while this one waited.
+    pub(in crate::session) passed: u32,
+    /// How many waited in that phase when this one asked.
+    pub(in crate::session) ahead: u32,
+    /// Waits of the last logins of the same kind in the same phase, this one's among them.
+    pub(in crate::session) alike: Spread,
+    /// Of these, those that nobody else waited with.
+    pub(in crate::session) alone: Spread,
+    /// Of the last few seconds, logins that ended as this one did.
+    pub(in crate::session) same_end: u32,
+    /// Of the last few seconds, logins that did what their clients wanted.
+    pub(in crate::session) good: u32,
+    /// Of the last few seconds, logins whose SYN had to be sent again.
+    pub(in crate::session) syn_again: u32,
+    /// Logins that the same client began within a second of this one.
+    pub(in crate::session) begun_by_client: u32,
+    /// Others of the same client that are not decided.
+    pub(in crate::session) in_flight_of_client: u32,
+    /// How many logins of the same client began as soon as the one before them had ended, this one's
+    /// too, without a break.
+    pub(in crate::session) one_after_the_other: u32,
+    /// The same client was sent on to this port shortly before.
+    pub(in crate::session) was_sent_here: bool,
+    /// What waits for the server usually are, by phase.
+    pub(in crate::session) usual: [Option<u64>; PhaseName::LOGIN.len()],
+    /// What the round trip usually is.
+    pub(in crate::session) usual_round_trip: Option<u64>,
+}
+
+/// How long waits were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::session) struct Spread {
+    pub(in crate::session) count: u32,
+    pub(in crate::session) least: u64,
+    pub(in crate::session) most: u64,
+}
+
+impl Spread {
+    pub(super) fn add(&mut self, value: u64) {
+        self.least = if self.count == 0 {
+            value
+        } else {
+            self.least.min(value)
+        };
+        self.most = self.most.max(value);
+        self.count += 1;
+    }
+
+    /// Whether they differ by no more than this part of the longest.
+    pub(in crate::session) fn is_within(&self, part: f64) -> bool {
+        self.count > 0 && (self.most - self.least) as f64 <= part * self.most as f64
+    }
+}
+
+impl Around {
+    /// What the wait for the server usually is in a phase.
+    pub(in crate::session) fn usual(&self, phase: PhaseName) -> Option<u64> {
+        let place = PhaseName::LOGIN.iter().position(|name| *name == phase)?;
+        self.usual[place]
+    }
+
+    /// The wait in a phase is usually this.
+    #[cfg(test)]
+    pub(in crate::session) fn with_usual(mut self, phase: PhaseName, usual: u64) -> Self {
+        let place = PhaseName::LOGIN.iter().position(|name| *name == phase);
+        self.usual[place.expect("a login's phase")] = Some(usual);
+        self
+    }
+}

@@ -1,0 +1,155 @@
+use super::*;
+
+const MILLISECOND: u64 = 1_000_000;
+const SECOND: u64 = 1000 * MILLISECOND;
+const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+const SERVER: (IpAddr, u16) = (IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)), 1433);
+
+fn me(wait: Option<Wait>, now: u64) -> Me {
+    Me {
+        started: 0,
+        now,
+        wait,
+        kind: AuthKind::Ntlm,
+        outcome: Some(Outcome::Success),
+        syn_again: false,
+        round_trip: None,
+    }
+}
+
+fn wait(phase: PhaseName, asked: u64, until: u64, ahead: u16) -> Wait {
+    Wait {
+        phase,
+        asked,
+        until,
+        answered: true,
+        ahead,
+    }
+}
+
+/// Logins that ask one after the other and are answered at these moments; what is told of each.
+fn answered(phase: PhaseName, moments: &[u64]) -> Vec<Around> {
+    let mut neighbours = Neighbours::default();
+    let mut asked = Vec::new();
+    for (number, _) in moments.iter().enumerate() {
+        let at = number as u64 * MILLISECOND;
+        let mut place = neighbours.enter(SERVER, CLIENT, at).expect("room");
+        neighbours.stands(&mut place, phase, Some(at), at);
+        asked.push((place, at));
+    }
+    let mut told = Vec::new();
+    for ((mut place, at), until) in asked.into_iter().zip(moments) {
+        neighbours.stands(&mut place, phase, None, *until);
+        let ahead = neighbours.ahead(place, phase);
+        let me = me(Some(wait(phase, at, *until, ahead)), *until);
+        told.push(neighbours.around(place, 1433, &me));
+        neighbours.leave(place, &me, &[(phase, until - at)]);
+    }
+    told
+}
+
+#[test]
+fn logins_that_are_answered_at_one_moment_were_released_together() {
+    let moments: Vec<_> = (0..10).map(|n| 14 * SECOND + n * MILLISECOND).collect();
+    let told = answered(PhaseName::Prelogin, &moments);
+    let last = told.last().expect("ten");
+    assert_eq!((last.stalled, last.released), (9, 9));
+    assert!(last.steps <= 1, "{last:?}");
+    let first = told[0];
+    assert_eq!(
+        (first.stalled, first.in_flight),
+        (9, 9),
+        "the others still wait"
+    );
+}
+
+#[test]
+fn logins_that_are_answered_one_after_the_other_were_released_in_steps() {
+    let moments: Vec<_> = (1..=8).map(|n| n * SECOND).collect();
+    let told = answered(PhaseName::Auth, &moments);
+    let last = told.last().expect("eight");
+    assert_eq!((last.steps, last.ahead), (7, 7), "{last:?}");
+    assert_eq!((last.alike.count, last.alike.least), (8, SECOND));
+    assert_eq!(last.alone.count, 1, "only the first had nobody before it");
+}
+
+#[test]
+fn what_waits_in_another_phase_or_at_another_time_is_no_neighbour() {
+    let mut neighbours = Neighbours::default();
+    let mut other = neighbours.enter(SERVER, CLIENT, 0).expect("room");
+    neighbours.stands(&mut other, PhaseName::Auth, Some(0), 0);
+    let place = neighbours.enter(SERVER, CLIENT, 0).expect("room");
+    let mine = me(Some(wait(PhaseName::Login, 0, 5 * SECOND, 0)), 5 * SECOND);
+    let around = neighbours.around(place, 1433, &mine);
+    assert_eq!((around.stalled, around.in_flight), (0, 1));
+}
+
+#[test]
+fn logins_that_come_and_go_while_one_waits_have_passed_it() {
+    let mut neighbours = Neighbours::default();
+    let place = neighbours.enter(SERVER, CLIENT, 0).expect("room");
+    for at in 1..=5 {
+        let quick = neighbours.enter(SERVER, CLIENT, at * SECOND).expect("room");
+        let ended = at * SECOND + MILLISECOND;
+        let mut gone = me(None, ended);
+        gone.started = at * SECOND;
+        neighbours.leave(quick, &gone, &[]);
+    }
+    let mine = me(
+        Some(wait(PhaseName::Prelogin, 0, 9 * SECOND, 0)),
+        9 * SECOND,
+    );
+    let around = neighbours.around(place, 1433, &mine);
+    assert_eq!((around.passed, around.stalled), (5, 0));
+}
+
+#[test]
+fn a_client_that_opens_one_after_the_other_is_known_by_that() {
+    let mut neighbours = Neighbours::default();
+    let mut now = 0;
+    let mut serial = Vec::new();
+    for _ in 0..4 {
+        let place = neighbours.enter(SERVER, CLIENT, now).expect("room");
+        now += SECOND;
+        let mut mine = me(None, now);
+        mine.started = now - SECOND;
+        serial.push(neighbours.around(place, 1433, &mine).one_after_the_other);
+        neighbours.leave(place, &mine, &[]);
+        now += MILLISECOND;
+    }
+    assert_eq!(serial, [0, 1, 2, 3]);
+    let late = neighbours
+        .enter(SERVER, CLIENT, now + SECOND)
+        .expect("room");
+    let around = neighbours.around(late, 1433, &me(None, now + SECOND));
+    assert_eq!(around.one_after_the_other, 0, "there was a break");
+}
+
+#[test]
+fn where_a_client_was_sent_on_to_is_known_for_half_a_minute() {
+    let mut neighbours = Neighbours::default();
+    let place = neighbours.enter(SERVER, CLIENT, 0).expect("room");
+    neighbours.sent_on(place, 11_003, SECOND);
+    let mut mine = me(None, 20 * SECOND);
+    mine.started = 2 * SECOND;
+    assert!(neighbours.around(place, 11_003, &mine).was_sent_here);
+    assert!(!neighbours.around(place, 1433, &mine).was_sent_here);
+    mine.started = 40 * SECOND;
+    assert!(!neighbours.around(place, 11_003, &mine).was_sent_here);
+}
+
+#[test]
+fn servers_clients_and_logins_without_end_take_no_more_memory() {
+    let mut neighbours = Neighbours::default();
+    for number in 0..5_000_u32 {
+        let address = IpAddr::from(number.to_be_bytes());
+        let place = neighbours.enter((address, 1433), address, number.into());
+        let place = place.expect("a quiet one gives way");
+        neighbours.leave(place, &me(None, number.into()), &[]);
+    }
+    assert_eq!(neighbours.servers.len(), MAX_SERVERS);
+    assert_eq!(neighbours.places.len(), MAX_SERVERS);
+    assert!(neighbours.clients.len() <= MAX_CLIENTS);
+    let taken = (0..1_000).filter_map(|at| neighbours.enter(SERVER, CLIENT, at));
+    assert_eq!(taken.count(), 256);
+}

@@ -1,0 +1,156 @@
+//! What is to be said of causes, for a person: Markdown.
+
+use std::fmt::Write as _;
+
+use super::{Cause, causes};
+use crate::record::Whom;
+
+/// What stands before the pages.
+const OPENING: &str = "\
+# Causes
+
+What `diagnosis.cause` says, and what is to be done then; `tds-tracer explain CAUSE` prints one of these pages. The
+names bind. This page is written by `cargo xtask causes --write`, from the same files as the rules.
+
+`diagnosis` stands in the `login`, `pending` and `close` lines of logins that failed, are undecided for long, or were
+slow: the login or one of its phases took `--slow` or longer (a second, where that is not given), or the server was
+waited for ten times as long as is usual for it in that phase, and a quarter of a second at least. It lists up to three
+causes, most likely first, each with the figures that it rests on. `phase`, `side` and `waited_ns` are where most of the
+time went; of a login that ended at once `phase` and `ended_by`. A login that went well in no more than its time has
+none; `encryption_downgraded` is told of it all the same, and its `close` may say how the connection was cut.
+
+All of it is read from the connection itself and from what other logins to the same server did meanwhile. What the
+host, DNS, SQL Browser, token hosts and domain controllers themselves would show is not looked at yet: the causes
+`client_starved`, `syn_dropped_here`, `ephemeral_ports`, `conntrack_full`, `no_attempt`, `name_resolution`,
+`dns_twin_query_lost`, `dns_search_list`, `reverse_lookup_before_connect`, `instance_lookup`, `stale_instance_answer`,
+`kdc_slow`, `spn_unknown`, `spn_malformed`, `clock_skew`, `imds_slow`, `proxy_in_path`, `failover_partner_unreachable`,
+`parallel_race_lost`, `parallel_race_won_by_dead_backend` and `sequential_dead_address` are not told.
+";
+
+/// All causes.
+fn all() -> impl Iterator<Item = &'static Cause> {
+    causes::ALL.iter().copied().chain([&causes::UNKNOWN])
+}
+
+/// The page of a cause; `None` where there is none of that name.
+pub fn explain(slug: &str) -> Option<String> {
+    all().find(|cause| cause.slug == slug).map(page)
+}
+
+/// The names of all causes, each with what it means in a few words.
+pub fn list() -> String {
+    let longest = all()
+        .map(|cause| cause.slug.len())
+        .max()
+        .unwrap_or_default();
+    all().fold(String::new(), |mut text, cause| {
+        // Writing to memory does not fail.
+        let _in_memory = writeln!(text, "{:<longest$}  {}", cause.slug, cause.meaning);
+        text
+    })
+}
+
+/// All pages, as one document.
+pub fn reference() -> String {
+    let mut text = OPENING.to_owned();
+    text.push_str("\n| cause | is | for |\n|---|---|---|\n");
+    for cause in all() {
+        let slug = cause.slug;
+        let row = format!(
+            "| [`{slug}`](#{slug}) | {} | {} |\n",
+            cause.meaning,
+            whom(cause)
+        );
+        text.push_str(&row);
+    }
+    for cause in all() {
+        text.push('\n');
+        text.push_str(&page(cause));
+    }
+    text
+}
+
+fn page(cause: &Cause) -> String {
+    let page = &cause.page;
+    let mut text = format!(
+        "## {}\n\n{}. For: {}.\n",
+        cause.slug,
+        capital(cause.meaning),
+        whom(cause)
+    );
+    for (name, said) in [
+        ("What happens", page.means),
+        ("How it is known", page.signs),
+        ("What speaks against it", page.against),
+        ("Where to see it confirmed", page.confirm),
+        ("What helps", page.mend),
+    ] {
+        let part = format!("\n**{name}.** {said}\n");
+        text.push_str(&part);
+    }
+    if !page.reports.is_empty() {
+        let part = format!("\n**Public reports.** {}.\n", page.reports.join(", "));
+        text.push_str(&part);
+    }
+    text
+}
+
+fn whom(cause: &Cause) -> &'static str {
+    match cause.whom {
+        Some(Whom::Application) => "application",
+        Some(Whom::Database) => "database",
+        Some(Whom::Network) => "network",
+        Some(Whom::Identity) => "identity",
+        Some(Whom::Host) => "host",
+        None => "nobody",
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut rest = text.chars();
+    rest.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(rest).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_checked_in_pages_are_what_the_causes_say() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/causes.md");
+        let checked_in = std::fs::read_to_string(path).expect("docs/causes.md");
+        let is_same = checked_in == reference();
+        assert!(is_same, "run `cargo xtask causes --write`");
+    }
+
+    #[test]
+    fn every_cause_has_a_name_of_its_own_and_a_page_that_says_all() {
+        let slugs: BTreeSet<_> = all().map(|cause| cause.slug).collect();
+        assert_eq!(slugs.len(), all().count());
+        for slug in &slugs {
+            let named = slug
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit());
+            assert!(named, "{slug}");
+            assert!(explain(slug).is_some_and(|page| page.contains("What helps")));
+            assert!(
+                !OPENING.contains(&format!("`{slug}`"))
+                    || OPENING.contains("encryption_downgraded")
+            );
+        }
+        assert_eq!(explain("no_such_cause"), None);
+    }
+
+    #[test]
+    fn links_between_pages_lead_somewhere() {
+        let text = reference();
+        for link in text.split("](#").skip(1) {
+            let slug = link.split(')').next().expect("a link");
+            assert!(explain(slug).is_some(), "{slug}");
+        }
+    }
+}

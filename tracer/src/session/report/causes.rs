@@ -1,0 +1,271 @@
+//! `diagnosis`: what was seen of a login, for the causes to look at.
+
+use crate::{
+    record::{
+        AuthKind, Close, CloseClass, CloseMeans, ConnectionFacts, Login, Outcome, OutcomeKind,
+        PhaseName, Side as RecordSide,
+    },
+    session::{
+        diagnosis::{
+            Around, Closing, Ended, Lost, Me, Part, Place, Ranked, Symptoms, Wait, ranked,
+            ranked_at_close,
+        },
+        input::Side,
+        ledger::Ledger,
+        wire::Wire,
+    },
+};
+
+use super::{Conclusion, Report};
+
+/// A login that took less, nanoseconds, and went well needs no neighbours to explain it.
+const QUICK: u64 = 250_000_000;
+
+impl Report<'_> {
+    /// Says why a login went wrong or was slow, or is not decided yet; where it is over, its neighbours
+    /// are told.
+    pub(in crate::session) fn diagnose(
+        &mut self,
+        facts: &mut ConnectionFacts,
+        wire: &Wire,
+        conclusion: &Conclusion,
+        place: Option<Place>,
+    ) -> Box<[Ranked]> {
+        let shared = &mut *self.shared;
+        let at = conclusion.decision.at;
+        let mut wait = longest_wait(conclusion).filter(|_| !wire.untimed);
+        if let (Some(wait), Some(place)) = (&mut wait, place) {
+            wait.ahead = shared.neighbours.ahead(place, wait.phase);
+        }
+        let me = Me {
+            started: wire.started,
+            now: wire.last_seen.max(at),
+            wait,
+            kind: facts
+                .auth
+                .as_ref()
+                .map_or(AuthKind::Unknown, |auth| auth.kind),
+            outcome: facts.login.outcome,
+            syn_again: wire
+                .handshake
+                .syn_retransmits()
+                .is_some_and(|again| again > 0),
+            round_trip: facts.tcp.rtt_ns.map(|rtt| rtt.0),
+        };
+        let took = facts.login.duration_ns.unwrap_or_default().0;
+        let is_well = facts.login.is_good() && took < QUICK.min(shared.config.slow);
+        let around = match place.filter(|_| !is_well) {
+            Some(place) => shared.neighbours.around(place, facts.server.port, &me),
+            None => Around::default(),
+        };
+        let symptoms = Symptoms {
+            around,
+            lost: lost(&conclusion.ledger, wire.started, at),
+            ended: ended(wire, conclusion),
+            at: shared.config.wall(at),
+            slow: shared.config.slow,
+            ..described(facts)
+        };
+        let ranked = ranked(&symptoms);
+        if let Some(place) = place.filter(|_| me.outcome.is_some()) {
+            if let Some(redirect) = &facts.login.redirect {
+                shared.neighbours.sent_on(place, redirect.port, me.now);
+            }
+            shared.neighbours.leave(place, &me, &server_waits(facts));
+        }
+        facts.diagnosis = ranked.iter().map(Ranked::told).collect();
+        ranked.into()
+    }
+}
+
+/// What is told of causes at a connection's end: those of its login, and what the end shows.
+pub(in crate::session) fn diagnose_close(
+    facts: &mut ConnectionFacts,
+    close: &Close,
+    known: &[Ranked],
+) {
+    let abnormal = close.class == CloseClass::Abnormal;
+    let all = if abnormal || facts.login.late_reply_ns.is_some() {
+        let symptoms = Symptoms {
+            late_reply: facts.login.late_reply_ns.map(|late| late.0),
+            closing: Some(Closing {
+                abnormal,
+                reset: close.how == CloseMeans::Rst,
+                foreign: close.middlebox == Some(true),
+                idle: close.idle_ns.unwrap_or_default().0,
+                probes: close.keep_alive_probes.unwrap_or_default(),
+                in_flight: close.requests_in_flight.unwrap_or_default(),
+            }),
+            ..described(facts)
+        };
+        ranked_at_close(&symptoms, known)
+    } else {
+        known.to_vec()
+    };
+    facts.diagnosis = all.iter().map(Ranked::told).collect();
+}
+
+/// What the record says already.
+fn described(facts: &ConnectionFacts) -> Symptoms<'_> {
+    let Login {
+        outcome,
+        confidence,
+        duration_ns,
+        owed_by,
+        error,
+        further_errors,
+        stranger,
+        server_name,
+        database,
+        ..
+    } = &facts.login;
+    let phases = facts.phases.of_login();
+    let parts = phases.iter().map(|(name, phase)| Part {
+        name: *name,
+        duration: phase.duration_ns.0,
+        complete: phase.complete,
+        waited: phase.waited,
+        resent: phase.retransmits,
+    });
+    Symptoms {
+        outcome: *outcome,
+        belief: confidence.map_or(1.0, |confidence| confidence.0),
+        stranger: *stranger,
+        duration: duration_ns.unwrap_or_default().0,
+        parts: parts.collect(),
+        owed_by: *owed_by,
+        tcp: facts.tcp.clone(),
+        errors: error.iter().chain(further_errors).copied().collect(),
+        tds: facts.tds.as_ref(),
+        tls: facts.tls.as_deref().map(|written| &**written),
+        auth: facts.auth.as_ref(),
+        server_name: server_name.as_ref(),
+        database: database.as_ref(),
+        partial: facts.connection.partial,
+        ..Symptoms::default()
+    }
+}
+
+/// The longest wait for the server.
+fn longest_wait(conclusion: &Conclusion) -> Option<Wait> {
+    let at = conclusion.decision.at;
+    let mut longest: Option<Wait> = None;
+    let mut asked = None;
+    let mut consider = |asked: u64, until: u64, answered| {
+        let phase = phase_at(conclusion, asked);
+        let wait = Wait {
+            phase,
+            asked,
+            until,
+            answered,
+            ahead: 0,
+        };
+        if longest.is_none_or(|longest| wait.took() > longest.took()) {
+            longest = Some(wait);
+        }
+    };
+    for step in conclusion.ledger.steps() {
+        if step.at > at {
+            break;
+        }
+        match step.side {
+            Side::ToClient => {
+                if let Some(since) = asked.take() {
+                    consider(since, step.at, true);
+                }
+            }
+            Side::ToServer => {
+                asked = (step.owed_by == Side::ToClient).then_some(step.at);
+            }
+        }
+    }
+    if let Some(since) = asked {
+        consider(since, at, false);
+    }
+    longest
+}
+
+/// The phase that a question belongs to: it begins no later, and ends after it.
+fn phase_at(conclusion: &Conclusion, asked: u64) -> PhaseName {
+    let mut spans = conclusion.spans.iter();
+    let span = spans.find(|span| asked >= span.from && asked < span.to);
+    span.map_or(conclusion.phase, |span| span.name)
+}
+
+/// How long the server was waited for in each phase.
+fn server_waits(facts: &ConnectionFacts) -> Vec<(PhaseName, u64)> {
+    let phases = facts.phases.of_login().into_iter();
+    let waits = phases.map(|(name, phase)| Some((name, phase.waited?.server_ns.0)));
+    waits.flatten().collect()
+}
+
+/// What was sent again.
+fn lost(ledger: &Ledger, from: u64, to: u64) -> Lost {
+    let repeats: Vec<_> = ledger
+        .repeats()
+        .iter()
+        .filter(|repeat| repeat.again <= to)
+        .collect();
+    let copies = |of: &&crate::session::ledger::Repeat| {
+        let same = repeats
+            .iter()
+            .filter(|other| other.side == of.side && other.first == of.first);
+        same.count()
+    };
+    // The first of those that were sent as often.
+    let Some(most) = repeats.iter().rev().copied().max_by_key(copies) else {
+        return Lost::default();
+    };
+    let mut steps = ledger.steps().iter();
+    let for_good =
+        !steps.any(|step| step.side != most.side && step.at > most.first && step.at <= to);
+    Lost {
+        time: ledger.repeated(from, to),
+        copies: u32::try_from(copies(&most)).unwrap_or(u32::MAX),
+        by: Some(side(most.side)),
+        length: most.length,
+        shortest: repeats
+            .iter()
+            .map(|repeat| repeat.length)
+            .min()
+            .unwrap_or_default(),
+        for_good,
+    }
+}
+
+/// Who ended a login that got no answer.
+fn ended(wire: &Wire, conclusion: &Conclusion) -> Option<Ended> {
+    let decision = conclusion.decision;
+    if decision.outcome.kind() != OutcomeKind::Ended || decision.outcome == Outcome::Unreachable {
+        return None;
+    }
+    let last = conclusion
+        .ledger
+        .last_step()
+        .map_or(wire.started, |step| step.at);
+    let after = decision.at.saturating_sub(last);
+    let fin = wire.ends.first_fin();
+    let reset = wire.ends.reset();
+    match (fin, reset) {
+        (fin, Some(reset)) if fin.is_none_or(|fin| fin.at > reset.at) => Some(Ended {
+            by: side(reset.side),
+            reset: true,
+            foreign: wire.is_foreign_reset() == Some(true),
+            after,
+        }),
+        (Some(fin), _) => Some(Ended {
+            by: side(fin.side),
+            reset: false,
+            foreign: false,
+            after,
+        }),
+        _ => None,
+    }
+}
+
+const fn side(side: Side) -> RecordSide {
+    match side {
+        Side::ToServer => RecordSide::Client,
+        Side::ToClient => RecordSide::Server,
+    }
+}
