@@ -15,6 +15,9 @@ const OF_THE_CLOSE: [&str; 7] = [
     "requests.count",
 ];
 
+/// From here on a login is slow, nanoseconds.
+const SLOW: u64 = 1_000_000_000;
+
 /// What must be said.
 #[derive(Clone, Debug)]
 pub struct Same {
@@ -28,6 +31,8 @@ pub struct Same {
     pub skipped: Vec<String>,
     /// A path of which one of several values is right.
     pub outcomes: Vec<&'static str>,
+    /// What the likeliest cause may be of a login that went well and is slow now.
+    pub causes: Vec<&'static str>,
 }
 
 impl Same {
@@ -39,6 +44,7 @@ impl Same {
             share_ns: 0,
             skipped: Vec::new(),
             outcomes: Vec::new(),
+            causes: Vec::new(),
         }
     }
 
@@ -116,6 +122,7 @@ impl Same {
                     }
                 } else {
                     self.compare("", expected, told, &mut found);
+                    self.judge_causes(expected, told, &mut found);
                 }
                 wrong.extend(found.into_iter().map(|one| format!("{event}.{one}")));
             }
@@ -123,8 +130,33 @@ impl Same {
         wrong
     }
 
+    /// A login that went well is told why where it was slow, and only then; one that did not is told in
+    /// any case.
+    fn judge_causes(&self, expected: &Value, told: &Value, wrong: &mut Vec<String>) {
+        let causes = told["diagnosis"].as_array();
+        let first = causes.and_then(|causes| causes.first()?["cause"].as_str());
+        let good = ["success", "redirected"].map(Value::from);
+        let is_good = good.contains(&told["login"]["outcome"]);
+        let duration = told["login"]["duration_ns"].as_u64().unwrap_or(0);
+        let is_right = match first {
+            None => is_good && duration < SLOW,
+            Some(_) if !is_good => true,
+            Some(_) if duration < SLOW => !expected["diagnosis"].is_null(),
+            // It had one before.
+            Some(_) if !expected["diagnosis"].is_null() => true,
+            Some(first) => self.causes.is_empty() || self.causes.contains(&first),
+        };
+        if !is_right {
+            wrong.push(format!(
+                "diagnosis {}, right {}: ",
+                first.unwrap_or("none"),
+                self.causes.join(" or ")
+            ));
+        }
+    }
+
     fn compare(&self, path: &str, expected: &Value, told: &Value, wrong: &mut Vec<String>) {
-        if self.skips(path) {
+        if path == "diagnosis" || self.skips(path) {
             return;
         }
         if expected.is_object() || told.is_object() {

@@ -97,6 +97,7 @@ fn variant(connection: &Connection, index: usize, by: u64, whole: &Lines) -> Var
             Debtor::Unsure => None,
         };
         same.lengthen(phase, by, share);
+        same.causes = causes(by, phase, share);
         if handshake {
             same = same.skipping(&["tcp.rtt_ns", "phases.*"]);
         }
@@ -116,5 +117,23 @@ fn variant(connection: &Connection, index: usize, by: u64, whole: &Lines) -> Var
             until_ns: None,
         },
         expected: Expected::Same(Box::new(same)),
+    }
+}
+
+/// What may be told of a login that waited so long.
+fn causes(by: u64, phase: &str, share: Option<&str>) -> Vec<&'static str> {
+    const ANYBODYS: [&str; 3] = ["client_slow", "server_slow_accept", "network_slow"];
+    if by < LINGERS {
+        // It may have been slow before.
+        return Vec::new();
+    }
+    match (share, phase) {
+        (Some("client"), "auth") => vec!["client_slow", "federated_token_slow"],
+        (Some("client"), _) => vec!["client_slow"],
+        (Some("server"), "prelogin") => vec!["server_slow_prelogin"],
+        (Some("server"), "tls") => vec!["server_slow_tls"],
+        (Some("server"), "login") => vec!["server_slow_login"],
+        (Some("server"), "auth") => vec!["domain_controller_slow", "server_slow_login"],
+        _ => ANYBODYS.to_vec(),
     }
 }

@@ -104,6 +104,7 @@ fn sent_again(connection: &Connection, index: usize, whole: &Lines) -> Option<Va
         "phases.mars.*",
     ]);
     same.outcomes = outcomes;
+    same.causes = vec!["packet_loss"];
     // A round trip is not taken from what was sent twice: then none is the network's elsewhere.
     same.share_ns = connection.round_trip() + SLACK;
     // From the first to the last copy the time is the network's, whoever sent it.

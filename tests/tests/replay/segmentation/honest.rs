@@ -41,6 +41,7 @@ fn untruths(said: &Value, truth: &Value) -> Vec<String> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let beginning = text(truth).starts_with(&format!("{}.", text(said)));
         let vague = vague || path == ".tds.server_version" && beginning;
+        let vague = vague || path == ".diagnosis" && known_causes(said, truth);
         let unknown = said.is_null() || said == "unknown" && is_partial || vague;
         let seen = OF_WHAT_WAS_SEEN.iter().any(|skip| path.starts_with(skip));
         if said != truth && !unknown && !seen && !CHOSEN_LATER.contains(&path) {
@@ -48,6 +49,19 @@ fn untruths(said: &Value, truth: &Value) -> Vec<String> {
         }
     });
     untruths
+}
+
+/// Whether every cause that is told is a cause of the whole login too, or says that none is known.
+fn known_causes(said: &Value, truth: &Value) -> bool {
+    let of = |causes: &Value| {
+        let causes = causes.as_array().into_iter().flatten();
+        causes
+            .map(|cause| cause["cause"].clone())
+            .collect::<Vec<_>>()
+    };
+    let known = of(truth);
+    let mut told = of(said).into_iter();
+    told.all(|cause| cause == "unknown" || known.contains(&cause))
 }
 
 fn compare_facts(

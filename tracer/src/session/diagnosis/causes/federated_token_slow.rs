@@ -32,17 +32,21 @@ pub(super) const CAUSE: Cause = Cause {
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let auth = symptoms.auth?;
     let stall = symptoms.stalled_by(Who::Client);
-    let waits = stall.filter(|stall| matches!(stall.phase, PhaseName::Auth | PhaseName::Login));
+    let waits = stall
+        .filter(|stall| stall.phase == PhaseName::Auth)
+        .is_some();
     let entra = auth.entra.as_ref();
     let fetch = entra.and_then(|entra| entra.token_fetch_ns);
     let host = entra.and_then(|entra| entra.sts_host.clone());
     // Inside TLS it is known that both sides want one, not that it came.
     let wanted = symptoms.wants_token();
-    let confidence = match (auth.kind, fetch, waits) {
-        (AuthKind::Entra, Some(fetch), _) if fetch.0 >= symptoms.slow || waits.is_some() => 0.9,
+    let confidence = match (auth.kind, fetch) {
+        (AuthKind::Entra, Some(_)) if waits => 0.9,
         // The token has not come, or where it began is not known.
-        (AuthKind::Entra, None, Some(_)) => 0.8,
-        (AuthKind::Unknown, _, Some(stall)) if wanted && stall.phase == PhaseName::Auth => 0.8,
+        (AuthKind::Entra, None) if waits => 0.8,
+        (AuthKind::Unknown, _) if waits && wanted => 0.8,
+        // Something else took more of the time, and maybe of this.
+        (AuthKind::Entra, Some(fetch)) if fetch.0 >= symptoms.slow => 0.5,
         _ => return None,
     };
     Some(

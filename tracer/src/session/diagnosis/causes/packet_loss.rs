@@ -35,7 +35,8 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let full = lost.copies >= 3 && lost.for_good && lost.shortest >= 1000;
     // SYNs of several at once were dropped by the server.
     let dropped = syns > 0 && symptoms.around.syn_again >= 2;
-    let felt = lost.time >= symptoms.slow / 2 || lost.time >= symptoms.duration / 2;
+    let most = symptoms.is_slow() && lost.time >= symptoms.duration / 2;
+    let felt = lost.time >= symptoms.slow / 2 || most;
     let worst = symptoms
         .worst()
         .is_some_and(|worst| worst.who == Who::Network);

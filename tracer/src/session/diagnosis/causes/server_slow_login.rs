@@ -1,7 +1,7 @@
 //! The server alone is slow over LOGIN7.
 
 use crate::{
-    record::{Nanos, PhaseName, Whom},
+    record::{AuthKind, Nanos, PhaseName, Whom},
     session::diagnosis::{Cause, Found, Page, Symptoms},
 };
 
@@ -29,13 +29,18 @@ pub(super) const CAUSE: Cause = Cause {
 
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let stall = symptoms.server_stall()?;
-    let answered = symptoms
-        .part(PhaseName::Login)
-        .is_some_and(|part| part.complete);
-    if stall.phase != PhaseName::Login || !answered {
+    // What follows the first reply waits for a domain controller, unless nobody asks one.
+    let asks_nobody = matches!(symptoms.auth_kind(), AuthKind::Sql | AuthKind::Entra);
+    let is_logins = match stall.phase {
+        PhaseName::Login => true,
+        PhaseName::Auth => asks_nobody,
+        _ => false,
+    };
+    let part = symptoms.part(stall.phase);
+    if !is_logins || part.is_none_or(|part| !part.complete) {
         return None;
     }
-    let usual = symptoms.around.usual(PhaseName::Login).map(Nanos);
+    let usual = symptoms.around.usual(stall.phase).map(Nanos);
     // With others it is not this login's own.
     let confidence = if symptoms.around.stalled >= 2 {
         0.45
@@ -52,9 +57,12 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::diagnosis::{
-        symptoms::Who,
-        tests::{fits, slow},
+    use crate::{
+        record::Auth,
+        session::diagnosis::{
+            symptoms::Who,
+            tests::{fits, slow},
+        },
     };
 
     #[test]
@@ -69,5 +77,16 @@ mod tests {
     fn a_slow_client_and_another_phase_are_not() {
         assert_eq!(fits(&CAUSE, &slow(PhaseName::Login, Who::Client)), 0.0);
         assert_eq!(fits(&CAUSE, &slow(PhaseName::Auth, Who::Server)), 0.0);
+    }
+
+    #[test]
+    fn a_federated_token_is_checked_by_the_server_itself() {
+        let auth = Auth {
+            kind: AuthKind::Entra,
+            ..Auth::default()
+        };
+        let mut login = slow(PhaseName::Auth, Who::Server);
+        login.auth = Some(&auth);
+        assert!(fits(&CAUSE, &login) >= 0.7);
     }
 }
