@@ -8,6 +8,7 @@
 mod authentication;
 mod captures;
 mod close;
+mod diagnosis;
 mod hear;
 mod inputs;
 mod judge;

@@ -66,6 +66,10 @@ pub(in crate::session) struct Page {
 pub(in crate::session) fn ranked(symptoms: &Symptoms<'_>) -> Vec<Ranked> {
     let asks = symptoms.asks_why();
     let fitting = causes::ALL.iter().filter_map(|cause| {
+        // Who speaks another protocol has no other trouble with this one.
+        if symptoms.is_strange() && cause.whom.is_some() {
+            return None;
+        }
         let found = (cause.fits)(symptoms)?;
         let tells = asks || found.is_finding;
         (tells && found.confidence >= LEAST).then(|| Ranked::new(cause, found))

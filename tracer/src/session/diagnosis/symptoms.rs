@@ -190,6 +190,12 @@ impl<'a> Symptoms<'a> {
             .is_some_and(|usual| waited >= UNUSUAL_FLOOR && waited >= usual.saturating_mul(UNUSUAL))
     }
 
+    /// Whether one side speaks something else.
+    pub(super) fn is_strange(&self) -> bool {
+        self.stranger
+            .is_some_and(|stranger| stranger != Stranger::Silent)
+    }
+
     /// Whether it is not decided yet.
     pub(super) fn is_pending(&self) -> bool {
         self.outcome.is_none()
@@ -252,7 +258,7 @@ impl<'a> Symptoms<'a> {
             let part = self.part(worst.phase);
             worst.took >= self.slow || part.is_some_and(|part| self.is_unusual(part))
                 // Or most of a login that is.
-                || (self.duration >= self.slow && worst.took >= self.duration / 2)
+                || (self.duration >= self.slow && worst.took >= self.duration / 5 * 2)
         })
     }
 
@@ -278,11 +284,33 @@ impl<'a> Symptoms<'a> {
         self.auth.map_or(AuthKind::Unknown, |auth| auth.kind)
     }
 
+    /// How sure it is that a wait for the server is this login's own, and not one with others for the
+    /// same thing.
+    pub(super) fn own_share(&self) -> f64 {
+        let around = &self.around;
+        match () {
+            () if around.stalled < 2 => 0.75,
+            () if around.own_pace >= 2 && around.own_pace > around.joined => 0.75,
+            // They came together and left together: who knows.
+            () if around.joined < 2 && around.released >= 2 => 0.6,
+            () => 0.45,
+        }
+    }
+
     /// The longest wait, where it was for the answer to a token that a domain controller is asked about.
     pub(super) fn controller_stall(&self) -> Option<Worst> {
         let asks = self.auth.is_some() && self.controller_share() > 0.0;
         self.server_stall()
             .filter(|stall| asks && stall.phase == PhaseName::Auth)
+    }
+
+    /// Whether logins of its kind wait for each other: they are answered one after the other, and who is
+    /// alone waits less.
+    pub(super) fn queues(&self) -> bool {
+        let around = &self.around;
+        let took = self.worst().map_or(0, |worst| worst.took);
+        let alone = around.alone.count > 0 && around.alone.most >= took / 5 * 4;
+        around.steps >= 2 && around.ahead >= 1 && !alone
     }
 
     /// How likely it is that such a wait is a domain controller's.
@@ -352,7 +380,8 @@ impl<'a> Symptoms<'a> {
                 evidence.push((name, value));
             }
         };
-        if let Some(stall) = self.stall() {
+        let stall = self.stall().or(self.worst().filter(|_| self.is_slow()));
+        if let Some(stall) = stall {
             add("phase", stall.phase.as_str().into());
             add("side", stall.who.as_str().into());
             let took = serde_json::to_value(Nanos(stall.took));

@@ -156,6 +156,7 @@ fn where_nothing_fits_the_phase_and_the_side_are_told() {
 fn two_causes_at_once_are_both_told() {
     let mut storm = slow(PhaseName::Prelogin, Who::Server);
     (storm.around.stalled, storm.around.released) = (40, 40);
+    storm.around.joined = 30;
     storm.around.begun_by_client = 60;
     assert_eq!(
         slugs(&storm)[..2],
@@ -241,7 +242,7 @@ fn spreads() -> impl Strategy<Value = Spread> {
 }
 
 fn arounds() -> impl Strategy<Value = Around> {
-    let counts = prop::collection::vec(few(), 12);
+    let counts = prop::collection::vec(few(), 14);
     (counts, spreads(), spreads(), time(), any::<bool>()).prop_map(
         |(counts, alike, alone, usual, sent)| Around {
             in_flight: counts[0],
@@ -258,6 +259,8 @@ fn arounds() -> impl Strategy<Value = Around> {
             begun_by_client: counts[9],
             in_flight_of_client: counts[10],
             one_after_the_other: counts[11],
+            joined: counts[12],
+            own_pace: counts[13],
             was_sent_here: sent,
             usual_round_trip: Some(usual),
             ..Around::default().with_usual(PhaseName::Login, usual)

@@ -1,7 +1,7 @@
 //! The client owes, and nothing seen explains it.
 
 use crate::{
-    record::{AuthKind, PhaseName, Side, Stranger, Whom},
+    record::{AuthKind, PhaseName, Side, Whom},
     session::diagnosis::{
         Cause, Found, Page, Symptoms,
         symptoms::{SECOND, Who},
@@ -34,13 +34,6 @@ pub(super) const CAUSE: Cause = Cause {
 
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let stall = symptoms.stalled_by(Who::Client)?;
-    // Somebody else owes nothing.
-    if symptoms
-        .stranger
-        .is_some_and(|stranger| stranger != Stranger::Silent)
-    {
-        return None;
-    }
     // Others know what it waits for there.
     let elsewhere = match stall.phase {
         PhaseName::Tls => symptoms.certificate().is_some() && stall.took >= 4 * SECOND,

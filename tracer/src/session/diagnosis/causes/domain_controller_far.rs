@@ -37,7 +37,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let around = &symptoms.around;
     let constant = around.alike.count >= 3 && around.alike.is_within(0.1);
     let confidence = match () {
-        () if around.steps >= 2 && around.ahead >= 1 => return None,
+        () if symptoms.queues() => return None,
         () if constant => 0.8,
         () if around.alike.count >= 3 => return None,
         () => 0.45,

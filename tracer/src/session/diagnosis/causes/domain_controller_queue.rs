@@ -30,9 +30,10 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let around = &symptoms.around;
     let grows = around.alike.count >= 3 && around.alike.most / 2 >= around.alike.least;
     let confidence = match (around.steps, around.ahead) {
-        (3.., 2..) => 0.85,
-        (2.., 1..) => 0.75,
+        (3.., 2..) if symptoms.queues() => 0.85,
+        (2.., 1..) if symptoms.queues() => 0.75,
         (_, 2..) if grows => 0.65,
+        // Who was alone waited as long, or nobody was ahead.
         _ => return None,
     };
     let open = symptoms.stopped_at(stall.phase);

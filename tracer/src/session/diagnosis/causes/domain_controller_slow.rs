@@ -37,7 +37,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let around = &symptoms.around;
     let confidence = match () {
         // They wait for each other.
-        () if around.steps >= 2 && around.ahead >= 1 => 0.35,
+        () if symptoms.queues() => 0.35,
         () if around.alike.count >= 3 && around.alike.is_within(0.35) => 0.75,
         // Whoever waits alone waits for nobody else.
         () if around.alone.count >= 2 => 0.7,

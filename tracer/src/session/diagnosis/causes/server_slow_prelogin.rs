@@ -35,12 +35,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
         return None;
     }
     let usual = symptoms.around.usual(PhaseName::Prelogin).map(Nanos);
-    // With others it is not this login's own.
-    let confidence = if symptoms.around.stalled >= 2 {
-        0.45
-    } else {
-        0.75
-    };
+    let confidence = symptoms.own_share();
     Some(
         Found::at(confidence)
             .with("usual_ns", usual)

@@ -16,9 +16,11 @@ pub(super) const CAUSE: Cause = Cause {
             workers come free.",
         signs: "The server is silent in PRELOGIN, TLS or LOGIN7 for a second or more; at least two \
             others stall in that phase at the same time (`stalled_with_it`), and are answered at the \
-            same moment (`released_together`).",
+            same moment (`released_together`), the surer where they had asked at other moments \
+            (`released_whenever_they_came`).",
         against: "Logins that begin and succeed meanwhile (`passed_meanwhile`): whoever has no worker lets \
-            nobody past. A stall of one login alone.",
+            nobody past. A stall of one login alone; logins that each wait as \
+            long as the others, whenever they came.",
         confirm: "`sys.dm_os_schedulers` (`work_queue_count` above 0), waits of `THREADPOOL` in \
             `sys.dm_os_wait_stats`, the dedicated administrator connection still answers. In the \
             connectivity ring buffer (`sys.dm_os_ring_buffers`, `RING_BUFFER_CONNECTIVITY`) and \
@@ -37,11 +39,17 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     if !phases.contains(&stall.phase) || around.stalled < 2 {
         return None;
     }
-    let mut confidence = if around.stalled >= 5 { 0.8 } else { 0.7 };
-    // Whoever stops waiting for the same thing does so at the same time.
-    if around.released >= 2 && around.released >= around.stalled / 2 {
-        confidence += 0.15;
-    }
+    let crowd = if around.stalled >= 5 { 0.1 } else { 0.0 };
+    let mut confidence = crowd
+        + match () {
+            // Each takes its time, whenever it came.
+            () if around.own_pace >= 2 && around.own_pace > around.joined => 0.2,
+            // Whoever waits for the same thing is released at the same time, whenever it came.
+            () if around.joined >= 2 => 0.85,
+            // They came together and left together.
+            () if around.released >= 2 => 0.55,
+            () => 0.7,
+        };
     // Without a worker nobody gets past.
     if around.passed >= 3 {
         confidence -= 0.4;
@@ -49,6 +57,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let found = Found::at(confidence)
         .with("stalled_with_it", around.stalled)
         .counted("released_together", around.released)
+        .counted("released_whenever_they_came", around.joined)
         .counted("passed_meanwhile", around.passed);
     Some(found.counted("in_flight", around.in_flight))
 }
@@ -64,6 +73,7 @@ mod tests {
     fn crowd() -> Symptoms<'static> {
         let mut crowd = slow(PhaseName::Prelogin, Who::Server);
         (crowd.around.stalled, crowd.around.released) = (63, 60);
+        crowd.around.joined = 50;
         crowd
     }
 
@@ -79,6 +89,20 @@ mod tests {
         let mut passed = crowd();
         passed.around.passed = 10;
         assert!(fits(&CAUSE, &passed) < 0.6);
+    }
+
+    #[test]
+    fn logins_that_each_wait_as_long_whenever_they_came_do_not_wait_for_each_other() {
+        let mut paced = slow(PhaseName::Prelogin, Who::Server);
+        (paced.around.stalled, paced.around.own_pace) = (20, 18);
+        assert!(fits(&CAUSE, &paced) < 0.4);
+        let mut at_once = crowd();
+        at_once.around.joined = 0;
+        let sure = fits(&CAUSE, &at_once);
+        assert!(
+            (0.5..0.7).contains(&sure),
+            "they came and left together: {sure}"
+        );
     }
 
     #[test]

@@ -11,6 +11,11 @@ pub(in crate::session) struct Around {
     pub(in crate::session) stalled: u32,
     /// Of these, those that were answered at the same moment.
     pub(in crate::session) released: u32,
+    /// Of these, those that had asked at another moment: they were waiting for the same thing.
+    pub(in crate::session) joined: u32,
+    /// Of those that stalled, those that had asked at another moment and waited as long as this one:
+    /// each takes its time.
+    pub(in crate::session) own_pace: u32,
     /// Moments at which others were answered in that phase while this one waited, one after the other.
     pub(in crate::session) steps: u32,
     /// Others that began and did what their clients wanted while this one waited.

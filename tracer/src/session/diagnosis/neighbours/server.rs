@@ -224,8 +224,13 @@ impl Server {
             let took = other.took();
             if overlaps && took >= SHORT && took >= wait.took() / 2 {
                 into.stalled += 1;
-                let together = other.until.abs_diff(wait.until) <= moment;
-                into.released += u32::from(together && other.answered && wait.answered);
+                let both = other.answered && wait.answered;
+                let together = both && other.until.abs_diff(wait.until) <= moment;
+                let apart = other.asked.abs_diff(wait.asked) > moment;
+                let as_long = both && took.abs_diff(wait.took()) <= wait.took() / 10;
+                into.released += u32::from(together);
+                into.joined += u32::from(together && apart);
+                into.own_pace += u32::from(as_long && apart && !together);
             }
             if overlaps && other.answered && took >= SHORT && other.until <= wait.until {
                 answered.push(other.until);

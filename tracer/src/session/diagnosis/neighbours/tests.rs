@@ -29,19 +29,25 @@ fn wait(phase: PhaseName, asked: u64, until: u64, ahead: u16) -> Wait {
 
 /// Logins that ask one after the other and are answered at these moments; what is told of each.
 fn answered(phase: PhaseName, moments: &[u64]) -> Vec<Around> {
+    let asked: Vec<_> = (0..moments.len() as u64).map(|n| n * MILLISECOND).collect();
+    came(phase, &asked, |at| moments[(at / MILLISECOND) as usize])
+}
+
+/// Logins that ask at these moments and are answered in that order.
+fn came(phase: PhaseName, asked: &[u64], answered: impl Fn(u64) -> u64) -> Vec<Around> {
     let mut neighbours = Neighbours::default();
-    let mut asked = Vec::new();
-    for (number, _) in moments.iter().enumerate() {
-        let at = number as u64 * MILLISECOND;
-        let mut place = neighbours.enter(SERVER, CLIENT, at).expect("room");
-        neighbours.stands(&mut place, phase, Some(at), at);
-        asked.push((place, at));
+    let mut places = Vec::new();
+    for at in asked {
+        let mut place = neighbours.enter(SERVER, CLIENT, *at).expect("room");
+        neighbours.stands(&mut place, phase, Some(*at), *at);
+        places.push((place, *at));
     }
     let mut told = Vec::new();
-    for ((mut place, at), until) in asked.into_iter().zip(moments) {
-        neighbours.stands(&mut place, phase, None, *until);
+    for (mut place, at) in places {
+        let until = answered(at);
+        neighbours.stands(&mut place, phase, None, until);
         let ahead = neighbours.ahead(place, phase);
-        let me = me(Some(wait(phase, at, *until, ahead)), *until);
+        let me = me(Some(wait(phase, at, until, ahead)), until);
         told.push(neighbours.around(place, 1433, &me));
         neighbours.leave(place, &me, &[(phase, until - at)]);
     }
@@ -55,12 +61,24 @@ fn logins_that_are_answered_at_one_moment_were_released_together() {
     let last = told.last().expect("ten");
     assert_eq!((last.stalled, last.released), (9, 9));
     assert!(last.steps <= 1, "{last:?}");
+    assert_eq!(last.joined, 0, "they had come together");
     let first = told[0];
     assert_eq!(
         (first.stalled, first.in_flight),
         (9, 9),
         "the others still wait"
     );
+}
+
+#[test]
+fn who_came_at_other_moments_and_is_released_with_it_waited_for_the_same() {
+    let asked: Vec<_> = (0..6).map(|n| n * SECOND).collect();
+    let told = came(PhaseName::Login, &asked, |_| 14 * SECOND);
+    let last = told.last().expect("six");
+    assert_eq!((last.joined, last.own_pace), (5, 0), "{last:?}");
+    let told = came(PhaseName::Login, &asked, |asked| asked + 8 * SECOND);
+    let last = told.last().expect("six");
+    assert_eq!((last.joined, last.own_pace), (0, 5), "{last:?}");
 }
 
 #[test]

@@ -1,0 +1,133 @@
+//! Many logins at once: a server without workers against one that is slow, and storms.
+
+use serde_json::Value;
+use tracer::session::Config;
+
+use super::{sure_of, top, waits};
+use crate::{
+    hear::{hear, together},
+    script::{MILLISECOND, SECOND, Script},
+};
+
+const CLEAR: &str = "captures/odbc18-lab-clear";
+/// So many packets of it have passed when the server owes PRELOGIN's answer, and LOGIN7's.
+const PRELOGIN: usize = 4;
+const LOGIN: usize = 8;
+
+fn told(scripts: &[Script]) -> Vec<Value> {
+    let heard = hear(&together(scripts), 1433, Config::default());
+    heard.of("login").into_iter().cloned().collect()
+}
+
+fn tops(logins: &[Value]) -> Vec<&str> {
+    logins.iter().map(top).collect()
+}
+
+#[test]
+fn logins_that_come_one_by_one_and_are_released_together_waited_for_a_worker() {
+    for kept in [PRELOGIN, LOGIN] {
+        let scripts: Vec<_> = (0..30_u16)
+            .map(|n| {
+                let begins = u64::from(n) * 200 * MILLISECOND;
+                waits(CLEAR, kept, (20_000 + n, begins, 14 * SECOND - begins))
+            })
+            .collect();
+        let logins = told(&scripts);
+        let all = tops(&logins);
+        assert!(
+            all.iter().all(|top| *top == "server_threads_exhausted"),
+            "{all:?}"
+        );
+        let last = logins.last().unwrap();
+        assert!(sure_of(last, "server_threads_exhausted") >= 0.9, "{last}");
+        assert_eq!(
+            last["diagnosis"][0]["evidence"]["stalled_with_it"], 29,
+            "{last}"
+        );
+        assert_eq!(last["diagnosis"][0]["for"], "database");
+    }
+}
+
+#[test]
+fn logins_that_each_take_their_time_have_a_slow_server() {
+    let scripts: Vec<_> = (0..20_u16)
+        .map(|n| {
+            let begins = u64::from(n) * 400 * MILLISECOND;
+            waits(CLEAR, LOGIN, (20_000 + n, begins, 2 * SECOND))
+        })
+        .collect();
+    let logins = told(&scripts);
+    let all = tops(&logins);
+    let of = |cause: &str| all.iter().filter(|top| **top == cause).count();
+    assert!(of("server_slow_login") >= 17, "{all:?}");
+}
+
+#[test]
+fn one_that_waits_while_others_get_through_is_slow_for_itself() {
+    let mut scripts = vec![waits(CLEAR, PRELOGIN, (20_000, 0, 9 * SECOND))];
+    scripts
+        .extend((1..9_u16).map(|n| waits(CLEAR, PRELOGIN, (20_000 + n, u64::from(n) * SECOND, 0))));
+    let logins = told(&scripts);
+    let slow = logins.last().unwrap();
+    assert_eq!(top(slow), "server_slow_prelogin", "{slow}");
+    assert!(
+        logins[..8]
+            .iter()
+            .all(|line| line.get("diagnosis").is_none())
+    );
+}
+
+#[test]
+fn logins_that_are_all_given_up_at_once_waited_for_a_worker() {
+    let scripts: Vec<_> = (0..12_u16)
+        .map(|n| {
+            let mut script = Script::after(CLEAR, PRELOGIN);
+            script
+                .wait(15 * SECOND)
+                .close(harness::sweep::packet::Side::Client);
+            script.copy(20_000 + n, u64::from(n) * 100 * MILLISECOND)
+        })
+        .collect();
+    let logins = told(&scripts);
+    let all = tops(&logins);
+    assert!(
+        all.iter().all(|top| *top == "server_threads_exhausted"),
+        "{all:?}"
+    );
+    assert!(
+        logins
+            .iter()
+            .all(|line| sure_of(line, "server_silent") >= 0.5)
+    );
+}
+
+#[test]
+fn a_storm_is_told_beside_what_it_does() {
+    let scripts: Vec<_> = (0..60_u16)
+        .map(|n| {
+            let begins = u64::from(n) * 10 * MILLISECOND;
+            waits(CLEAR, PRELOGIN, (20_000 + n, begins, 5 * SECOND - begins))
+        })
+        .collect();
+    let logins = told(&scripts);
+    let last = logins.last().unwrap();
+    assert!(sure_of(last, "login_storm") > 0.6, "{last}");
+    assert!(sure_of(last, "server_threads_exhausted") > 0.5, "{last}");
+}
+
+#[test]
+fn a_pool_that_opens_one_after_the_other_is_told_for_it() {
+    let mut begins = 0;
+    let scripts: Vec<_> = (0..10_u16)
+        .map(|n| {
+            let script = waits(CLEAR, LOGIN, (20_000 + n, begins, 1500 * MILLISECOND));
+            begins += 1510 * MILLISECOND;
+            script
+        })
+        .collect();
+    let logins = told(&scripts);
+    let last = logins.last().unwrap();
+    assert_eq!(top(last), "server_slow_login");
+    assert!(sure_of(last, "serial_open") >= 0.5, "{last}");
+    assert!(sure_of(&logins[1], "serial_open") < 0.1);
+}
