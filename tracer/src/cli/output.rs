@@ -24,7 +24,8 @@ pub struct OutputArgs {
     events: Option<EventSet>,
 
     /// Only logins that took longer than this many milliseconds, failed or are pending, with their
-    /// close; lookups likewise. What took longer is a warning
+    /// close; lookups likewise. What took longer is a warning. Logins that took so long, or 1000 where
+    /// it is not given, are told why
     #[arg(long, value_name = "MS", value_parser = values::milliseconds)]
     slow: Option<Nanos>,
 

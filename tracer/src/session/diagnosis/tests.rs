@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::{
-    Around, Cause, Closing, Ended, Lost, Part, Spread, Symptoms, causes, ranked, ranked_at_close,
+    Around, Cause, Closing, Ended, Lost, Part, Ranked, Spread, Symptoms, causes, ranked,
+    ranked_at_close,
     symptoms::{SECOND, Who},
 };
 use crate::record::{
@@ -16,6 +17,11 @@ const MILLISECOND: u64 = 1_000_000;
 /// How well a cause fits, 0 where it does not.
 pub(super) fn fits(cause: &Cause, symptoms: &Symptoms<'_>) -> f64 {
     (cause.fits)(symptoms).map_or(0.0, |found| found.confidence)
+}
+
+/// Whether a cause does not fit at all.
+pub(super) fn misses(cause: &Cause, symptoms: &Symptoms<'_>) -> bool {
+    (cause.fits)(symptoms).is_none()
 }
 
 fn part(name: PhaseName, who: Who, took: u64) -> Part {
@@ -107,10 +113,7 @@ pub(super) fn left_tls(certificate: Certificate, alert: Option<&str>) -> Tls {
 }
 
 fn slugs(symptoms: &Symptoms<'_>) -> Vec<&'static str> {
-    ranked(symptoms)
-        .iter()
-        .map(|ranked| ranked.slug())
-        .collect()
+    ranked(symptoms).iter().map(Ranked::slug).collect()
 }
 
 #[test]
@@ -173,7 +176,7 @@ fn what_only_the_close_shows_is_added_to_what_is_known() {
         ..silent
     };
     let told = ranked_at_close(&late, &known);
-    let told: Vec<_> = told.iter().map(|ranked| ranked.slug()).collect();
+    let told: Vec<_> = told.iter().map(Ranked::slug).collect();
     assert_eq!(told, ["late_reply", "server_silent"]);
 }
 
@@ -436,7 +439,7 @@ proptest! {
         let good = outcome.is_some_and(Outcome::is_good);
         prop_assert!(good || !told.is_empty(), "nothing is said of {symptoms:?}");
         let again = ranked(&symptoms);
-        let names = |told: &[super::Ranked]| told.iter().map(super::Ranked::slug).collect::<Vec<_>>();
+        let names = |told: &[Ranked]| told.iter().map(Ranked::slug).collect::<Vec<_>>();
         prop_assert_eq!(names(&told), names(&again));
         let closed = ranked_at_close(&symptoms, &told);
         prop_assert!(closed.is_sorted_by(|one, next| one.confidence >= next.confidence));

@@ -10,7 +10,7 @@ use crate::record::{Diagnosis, Nanos, Text};
 /// What the sentence begins with, or says elsewhere.
 const SAID: [&str; 4] = ["phase", "side", "waited_ns", "ended_by"];
 /// Figures told, and items of a list.
-const MOST: usize = 3;
+const MOST: usize = 4;
 /// A second cause that is as sure is told too.
 const SURE: f64 = 0.5;
 

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
     use crate::{
         record::PhaseName,
-        session::diagnosis::tests::{ended, fits},
+        session::diagnosis::tests::{ended, fits, misses},
     };
 
     #[test]
@@ -68,7 +68,7 @@ mod tests {
         left.duration = 2_410_000_000;
         assert!(fits(&CAUSE, &left) >= 0.5);
         left.duration = 3_000_000_000;
-        assert_eq!(fits(&CAUSE, &left), 0.0);
+        assert!(misses(&CAUSE, &left));
         left.duration = 1_870_000_000;
         assert!(fits(&CAUSE, &left) >= 0.5, "an eighth of 15 seconds");
     }

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
     use crate::{
         record::{Outcome, PhaseName},
-        session::diagnosis::tests::{certificate, ended, fits, left_tls},
+        session::diagnosis::tests::{certificate, ended, fits, left_tls, misses},
     };
 
     #[test]
@@ -91,7 +91,7 @@ mod tests {
         let mut right = left_tls(certificate(), None);
         right.sni = Some("SQL1.lab.test".into());
         left.tls = Some(&right);
-        assert_eq!(fits(&CAUSE, &left), 0.0);
+        assert!(misses(&CAUSE, &left));
     }
 
     #[test]

@@ -48,7 +48,7 @@ mod tests {
         record::{Auth, Outcome, Side, Tds},
         session::diagnosis::{
             symptoms::Who,
-            tests::{ended, fits, slow},
+            tests::{ended, misses, slow},
         },
     };
 
@@ -67,10 +67,10 @@ mod tests {
         let auth = Auth::default();
         let mut login = slow(PhaseName::Login, Who::Client);
         (login.tds, login.auth) = (Some(&asked), Some(&auth));
-        let found = super::fits(&login).expect("a finding");
+        let found = fits(&login).expect("a finding");
         assert!(found.is_finding && found.confidence > 0.9);
         login.tds = Some(&not);
-        assert_eq!(fits(&CAUSE, &login), 0.0, "it did not ask");
+        assert!(misses(&CAUSE, &login), "it did not ask");
     }
 
     #[test]
@@ -78,6 +78,6 @@ mod tests {
         let asked = tds(EncryptionOption::On);
         let mut left = ended(Outcome::Aborted, PhaseName::Prelogin, Side::Client);
         left.tds = Some(&asked);
-        assert_eq!(fits(&CAUSE, &left), 0.0);
+        assert!(misses(&CAUSE, &left));
     }
 }

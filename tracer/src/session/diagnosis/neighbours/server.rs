@@ -171,7 +171,9 @@ impl Server {
         if me.outcome.is_some_and(Outcome::is_good) {
             for (phase, took) in waits {
                 let place = PhaseName::LOGIN.iter().position(|name| name == phase);
-                place.into_iter().for_each(|at| self.usual[at].add(*took));
+                if let Some(at) = place {
+                    self.usual[at].add(*took);
+                }
             }
             me.round_trip
                 .into_iter()
