@@ -81,6 +81,8 @@ impl Latitude {
             "tcp.rtt_ns" => self.vantage && at_most(one, other),
             // The kernel withholds bytes that no framing vouches for, whatever they are.
             "login.stranger" => live == "other",
+            // Causes follow from whose the time was, and from the end.
+            _ if path.starts_with("diagnosis.") => self.vantage || self.end,
             _ if PARTS.contains(&name) && other.is_none() => self.end,
             _ if name == "network_ns" => self.vantage && at_most(one, other),
             _ if PARTS.contains(&name) => self.vantage && at_most(other, one),

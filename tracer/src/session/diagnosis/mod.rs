@@ -28,6 +28,8 @@ use crate::record::Whom;
 const MOST: usize = 3;
 /// A cause that is less sure is not told: to say that nothing is known is better.
 const LEAST: f64 = 0.35;
+/// No more is believed of a login that is slow for its server only: another would call it healthy.
+const ONLY_UNUSUAL: f64 = 0.5;
 /// How sure it is that none of the causes is known.
 const UNKNOWN: f64 = 0.5;
 
@@ -70,7 +72,10 @@ pub(in crate::session) fn ranked(symptoms: &Symptoms<'_>) -> Vec<Ranked> {
         if symptoms.is_strange() && cause.whom.is_some() {
             return None;
         }
-        let found = (cause.fits)(symptoms)?;
+        let mut found = (cause.fits)(symptoms)?;
+        if symptoms.is_only_unusual() && !found.is_finding {
+            found.confidence = found.confidence.min(ONLY_UNUSUAL);
+        }
         let tells = asks || found.is_finding;
         (tells && found.confidence >= LEAST).then(|| Ranked::new(cause, found))
     });

@@ -15,7 +15,8 @@ names bind. This page is written by `cargo xtask causes --write`, from the same 
 `diagnosis` stands in the `login`, `pending` and `close` lines of logins that failed, are undecided for long, or were
 slow: the login or one of its phases took `--slow` or longer (a second, where that is not given), or the server was
 waited for ten times as long as is usual for it in that phase, and a quarter of a second at least. It lists up to three
-causes, most likely first, each with the figures that it rests on. `phase`, `side` and `waited_ns` are where most of the
+causes, most likely first, each with the figures that it rests on; to no more than 0.5 where a login is slow for its
+server only. `phase`, `side` and `waited_ns` are where most of the
 time went; of a login that ended at once `phase` and `ended_by`. A login that went well in no more than its time has
 none; `encryption_downgraded` is told of it all the same, and its `close` may say how the connection was cut.
 

@@ -1,11 +1,13 @@
 //! What was seen of one login: facts only.
 
-use serde_json::Value;
+mod tls;
+mod waits;
 
-use super::{found::Evidence, neighbours::Around};
+pub(super) use self::waits::Who;
+use super::neighbours::Around;
 use crate::record::{
-    Auth, AuthKind, Certificate, Nanos, Outcome, PhaseName, Side, SqlError, Stranger, Tcp, Tds,
-    Text, Timestamp, Tls, TlsHello, Waited,
+    Auth, AuthKind, Outcome, PhaseName, Side, SqlError, Stranger, Tcp, Tds, Text, Timestamp, Tls,
+    Waited,
 };
 
 pub(super) const SECOND: u64 = 1_000_000_000;
@@ -141,33 +143,6 @@ impl Default for Symptoms<'_> {
     }
 }
 
-/// Whoever was waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::session) enum Who {
-    Client,
-    Server,
-    Network,
-}
-
-impl Who {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Server => "server",
-            Self::Network => "network",
-        }
-    }
-}
-
-/// The longest wait of a login.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::session) struct Worst {
-    pub(in crate::session) phase: PhaseName,
-    pub(in crate::session) who: Who,
-    /// Nanoseconds.
-    pub(in crate::session) took: u64,
-}
-
 impl<'a> Symptoms<'a> {
     /// Whether somebody wants to know why: it did not do what its client wanted, or took long.
     pub(super) fn asks_why(&self) -> bool {
@@ -178,9 +153,19 @@ impl<'a> Symptoms<'a> {
 
     /// Whether it took long, or a part of it did.
     pub(super) fn is_slow(&self) -> bool {
+        self.is_slow_anywhere() || self.parts.iter().any(|part| self.is_unusual(part))
+    }
+
+    /// Whether it took long, whatever is usual for its server.
+    fn is_slow_anywhere(&self) -> bool {
         let mut parts = self.parts.iter();
-        self.duration >= self.slow
-            || parts.any(|part| part.duration >= self.slow || self.is_unusual(part))
+        self.duration >= self.slow || parts.any(|part| part.duration >= self.slow)
+    }
+
+    /// Whether it went well, and took long for its server only.
+    pub(super) fn is_only_unusual(&self) -> bool {
+        let good = self.outcome.is_some_and(Outcome::is_good);
+        good && !self.is_slow_anywhere()
     }
 
     fn is_unusual(&self, part: &Part) -> bool {
@@ -228,51 +213,6 @@ impl<'a> Symptoms<'a> {
         self.stopped_in() == Some(name)
     }
 
-    /// How long somebody was waited for in a phase.
-    pub(super) fn waited(&self, name: PhaseName, who: Who) -> u64 {
-        let waited = self.part(name).and_then(|part| part.waited);
-        waited.map_or(0, |waited| of(&waited, who))
-    }
-
-    /// The longest wait.
-    pub(super) fn worst(&self) -> Option<Worst> {
-        let whos = [Who::Server, Who::Client, Who::Network];
-        let waits = self.parts.iter().flat_map(|part| {
-            let waited = part.waited.unwrap_or_default();
-            whos.map(|who| Worst {
-                phase: part.name,
-                who,
-                took: of(&waited, who),
-            })
-        });
-        // The first of those that are equally long.
-        waits
-            .rev()
-            .max_by_key(|wait| wait.took)
-            .filter(|wait| wait.took > 0)
-    }
-
-    /// The longest wait, where it is long.
-    pub(super) fn stall(&self) -> Option<Worst> {
-        self.worst().filter(|worst| {
-            let part = self.part(worst.phase);
-            worst.took >= self.slow || part.is_some_and(|part| self.is_unusual(part))
-                // Or most of a login that is.
-                || (self.duration >= self.slow && worst.took >= self.duration / 5 * 2)
-        })
-    }
-
-    /// The longest wait, where it is long and for that one.
-    pub(super) fn stalled_by(&self, who: Who) -> Option<Worst> {
-        self.stall().filter(|worst| worst.who == who)
-    }
-
-    /// The longest wait, where the server kept it waiting and packets got through.
-    pub(super) fn server_stall(&self) -> Option<Worst> {
-        let heard = !(self.lost.by == Some(Side::Client) && self.lost.for_good);
-        self.stalled_by(Who::Server).filter(|_| heard)
-    }
-
     /// Whether both sides want a federated token.
     pub(super) fn wants_token(&self) -> bool {
         self.tds
@@ -284,84 +224,6 @@ impl<'a> Symptoms<'a> {
         self.auth.map_or(AuthKind::Unknown, |auth| auth.kind)
     }
 
-    /// How sure it is that a wait for the server is this login's own, and not one with others for the
-    /// same thing.
-    pub(super) fn own_share(&self) -> f64 {
-        let around = &self.around;
-        match () {
-            () if around.stalled < 2 => 0.75,
-            () if around.own_pace >= 2 && around.own_pace > around.joined => 0.75,
-            // They came together and left together: who knows.
-            () if around.joined < 2 && around.released >= 2 => 0.6,
-            () => 0.45,
-        }
-    }
-
-    /// The longest wait, where it was for the answer to a token that a domain controller is asked about.
-    pub(super) fn controller_stall(&self) -> Option<Worst> {
-        let asks = self.auth.is_some() && self.controller_share() > 0.0;
-        self.server_stall()
-            .filter(|stall| asks && stall.phase == PhaseName::Auth)
-    }
-
-    /// Whether logins of its kind wait for each other: they are answered one after the other, and who is
-    /// alone waits less.
-    pub(super) fn queues(&self) -> bool {
-        let around = &self.around;
-        let took = self.worst().map_or(0, |worst| worst.took);
-        let alone = around.alone.count > 0 && around.alone.most >= took / 5 * 4;
-        around.steps >= 2 && around.ahead >= 1 && !alone
-    }
-
-    /// How likely it is that such a wait is a domain controller's.
-    pub(super) fn controller_share(&self) -> f64 {
-        match self.auth_kind() {
-            AuthKind::Ntlm => 1.0,
-            AuthKind::Spnego => 0.9,
-            // Inside TLS: who has several rounds is no SQL login.
-            AuthKind::Unknown => 0.85,
-            // A ticket is checked without it, as a rule.
-            AuthKind::Kerberos => 0.6,
-            AuthKind::Sql | AuthKind::Entra => 0.0,
-        }
-    }
-
-    pub(super) fn hello(&self) -> Option<&'a TlsHello> {
-        self.tls?.hello.as_ref()
-    }
-
-    pub(super) fn certificate(&self) -> Option<&'a Certificate> {
-        self.tls?.certificate.as_ref()
-    }
-
-    /// The server has answered the client's hello.
-    pub(super) fn hello_was_answered(&self) -> bool {
-        self.tls.is_some_and(|tls| tls.version.is_some())
-    }
-
-    /// Whether it ended inside TLS, by that side.
-    pub(super) fn tls_left_by(&self, side: Side) -> bool {
-        let left = self.ended.is_some_and(|ended| ended.by == side);
-        self.ended_as(&[Outcome::TlsFailed]) && (left || self.alert_from(side).is_some())
-    }
-
-    /// The alert of a side: its name, empty where it is sealed.
-    pub(super) fn alert_from(&self, side: Side) -> Option<&'a str> {
-        let alert = self
-            .tls?
-            .alert
-            .as_ref()
-            .filter(|alert| alert.from == side)?;
-        Some(alert.description.as_deref().unwrap_or(""))
-    }
-
-    /// Whether the client left over the server's certificate: it was shown, and the client ended what
-    /// was agreed upon so far.
-    pub(super) fn left_over_certificate(&self) -> bool {
-        let shown = self.certificate().is_some() || self.hello_was_answered();
-        self.tls_left_by(Side::Client) && shown
-    }
-
     /// The major version of the server.
     pub(super) fn server_major(&self) -> Option<u32> {
         let version = self.tds?.server_version.as_deref()?;
@@ -371,38 +233,5 @@ impl<'a> Symptoms<'a> {
     /// Whether an error of this number was among the server's.
     pub(super) fn has_error(&self, number: u32) -> bool {
         self.errors.iter().any(|error| error.number == number)
-    }
-
-    /// Adds where the time went, or where it ended, to what a cause rests on.
-    pub(super) fn place(&self, evidence: &mut Evidence) {
-        let mut add = |name, value: Value| {
-            if !evidence.iter().any(|(known, _)| *known == name) {
-                evidence.push((name, value));
-            }
-        };
-        let stall = self.stall().or(self.worst().filter(|_| self.is_slow()));
-        if let Some(stall) = stall {
-            add("phase", stall.phase.as_str().into());
-            add("side", stall.who.as_str().into());
-            let took = serde_json::to_value(Nanos(stall.took));
-            add("waited_ns", took.unwrap_or_default());
-        } else if let Some(phase) = self.stopped_in() {
-            add("phase", phase.as_str().into());
-            if let Some(ended) = self.ended {
-                let by = match ended.by {
-                    Side::Client => "client",
-                    Side::Server => "server",
-                };
-                add("ended_by", by.into());
-            }
-        }
-    }
-}
-
-fn of(waited: &Waited, who: Who) -> u64 {
-    match who {
-        Who::Client => waited.client_ns.0,
-        Who::Server => waited.server_ns.0,
-        Who::Network => waited.network_ns.0,
     }
 }

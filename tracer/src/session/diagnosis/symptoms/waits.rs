@@ -1,0 +1,158 @@
+//! The longest wait, whose it was, and how likely it was this login's own.
+
+use serde_json::Value;
+
+use super::Symptoms;
+use crate::{
+    record::{AuthKind, Nanos, PhaseName, Side, Waited},
+    session::diagnosis::found::Evidence,
+};
+
+/// Whoever was waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::session) enum Who {
+    Client,
+    Server,
+    Network,
+}
+
+impl Who {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+            Self::Network => "network",
+        }
+    }
+}
+
+/// The longest wait of a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::session) struct Worst {
+    pub(in crate::session) phase: PhaseName,
+    pub(in crate::session) who: Who,
+    /// Nanoseconds.
+    pub(in crate::session) took: u64,
+}
+
+impl Symptoms<'_> {
+    /// How long somebody was waited for in a phase.
+    pub(in crate::session::diagnosis) fn waited(&self, name: PhaseName, who: Who) -> u64 {
+        let waited = self.part(name).and_then(|part| part.waited);
+        waited.map_or(0, |waited| of(&waited, who))
+    }
+
+    /// The longest wait.
+    pub(in crate::session::diagnosis) fn worst(&self) -> Option<Worst> {
+        let whos = [Who::Server, Who::Client, Who::Network];
+        let waits = self.parts.iter().flat_map(|part| {
+            let waited = part.waited.unwrap_or_default();
+            whos.map(|who| Worst {
+                phase: part.name,
+                who,
+                took: of(&waited, who),
+            })
+        });
+        // The first of those that are equally long.
+        waits
+            .rev()
+            .max_by_key(|wait| wait.took)
+            .filter(|wait| wait.took > 0)
+    }
+
+    /// The longest wait, where it is long.
+    pub(in crate::session::diagnosis) fn stall(&self) -> Option<Worst> {
+        self.worst().filter(|worst| {
+            let part = self.part(worst.phase);
+            worst.took >= self.slow || part.is_some_and(|part| self.is_unusual(part))
+                // Or most of a login that is.
+                || (self.duration >= self.slow && worst.took >= self.duration / 5 * 2)
+        })
+    }
+
+    /// The longest wait, where it is long and for that one.
+    pub(in crate::session::diagnosis) fn stalled_by(&self, who: Who) -> Option<Worst> {
+        self.stall().filter(|worst| worst.who == who)
+    }
+
+    /// The longest wait, where the server kept it waiting and packets got through.
+    pub(in crate::session::diagnosis) fn server_stall(&self) -> Option<Worst> {
+        let heard = !(self.lost.by == Some(Side::Client) && self.lost.for_good);
+        self.stalled_by(Who::Server).filter(|_| heard)
+    }
+
+    /// How sure it is that a wait for the server is this login's own, and not one with others for the
+    /// same thing.
+    pub(in crate::session::diagnosis) fn own_share(&self) -> f64 {
+        let around = &self.around;
+        match () {
+            () if around.stalled < 2 => 0.75,
+            () if around.own_pace >= 2 && around.own_pace > around.joined => 0.75,
+            // They came together and left together: who knows.
+            () if around.joined < 2 && around.released >= 2 => 0.6,
+            () => 0.45,
+        }
+    }
+
+    /// The longest wait, where it was for the answer to a token that a domain controller is asked about.
+    pub(in crate::session::diagnosis) fn controller_stall(&self) -> Option<Worst> {
+        let asks = self.auth.is_some() && self.controller_share() > 0.0;
+        self.server_stall()
+            .filter(|stall| asks && stall.phase == PhaseName::Auth)
+    }
+
+    /// Whether logins of its kind wait for each other: they are answered one after the other, and who is
+    /// alone waits less.
+    pub(in crate::session::diagnosis) fn queues(&self) -> bool {
+        let around = &self.around;
+        let took = self.worst().map_or(0, |worst| worst.took);
+        let alone = around.alone.count > 0 && around.alone.most >= took / 5 * 4;
+        around.steps >= 2 && around.ahead >= 1 && !alone
+    }
+
+    /// How likely it is that such a wait is a domain controller's.
+    pub(in crate::session::diagnosis) fn controller_share(&self) -> f64 {
+        match self.auth_kind() {
+            AuthKind::Ntlm => 1.0,
+            AuthKind::Spnego => 0.9,
+            // Inside TLS: who has several rounds is no SQL login.
+            AuthKind::Unknown => 0.85,
+            // A ticket is checked without it, as a rule.
+            AuthKind::Kerberos => 0.6,
+            AuthKind::Sql | AuthKind::Entra => 0.0,
+        }
+    }
+
+    /// Adds where the time went, or where it ended, to what a cause rests on.
+    pub(in crate::session::diagnosis) fn place(&self, evidence: &mut Evidence) {
+        let mut add = |name, value: Value| {
+            if !evidence.iter().any(|(known, _)| *known == name) {
+                evidence.push((name, value));
+            }
+        };
+        let stall = self.stall().or(self.worst().filter(|_| self.is_slow()));
+        if let Some(stall) = stall {
+            add("phase", stall.phase.as_str().into());
+            add("side", stall.who.as_str().into());
+            let took = serde_json::to_value(Nanos(stall.took));
+            add("waited_ns", took.unwrap_or_default());
+        } else if let Some(phase) = self.stopped_in() {
+            add("phase", phase.as_str().into());
+            if let Some(ended) = self.ended {
+                let by = match ended.by {
+                    Side::Client => "client",
+                    Side::Server => "server",
+                };
+                add("ended_by", by.into());
+            }
+        }
+    }
+}
+
+fn of(waited: &Waited, who: Who) -> u64 {
+    match who {
+        Who::Client => waited.client_ns.0,
+        Who::Server => waited.server_ns.0,
+        Who::Network => waited.network_ns.0,
+    }
+}
