@@ -49,6 +49,30 @@ fn logins_that_come_one_by_one_and_are_released_together_waited_for_a_worker() {
 }
 
 #[test]
+fn logins_that_come_at_once_and_are_let_in_a_few_at_a_time_wait_for_few_workers() {
+    // Four at a time, half a second each, in no order.
+    let scripts: Vec<_> = (0..40_u16)
+        .map(|n| {
+            let (begins, turn) = (u64::from(n) * MILLISECOND / 4, u64::from(n * 7 % 40) / 4);
+            waits(
+                CLEAR,
+                PRELOGIN,
+                (20_000 + n, begins, turn * 500 * MILLISECOND),
+            )
+        })
+        .collect();
+    let logins = told(&scripts);
+    let slow: Vec<_> = logins
+        .iter()
+        .filter(|line| line["login"]["duration_ns"].as_u64().unwrap() >= SECOND)
+        .collect();
+    let all: Vec<_> = slow.iter().map(|line| top(line)).collect();
+    assert!(slow.len() > 30, "{all:?}");
+    let of = |cause: &str| all.iter().filter(|top| **top == cause).count();
+    assert!(of("server_threads_exhausted") + 2 >= all.len(), "{all:?}");
+}
+
+#[test]
 fn logins_that_each_take_their_time_have_a_slow_server() {
     let scripts: Vec<_> = (0..20_u16)
         .map(|n| {

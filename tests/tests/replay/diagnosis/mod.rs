@@ -5,6 +5,7 @@ mod crowds;
 mod healthy;
 mod neighbours;
 mod sequences;
+mod single;
 
 use serde_json::Value;
 

@@ -67,6 +67,8 @@ pub(in crate::session) struct Me {
     pub(in crate::session) outcome: Option<Outcome>,
     /// Its SYN had to be sent again.
     pub(in crate::session) syn_again: bool,
+    /// Its data had to be.
+    pub(in crate::session) resent: bool,
     /// Its round trip, nanoseconds.
     pub(in crate::session) round_trip: Option<u64>,
 }

@@ -50,6 +50,11 @@ impl Report<'_> {
                 .handshake
                 .syn_retransmits()
                 .is_some_and(|again| again > 0),
+            resent: facts
+                .phases
+                .of_login()
+                .iter()
+                .any(|(name, phase)| *name != PhaseName::Handshake && phase.retransmits > 0),
             round_trip: facts.tcp.rtt_ns.map(|rtt| rtt.0),
         };
         let took = facts.login.duration_ns.unwrap_or_default().0;

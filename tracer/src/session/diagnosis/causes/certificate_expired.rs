@@ -28,6 +28,9 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     if said {
         return Some(Found::at(0.97).with("alert", "certificate_expired"));
     }
+    // Another alert says another reason.
+    let alert = symptoms.alert_from(Side::Client).unwrap_or("");
+    let vague = ["", "bad_certificate", "certificate_unknown"].contains(&alert);
     let certificate = symptoms.certificate()?;
     let over = certificate
         .not_after
@@ -37,7 +40,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
         .filter(|start| !start.is_before(symptoms.at));
     let wrong = symptoms.left_over_certificate() && (over.is_some() || early.is_some());
     wrong.then(|| {
-        Found::at(0.93)
+        Found::at(if vague { 0.93 } else { 0.5 })
             .with("not_after", over)
             .with("not_before", early)
     })

@@ -42,7 +42,8 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
         return None;
     }
     let confidence = match symptoms.alert_from(Side::Client) {
-        Some(alert) if ALERTS.contains(&alert) => 0.92,
+        Some("unknown_ca" | "certificate_revoked") => 0.92,
+        Some(alert) if ALERTS.contains(&alert) => 0.8,
         // Sealed, or none: what was wrong is not said.
         Some("") | None => 0.7,
         Some(_) => return None,

@@ -29,9 +29,10 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let of_client = lost.by == Some(Side::Client) && lost.for_good && lost.copies >= 2;
     let in_hello = symptoms.stopped_at(PhaseName::Tls) && !symptoms.hello_was_answered();
     let hello = symptoms.hello();
-    let segments = hello.and_then(|hello| hello.segments).unwrap_or(1);
+    // What has not come whole has more than one.
+    let segments = hello.map_or(2, |hello| hello.segments.unwrap_or(1));
     (of_client && in_hello).then(|| {
-        Found::at(if segments > 1 { 0.9 } else { 0.7 })
+        Found::at(if segments > 1 { 0.9 } else { 0.5 })
             .with("copies", lost.copies)
             .with("segment_bytes", lost.length)
             .with("hello_bytes", hello.map(|hello| hello.bytes))

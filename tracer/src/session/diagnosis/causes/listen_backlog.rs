@@ -13,7 +13,7 @@ pub(super) const CAUSE: Cause = Cause {
     page: Page {
         means: "More connections arrived than SQL Server took from its listening socket. Windows resets \
             what finds no place, Linux drops the SYN, which the client sends again after one second.",
-        signs: "Resets in answer to some SYNs while others are accepted; or several logins at once whose \
+        signs: "Resets in answer to some SYNs while others are accepted between them; or several logins at once whose \
             SYN had to be sent again.",
         against: "Data that had to be sent again too: then packets are lost. A single login: one SYN may \
             be lost anywhere.",
@@ -29,20 +29,25 @@ pub(super) const CAUSE: Cause = Cause {
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let around = &symptoms.around;
     if symptoms.ended_as(&[Outcome::Refused]) && around.good > 0 {
-        // Windows refuses what finds no place.
-        let confidence = if around.good >= 3 { 0.75 } else { 0.6 };
+        // Windows refuses what finds no place, and takes the next one that does.
+        let confidence = match around.good_between {
+            0 if around.same_end > 0 => return None,
+            0 => 0.4,
+            1 | 2 => 0.6,
+            3.. => 0.75,
+        };
         return Some(
             Found::at(confidence)
                 .with("accepted_lately", around.good)
+                .counted("accepted_between", around.good_between)
                 .counted("refused_lately", around.same_end),
         );
     }
     // Linux lets the SYN go unanswered until there is one.
     let again = symptoms.tcp.syn_retransmits.unwrap_or(0);
-    let resent = symptoms.tcp.retransmits.client.saturating_sub(again);
     let together = again > 0 && around.syn_again >= 2 && around.good > 0;
     let confidence = if around.syn_again >= 4 { 0.75 } else { 0.6 };
-    let confidence = if resent > 0 {
+    let confidence = if symptoms.loses_data() {
         confidence - 0.3
     } else {
         confidence
@@ -71,7 +76,11 @@ mod tests {
         let mut refused = ended(Outcome::Refused, PhaseName::Handshake, Side::Server);
         assert!(misses(&CAUSE, &refused), "nobody is accepted");
         refused.around.good = 4;
+        assert!(fits(&CAUSE, &refused) < 0.5, "they were before");
+        (refused.around.same_end, refused.around.good_between) = (2, 3);
         assert!(fits(&CAUSE, &refused) >= 0.7);
+        refused.around.good_between = 0;
+        assert!(misses(&CAUSE, &refused), "nobody is accepted any more");
     }
 
     #[test]
@@ -81,7 +90,7 @@ mod tests {
         assert!(misses(&CAUSE, &late), "one alone may have been lost");
         (late.around.syn_again, late.around.good) = (5, 5);
         assert!(fits(&CAUSE, &late) >= 0.7);
-        late.tcp.retransmits.client = 4;
+        late.around.resent = 3;
         assert!(fits(&CAUSE, &late) < 0.5, "data is lost too");
     }
 }

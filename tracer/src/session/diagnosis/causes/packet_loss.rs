@@ -34,7 +34,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     // What is too large for the path is not lost by chance.
     let full = lost.copies >= 3 && lost.for_good && lost.shortest >= 1000;
     // SYNs of several at once were dropped by the server.
-    let dropped = syns > 0 && symptoms.around.syn_again >= 2;
+    let dropped = syns > 0 && symptoms.around.syn_again >= 2 && !symptoms.loses_data();
     let most = symptoms.is_slow() && lost.time >= symptoms.duration / 2;
     let felt = lost.time >= symptoms.slow / 2 || most;
     let never = lost.for_good && lost.copies >= 2;

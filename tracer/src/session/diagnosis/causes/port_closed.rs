@@ -29,8 +29,15 @@ pub(super) const CAUSE: Cause = Cause {
 
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let refused = symptoms.ended_as(&[Outcome::Refused]);
-    // Who accepts others listens.
-    let confidence = if symptoms.around.good > 0 { 0.5 } else { 0.95 };
+    let around = &symptoms.around;
+    let confidence = match (around.good, around.same_end) {
+        (0, _) => 0.95,
+        // Who accepts others between two that it refuses listens.
+        _ if around.good_between > 0 => 0.5,
+        // It did listen.
+        (_, 0) => 0.7,
+        (_, 1..) => 0.9,
+    };
     refused.then(|| {
         Found::at(confidence)
             .counted("refused_lately", symptoms.around.same_end)
@@ -54,6 +61,8 @@ mod tests {
         let mut refused = ended(Outcome::Refused, PhaseName::Handshake, Side::Server);
         assert!(fits(&CAUSE, &refused) >= 0.9);
         refused.around.good = 1;
+        assert!(fits(&CAUSE, &refused) >= 0.7, "it was shut just now");
+        (refused.around.same_end, refused.around.good_between) = (3, 1);
         assert!(fits(&CAUSE, &refused) <= 0.5);
         assert!(misses(&CAUSE, &slow(PhaseName::Handshake, Who::Network)));
     }

@@ -36,6 +36,8 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     }
     let confidence = match () {
         () if symptoms.around.stalled >= 2 => 0.5,
+        // Somebody else is asked there.
+        () if symptoms.controller_stall().is_some() => 0.5,
         // It may yet come.
         () if open => 0.6,
         () => 0.8,

@@ -17,7 +17,8 @@ pub(super) const CAUSE: Cause = Cause {
         signs: "The server is silent in PRELOGIN, TLS or LOGIN7 for a second or more; at least two \
             others stall in that phase at the same time (`stalled_with_it`), and are answered at the \
             same moment (`released_together`), the surer where they had asked at other moments \
-            (`released_whenever_they_came`).",
+            (`released_whenever_they_came`); or others are answered one step after the other \
+            while it waits (`answered_before_it`).",
         against: "Logins that begin and succeed meanwhile (`passed_meanwhile`): whoever has no worker lets \
             nobody past. A stall of one login alone; logins that each wait as \
             long as the others, whenever they came.",
@@ -46,6 +47,8 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
             () if around.own_pace >= 2 && around.own_pace > around.joined => 0.2,
             // Whoever waits for the same thing is released at the same time, whenever it came.
             () if around.joined >= 2 => 0.85,
+            // They wait for each other.
+            () if around.steps >= 2 && around.ahead >= 1 => 0.75,
             // They came together and left together.
             () if around.released >= 2 => 0.55,
             () => 0.7,
@@ -58,6 +61,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
         .with("stalled_with_it", around.stalled)
         .counted("released_together", around.released)
         .counted("released_whenever_they_came", around.joined)
+        .counted("answered_before_it", around.steps)
         .counted("passed_meanwhile", around.passed);
     Some(found.counted("in_flight", around.in_flight))
 }
@@ -89,6 +93,14 @@ mod tests {
         let mut passed = crowd();
         passed.around.passed = 10;
         assert!(fits(&CAUSE, &passed) < 0.6);
+    }
+
+    #[test]
+    fn a_crowd_that_is_let_in_a_few_at_a_time_waits_for_few_workers() {
+        let mut steps = slow(PhaseName::Prelogin, Who::Server);
+        (steps.around.stalled, steps.around.released) = (20, 3);
+        (steps.around.steps, steps.around.ahead) = (5, 20);
+        assert!(fits(&CAUSE, &steps) > 0.8);
     }
 
     #[test]

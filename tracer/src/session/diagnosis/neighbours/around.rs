@@ -18,7 +18,7 @@ pub(in crate::session) struct Around {
     pub(in crate::session) own_pace: u32,
     /// Moments at which others were answered in that phase while this one waited, one after the other.
     pub(in crate::session) steps: u32,
-    /// Others that began and did what their clients wanted while this one waited.
+    /// Others that began while this one had waited for long, and did at once what their clients wanted.
     pub(in crate::session) passed: u32,
     /// How many waited in that phase when this one asked.
     pub(in crate::session) ahead: u32,
@@ -30,8 +30,12 @@ pub(in crate::session) struct Around {
     pub(in crate::session) same_end: u32,
     /// Of the last few seconds, logins that did what their clients wanted.
     pub(in crate::session) good: u32,
+    /// Of these, those that began after one had ended as this one did.
+    pub(in crate::session) good_between: u32,
     /// Of the last few seconds, logins whose SYN had to be sent again.
     pub(in crate::session) syn_again: u32,
+    /// Of the last few seconds, logins whose data had to be sent again.
+    pub(in crate::session) resent: u32,
     /// Logins that the same client began within a second of this one.
     pub(in crate::session) begun_by_client: u32,
     /// Others of the same client that are not decided.

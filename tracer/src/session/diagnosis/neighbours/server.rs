@@ -43,6 +43,7 @@ struct Past {
     kind: AuthKind,
     outcome: Option<Outcome>,
     syn_again: bool,
+    resent: bool,
 }
 
 /// A server.
@@ -166,6 +167,7 @@ impl Server {
             kind: me.kind,
             outcome: me.outcome,
             syn_again: me.syn_again,
+            resent: me.resent,
         };
         keep(&mut self.past, past, MAX_PAST);
         if me.outcome.is_some_and(Outcome::is_good) {
@@ -207,11 +209,17 @@ impl Server {
     fn describe_ends(&self, me: &Me, into: &mut Around) {
         let since = me.now.saturating_sub(LATELY);
         let lately = self.past.iter().filter(|past| past.ended >= since);
+        let is_good = |past: &Past| past.outcome.is_some_and(Outcome::is_good);
+        let is_same = |past: &Past| !is_good(past) && past.outcome == me.outcome;
+        let first = lately.clone().find(|past| is_same(past));
+        let first = first.map_or(u64::MAX, |past| past.started);
         for past in lately {
-            let good = past.outcome.is_some_and(Outcome::is_good);
+            let good = is_good(past);
             into.good += u32::from(good);
-            into.same_end += u32::from(!good && past.outcome == me.outcome);
+            into.good_between += u32::from(good && past.started > first);
+            into.same_end += u32::from(is_same(past));
             into.syn_again += u32::from(past.syn_again);
+            into.resent += u32::from(past.resent);
         }
     }
 
@@ -238,8 +246,12 @@ impl Server {
                 answered.push(other.until);
             }
         }
-        // They went past the one that waits.
-        let inside = |past: &&Past| past.started >= wait.asked && past.ended <= wait.until;
+        // They went past the one that waits: not with it, and not after a wait of their own.
+        let tenth = wait.took() / 10;
+        let inside = |past: &&Past| {
+            let later = past.started >= wait.asked.saturating_add(tenth);
+            later && past.ended <= wait.until && past.ended.saturating_sub(past.started) <= tenth
+        };
         let good = |past: &&Past| past.outcome.is_some_and(Outcome::is_good);
         into.passed = count(self.past.iter().filter(inside).filter(good).count());
         answered.sort_unstable();

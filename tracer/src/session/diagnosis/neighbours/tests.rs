@@ -13,6 +13,7 @@ fn me(wait: Option<Wait>, now: u64) -> Me {
         kind: AuthKind::Ntlm,
         outcome: Some(Outcome::Success),
         syn_again: false,
+        resent: false,
         round_trip: None,
     }
 }

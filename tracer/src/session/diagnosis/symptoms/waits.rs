@@ -81,6 +81,13 @@ impl Symptoms<'_> {
         self.stalled_by(Who::Server).filter(|_| heard)
     }
 
+    /// Whether data of this login or of others is lost too, and not SYNs alone.
+    pub(in crate::session::diagnosis) fn loses_data(&self) -> bool {
+        let mut later = self.parts.iter();
+        let own = later.any(|part| part.name != PhaseName::Handshake && part.resent > 0);
+        own || self.around.resent > self.around.syn_again / 3
+    }
+
     /// How sure it is that a wait for the server is this login's own, and not one with others for the
     /// same thing.
     pub(in crate::session::diagnosis) fn own_share(&self) -> f64 {
@@ -89,7 +96,7 @@ impl Symptoms<'_> {
             () if around.stalled < 2 => 0.75,
             () if around.own_pace >= 2 && around.own_pace > around.joined => 0.75,
             // They came together and left together: who knows.
-            () if around.joined < 2 && around.released >= 2 => 0.6,
+            () if around.joined < 2 && around.steps < 2 && around.released >= 2 => 0.6,
             () => 0.45,
         }
     }

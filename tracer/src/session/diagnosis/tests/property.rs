@@ -79,7 +79,7 @@ fn spreads() -> impl Strategy<Value = Spread> {
 }
 
 fn arounds() -> impl Strategy<Value = Around> {
-    let counts = prop::collection::vec(few(), 14);
+    let counts = prop::collection::vec(few(), 16);
     (counts, spreads(), spreads(), time(), any::<bool>()).prop_map(
         |(counts, alike, alone, usual, sent)| Around {
             in_flight: counts[0],
@@ -98,6 +98,8 @@ fn arounds() -> impl Strategy<Value = Around> {
             one_after_the_other: counts[11],
             joined: counts[12],
             own_pace: counts[13],
+            good_between: counts[14],
+            resent: counts[15],
             was_sent_here: sent,
             usual_round_trip: Some(usual),
             ..Around::default().with_usual(PhaseName::Login, usual)

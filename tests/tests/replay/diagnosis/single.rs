@@ -1,0 +1,123 @@
+//! Causes that one connection shows by itself, and that no capture at hand has.
+
+use harness::{
+    replay::{Replayed, line},
+    sweep::{
+        packet::Side::{Client, Server},
+        sources::fixture,
+    },
+};
+use serde_json::Value;
+use tracer::session::Config;
+
+use super::{sure_of, top};
+use crate::script::{MILLISECOND, SECOND, Script};
+
+const CLEAR: &str = "captures/odbc18-lab-clear";
+/// PRELOGIN's ENCRYPTION option, and its value for encryption (MS-TDS 2.2.6.5).
+const ENCRYPTION: u8 = 1;
+const ON: u8 = 1;
+
+/// A PRELOGIN that asks for encryption.
+fn asks_for_encryption(prelogin: &[u8]) -> Vec<u8> {
+    let mut prelogin = prelogin.to_vec();
+    let options = prelogin[8..].chunks_exact(5);
+    let option = options.into_iter().find(|option| option[0] == ENCRYPTION);
+    let at = option.map(|option| u16::from_be_bytes([option[1], option[2]]));
+    prelogin[8 + usize::from(at.expect("the option"))] = ON;
+    prelogin
+}
+
+#[test]
+fn a_fast_login_in_clear_of_a_client_that_asked_for_encryption_is_told() {
+    let mut script = Script::after(CLEAR, 3);
+    let prelogin = script.original(3);
+    let asked = asks_for_encryption(prelogin.payload());
+    script.wait(MILLISECOND).say(Client, &asked).goes_on_from(4);
+    let heard = script.heard();
+    let (login, close) = heard.only().unwrap();
+    assert_eq!(login["login"]["outcome"], "success");
+    assert_eq!(top(login), "encryption_downgraded", "{login}");
+    assert_eq!(top(close), "encryption_downgraded", "{close}");
+    assert_eq!(login["diagnosis"].as_array().unwrap().len(), 1, "{login}");
+}
+
+/// The last packet has come from further away.
+fn from_elsewhere(script: &mut Script) {
+    let last = script.packets().last().expect("a packet");
+    let mut bytes = last.bytes.to_vec();
+    // IPv4's time to live, and its checksum.
+    bytes[8] = bytes[8].wrapping_sub(9);
+    let sum = u16::from_be_bytes([bytes[10], bytes[11]]).wrapping_add(0x0900);
+    bytes[10..12].copy_from_slice(&sum.to_be_bytes());
+    last.bytes = bytes.into();
+}
+
+#[test]
+fn a_login_that_something_on_the_way_resets_is_told_from_one_that_its_server_resets() {
+    let mut script = Script::after(CLEAR, 8);
+    script.wait(MILLISECOND).reset(Server);
+    let heard = script.heard();
+    let (login, _) = heard.only().unwrap();
+    assert_eq!(top(login), "closed_without_error", "{login}");
+    from_elsewhere(&mut script);
+    let heard = script.heard();
+    let (login, _) = heard.only().unwrap();
+    assert_eq!(top(login), "middlebox_reset", "{login}");
+}
+
+#[test]
+fn an_idle_connection_that_something_on_the_way_resets_was_dropped() {
+    let mut script = Script::after(CLEAR, 10);
+    script.wait(300 * SECOND).reset(Server);
+    from_elsewhere(&mut script);
+    let heard = script.heard();
+    let (login, close) = heard.only().unwrap();
+    assert!(login.get("diagnosis").is_none(), "{login}");
+    assert_eq!(top(close), "idle_drop", "{close}");
+}
+
+#[test]
+fn a_client_that_leaves_at_a_slice_of_its_timeout_is_told_beside_the_silence() {
+    let mut script = Script::after(CLEAR, 4);
+    script.wait(2400 * MILLISECOND).close(Client);
+    let heard = script.heard();
+    let (login, _) = heard.only().unwrap();
+    assert_eq!(top(login), "server_silent", "{login}");
+    assert!(sure_of(login, "attempt_slice_expired") >= 0.5, "{login}");
+}
+
+#[test]
+fn an_answer_to_a_client_that_has_left_is_late_in_the_close() {
+    let mut script = Script::after(CLEAR, 4);
+    script.wait(3 * SECOND).reset(Client);
+    let answer = script.original(5);
+    script.wait(50 * MILLISECOND).say(Server, answer.payload());
+    let heard = script.heard();
+    let (login, close) = heard.only().unwrap();
+    assert_eq!(top(login), "server_silent", "{login}");
+    assert_eq!(top(close), "late_reply", "{close}");
+    assert!(sure_of(close, "server_silent") > 0.7, "{close}");
+}
+
+#[test]
+fn a_login_that_is_sent_to_a_port_without_an_answer_is_blocked_there() {
+    let connections = fixture("captures/mssqltds-mock-routing").unwrap();
+    let [first, second] = &connections[..] else {
+        panic!("two connections")
+    };
+    let mut agent = Replayed::new([first.port, second.port], Config::default());
+    let syn = &second.packets[0];
+    let again = [1, 3, 7].map(|seconds| syn.again(syn.time_ns + seconds * SECOND));
+    for packet in first.packets.iter().chain([syn]).chain(&again) {
+        let network = (packet.ethertype, &packet.bytes[..]);
+        agent.packet(packet.time_ns, packet.point, network);
+    }
+    let lines: Vec<Value> = agent.finish().iter().map(line).collect();
+    let logins: Vec<_> = lines
+        .iter()
+        .filter(|line| line["event"] == "login")
+        .collect();
+    assert!(logins[0].get("diagnosis").is_none(), "{}", logins[0]);
+    assert_eq!(top(logins[1]), "redirect_blocked", "{}", logins[1]);
+}
