@@ -30,11 +30,13 @@ pub enum LossReason {
     OutOfWindow = 11,
     /// More packets were worked on at a time on one processor than there is memory for.
     Crowded = 12,
+    /// A connection had given way in the table, or a program was gone, before its packet was told.
+    Gone = 13,
 }
 
 impl LossReason {
     /// How many reasons there are: the size of the counter map.
-    pub const COUNT: u32 = 13;
+    pub const COUNT: u32 = 14;
 
     /// Every reason, in the order of the counters.
     pub const ALL: [Self; Self::COUNT as usize] = [
@@ -51,6 +53,7 @@ impl LossReason {
         Self::OwnerTableFull,
         Self::OutOfWindow,
         Self::Crowded,
+        Self::Gone,
     ];
 
     /// The name in the event stream.
@@ -69,6 +72,7 @@ impl LossReason {
             Self::OwnerTableFull => "owner_table_full",
             Self::OutOfWindow => "out_of_window",
             Self::Crowded => "crowded",
+            Self::Gone => "gone",
         }
     }
 }

@@ -155,8 +155,9 @@ impl Hook for Packets<'_> {
 
     #[inline(always)]
     fn go(&self, stage: Stage) {
-        // SAFETY: returns only where the other program is not there; then there is nothing to undo.
+        // SAFETY: returns only where the other program is not there.
         unsafe { STAGES.tail_call(self.0, stage as u32) };
+        maps::lose(LossReason::Gone);
     }
 }
 

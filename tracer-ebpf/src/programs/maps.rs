@@ -52,9 +52,9 @@ pub(super) static EVENTS: RingBuf = RingBuf::with_byte_size(8 * 1024 * 1024, 0);
 #[map]
 static SLEEPS: Array<u32> = Array::with_max_entries(1, 0);
 
-/// What was not told, by reason: by classifiers, then by the sockets' hooks.
+/// What was not told, by reason.
 #[map]
-static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(2 * LossReason::COUNT, 0);
+static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(LossReason::COUNT, 0);
 
 /// Programs that go on where another ends.
 #[map]
@@ -104,6 +104,8 @@ pub(super) struct Scratch {
     pub(super) record: Record,
     /// The time, as last read.
     pub(super) clock: Clock,
+    /// When the connection at hand was born.
+    pub(super) born: u64,
     /// 1: the connection's state is on the socket, not in the table.
     pub(super) owned: u64,
     /// What is to be kept on a socket.
@@ -186,24 +188,21 @@ pub(super) fn users(place: u32) -> Option<*mut u64> {
     USERS.get_ptr_mut(place)
 }
 
-/// Counts something that a classifier did not tell.
+/// Counts something that was not told. A packet may interrupt it, and count too.
 #[inline(always)]
 pub(super) fn lose(reason: LossReason) {
     log::lost(reason);
-    count(reason as u32);
+    if let Some(count) = LOSSES.get_ptr_mut(reason as u32) {
+        add(count, 1);
+    }
 }
 
-/// Counts something that a socket's hook did not tell. Apart, since a packet may interrupt it.
+/// Adds in one instruction, which nothing interrupts (Linux 3.18).
 #[inline(always)]
-pub(super) fn lose_at_socket(reason: LossReason) {
-    count(LossReason::COUNT + reason as u32);
-}
-
-#[inline(always)]
-fn count(index: u32) {
-    if let Some(count) = LOSSES.get_ptr_mut(index) {
-        // SAFETY: the counter is this processor's own.
-        unsafe { *count += 1 }
+pub(super) fn add(to: *mut u64, what: i64) {
+    // SAFETY: an array's memory is never unmapped, and aligned.
+    unsafe {
+        core::arch::asm!("lock *(u64 *)({to} + 0) += {what}", to = in(reg) to, what = in(reg) what);
     }
 }
 

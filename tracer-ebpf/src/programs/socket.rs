@@ -139,7 +139,7 @@ fn hold(context: *mut c_void, socket: *mut c_void) {
         )
     };
     if stored.is_null() {
-        maps::lose_at_socket(LossReason::OwnerTableFull);
+        maps::lose(LossReason::OwnerTableFull);
         return;
     }
     // SAFETY: just given by the helper. A socket that connects again may have another holder.
@@ -394,7 +394,7 @@ fn accepted(ctx: &SockOpsContext) -> Option<()> {
     }
     // SAFETY: the socket is the context's own; the memory is a map's value.
     if unsafe { endpoint::keep(socket, endpoint) }.is_null() {
-        maps::lose_at_socket(LossReason::FlowTableFull);
+        maps::lose(LossReason::FlowTableFull);
     } else if endpoint.owns != 0 {
         maps::forget(&name.key);
     }
@@ -460,6 +460,6 @@ fn told_by(ctx: &SockOpsContext) -> Option<FlowKey> {
 #[inline(always)]
 fn send<T>(record: &T, flags: u64) {
     if !ring::send(record, flags) {
-        maps::lose_at_socket(LossReason::RingFull);
+        maps::lose(LossReason::RingFull);
     }
 }

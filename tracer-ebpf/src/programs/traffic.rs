@@ -352,14 +352,14 @@ fn take(skb: *mut __sk_buff) -> Option<*mut Scratch> {
     for place in 1..=maps::SOCKET_SCRATCHES {
         let users = maps::users(place)?;
         // Whoever finds itself alone has it: the count is raised before it is read.
-        add(users, 1);
+        maps::add(users, 1);
         // SAFETY: an array's memory is never unmapped.
         if unsafe { users.read_volatile() } == 1 {
             // SAFETY: the kernel keeps what others have there, and restores it.
             unsafe { (*skb).cb[0] = place };
             return maps::scratch(place);
         }
-        add(users, -1);
+        maps::add(users, -1);
     }
     maps::lose(LossReason::Crowded);
     None
@@ -369,16 +369,7 @@ fn take(skb: *mut __sk_buff) -> Option<*mut Scratch> {
 fn give_back(skb: *mut __sk_buff) {
     // SAFETY: reads the context.
     if let Some(users) = maps::users(unsafe { (*skb).cb[0] }) {
-        add(users, -1);
-    }
-}
-
-/// Adds in one instruction, which nothing interrupts (Linux 3.18).
-#[inline(always)]
-fn add(to: *mut u64, what: i64) {
-    // SAFETY: an array's memory is never unmapped, and aligned.
-    unsafe {
-        core::arch::asm!("lock *(u64 *)({to} + 0) += {what}", to = in(reg) to, what = in(reg) what);
+        maps::add(users, -1);
     }
 }
 
@@ -426,8 +417,9 @@ impl Hook for Traffic<'_> {
 
     #[inline(always)]
     fn go(&self, stage: Stage) {
-        // SAFETY: returns only where the other program is not there; then there is nothing to undo.
+        // SAFETY: returns only where the other program is not there.
         unsafe { SOCKET_STAGES.tail_call(self.0, stage as u32) };
+        maps::lose(LossReason::Gone);
     }
 }
 

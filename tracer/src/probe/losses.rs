@@ -28,10 +28,8 @@ impl Losses {
     pub(super) fn since(&mut self) -> Vec<(LossReason, u64)> {
         let mut lost = Vec::new();
         for (reason, last) in LossReason::ALL.into_iter().zip(&mut self.last) {
-            // The classifiers count in the first half of the map, the sockets' hooks in the second.
-            let indexes = [reason as u32, LossReason::COUNT + reason as u32];
-            let values = indexes.map(|index| self.counters.get(&index, 0));
-            let total: u64 = values.iter().flatten().flat_map(|each| each.iter()).sum();
+            let counted = self.counters.get(&(reason as u32), 0);
+            let total: u64 = counted.iter().flat_map(|each| each.iter()).sum();
             if total > *last {
                 lost.push((reason, total - *last));
             }
