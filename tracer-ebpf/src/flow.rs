@@ -123,6 +123,22 @@ pub mod claim {
     pub const OF_B: u8 = 2;
     /// It was answered: it has opened this connection, and is still to be told.
     pub const PROVEN: u8 = 3;
+    /// It has opened this connection, and is held back until the client goes on: there are too many.
+    pub const HELD: u8 = 4;
+}
+
+/// A SYN-ACK that is held back with the SYN that it answers.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Answer {
+    /// When it passed, nanoseconds; 0 where there is none.
+    pub time: u64,
+    /// Its receive window.
+    pub window: u16,
+    /// Its time to live.
+    pub ttl: u8,
+    /// Fills up.
+    pub reserved: [u8; 5],
 }
 
 impl Rival {
@@ -141,8 +157,10 @@ pub struct Flow {
     pub born: u64,
     /// What the client sends, and what the server does: by [`Direction`].
     pub halves: [Half; 2],
-    /// Another SYN that was seen in it.
+    /// Another SYN that was seen in it; or its own, while that is to be told.
     pub rival: Rival,
+    /// The SYN-ACK, while it is to be told.
+    pub answer: Answer,
     /// 1: the client is side `a` of the key.
     pub client_is_a: u8,
     /// 1: it was joined after its SYN.
@@ -180,6 +198,12 @@ impl Flow {
                 window: 0,
                 ttl: 0,
                 claim: claim::NONE,
+            },
+            answer: Answer {
+                time: 0,
+                window: 0,
+                ttl: 0,
+                reserved: [0; 5],
             },
             client_is_a: u8::from(segment.from_a == from_client),
             joined_late: u8::from(!opens || segment.has(ACK)),

@@ -32,11 +32,13 @@ pub enum LossReason {
     Crowded = 12,
     /// A connection had given way in the table, or a program was gone, before its packet was told.
     Gone = 13,
+    /// A SYN of too many at a time, whose connection was not established.
+    SynHeld = 14,
 }
 
 impl LossReason {
     /// How many reasons there are: the size of the counter map.
-    pub const COUNT: u32 = 14;
+    pub const COUNT: u32 = 15;
 
     /// Every reason, in the order of the counters.
     pub const ALL: [Self; Self::COUNT as usize] = [
@@ -54,6 +56,7 @@ impl LossReason {
         Self::OutOfWindow,
         Self::Crowded,
         Self::Gone,
+        Self::SynHeld,
     ];
 
     /// The name in the event stream.
@@ -73,6 +76,7 @@ impl LossReason {
             Self::OutOfWindow => "out_of_window",
             Self::Crowded => "crowded",
             Self::Gone => "gone",
+            Self::SynHeld => "syn_held",
         }
     }
 }

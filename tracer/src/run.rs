@@ -374,6 +374,8 @@ impl Watcher {
         let enough = self.probe.now().saturating_add(LAST_LOOK);
         while !self.drain() && self.probe.now() < enough {}
         self.losses();
+        // SYNs that are held back now are told no more.
+        self.losses();
         self.records.output.take_your_time(PATIENCE);
         self.count();
         self.engine.finish(self.probe.now(), &mut self.records);

@@ -2,6 +2,7 @@
 
 use super::{
     Sighting,
+    hold::release,
     receive::{begin, receive},
     step::{Next, Step, found},
 };
@@ -67,6 +68,7 @@ pub fn account(
         half.point = seen.point;
     }
     half.sent.packets = half.sent.packets.wrapping_add(1);
+    release(flow, segment, step);
     if flow.rival.claim != claim::NONE && flow.refute(segment) {
         step.find(found::STRANGE);
     }

@@ -1,5 +1,6 @@
 mod ends;
 mod fast_open;
+mod flood;
 mod orders;
 mod strangers;
 

@@ -41,6 +41,15 @@ pub(super) fn follow<H: Hook>(
         || maps::is_decided(&segment.key, born),
         step,
     );
+    if step.is(found::RELEASED) {
+        maps::find_again(LossReason::SynHeld);
+    }
+    if observe::is_of_flood(flow, segment)
+        && !maps::may_tell_syn(now)
+        && observe::hold(flow, segment, seen, step)
+    {
+        maps::lose(LossReason::SynHeld);
+    }
     if matches!(step.next, Next::Command) {
         // What is behind the linear part is left to the program that reads through the kernel.
         command::skim(flow, segment, &Linear::of(hook.skb()), step);

@@ -15,7 +15,7 @@ use tracer_ebpf::{
     packet::Segment,
 };
 
-use super::{clock::Clock, endpoint::Endpoint, log};
+use super::{clock::Clock, endpoint::Endpoint, log, ring};
 
 /// Set before the load: constants to the verifier.
 #[unsafe(no_mangle)]
@@ -86,6 +86,22 @@ pub(super) const CLASSIFIERS: u32 = 0;
 /// Packets of sockets that are worked on at a time on one processor: a process's, and those of whoever
 /// interrupts it.
 pub(super) const SOCKET_SCRATCHES: u32 = 4;
+
+/// SYNs that were told in this while, on one processor.
+#[map]
+static SYNS_TOLD: PerCpuArray<SynsTold> = PerCpuArray::with_max_entries(1, 0);
+
+/// A while is 8.4 ms.
+const SYN_WINDOW_BITS: u32 = 23;
+/// SYNs told in a while: 3,800 a second.
+const SYNS_A_WINDOW: u64 = 32;
+
+/// See [`SYNS_TOLD`].
+#[repr(C)]
+struct SynsTold {
+    window: u64,
+    count: u64,
+}
 
 /// See [`SCRATCH`].
 #[repr(C)]
@@ -195,6 +211,31 @@ pub(super) fn lose(reason: LossReason) {
     if let Some(count) = LOSSES.get_ptr_mut(reason as u32) {
         add(count, 1);
     }
+}
+
+/// Takes back that something was not told.
+#[inline(always)]
+pub(super) fn find_again(reason: LossReason) {
+    if let Some(count) = LOSSES.get_ptr_mut(reason as u32) {
+        add(count, -1);
+    }
+}
+
+/// Whether one more SYN may be told now: so many in a while on each processor, and none where the agent
+/// is far behind.
+#[inline(always)]
+pub(super) fn may_tell_syn(now: u64) -> bool {
+    let Some(syns) = SYNS_TOLD.get_ptr_mut(0) else {
+        return false;
+    };
+    // SAFETY: an array's memory is never unmapped. Whoever interrupts may lose a count; that is no matter.
+    let syns = unsafe { &mut *syns };
+    let window = now >> SYN_WINDOW_BITS;
+    if syns.window != window {
+        *syns = SynsTold { window, count: 0 };
+    }
+    syns.count += 1;
+    syns.count <= SYNS_A_WINDOW && ring::has_room()
 }
 
 /// Adds in one instruction, which nothing interrupts (Linux 3.18).

@@ -6,11 +6,11 @@ use core::{
 };
 
 use aya_ebpf::{
-    bindings::__sk_buff,
-    helpers::{bpf_ringbuf_output, bpf_skb_load_bytes},
+    bindings::{__sk_buff, BPF_RB_AVAIL_DATA, BPF_RB_RING_SIZE},
+    helpers::{bpf_ringbuf_output, bpf_ringbuf_query, bpf_skb_load_bytes},
 };
 use tracer_ebpf::{
-    event::Event,
+    event::{Event, Kind},
     loss::LossReason,
     observe::{Sink, Told, login::MAX_RUN},
 };
@@ -63,6 +63,11 @@ const _: () = assert!(MAX_RUN.is_power_of_two());
 /// Sends the record with its bytes of the packet.
 #[inline(always)]
 fn send_with_run(skb: *mut __sk_buff, record: *mut Record, at: u32) -> c_long {
+    // SAFETY: just written.
+    let kind = unsafe { read_volatile(&raw const (*record).event.kind) };
+    if is_of_requests(kind) && !has_room() {
+        return -1;
+    }
     // SAFETY: just written. Volatile, so that the compiler knows no more of it than the verifier.
     let len = unsafe { read_volatile(&raw const (*record).event.run_len) };
     let mut size = Event::SIZE as u64;
@@ -88,6 +93,26 @@ fn send_with_run(skb: *mut __sk_buff, record: *mut Record, at: u32) -> c_long {
             wake::packet((*record).ingress != 0),
         )
     }
+}
+
+/// Whether a record is of a connection whose login is decided.
+#[inline(always)]
+const fn is_of_requests(kind: u8) -> bool {
+    kind == Kind::Header as u8 || kind == Kind::End as u8
+}
+
+/// Whether there is room for what may be left out: the last quarter is the logins'.
+#[inline(always)]
+pub(super) fn has_room() -> bool {
+    let ring = from_ref(&EVENTS).cast_mut().cast();
+    // SAFETY: the map is a ring buffer.
+    let (used, size) = unsafe {
+        (
+            bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA.into()),
+            bpf_ringbuf_query(ring, BPF_RB_RING_SIZE.into()),
+        )
+    };
+    used < size / 4 * 3
 }
 
 /// Sends a record that has no bytes behind it; whether there was room.

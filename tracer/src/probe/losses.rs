@@ -12,6 +12,8 @@ use super::{StartError, load};
 pub(super) struct Losses {
     counters: PerCpuArray<MapData, u64>,
     last: [u64; LossReason::COUNT as usize],
+    /// What they said of SYNs that are held back.
+    held: u64,
 }
 
 impl Losses {
@@ -21,6 +23,7 @@ impl Losses {
                 .try_into()
                 .map_err(StartError::map)?,
             last: [0; LossReason::COUNT as usize],
+            held: 0,
         })
     }
 
@@ -29,7 +32,14 @@ impl Losses {
         let mut lost = Vec::new();
         for (reason, last) in LossReason::ALL.into_iter().zip(&mut self.last) {
             let counted = self.counters.get(&(reason as u32), 0);
-            let total: u64 = counted.iter().flat_map(|each| each.iter()).sum();
+            let each = counted.iter().flat_map(|each| each.iter());
+            let mut total = each.fold(0_u64, |sum, each| sum.wrapping_add(*each));
+            if reason == LossReason::SynHeld {
+                // It may yet be told: it is lost once it was held back at the call before.
+                total = total
+                    .min(std::mem::replace(&mut self.held, total))
+                    .max(*last);
+            }
             if total > *last {
                 lost.push((reason, total - *last));
             }

@@ -81,6 +81,8 @@ reasons! {
     Crowded = "crowded",
     /// A connection had given way in the table, or a program was gone, before its packet was told.
     Gone = "gone",
+    /// SYNs of too many at a time, whose connections were not established: a flood.
+    SynHeld = "syn_held",
     /// Events missing from a connection's numbering.
     EventsMissing = "events_missing",
     /// The agent's table of connections was full: one gave way to another.
@@ -113,6 +115,7 @@ impl From<tracer_ebpf::loss::LossReason> for LossReason {
             Kernel::OutOfWindow => Self::OutOfWindow,
             Kernel::Crowded => Self::Crowded,
             Kernel::Gone => Self::Gone,
+            Kernel::SynHeld => Self::SynHeld,
         }
     }
 }
