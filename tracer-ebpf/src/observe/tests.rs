@@ -2,6 +2,7 @@ mod ends;
 mod fast_open;
 mod orders;
 mod strangers;
+mod wanted;
 
 use super::*;
 use crate::{
@@ -426,11 +427,11 @@ fn the_last_record_of_a_segment_reaches_its_end() {
 fn past_the_budget_only_headers_are_told() {
     let mut wire = Wire::new();
     wire.config.login_bytes = 100;
-    let reply = tds(4, 0, &[0x81; 200]);
-    wire.server(0, &reply);
-    wire.server(reply.len(), &reply);
-    wire.server(2 * reply.len(), &reply);
-    assert_eq!(wire.bytes().len(), 100 + 2 * 8);
+    let record = [&[0x16, 3, 3, 0, 200][..], &[7; 200]].concat();
+    for index in 0..3 {
+        wire.server(index * record.len(), &record);
+    }
+    assert_eq!(wire.bytes().len(), 100 + 2 * 5);
     assert_eq!(wire.heard.lost, [LossReason::BudgetSpent]);
 }
 

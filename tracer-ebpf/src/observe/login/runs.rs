@@ -18,17 +18,17 @@ pub const MAX_RUN: u32 = 4096;
 pub const RECORDS_A_TURN: usize = 6;
 /// Records told where the walk ends; most segments have no more.
 pub(super) const RECORDS_AT_ONCE: usize = 2;
-/// Records one segment is told in at most: together a GSO packet's 64 KiB, cut by secrets.
-const MAX_RECORDS: u32 = 24;
-/// Visible runs of one segment: a LOGIN7 has three, and may not come alone; each TLS record is one.
-/// The last place is for the segment's end.
-const MAX_RUNS: usize = 24;
+/// Records one segment is told in at most: together a GSO packet's 64 KiB.
+const MAX_RECORDS: u32 = 40;
+/// Visible runs of one segment: a LOGIN7 has some ten, a reply as many as tokens. The last place is for
+/// the segment's end.
+const MAX_RUNS: usize = 32;
 
 /// The visible runs of one segment. They are found first and told afterwards.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Runs {
-    /// Where the run at hand starts.
+    /// What had passed before ends here.
     pub(super) from: Seq,
     /// Runs found.
     count: u32,
@@ -40,8 +40,8 @@ pub struct Runs {
     more: u32,
     /// Records told.
     records: u32,
-    /// Messages whose secrets were searched, beyond the first.
-    pub(super) searches: u32,
+    /// 1: what the message at hand goes on with lies in a hole.
+    pub(super) behind: u32,
     /// 1: a request in the segment shows that the login is over.
     pub(super) request: u32,
     /// Fills up.
@@ -49,17 +49,17 @@ pub struct Runs {
 }
 
 impl Runs {
-    /// Starts with the segment's bytes from there on, of which nothing is found yet.
+    /// Starts with the segment's bytes from there on, of which nothing is found yet. The zero is one that
+    /// the compiler does not know: for the kernel it would make a loop over bytes of it.
     #[inline(always)]
     pub(super) fn start(&mut self, from: Seq) {
         self.from = from;
-        // As in [`crate::secrets::Withheld::clear`].
         let zero = core::hint::black_box(0);
         self.count = zero;
         self.told = zero;
         self.more = zero;
         self.records = zero;
-        self.searches = zero;
+        self.behind = zero;
     }
 
     /// Whether none was found.
@@ -80,36 +80,18 @@ impl Runs {
     }
 }
 
-/// Leaves out what of the message at hand may not be told.
+/// Adds a run, as far as the budget goes.
 #[inline(always)]
-pub(super) fn hide_withheld<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
-    for index in 0..4 {
-        let half = scene.flow.half(scene.step.direction);
-        let span = half.withheld.spans[index];
-        if !span.is_empty() {
-            // A length that lies must not hide the messages behind it.
-            let to = span.to.min(half.next_header);
-            hide(scene, Span { to, ..span });
-        }
+pub(super) fn visible<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, run: Span) {
+    let count = scene.runs.count as usize;
+    let mut from = run.from;
+    // What the run before has is not told again.
+    if let Some(last) = scene.runs.found.get(count.wrapping_sub(1))
+        && from.at_or_after(last.from)
+    {
+        from = from.max(last.to);
     }
-}
-
-/// Leaves a part out: the run before it ends, and the next starts behind it.
-#[inline(always)]
-pub(super) fn hide<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, hidden: Span) {
-    let end = scene.segment.end();
-    if !hidden.to.after(scene.runs.from) || !hidden.from.before(end) {
-        return;
-    }
-    visible(scene, hidden.from);
-    scene.runs.from = hidden.to.min(end);
-}
-
-/// Adds the run up to `to`, as far as the budget goes.
-#[inline(always)]
-pub(super) fn visible<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, to: Seq) {
-    let from = scene.runs.from;
-    let mut len = Span { from, to }.len();
+    let mut len = Span { from, to: run.to }.len();
     if len == 0 {
         return;
     }
@@ -125,13 +107,16 @@ pub(super) fn visible<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>
     }
     let half = scene.flow.half(scene.step.direction);
     half.copied = half.copied.saturating_add(len);
-    let count = scene.runs.count as usize;
+    let to = from.add(len);
+    if let Some(last) = scene.runs.found.get_mut(count.wrapping_sub(1))
+        && last.to.0 == from.0
+    {
+        last.to = to;
+        return;
+    }
     match scene.runs.found.get_mut(count) {
-        Some(run) if count < MAX_RUNS - 1 => {
-            *run = Span {
-                from,
-                to: from.add(len),
-            };
+        Some(place) if count < MAX_RUNS - 1 => {
+            *place = Span { from, to };
             scene.runs.count += 1;
         }
         _ => scene.sink.lose(LossReason::HeadersUnwalked),

@@ -47,11 +47,13 @@ impl Dialogue {
         }
         let tls = &mut self.contents.tls[side as usize];
         let sealed_before = tls.application_records;
-        if unit.unseen.is_empty() {
-            tls.extend(&unit.body);
-        } else {
-            tls.gap();
+        let mut at = 0;
+        for unseen in &unit.unseen {
+            tls.extend(unit.body.get(at..unseen.start).unwrap_or_default());
+            tls.pass(unseen.len());
+            at = unseen.end;
         }
+        tls.extend(unit.body.get(at..).unwrap_or_default());
         let sealed = tls.application_records > sealed_before;
         self.note_hello(side, unit);
         if side == Side::ToServer && sealed && self.speaks_tls13() {

@@ -1,0 +1,130 @@
+//! LOGIN7 (MS-TDS §2.2.6.4): what is fixed, and the names that it points to.
+
+use super::{Wanted, field, mechanism::mechanism_bytes};
+use crate::{bytes::Bytes, framing::TDS_HEADER};
+
+/// The part of it that is fixed.
+const FIXED: u32 = 94;
+/// The same before TDS 7.2, which has neither a new password nor long tokens: jTDS, `FreeTDS`.
+const SHORT: u32 = 86;
+/// The first byte of the last version of TDS whose fixed part is short.
+const LAST_SHORT: u8 = 0x71;
+/// The highest last byte of a version: that of TDS 7.4.
+const LAST_LOW: u8 = 0x04;
+/// `fExtension` in its third flag byte.
+const HAS_EXTENSION: u8 = 0x10;
+
+/// Whether a packet of LOGIN7's type holds a token instead: python-tds answers a challenge so.
+/// LOGIN7 begins with a length below 128 KiB and its version, which no NTLM and no DER does: where the
+/// length could be LOGIN7's, another tag stands at the version's place.
+#[inline(always)]
+fn is_token<B: Bytes + ?Sized>(packet: &B, at: u32) -> bool {
+    let Some([_, _, middle, high, version]) = packet.load::<5>(at) else {
+        return false;
+    };
+    high != 0 || middle > 1 || version > LAST_LOW
+}
+
+/// Where the fields read so far end. They lie in the order in which they are described, as every
+/// client writes them: so none that is told can be a part of one that is not.
+#[derive(Clone, Copy)]
+struct Order(u32);
+
+impl Order {
+    const BROKEN: u32 = u32::MAX;
+
+    /// The next field.
+    #[inline(always)]
+    const fn pass(&mut self, at: u32, len: u32) {
+        if len != 0 {
+            self.0 = if at < self.0 {
+                Self::BROKEN
+            } else {
+                at.saturating_add(len)
+            };
+        }
+    }
+}
+
+/// Offset and length of a field, as LOGIN7 describes it.
+#[inline(always)]
+const fn place(described: u64, shift: u32) -> (u32, u32) {
+    let place = (described >> shift) as u32;
+    (place & 0xFFFF, place >> 16)
+}
+
+impl Wanted {
+    /// Reads a packet of LOGIN7's type, of whose body `readable` bytes are at hand from `at` on.
+    #[inline(never)]
+    pub fn login7<B: Bytes + ?Sized>(&mut self, packet: &B, at: u32, readable: u32, whole: u32) {
+        if is_token(packet, at) {
+            self.sspi(packet, at, readable, whole);
+            return;
+        }
+        self.field = field::NOTHING;
+        if readable < FIXED && readable < whole {
+            // Where its fields are is not at hand.
+            return;
+        }
+        let _unreadable = self.fields(packet, at, whole);
+    }
+
+    #[inline(always)]
+    fn fields<B: Bytes + ?Sized>(&mut self, packet: &B, at: u32, whole: u32) -> Option<()> {
+        let two = |offset: u32| packet.load(at + offset).map(u64::from_le_bytes);
+        let [.., version] = packet.load::<4>(at + 4)?;
+        let [flags] = packet.load(at + 27)?;
+        let (host_user, password_app) = (two(36)?, two(44)?);
+        let (server_extension, library_language) = (two(52)?, two(60)?);
+        let database = u32::from_le_bytes(packet.load(at + 68)?);
+        let token_file = two(78)?;
+        let is_long = version > LAST_SHORT || place(host_user, 0).0 != SHORT;
+        let fixed = if is_long { FIXED } else { SHORT };
+        let new_password = if is_long { two(86)? } else { 0 };
+        self.whole(TDS_HEADER + fixed);
+
+        let mut order = Order(fixed);
+        let (token, mut token_len) = place(token_file, 0);
+        if is_long && token_len == 0xFFFF {
+            token_len = token_len.max((new_password >> 32) as u32);
+        }
+        let extension = if flags & HAS_EXTENSION != 0 { 4 } else { 0 };
+        for (part, (offset, len), size) in [
+            (1, place(host_user, 0), 2),
+            (2, place(host_user, 32), 2),
+            (0, place(password_app, 0), 2),
+            (3, place(password_app, 32), 2),
+            (4, place(server_extension, 0), 2),
+            (5, (place(server_extension, 32).0, extension), 1),
+            (6, place(library_language, 0), 2),
+            (7, place(library_language, 32), 2),
+            (8, place(u64::from(database), 0), 2),
+            (0, (token, token_len), 1),
+            (0, place(token_file, 32), 2),
+            (0, place(new_password, 0), 2),
+        ] {
+            order.pass(offset, len * size);
+            if part != 0 {
+                self.part(part, TDS_HEADER + offset, len * size);
+            }
+        }
+        if order.0 == Order::BROKEN {
+            for part in 1..9 {
+                self.part(part, 0, 0);
+            }
+            return None;
+        }
+        if token_len != 0 {
+            let named = mechanism_bytes(packet, at + token).min(token_len);
+            self.part(9, TDS_HEADER + token, named);
+        }
+        if extension != 0 {
+            let first = u32::from_le_bytes(packet.load(at + place(server_extension, 32).0)?);
+            if first >= order.0 && first < whole {
+                self.next = self.base.add(TDS_HEADER + first);
+                self.field = field::FEATURE;
+            }
+        }
+        Some(())
+    }
+}
