@@ -9,7 +9,7 @@ use libfuzzer_sys::{
 };
 use tracer_ebpf::{
     seq::Seq,
-    wanted::{PARTS, Wanted, field},
+    wanted::{PARTS, Wanted, field, is_token},
 };
 
 const FIXED: usize = 72;
@@ -95,7 +95,7 @@ fuzz_target!(|input: Input| {
     let packet = &packet[..(header + readable) as usize];
     let mut wanted = Wanted::default();
     wanted.open(Seq(0), header, whole, kind);
-    if input.as_login {
+    if input.as_login && !is_token(packet, header) {
         wanted.login7(packet, header, readable, whole);
     } else {
         wanted.sspi(packet, header, readable, whole);

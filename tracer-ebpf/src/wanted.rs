@@ -8,6 +8,8 @@ mod login;
 mod mechanism;
 mod sspi;
 
+pub use login::is_token;
+
 use crate::{
     framing::{TDS_HEADER, content_type},
     seq::{Seq, Span},
@@ -71,6 +73,8 @@ mod token {
 const TERMINATOR: u8 = 0xFF;
 /// The last option of PRELOGIN whose value is told: those behind are nonces, and what is not known.
 const LAST_OPTION: u8 = 0x06;
+/// An option beyond is none.
+const MAX_OPTION: u8 = 0x0F;
 /// Federated authentication (MS-TDS §2.2.6.4).
 const FEATURE_FEDAUTH: u8 = 0x02;
 /// What the driver says of itself.
@@ -306,10 +310,10 @@ const fn record(prefix: &[u8; 8]) -> Field {
 
 #[inline(always)]
 const fn option(id: u8) -> Field {
-    if id == TERMINATOR {
-        Field::new(1, 1, 1, field::NOTHING)
-    } else {
+    if id <= MAX_OPTION {
         Field::new(5, 5, 5, field::OPTION)
+    } else {
+        Field::new(1, 1, 1, field::NOTHING)
     }
 }
 

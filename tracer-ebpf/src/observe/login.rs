@@ -2,7 +2,7 @@
 
 mod runs;
 
-pub use runs::{MAX_RUN, RECORDS_A_TURN, Runs, tell_runs};
+pub use runs::{MAX_RUN, MAX_RUNS, RECORDS_A_TURN, Runs, tell_runs};
 
 use self::runs::mark_end;
 use super::{Scene, Sink, step::found};
@@ -12,13 +12,13 @@ use crate::{
     framing::{self, Boundary, Framing, Header, TDS_HEADER, TLS_HEADER, content_type, packet_type},
     loss::LossReason,
     seq::{Seq, Span},
-    wanted::{PARTS, field},
+    wanted::{PARTS, field, is_token},
 };
 
 /// Headers and fields walked in one turn: the kernel's verifier follows each anew.
-const STEPS_A_TURN: usize = 8;
+const STEPS_A_TURN: usize = 6;
 /// Turns for one segment: a flight of TLS records, or a reply of many tokens.
-const MAX_TURNS: u8 = 10;
+const MAX_TURNS: u8 = 12;
 /// Segments of one direction told before a login is given up as too long.
 const MAX_EVENTS: u32 = 512;
 
@@ -62,7 +62,7 @@ pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Turn 
     }
     scene.runs.request = u32::from(walk == Walk::Request);
     scene.step.turns = 0;
-    tell_runs(scene, runs::RECORDS_AT_ONCE)
+    Turn::Runs
 }
 
 /// Starts the walk. Whether the position of what is next is known.
@@ -79,7 +79,11 @@ fn start<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
 /// follow that anew for every step.
 #[inline(always)]
 fn segment<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Walk {
-    large_field(scene);
+    let first = scene.step.turns == 0;
+    let large = large_field(scene);
+    if first || large {
+        want_parts(scene, large);
+    }
     let mut walk = Walk::More;
     for _ in 0..STEPS_A_TURN {
         walk = step(scene);
@@ -187,17 +191,17 @@ fn pass_field<B: Bytes + ?Sized, S: Sink<B>>(
     Walk::More
 }
 
-/// Reads a large field, where its beginning is at hand.
+/// Reads a large field, where its beginning is at hand; whether it did.
 #[inline(always)]
-fn large_field<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
+fn large_field<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
     if !is_inside(scene) {
-        return;
+        return false;
     }
     let end = scene.segment.end();
     let half = scene.flow.half(scene.step.direction);
     let position = half.wanted.next;
     if !half.wanted.is_large() || !end.after(position) {
-        return;
+        return false;
     }
     let at = scene.offset(position);
     let packet = scene.packet;
@@ -206,12 +210,29 @@ fn large_field<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
     let readable = end.since(position).max(0).cast_unsigned();
     let whole = half.next_header.since(position).max(0).cast_unsigned();
     let readable = readable.min(whole);
-    if half.wanted.field == field::LOGIN7 {
+    if half.wanted.field == field::LOGIN7 && !is_token(packet, at) {
         half.wanted.login7(packet, at, readable, whole);
     } else {
         half.wanted.sspi(packet, at, readable, whole);
     }
-    scene.want_parts();
+    true
+}
+
+/// Tells the parts of the packet at hand: what goes on from the segment before, or what has just been
+/// `read`.
+#[inline(always)]
+fn want_parts<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, read: bool) {
+    for index in 0..PARTS {
+        if read && index == PARTS - 1 {
+            break;
+        }
+        let half = scene.flow.half(scene.step.direction);
+        let part = half.wanted.span(index);
+        let to = part.to.min(half.next_header);
+        if to.after(part.from) {
+            scene.want(part.from, to);
+        }
+    }
 }
 
 /// Goes on with the message the segment before left open, or starts over after a gap. Whether the
@@ -235,7 +256,6 @@ fn take_up<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
         unknown(scene, start, end);
         return false;
     }
-    scene.want_parts();
     let half = scene.flow.half(scene.step.direction);
     let passed = half.wanted.next.min(half.next_header);
     if scene.step.marks & mark::FILLS_GAP != 0
@@ -433,18 +453,5 @@ impl<B: Bytes + ?Sized, S: Sink<B>> Scene<'_, B, S> {
         let from = from.max(self.runs.from);
         let to = to.min(self.segment.end());
         runs::visible(self, Span { from, to });
-    }
-
-    /// Tells the parts of the packet at hand.
-    #[inline(always)]
-    fn want_parts(&mut self) {
-        for index in 0..PARTS {
-            let half = self.flow.half(self.step.direction);
-            let part = half.wanted.span(index);
-            let to = part.to.min(half.next_header);
-            if to.after(part.from) {
-                self.want(part.from, to);
-            }
-        }
     }
 }

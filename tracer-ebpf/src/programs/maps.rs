@@ -82,7 +82,8 @@ pub(super) struct Scratch {
 #[repr(C)]
 pub(super) struct Record {
     pub(super) event: Event,
-    pub(super) run: [u8; MAX_RUN as usize],
+    /// Twice as long as a record's, so that a mask bounds where a part goes, and another how long it is.
+    pub(super) run: [u8; 2 * MAX_RUN as usize],
     /// Not part of the record.
     pub(super) alarm: Alarm,
 }

@@ -13,7 +13,10 @@ use aya_ebpf::{
 use tracer_ebpf::{
     event::Event,
     loss::LossReason,
-    observe::{Sink, Told, login::MAX_RUN},
+    observe::{
+        Runs, Sink, Told,
+        login::{MAX_RUN, MAX_RUNS},
+    },
 };
 
 use super::{
@@ -41,6 +44,14 @@ impl<'a> Sink<Skb<'a>> for Ring {
     fn relate(&mut self, told: &Told<'_>, packet: &Skb<'a>, at: u32) {
         let skb = packet.ctx().as_ptr().cast();
         if relate(told, skb, self.record, at) < 0 {
+            maps::lose(LossReason::RingFull);
+        }
+    }
+
+    #[inline(always)]
+    fn relate_parts(&mut self, told: &Told<'_>, packet: &Skb<'a>, runs: &Runs) {
+        let skb = packet.ctx().as_ptr().cast();
+        if relate_parts(told, skb, self.record, runs) < 0 {
             maps::lose(LossReason::RingFull);
         }
     }
@@ -81,6 +92,57 @@ fn send(skb: *mut __sk_buff, record: *mut Record, at: u32) -> c_long {
             size += u64::from(len);
         }
     }
+    output(record, size)
+}
+
+/// Kept apart as [`relate`] is.
+#[inline(never)]
+fn relate_parts(told: &Told<'_>, skb: *mut __sk_buff, record: *mut Record, runs: &Runs) -> c_long {
+    // SAFETY: the record is this processor's scratch memory.
+    told.lay_out(unsafe { &mut (*record).event });
+    let count = runs.count();
+    let mut to = count * Event::SPAN as u32;
+    for index in 0..MAX_RUNS {
+        if index as u32 >= count {
+            break;
+        }
+        let run = runs.run(index);
+        // SAFETY: `run` has room for the places of all runs.
+        unsafe {
+            let place = (&raw mut (*record).run).cast::<u32>().add(2 * index);
+            place.write(run.from.0);
+            place.add(1).write(run.to.0);
+        }
+        let len = core::hint::black_box(run.len());
+        if len == 0 {
+            continue;
+        }
+        let bounded = (len.wrapping_sub(1) & (MAX_RUN - 1)) + 1;
+        let at = told.offset(run.from);
+        // SAFETY: `run` has room for `MAX_RUN` bytes from any place before `MAX_RUN`.
+        let failed = unsafe {
+            let room = (&raw mut (*record).run).cast::<u8>();
+            let room = room.add((core::hint::black_box(to) & (MAX_RUN - 1)) as usize);
+            bpf_skb_load_bytes(skb.cast(), at, room.cast(), bounded)
+        } < 0;
+        if failed {
+            maps::lose(LossReason::HeaderUnreadable);
+            // SAFETY: as above.
+            unsafe {
+                (*record).event.parts = 0;
+                (*record).event.run_len = 0;
+            }
+            return output(record, Event::SIZE as u64);
+        }
+        to = to.wrapping_add(len);
+    }
+    let to = core::hint::black_box(to) & (MAX_RUN - 1);
+    output(record, Event::SIZE as u64 + u64::from(to))
+}
+
+/// Hands the first `size` bytes of a record over, which are initialised.
+#[inline(always)]
+fn output(record: *mut Record, size: u64) -> c_long {
     // SAFETY: `size` bytes of the record are initialised; the record is this processor's.
     unsafe {
         bpf_ringbuf_output(

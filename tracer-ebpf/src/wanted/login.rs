@@ -18,7 +18,7 @@ const HAS_EXTENSION: u8 = 0x10;
 /// LOGIN7 begins with a length below 128 KiB and its version, which no NTLM and no DER does: where the
 /// length could be LOGIN7's, another tag stands at the version's place.
 #[inline(always)]
-fn is_token<B: Bytes + ?Sized>(packet: &B, at: u32) -> bool {
+pub fn is_token<B: Bytes + ?Sized>(packet: &B, at: u32) -> bool {
     let Some([_, _, middle, high, version]) = packet.load::<5>(at) else {
         return false;
     };
@@ -44,6 +44,12 @@ impl Order {
             };
         }
     }
+
+    /// The same of one that is described in characters.
+    #[inline(always)]
+    const fn pass_text(&mut self, (at, characters): (u32, u32)) {
+        self.pass(at, 2 * characters);
+    }
 }
 
 /// Offset and length of a field, as LOGIN7 describes it.
@@ -54,13 +60,9 @@ const fn place(described: u64, shift: u32) -> (u32, u32) {
 }
 
 impl Wanted {
-    /// Reads a packet of LOGIN7's type, of whose body `readable` bytes are at hand from `at` on.
+    /// Reads a LOGIN7, of whose body `readable` bytes are at hand from `at` on.
     #[inline(never)]
     pub fn login7<B: Bytes + ?Sized>(&mut self, packet: &B, at: u32, readable: u32, whole: u32) {
-        if is_token(packet, at) {
-            self.sspi(packet, at, readable, whole);
-            return;
-        }
         self.field = field::NOTHING;
         if readable < FIXED && readable < whole {
             // Where its fields are is not at hand.
@@ -89,25 +91,21 @@ impl Wanted {
             token_len = token_len.max((new_password >> 32) as u32);
         }
         let extension = if flags & HAS_EXTENSION != 0 { 4 } else { 0 };
-        for (part, (offset, len), size) in [
-            (1, place(host_user, 0), 2),
-            (2, place(host_user, 32), 2),
-            (0, place(password_app, 0), 2),
-            (3, place(password_app, 32), 2),
-            (4, place(server_extension, 0), 2),
-            (5, (place(server_extension, 32).0, extension), 1),
-            (6, place(library_language, 0), 2),
-            (7, place(library_language, 32), 2),
-            (8, place(u64::from(database), 0), 2),
-            (0, (token, token_len), 1),
-            (0, place(token_file, 32), 2),
-            (0, place(new_password, 0), 2),
-        ] {
-            order.pass(offset, len * size);
-            if part != 0 {
-                self.part(part, TDS_HEADER + offset, len * size);
-            }
-        }
+        // One after the other: from a list the kernel's stack would be too small.
+        self.text(1, &mut order, place(host_user, 0));
+        self.text(2, &mut order, place(host_user, 32));
+        order.pass_text(place(password_app, 0));
+        self.text(3, &mut order, place(password_app, 32));
+        self.text(4, &mut order, place(server_extension, 0));
+        let pointer = place(server_extension, 32).0;
+        order.pass(pointer, extension);
+        self.part(5, TDS_HEADER + pointer, extension);
+        self.text(6, &mut order, place(library_language, 0));
+        self.text(7, &mut order, place(library_language, 32));
+        self.text(8, &mut order, place(u64::from(database), 0));
+        order.pass(token, token_len);
+        order.pass_text(place(token_file, 32));
+        order.pass_text(place(new_password, 0));
         if order.0 == Order::BROKEN {
             for part in 1..9 {
                 self.part(part, 0, 0);
@@ -119,12 +117,19 @@ impl Wanted {
             self.part(9, TDS_HEADER + token, named);
         }
         if extension != 0 {
-            let first = u32::from_le_bytes(packet.load(at + place(server_extension, 32).0)?);
+            let first = u32::from_le_bytes(packet.load(at + pointer)?);
             if first >= order.0 && first < whole {
                 self.next = self.base.add(TDS_HEADER + first);
                 self.field = field::FEATURE;
             }
         }
         Some(())
+    }
+
+    /// The next field, which is a text that is told.
+    #[inline(always)]
+    fn text(&mut self, part: usize, order: &mut Order, (at, characters): (u32, u32)) {
+        order.pass_text((at, characters));
+        self.part(part, TDS_HEADER + at, 2 * characters);
     }
 }

@@ -20,7 +20,7 @@ const NAME_BYTES: u32 = 27;
 const SPNEGO: [u8; 8] = [0x06, 0x06, 0x2B, 0x06, 0x01, 0x05, 0x05, 0x02];
 
 /// How many bytes of the token at `at` may be told.
-#[inline(always)]
+#[inline(never)]
 pub(super) fn mechanism_bytes<B: Bytes + ?Sized>(packet: &B, at: u32) -> u32 {
     if packet.load(at) == Some(NTLMSSP) {
         return match packet.load(at + 8).map(u32::from_le_bytes) {
@@ -29,10 +29,12 @@ pub(super) fn mechanism_bytes<B: Bytes + ?Sized>(packet: &B, at: u32) -> u32 {
         };
     }
     // Behind the tag the length takes one to three bytes.
-    for header in 2..=4 {
-        if packet.load(at + header) == Some(SPNEGO) {
-            return OFFER_BYTES;
-        }
+    let named = |header| {
+        let read = packet.load(at + header).map(u64::from_le_bytes);
+        read.is_some_and(|read| read == u64::from_le_bytes(SPNEGO))
+    };
+    if named(2) || named(3) || named(4) {
+        return OFFER_BYTES;
     }
     NAME_BYTES
 }

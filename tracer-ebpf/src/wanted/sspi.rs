@@ -15,6 +15,15 @@ const AUTHENTICATE_FIXED: u32 = 64;
 const MAX_WRAPPING: u32 = 40;
 const SIGNATURE: u32 = NTLMSSP.len() as u32;
 
+/// An NTLM message: where it lies in the packet; where the SSPI message around it lies behind the packet's
+/// header, and it in that; bytes up to the end of that.
+struct Token {
+    at: u32,
+    from: u32,
+    offset: u32,
+    left: u32,
+}
+
 /// Where a field of an NTLM message lies, from its length, room and offset (MS-NLMP §2.2.1.3).
 #[inline(always)]
 fn place<B: Bytes + ?Sized>(packet: &B, at: u32) -> Option<(u32, u32)> {
@@ -55,13 +64,17 @@ impl Wanted {
             self.part(9, from, told);
             return;
         };
-        let token = (packet, at + offset);
-        let left = whole - offset;
-        let _unreadable = match token.0.load(token.1 + SIGNATURE).map(u32::from_le_bytes) {
-            Some(CHALLENGE) => self.challenge(token, from, offset, left),
-            Some(AUTHENTICATE) => self.authenticate(token, from, offset, left),
+        let token = Token {
+            at: at + offset,
+            from,
+            offset,
+            left: whole - offset,
+        };
+        let _unreadable = match packet.load(token.at + SIGNATURE).map(u32::from_le_bytes) {
+            Some(CHALLENGE) => self.challenge(packet, &token),
+            Some(AUTHENTICATE) => self.authenticate(packet, &token),
             _ => {
-                let named = mechanism_bytes(packet, token.1);
+                let named = mechanism_bytes(packet, token.at);
                 self.part(9, from, (offset + named).min(whole));
                 None
             }
@@ -69,58 +82,51 @@ impl Wanted {
     }
 
     /// The server's names, without its challenge.
-    #[inline(always)]
-    fn challenge<B: Bytes + ?Sized>(
-        &mut self,
-        (packet, at): (&B, u32),
-        from: u32,
-        offset: u32,
-        left: u32,
-    ) -> Option<()> {
-        let (target, info) = (place(packet, at + 12)?, place(packet, at + 40)?);
-        self.part(1, from, offset + CHALLENGE_AT);
-        let behind = CHALLENGE_FIXED - BEHIND_CHALLENGE;
-        self.part(2, from + offset + BEHIND_CHALLENGE, behind);
-        for (part, (name, len)) in [(3, target), (4, info)] {
-            if name >= CHALLENGE_FIXED && name + len <= left {
-                self.part(part, from + offset + name, len);
-            }
-        }
+    #[inline(never)]
+    fn challenge<B: Bytes + ?Sized>(&mut self, packet: &B, token: &Token) -> Option<()> {
+        self.part(1, token.from, token.offset + CHALLENGE_AT);
+        let behind = token.from + token.offset + BEHIND_CHALLENGE;
+        self.part(2, behind, CHALLENGE_FIXED - BEHIND_CHALLENGE);
+        self.name(3, token, place(packet, token.at + 12)?, CHALLENGE_FIXED);
+        self.name(4, token, place(packet, token.at + 40)?, CHALLENGE_FIXED);
         Some(())
     }
 
     /// The client's names, without its responses and its key.
-    #[inline(always)]
-    fn authenticate<B: Bytes + ?Sized>(
-        &mut self,
-        (packet, at): (&B, u32),
-        from: u32,
-        offset: u32,
-        left: u32,
-    ) -> Option<()> {
-        let lm = place(packet, at + 12)?;
-        let nt = place(packet, at + 20)?;
-        let key = place(packet, at + 52)?;
-        self.part(1, from, offset + AUTHENTICATE_FIXED);
+    #[inline(never)]
+    fn authenticate<B: Bytes + ?Sized>(&mut self, packet: &B, token: &Token) -> Option<()> {
+        let lm = place(packet, token.at + 12)?;
+        let nt = place(packet, token.at + 20)?;
+        let key = place(packet, token.at + 52)?;
+        self.part(1, token.from, token.offset + AUTHENTICATE_FIXED);
         for (part, described) in [(2, 28), (3, 36), (4, 44)] {
-            let name = place(packet, at + described)?;
-            let is_apart = !overlap(name, lm) & !overlap(name, nt) & !overlap(name, key);
-            if is_apart && name.0 >= AUTHENTICATE_FIXED && name.0 + name.1 <= left {
-                self.part(part, from + offset + name.0, name.1);
+            let name = place(packet, token.at + described)?;
+            if !(overlap(name, lm) | overlap(name, nt) | overlap(name, key)) {
+                self.name(part, token, name, AUTHENTICATE_FIXED);
             }
         }
         Some(())
     }
+
+    /// A name, which lies behind what is fixed and within the message.
+    #[inline(always)]
+    fn name(&mut self, part: usize, token: &Token, (at, len): (u32, u32), fixed: u32) {
+        if at >= fixed && at + len <= token.left {
+            self.part(part, token.from + token.offset + at, len);
+        }
+    }
 }
 
 /// Where an NTLM message begins in a token.
-#[inline(always)]
+#[inline(never)]
 fn ntlm<B: Bytes + ?Sized>(packet: &B, at: u32, readable: u32) -> Option<u32> {
     for offset in 0..MAX_WRAPPING {
         if offset + SIGNATURE > readable {
             break;
         }
-        if packet.load(at + offset) == Some(NTLMSSP) {
+        if let Some(bytes) = packet.load(at + offset)
+            && u64::from_le_bytes(bytes) == u64::from_le_bytes(NTLMSSP)
+        {
             return Some(offset);
         }
     }

@@ -3,9 +3,9 @@
 use super::Turn;
 use crate::{
     bytes::Bytes,
-    event::Kind,
+    event::{Event, Kind},
     loss::LossReason,
-    observe::{Scene, Sink},
+    observe::{Scene, Sink, Told},
     seq::{Seq, Span},
 };
 
@@ -16,13 +16,17 @@ const HEADER_ROOM: u32 = 24;
 pub const MAX_RUN: u32 = 4096;
 /// Records told in one turn.
 pub const RECORDS_A_TURN: usize = 6;
-/// Records told where the walk ends; most segments have no more.
-pub(super) const RECORDS_AT_ONCE: usize = 2;
 /// Records one segment is told in at most: together a GSO packet's 64 KiB.
-const MAX_RECORDS: u32 = 40;
-/// Visible runs of one segment: a LOGIN7 has some ten, a reply as many as tokens. The last place is for
-/// the segment's end.
-const MAX_RUNS: usize = 32;
+const MAX_RECORDS: u32 = 24;
+/// As many are told of one segment: a LOGIN7 has some ten, a reply as many as tokens, and each TLS record is
+/// one.
+const MOST_RUNS: u32 = 23;
+/// So that a mask bounds a run's place.
+const _: () = assert!(MAX_RUNS.is_power_of_two());
+/// Places for the visible runs of one segment, and for its end.
+pub const MAX_RUNS: usize = 32;
+/// Bytes of several runs that one record holds at most, behind the runs' places.
+const MAX_TOGETHER: u32 = MAX_RUN - (Event::SPAN * MAX_RUNS) as u32;
 
 /// The visible runs of one segment. They are found first and told afterwards.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,6 +38,8 @@ pub struct Runs {
     count: u32,
     /// The runs.
     found: [Span; MAX_RUNS],
+    /// Bytes of all of them.
+    bytes: u32,
     /// Runs told.
     told: u32,
     /// 1: the segment was told; what follows is more of it.
@@ -44,8 +50,6 @@ pub struct Runs {
     pub(super) behind: u32,
     /// 1: a request in the segment shows that the login is over.
     pub(super) request: u32,
-    /// Fills up.
-    reserved: u32,
 }
 
 impl Runs {
@@ -56,6 +60,7 @@ impl Runs {
         self.from = from;
         let zero = core::hint::black_box(0);
         self.count = zero;
+        self.bytes = zero;
         self.told = zero;
         self.more = zero;
         self.records = zero;
@@ -66,6 +71,41 @@ impl Runs {
     #[inline(always)]
     pub(super) const fn are_none(&self) -> bool {
         self.count == 0
+    }
+
+    /// The place of a run. The kernel's verifier must see the mask that the compiler, knowing better, would
+    /// leave out.
+    #[inline(always)]
+    fn place(&mut self, index: u32) -> &mut Span {
+        let index = core::hint::black_box(index) as usize % MAX_RUNS;
+        &mut self.found[index]
+    }
+
+    /// How many there are.
+    #[inline(always)]
+    pub const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// One of them; an empty one is none.
+    #[inline(always)]
+    pub fn run(&self, index: usize) -> Span {
+        self.found.get(index).copied().unwrap_or_default()
+    }
+
+    /// The bytes of a record that tells them all, taken from a packet's payload: their places, then
+    /// themselves, as far as the payload has them.
+    pub fn each_byte(&self, start: Seq, payload: &[u8], mut take: impl FnMut(&[u8])) {
+        let runs = self.found.get(..self.count as usize).unwrap_or_default();
+        for run in runs {
+            take(&run.from.0.to_ne_bytes());
+            take(&run.to.0.to_ne_bytes());
+        }
+        for run in runs {
+            let at = run.from.since(start).max(0).cast_unsigned() as usize;
+            let bytes = payload.get(at..).unwrap_or_default();
+            take(bytes.get(..run.len() as usize).unwrap_or(bytes));
+        }
     }
 
     /// What the next record is.
@@ -83,12 +123,11 @@ impl Runs {
 /// Adds a run, as far as the budget goes.
 #[inline(always)]
 pub(super) fn visible<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, run: Span) {
-    let count = scene.runs.count as usize;
+    let count = scene.runs.count;
+    let last = *scene.runs.place(count.wrapping_sub(1));
     let mut from = run.from;
     // What the run before has is not told again.
-    if let Some(last) = scene.runs.found.get(count.wrapping_sub(1))
-        && from.at_or_after(last.from)
-    {
+    if count != 0 && from.at_or_after(last.from) {
         from = from.max(last.to);
     }
     let mut len = Span { from, to: run.to }.len();
@@ -107,19 +146,15 @@ pub(super) fn visible<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>
     }
     let half = scene.flow.half(scene.step.direction);
     half.copied = half.copied.saturating_add(len);
+    scene.runs.bytes = scene.runs.bytes.saturating_add(len);
     let to = from.add(len);
-    if let Some(last) = scene.runs.found.get_mut(count.wrapping_sub(1))
-        && last.to.0 == from.0
-    {
-        last.to = to;
-        return;
-    }
-    match scene.runs.found.get_mut(count) {
-        Some(place) if count < MAX_RUNS - 1 => {
-            *place = Span { from, to };
-            scene.runs.count += 1;
-        }
-        _ => scene.sink.lose(LossReason::HeadersUnwalked),
+    if count != 0 && last.to.0 == from.0 {
+        scene.runs.place(count - 1).to = to;
+    } else if count < MOST_RUNS {
+        *scene.runs.place(count) = Span { from, to };
+        scene.runs.count = count + 1;
+    } else {
+        scene.sink.lose(LossReason::HeadersUnwalked);
     }
 }
 
@@ -127,14 +162,10 @@ pub(super) fn visible<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>
 /// then the reader knows that it has all.
 #[inline(always)]
 pub(super) fn mark_end<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, end: Seq) {
-    let count = scene.runs.count as usize;
-    let last = scene.runs.found.get(count.wrapping_sub(1));
-    if last.is_some_and(|run| run.to.0 == end.0) {
-        return;
-    }
-    if let Some(run) = scene.runs.found.get_mut(count) {
-        *run = Span { from: end, to: end };
-        scene.runs.count += 1;
+    let count = scene.runs.count;
+    if count == 0 || scene.runs.place(count - 1).to.0 != end.0 {
+        *scene.runs.place(count) = Span { from: end, to: end };
+        scene.runs.count = count + 1;
     }
 }
 
@@ -145,6 +176,10 @@ pub fn tell_runs<B: Bytes + ?Sized, S: Sink<B>>(
     scene: &mut Scene<'_, B, S>,
     at_once: usize,
 ) -> Turn {
+    if scene.runs.told == 0 && scene.runs.count > 1 && scene.runs.bytes <= MAX_TOGETHER {
+        tell_together(scene);
+        return after_runs(scene);
+    }
     // What goes from one record to the next is kept in `runs`: in a register, the kernel's verifier
     // would tell its values apart and walk each.
     for _ in 0..at_once {
@@ -152,9 +187,7 @@ pub fn tell_runs<B: Bytes + ?Sized, S: Sink<B>>(
         if index >= scene.runs.count {
             return after_runs(scene);
         }
-        let Some(run) = scene.runs.found.get_mut(index as usize) else {
-            return after_runs(scene);
-        };
+        let run = scene.runs.place(index);
         let from = run.from;
         let len = run.len().min(MAX_RUN);
         run.from = from.add(len);
@@ -175,6 +208,23 @@ pub fn tell_runs<B: Bytes + ?Sized, S: Sink<B>>(
     }
     scene.sink.lose(LossReason::BudgetSpent);
     after_runs(scene)
+}
+
+/// Tells them all in one record.
+#[inline(always)]
+fn tell_together<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
+    let count = scene.runs.count;
+    let mut saying = scene.saying(Kind::Segment);
+    saying.parts = count as u16;
+    saying.run_seq = scene.runs.run(0).from;
+    saying.run_len = scene.runs.bytes + count * Event::SPAN as u32;
+    let told = Told {
+        flow: scene.flow,
+        segment: scene.segment,
+        seen: scene.seen,
+        saying,
+    };
+    scene.sink.relate_parts(&told, scene.packet, scene.runs);
 }
 
 #[inline(always)]

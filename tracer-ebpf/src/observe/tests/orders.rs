@@ -23,9 +23,11 @@ fn reassembled(wire: &Wire, direction: Direction, len: usize) -> Vec<Option<u8>>
     let mut stream = vec![None; len];
     for (event, run) in &wire.heard.told {
         if event.direction == direction as u8 {
-            let at = event.run_seq.since(position(direction, 0)).cast_unsigned();
-            for (index, byte) in run.iter().enumerate() {
-                stream[at as usize + index] = Some(*byte);
+            for (span, bytes) in event.told(run) {
+                let at = span.from.since(position(direction, 0)).cast_unsigned();
+                for (index, byte) in bytes.iter().enumerate() {
+                    stream[at as usize + index] = Some(*byte);
+                }
             }
         }
     }

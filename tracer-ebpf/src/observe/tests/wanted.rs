@@ -150,8 +150,10 @@ fn told(wire: &Wire, direction: Direction, len: usize) -> Vec<bool> {
     let mut told = vec![false; len];
     for (event, run) in &wire.heard.told {
         if event.direction == direction as u8 {
-            let at = event.run_seq.since(position(direction, 0)).cast_unsigned() as usize;
-            told[at..at + run.len()].fill(true);
+            for (span, bytes) in event.told(run) {
+                let at = span.from.since(position(direction, 0)).cast_unsigned() as usize;
+                told[at..at + bytes.len()].fill(true);
+            }
         }
     }
     told
