@@ -153,6 +153,7 @@ fuzz_target!(|actions: Vec<Action<'_>>| {
                 key: key(*connection),
                 role: u32::from(*role) % 4,
                 time: world.now,
+                isns: (*role & 4 != 0).then_some([Seq((*connection).into()), Seq(0)]),
                 process: Process::default(),
             }),
             Action::SocketEnd(connection, role) => Input::SocketEnd(SocketEnd {

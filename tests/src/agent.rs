@@ -1,5 +1,6 @@
 //! The agent under test: `tds-tracer run` in a namespace.
 
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -29,7 +30,12 @@ impl Agent {
     /// Starts `tds-tracer run` and waits until it says that it has started.
     pub fn start(host: &Namespace, arguments: &[&str]) -> Result<Self> {
         let mut command = host.command(program("tds-tracer")?);
-        let running = Running::start(command.arg("run").args(arguments))?;
+        Self::start_by(command.arg("run").args(arguments))
+    }
+
+    /// The same by a command of its own.
+    pub fn start_by(command: &mut Command) -> Result<Self> {
+        let running = Running::start(command)?;
         let mut agent = Self { running };
         let started = agent.wait(Duration::from_secs(20), |events| {
             events
@@ -73,7 +79,8 @@ impl Agent {
         })
     }
 
-    fn wait(&mut self, limit: Duration, done: impl Fn(&[Value]) -> bool) -> Result<bool> {
+    /// Waits until `done` likes the lines so far, and says whether it did within `limit`.
+    pub fn wait(&mut self, limit: Duration, done: impl Fn(&[Value]) -> bool) -> Result<bool> {
         let mut broken = None;
         let reached = self.running.wait_lines(limit, |lines| match parse(lines) {
             Ok(events) => done(&events),

@@ -1,7 +1,7 @@
 //! Programs that run beside a test, and end with it.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 /// A running program whose output is kept.
 pub struct Running {
     child: Child,
+    stdin: Option<ChildStdin>,
     lines: Receiver<String>,
     seen: Vec<String>,
     errors: Arc<Mutex<String>>,
@@ -30,8 +31,17 @@ pub struct Ended {
 impl Running {
     /// Starts a program.
     pub fn start(command: &mut Command) -> Result<Self> {
+        Self::spawn(command, Stdio::null())
+    }
+
+    /// Starts a program that goes on when its standard input ends, which [`Self::release`] does.
+    pub fn start_held(command: &mut Command) -> Result<Self> {
+        Self::spawn(command, Stdio::piped())
+    }
+
+    fn spawn(command: &mut Command, stdin: Stdio) -> Result<Self> {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -61,6 +71,7 @@ impl Running {
             }
         });
         Ok(Self {
+            stdin: child.stdin.take(),
             child,
             lines,
             seen: Vec::new(),
@@ -117,8 +128,18 @@ impl Running {
     }
 
     /// Sends a signal by name and waits for the end.
-    pub fn stop(mut self, signal: &str) -> Result<Ended> {
+    pub fn stop(self, signal: &str) -> Result<Ended> {
         self.signal(signal)?;
+        self.end()
+    }
+
+    /// Ends its standard input and waits for the end.
+    pub fn release(mut self) -> Result<Ended> {
+        self.stdin = None;
+        self.end()
+    }
+
+    fn end(mut self) -> Result<Ended> {
         let status = self.wait(Duration::from_secs(15))?;
         self.wait_lines(Duration::from_secs(2), |_| false);
         Ok(Ended {

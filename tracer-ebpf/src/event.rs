@@ -331,6 +331,9 @@ record! {
         reserved: [u8; 7],
         /// When it was known, nanoseconds of `CLOCK_BOOTTIME`.
         time: u64,
+        /// When the process was seen to hold the socket, likewise: as it connected, or bound the
+        /// socket that listens.
+        held: u64,
         /// The cgroup's id (its directory's inode).
         cgroup: u64,
         /// The connection; side and role say which end this is.
@@ -341,6 +344,11 @@ record! {
         pid: u32,
         /// The user id.
         uid: u32,
+        /// The client's initial sequence number, which stays the same where addresses are rewritten on
+        /// the way; 0 where it is not known yet.
+        client_isn: Seq,
+        /// The server's.
+        server_isn: Seq,
         /// The thread's name, zero-padded.
         name: [u8; 16],
     }

@@ -1,6 +1,13 @@
 //! `tds-tracer doctor`: what this host allows, found out by trying it.
 
-use std::{fmt::Write as _, fs, io::Write as _, path::Path, process::ExitCode};
+use std::{
+    fmt::Write as _,
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use clap::ValueEnum;
 use glob::Pattern;
@@ -8,7 +15,7 @@ use serde::Serialize;
 
 use crate::{
     exit::UNUSABLE,
-    host,
+    host::{self, Hierarchy},
     probe::{self, Notice, Probe, Selection},
 };
 
@@ -84,20 +91,30 @@ pub enum DoctorFormat {
 pub struct DoctorOptions {
     /// How it answers.
     pub format: DoctorFormat,
+    /// The control group whose sockets' processes are told; the host's root unless given.
+    pub cgroup: Option<PathBuf>,
 }
 
 /// Says what this host allows; the status is 0 where the agent can run.
 ///
 /// # Errors
-/// Where nothing can be written.
+/// Where nothing can be written, and where the control group is none.
 pub fn doctor(options: &DoctorOptions) -> anyhow::Result<ExitCode> {
     let missing = host::missing_capabilities();
-    let mut findings = vec![kernel(), capabilities(&missing), cgroup(), tracefs(), btf()];
+    let groups = Hierarchy::choose(options.cgroup.as_deref())?;
+    let mut findings = vec![
+        kernel(),
+        capabilities(&missing),
+        cgroup(groups.as_deref()),
+        pids(),
+        tracefs(),
+        btf(),
+    ];
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     findings.extend(ring_buffer());
-    findings.extend(runtime.block_on(trial()));
+    findings.extend(runtime.block_on(trial(groups)));
     let usable = findings
         .iter()
         .all(|finding| finding.verdict != Verdict::Missing);
@@ -196,17 +213,41 @@ fn capabilities(missing: &[&str]) -> Finding {
     )
 }
 
-fn cgroup() -> Finding {
-    match host::cgroup_root() {
-        Some(root) => Finding::good("cgroup v2", root.display().to_string()),
-        None => Finding::lacking(
-            "cgroup v2",
+fn cgroup(groups: Option<&Hierarchy>) -> Finding {
+    const WHAT: &str = "cgroup v2";
+    let Some(groups) = groups else {
+        return Finding::lacking(
+            WHAT,
             Verdict::Degraded,
             "not mounted",
             "no process, no cgroup, and the vantage only by guess",
-            "mount -t cgroup2 none /sys/fs/cgroup/unified",
+            "mkdir -p /run/cgroup2 && mount -t cgroup2 none /run/cgroup2",
+        );
+    };
+    match groups.shortfall() {
+        None => Finding::good(WHAT, groups.place()),
+        Some(shortfall) => Finding::lacking(
+            WHAT,
+            Verdict::Degraded,
+            shortfall,
+            "of all other sockets the process, how they end, and the vantage but by guess",
+            "run in the host's cgroup namespace (`--cgroupns=host`), or mount the host's /sys/fs/cgroup anywhere in the container",
         ),
     }
+}
+
+fn pids() -> Finding {
+    const WHAT: &str = "pid namespace";
+    if host::has_the_hosts_pids() {
+        return Finding::good(WHAT, "the host's");
+    }
+    Finding::lacking(
+        WHAT,
+        Verdict::Degraded,
+        "not the host's",
+        "executables, and the processes of sockets older than the agent",
+        "run in the host's pid namespace (`--pid=host`, `hostPID: true`)",
+    )
 }
 
 fn tracefs() -> Finding {
@@ -230,7 +271,7 @@ fn btf() -> Finding {
 }
 
 /// Loads the programs and attaches them for a moment.
-async fn trial() -> Vec<Finding> {
+async fn trial(groups: Option<Arc<Hierarchy>>) -> Vec<Finding> {
     let Ok(pattern) = Pattern::new(TRIED_ON) else {
         return Vec::new();
     };
@@ -243,6 +284,7 @@ async fn trial() -> Vec<Finding> {
         ports: Vec::new(),
         // Nor does it change anything.
         clean_up: false,
+        groups,
         ..probe::Options::default()
     };
     let mut probe = match Probe::start(&options).await {
@@ -308,7 +350,7 @@ fn attachment(notice: &Notice) -> Option<Finding> {
             Verdict::Degraded,
             reason.clone(),
             "events without process, and the vantage only by guess",
-            "a mounted cgroup v2 hierarchy, and Linux 5.10 or later",
+            "all of the cgroup v2 hierarchy, as above, and Linux 5.10 or later",
         )),
     }
 }

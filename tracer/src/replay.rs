@@ -34,6 +34,8 @@ use crate::{
 
 /// How long the output may take to be written once everything is said.
 const PATIENCE: Duration = Duration::from_hours(1);
+/// Records handed over at once.
+const GATHERED: usize = 64;
 /// Packets between two looks at the progress.
 const PROGRESS_EVERY: u64 = 65_536;
 
@@ -58,7 +60,10 @@ pub struct ReplayOptions {
 pub fn replay(options: &ReplayOptions) -> anyhow::Result<ExitCode> {
     let mut files = Merge::open(&options.files);
     let output = options.output.open(&host::name()).context("the output")?;
-    let mut heard = Heard::new(&output);
+    // Who writes to standard input may be waited for: every record is handed over at once.
+    let is_live = options.files.iter().any(|file| file == Path::new(STDIN));
+    let mut output = output.gathering(if is_live { 1 } else { GATHERED });
+    let mut heard = Heard::new(&mut output);
     let mut counts = Counts::default();
     let is_readable = files.files().next().is_some();
     if is_readable {
@@ -161,14 +166,14 @@ fn one(
 
 /// What the engine says, on its way out.
 struct Heard<'a> {
-    output: &'a Output,
+    output: &'a mut Output,
     decided: RefCell<Vec<(FlowKey, u64)>>,
     logins: BTreeMap<&'static str, u64>,
     losses: BTreeMap<&'static str, u64>,
 }
 
 impl<'a> Heard<'a> {
-    fn new(output: &'a Output) -> Self {
+    fn new(output: &'a mut Output) -> Self {
         Self {
             output,
             decided: RefCell::default(),

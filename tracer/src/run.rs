@@ -2,7 +2,7 @@
 
 mod status;
 
-use std::{collections::BTreeSet, io, process::ExitCode, time::Duration};
+use std::{collections::BTreeSet, io, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::{
@@ -12,12 +12,13 @@ use tokio::{
 use tracer_ebpf::{
     event::{Event, Owner, mark},
     flow::FlowKey,
+    seq::Seq,
 };
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use self::status::{Moment, Tally, resident};
 use crate::{
-    host::{self, Earlier, Processes},
+    host::{self, Earlier, Hierarchy, Processes},
     probe::{self, Notice, Probe, Selection},
     record::{
         Agent, AgentAction, AgentRecord, Body, Event as EventName, Login, LossReason, Nanos,
@@ -49,6 +50,8 @@ pub struct RunOptions {
     pub ports: BTreeSet<u16>,
     /// Watched interfaces.
     pub interfaces: Selection,
+    /// The control group whose sockets' processes are told; the host's root unless given.
+    pub cgroup: Option<PathBuf>,
     /// What is written, where and how.
     pub output: Settings,
     /// What becomes of names of users, domains and workstations.
@@ -101,15 +104,17 @@ async fn watch(options: &RunOptions) -> anyhow::Result<ExitCode> {
     let output = options
         .output
         .open(&host::name())
-        .context("opening the output")?;
-    let probe = Probe::start(&probe_options(options)).await?;
-    let mut agent = Watcher::new(options, probe, output);
+        .context("opening the output")?
+        .gathering(BATCH);
+    let groups = Hierarchy::choose(options.cgroup.as_deref())?;
+    let probe = Probe::start(&probe_options(options, groups.clone())).await?;
+    let mut agent = Watcher::new(options, probe, Processes::new(groups), output);
     agent.started();
     let reason = agent.until_stopped(options.duration, &mut signals).await;
     agent.stop(reason).await
 }
 
-fn probe_options(options: &RunOptions) -> probe::Options {
+fn probe_options(options: &RunOptions, groups: Option<Arc<Hierarchy>>) -> probe::Options {
     let filter = &options.output.filter;
     probe::Options {
         ports: options.ports.iter().copied().collect(),
@@ -119,6 +124,7 @@ fn probe_options(options: &RunOptions) -> probe::Options {
         ring_bytes: options.ring_bytes,
         requests: filter.wants(EventName::Request) || filter.wants(EventName::Close),
         clean_up: true,
+        groups,
     }
 }
 
@@ -174,7 +180,7 @@ impl Listener for Records {
 }
 
 impl Watcher {
-    fn new(options: &RunOptions, mut probe: Probe, output: Output) -> Self {
+    fn new(options: &RunOptions, mut probe: Probe, processes: Processes, output: Output) -> Self {
         let filter = output.filter();
         let now = wall(&mut probe);
         let config = Config {
@@ -190,7 +196,7 @@ impl Watcher {
             probe,
             engine: Engine::new(config),
             owners: Owners {
-                processes: Processes::default(),
+                processes,
                 // After the hooks are attached, so that no socket falls between.
                 earlier: Earlier::scan(&options.ports),
             },
@@ -216,6 +222,9 @@ impl Watcher {
             .map(|hook| Text::from(*hook))
             .collect();
         self.notices();
+        if let Some(shortfall) = self.owners.processes.shortfall() {
+            self.say(degraded("process", shortfall));
+        }
         self.say(start);
     }
 
@@ -246,6 +255,7 @@ impl Watcher {
             }
             self.notices();
             self.drain();
+            self.records.output.flush();
             if self.records.closed || self.records.output.is_closed() {
                 return READER_GONE;
             }
@@ -317,11 +327,7 @@ impl Watcher {
                     interface: Some(Text::from(name.as_str())),
                     ..Agent::new(AgentAction::InterfaceRemoved)
                 },
-                Notice::Degraded { what, reason } => Agent {
-                    reason: Some(Text::from(what)),
-                    detail: Some(Text::from(reason.as_str())),
-                    ..Agent::new(AgentAction::Degraded)
-                },
+                Notice::Degraded { what, reason } => degraded(what, &reason),
             };
             self.say(agent);
         }
@@ -379,6 +385,15 @@ impl Watcher {
     }
 }
 
+/// Something works less well than it could, and why.
+fn degraded(what: &str, reason: &str) -> Agent {
+    Agent {
+        reason: Some(Text::from(what)),
+        detail: Some(Text::from(reason)),
+        ..Agent::new(AgentAction::Degraded)
+    }
+}
+
 /// The probe's clock as the stream tells times.
 fn wall(probe: &mut Probe) -> Timestamp {
     Timestamp::from_nanoseconds(i128::from(probe.now()) + i128::from(probe.wall_offset()))
@@ -393,10 +408,12 @@ struct Owners {
 impl Owners {
     fn of(&mut self, mut owner: Owner) -> SocketOwner {
         self.earlier.complete(&mut owner);
+        let isns = owner.client_isn != Seq(0) || owner.server_isn != Seq(0);
         SocketOwner {
             key: owner.key,
             role: owner.role,
             time: owner.time,
+            isns: isns.then_some([owner.client_isn, owner.server_isn]),
             process: self.processes.of(&owner),
         }
     }

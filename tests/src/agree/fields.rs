@@ -37,6 +37,8 @@ pub(super) struct Latitude {
     /// A client's socket that closes has given up on its SYN; a capture just ends, perhaps before an
     /// answer.
     pub(super) end: bool,
+    /// Of a connection joined late the handshake tells no round trip; the kernel's estimate may.
+    pub(super) late: bool,
 }
 
 impl Latitude {
@@ -53,6 +55,7 @@ impl Latitude {
             end: unanswered(live)
                 && unanswered(replayed)
                 && is(replayed, "connection.partial_reasons.0", "agent_stop"),
+            late: is(replayed, "connection.partial_reasons.0", "joined_late"),
         }
     }
 
@@ -61,6 +64,7 @@ impl Latitude {
         Self {
             vantage: self.vantage || other.vantage,
             end: self.end || other.end,
+            late: self.late || other.late,
         }
     }
 
@@ -73,6 +77,7 @@ impl Latitude {
             "connection.vantage" => knows_less([live, replayed]),
             "connection.partial" | "connection.partial_reasons.0" => self.end,
             // Of both ways, where neither side is known to be here.
+            "tcp.rtt_ns" if other.is_none() => self.late,
             "tcp.rtt_ns" => self.vantage && at_most(one, other),
             // The kernel withholds bytes that no framing vouches for, whatever they are.
             "login.stranger" => live == "other",

@@ -1,6 +1,6 @@
 //! A client that sends what it is told and leaves as it is told.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ const PRELOGIN: [u8; 26] = [
     0, // off
 ];
 
+/// What it says where it stays.
+const HERE: &str = "here";
+
 /// Connects, sends, waits and leaves.
 #[derive(Parser)]
 #[command(about)]
@@ -30,6 +33,9 @@ struct Options {
     /// Waits for an answer before the wait to leave.
     #[arg(long)]
     read: bool,
+    /// Says when it has come so far, and stays until its standard input ends.
+    #[arg(long)]
+    stay: bool,
     /// Milliseconds to wait before it leaves.
     #[arg(long, default_value_t = 100)]
     wait: u64,
@@ -80,6 +86,10 @@ fn converse(options: &Options, turn: u16) -> Result<()> {
     if options.read && tcp.read(&mut [0; 4096]).is_err() {
         // The server was quicker to leave.
         return Ok(());
+    }
+    if options.stay {
+        println!("{HERE}");
+        io::copy(&mut io::stdin(), &mut io::sink())?;
     }
     if options.wait > 0 {
         std::thread::sleep(Duration::from_millis(options.wait));

@@ -1,21 +1,21 @@
-//! The agent on real traffic: real clients and servers on two hosts of their
-//! own, each login checked against a packet capture of the same run.
+//! The agent on real traffic: real clients and servers on two hosts of their own. Each file is named
+//! for what is promised. Of each connection the agent's lines are checked against a packet capture of
+//! the same run, and against what replay says of that capture.
 
-mod broken;
-mod ciphers;
-mod decided;
-mod earlier;
-mod entra;
-mod evicted;
-mod gone;
-mod kerberos;
-mod lifecycle;
-mod log;
+mod authentication;
+mod close;
+mod life;
+mod loss;
 mod mars;
-mod ntlm;
+mod outcomes;
+mod output;
 mod paths;
-mod process;
+mod phases;
+mod processes;
 mod requests;
+mod rewritten;
 mod run;
 mod said;
 mod secrets;
+mod tls;
+mod waits;

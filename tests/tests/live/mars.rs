@@ -1,4 +1,5 @@
-//! Sessions of MARS, by three drivers that have their own ideas of how to leave them.
+//! Sessions of MARS, by three drivers that have their own ideas of how to leave them; inside full
+//! encryption by what each kind of cipher suite makes of the length of a record.
 
 use harness::agent::of;
 use harness::drivers::{Driver, Encrypt};
@@ -89,10 +90,43 @@ fn sessions_of_mars_are_told_apart() {
 #[test]
 fn sessions_inside_tls_are_inferred_and_not_counted() {
     root_or_skip!("sessions inside TLS are inferred and not counted");
-    driver_or_skip!(Driver::PythonTds);
-    let run = over_mars(Driver::PythonTds, "on", Encrypt::On);
-    run.assert_outcome("success", Some("full"));
-    let summary = json!({ "sessions": 1, "max_concurrent": 1, "resets": 0, "basis": "inferred" });
-    assert_eq!(run.close["mars"], summary, "{:#}", run.close);
-    assert!(of(&run.events, "mars").is_empty(), "{:#?}", run.events);
+    for driver in [Driver::PythonTds, Driver::Odbc] {
+        driver_or_skip!(driver);
+        let run = over_mars(driver, "on", Encrypt::On);
+        run.assert_outcome("success", Some("full"));
+        let summary =
+            json!({ "sessions": 1, "max_concurrent": 1, "resets": 0, "basis": "inferred" });
+        assert_eq!(run.close["mars"], summary, "{driver:?}: {:#}", run.close);
+        assert!(of(&run.events, "mars").is_empty(), "{:#?}", run.events);
+    }
+}
+
+#[test]
+fn sessions_inside_tls_show_by_the_sizes_of_records_whatever_the_cipher() {
+    root_or_skip!("sessions inside TLS show by the sizes of records whatever the cipher");
+    for driver in [Driver::Odbc, Driver::PythonTds] {
+        driver_or_skip!(driver);
+        for (list, name) in [
+            ("AES128-GCM-SHA256", "TLS_RSA_WITH_AES_128_GCM_SHA256"),
+            (
+                "ECDHE-RSA-CHACHA20-POLY1305",
+                "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+            ),
+            ("AES256-SHA", "TLS_RSA_WITH_AES_256_CBC_SHA"),
+            (
+                "ECDHE-RSA-AES128-SHA256",
+                "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256",
+            ),
+        ] {
+            let server = Server::Scenario(&["--encrypt", "on", "--mars", "--ciphers", list]);
+            let run = observe_driver(Path::Client, &server, driver, Encrypt::On, |login| {
+                login.mars = true;
+            });
+            run.assert_success("full");
+            run.assert_eq("/tls/cipher", name);
+            run.assert_eq("/tds/mars", true);
+            let mars = &run.close["mars"];
+            assert_eq!(mars["basis"], "inferred", "{list}: {:#}", run.close);
+        }
+    }
 }

@@ -11,6 +11,11 @@ use serde_json::Value;
 
 use crate::run::{PORT, Run};
 
+/// Phases of a login without TLS.
+pub(crate) const CLEAR: [&str; 3] = ["handshake", "prelogin", "login"];
+/// Those of one with TLS inside TDS.
+pub(crate) const WRAPPED: [&str; 4] = ["handshake", "prelogin", "tls", "login"];
+
 impl Run {
     /// A value of the `login` line.
     pub(crate) fn value(&self, pointer: &str) -> &Value {
@@ -93,6 +98,25 @@ impl Run {
         );
         let losses = of(&self.events, "loss");
         assert!(losses.is_empty(), "something was lost: {losses:#?}");
+    }
+
+    /// The client was let in, and that is known as well as this encryption lets it be known.
+    pub(crate) fn assert_success(&self, encryption: &str) {
+        assert!(
+            self.fared.ok,
+            "the client was not let in: {}",
+            self.fared.output
+        );
+        self.assert_outcome("success", Some(encryption));
+        let dark = matches!(encryption, "full" | "strict");
+        self.assert_eq("/login/basis", if dark { "inferred" } else { "observed" });
+        let confidence = self.value("/login/confidence").as_f64();
+        assert_eq!(confidence.is_some(), dark, "{:#}", self.login);
+        assert!(
+            confidence.is_none_or(|confidence| confidence > 0.5 && confidence <= 1.0),
+            "{:#}",
+            self.login
+        );
     }
 
     /// Every phase took as long as the capture says, those after the login too.

@@ -20,7 +20,7 @@ use harness::{
 
 use self::differences::{Difference, unexplained};
 
-/// Captures, as `captures.rs` finds them, and the project's own.
+/// Captures, as the `replay` tests find them, and the project's own.
 fn captures() -> Vec<PathBuf> {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folders = [

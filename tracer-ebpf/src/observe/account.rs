@@ -122,21 +122,8 @@ pub fn account(
     {
         half.sent.keep_alives = half.sent.keep_alives.wrapping_add(1);
     }
-    if segment.has(FIN) && half.fin != 0 && segment.payload_len == 0 {
-        half.sent.retransmits = half.sent.retransmits.wrapping_add(1);
-    }
-    if segment.has(FIN) && half.fin == 0 {
-        half.fin = 1;
-        if half.synced == 0 {
-            begin(half, segment);
-        }
-        // What was lost before it may still come.
-        if segment.seq.after(half.next_seq) {
-            half.holes.leave(half.next_seq, segment.seq);
-            step.marks |= mark::GAP;
-        }
-        half.next_seq = half.next_seq.max(segment.end()).add(1);
-        step.find(found::FIN);
+    if segment.has(FIN) {
+        finish(half, segment, step);
     }
     if flow.established == 0
         && direction == Direction::ToServer
@@ -149,6 +136,27 @@ pub fn account(
     if segment.payload_len > 0 {
         payload(flow, segment, config, step, fresh, decided);
     }
+}
+
+/// A FIN, or one that is repeated.
+#[inline(always)]
+fn finish(half: &mut Half, segment: &Segment, step: &mut Step) {
+    if half.fin != 0 {
+        let again = u32::from(segment.payload_len == 0);
+        half.sent.retransmits = half.sent.retransmits.wrapping_add(again);
+        return;
+    }
+    half.fin = 1;
+    if half.synced == 0 {
+        begin(half, segment);
+    }
+    // What was lost before it may still come.
+    if segment.seq.after(half.next_seq) {
+        half.holes.leave(half.next_seq, segment.seq);
+        step.marks |= mark::GAP;
+    }
+    half.next_seq = half.next_seq.max(segment.end()).add(1);
+    step.find(found::FIN);
 }
 
 /// A SYN or RST that has no place in the connection changes nothing of it. A SYN may yet be answered;

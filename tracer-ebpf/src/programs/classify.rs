@@ -92,7 +92,7 @@ fn classify(ctx: &TcContext, link: Link, ingress: bool) -> Option<()> {
     let (segment, scratch) = unsafe { (&(*scratch).segment, &mut *scratch) };
     // SAFETY: reads the context.
     let ifindex = unsafe { (*ctx.skb.skb).ifindex };
-    let (flow, opened) = find(segment, scratch)?;
+    let (flow, opened) = find(segment, ifindex, scratch)?;
     let seen = Sighting {
         now: match opened {
             Some(now) => now,
@@ -120,7 +120,7 @@ fn classify(ctx: &TcContext, link: Link, ingress: bool) -> Option<()> {
     }
     if !step.is_quiet() {
         scratch.seen = seen;
-        scratch.record.alarm.set(ingress);
+        scratch.record.ingress = u64::from(ingress);
         tell::first(ctx, &scratch.step);
     }
     Some(())
@@ -157,7 +157,11 @@ fn walk(ctx: &TcContext, link: Link) -> Option<Segment> {
 /// The connection of a segment, if it is to a watched port; a new one where the segment opens it, and
 /// when: the clock is read once for both.
 #[inline(always)]
-fn find<'a>(segment: &Segment, scratch: &mut Scratch) -> Option<(&'a mut Flow, Option<u64>)> {
+fn find<'a>(
+    segment: &Segment,
+    ifindex: u32,
+    scratch: &mut Scratch,
+) -> Option<(&'a mut Flow, Option<u64>)> {
     let mut rival = Rival::default();
     if let Some(flow) = maps::flow(&segment.key) {
         // SAFETY: an entry's memory is never unmapped; a direction is written by one processor.
@@ -174,6 +178,9 @@ fn find<'a>(segment: &Segment, scratch: &mut Scratch) -> Option<(&'a mut Flow, O
         Opens::Watched { to_server } => Some(to_server),
         Opens::Foreign => None,
     };
+    if !maps::is_whole(ifindex) {
+        return None;
+    }
     let now = scratch.clock.read();
     scratch.flow = Flow::new(segment, to_server == Some(true), now);
     scratch.flow.foreign = u8::from(to_server.is_none());

@@ -2,8 +2,9 @@
 
 use aya_ebpf::{
     Global,
+    bindings::BPF_F_NO_PREALLOC,
     macros::map,
-    maps::{Array, LruHashMap, PerCpuArray, ProgramArray, RingBuf},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf},
 };
 use tracer_ebpf::{
     config::Config,
@@ -14,7 +15,7 @@ use tracer_ebpf::{
     packet::Segment,
 };
 
-use super::{clock::Clock, log, wake::Alarm};
+use super::{clock::Clock, log};
 
 /// Set before the load: constants to the verifier.
 #[unsafe(no_mangle)]
@@ -27,6 +28,11 @@ static CONFIG: Global<Config> = Global::new(Config {
 /// The watched ports, one bit each: one entry, so that one lookup serves both ports of a packet.
 #[map]
 static PORTS: Array<[u64; 1024]> = Array::with_max_entries(1, 0);
+
+/// The interfaces that are watched on their way in and out. Connections open at no others: they would be
+/// seen from one side only. The size is that of all indices an agent may meet at a time.
+#[map]
+static INTERFACES: HashMap<u32, u8> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
 
 /// The connections. The size is the agent's to choose (`--max-flows`); the oldest gives way.
 #[map]
@@ -41,6 +47,10 @@ static DECIDED: Array<u64> = Array::with_max_entries(FlowKey::SLOTS, 0);
 /// The records. The size is the agent's to choose.
 #[map]
 pub(super) static EVENTS: RingBuf = RingBuf::with_byte_size(8 * 1024 * 1024, 0);
+
+/// 1: the agent sleeps, and is to be woken by the next record.
+#[map]
+static SLEEPS: Array<u32> = Array::with_max_entries(1, 0);
 
 /// What was not told, by reason: by classifiers, then by the sockets' hooks.
 #[map]
@@ -84,8 +94,8 @@ pub(super) struct Record {
     pub(super) event: Event,
     /// Twice as long as a record's, so that a mask bounds where a part goes, and another how long it is.
     pub(super) run: [u8; 2 * MAX_RUN as usize],
-    /// Not part of the record.
-    pub(super) alarm: Alarm,
+    /// 1: the packet at hand is on its way in. Not part of the record.
+    pub(super) ingress: u64,
 }
 
 /// The load's options.
@@ -111,6 +121,29 @@ pub(super) fn is_either_watched(one: u16, other: u16) -> bool {
 #[inline(always)]
 const fn bit(ports: &[u64; 1024], port: u16) -> bool {
     ports[(port >> 6) as usize] >> (port & 63) & 1 != 0
+}
+
+/// Whether the agent sleeps and is woken now: once, by whoever asks first. Two that ask at a time may
+/// both wake it.
+#[inline(always)]
+pub(super) fn wakes() -> bool {
+    let Some(sleeps) = SLEEPS.get_ptr_mut(0) else {
+        return false;
+    };
+    // SAFETY: an array's memory is never unmapped; whole words are read and written.
+    unsafe {
+        if sleeps.read_volatile() == 0 {
+            return false;
+        }
+        sleeps.write_volatile(0);
+    }
+    true
+}
+
+/// Whether an interface is watched on its way in and out.
+#[inline(always)]
+pub(super) fn is_whole(ifindex: u32) -> bool {
+    INTERFACES.get_ptr(ifindex).is_some()
 }
 
 /// The processor's scratch memory.

@@ -22,6 +22,7 @@ use tracer_ebpf::{
 use super::{
     maps::{self, EVENTS, Record},
     skb::Skb,
+    wake,
 };
 
 /// The ring buffer, and the memory that records are laid out in.
@@ -149,7 +150,7 @@ fn output(record: *mut Record, size: u64) -> c_long {
             from_ref(&EVENTS).cast_mut().cast(),
             record.cast(),
             size,
-            (*record).alarm.packet((*record).event.time),
+            wake::packet((*record).ingress != 0),
         )
     }
 }

@@ -20,9 +20,13 @@ use tracer_ebpf::{
     event::{Kind, Owner, SocketEnd, role},
     flow::FlowKey,
     loss::LossReason,
+    seq::Seq,
 };
 
-use super::maps::{self, EVENTS};
+use super::{
+    maps::{self, EVENTS},
+    wake,
+};
 
 /// Go on: the hooks only look.
 const ALLOW: i32 = 1;
@@ -30,6 +34,7 @@ const PROTOCOL_TCP: u32 = 6;
 const AF_INET: u32 = 2;
 const TCP_CLOSE: u32 = 7;
 const TCP_CONNECT: u32 = 3;
+const ACTIVE_ESTABLISHED: u32 = 4;
 const PASSIVE_ESTABLISHED: u32 = 5;
 const STATE: u32 = 10;
 /// Asks for [`STATE`] calls on a socket.
@@ -40,6 +45,7 @@ const CREATE: u64 = 1;
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Holder {
+    time: u64,
     cgroup: u64,
     pid: u32,
     uid: u32,
@@ -78,14 +84,16 @@ impl Holder {
     #[inline(always)]
     fn current() -> Self {
         // SAFETY: these take no arguments.
-        let (pid, uid, cgroup) = unsafe {
+        let (time, pid, uid, cgroup) = unsafe {
             (
+                bpf_ktime_get_boot_ns(),
                 bpf_get_current_pid_tgid() >> 32,
                 bpf_get_current_uid_gid(),
                 bpf_get_current_cgroup_id(),
             )
         };
         Self {
+            time,
             cgroup,
             pid: pid as u32,
             uid: uid as u32,
@@ -169,7 +177,7 @@ fn bind(ctx: &SockContext) {
 #[sock_ops]
 pub fn tds_sockets(ctx: SockOpsContext) -> u32 {
     match ctx.op() {
-        TCP_CONNECT => began(&ctx, role::CLIENT),
+        TCP_CONNECT | ACTIVE_ESTABLISHED => began(&ctx, role::CLIENT),
         PASSIVE_ESTABLISHED => began(&ctx, role::SERVER),
         STATE if ctx.arg(1) == TCP_CLOSE => ended(&ctx),
         _ => {}
@@ -240,6 +248,7 @@ fn began(ctx: &SockOpsContext, role: u32) {
         return;
     }
     let holder = holder.unwrap_or(Holder {
+        time: 0,
         cgroup: 0,
         pid: 0,
         uid: 0,
@@ -247,20 +256,44 @@ fn began(ctx: &SockOpsContext, role: u32) {
     });
     // SAFETY: takes no arguments.
     let time = unsafe { bpf_ktime_get_boot_ns() };
-    // SAFETY: this processor's. A packet that comes in between may wake the agent once more.
-    let wake = maps::scratch().map_or(0, |scratch| unsafe { (*scratch).record.alarm.socket(time) });
+    let (client_isn, server_isn) = isns(ctx, role);
     let owner = Owner {
         kind: Kind::Owner as u8,
         reserved: [0; 7],
         time,
+        held: holder.time,
         cgroup: holder.cgroup,
         key,
         role,
         pid: holder.pid,
         uid: holder.uid,
+        client_isn,
+        server_isn,
         name: holder.name,
     };
-    send(&owner, wake);
+    send(&owner, wake::socket());
+}
+
+/// The initial sequence numbers of client and server: of a socket that was just established, the one
+/// before what its peer has acknowledged, and the one before what comes next.
+#[inline(always)]
+fn isns(ctx: &SockOpsContext, role: u32) -> (Seq, Seq) {
+    if ctx.op() == TCP_CONNECT {
+        return (Seq(0), Seq(0));
+    }
+    // SAFETY: reads the context.
+    let (una, next) = unsafe {
+        (
+            (&raw const (*ctx.ops).snd_una).read_volatile(),
+            (&raw const (*ctx.ops).rcv_nxt).read_volatile(),
+        )
+    };
+    let (own, other) = (Seq(una).back(1), Seq(next).back(1));
+    if role == role::CLIENT {
+        (own, other)
+    } else {
+        (other, own)
+    }
 }
 
 /// Who holds the context's socket.

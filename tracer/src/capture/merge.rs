@@ -146,10 +146,10 @@ impl Merge {
     /// Gives a file's next packet its place: nearly always the first.
     fn queue(&mut self, index: usize) {
         let file = &self.files[index];
-        let Some(packet) = file.reader.as_ref().and_then(TimedReader::current) else {
+        let Some(time_ns) = file.reader.as_ref().and_then(TimedReader::time_ns) else {
             return;
         };
-        let next = Reverse((packet.time_ns, file.begins_ns, index));
+        let next = Reverse((time_ns, file.begins_ns, index));
         if self.next.peek().is_none_or(|first| next > *first) {
             self.current = Some(index);
         } else {

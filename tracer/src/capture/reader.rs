@@ -184,6 +184,11 @@ impl<R: Read> CaptureReader<R> {
         Ok(self.record.is_some())
     }
 
+    /// When the packet was sent that [`Self::advance`] moved to.
+    pub(super) fn time_ns(&self) -> Option<u64> {
+        self.record.map(|record| record.time_ns)
+    }
+
     /// The packet [`Self::advance`] moved to.
     pub fn current(&self) -> Option<Packet<'_>> {
         let record = self.record?;

@@ -51,17 +51,15 @@ impl<R: Read> TimedReader<R> {
             Some(held) => held.more?,
             None => self.reader.advance()?,
         };
-        let Some(packet) = self.reader.current().filter(|_| more) else {
+        let Some(time_ns) = self.reader.time_ns().filter(|_| more) else {
             return Ok(false);
         };
-        let time_ns = packet.time_ns;
-        match self.last_ns {
-            Some(last_ns) if last_ns.abs_diff(time_ns) > OFF => {
-                let held = Held::of(&packet);
-                self.last_ns = Some(self.hold(held, last_ns));
-            }
-            _ => self.last_ns = Some(time_ns),
-        }
+        let jumped = self.last_ns.filter(|last| last.abs_diff(time_ns) > OFF);
+        let held = jumped.and_then(|last| Some((last, Held::of(&self.reader.current()?))));
+        self.last_ns = Some(match held {
+            Some((last_ns, held)) => self.hold(held, last_ns),
+            None => time_ns,
+        });
         Ok(true)
     }
 
@@ -75,6 +73,12 @@ impl<R: Read> TimedReader<R> {
             self.off += 1;
         }
         self.held.insert(held).time_ns
+    }
+
+    /// When the packet was sent that [`Self::advance`] moved to.
+    pub(super) fn time_ns(&self) -> Option<u64> {
+        let held = self.held.as_ref();
+        held.map_or_else(|| self.reader.time_ns(), |held| Some(held.time_ns))
     }
 
     /// The packet [`Self::advance`] moved to.

@@ -96,8 +96,24 @@ impl Tracker {
             }
         };
         let config = self.config;
-        let Some(tracked) = self.find(&segment, seen, engine, to) else {
-            return;
+        let known = self.flows.get_mut(&segment.key);
+        let course = known.map(|known| (known.course(&segment, seen), known));
+        let tracked = match course {
+            Some((Course::Nothing, _)) => return,
+            Some((Course::GoesOn, known)) => known,
+            Some((Course::Over { reopened }, _)) => {
+                let Some(opened) = self.reopen(&segment, seen, reopened, engine, to) else {
+                    return;
+                };
+                opened
+            }
+            None => {
+                let Some(opened) = self.open(&segment, seen, engine, to) else {
+                    return;
+                };
+                opened.copies.is_copy(&segment, seen);
+                opened
+            }
         };
         tracked.last_seen = seen.time_ns;
         if tracked.flow.foreign != 0 {
@@ -107,35 +123,19 @@ impl Tracker {
         self.settle(&segment, seen.time_ns, observed, engine, to);
     }
 
-    /// The connection of a packet, which may be a new one. `None` where it is not watched, and for a copy.
-    fn find(
+    /// Begins to track the connection that follows another one between the same ports.
+    fn reopen(
         &mut self,
         segment: &Segment,
         seen: &Sighted<'_>,
+        reopened: bool,
         engine: &mut Engine,
         to: &mut dyn Listener,
     ) -> Option<&mut Tracked> {
-        let ends = segment.flags & (tcp_flag::FIN | tcp_flag::RST) != 0;
-        let Some(known) = self.flows.get_mut(&segment.key) else {
-            let opened = self.open(segment, seen, engine, to)?;
-            opened.copies.is_copy(segment, seen);
-            return Some(opened);
-        };
-        if known.flow.foreign == 0 && known.copies.is_copy(segment, seen) {
-            return None;
-        }
-        let reopened = known.flow.is_reopened_by(segment);
-        let is_over = known.is_over(seen.time_ns);
-        if !reopened && is_over && ends {
-            // A straggler, and no connection of which only the end was seen.
-            return None;
-        }
-        if !reopened && !is_over {
-            return self.flows.get_mut(&segment.key);
-        }
+        let before = self.flows.get_mut(&segment.key)?;
         // The last packets of the one may come once more after the first of the next.
-        let copies = mem::take(&mut known.copies);
-        let rival = reopened.then_some(known.flow.rival);
+        let copies = mem::take(&mut before.copies);
+        let rival = reopened.then_some(before.flow.rival);
         let opened = self.open(segment, seen, engine, to)?;
         opened.copies = copies;
         if let Some(rival) = rival.filter(|_| segment.has(tcp_flag::ACK)) {
@@ -252,7 +252,35 @@ struct Observed {
     judged: Option<(Verdict, usize)>,
 }
 
+/// What a packet means to a connection that is known.
+enum Course {
+    /// It is a packet of it.
+    GoesOn,
+    /// It was seen before, or comes too late.
+    Nothing,
+    /// It is another connection's: this one is over, or was opened anew by it.
+    Over { reopened: bool },
+}
+
 impl Tracked {
+    /// What the packet means to the connection.
+    fn course(&mut self, segment: &Segment, seen: &Sighted<'_>) -> Course {
+        if self.flow.foreign == 0 && self.copies.is_copy(segment, seen) {
+            return Course::Nothing;
+        }
+        let reopened = self.flow.is_reopened_by(segment);
+        let is_over = self.is_over(seen.time_ns);
+        if !reopened && !is_over {
+            return Course::GoesOn;
+        }
+        // A straggler, and no connection of which only the end was seen.
+        let ends = segment.flags & (tcp_flag::FIN | tcp_flag::RST) != 0;
+        if !reopened && ends {
+            return Course::Nothing;
+        }
+        Course::Over { reopened }
+    }
+
     /// Tells the engine what there is to tell of a packet, or holds it back.
     fn observe(
         &mut self,

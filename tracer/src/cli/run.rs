@@ -1,6 +1,6 @@
 //! `tds-tracer run`.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 use glob::Pattern;
@@ -24,6 +24,10 @@ pub struct RunArgs {
     /// Leave out interfaces of this name or pattern; may be given more than once
     #[arg(long = "exclude-iface", value_name = "PATTERN")]
     excluded: Vec<Pattern>,
+
+    /// Tell the processes of this control group, by its directory, instead of the host's root's
+    #[arg(long, value_name = "DIRECTORY")]
+    cgroup: Option<PathBuf>,
 
     #[command(flatten)]
     output: OutputArgs,
@@ -57,6 +61,7 @@ impl RunArgs {
             ports,
             interfaces,
             excluded,
+            cgroup,
             output,
             login_bytes,
             max_flows,
@@ -70,6 +75,7 @@ impl RunArgs {
                 selected: interfaces,
                 excluded,
             },
+            cgroup,
             output: output.settings(Overflow::Drop)?,
             identities: output.identities()?,
             pending_after: output.pending(),

@@ -9,12 +9,22 @@ const CAP_SYS_ADMIN: u32 = 21;
 
 /// Those that this process lacks, by the kernel's account.
 pub fn missing_capabilities() -> Vec<&'static str> {
+    missing_of(held())
+}
+
+/// Whether this process may mount file systems.
+pub(super) fn may_mount() -> bool {
+    held() & (1 << CAP_SYS_ADMIN) != 0
+}
+
+/// The effective set.
+fn held() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status
         .lines()
         .find_map(|line| line.strip_prefix("CapEff:"))
         .and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
-    missing_of(effective.unwrap_or(0))
+    effective.unwrap_or(0)
 }
 
 fn missing_of(held: u64) -> Vec<&'static str> {

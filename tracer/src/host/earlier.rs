@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     fs,
+    io::Read as _,
     net::{IpAddr, SocketAddr},
     os::unix::fs::MetadataExt as _,
 };
@@ -12,10 +13,13 @@ use procfs::{
     net::{TcpNetEntry, TcpState},
     process::{FDTarget, Process, all_processes},
 };
+use rustix::time::{ClockId, clock_gettime};
 use tracer_ebpf::{
     event::{Owner, role},
     flow::FlowKey,
 };
+
+use super::namespaces::has_the_hosts_pids;
 
 /// Sockets on watched ports that are older than the agent, with whoever holds them.
 #[derive(Debug, Default)]
@@ -106,6 +110,7 @@ impl Earlier {
         };
         if holders.all(|other| other.pid == holder.pid) {
             (owner.pid, owner.uid, owner.name) = (holder.pid, holder.uid, holder.name);
+            owner.held = holder.held;
         }
     }
 
@@ -182,19 +187,35 @@ fn held(process: &Process) -> impl Iterator<Item = u64> {
     })
 }
 
-/// What a hook would have said of this process.
+/// What a hook would have said of this process: only which end it is, where ids are not those that
+/// hooks tell.
 fn owner(process: &Process) -> Owner {
     let mut owner = Owner {
-        pid: process.pid().cast_unsigned(),
-        uid: process.uid().unwrap_or_default(),
         role: role::CLIENT,
         ..Owner::default()
     };
-    let name = fs::read(format!("/proc/{}/comm", owner.pid)).unwrap_or_default();
+    if !has_the_hosts_pids() {
+        return owner;
+    }
+    owner.pid = process.pid().cast_unsigned();
+    owner.uid = process.uid().unwrap_or_default();
+    let mut name = Vec::new();
+    if let Ok(mut file) = process.open_relative("comm") {
+        // One that is gone meanwhile has none.
+        file.read_to_end(&mut name).ok();
+    }
     for (to, from) in owner.name.iter_mut().zip(name.trim_ascii_end()) {
         *to = *from;
     }
+    owner.held = now();
     owner
+}
+
+/// The hooks' clock, in nanoseconds.
+fn now() -> u64 {
+    let time = clock_gettime(ClockId::Boottime);
+    let nanoseconds = i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec);
+    u64::try_from(nanoseconds).unwrap_or_default()
 }
 
 fn key(local: SocketAddr, remote: SocketAddr) -> FlowKey {

@@ -1,15 +1,19 @@
-//! What this host says of itself and of its processes: all of it read from `/proc`.
+//! What this host says of itself and of its processes: read from `/proc` and from the control groups'
+//! directories.
 
 mod capabilities;
 mod cgroups;
 mod earlier;
+mod hierarchy;
+mod namespaces;
 mod process;
 
 use std::fs;
 
 pub use capabilities::missing_capabilities;
-pub use cgroups::cgroup_root;
 pub use earlier::Earlier;
+pub use hierarchy::{Hierarchy, NoGroup};
+pub use namespaces::has_the_hosts_pids;
 pub use process::Processes;
 
 /// The host's name, for `host.name`.

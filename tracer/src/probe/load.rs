@@ -1,6 +1,6 @@
 //! The object, loaded.
 
-use std::{error::Error, iter};
+use std::{error::Error, iter, sync::Arc};
 
 use aya::{
     Ebpf, EbpfLoader, Pod,
@@ -11,7 +11,7 @@ use aya_log::{EbpfLogger, Level};
 use log::Log;
 
 use super::{Selection, StartError};
-use crate::host::missing_capabilities;
+use crate::host::{Hierarchy, missing_capabilities};
 
 /// What the probe is to do.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub struct Options {
     pub requests: bool,
     /// Whether filters that killed runs left are removed.
     pub clean_up: bool,
+    /// The control groups whose sockets are watched.
+    pub groups: Option<Arc<Hierarchy>>,
 }
 
 impl Default for Options {
@@ -42,6 +44,7 @@ impl Default for Options {
             ring_bytes: 8 * 1024 * 1024,
             requests: true,
             clean_up: true,
+            groups: None,
         }
     }
 }

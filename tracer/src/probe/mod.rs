@@ -11,13 +11,14 @@ mod iface;
 mod load;
 mod losses;
 mod mark;
+mod memory;
 mod ring;
 mod selection;
 pub mod trial;
 
 use std::collections::BTreeMap;
 
-use aya::maps::{Array, MapData};
+use aya::maps::{Array, HashMap, MapData};
 use tracer_ebpf::{event::Counters, flow::FlowKey, loss::LossReason};
 
 pub use attach::Hook;
@@ -77,6 +78,8 @@ pub struct Probe {
     losses: Losses,
     flows: Flows,
     ports: Array<MapData, [u64; 1024]>,
+    /// Those both of whose sides are watched.
+    interfaces: HashMap<MapData, u32, u8>,
     decided: Array<MapData, u64>,
     links: Links,
     /// A change that is not dealt with yet: [`Self::ready`] may be dropped meanwhile.
@@ -105,13 +108,17 @@ impl Probe {
                 attach::clsact::clean_up(&probe.links, interface).await;
             }
         }
-        if let Err(reason) = attach::sockets::attach(&mut probe.programs.ebpf) {
+        let groups = options.groups.as_deref();
+        if let Some(reason) = attach::sockets::attach(&mut probe.programs.ebpf, groups) {
             probe.degraded("process", reason);
         }
         for interface in interfaces {
             probe.appeared(interface).await;
         }
         probe.any_attached()?;
+        memory::give_back();
+        // Last, and at once: no connection is seen by some of the hooks only.
+        probe.set_ports(&options.ports)?;
         Ok(probe)
     }
 
@@ -123,12 +130,14 @@ impl Probe {
         let flows = Flows::of(&mut programs.ebpf)?;
         let ports = load::array(&mut programs.ebpf, "PORTS")?;
         let decided = load::array(&mut programs.ebpf, "DECIDED")?;
-        let mut probe = Self {
+        let interfaces = load::map(&mut programs.ebpf, "INTERFACES")?;
+        Ok(Self {
             programs,
             ring,
             losses,
             flows,
             ports,
+            interfaces: interfaces.try_into().map_err(StartError::map)?,
             decided,
             links,
             change: None,
@@ -139,16 +148,11 @@ impl Probe {
             notices: Vec::new(),
             told_tcx: false,
             clock: clock::Clock::now(),
-        };
-        probe.set_ports(&options.ports)?;
-        Ok(probe)
+        })
     }
 
     /// Watches these ports from now on, and no others.
-    ///
-    /// # Errors
-    /// [`StartError::Map`] where the kernel refuses.
-    pub fn set_ports(&mut self, ports: &[u16]) -> Result<(), StartError> {
+    fn set_ports(&mut self, ports: &[u16]) -> Result<(), StartError> {
         self.ports
             .set(0, load::bits(ports), 0)
             .map_err(StartError::map)
@@ -261,6 +265,9 @@ impl Probe {
                 let refusal = attached.tcx_refusal().map(str::to_owned);
                 let behind = attached.behind();
                 self.attached.insert(index, attached);
+                if let Err(error) = self.interfaces.insert(index, 1, 0) {
+                    self.degraded(INTERFACE, format!("{name}: {error}"));
+                }
                 self.notices.push(Notice::Attached {
                     ifindex: index,
                     name: name.clone(),
@@ -336,6 +343,9 @@ impl Probe {
         // Before anything is waited for: it would not be told by a second call.
         let name = self.names.get(&ifindex).cloned().unwrap_or_default();
         self.notices.push(Notice::Detached { ifindex, name });
+        if let Err(error) = self.interfaces.remove(&ifindex) {
+            tracing::debug!(%error, ifindex, "an interface was not known to the programs");
+        }
         attached.detach(&mut self.programs.ebpf, &self.links).await;
     }
 

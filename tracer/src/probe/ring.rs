@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use aya::{
     Ebpf,
-    maps::{MapData, RingBuf},
+    maps::{Array, MapData, RingBuf},
 };
 use tokio::io::unix::AsyncFd;
 use tracer_ebpf::event::{Event, Kind, Owner, SocketEnd};
@@ -40,14 +40,18 @@ impl<'a> Record<'a> {
 /// The ring buffer.
 pub(super) struct Ring {
     buffer: AsyncFd<RingBuf<MapData>>,
+    /// 1: the programs wake the agent by their next record.
+    sleeps: Array<MapData, u32>,
     unreadable: u64,
     last_record: Instant,
+    /// Nothing has come since it was said that the agent sleeps.
+    asleep: bool,
 }
 
-/// How long the ring is looked at without being woken: more than the programs' own interval.
+/// How long the ring is looked at without being woken.
 const AWAKE: Duration = Duration::from_millis(50);
 /// How often, meanwhile.
-const LOOK: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(4);
 /// How often otherwise: for packets on their way out, which never wake.
 const IDLE_LOOK: Duration = Duration::from_millis(100);
 
@@ -58,27 +62,34 @@ impl Ring {
         let buffer = unsafe { AsyncFd::register(buffer) }.map_err(StartError::map)?;
         Ok(Self {
             buffer,
+            sleeps: load::array(ebpf, "SLEEPS")?,
             unreadable: 0,
             last_record: Instant::now(),
+            asleep: false,
         })
     }
 
-    /// Waits until there may be a record. The programs wake the agent only now and then, since it
-    /// costs them an interrupt each time; while records come it looks by itself.
+    /// Waits until there may be a record. To be woken costs the programs an interrupt each time; so while
+    /// records come the agent looks by itself, and asks to be woken only once none has come for a while.
     pub(super) async fn readable(&mut self) {
-        let rest = if self.last_record.elapsed() < AWAKE {
-            LOOK
-        } else {
-            IDLE_LOOK
-        };
+        if self.last_record.elapsed() < AWAKE {
+            tokio::time::sleep(LOOK).await;
+            return;
+        }
+        if !self.asleep {
+            // What comes from here on wakes; what came just before is looked for once more.
+            self.asleep = self.sleeps.set(0, 1, 0).is_ok();
+            return;
+        }
         tokio::select! {
             guard = self.buffer.readable_mut() => {
                 if let Ok(mut guard) = guard {
                     guard.clear_ready();
                     self.last_record = Instant::now();
+                    self.asleep = false;
                 }
             }
-            () = tokio::time::sleep(rest) => {}
+            () = tokio::time::sleep(IDLE_LOOK) => {}
         }
     }
 
@@ -96,6 +107,7 @@ impl Ring {
         }
         if count > 0 {
             self.last_record = Instant::now();
+            self.asleep = false;
         }
         count
     }

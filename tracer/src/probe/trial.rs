@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use aya::{
-    maps::{Array, MapData, ProgramArray, RingBuf},
+    maps::{Array, HashMap, MapData, ProgramArray, RingBuf},
     programs::{Program, SchedClassifier, TestRun as _, TestRunOptions},
 };
 use tracer_ebpf::{flow::FlowKey, loss::LossReason};
@@ -15,6 +15,9 @@ use super::{
     losses::Losses,
 };
 
+/// The interface that a packet is on where none is given.
+const LOOPBACK: u32 = 1;
+
 /// The loaded programs.
 pub struct Trial {
     programs: Programs,
@@ -23,6 +26,7 @@ pub struct Trial {
     decided: Array<MapData, u64>,
     advanced: ProgramArray<MapData>,
     _ports: Array<MapData, [u64; 1024]>,
+    _interfaces: HashMap<MapData, u32, u8>,
 }
 
 /// What a run came to.
@@ -46,6 +50,11 @@ impl Trial {
         ports
             .set(0, load::bits(&options.ports), 0)
             .map_err(StartError::map)?;
+        let mut interfaces: HashMap<MapData, u32, u8> =
+            load::map(&mut programs.ebpf, "INTERFACES")?
+                .try_into()
+                .map_err(StartError::map)?;
+        interfaces.insert(LOOPBACK, 1, 0).map_err(StartError::map)?;
         for name in ["tds_empty", "tds_advance"] {
             let program = load::classifier(&mut programs.ebpf, name)?;
             program.load().map_err(StartError::map)?;
@@ -57,6 +66,7 @@ impl Trial {
             decided: load::array(&mut programs.ebpf, "DECIDED")?,
             advanced: advanced.try_into().map_err(StartError::map)?,
             _ports: ports,
+            _interfaces: interfaces,
             programs,
         })
     }

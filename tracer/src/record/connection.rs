@@ -92,6 +92,16 @@ pub struct Endpoint {
     pub port: u16,
 }
 
+/// Other addresses of a connection on this host: a port that is published, a client that is
+/// masqueraded, a service's address.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Translation {
+    /// The connecting end.
+    pub client: Endpoint,
+    /// The listening end.
+    pub server: Endpoint,
+}
+
 /// The listening end.
 #[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]

@@ -5,6 +5,8 @@ use std::{borrow::Cow, fmt, str::FromStr};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 macro_rules! hex_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -13,7 +15,11 @@ macro_rules! hex_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(formatter, "{:016x}", self.0)
+                let mut text = [0; 16];
+                for (place, digit) in text.iter_mut().enumerate() {
+                    *digit = DIGITS[(self.0 >> (60 - 4 * place) & 0xF) as usize];
+                }
+                formatter.write_str(str::from_utf8(&text).map_err(|_not_ascii| fmt::Error)?)
             }
         }
 

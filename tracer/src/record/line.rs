@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    Body, Count, Nanos, Record, RunId, Severity, Text, Timestamp, ecs, otel, rename::take,
+    Body, Count, Nanos, Record, RunId, Severity, Text, Timestamp, ecs, json, otel, rename::take,
 };
 
 /// A line is shorter than this, its newline included: container runtimes cut at 16 KiB.
@@ -233,7 +233,7 @@ impl Limits {
 }
 
 fn write(line: &impl Serialize, out: &mut Vec<u8>) -> Result<(), LineError> {
-    serde_json::to_writer(&mut *out, line)?;
+    json::write(line, out)?;
     out.push(b'\n');
     Ok(())
 }

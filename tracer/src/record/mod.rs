@@ -10,6 +10,7 @@ mod diagnosis;
 pub mod ecs;
 pub mod identity;
 mod ids;
+mod json;
 mod line;
 mod login;
 mod lookup;
@@ -25,6 +26,9 @@ mod severity;
 mod tds;
 mod tls;
 mod values;
+mod written;
+
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -34,7 +38,8 @@ pub use self::{
     agent::{Agent, AgentAction, AgentRecord, Status},
     close::{Close, CloseClass, CloseMeans, ClosedBy},
     connection::{
-        Connection, ConnectionRef, Endpoint, PartialReason, Process, Server, Tcp, Vantage,
+        Connection, ConnectionRef, Endpoint, PartialReason, Process, Server, Tcp, Translation,
+        Vantage,
     },
     diagnosis::Diagnosis,
     ids::{ConnectionId, RunId, RunIdError},
@@ -52,6 +57,7 @@ pub use self::{
     tds::{Auth, AuthKind, Collation, Encryption, EncryptionOption, Entra, Ntlm, Tds, UserAgent},
     tls::{Alert, AlertLevel, Certificate, Tls, TlsHello},
     values::{Basis, Calendar, Confidence, Count, Nanos, Side, Sides, Text, Timestamp},
+    written::Written,
 };
 
 /// One thing that happened.
@@ -194,12 +200,15 @@ pub struct ConnectionFacts {
     pub server: Server,
     /// The local side's process.
     pub process: Option<Process>,
+    /// Other addresses under which the same connection was seen on this host.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nat: Vec<Translation>,
     /// What TCP went through.
     pub tcp: Tcp,
     /// The TDS session's terms; left out where no TDS was spoken.
     pub tds: Option<Tds>,
     /// The TLS session's terms; left out where there was none.
-    pub tls: Option<Tls>,
+    pub tls: Option<Arc<Written<Tls>>>,
     /// How the client proves who it is; left out where it did not come to that.
     pub auth: Option<Auth>,
     /// What came of the login; left out where it was over before anybody watched.

@@ -116,6 +116,7 @@ pub(crate) fn refused() -> Record {
             instance: None,
         },
         process: None,
+        nat: Vec::new(),
         tcp: Tcp::default(),
         tds: None,
         tls: None,

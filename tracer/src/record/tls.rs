@@ -1,5 +1,7 @@
 //! What was agreed in TLS, and what was offered and shown for it.
 
+use std::hash::{Hash, Hasher};
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
@@ -33,7 +35,7 @@ pub struct Tls {
 /// What a client offers in its `ClientHello`, in the order of its wishes. GREASE values (RFC 8701)
 /// are left out; what IANA has no name for is written as `0x` and four hex digits.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TlsHello {
     /// Length of the TLS records that carried it, headers included.
     pub bytes: u32,
@@ -51,6 +53,13 @@ pub struct TlsHello {
     /// Its fingerprint, as `FoxIO` defines JA4: the same for every connection of one library in one
     /// configuration.
     pub ja4: Text,
+}
+
+/// Those of one fingerprint hardly ever differ in anything else.
+impl Hash for TlsHello {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.bytes, &self.ja4).hash(state);
+    }
 }
 
 impl TlsHello {
@@ -81,7 +90,7 @@ pub enum AlertLevel {
 
 /// Facts of an X.509 certificate.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Certificate {
     /// Distinguished name of the subject.
     pub subject: Option<Text>,
@@ -107,6 +116,13 @@ pub struct Certificate {
     /// Hosts that a client may ask for revocation, at most [`Certificate::MAX_CRL_HOSTS`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub crl_hosts: Vec<Text>,
+}
+
+/// Those of one name and age hardly ever differ in anything else.
+impl Hash for Certificate {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.subject, self.not_after).hash(state);
+    }
 }
 
 impl Certificate {

@@ -7,13 +7,15 @@ use std::{
     ops::{Add, AddAssign, Deref},
 };
 
-use jiff::fmt::{StdFmtWrite, temporal::DateTimePrinter};
+use jiff::tz::Offset;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Serialize, Serializer, ser::Error as _};
-use smol_str::SmolStr;
+use serde::{Serialize, Serializer};
+use smol_str::{SmolStr, SmolStrBuilder};
 
 /// The largest integer that every JSON reader keeps whole: beyond it, jq and JavaScript round.
 const MAX_SAFE_INTEGER: u64 = 1 << 53;
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Writes `value` as an integer, or as a string of digits where a reader would round it.
 fn serialize_wide<S: Serializer>(value: u64, serializer: S) -> Result<S::Ok, S::Error> {
@@ -107,29 +109,42 @@ impl Timestamp {
     }
 }
 
-impl Timestamp {
-    fn print(self, into: impl jiff::fmt::Write) -> fmt::Result {
-        const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(9));
+/// It as text, a digit at a time: a line has two and more.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, nanoseconds) = (self.0 / NANOS_PER_SECOND, self.0 % NANOS_PER_SECOND);
         // Every u64 of nanoseconds lies within jiff's years -9999 to 9999.
-        let moment = jiff::Timestamp::from_nanosecond(i128::from(self.0))
+        let moment = jiff::Timestamp::from_second(seconds.cast_signed())
             .map_err(|_out_of_range| fmt::Error)?;
-        PRINTER
-            .print_timestamp(&moment, into)
-            .map_err(|_formatter_failed| fmt::Error)
+        let moment = Offset::UTC.to_datetime(moment);
+        let mut text = *b"0000-00-00T00:00:00.000000000Z";
+        for (place, value) in [
+            (0..4, i64::from(moment.year())),
+            (5..7, moment.month().into()),
+            (8..10, moment.day().into()),
+            (11..13, moment.hour().into()),
+            (14..16, moment.minute().into()),
+            (17..19, moment.second().into()),
+            (20..29, nanoseconds.cast_signed()),
+        ] {
+            write_digits(value.unsigned_abs(), &mut text[place]);
+        }
+        formatter.write_str(str::from_utf8(&text).map_err(|_not_ascii| fmt::Error)?)
     }
 }
 
-impl fmt::Display for Timestamp {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.print(StdFmtWrite(formatter))
+/// Writes the last digits of a number, zeros where it has no more.
+fn write_digits(number: u64, into: &mut [u8]) {
+    let mut left = number;
+    for place in into.iter_mut().rev() {
+        *place = b'0' + (left % 10) as u8;
+        left /= 10;
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut text = String::with_capacity("2026-11-22T19:45:26.077542569Z".len());
-        self.print(&mut text).map_err(S::Error::custom)?;
-        serializer.serialize_str(&text)
+        serializer.collect_str(self)
     }
 }
 
@@ -245,12 +260,17 @@ impl Text {
         }
     }
 
+    /// A name that this program has for something; none is too long.
+    pub const fn fixed(name: &'static str) -> Self {
+        Self(SmolStr::new_static(name))
+    }
+
     /// What a value is shown as, in a few characters.
     pub fn shown(value: &impl fmt::Display) -> Self {
-        let mut text = String::with_capacity(64);
-        // A string takes in whatever is written.
+        let mut text = SmolStrBuilder::new();
+        // It takes in whatever is written.
         let _written: fmt::Result = write!(text, "{value}");
-        Self::from(text)
+        Self(text.finish())
     }
 
     /// The text as a string slice.

@@ -4,6 +4,7 @@ use foldhash::HashMap;
 use tracer_ebpf::{
     event::{Counters, Direction, Event, SocketEnd},
     flow::FlowKey,
+    seq::Seq,
 };
 
 use crate::record::{Login, LossReason, Process, Record, Text, Timestamp, identity::Policy};
@@ -83,6 +84,13 @@ impl Standing {
         self.joined_late += u64::from(joined_late);
     }
 
+    /// A connection that was met is one that was met before, under other addresses.
+    pub(in crate::session) fn joins(&mut self) {
+        self.seen -= 1;
+        self.settles();
+        self.closes(false);
+    }
+
     /// A login is decided, or was over before anybody watched.
     pub(in crate::session) fn settles(&mut self) {
         self.undecided = self.undecided.saturating_sub(1);
@@ -105,6 +113,8 @@ pub struct SocketOwner {
     pub role: u32,
     /// When it was known, nanoseconds as in events.
     pub time: u64,
+    /// The initial sequence numbers of client and server, once both are known.
+    pub isns: Option<[Seq; 2]>,
     /// The process.
     pub process: Process,
 }

@@ -128,6 +128,7 @@ impl Told {
             key: KEY,
             role: role::CLIENT,
             time: START + later,
+            isns: None,
             process: Process {
                 pid,
                 ..Process::default()
@@ -351,6 +352,7 @@ fn both_sockets_of_a_connection_may_be_known_before_its_first_packet() {
         key: KEY,
         role: role::SERVER,
         time: START,
+        isns: None,
         process: Process::default(),
     };
     let heard = &mut told.heard;

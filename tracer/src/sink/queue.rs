@@ -7,7 +7,7 @@ use std::{
     sync::{
         Arc,
         atomic::Ordering,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel},
     },
     thread,
     time::{Duration, Instant},
@@ -51,7 +51,13 @@ pub enum Sent {
 /// An open output. Dropping it lets the writer end in its own time; [`Output::finish`] waits.
 #[derive(Debug)]
 pub struct Output {
-    queue: SyncSender<Message>,
+    queue: Sender<Message>,
+    /// Records that are not handed over yet.
+    gathered: Vec<Record>,
+    /// As many are gathered before they are handed over.
+    gathers: usize,
+    /// Records that may wait for the writer, the gathered ones included.
+    capacity: usize,
     done: Receiver<io::Result<Summary>>,
     shared: Arc<Shared>,
     filter: Filter,
@@ -90,7 +96,7 @@ impl Output {
         overflow: Overflow,
         capacity: usize,
     ) -> Self {
-        let (queue, records) = sync_channel(capacity);
+        let (queue, records) = channel();
         let (finished, done) = sync_channel(1);
         let shared = Arc::new(Shared::default());
         let writer = Writer::new(target, render, Arc::clone(&shared), capacity);
@@ -100,6 +106,9 @@ impl Output {
         });
         Self {
             queue,
+            gathered: Vec::new(),
+            gathers: 1,
+            capacity,
             done,
             shared,
             filter,
@@ -112,38 +121,68 @@ impl Output {
         &self.filter
     }
 
-    /// Hands over a record. Blocks only where [`Overflow::Wait`] says so.
-    pub fn send(&self, record: Record) -> Sent {
+    /// From now on so many records are handed over at once: to wake the writer costs more than all else
+    /// that is done for a record. [`Self::flush`] hands over those that are fewer.
+    #[must_use]
+    pub fn gathering(mut self, records: usize) -> Self {
+        self.gathers = records;
+        self.shared.gathers.store(records > 1, Ordering::Relaxed);
+        self
+    }
+
+    /// Takes a record. Blocks only where [`Overflow::Wait`] says so.
+    pub fn send(&mut self, record: Record) -> Sent {
         if !self.filter.passes(&record) {
             return Sent::Filtered;
         }
-        let timestamp = record.timestamp;
-        let message = Message::Record(Box::new(record));
-        if self.overflow == Overflow::Wait {
-            let sent = self.queue.send(message);
-            return if sent.is_ok() {
-                Sent::Queued
-            } else {
-                Sent::Closed
-            };
-        }
-        let mut message = message;
-        loop {
-            message = match self.queue.try_send(message) {
-                Ok(()) => return Sent::Queued,
-                Err(TrySendError::Full(message)) if self.may_wait() => message,
-                Err(TrySendError::Full(_)) => {
-                    self.shared.count_dropped(timestamp);
-                    return Sent::Dropped;
-                }
-                Err(TrySendError::Disconnected(_)) => return Sent::Closed,
-            };
+        while self.is_full() {
+            self.flush();
+            if self.is_closed() {
+                return Sent::Closed;
+            }
+            if !self.may_wait() {
+                self.shared.count_dropped(record.timestamp);
+                return Sent::Dropped;
+            }
             thread::sleep(LULL);
+        }
+        self.gathered.push(record);
+        if self.gathered.len() < self.gathers {
+            return Sent::Queued;
+        }
+        self.flush()
+    }
+
+    /// Hands over what was gathered.
+    pub fn flush(&mut self) -> Sent {
+        if self.is_closed() {
+            return Sent::Closed;
+        }
+        if self.gathered.is_empty() {
+            return Sent::Queued;
+        }
+        let gathered = std::mem::take(&mut self.gathered);
+        self.shared
+            .waiting
+            .fetch_add(gathered.len(), Ordering::AcqRel);
+        match self.queue.send(Message::Records(gathered)) {
+            Ok(()) => Sent::Queued,
+            Err(_) => Sent::Closed,
         }
     }
 
+    /// Whether no more records may wait for the writer.
+    fn is_full(&self) -> bool {
+        let waiting = self.shared.waiting.load(Ordering::Acquire);
+        waiting + self.gathered.len() >= self.capacity
+    }
+
     fn may_wait(&self) -> bool {
-        matches!(self.overflow, Overflow::WaitUntil(end) if Instant::now() < end)
+        match self.overflow {
+            Overflow::Drop => false,
+            Overflow::Wait => true,
+            Overflow::WaitUntil(end) => Instant::now() < end,
+        }
     }
 
     /// From now on whoever sends waits for the reader, for as long as this in all.
@@ -170,19 +209,20 @@ impl Output {
     /// Opens a file anew after it was moved away; standard output stays as it is.
     pub fn reopen(&self) {
         self.shared.reopen.store(true, Ordering::Release);
-        // A full queue wakes the writer as well, and a writer that ended needs no waking.
-        drop(self.queue.try_send(Message::Wake));
+        // A writer that ended needs no waking.
+        drop(self.queue.send(Message::Wake));
     }
 
     /// Writes what is queued and ends. A reader that left is no error; one that does not read is
     /// waited for no longer than `patience`.
-    pub fn finish(self, patience: Duration) -> io::Result<Summary> {
+    pub fn finish(mut self, patience: Duration) -> io::Result<Summary> {
+        self.flush();
         let Self {
             queue,
             done,
             shared,
-            filter: _,
             overflow,
+            ..
         } = self;
         drop(queue);
         let ended = match overflow {

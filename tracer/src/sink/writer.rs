@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc::{Receiver, TryRecvError},
     },
     thread,
@@ -31,7 +31,7 @@ pub struct Summary {
 
 #[derive(Debug)]
 pub(super) enum Message {
-    Record(Box<Record>),
+    Records(Vec<Record>),
     /// Nothing but a reason to look at the flags.
     Wake,
 }
@@ -39,6 +39,10 @@ pub(super) enum Message {
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     dropped: Mutex<Option<Dropped>>,
+    /// Records handed over and not rendered yet.
+    pub(super) waiting: AtomicUsize,
+    /// Several records are handed over at once.
+    pub(super) gathers: AtomicBool,
     pub(super) reopen: AtomicBool,
     pub(super) closed: AtomicBool,
 }
@@ -156,12 +160,18 @@ impl Writer {
             };
             rested = false;
             self.reopen_if_asked()?;
-            if let Message::Record(record) = message {
+            let Message::Records(batch) = message else {
+                continue;
+            };
+            // Who gathers records has waited for others already.
+            rested = self.shared.gathers.load(Ordering::Relaxed);
+            for record in batch {
+                self.shared.waiting.fetch_sub(1, Ordering::AcqRel);
                 self.write(&record)?;
-            }
-            // With a reader that is always behind the queue never empties.
-            if self.since_report >= self.capacity {
-                self.report_dropped()?;
+                // With a reader that is always behind the queue never empties.
+                if self.since_report >= self.capacity {
+                    self.report_dropped()?;
+                }
             }
         }
         self.report_dropped()?;

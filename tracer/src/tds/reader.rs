@@ -79,9 +79,11 @@ pub(super) fn slice(bytes: &[u8], at: usize, len: usize) -> Option<&[u8]> {
 
 /// UTF-16LE text; what is not UTF-16 becomes U+FFFD, and an odd last byte is dropped.
 pub(super) fn utf16(bytes: &[u8]) -> String {
-    let units = bytes
-        .chunks_exact(2)
-        .map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+    let (pairs, _) = bytes.as_chunks::<2>();
+    if pairs.iter().all(|[low, high]| low.is_ascii() && *high == 0) {
+        return pairs.iter().map(|[low, _]| char::from(*low)).collect();
+    }
+    let units = pairs.iter().map(|pair| u16::from_le_bytes(*pair));
     // Nearly always as long, and never grown from nothing.
     let mut text = String::with_capacity(bytes.len() / 2);
     text.extend(char::decode_utf16(units).map(|char| char.unwrap_or(char::REPLACEMENT_CHARACTER)));

@@ -3,8 +3,15 @@
 use proptest::{collection::vec, prelude::*, sample::Index};
 
 use super::{
-    certificate::Certificate, login7::Login7, ntlm::Ntlm, pre7::Pre7Login, prelogin::Prelogin,
-    smp::Smp, spnego::Spnego, tls::TlsSide, token::Tokens,
+    certificate::Certificate,
+    login7::Login7,
+    ntlm::Ntlm,
+    pre7::Pre7Login,
+    prelogin::Prelogin,
+    smp::Smp,
+    spnego::Spnego,
+    tls::{Fingerprints, TlsSide},
+    token::Tokens,
 };
 
 const SAMPLES: &[&[u8]] = &[
@@ -44,7 +51,7 @@ fn decode_all(bytes: &[u8]) {
     let _ = Certificate::decode(bytes);
     assert!(Tokens::new(bytes, None).count() <= bytes.len() + 1);
     let mut side = TlsSide::default();
-    side.extend(bytes);
+    side.extend(bytes, &mut Fingerprints::default());
     side.gap();
 }
 

@@ -12,6 +12,7 @@ use super::reader::{Reader, slice};
 
 pub use alert::Alert;
 pub use hello::{ClientHello, ServerHello};
+pub use ja4::Fingerprints;
 pub use names::{group_name, signature_algorithm_name, version_name};
 
 /// The content types of TLS records.
@@ -97,7 +98,7 @@ struct Framing {
 
 impl TlsSide {
     /// Takes the next bytes of this direction: whole records, or any pieces of them.
-    pub fn extend(&mut self, mut bytes: &[u8]) {
+    pub fn extend(&mut self, mut bytes: &[u8], fingerprints: &mut Fingerprints) {
         while !bytes.is_empty() && !self.framing.lost {
             if self.framing.header_len < RECORD_HEADER_LEN {
                 bytes = self.read_header(bytes);
@@ -105,7 +106,7 @@ impl TlsSide {
             }
             let len = self.framing.body_left.min(bytes.len());
             let (body, rest) = bytes.split_at(len);
-            self.content(self.framing.header[0], body);
+            self.content(self.framing.header[0], body, fingerprints);
             self.framing.body_left -= len;
             if self.framing.body_left == 0 {
                 self.framing.header_len = 0;
@@ -209,12 +210,12 @@ impl TlsSide {
         }
     }
 
-    fn content(&mut self, content_type: u8, bytes: &[u8]) {
+    fn content(&mut self, content_type: u8, bytes: &[u8], fingerprints: &mut Fingerprints) {
         if self.framing.sealed {
             return;
         }
         match content_type {
-            content_type::HANDSHAKE => self.handshake_bytes(bytes),
+            content_type::HANDSHAKE => self.handshake_bytes(bytes, fingerprints),
             content_type::ALERT => self.alert_bytes(bytes),
             _ => {}
         }
@@ -229,7 +230,7 @@ impl TlsSide {
         }
     }
 
-    fn handshake_bytes(&mut self, bytes: &[u8]) {
+    fn handshake_bytes(&mut self, bytes: &[u8], fingerprints: &mut Fingerprints) {
         if self.framing.handshake_lost {
             return;
         }
@@ -239,7 +240,7 @@ impl TlsSide {
         let buffered = std::mem::take(&mut self.handshake);
         let mut at = 0;
         while let Some(message) = whole_message(&buffered[at..]) {
-            self.handshake_message(message);
+            self.handshake_message(message, fingerprints);
             at += message.len();
         }
         // Most messages come whole: no memory is kept for the next one.
@@ -253,7 +254,7 @@ impl TlsSide {
         }
     }
 
-    fn handshake_message(&mut self, message: &[u8]) {
+    fn handshake_message(&mut self, message: &[u8], fingerprints: &mut Fingerprints) {
         if message[0] == CERTIFICATE {
             self.certificate_message(&message[HANDSHAKE_HEADER_LEN..]);
             return;
@@ -264,7 +265,8 @@ impl TlsSide {
         };
         match parsed {
             TlsMessageHandshake::ClientHello(hello) if self.client_hello.is_none() => {
-                self.client_hello = Some(ClientHello::new(&hello, self.framing.hello_bytes));
+                let bytes = self.framing.hello_bytes;
+                self.client_hello = Some(ClientHello::new(&hello, bytes, fingerprints));
             }
             TlsMessageHandshake::ServerHello(hello) if hello::is_retry(&hello) => {
                 self.hello_retry = true;

@@ -46,6 +46,7 @@ pub(crate) const ALL: &[Need] = &[
     },
     Need::program("ip", &["iproute2"], NET),
     Need::program("nsenter", &["util-linux"], NET),
+    Need::program("nft", &["nftables"], TEST),
     Need::program("tsql", &["freetds-bin"], PEERS),
     Need {
         probe: Probe::Works("pkg-config", &["--exists", "mit-krb5-gssapi"]),

@@ -3,7 +3,7 @@
 use tracer::tds::{
     login7::Login7,
     prelogin::Prelogin,
-    tls::TlsSide,
+    tls::{Fingerprints, TlsSide},
     token::{EnvChange, Token, Tokens},
     version::TdsVersion,
 };
@@ -20,7 +20,7 @@ pub(super) fn client_side(said: &mut Said, side: (u32, u16), units: &[Unit]) -> 
     let mut version = None;
     for unit in units {
         match (unit.framing, unit.kind) {
-            (Framing::Tls, _) => tls.extend(&unit.body),
+            (Framing::Tls, _) => tls.extend(&unit.body, &mut Fingerprints::default()),
             (Framing::Tds, packet_type::PRELOGIN) => prelogin_or_tls(said, side, unit, &mut tls),
             (Framing::Tds, packet_type::LOGIN7) => {
                 if let Ok(login) = Login7::decode(&unit.body) {
@@ -56,7 +56,7 @@ pub(super) fn server_side(
     for unit in units.iter().filter(|unit| unit.frame < until) {
         let first = unit.body.first().copied().unwrap_or_default();
         match unit.framing {
-            Framing::Tls => tls.extend(&unit.body),
+            Framing::Tls => tls.extend(&unit.body, &mut Fingerprints::default()),
             Framing::Smp => {}
             // VERSION, the first option, is 0, which no token is.
             Framing::Tds if first == 0 || TLS_RECORDS.contains(&first) => {
@@ -85,7 +85,7 @@ pub(super) fn server_side(
 
 fn prelogin_or_tls(said: &mut Said, side: (u32, u16), unit: &Unit, tls: &mut TlsSide) {
     let Ok(prelogin) = Prelogin::decode(&unit.body) else {
-        tls.extend(&unit.body);
+        tls.extend(&unit.body, &mut Fingerprints::default());
         return;
     };
     if let Some(version) = prelogin.version {

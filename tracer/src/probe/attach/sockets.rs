@@ -7,12 +7,22 @@ use aya::{
     programs::{CgroupAttachMode, CgroupSock, CgroupSockAddr, Program, SockOps},
 };
 
-use crate::{host::cgroup_root, probe::load::chain};
+use crate::{host::Hierarchy, probe::load::chain};
 
-/// Attaches them; why there is no process to be had where that fails.
-pub(in crate::probe) fn attach(ebpf: &mut Ebpf) -> Result<(), String> {
-    let root = cgroup_root().ok_or("no cgroup v2 hierarchy is mounted")?;
-    let root = File::open(&root).map_err(|error| format!("{}: {error}", root.display()))?;
+/// Attaches them; where some or all processes go unseen for it, why.
+pub(in crate::probe) fn attach(ebpf: &mut Ebpf, groups: Option<&Hierarchy>) -> Option<String> {
+    let Some(groups) = groups else {
+        return Some("no cgroup v2 hierarchy is mounted, and none may be".to_owned());
+    };
+    match attach_at(ebpf, groups) {
+        Ok(()) => groups.shortfall(),
+        Err(reason) => Some(reason),
+    }
+}
+
+fn attach_at(ebpf: &mut Ebpf, groups: &Hierarchy) -> Result<(), String> {
+    let root = File::open(groups.point());
+    let root = root.map_err(|error| format!("{}: {error}", groups.place()))?;
     // A link (Linux 5.7) always stands beside others; it takes no flag that says so.
     let mode = CgroupAttachMode::Single;
     for name in ["tds_connect4", "tds_connect6"] {

@@ -1,6 +1,6 @@
 //! A connection with every field filled.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use crate::record::{
     Connection, ConnectionFacts, ConnectionRef, Count, Diagnosis, Encryption, EncryptionOption,
     Entra, Login, MarsSummary, Nanos, Ntlm, Outcome, PartialReason, Phase, PhaseName, Phases,
     Process, Quantiles, Redirect, Requests, Side, Sides, SqlError, Tcp, Tds, Text, Tls, TlsHello,
-    UserAgent, Vantage, Waited,
+    Translation, UserAgent, Vantage, Waited, Written,
 };
 
 /// Every text of the facts becomes `text`.
@@ -34,7 +34,10 @@ pub(crate) fn fill_texts(facts: &mut ConnectionFacts, text: &Text) {
     agent.architecture.clone_from(&some);
     agent.os.clone_from(&some);
     agent.runtime.clone_from(&some);
-    let tls = facts.tls.get_or_insert_default();
+    let mut tls = facts
+        .tls
+        .as_deref()
+        .map_or_else(Tls::default, |tls| (**tls).clone());
     tls.sni.clone_from(&some);
     tls.alpn.clone_from(&some);
     let hello = tls.hello.get_or_insert_default();
@@ -46,6 +49,7 @@ pub(crate) fn fill_texts(facts: &mut ConnectionFacts, text: &Text) {
     certificate.issuer.clone_from(&some);
     certificate.subject_alt_names = vec![text.clone(); Certificate::MAX_NAMES];
     certificate.crl_hosts = vec![text.clone(); Certificate::MAX_CRL_HOSTS];
+    facts.tls = Some(Arc::new(Written::new(tls)));
     let auth = facts.auth.get_or_insert_default();
     let ntlm = auth.ntlm.get_or_insert_default();
     ntlm.domain.clone_from(&some);
@@ -99,9 +103,10 @@ pub(super) fn facts() -> ConnectionFacts {
         client: client(),
         server: server(),
         process: Some(process()),
+        nat: vec![translation()],
         tcp: tcp(),
         tds: Some(tds()),
-        tls: Some(tls()),
+        tls: Some(Arc::new(Written::new(tls()))),
         auth: Some(auth()),
         login: login_facts(),
         phases: phases(),
@@ -118,6 +123,15 @@ pub(super) fn facts() -> ConnectionFacts {
             evidence: BTreeMap::from([("controller_ns".into(), json!(1_252_173))]),
         }],
     }
+}
+
+fn translation() -> Translation {
+    let mut translation = Translation {
+        client: client(),
+        server: client(),
+    };
+    translation.server.port = 14_330;
+    translation
 }
 
 fn process() -> Process {

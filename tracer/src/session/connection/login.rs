@@ -23,9 +23,7 @@ impl Connection {
         let State::Undecided(login) = &mut self.state else {
             return;
         };
-        let shared = &mut *report.shared;
-        let now = self.wire.last_seen;
-        let decision = login.read(side, now, &shared.config.identity, &mut shared.memory);
+        let decision = login.read(side, self.wire.last_seen, report.shared);
         if let Some(decision) = decision {
             self.decide(decision, None, report);
             self.read_tail(side, report);
@@ -54,8 +52,7 @@ impl Connection {
             login.streams.iter_mut().for_each(Stream::forsake);
             return;
         }
-        let shared = &mut *report.shared;
-        let answer = login.read_missed_answer(at, &shared.config.identity, &mut shared.memory);
+        let answer = login.read_missed_answer(at, report.shared);
         let decision = answer.unwrap_or_else(|| login.dialogue.request(at));
         self.decide(decision, None, report);
     }
@@ -79,6 +76,7 @@ impl Connection {
         let mut context = Context {
             ledger: &mut login.ledger,
             identity: &report.shared.config.identity,
+            fingerprints: &mut report.shared.fingerprints,
             whole,
             now: at,
         };

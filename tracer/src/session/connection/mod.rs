@@ -301,7 +301,8 @@ impl Connection {
     /// Whether a socket may be one of the ends. A client's is known before its first packet: one
     /// that is known later uses the port again.
     pub(in crate::session) fn may_have(&self, owner: &SocketOwner) -> bool {
-        owner.role & role::CLIENT == 0 || owner.time <= self.wire.started
+        let named = owner.isns.is_some() && self.about.process.is_none();
+        owner.role & role::CLIENT == 0 || owner.time <= self.wire.started || named
     }
 
     /// A socket of this host is one of the ends.
@@ -354,6 +355,13 @@ impl Connection {
     /// Whether the connection's login is open.
     pub(in crate::session) fn is_undecided(&self) -> bool {
         matches!(self.state, State::Undecided(_))
+    }
+
+    /// Whether its handshake goes on, and nothing was told of it.
+    pub(in crate::session) fn is_untold(&self) -> bool {
+        let handshake = &self.wire.handshake;
+        let shakes_hands = handshake.has_begun() && !handshake.is_over();
+        matches!(&self.state, State::Undecided(login) if shakes_hands && !login.pending_was_told)
     }
 
     /// Whether nothing of it is to come: both sides have closed, and its socket has said so.

@@ -5,10 +5,9 @@ use tracer_ebpf::{
     packet::tcp_flag,
     seq::Seq,
 };
-use zeroize::Zeroizing;
 
 use crate::{
-    record::{Outcome, OutcomeKind, PhaseName, identity::Policy},
+    record::{Outcome, OutcomeKind, PhaseName},
     session::{
         dialogue::{
             Context, Decision, Dialogue,
@@ -16,7 +15,7 @@ use crate::{
         },
         input::{Config, Side},
         ledger::{Debt, Ledger},
-        report::Conclusion,
+        report::{Conclusion, Shared},
         stream::{Found, Stream},
         verdict::{
             outcome::{End, Unanswered},
@@ -217,27 +216,22 @@ impl Undecided {
     }
 
     /// Reads what a stream has become able to tell.
-    pub(super) fn read(
-        &mut self,
-        side: Side,
-        now: u64,
-        identity: &Policy,
-        memory: &mut Zeroizing<Vec<u8>>,
-    ) -> Option<Decision> {
-        while let Some(found) = self.streams[side as usize].next(memory) {
+    pub(super) fn read(&mut self, side: Side, now: u64, shared: &mut Shared) -> Option<Decision> {
+        while let Some(found) = self.streams[side as usize].next(&mut shared.memory) {
             let whole = self.is_whole();
             let mut context = Context {
                 ledger: &mut self.ledger,
-                identity,
+                identity: &shared.config.identity,
+                fingerprints: &mut shared.fingerprints,
                 whole,
                 now,
             };
             match found {
                 Found::Unit(unit) => {
                     let decision = self.dialogue.read(side, &unit, &mut context);
-                    *memory = unit.into_memory();
+                    shared.memory = unit.into_memory();
                     if decision.is_some_and(|decision| decision.by_request) {
-                        let answer = self.read_missed_answer(now, identity, memory);
+                        let answer = self.read_missed_answer(now, shared);
                         return answer.or(decision);
                     }
                     if decision.is_some() {
@@ -256,15 +250,10 @@ impl Undecided {
     }
 
     /// A request shows that the answer has passed: what was seen of it behind a hole is read.
-    pub(super) fn read_missed_answer(
-        &mut self,
-        now: u64,
-        identity: &Policy,
-        memory: &mut Zeroizing<Vec<u8>>,
-    ) -> Option<Decision> {
+    pub(super) fn read_missed_answer(&mut self, now: u64, shared: &mut Shared) -> Option<Decision> {
         let side = Side::ToClient;
         while self.streams[side as usize].skip_missed_hole() {
-            let decision = self.read(side, now, identity, memory);
+            let decision = self.read(side, now, shared);
             if decision.is_some() {
                 return decision;
             }

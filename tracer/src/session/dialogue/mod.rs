@@ -11,6 +11,8 @@ pub(in crate::session) mod sealed;
 mod tls;
 pub(in crate::session) mod usage;
 
+use std::sync::Arc;
+
 use tracer_ebpf::framing::{Framing, packet_type};
 
 pub(in crate::session) use self::{
@@ -22,7 +24,10 @@ use self::{
     sealed::{Reading, Sealed},
 };
 use super::{input::Side, ledger::Ledger, stream::Unit};
-use crate::record::{Encryption, Outcome, PhaseName, Stranger, identity::Policy};
+use crate::{
+    record::{Encryption, Outcome, PhaseName, Stranger, identity::Policy},
+    tds::tls::Fingerprints,
+};
 
 /// Which message is due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +50,8 @@ pub(in crate::session) struct Context<'a> {
     pub(in crate::session) ledger: &'a mut Ledger,
     /// What may be said of names.
     pub(in crate::session) identity: &'a Policy,
+    /// The fingerprints of clients.
+    pub(in crate::session) fingerprints: &'a mut Fingerprints,
     /// All of the connection was seen so far: what did not come was not sent.
     pub(in crate::session) whole: bool,
     /// When the last packet passed.
@@ -162,9 +169,9 @@ impl Dialogue {
     }
 
     /// What the sealed records say.
-    pub(in crate::session) fn reading(&self) -> Reading {
+    pub(in crate::session) fn reading(&self) -> Arc<Reading> {
         if self.sealed.is_empty() {
-            return Reading::default();
+            return Arc::default();
         }
         self.sealed.read(self.terms())
     }

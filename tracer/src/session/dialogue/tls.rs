@@ -49,11 +49,13 @@ impl Dialogue {
         let sealed_before = tls.application_records;
         let mut at = 0;
         for unseen in &unit.unseen {
-            tls.extend(unit.body.get(at..unseen.start).unwrap_or_default());
+            let seen = unit.body.get(at..unseen.start).unwrap_or_default();
+            tls.extend(seen, context.fingerprints);
             tls.pass(unseen.len());
             at = unseen.end;
         }
-        tls.extend(unit.body.get(at..).unwrap_or_default());
+        let seen = unit.body.get(at..).unwrap_or_default();
+        tls.extend(seen, context.fingerprints);
         let sealed = tls.application_records > sealed_before;
         self.note_hello(side, unit);
         if side == Side::ToServer && sealed && self.speaks_tls13() {
@@ -115,8 +117,8 @@ impl Dialogue {
             !sealed_data && matches!(self.stage, Stage::Opening | Stage::Prelogin | Stage::Tls);
         let tls = &mut self.contents.tls[side as usize];
         if sealed_data || unit.unseen.is_empty() {
-            tls.extend(&unit.prefix[..5]);
-            tls.extend(&unit.body);
+            tls.extend(&unit.prefix[..5], context.fingerprints);
+            tls.extend(&unit.body, context.fingerprints);
         } else {
             tls.gap();
         }

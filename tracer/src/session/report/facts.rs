@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-use super::{About, Conclusion, Report, client, own::describe_trace, server};
+use super::{About, Conclusion, Report, client, own::describe_trace, server, translation};
 
 const TLS_1_3: u16 = 0x0304;
 
@@ -56,6 +56,8 @@ impl Report<'_> {
         about: &About,
         dialogue: &Dialogue,
     ) -> Box<ConnectionFacts> {
+        let tls = self.describe_tls(dialogue);
+        let tls = tls.map(|tls| self.keep_tls(tls));
         let config = &self.shared.config;
         let connection = Connection {
             id: wire.id(),
@@ -65,7 +67,6 @@ impl Report<'_> {
             ..Connection::default()
         };
         let tds = describe_tds(&dialogue.contents);
-        let tls = self.describe_tls(dialogue);
         let mut server = server(wire);
         let instance = dialogue
             .contents
@@ -78,6 +79,7 @@ impl Report<'_> {
             client: client(wire),
             server,
             process: None,
+            nat: Vec::new(),
             tcp: Tcp::default(),
             tds,
             tls,
@@ -108,8 +110,8 @@ impl Report<'_> {
             tls.hello = Some(describe_hello(hello, dialogue.hello_segments()));
         }
         if let Some(hello) = &server.server_hello {
-            tls.version = version_name(hello.version).map(Text::from);
-            tls.cipher = hello.cipher_name().map(Text::from);
+            tls.version = version_name(hello.version).map(Text::fixed);
+            tls.cipher = hello.cipher_name().map(Text::fixed);
             // ODBC asks for TDS 8.0 inside TDS 7 as well, where it means nothing.
             let hidden = dialogue.is_strict() && hello.version == TLS_1_3;
             let asked = client.client_hello.as_ref().filter(|_| hidden);
@@ -283,6 +285,7 @@ pub(super) fn describe_tcp(wire: &Wire, about: &About, facts: &mut ConnectionFac
             server: Count(server.packets.into()),
         },
     };
+    facts.nat = wire.others().iter().map(translation).collect();
     facts.connection.vantage = wire.evidence.side();
     facts.connection.partial = !about.partial.is_empty();
     facts.connection.partial_reasons = about.partial.iter().collect();
@@ -349,7 +352,7 @@ fn feature_names(ids: &[u8]) -> Vec<Text> {
 
 /// The names of LOGIN7's feature extensions (MS-TDS §2.2.6.4).
 fn feature_name(id: u8) -> Text {
-    Text::from(match id {
+    Text::fixed(match id {
         0x01 => "session_recovery",
         0x02 => "fedauth",
         0x04 => "column_encryption",
@@ -383,7 +386,7 @@ fn describe_hello(hello: &ClientHello, segments: Option<u32>) -> TlsHello {
         let named = ids
             .iter()
             .take(TlsHello::MAX_LISTED)
-            .map(|id| name(*id).map_or_else(|| Text::from(format!("{id:#06x}")), Text::from));
+            .map(|id| name(*id).map_or_else(|| Text::from(format!("{id:#06x}")), Text::fixed));
         named.collect()
     };
     TlsHello {
@@ -392,7 +395,7 @@ fn describe_hello(hello: &ClientHello, segments: Option<u32>) -> TlsHello {
         versions: named(&hello.versions, version_name),
         groups: named(&hello.groups, group_name),
         signature_algorithms: named(&hello.signature_algorithms, signature_algorithm_name),
-        ja4: Text::from(hello.ja4.as_str()),
+        ja4: Text::from(&*hello.ja4),
     }
 }
 

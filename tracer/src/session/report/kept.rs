@@ -17,7 +17,7 @@ use super::{
 use crate::{
     record::{
         Auth, Connection, ConnectionFacts, ConnectionId, Login, Nanos, Phase, PhaseName, Phases,
-        Process, Tcp, Tds, Text, Timestamp, Tls,
+        Process, Tcp, Tds, Text, Timestamp, Tls, Written,
     },
     session::wire::Wire,
     tds::prelogin::TraceId,
@@ -27,7 +27,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Commons {
     terms: Common<Terms>,
-    tls: Common<Tls>,
+    tls: Common<Written<Tls>>,
     claims: Common<Claim>,
     alike: Common<Alike>,
     processes: Common<Process>,
@@ -53,12 +53,12 @@ struct Claim {
 #[derive(Clone, Debug)]
 struct Alike {
     terms: Arc<Terms>,
-    tls: Option<Arc<Tls>>,
+    tls: Option<Arc<Written<Tls>>>,
     claim: Arc<Claim>,
 }
 
 impl Alike {
-    fn places(&self) -> (*const Terms, Option<*const Tls>, *const Claim) {
+    fn places(&self) -> (*const Terms, Option<*const Written<Tls>>, *const Claim) {
         let tls = self.tls.as_ref().map(Arc::as_ptr);
         (Arc::as_ptr(&self.terms), tls, Arc::as_ptr(&self.claim))
     }
@@ -115,7 +115,7 @@ impl Report<'_> {
         };
         let alike = Alike {
             terms: commons.terms.share(&terms),
-            tls: facts.tls.as_ref().map(|tls| commons.tls.share(tls)),
+            tls: facts.tls.clone(),
             claim: commons.claims.share(&claim),
         };
         let kept = Kept {
@@ -127,6 +127,11 @@ impl Report<'_> {
         give(terms, claim, facts);
         own.give(facts);
         kept
+    }
+
+    /// What was agreed in TLS, kept once for all connections that agreed on the same.
+    pub(super) fn keep_tls(&mut self, tls: Tls) -> Arc<Written<Tls>> {
+        self.shared.commons.tls.share(&Written::new(tls))
     }
 
     /// A process, kept once for all its connections.
@@ -163,9 +168,10 @@ impl Kept {
             client: client(wire),
             server: server(wire),
             process: None,
+            nat: Vec::new(),
             tcp: Tcp::default(),
             tds: None,
-            tls: self.alike.tls.as_deref().cloned(),
+            tls: self.alike.tls.clone(),
             auth: None,
             login: Login::default(),
             phases,

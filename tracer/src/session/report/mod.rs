@@ -27,9 +27,12 @@ use super::{
     input::{Config, Listener, Standing},
     ledger::{Debt, Ledger},
     verdict::phases::Span,
-    wire::Wire,
+    wire::{End, Identity, Wire},
 };
-use crate::record::{Body, ConnectionRef, Endpoint, LossReason, PhaseName, Record, Server};
+use crate::{
+    record::{Body, ConnectionRef, Endpoint, LossReason, PhaseName, Record, Server, Translation},
+    tds::tls::Fingerprints,
+};
 
 /// What all connections share.
 #[derive(Debug)]
@@ -41,6 +44,7 @@ pub(in crate::session) struct Shared {
     commons: Commons,
     /// For the bytes of a packet while it is read.
     pub(in crate::session) memory: Zeroizing<Vec<u8>>,
+    pub(in crate::session) fingerprints: Fingerprints,
 }
 
 /// What a connection needs to be told.
@@ -77,6 +81,7 @@ impl Shared {
             certificates: Certificates::default(),
             commons: Commons::default(),
             memory: Zeroizing::default(),
+            fingerprints: Fingerprints::default(),
         }
     }
 
@@ -139,10 +144,18 @@ fn reference(wire: &Wire) -> ConnectionRef {
 }
 
 fn client(wire: &Wire) -> Endpoint {
-    let end = wire.identity().client;
-    Endpoint {
-        address: end.address,
-        port: end.port,
+    endpoint(wire.identity().client)
+}
+
+fn endpoint(End { address, port }: End) -> Endpoint {
+    Endpoint { address, port }
+}
+
+/// Other addresses of a connection.
+fn translation(identity: &Identity) -> Translation {
+    Translation {
+        client: endpoint(identity.client),
+        server: endpoint(identity.server),
     }
 }
 

@@ -2,204 +2,78 @@
 //!
 //! Memory is bounded: of a stream whose framing is lost, or that is given up, nothing is kept.
 
-use std::ops::Range;
+mod reassembly;
+mod unit;
 
 use tracer_ebpf::{
-    event::{Event, Kind, mark},
-    framing::{self, Boundary, Framing, HEADER_PREFIX, Header},
-    observe::login::MAX_RUNS,
+    event::{Event, mark},
+    framing::{self, Boundary, HEADER_PREFIX, Header},
     seq::{Seq, Span},
 };
 use zeroize::Zeroizing;
 
-/// Segments kept that came before the ones they follow.
-const MAX_AHEAD: usize = 32;
-/// Bytes kept of them.
-const MAX_AHEAD_BYTES: usize = 128 * 1024;
-/// How long a hole may stay open before its bytes count as never seen, nanoseconds.
-const HOLE_PATIENCE: u64 = 1_000_000_000;
-/// The longest message kept; the longest TDS packet is 64 KiB, the longest TLS record 18.
-const MAX_MESSAGE: u32 = 64 * 1024;
-/// Memory that a stream keeps of whose bytes all were read.
-const IDLE: usize = 256;
+pub(in crate::session) use self::unit::{Found, Unit};
+use self::{
+    reassembly::Reassembly,
+    unit::{MAX_MESSAGE, header_len},
+};
+
 /// The largest segment taken in: BIG TCP's.
 const MAX_SEGMENT: u32 = 512 * 1024;
 
-/// A whole packet or record of the stream.
-#[derive(Debug)]
-pub(in crate::session) struct Unit {
-    /// Its header.
-    pub(in crate::session) header: Header,
-    /// The header's first bytes.
-    pub(in crate::session) prefix: [u8; 8],
-    /// What follows the header, withheld bytes as zeros; shorter than the header says where the
-    /// packet is too long to keep.
-    pub(in crate::session) body: Zeroizing<Vec<u8>>,
-    /// The parts of the body that were withheld or lost, ascending.
-    pub(in crate::session) unseen: Vec<Range<usize>>,
-    /// When its first byte passed.
-    pub(in crate::session) from: u64,
-    /// When its last byte passed.
-    pub(in crate::session) to: u64,
-    /// Segments that it came in.
-    pub(in crate::session) segments: u32,
-}
-
-impl Unit {
-    /// Bytes after the header on the wire.
-    pub(in crate::session) fn body_len(&self) -> u32 {
-        self.header
-            .len
-            .saturating_sub(header_len(self.header.framing))
-    }
-
-    /// Its body's memory, for another one's.
-    pub(in crate::session) fn into_memory(self) -> Zeroizing<Vec<u8>> {
-        let mut memory = self.body;
-        memory.fill(0);
-        memory.clear();
-        memory
-    }
-}
-
-fn header_len(framing: Framing) -> u32 {
-    match framing {
-        Framing::Tds => framing::TDS_HEADER,
-        Framing::Tls => framing::TLS_HEADER,
-        Framing::Smp => framing::SMP_HEADER,
-    }
-}
-
-/// Something found in the stream.
-#[derive(Debug)]
-pub(in crate::session) enum Found {
-    /// A whole packet or record.
-    Unit(Unit),
-    /// Bytes at a boundary that are of no known framing: the first of them.
-    Unknown([u8; 8]),
-}
-
-/// Bytes of one segment.
-#[derive(Debug)]
-struct Piece {
-    span: Span,
-    time: u64,
-    bytes: Zeroizing<Vec<u8>>,
-    /// What of it was told, ascending.
-    told: Vec<Span>,
-}
-
-impl Piece {
-    fn take(&mut self, from: Seq, bytes: &[u8]) {
-        let at = usize::try_from(from.since(self.span.from));
-        let Some(room) = at.ok().and_then(|at| self.bytes.get_mut(at..)) else {
-            return;
-        };
-        let len = room.len().min(bytes.len());
-        room[..len].copy_from_slice(&bytes[..len]);
-        self.told.push(Span {
-            from,
-            to: from.add(len as u32),
-        });
-    }
-}
-
 /// One direction of an undecided login.
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(in crate::session) struct Stream {
-    /// Position of the first byte kept; `None` before the first.
-    base: Option<Seq>,
-    /// Contiguous bytes from there on.
-    bytes: Zeroizing<Vec<u8>>,
-    /// When the bytes up to a position had passed, ascending.
-    arrivals: Vec<(Seq, u64)>,
-    /// The segment being told in several records.
-    telling: Option<Piece>,
-    /// Segments behind a hole, ascending.
-    ahead: Vec<Piece>,
-    /// What was withheld or lost of the bytes kept, ascending.
-    unseen: Vec<Span>,
-    /// The furthest position that the sender's own packets say there are bytes up to.
-    reached: Option<Seq>,
-    /// The furthest position that the receiver has acknowledged.
-    acknowledged: Option<Seq>,
-    /// Bytes of the unit at hand that are passed over, since it is too long to keep.
-    skipping: u32,
+    reassembly: Reassembly,
     /// Bytes that came after framing was lost.
     unread: u64,
     /// Framing is lost, or the bytes are of somebody else's protocol.
     lost: bool,
     /// The rest of it is not waited for.
     forsaken: bool,
-    /// Its beginning is known.
-    opened: bool,
     /// A packet or record was read.
     begun: bool,
-    /// Some bytes were never seen.
-    gap: bool,
 }
 
 impl Stream {
     /// The position of the first byte to come: after the SYN.
     pub(in crate::session) fn open(&mut self, position: Seq) {
-        if !self.opened {
-            self.base = Some(position);
-            self.opened = true;
-        }
+        self.reassembly.open(position);
     }
 
     /// Whether its beginning is known: what came before the first bytes seen was nothing.
     pub(in crate::session) fn is_opened(&self) -> bool {
-        self.opened
+        self.reassembly.is_opened()
     }
 
     /// A packet of the sender goes on from `position`: there are bytes before it.
     pub(in crate::session) fn reaches(&mut self, position: Seq) {
-        let reached = self.reached.map_or(position, |before| before.max(position));
-        self.reached = Some(reached);
+        self.reassembly.reaches(position);
     }
 
     /// The receiver says that it has all bytes up to `position`.
     pub(in crate::session) fn is_acknowledged(&mut self, position: Seq) {
-        let before = self.acknowledged.unwrap_or(position);
-        self.acknowledged = Some(before.max(position));
+        self.reassembly.is_acknowledged(position);
     }
 
     /// Whether bytes are missing that the receiver has got: they passed unseen. Bytes that the
     /// receiver still waits for were lost on their way, and their sender owes them.
     pub(in crate::session) fn is_incomplete(&self) -> bool {
-        if self.gap || self.forsaken || self.lost {
-            return self.gap;
+        if self.forsaken || self.lost {
+            return self.reassembly.has_gap();
         }
-        let Some(end) = self.end() else {
-            return self.reached.is_some() || self.acknowledged.is_some();
-        };
-        self.was_missed(end)
-    }
-
-    /// Whether the byte at `position`, which has not been seen, has passed.
-    fn was_missed(&self, position: Seq) -> bool {
-        match (self.acknowledged, self.reached) {
-            // A FIN takes a position too.
-            (Some(acknowledged), _) => acknowledged.since(position) > 1,
-            (None, Some(reached)) => self.has_hole() || reached.since(position) > 1,
-            (None, None) => self.has_hole(),
-        }
+        self.reassembly.is_incomplete()
     }
 
     /// Whether the sender's own packets tell of bytes before them that were not seen. A FIN that has
     /// passed takes a position too.
     pub(in crate::session) fn lacks_bytes(&self, has_finished: bool) -> bool {
-        let end = self.end().filter(|_| !self.lost);
-        end.zip(self.reached)
-            .is_some_and(|(end, reached)| reached.since(end) > i32::from(has_finished))
+        !self.lost && self.reassembly.lacks_bytes(has_finished)
     }
 
     /// Whether the receiver has not acknowledged all that was seen to be sent.
     pub(in crate::session) fn is_unacknowledged(&self, by_receiver: Seq) -> bool {
-        let seen = self.ahead.last().map(|piece| piece.span.to).or(self.end());
-        seen.is_some_and(|end| end.after(by_receiver))
+        self.reassembly.is_unacknowledged(by_receiver)
     }
 
     /// What follows is of no interest: that it is not told is no loss.
@@ -221,154 +95,28 @@ impl Stream {
         if self.lost && !self.forsaken && event.marks & mark::RESYNC != 0 {
             // What passed before is of no known message.
             self.lost = false;
-            self.gap |= self.opened;
-            self.base = Some(event.seq);
+            self.reassembly.begin_at(event.seq);
         }
         if self.lost || self.forsaken {
             self.unread = self.unread.saturating_add(u64::from(event.payload_len));
             return;
         }
-        let continues = self
-            .telling
-            .as_ref()
-            .is_some_and(|piece| piece.span == whole)
-            && event.kind == Kind::More as u8;
-        if !continues {
-            self.flush();
-            let is_told_whole = event.parts == 0
-                && event.run_seq == whole.from
-                && run.len() == event.payload_len as usize;
-            if is_told_whole && self.goes_on_at(whole.from) {
-                self.append(whole, event.time, run, &[whole]);
-                self.catch_up();
-                return;
-            }
-            self.telling = Some(Piece {
-                span: whole,
-                time: event.time,
-                bytes: Zeroizing::new(vec![0; event.payload_len as usize]),
-                told: Vec::with_capacity(usize::from(event.parts).clamp(1, MAX_RUNS)),
-            });
-        }
-        if let Some(piece) = &mut self.telling {
-            for (span, bytes) in event.told(run) {
-                piece.take(span.from, bytes);
-            }
-            self.gap |= run.len() < event.run_len as usize;
-        }
-        // A record of several parts has all of its segment.
-        if event.parts != 0 || event.run_seq.add(event.run_len).at_or_after(whole.to) {
-            self.flush();
-        }
-    }
-
-    /// Takes in the segment that was being told.
-    fn flush(&mut self) {
-        if let Some(mut piece) = self.telling.take() {
-            let start = piece.span.from;
-            piece.told.sort_by_key(|told| told.from.since(start));
-            self.insert(piece);
-        }
-    }
-
-    fn end(&self) -> Option<Seq> {
-        let kept = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
-        self.base.map(|base| base.add(kept))
-    }
-
-    /// Whether the next byte to come is this one: so it is with nearly every segment.
-    fn goes_on_at(&mut self, position: Seq) -> bool {
-        self.base.get_or_insert(position);
-        self.end() == Some(position)
-    }
-
-    fn insert(&mut self, piece: Piece) {
-        let base = *self.base.get_or_insert(piece.span.from);
-        let end = self.end().unwrap_or(base);
-        if !piece.span.to.after(end) {
-            return;
-        }
-        if piece.span.from.after(end) {
-            self.keep_ahead(piece);
-            return;
-        }
-        self.append(piece.span, piece.time, &piece.bytes, &piece.told);
-        self.catch_up();
-    }
-
-    /// Appends what is new of a segment, of which `told` was told.
-    fn append(&mut self, span: Span, time: u64, bytes: &[u8], told: &[Span]) {
-        let end = self.end().unwrap_or(span.from);
-        let known = usize::try_from(end.since(span.from)).unwrap_or(0);
-        let fresh = bytes.get(known..).unwrap_or_default();
-        self.bytes.extend_from_slice(fresh);
-        let mut from = end;
-        for told in told {
-            self.miss(from, told.from);
-            from = from.max(told.to);
-        }
-        self.miss(from, span.to);
-        let time = self.arrivals.last().map_or(time, |last| last.1.max(time));
-        self.arrivals.push((span.to, time));
-    }
-
-    fn miss(&mut self, from: Seq, to: Seq) {
-        if to.after(from) {
-            self.unseen.push(Span { from, to });
-        }
-    }
-
-    /// Appends the segments that were waiting for what has come.
-    fn catch_up(&mut self) {
-        while let Some(end) = self.end() {
-            let Some(next) = self.ahead.first() else {
-                return;
-            };
-            if next.span.from.after(end) {
-                return;
-            }
-            let piece = self.ahead.remove(0);
-            if piece.span.to.after(end) {
-                self.append(piece.span, piece.time, &piece.bytes, &piece.told);
-            }
-        }
-    }
-
-    fn keep_ahead(&mut self, piece: Piece) {
-        let place = self
-            .ahead
-            .partition_point(|other| other.span.from.before(piece.span.from));
-        self.ahead.insert(place, piece);
-        let kept: usize = self.ahead.iter().map(|piece| piece.bytes.len()).sum();
-        if self.ahead.len() > MAX_AHEAD || kept > MAX_AHEAD_BYTES {
-            self.skip_hole();
-        }
+        self.reassembly.take(event, whole, run);
     }
 
     /// Gives up a hole that is older than is worth waiting for, unless the receiver waits too.
     pub(in crate::session) fn age(&mut self, now: u64) {
-        if self.hole_is_given_up_at().is_some_and(|at| now >= at) {
-            self.skip_missed_hole();
-        }
+        self.reassembly.age(now);
     }
 
     /// When the first hole is given up.
     pub(in crate::session) fn hole_is_given_up_at(&self) -> Option<u64> {
-        let piece = self.ahead.first()?;
-        let end = self.end()?;
-        self.was_missed(end)
-            .then(|| piece.time.saturating_add(HOLE_PATIENCE))
+        self.reassembly.hole_is_given_up_at()
     }
 
     /// Goes on behind the first hole, where its bytes have passed unseen. Whether it did.
     pub(in crate::session) fn skip_missed_hole(&mut self) -> bool {
-        self.flush();
-        let missed = self.end().is_some_and(|end| self.was_missed(end));
-        let skips = missed && self.has_hole();
-        if skips {
-            self.skip_hole();
-        }
-        skips
+        self.reassembly.skip_missed_hole()
     }
 
     /// Bytes that came after framing was lost.
@@ -376,57 +124,31 @@ impl Stream {
         self.unread
     }
 
-    /// Goes on behind the first hole, whose bytes read as zeros: a header that lies before or
-    /// behind them still counts.
-    fn skip_hole(&mut self) {
-        self.flush();
-        let (Some(end), Some(next)) = (self.end(), self.ahead.first()) else {
-            return;
-        };
-        self.gap = true;
-        let next_from = next.span.from;
-        let missing = next_from.since(end).max(0).cast_unsigned();
-        let time = next.time;
-        if missing <= MAX_MESSAGE {
-            let len = self.bytes.len() + missing as usize;
-            self.bytes.resize(len, 0);
-            self.miss(end, next_from);
-        } else {
-            self.bytes.clear();
-            self.base = Some(next_from);
-            self.skipping = 0;
-        }
-        self.arrivals.push((next_from, time));
-        self.catch_up();
-    }
-
-    /// Whether a hole waits to be filled.
-    pub(in crate::session) fn has_hole(&self) -> bool {
-        !self.ahead.is_empty()
-    }
-
     /// The next whole packet or record, whose body may have this memory.
     pub(in crate::session) fn next(&mut self, memory: &mut Zeroizing<Vec<u8>>) -> Option<Found> {
         loop {
-            self.pass_over();
-            if self.lost || self.skipping > 0 {
+            self.reassembly.pass_over_what_came();
+            if self.lost || self.reassembly.is_skipping() {
                 return None;
             }
-            let known = self.bytes.len().min(HEADER_PREFIX as usize);
+            let bytes = self.reassembly.bytes();
+            let known = bytes.len().min(HEADER_PREFIX as usize);
             let mut prefix = [0; 8];
-            prefix[..known].copy_from_slice(&self.bytes[..known]);
+            prefix[..known].copy_from_slice(&bytes[..known]);
             match framing::read(&prefix, known as u32) {
                 Boundary::Header(header) => {
                     return self.unit(header, prefix, memory).map(Found::Unit);
                 }
                 Boundary::Incomplete { .. } => return None,
-                Boundary::Unknown if self.gap && self.resynchronise() => {}
+                Boundary::Unknown if self.reassembly.has_gap() && self.resynchronise() => {}
                 Boundary::Unknown => {
                     self.lose();
                     // A zero is no byte of a header: it was withheld. At the start that is all there is
                     // to know of a stranger; later it is a part that is missed.
                     let told = prefix[0] != 0 || !self.begun;
-                    self.gap |= !told;
+                    if !told {
+                        self.reassembly.misses();
+                    }
                     return told.then_some(Found::Unknown(prefix));
                 }
             }
@@ -436,11 +158,7 @@ impl Stream {
     /// Framing is lost: nothing more can be read, so nothing is kept.
     fn lose(&mut self) {
         self.lost = true;
-        self.bytes = Zeroizing::default();
-        self.arrivals = Vec::new();
-        self.ahead = Vec::new();
-        self.unseen = Vec::new();
-        self.telling = None;
+        self.reassembly.clear();
     }
 
     fn unit(
@@ -451,25 +169,24 @@ impl Stream {
     ) -> Option<Unit> {
         let len = header.len;
         let too_long = len > MAX_MESSAGE;
-        if !too_long && self.bytes.len() < len as usize {
+        let bytes = self.reassembly.bytes();
+        if !too_long && bytes.len() < len as usize {
             return None;
         }
-        let base = self.base?;
-        let whole = base.add(len.min(self.bytes.len() as u32));
-        let inside = |(to, _): &&(Seq, u64)| to.before(whole);
-        let segments = self.arrivals.iter().filter(inside).count() as u32 + 1;
-        let from = self.arrived(base.add(1));
-        let to = self.arrived(base.add(len.min(self.bytes.len() as u32)));
-        let start = (header_len(header.framing) as usize).min(self.bytes.len());
-        let end = (len as usize).min(self.bytes.len());
+        let base = self.reassembly.base()?;
+        let start = (header_len(header.framing) as usize).min(bytes.len());
+        let end = (len as usize).min(bytes.len());
+        let whole = base.add(end as u32);
+        let segments = self.reassembly.segments_up_to(whole);
+        let from = self.reassembly.arrived(base.add(1));
+        let to = self.reassembly.arrived(whole);
         let mut body = std::mem::take(memory);
         if !too_long {
-            body.extend_from_slice(&self.bytes[start..end]);
+            body.extend_from_slice(&bytes[start..end]);
         }
-        let unseen = self.unseen_in(base.add(start as u32), base.add(end as u32));
+        let unseen = self.reassembly.unseen_in(base.add(start as u32), whole);
         self.begun = true;
-        self.skipping = len;
-        self.pass_over();
+        self.reassembly.pass_over(len);
         Some(Unit {
             header,
             prefix,
@@ -481,67 +198,21 @@ impl Stream {
         })
     }
 
-    /// What of these positions was not seen, counted from the first of them.
-    fn unseen_in(&self, from: Seq, to: Seq) -> Vec<Range<usize>> {
-        let within = |span: &Span| {
-            let (first, end) = (span.from.max(from), span.to.min(to));
-            let offset = |at: Seq| usize::try_from(at.since(from)).ok();
-            Some(offset(first)?..offset(end)?).filter(|range| !range.is_empty())
-        };
-        self.unseen.iter().filter_map(within).collect()
-    }
-
-    /// Drops bytes that were read.
-    fn pass_over(&mut self) {
-        let Some(base) = self.base else { return };
-        let len = self.skipping.min(self.bytes.len() as u32);
-        if len == 0 {
-            return;
-        }
-        self.bytes[..len as usize].fill(0);
-        self.bytes.drain(..len as usize);
-        self.skipping -= len;
-        let base = base.add(len);
-        self.base = Some(base);
-        if self.bytes.is_empty() && self.bytes.capacity() > IDLE {
-            self.bytes = Zeroizing::default();
-        }
-        self.arrivals.retain(|(to, _)| to.after(base));
-        self.unseen.retain(|span| span.to.after(base));
-    }
-
-    /// When the byte before `position` passed.
-    fn arrived(&self, position: Seq) -> u64 {
-        let arrival = self
-            .arrivals
-            .iter()
-            .find(|(to, _)| to.at_or_after(position));
-        arrival
-            .or(self.arrivals.last())
-            .map_or(0, |arrival| arrival.1)
-    }
-
     /// After a hole: looks for a segment that starts with a plausible header.
     fn resynchronise(&mut self) -> bool {
-        let Some(base) = self.base else { return false };
-        let starts: Vec<_> = self.arrivals.iter().map(|(to, _)| to.since(base)).collect();
-        for start in starts {
-            let Ok(at) = usize::try_from(start) else {
-                continue;
-            };
-            let Some(prefix) = self.bytes.get(at..).and_then(|rest| rest.first_chunk()) else {
-                continue;
-            };
-            if at > 0
-                && framing::plausible(prefix, false)
-                    .or(framing::plausible(prefix, true))
-                    .is_some()
-            {
-                self.skipping = at as u32;
-                self.pass_over();
-                return true;
-            }
-        }
-        false
+        let bytes = self.reassembly.bytes();
+        let starts_here = |at: &usize| {
+            let prefix = bytes.get(*at..).and_then(|rest| rest.first_chunk());
+            prefix.is_some_and(|prefix| {
+                let header = framing::plausible(prefix, false);
+                header.or(framing::plausible(prefix, true)).is_some()
+            })
+        };
+        let mut seams = self.reassembly.seams().into_iter().filter(|at| *at > 0);
+        let Some(at) = seams.find(starts_here) else {
+            return false;
+        };
+        self.reassembly.pass_over(at as u32);
+        true
     }
 }

@@ -1,8 +1,10 @@
 //! Connections by their addresses: who gets which event, who gives way, and whose time has come.
 
 mod evicted;
+mod openings;
 mod owners;
 mod redirects;
+mod rewritten;
 mod slot;
 mod syns;
 mod timers;
@@ -10,12 +12,13 @@ mod timers;
 use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 use tracer_ebpf::{
-    event::{Counters, Direction, Event, Kind, SocketEnd, mark},
+    event::{Counters, Direction, Event, Kind, SocketEnd, mark, role},
     flow::FlowKey,
 };
 
 use self::{
     evicted::Evicted,
+    openings::Openings,
     owners::Owners,
     redirects::Redirects,
     slot::{Slot, is_end},
@@ -36,13 +39,13 @@ const PLACES: usize = 2;
 
 /// The table grows by this part of itself.
 const GROWTH: usize = 16;
-
 /// The connections.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Table {
     slots: IndexMap<FlowKey, Slot, RandomState>,
     timers: Timers,
     evicted: Evicted,
+    openings: Openings,
     owners: Owners,
     redirects: Redirects,
     /// Where the clock hand stands that looks for the idle.
@@ -88,7 +91,8 @@ impl Table {
                 }
                 Slot::Over(over) if over.born == event.born => return,
                 Slot::Over(over) if late && event.time < over.until => return,
-                Slot::Over(_) | Slot::Syns(_) => {}
+                Slot::Same(same) if same.born == event.born || late => return,
+                Slot::Over(_) | Slot::Same(_) | Slot::Syns(_) => {}
             }
         }
         self.begin(event, run, report);
@@ -108,12 +112,20 @@ impl Table {
             return;
         }
         self.make_room(event.time, report);
+        let before = self.passed_before(event);
+        if let Some(before) = before
+            && self.is_nearer(&before)
+        {
+            self.pass_on(before, event, report);
+            return;
+        }
         report.shared.standing.opens(late);
         let owners = self.owners.take(&event.key);
         if !late {
             self.follow(event, &owners, report);
         }
         if owners.is_empty()
+            && before.is_none()
             && let Some(syns) = Syns::of(event)
         {
             self.insert(event.key, Slot::Syns(Box::new(syns)));
@@ -123,6 +135,9 @@ impl Table {
         let mut connection = Box::new(Connection::new(event));
         for owner in &owners {
             connection.owner(owner, report);
+        }
+        if let Some(before) = before {
+            self.replace(before, &mut connection, report);
         }
         connection.take(event, run, report);
         self.insert(event.key, Slot::Open(connection));
@@ -153,11 +168,24 @@ impl Table {
 
     /// A connection's socket is on this host.
     pub(in crate::session) fn owner(&mut self, owner: SocketOwner, report: &mut Report<'_>) {
-        let slot = self.slots.get_mut(&owner.key);
+        let mut key = self.told_by(owner.key);
+        if let Some([client_isn, _]) = owner.isns
+            && !self.slots.contains_key(&key)
+            && let Some(opened) = self.openings.of(client_isn)
+        {
+            key = self.told_by(opened);
+        }
+        let rewritten = key != self.told_by(owner.key);
+        let slot = self.slots.get_mut(&key);
         match slot.map(|slot| slot.grown(report)) {
             Some(Slot::Open(connection)) if connection.may_have(&owner) => {
                 connection.owner(&owner, report);
+                if rewritten && owner.role & role::CLIENT != 0 && connection.is_untold() {
+                    connection.wire.is_known_as(&owner.key);
+                }
             }
+            // An established connection's packets are known, or nobody watches them.
+            _ if owner.isns.is_some() => {}
             _ => {
                 if !self.owners.keep(owner) {
                     report.shared.lose(LossReason::OwnerTableFull, 1);
@@ -168,13 +196,14 @@ impl Table {
 
     /// A socket closed.
     pub(in crate::session) fn socket_end(&mut self, end: &SocketEnd, report: &mut Report<'_>) {
-        let Some(slot) = self.slots.get_mut(&end.key) else {
+        let key = self.told_by(end.key);
+        let Some(slot) = self.slots.get_mut(&key) else {
             return;
         };
         if let Slot::Open(connection) = slot.grown(report) {
             connection.socket_end(end, report);
         }
-        self.settle(end.key, end.time, report);
+        self.settle(key, end.time, report);
     }
 
     /// A packet's checksum was looked at.
@@ -187,7 +216,7 @@ impl Table {
         match self.slots.get_mut(key) {
             Some(Slot::Syns(syns)) => syns.checksum(direction, checksum),
             Some(Slot::Open(connection)) => connection.wire.evidence.checksum(direction, checksum),
-            Some(Slot::Over(_)) | None => {}
+            Some(Slot::Over(_) | Slot::Same(_)) | None => {}
         }
     }
 
@@ -240,6 +269,12 @@ impl Table {
                 }
                 continue;
             }
+            if let Slot::Same(same) = slot {
+                if same.until <= at {
+                    self.look_after_same(key, at);
+                }
+                continue;
+            }
             let Some(scheduled) = slot.scheduled().filter(|scheduled| **scheduled == at) else {
                 continue;
             };
@@ -251,6 +286,7 @@ impl Table {
 
     /// Looks after what need not be done at once.
     pub(in crate::session) fn tidy(&mut self, now: u64, report: &mut Report<'_>) {
+        self.openings.forget(now);
         self.owners.forget(now);
         self.redirects.forget(now);
         self.sweep(now, report);
@@ -273,7 +309,7 @@ impl Table {
             let Some((key, slot)) = self.slots.get_index_mut(self.hand) else {
                 return;
             };
-            let is_over = matches!(slot, Slot::Over { .. });
+            let is_over = matches!(slot, Slot::Over(_) | Slot::Same(_));
             if !is_over && (!is_full || !slot.was_idle()) {
                 self.hand += 1;
                 continue;
@@ -296,7 +332,7 @@ impl Table {
         let then = now.saturating_sub(patience);
         let is_silent = |slot: &Slot| match slot {
             Slot::Open(connection) => connection.is_silent_since(then),
-            Slot::Syns(_) | Slot::Over(_) => false,
+            Slot::Syns(_) | Slot::Over(_) | Slot::Same(_) => false,
         };
         let mut silent: Vec<_> = self
             .slots
@@ -314,7 +350,7 @@ impl Table {
     /// Tells the end of a connection that is not watched any more. What it may say yet is of no other
     /// connection.
     fn let_go(&mut self, key: FlowKey, slot: &mut Slot, now: u64, report: &mut Report<'_>) {
-        if matches!(slot, Slot::Over(_)) {
+        if matches!(slot, Slot::Over(_) | Slot::Same(_)) {
             return;
         }
         report.shared.lose(LossReason::ConnectionEvicted, 1);

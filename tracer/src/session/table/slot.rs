@@ -1,6 +1,9 @@
 //! A connection's place in the table, from its first packet until it is forgotten.
 
-use tracer_ebpf::event::{Event, Kind};
+use tracer_ebpf::{
+    event::{Event, Kind},
+    flow::FlowKey,
+};
 
 use super::syns::Syns;
 use crate::{
@@ -19,6 +22,19 @@ pub(in crate::session) enum Slot {
     Open(Box<Connection>),
     /// It has ended, or was let go.
     Over(Box<Over>),
+    /// It is another one, which passes here under these addresses too.
+    Same(Box<Same>),
+}
+
+/// A connection that passes under other addresses too.
+#[derive(Debug)]
+pub(in crate::session) struct Same {
+    /// The addresses that it is told by.
+    pub(super) key: FlowKey,
+    /// The kernel's name for it under the others.
+    pub(super) born: u64,
+    /// When is looked whether it is still there.
+    pub(super) until: u64,
 }
 
 /// A connection that has ended.
@@ -36,7 +52,21 @@ impl Slot {
         match self {
             Self::Syns(syns) => Some(syns.started()),
             Self::Open(connection) => Some(connection.wire.started),
-            Self::Over(_) => None,
+            Self::Over(_) | Self::Same(_) => None,
+        }
+    }
+
+    /// Whether it is a connection that goes on.
+    pub(in crate::session) const fn is_open(&self) -> bool {
+        matches!(self, Self::Syns(_) | Self::Open(_))
+    }
+
+    /// Whether nothing but a client's SYN was seen of an open connection.
+    pub(in crate::session) fn was_not_answered(&self) -> bool {
+        match self {
+            Self::Syns(syns) => !syns.was_answered(),
+            Self::Open(connection) => connection.wire.is_unanswered(),
+            Self::Over(_) | Self::Same(_) => false,
         }
     }
 
@@ -45,7 +75,7 @@ impl Slot {
         match self {
             Self::Syns(syns) => !std::mem::take(&mut syns.touched),
             Self::Open(connection) => !std::mem::take(&mut connection.touched),
-            Self::Over(_) => true,
+            Self::Over(_) | Self::Same(_) => true,
         }
     }
 
@@ -108,6 +138,7 @@ impl Slot {
             Self::Syns(syns) => Some(syns.due()),
             Self::Open(connection) => connection.due(report),
             Self::Over(over) => Some(over.until),
+            Self::Same(same) => Some(same.until),
         }
     }
 
@@ -116,7 +147,7 @@ impl Slot {
         match self {
             Self::Syns(syns) => Some(&mut syns.scheduled),
             Self::Open(connection) => Some(&mut connection.scheduled),
-            Self::Over(_) => None,
+            Self::Over(_) | Self::Same(_) => None,
         }
     }
 }

@@ -77,11 +77,15 @@ impl Syns {
         *count = count.saturating_add(1);
     }
 
+    /// Whether there was an answer.
+    pub(super) fn was_answered(&self) -> bool {
+        let mut events = self.events.iter();
+        events.any(|event| event.kind == Kind::SynAck as u8)
+    }
+
     /// When it is too late for anything to come.
     pub(super) fn due(&self) -> u64 {
-        let mut events = self.events.iter();
-        let answered = events.any(|event| event.kind == Kind::SynAck as u8);
-        let patience = if answered {
+        let patience = if self.was_answered() {
             ACK_PATIENCE
         } else {
             LEAST_SYN_PATIENCE

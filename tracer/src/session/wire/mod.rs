@@ -14,7 +14,7 @@ use tracer_ebpf::{
 pub(in crate::session) use self::{
     ends::{Ends, Reset, unanswered_probes},
     handshake::{ACK_PATIENCE, Handshake, LEAST_SYN_PATIENCE},
-    identity::Identity,
+    identity::{End, Identity},
     vantage::Evidence,
     when::When,
 };
@@ -36,7 +36,7 @@ pub(in crate::session) struct Wire {
     pub(in crate::session) untimed: bool,
     /// What the client and the server have sent.
     pub(in crate::session) sent: [Counters; 2],
-    renamed: Option<Box<Renamed>>,
+    rare: Option<Box<Rare>>,
     socket: Option<Box<Socket>>,
     pub(in crate::session) handshake: Handshake,
     pub(in crate::session) ends: Ends,
@@ -50,6 +50,18 @@ pub(in crate::session) struct Wire {
     numbers: [u32; 2],
     /// One of the ends is a socket of this host.
     pub(in crate::session) local_socket: bool,
+}
+
+/// What few connections have.
+#[derive(Debug, Default)]
+struct Rare {
+    renamed: Option<Renamed>,
+    /// Other addresses that it has on this host, in the order in which its SYN passed.
+    others: Vec<Identity>,
+    /// Those of all that other hosts see.
+    outermost: Option<Identity>,
+    /// Those that its socket has, where no packet shows them.
+    of_socket: Option<Identity>,
 }
 
 /// A connection that the kernel had forgotten.
@@ -83,7 +95,7 @@ impl Wire {
             joined_late: event.marks & mark::JOINED_LATE != 0,
             untimed: false,
             sent: [event.client, event.server],
-            renamed: None,
+            rare: None,
             socket: None,
             handshake: Handshake::default(),
             ends: Ends::default(),
@@ -112,7 +124,8 @@ impl Wire {
 
     /// What both sides have sent since the kernel knows the connection.
     pub(in crate::session) fn count(&mut self, sent: &[Counters; 2]) {
-        self.sent = match self.renamed.as_deref() {
+        let rare = self.rare.as_deref();
+        self.sent = match rare.and_then(|rare| rare.renamed.as_ref()) {
             Some(Renamed {
                 forgotten: [client, server],
                 ..
@@ -158,12 +171,13 @@ impl Wire {
     pub(in crate::session) fn renamed(&mut self, born: u64) {
         self.numbers = [0; 2];
         let forgotten = self.sent;
-        self.renamed = Some(Box::new(Renamed { born, forgotten }));
+        self.rare.get_or_insert_default().renamed = Some(Renamed { born, forgotten });
     }
 
     /// The kernel's name for this use of the key.
     pub(in crate::session) fn born(&self) -> u64 {
-        let renamed = self.renamed.as_ref();
+        let rare = self.rare.as_ref();
+        let renamed = rare.and_then(|rare| rare.renamed.as_ref());
         renamed.map_or(self.started, |renamed| renamed.born)
     }
 
@@ -202,18 +216,58 @@ impl Wire {
 
     /// Who the ends are.
     pub(in crate::session) fn identity(&self) -> Identity {
-        Identity::of(&self.key, self.client_is_a)
+        let rare = self.rare.as_ref();
+        let of_socket = rare.and_then(|rare| rare.of_socket);
+        of_socket.unwrap_or_else(|| Identity::of(&self.key, self.client_is_a))
+    }
+
+    /// Its client's socket has addresses that no packet shows: the host rewrites them at once.
+    pub(in crate::session) fn is_known_as(&mut self, key: &FlowKey) {
+        let shown = self.identity();
+        // Nearly always one of the ports stays.
+        let client_is_a = key.b_port == shown.server.port || key.a_port == shown.client.port;
+        let rare = self.rare.get_or_insert_default();
+        rare.others.push(shown);
+        rare.outermost.get_or_insert(shown);
+        rare.of_socket = Some(Identity::of(key, client_is_a));
+    }
+
+    /// Other addresses of it on this host.
+    pub(in crate::session) fn others(&self) -> &[Identity] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.others)
+    }
+
+    /// Its SYN passes on under other addresses.
+    pub(in crate::session) fn passes_as(&mut self, event: &Event) {
+        let other = Identity::of(&event.key, event.client_is_a != 0);
+        let rare = self.rare.get_or_insert_default();
+        rare.others.push(other);
+        rare.outermost = Some(other);
+    }
+
+    /// Its SYN has passed before, under these addresses.
+    pub(in crate::session) fn passed_as(&mut self, before: &Self) {
+        let rare = self.rare.get_or_insert_default();
+        rare.others = [before.others(), &[before.identity()]].concat();
+        rare.outermost = rare.others.first().copied();
+    }
+
+    /// Whether nothing but a client's SYN was seen of it.
+    pub(in crate::session) fn is_unanswered(&self) -> bool {
+        !self.handshake.was_answered() && self.sent[1].packets == 0
     }
 
     /// The connection's name, the same from either host; once given it does not change.
     pub(in crate::session) fn id(&self) -> ConnectionId {
         let isns = [Side::ToServer, Side::ToClient].map(|side| self.handshake.isn(side));
+        let outermost = self.rare.as_ref().and_then(|rare| rare.outermost);
+        let identity = outermost.unwrap_or_else(|| self.identity());
         if self.joined_late && isns == [None, None] {
-            return self.identity().connection_id(isns);
+            return identity.connection_id(isns);
         }
         let [client, server] = isns;
         let client = client.or(Some(self.sent[0].isn));
-        self.identity().connection_id([client, server])
+        identity.connection_id([client, server])
     }
 
     /// Segments that a side sent again.

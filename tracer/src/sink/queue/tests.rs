@@ -45,7 +45,7 @@ fn lines(text: &str) -> Vec<Value> {
 #[test]
 fn a_reader_that_stops_reading_blocks_nobody_and_every_record_is_written_or_counted() {
     const RECORDS: u64 = 5000;
-    let (mut reader, output) = pipe(Overflow::Drop, 8);
+    let (mut reader, mut output) = pipe(Overflow::Drop, 8);
     let dropped = (0..RECORDS)
         .filter(|_| output.send(samples::login()) == Sent::Dropped)
         .count() as u64;
@@ -75,7 +75,7 @@ fn a_reader_that_stops_reading_blocks_nobody_and_every_record_is_written_or_coun
 
 #[test]
 fn a_reader_that_never_reads_again_does_not_keep_the_agent_from_stopping() {
-    let (_reader, output) = pipe(Overflow::Drop, 8);
+    let (_reader, mut output) = pipe(Overflow::Drop, 8);
     // Until the pipe and every buffer before it are full, not the queue alone.
     let mut dropped_in_a_row = 0;
     while dropped_in_a_row < 100 {
@@ -91,7 +91,7 @@ fn a_reader_that_never_reads_again_does_not_keep_the_agent_from_stopping() {
 
 #[test]
 fn a_reader_that_left_is_a_clean_end() {
-    let (reader, output) = pipe(Overflow::Wait, 8);
+    let (reader, mut output) = pipe(Overflow::Wait, 8);
     drop(reader);
     while output.send(samples::login()) != Sent::Closed {}
     assert!(output.is_closed());
@@ -100,7 +100,7 @@ fn a_reader_that_left_is_a_clean_end() {
 
 #[test]
 fn a_replay_waits_for_its_reader_and_loses_nothing() {
-    let (mut reader, output) = pipe(Overflow::Wait, 2);
+    let (mut reader, mut output) = pipe(Overflow::Wait, 2);
     let reading = std::thread::spawn(move || {
         let mut text = String::new();
         reader.read_to_string(&mut text).map(|_| text)
@@ -136,7 +136,7 @@ fn a_file_that_was_moved_away_is_opened_anew() {
     fs::create_dir_all(&folder).expect("a folder");
     let (path, moved) = (folder.join("events"), folder.join("events.1"));
     let destination = Destination::File(path.clone());
-    let output = Output::open(
+    let mut output = Output::open(
         &destination,
         Box::new(render()),
         Filter::default(),
@@ -160,7 +160,7 @@ fn a_file_that_was_moved_away_is_opened_anew() {
 
 #[test]
 fn what_nobody_asked_for_is_not_written() {
-    let (_reader, output) = pipe(Overflow::Wait, 8);
+    let (_reader, mut output) = pipe(Overflow::Wait, 8);
     assert_eq!(output.send(samples::phase()), Sent::Filtered);
     assert_eq!(output.finish(PATIENCE).expect("an end").written, 0);
 }

@@ -1,12 +1,14 @@
 //! The two hellos of a handshake.
 
+use std::sync::Arc;
+
 use tls_parser::{
     SNIType, TlsCipherSuite, TlsClientHelloContents, TlsExtension, TlsExtensionType,
     TlsServerHelloContents, parse_tls_client_hello_extension, parse_tls_server_hello_extensions,
 };
 
 use super::{
-    ja4::{Offer, is_grease},
+    ja4::{Fingerprints, Offer, is_grease},
     slice,
 };
 use crate::tds::reader::Reader;
@@ -29,7 +31,7 @@ pub struct ClientHello {
     /// [`signature_algorithm_name`](super::signature_algorithm_name).
     pub signature_algorithms: Vec<u16>,
     /// Its fingerprint, as `FoxIO` defines JA4.
-    pub ja4: String,
+    pub ja4: Arc<str>,
     /// Server name asked for.
     pub sni: Option<String>,
     /// Application protocols offered. ODBC offers `tds/8.0` in TDS 7.4 as well.
@@ -55,13 +57,19 @@ pub struct ServerHello {
     pub psk_selected: bool,
     /// The MAC of a block cipher is of what is encrypted (RFC 7366).
     pub encrypt_then_mac: bool,
+    /// What is known of the cipher suite.
+    pub(super) suite: Option<&'static TlsCipherSuite>,
 }
 
 impl ClientHello {
     /// More items of a list are not kept.
     pub const MAX_LISTED: usize = 32;
 
-    pub(super) fn new(hello: &TlsClientHelloContents<'_>, bytes: u32) -> Self {
+    pub(super) fn new(
+        hello: &TlsClientHelloContents<'_>,
+        bytes: u32,
+        fingerprints: &mut Fingerprints,
+    ) -> Self {
         let mut client = Self {
             bytes,
             legacy_version: hello.version.0,
@@ -74,7 +82,6 @@ impl ClientHello {
             ciphers: hello.ciphers.iter().map(|cipher| cipher.0).collect(),
             ..Offer::default()
         };
-        let mut algorithms = Vec::new();
         for (kind, raw) in extensions(hello.ext.unwrap_or_default()) {
             offer.extensions.push(kind);
             let Ok((_, extension)) = parse_tls_client_hello_extension(raw) else {
@@ -82,21 +89,20 @@ impl ClientHello {
             };
             match extension {
                 TlsExtension::ALPN(protocols) => {
-                    offer.alpn = protocols.first().copied();
+                    offer.alpn = protocols.first().map(|name| name.to_vec());
                     client.alpn = protocols
                         .iter()
                         .take(MAX_ALPN)
                         .map(|name| text(name))
                         .collect();
                 }
-                TlsExtension::SignatureAlgorithms(ids) => algorithms = ids,
+                TlsExtension::SignatureAlgorithms(ids) => offer.signature_algorithms = ids,
                 extension => client.extension(&extension),
             }
         }
-        client.signature_algorithms = listed(algorithms.iter().copied());
-        offer.signature_algorithms = &algorithms;
+        client.signature_algorithms = listed(offer.signature_algorithms.iter().copied());
         offer.version = client.versions.iter().copied().max().unwrap_or_default();
-        client.ja4 = offer.ja4();
+        client.ja4 = fingerprints.of(offer);
         client
     }
 
@@ -142,6 +148,7 @@ impl ServerHello {
         let mut server = Self {
             version: hello.version.0,
             cipher: hello.cipher.0,
+            suite: TlsCipherSuite::from_id(hello.cipher.0),
             session_id: hello.session_id.unwrap_or_default().to_vec(),
             ..Self::default()
         };
@@ -167,7 +174,7 @@ impl ServerHello {
 
     /// The cipher suite's name in the IANA registry.
     pub fn cipher_name(&self) -> Option<&'static str> {
-        TlsCipherSuite::from_id(self.cipher).map(|suite| suite.name)
+        self.suite.map(|suite| suite.name)
     }
 }
 

@@ -1,28 +1,69 @@
 //! JA4 (`FoxIO`): a short name for how a client offers TLS, the same for every connection of one
 //! library and configuration.
 
+use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt};
 use sha2::{Digest, Sha256};
 
+/// Fingerprints remembered: of more clients than most hosts have.
+const MAX_REMEMBERED: usize = 64;
+/// Values of an offer that is remembered; those of real clients have some hundred.
+const MAX_VALUES: usize = 512;
+
+/// The last fingerprints, by what they were made of.
+#[derive(Debug)]
+pub struct Fingerprints(HashMap<Offer, Arc<str>>);
+
+impl Default for Fingerprints {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl Fingerprints {
+    /// The fingerprint of what a client offers.
+    pub(super) fn of(&mut self, offer: Offer) -> Arc<str> {
+        if let Some(known) = self.0.get(&offer) {
+            return Arc::clone(known);
+        }
+        let ja4 = Arc::from(offer.ja4());
+        if offer.values() <= MAX_VALUES {
+            if self.0.len() >= MAX_REMEMBERED {
+                self.0.clear();
+            }
+            self.0.insert(offer, Arc::clone(&ja4));
+        }
+        ja4
+    }
+}
+
 /// What of a `ClientHello` the fingerprint is made of.
-#[derive(Debug, Default)]
-pub(super) struct Offer<'a> {
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Offer {
     /// The highest version offered.
     pub(super) version: u16,
     pub(super) ciphers: Vec<u16>,
     /// Types of all extensions.
     pub(super) extensions: Vec<u16>,
     /// The first application protocol.
-    pub(super) alpn: Option<&'a [u8]>,
+    pub(super) alpn: Option<Vec<u8>>,
     /// In the order sent.
-    pub(super) signature_algorithms: &'a [u16],
+    pub(super) signature_algorithms: Vec<u16>,
 }
 
-impl Offer<'_> {
+impl Offer {
+    /// How many values it has.
+    fn values(&self) -> usize {
+        let alpn = self.alpn.as_ref().map_or(0, Vec::len);
+        self.ciphers.len() + self.extensions.len() + self.signature_algorithms.len() + alpn
+    }
+
     /// The fingerprint, such as `t13d1516h2_8daaf6152771_e5627efa2ab1`.
-    pub(super) fn ja4(mut self) -> String {
-        self.ciphers.retain(|cipher| !is_grease(*cipher));
-        self.extensions.retain(|kind| !is_grease(*kind));
-        let sni = if self.extensions.contains(&SERVER_NAME) {
+    fn ja4(&self) -> String {
+        let mut ciphers = meant(&self.ciphers);
+        let mut extensions = meant(&self.extensions);
+        let sni = if extensions.contains(&SERVER_NAME) {
             'd'
         } else {
             'i'
@@ -30,27 +71,27 @@ impl Offer<'_> {
         let head = format!(
             "t{}{sni}{:02}{:02}{}",
             version(self.version),
-            self.ciphers.len().min(MOST),
-            self.extensions.len().min(MOST),
-            ends(self.alpn)
+            ciphers.len().min(MOST),
+            extensions.len().min(MOST),
+            ends(self.alpn.as_deref())
         );
-        self.ciphers.sort_unstable();
-        self.extensions
-            .retain(|kind| ![SERVER_NAME, ALPN].contains(kind));
-        self.extensions.sort_unstable();
-        let mut extensions = list(&self.extensions);
-        let algorithms = self.signature_algorithms.iter().copied();
-        let algorithms: Vec<u16> = algorithms.filter(|id| !is_grease(*id)).collect();
+        ciphers.sort_unstable();
+        extensions.retain(|kind| ![SERVER_NAME, ALPN].contains(kind));
+        extensions.sort_unstable();
+        let mut extensions = list(&extensions);
+        let algorithms = meant(&self.signature_algorithms);
         if !algorithms.is_empty() {
             extensions.push(b'_');
             extensions.extend(list(&algorithms));
         }
-        format!(
-            "{head}_{}_{}",
-            digest(&list(&self.ciphers)),
-            digest(&extensions)
-        )
+        format!("{head}_{}_{}", digest(&list(&ciphers)), digest(&extensions))
     }
+}
+
+/// The values that mean something.
+fn meant(values: &[u16]) -> Vec<u16> {
+    let values = values.iter().copied();
+    values.filter(|value| !is_grease(*value)).collect()
 }
 
 /// Whether a value means nothing and is only sent so that nobody chokes on new ones (RFC 8701).
@@ -121,7 +162,7 @@ const MOST: usize = 99;
 
 #[cfg(test)]
 mod tests {
-    use super::Offer;
+    use super::{Fingerprints, MAX_REMEMBERED, MAX_VALUES, Offer};
 
     /// The example of `FoxIO`'s description, with the GREASE that Chrome sends.
     #[test]
@@ -136,8 +177,8 @@ mod tests {
                 0x3A3A, 0x001B, 0x0000, 0x0033, 0x0010, 0x4469, 0x0017, 0x002D, 0x000D, 0x0005,
                 0x0023, 0x0012, 0x002B, 0xFF01, 0x000B, 0x000A, 0x0015, 0x8A8A,
             ],
-            alpn: Some(b"h2"),
-            signature_algorithms: &[
+            alpn: Some(b"h2".to_vec()),
+            signature_algorithms: vec![
                 0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601,
             ],
         };
@@ -156,8 +197,8 @@ mod tests {
                 0x0000, 0x0010, 0x0005, 0x000A, 0x000B, 0x000D, 0x0017, 0x0023, 0x002B, 0x002D,
                 0x0033,
             ],
-            alpn: Some(b"h2"),
-            signature_algorithms: &[
+            alpn: Some(b"h2".to_vec()),
+            signature_algorithms: vec![
                 0x0503, 0x0403, 0x0807, 0x0806, 0x0805, 0x0804, 0x0601, 0x0501, 0x0401,
             ],
         };
@@ -165,12 +206,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_remembered_is_the_same_and_bounded() {
+        let mut fingerprints = Fingerprints::default();
+        let offer = |cipher: u16, count: usize| Offer {
+            ciphers: vec![cipher; count],
+            ..Offer::default()
+        };
+        for number in 0..1000_u16 {
+            for _ in 0..2 {
+                let named = fingerprints.of(offer(number, 3));
+                assert_eq!(*named, *offer(number, 3).ja4());
+            }
+            assert!(fingerprints.0.len() <= MAX_REMEMBERED);
+        }
+        fingerprints.of(offer(7, MAX_VALUES + 1));
+        assert!(fingerprints.0.keys().all(|offer| offer.values() <= 3));
+    }
+
+    #[test]
     fn what_is_not_offered_is_zeros() {
         let nothing = Offer::default().ja4();
         assert_eq!(nothing, "t00i000000_000000000000_000000000000");
-        let protocol = |alpn| Offer {
+        let protocol = |alpn: &[u8]| Offer {
             version: 0x0303,
-            alpn: Some(alpn),
+            alpn: Some(alpn.to_vec()),
             ..Offer::default()
         };
         assert!(protocol(b"tds/8.0").ja4().starts_with("t12i0000t0_"));

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use tls_parser::{TlsCipherEnc, TlsCipherEncMode, TlsCipherMac, TlsCipherSuite};
+use tls_parser::{TlsCipherEnc, TlsCipherEncMode, TlsCipherMac};
 
 use super::hello::ServerHello;
 
@@ -34,9 +34,10 @@ pub enum Sealing {
 impl ServerHello {
     /// How records are sealed; `None` where the cipher suite is not known, or a stream cipher's.
     pub fn sealing(&self) -> Option<Sealing> {
-        let suite = TlsCipherSuite::from_id(self.cipher)?;
+        let suite = self.suite?;
         if suite.mac == TlsCipherMac::Aead {
-            let tag = TAG >> u32::from(suite.name.contains("CCM_8"));
+            let is_short = suite.enc_mode == TlsCipherEncMode::Ccm && suite.name.contains("CCM_8");
+            let tag = TAG >> u32::from(is_short);
             let rest = if self.version == TLS_1_3 {
                 INNER_TYPE
             } else if suite.enc == TlsCipherEnc::Chacha20_Poly1305 {
@@ -98,6 +99,8 @@ impl Sealing {
 
 #[cfg(test)]
 mod tests {
+    use tls_parser::TlsCipherSuite;
+
     use super::*;
 
     fn sealed(
@@ -108,6 +111,7 @@ mod tests {
         let hello = ServerHello {
             version,
             cipher,
+            suite: TlsCipherSuite::from_id(cipher),
             encrypt_then_mac,
             ..ServerHello::default()
         };

@@ -17,7 +17,7 @@ const ALERT_SERVER: &[u8] = include_bytes!("../samples/tls_alert_server.bin");
 fn side(flights: &[&[u8]]) -> TlsSide {
     let mut side = TlsSide::default();
     for flight in flights {
-        side.extend(flight);
+        side.extend(flight, &mut Fingerprints::default());
     }
     side
 }
@@ -25,8 +25,9 @@ fn side(flights: &[&[u8]]) -> TlsSide {
 /// A record of handshake messages: as much of its content as was copied of `len`.
 fn push(side: &mut TlsSide, content: &[u8], len: usize) {
     let [high, low] = u16::try_from(len).unwrap().to_be_bytes();
-    side.extend(&[content_type::HANDSHAKE, 3, 3, high, low]);
-    side.extend(content);
+    let fingerprints = &mut Fingerprints::default();
+    side.extend(&[content_type::HANDSHAKE, 3, 3, high, low], fingerprints);
+    side.extend(content, fingerprints);
 }
 
 fn version(server: &TlsSide) -> Option<&'static str> {
@@ -105,7 +106,7 @@ fn a_client_hello_says_what_it_offers() {
         hello.signature_algorithms.len(),
         "each has a name"
     );
-    assert_eq!(hello.ja4, "t13d3111t0_e8f1e7e78f70_1f22a2ca17c4");
+    assert_eq!(&*hello.ja4, "t13d3111t0_e8f1e7e78f70_1f22a2ca17c4");
     let record = u16::from_be_bytes([STRICT_CLIENT[3], STRICT_CLIENT[4]]);
     assert_eq!(hello.bytes, u32::from(record) + 5);
 }
@@ -142,7 +143,7 @@ fn records_may_arrive_byte_by_byte() {
     let whole = side(&[SERVER_1, SERVER_2]);
     let mut pieces = TlsSide::default();
     for byte in SERVER_1.iter().chain(SERVER_2) {
-        pieces.extend(std::slice::from_ref(byte));
+        pieces.extend(std::slice::from_ref(byte), &mut Fingerprints::default());
     }
     assert_eq!(format!("{whole:?}"), format!("{pieces:?}"));
 }
@@ -172,7 +173,8 @@ fn a_certificate_survives_a_chain_cut_after_it() {
 #[test]
 fn an_empty_certificate_message_shows_no_certificate() {
     let mut client = TlsSide::default();
-    client.extend(b"\x16\x03\x03\0\x07\x0b\0\0\x03\0\0\0");
+    let empty = b"\x16\x03\x03\0\x07\x0b\0\0\x03\0\0\0";
+    client.extend(empty, &mut Fingerprints::default());
     assert!(!client.certificate_seen && !client.truncated);
     assert!(client.certificate.is_none());
 }

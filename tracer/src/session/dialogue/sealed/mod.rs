@@ -1,7 +1,7 @@
 //! Logins inside TLS: what the order, direction and size of sealed records tell.
 //!
-//! Records are kept as they come, and read anew whenever something depends on them: a later record
-//! may show what an earlier one was. Turns alternate: the client's login (in TDS 8.0 its PRELOGIN
+//! Records are kept as they come, and read anew when one more has come: a later record may show what
+//! an earlier one was. Turns alternate: the client's login (in TDS 8.0 its PRELOGIN
 //! before that), the server's reply. `sizes` says which lengths mean what, `turns` puts the records
 //! together, `belief` draws the conclusions.
 
@@ -11,6 +11,8 @@ mod sizes;
 #[cfg(test)]
 mod tests;
 mod turns;
+
+use std::{cell::OnceCell, sync::Arc};
 
 pub(in crate::session) use self::{
     belief::{Belief, CONFIRMED, Leave, QUIET, REDIRECTED, UNNAMED},
@@ -26,11 +28,14 @@ const MAX_RECORDS: usize = 256;
 #[derive(Debug, Default)]
 pub(in crate::session) struct Sealed {
     records: Vec<Record>,
+    /// What they were read as since the last one came.
+    reading: OnceCell<Arc<Reading>>,
 }
 
 impl Sealed {
     /// One more record.
     pub(in crate::session) fn push(&mut self, record: Record) {
+        self.reading.take();
         let count = self.records.len();
         let full = count >= MAX_RECORDS;
         match self
@@ -53,8 +58,18 @@ impl Sealed {
     }
 
     /// What the records say.
-    pub(in crate::session) fn read(&self, terms: Terms) -> Reading {
-        turns::read(&self.records, terms)
+    pub(in crate::session) fn read(&self, terms: Terms) -> Arc<Reading> {
+        let known = self.reading.get_or_init(|| self.read_anew(terms));
+        // What the terms are may change between two records, though it hardly does.
+        if known.terms == terms {
+            Arc::clone(known)
+        } else {
+            self.read_anew(terms)
+        }
+    }
+
+    fn read_anew(&self, terms: Terms) -> Arc<Reading> {
+        Arc::new(turns::read(&self.records, terms))
     }
 
     /// The records from one on.

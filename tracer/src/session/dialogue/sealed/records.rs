@@ -17,7 +17,7 @@ pub(in crate::session) struct Record {
 }
 
 /// What the handshake before it tells of a sealed login.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(in crate::session) struct Terms {
     /// TLS 1.3: the client's handshake ends in a sealed record, and tickets look like data.

@@ -1,5 +1,7 @@
 //! Sealed logins, record by record.
 
+use std::sync::Arc;
+
 use tracer_ebpf::event::Direction::{ToClient, ToServer};
 
 use super::{
@@ -37,7 +39,7 @@ const STRICT: Terms = Terms {
 };
 
 /// Records as side, moment in milliseconds, and length.
-fn reading(terms: Terms, records: &[(Side, u64, u32)]) -> Reading {
+fn reading(terms: Terms, records: &[(Side, u64, u32)]) -> Arc<Reading> {
     let mut sealed = Sealed::default();
     for &(side, at, len) in records {
         sealed.push(Record {

@@ -1,0 +1,5 @@
+//! How connections end, by whom, and whether it did harm.
+
+mod classes;
+mod ends;
+mod late;

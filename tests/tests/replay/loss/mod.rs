@@ -1,0 +1,7 @@
+//! Of what was not seen less is said, nothing that is not so, and that something is missing.
+
+mod budget;
+mod holes;
+mod joined;
+mod short;
+mod table;

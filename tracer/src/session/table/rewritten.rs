@@ -1,0 +1,107 @@
+//! Connections whose addresses a host rewrites on their way: what passes under others is told once.
+
+use tracer_ebpf::{
+    event::{Event, Kind, mark},
+    flow::FlowKey,
+    packet::tcp_flag,
+    patience::HALF_OPEN,
+};
+
+use super::{
+    Table,
+    slot::{Same, Slot},
+};
+use crate::session::{connection::Connection, report::Report};
+
+/// How often is looked whether a connection is still there that passes under other addresses too.
+const SAME_PATIENCE: u64 = HALF_OPEN;
+/// How often the addresses of one connection may be rewritten on one host.
+const MAX_REWRITTEN: usize = 4;
+
+impl Table {
+    /// The connection whose SYN this is too, if it has just passed under other addresses: nothing but
+    /// that was seen of it.
+    pub(super) fn passed_before(&mut self, event: &Event) -> Option<FlowKey> {
+        let late = event.marks & mark::JOINED_LATE != 0;
+        if event.kind != Kind::Syn as u8 || event.tcp_flags & tcp_flag::ACK != 0 || late {
+            return None;
+        }
+        let before = self.openings.opens(event)?;
+        let before = self.told_by(before);
+        let slot = self.slots.get(&before)?;
+        (before != event.key && slot.was_not_answered()).then_some(before)
+    }
+
+    /// Whether the client's socket is on this host and has a connection's addresses. If not, the last
+    /// ones are nearest to the server's.
+    pub(super) fn is_nearer(&self, key: &FlowKey) -> bool {
+        matches!(self.slots.get(key), Some(Slot::Open(connection)) if connection.about.is_clients)
+    }
+
+    /// A connection passes under other addresses too.
+    pub(super) fn pass_on(&mut self, key: FlowKey, event: &Event, report: &mut Report<'_>) {
+        if let Some(Slot::Open(connection)) = self.slots.get_mut(&key) {
+            connection.wire.passes_as(event);
+        }
+        self.is_same(event.key, event.born, key, report);
+        for owner in self.owners.take(&event.key) {
+            self.owner(owner, report);
+        }
+    }
+
+    /// A connection that opens is one that has passed before, and is told by the addresses it has now.
+    pub(super) fn replace(&mut self, key: FlowKey, by: &mut Connection, report: &mut Report<'_>) {
+        let Some(slot) = self.slots.swap_remove(&key) else {
+            return;
+        };
+        let (before, born) = match slot {
+            Slot::Syns(syns) => (syns.grow(report), syns.started()),
+            Slot::Open(connection) => {
+                let born = connection.wire.born();
+                (connection, born)
+            }
+            Slot::Over(_) | Slot::Same(_) => return,
+        };
+        by.wire.passed_as(&before.wire);
+        report.shared.standing.joins();
+        self.is_same(key, born, by.wire.key, report);
+    }
+
+    /// What passes under these addresses is told by others.
+    fn is_same(&mut self, key: FlowKey, born: u64, told_by: FlowKey, report: &mut Report<'_>) {
+        // No byte of it is needed twice.
+        report.decided(key, born);
+        let until = born.saturating_add(SAME_PATIENCE);
+        let same = Same {
+            key: told_by,
+            born,
+            until,
+        };
+        self.insert(key, Slot::Same(Box::new(same)));
+        self.timers.add(until, key);
+    }
+
+    /// The addresses that a connection is told by.
+    pub(super) fn told_by(&self, key: FlowKey) -> FlowKey {
+        let mut told_by = key;
+        for _ in 0..MAX_REWRITTEN {
+            match self.slots.get(&told_by) {
+                Some(Slot::Same(same)) => told_by = same.key,
+                _ => break,
+            }
+        }
+        told_by
+    }
+
+    /// Forgets other addresses of a connection that has ended.
+    pub(super) fn look_after_same(&mut self, key: FlowKey, now: u64) {
+        let told_by = self.told_by(key);
+        let lives = self.slots.get(&told_by).is_some_and(Slot::is_open);
+        if !lives {
+            self.slots.swap_remove(&key);
+        } else if let Some(Slot::Same(same)) = self.slots.get_mut(&key) {
+            same.until = now.saturating_add(SAME_PATIENCE);
+            self.timers.add(same.until, key);
+        }
+    }
+}
