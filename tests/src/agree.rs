@@ -23,8 +23,9 @@ pub const ASK_ALL: [&str; 2] = ["--events", "+phase,+request"];
 pub struct Difference {
     /// Where it is, what the one says, and what the other does.
     pub row: String,
-    /// Whether it is how far apart two times are: whoever takes the processor between the stamp of
-    /// the agent's hook and that of tcpdump's is to blame as well.
+    /// Whether it is how far apart two times are, or which of two ends that crossed was the first:
+    /// whoever takes the processor between the stamp of the agent's hook and that of tcpdump's is to
+    /// blame as well.
     pub is_time: bool,
 }
 

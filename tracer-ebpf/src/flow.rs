@@ -348,7 +348,11 @@ impl Flow {
         }
         if half.synced != 0 {
             let unheard = peer.sent.packets == 0 || self.joined_late != 0;
-            return segment.seq.0 == half.next_seq.0 || (peer.sent.acked_at == 0 && unheard);
+            // A socket that is gone answers what crossed its FIN from before that.
+            let next = segment.seq.add((half.fin != 0) as u32).0;
+            return segment.seq.0 == half.next_seq.0
+                || next == half.next_seq.0
+                || (peer.sent.acked_at == 0 && unheard);
         }
         let answers = segment.has(ACK)
             && segment.ack.after(peer.sent.isn)

@@ -36,6 +36,8 @@ const LOSS_TICKS: u32 = 10;
 const STATUS: Duration = Duration::from_mins(1);
 /// Records taken from the ring before anything else gets its turn.
 const BATCH: usize = 4096;
+/// Records handed to the writer at once at most: it begins while others are made.
+const GATHERED: usize = 128;
 /// How long a reader that does not read is waited for at the end.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long the ring is read at the end, nanoseconds.
@@ -105,7 +107,7 @@ async fn watch(options: &RunOptions) -> anyhow::Result<ExitCode> {
         .output
         .open(&host::name())
         .context("opening the output")?
-        .gathering(BATCH);
+        .gathering(GATHERED);
     let groups = Hierarchy::choose(options.cgroup.as_deref())?;
     let probe = Probe::start(&probe_options(options, groups.clone())).await?;
     let mut agent = Watcher::new(options, probe, Processes::new(groups), output);

@@ -134,7 +134,7 @@ pub(super) fn differences(live: &Leaves, replayed: &Leaves, latitude: Latitude) 
         if !agree && !latitude.covers(path, values) {
             rows.push(Difference {
                 row: format!("{path}: {} live, {} in replay", values[0], values[1]),
-                is_time: apart.is_some(),
+                is_time: apart.is_some() || path == "close.by",
             });
         }
     }

@@ -616,3 +616,65 @@ fn a_connection_that_has_only_begun_remembers_checksums_and_takes_its_owner() {
     let (facts, _) = told.heard.closes()[0];
     assert_eq!(facts.process.as_ref().map(|process| process.pid), Some(7));
 }
+
+/// A client's socket may have addresses that no packet shows.
+#[test]
+fn a_sockets_own_addresses_name_its_connection_while_nothing_was_told_of_it() {
+    let service = FlowKey {
+        a: [0, 0, 0xFFFF_0000, 3],
+        ..KEY
+    };
+    for established_first in [true, false] {
+        let mut told = Told::new(Config::default());
+        let mut syn = told.event(Kind::Syn, Direction::ToServer, 0, 100);
+        syn.tcp_flags = tcp_flag::SYN;
+        told.tell(&syn);
+        let mut answer = told.event(Kind::SynAck, Direction::ToClient, MILLISECOND, 500);
+        answer.ack = Seq(101);
+        told.tell(&answer);
+        if !established_first {
+            told.says(Kind::Ack, Direction::ToServer, MILLISECOND, 101);
+        }
+        let owner = SocketOwner {
+            key: service,
+            role: role::CLIENT,
+            time: START + MILLISECOND,
+            isns: Some([Seq(100), Seq(500)]),
+            process: Process::default(),
+        };
+        let heard = &mut told.heard;
+        told.engine.on_event(Input::Owner(owner), heard);
+        told.engine.finish(START + SECOND, &mut told.heard);
+        let (facts, _) = told.heard.closes()[0];
+        assert_eq!(facts.nat.len(), usize::from(established_first));
+        let other = facts.nat.first().map(|nat| nat.server.address);
+        assert_ne!(other, Some(facts.server.address));
+    }
+}
+
+/// The ring was full from its SYN on; what the kernel measured tells that there was an answer.
+#[test]
+fn a_client_whose_answer_was_lost_on_the_way_to_the_agent_was_not_unanswered() {
+    for (srtt_us, outcome) in [(0, "unreachable"), (30, "unknown")] {
+        let mut told = Told::new(Config::default());
+        let mut syn = told.event(Kind::Syn, Direction::ToServer, 0, 100);
+        syn.tcp_flags = tcp_flag::SYN;
+        told.tell(&syn);
+        let end = SocketEnd {
+            time: START + MILLISECOND,
+            key: KEY,
+            role: role::CLIENT,
+            srtt_us,
+            ..SocketEnd::default()
+        };
+        let heard = &mut told.heard;
+        told.engine.on_event(Input::SocketEnd(end), heard);
+        told.engine.finish(START + SECOND, &mut told.heard);
+        let (facts, _) = told.heard.closes()[0];
+        let said = facts.login.outcome.map(Outcome::as_str);
+        assert_eq!(said, Some(outcome));
+        let reasons = &facts.connection.partial_reasons;
+        let lost = reasons.contains(&PartialReason::EventsLost);
+        assert_eq!(lost, srtt_us > 0);
+    }
+}

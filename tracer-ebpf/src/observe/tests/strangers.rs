@@ -70,6 +70,19 @@ fn a_reset_where_its_side_goes_on_or_its_peer_takes_data_is_believed() {
     }
 }
 
+/// What the server sent before it had the client's FIN is answered by a socket that is gone.
+#[test]
+fn a_reset_from_before_its_sides_own_fin_is_believed() {
+    let mut wire = Wire::decided();
+    wire.end(Direction::ToServer, tcp_flag::FIN, 0);
+    wire.acknowledge(Direction::ToClient, 1);
+    let next = wire.flow.client().next_seq;
+    for (seq, believed) in [(next.back(2), 0), (next.back(1), 1)] {
+        wire.see(&reset(Direction::ToServer, seq), &[]);
+        assert_eq!(wire.told(Kind::Rst).len(), believed);
+    }
+}
+
 #[test]
 fn a_reset_that_answers_a_syn_must_acknowledge_it() {
     for (beyond, believed) in [(0, false), (1, true), (2, false), (99, false)] {

@@ -326,10 +326,17 @@ impl Connection {
         {
             login.client_closed.get_or_insert(end.time);
         }
-        // A client's socket that closes before any answer has stopped trying.
         let handshake = &self.wire.handshake;
         let trying = handshake.has_begun() && !handshake.was_answered();
-        if trying && end.role & role::CLIENT != 0 {
+        if !trying || end.role & role::CLIENT == 0 {
+            return;
+        }
+        if end.srtt_us > 0 {
+            // The kernel has measured a round trip: there was an answer, which was not told.
+            self.about.partial.insert(PartialReason::EventsLost);
+            self.ended(End::Unwatched, self.wire.last_seen, report);
+        } else {
+            // A client's socket that closes before any answer has stopped trying.
             self.ended(End::Silence, self.wire.last_seen, report);
         }
     }
