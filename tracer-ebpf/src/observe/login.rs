@@ -152,7 +152,8 @@ fn pass_header<B: Bytes + ?Sized, S: Sink<B>>(
             Walk::More
         }
         Boundary::Incomplete { .. } => {
-            scene.want(position, position.add(known));
+            // Up to the segment's end; less is at hand only where a capture was cut.
+            scene.want(position, position.add(framing::HEADER_PREFIX));
             Walk::End
         }
         Boundary::Unknown => {
@@ -182,7 +183,7 @@ fn pass_field<B: Bytes + ?Sized, S: Sink<B>>(
     let end = half.next_header;
     let known = known.min(end.since(position).max(0).cast_unsigned());
     let Some(told) = half.wanted.pass(position, &prefix, known, end) else {
-        scene.want(position, position.add(known));
+        scene.want(position, position.add(framing::HEADER_PREFIX).min(end));
         return Walk::End;
     };
     half.carried = 0;
