@@ -26,7 +26,7 @@ fn in_use() -> isize {
 
 /// What an undecided connection may keep where nothing is read in clear: what is known so far, and
 /// the sizes of records. No more, however much passes.
-const BUDGET: isize = 28 * 1024;
+const BUDGET: isize = 24 * 1024;
 /// In addition a message that is read in clear (128 KiB, as long as LOGIN7 may be), and the packet of
 /// it that is not whole yet (64 KiB).
 const IN_CLEAR: isize = (128 + 64) * 1024;
