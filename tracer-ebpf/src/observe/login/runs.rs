@@ -18,13 +18,13 @@ pub const MAX_RUN: u32 = 4096;
 pub const RECORDS_A_TURN: usize = 6;
 /// Records one segment is told in at most: together a GSO packet's 64 KiB.
 const MAX_RECORDS: u32 = 24;
-/// As many are told of one segment: a LOGIN7 has some ten, a reply as many as tokens, and each TLS record is
-/// one.
-const MOST_RUNS: u32 = 23;
+/// Places for the visible runs of one segment, and for its end: a LOGIN7 has some ten, a reply as many as
+/// tokens, and each TLS record is one.
+pub const MAX_RUNS: usize = 32;
 /// So that a mask bounds a run's place.
 const _: () = assert!(MAX_RUNS.is_power_of_two());
-/// Places for the visible runs of one segment, and for its end.
-pub const MAX_RUNS: usize = 32;
+/// As many runs are told of one segment.
+const MOST_RUNS: u32 = MAX_RUNS as u32 - 1;
 /// Bytes of several runs that one record holds at most, behind the runs' places.
 const MAX_TOGETHER: u32 = MAX_RUN - (Event::SPAN * MAX_RUNS) as u32;
 
