@@ -107,8 +107,10 @@ pub struct Wanted {
     parts: [Part; PARTS],
     /// What the next field is: see [`field`].
     pub field: u8,
+    /// 1: there are parts between the first and the last.
+    many: u8,
     /// Fills up.
-    reserved: [u8; 3],
+    reserved: [u8; 2],
 }
 
 /// What a field's first bytes say of it.
@@ -195,9 +197,18 @@ impl Wanted {
         }
     }
 
+    /// Whether there are parts between the first and the last.
+    #[inline(always)]
+    pub const fn has_many(&self) -> bool {
+        self.many != 0
+    }
+
     /// Sets a part of `len` bytes, `at` bytes behind the start of the packet's header.
     #[inline(always)]
     fn part(&mut self, index: usize, at: u32, len: u32) {
+        if index != 0 && index != LAST {
+            self.many = 1;
+        }
         let Some(part) = self.parts.get_mut(index) else {
             return;
         };
@@ -214,8 +225,13 @@ impl Wanted {
             at: core::hint::black_box(0),
             len: core::hint::black_box(0),
         };
-        for part in &mut self.parts {
-            *part = nothing;
+        self.parts[0] = nothing;
+        self.parts[LAST] = nothing;
+        if self.many != 0 {
+            self.many = 0;
+            for part in &mut self.parts[1..LAST] {
+                *part = nothing;
+            }
         }
     }
 

@@ -271,7 +271,9 @@ fn a_login_is_told_the_same_below_every_network_header() {
         packets.push(packet(below, true, ACK | FIN, 1049, &[]));
         packets.push(packet(below, false, RST, 5039, &[]));
         let Some(told) = both(&packets) else { return };
-        assert_eq!(told[3].1, prelogin);
+        let (event, run) = &told[3];
+        let parts: Vec<_> = event.told(run).map(|(_, bytes)| bytes).collect();
+        assert_eq!(parts, [prelogin]);
         assert_eq!(
             kinds(&told),
             [

@@ -4,7 +4,7 @@ mod runs;
 
 pub use runs::{MAX_RUN, MAX_RUNS, RECORDS_A_TURN, Runs, tell_runs};
 
-use self::runs::mark_end;
+use self::runs::{mark_end, tell_at_once};
 use super::{Scene, Sink, step::found};
 use crate::{
     bytes::Bytes,
@@ -29,6 +29,8 @@ enum Walk {
     End,
     /// A request: the login is over.
     Request,
+    /// A field that is large.
+    Large,
     /// There may be more.
     More,
 }
@@ -62,7 +64,7 @@ pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Turn 
     }
     scene.runs.request = u32::from(walk == Walk::Request);
     scene.step.turns = 0;
-    Turn::Runs
+    tell_at_once(scene)
 }
 
 /// Starts the walk. Whether the position of what is next is known.
@@ -75,14 +77,13 @@ fn start<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
     take_up(scene)
 }
 
-/// Walks the segment for a turn. A field that is large is read first of all: the kernel's verifier would
-/// follow that anew for every step.
+/// Walks the segment for a turn. A field that is large is read last: the kernel's verifier would follow that
+/// anew for every step.
 #[inline(always)]
 fn segment<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Walk {
-    let first = scene.step.turns == 0;
-    let large = large_field(scene);
-    if first || large {
-        want_parts(scene, large);
+    if scene.step.turns == 0 {
+        want_parts(scene);
+        want_part(scene, PARTS - 1);
     }
     let mut walk = Walk::More;
     for _ in 0..STEPS_A_TURN {
@@ -90,6 +91,12 @@ fn segment<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Walk {
         if walk != Walk::More {
             break;
         }
+    }
+    if walk == Walk::Large {
+        large_field(scene);
+        want_parts(scene);
+        let is_last = !scene.segment.end().after(next(scene));
+        walk = if is_last { Walk::End } else { Walk::More };
     }
     scene.step.turns += 1;
     if walk == Walk::More && scene.step.turns >= MAX_TURNS {
@@ -107,22 +114,29 @@ fn is_inside<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool
     !behind && half.wanted.field != field::NOTHING && half.next_header.after(half.wanted.next)
 }
 
-/// Walks one header or field on. `More` also where the turn is over.
+/// Where the next field or header begins.
 #[inline(always)]
-fn step<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Walk {
+fn next<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Seq {
     let inside = is_inside(scene);
-    let end = scene.segment.end();
     let half = scene.flow.half(scene.step.direction);
-    let position = if inside {
+    if inside {
         half.wanted.next
     } else {
         half.next_header
-    };
-    if !end.after(position) {
+    }
+}
+
+/// Walks one header or field on.
+#[inline(always)]
+fn step<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Walk {
+    let inside = is_inside(scene);
+    let position = next(scene);
+    if !scene.segment.end().after(position) {
         return Walk::End;
     }
+    let half = scene.flow.half(scene.step.direction);
     if inside && half.wanted.is_large() {
-        return Walk::More;
+        return Walk::Large;
     }
     let (prefix, known) = scene.prefix(position);
     if inside {
@@ -192,18 +206,12 @@ fn pass_field<B: Bytes + ?Sized, S: Sink<B>>(
     Walk::More
 }
 
-/// Reads a large field, where its beginning is at hand; whether it did.
+/// Reads the large field that comes next.
 #[inline(always)]
-fn large_field<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
-    if !is_inside(scene) {
-        return false;
-    }
+fn large_field<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
     let end = scene.segment.end();
     let half = scene.flow.half(scene.step.direction);
     let position = half.wanted.next;
-    if !half.wanted.is_large() || !end.after(position) {
-        return false;
-    }
     let at = scene.offset(position);
     let packet = scene.packet;
     let half = scene.flow.half(scene.step.direction);
@@ -216,23 +224,29 @@ fn large_field<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bo
     } else {
         half.wanted.sspi(packet, at, readable, whole);
     }
-    true
 }
 
-/// Tells the parts of the packet at hand: what goes on from the segment before, or what has just been
-/// `read`.
+/// Tells the parts of the packet at hand but the last: what goes on from the segment before, or what has just
+/// been read.
 #[inline(always)]
-fn want_parts<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, read: bool) {
-    for index in 0..PARTS {
-        if read && index == PARTS - 1 {
-            break;
+fn want_parts<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
+    want_part(scene, 0);
+    let half = scene.flow.half(scene.step.direction);
+    if half.wanted.has_many() {
+        for index in 1..PARTS - 1 {
+            want_part(scene, index);
         }
-        let half = scene.flow.half(scene.step.direction);
-        let part = half.wanted.span(index);
-        let to = part.to.min(half.next_header);
-        if to.after(part.from) {
-            scene.want(part.from, to);
-        }
+    }
+}
+
+#[inline(always)]
+fn want_part<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, index: usize) {
+    let from = scene.runs.from;
+    let half = scene.flow.half(scene.step.direction);
+    let part = half.wanted.span(index);
+    let to = part.to.min(half.next_header);
+    if to.after(part.from.max(from)) {
+        scene.want(part.from, to);
     }
 }
 

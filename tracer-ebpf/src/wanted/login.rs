@@ -73,12 +73,15 @@ impl Wanted {
 
     #[inline(always)]
     fn fields<B: Bytes + ?Sized>(&mut self, packet: &B, at: u32, whole: u32) -> Option<()> {
+        // In few pieces: for the kernel each is a call.
+        let [_, _, _, version, rest @ ..] = packet.load::<24>(at + 4)?;
+        let [.., flags] = rest;
+        let places: [u8; 36] = packet.load(at + 36)?;
+        let two = |place: usize| places[8 * place..].first_chunk().copied().map(u64::from_le_bytes);
+        let (host_user, password_app) = (two(0)?, two(1)?);
+        let (server_extension, library_language) = (two(2)?, two(3)?);
+        let database = u32::from_le_bytes(*places[32..].first_chunk()?);
         let two = |offset: u32| packet.load(at + offset).map(u64::from_le_bytes);
-        let [.., version] = packet.load::<4>(at + 4)?;
-        let [flags] = packet.load(at + 27)?;
-        let (host_user, password_app) = (two(36)?, two(44)?);
-        let (server_extension, library_language) = (two(52)?, two(60)?);
-        let database = u32::from_le_bytes(packet.load(at + 68)?);
         let token_file = two(78)?;
         let is_long = version > LAST_SHORT || place(host_user, 0).0 != SHORT;
         let fixed = if is_long { FIXED } else { SHORT };

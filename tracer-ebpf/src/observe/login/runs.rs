@@ -169,6 +169,30 @@ pub(super) fn mark_end<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S
     }
 }
 
+/// Tells the runs that were found, if one record has room for all of them.
+#[inline(always)]
+pub(super) fn tell_at_once<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Turn {
+    let count = scene.runs.count;
+    if count == 0 {
+        return after_runs(scene);
+    }
+    if scene.runs.bytes > MAX_TOGETHER {
+        return Turn::Runs;
+    }
+    let mut saying = scene.saying(Kind::Segment);
+    saying.parts = count as u16;
+    saying.run_seq = scene.runs.run(0).from;
+    saying.run_len = scene.runs.bytes + count * Event::SPAN as u32;
+    let told = Told {
+        flow: scene.flow,
+        segment: scene.segment,
+        seen: scene.seen,
+        saying,
+    };
+    scene.sink.relate_parts(&told, scene.packet, scene.runs);
+    after_runs(scene)
+}
+
 /// Tells the runs that were found, in records of at most [`MAX_RUN`] bytes, `at_once` of them in
 /// this turn.
 #[inline(always)]
@@ -176,10 +200,6 @@ pub fn tell_runs<B: Bytes + ?Sized, S: Sink<B>>(
     scene: &mut Scene<'_, B, S>,
     at_once: usize,
 ) -> Turn {
-    if scene.runs.told == 0 && scene.runs.count > 1 && scene.runs.bytes <= MAX_TOGETHER {
-        tell_together(scene);
-        return after_runs(scene);
-    }
     // What goes from one record to the next is kept in `runs`: in a register, the kernel's verifier
     // would tell its values apart and walk each.
     for _ in 0..at_once {
@@ -208,23 +228,6 @@ pub fn tell_runs<B: Bytes + ?Sized, S: Sink<B>>(
     }
     scene.sink.lose(LossReason::BudgetSpent);
     after_runs(scene)
-}
-
-/// Tells them all in one record.
-#[inline(always)]
-fn tell_together<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
-    let count = scene.runs.count;
-    let mut saying = scene.saying(Kind::Segment);
-    saying.parts = count as u16;
-    saying.run_seq = scene.runs.run(0).from;
-    saying.run_len = scene.runs.bytes + count * Event::SPAN as u32;
-    let told = Told {
-        flow: scene.flow,
-        segment: scene.segment,
-        seen: scene.seen,
-        saying,
-    };
-    scene.sink.relate_parts(&told, scene.packet, scene.runs);
 }
 
 #[inline(always)]

@@ -105,12 +105,12 @@ fn a_retransmission_that_fills_a_hole_and_goes_on_is_told_from_the_hole_on() {
     wire.server(0, &bytes[..10]);
     wire.server(20, &bytes[20..30]);
     wire.server(0, &bytes);
-    let (event, run) = wire.told(Kind::Segment)[3];
+    let segment = wire.told(Kind::Segment)[3];
     assert_eq!(
-        event.marks & (mark::FILLS_GAP | mark::RETRANSMIT),
+        segment.0.marks & (mark::FILLS_GAP | mark::RETRANSMIT),
         mark::FILLS_GAP
     );
-    assert_eq!(run[..], bytes[10..]);
+    assert_eq!(bytes_of(segment), bytes[10..]);
     let sent = wire.flow.server().sent;
     assert_eq!((sent.bytes, sent.retransmits), (60, 0));
 }
@@ -123,12 +123,12 @@ fn what_a_fin_has_overtaken_is_told_when_it_comes() {
     let (fin, _) = wire.told(Kind::Fin)[0];
     assert_eq!(fin.marks & mark::GAP, mark::GAP);
     wire.server(0, &refusal);
-    let (event, run) = wire.told(Kind::Segment)[0];
+    let segment = wire.told(Kind::Segment)[0];
     assert_eq!(
-        event.marks & (mark::FILLS_GAP | mark::RETRANSMIT),
+        segment.0.marks & (mark::FILLS_GAP | mark::RETRANSMIT),
         mark::FILLS_GAP
     );
-    assert_eq!(run[..], refusal);
+    assert_eq!(bytes_of(segment), refusal);
     assert_eq!(wire.flow.server().sent.bytes, refusal.len() as u64);
     wire.server(0, &refusal);
     assert_eq!(wire.flow.server().sent.retransmits, 1);

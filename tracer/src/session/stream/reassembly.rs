@@ -171,11 +171,13 @@ impl Reassembly {
             && event.kind == Kind::More as u8;
         if !continues {
             self.flush();
-            let is_told_whole = event.parts == 0
-                && event.run_seq == whole.from
-                && run.len() == event.payload_len as usize;
-            if is_told_whole && self.goes_on_at(whole.from) {
-                self.append(whole, event.time, run, &[whole]);
+            let mut told = event.told(run);
+            let first = told.next().filter(|(_, bytes)| bytes.len() == event.payload_len as usize);
+            if let Some((span, bytes)) = first
+                && span == whole
+                && self.goes_on_at(whole.from)
+            {
+                self.append(whole, event.time, bytes, &[whole]);
                 self.catch_up();
                 return;
             }
