@@ -120,7 +120,7 @@ fn classify(ctx: &TcContext, link: Link, ingress: bool) -> Option<()> {
     }
     if !step.is_quiet() {
         scratch.seen = seen;
-        scratch.record.ingress = u64::from(ingress);
+        scratch.record.ingress = u32::from(ingress);
         tell::first(ctx, &scratch.step);
     }
     Some(())

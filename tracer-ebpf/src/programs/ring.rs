@@ -102,7 +102,13 @@ fn relate_parts(told: &Told<'_>, skb: *mut __sk_buff, record: *mut Record, runs:
     // SAFETY: the record is this processor's scratch memory.
     told.lay_out(unsafe { &mut (*record).event });
     let count = runs.count();
-    let mut to = count * Event::SPAN as u32;
+    // SAFETY: as above. It is kept in memory, of which the verifier remembers nothing: it would follow each sum
+    // of lengths anew.
+    let filled = unsafe {
+        let filled = &raw mut (*record).filled;
+        filled.write_volatile(count * Event::SPAN as u32);
+        filled
+    };
     for index in 0..MAX_RUNS {
         if index as u32 >= count {
             break;
@@ -122,8 +128,10 @@ fn relate_parts(told: &Told<'_>, skb: *mut __sk_buff, record: *mut Record, runs:
         let at = told.offset(run.from);
         // SAFETY: `run` has room for `MAX_RUN` bytes from any place before `MAX_RUN`.
         let failed = unsafe {
+            let to = filled.read_volatile();
+            filled.write_volatile(to.wrapping_add(len));
             let room = (&raw mut (*record).run).cast::<u8>();
-            let room = room.add((core::hint::black_box(to) & (MAX_RUN - 1)) as usize);
+            let room = room.add((to & (MAX_RUN - 1)) as usize);
             bpf_skb_load_bytes(skb.cast(), at, room.cast(), bounded)
         } < 0;
         if failed {
@@ -135,9 +143,9 @@ fn relate_parts(told: &Told<'_>, skb: *mut __sk_buff, record: *mut Record, runs:
             }
             return output(record, Event::SIZE as u64);
         }
-        to = to.wrapping_add(len);
     }
-    let to = core::hint::black_box(to) & (MAX_RUN - 1);
+    // SAFETY: as above.
+    let to = unsafe { filled.read_volatile() } & (MAX_RUN - 1);
     output(record, Event::SIZE as u64 + u64::from(to))
 }
 

@@ -77,7 +77,12 @@ impl Wanted {
         let [_, _, _, version, rest @ ..] = packet.load::<24>(at + 4)?;
         let [.., flags] = rest;
         let places: [u8; 36] = packet.load(at + 36)?;
-        let two = |place: usize| places[8 * place..].first_chunk().copied().map(u64::from_le_bytes);
+        let two = |place: usize| {
+            places[8 * place..]
+                .first_chunk()
+                .copied()
+                .map(u64::from_le_bytes)
+        };
         let (host_user, password_app) = (two(0)?, two(1)?);
         let (server_extension, library_language) = (two(2)?, two(3)?);
         let database = u32::from_le_bytes(*places[32..].first_chunk()?);

@@ -169,8 +169,8 @@ pub(super) fn mark_end<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S
     }
 }
 
-/// Tells the runs that were found, if one record has room for all of them.
-#[inline(always)]
+/// Tells the runs that were found, if one record has room for all of them. Apart, for the sake of the stack.
+#[inline(never)]
 pub(super) fn tell_at_once<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Turn {
     let count = scene.runs.count;
     if count == 0 {

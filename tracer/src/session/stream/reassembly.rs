@@ -172,7 +172,9 @@ impl Reassembly {
         if !continues {
             self.flush();
             let mut told = event.told(run);
-            let first = told.next().filter(|(_, bytes)| bytes.len() == event.payload_len as usize);
+            let first = told
+                .next()
+                .filter(|(_, bytes)| bytes.len() == event.payload_len as usize);
             if let Some((span, bytes)) = first
                 && span == whole
                 && self.goes_on_at(whole.from)
