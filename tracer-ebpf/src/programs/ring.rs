@@ -2,6 +2,7 @@
 
 use core::{
     ffi::c_long,
+    mem::offset_of,
     ptr::{from_ref, read_volatile},
 };
 
@@ -114,9 +115,10 @@ fn relate_parts(told: &Told<'_>, skb: *mut __sk_buff, record: *mut Record, runs:
             break;
         }
         let run = runs.run(index);
-        // SAFETY: `run` has room for the places of all runs.
+        // SAFETY: `run` has room for the places of all runs, and begins where a `u32` may.
         unsafe {
-            let place = (&raw mut (*record).run).cast::<u32>().add(2 * index);
+            let place = record.byte_add(offset_of!(Record, run) + Event::SPAN * index);
+            let place = place.cast::<u32>();
             place.write(run.from.0);
             place.add(1).write(run.to.0);
         }
