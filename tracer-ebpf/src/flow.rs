@@ -4,8 +4,8 @@ use crate::{
     event::{Counters, Direction},
     holes::Holes,
     packet::Segment,
-    secrets::Withheld,
     seq::Seq,
+    wanted::Wanted,
 };
 
 pub use crate::key::FlowKey;
@@ -59,9 +59,9 @@ pub struct Half {
     pub copied: u32,
     /// Where its packets are counted; elsewhere they are copies.
     pub point: Point,
-    /// What of the message at hand may not be told.
-    pub withheld: Withheld,
-    /// The first bytes of a header that straddles two segments.
+    /// What of the packet at hand is told.
+    pub wanted: Wanted,
+    /// The first bytes of a header, or of a field, that straddles two segments.
     pub carry: [u8; 8],
     /// How many of them there are.
     pub carried: u8,
@@ -79,12 +79,14 @@ pub struct Half {
     pub message_open: u8,
     /// 1: the last packet of a message has begun and not ended.
     pub end_open: u8,
-    /// 1: TLS handshake records were seen straight on TCP or in TDS.
+    /// 1: TLS records were seen straight on TCP.
     pub handshaking: u8,
+    /// 1: TLS records were seen in TDS packets.
+    pub wrapped: u8,
     /// 1: TLS application data was seen.
     pub sealed: u8,
-    /// 1: what is secret in the message at hand must be found in the next segment.
-    pub undetermined: u8,
+    /// 1: where its headers are was guessed: its beginning was not seen, or bytes are missing.
+    pub guessed: u8,
     /// 1: the login budget is spent.
     pub over_budget: u8,
     /// Packet type of the message at hand.

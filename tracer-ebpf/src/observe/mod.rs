@@ -45,6 +45,9 @@ pub trait Sink<B: Bytes + ?Sized> {
         self.tell(&told.event(), packet, at);
     }
 
+    /// Tells an event with the bytes of several parts of the packet's payload.
+    fn relate_parts(&mut self, told: &Told<'_>, packet: &B, runs: &Runs);
+
     /// Counts something that was not seen.
     fn lose(&mut self, reason: LossReason);
 }
@@ -200,6 +203,7 @@ fn tell_late<B: Bytes + ?Sized, S: Sink<B>>(
         direction,
         marks: 0,
         framing: 0,
+        parts: 0,
         number: half.events,
         run_seq: segment.seq,
         run_len: 0,
@@ -247,6 +251,7 @@ impl<B: Bytes + ?Sized, S: Sink<B>> Scene<'_, B, S> {
             direction: self.step.direction,
             marks: self.step.marks,
             framing: 0,
+            parts: 0,
             number: half.events,
             run_seq: self.segment.start(),
             run_len: 0,

@@ -60,7 +60,7 @@ pub(super) fn follow<H: Hook>(
     if !step.is_quiet() {
         scratch.seen = seen;
         scratch.born = born;
-        scratch.record.ingress = u64::from(ingress);
+        scratch.record.ingress = u32::from(ingress);
         tell::first(hook, &scratch.step);
     }
 }

@@ -132,9 +132,12 @@ pub(super) struct Scratch {
 #[repr(C)]
 pub(super) struct Record {
     pub(super) event: Event,
-    pub(super) run: [u8; MAX_RUN as usize],
+    /// Twice as long as a record's, so that a mask bounds where a part goes, and another how long it is.
+    pub(super) run: [u8; 2 * MAX_RUN as usize],
     /// 1: the packet at hand is on its way in. Not part of the record.
-    pub(super) ingress: u64,
+    pub(super) ingress: u32,
+    /// As far as `run` is filled. Not part of the record.
+    pub(super) filled: u32,
 }
 
 /// The load's options.
