@@ -1,6 +1,8 @@
 //! The programs, run on packets that are made up, without any interface: `BPF_PROG_TEST_RUN`. For
 //! tests and measurements.
 
+pub mod sockets;
+
 use std::time::Duration;
 
 use aya::{
