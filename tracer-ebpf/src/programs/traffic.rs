@@ -104,6 +104,9 @@ fn look(ctx: &SkBuffContext, ingress: bool) -> Option<()> {
     if local == 0 && endpoint.is_null() {
         return None;
     }
+    if ingress && is_plainly_copy(ctx.skb.skb, endpoint) {
+        return None;
+    }
     let scratch = take(ctx.skb.skb)?;
     let seen = Seen {
         ctx,
@@ -157,7 +160,7 @@ impl Seen<'_> {
         }
         segment.key = endpoint.key;
         segment.from_a = (endpoint.is_a != 0) != self.ingress;
-        if endpoint.both != 0 && self.ingress && is_copy(endpoint, segment) {
+        if self.ingress && is_copy(endpoint, segment.flags) {
             return None;
         }
         if segment.has(tcp_flag::SYN) {
@@ -295,12 +298,23 @@ impl Seen<'_> {
     }
 }
 
-/// Whether a packet on its way in was counted on its way out of the other socket. How a connection ends is
-/// looked at twice: the last packets may be of no socket any more on one side.
+/// Whether a packet with these flags, on its way in, was counted on its way out of the other socket. How a
+/// connection ends is looked at twice: the last packets may be of no socket any more on one side.
 #[inline(always)]
-const fn is_copy(endpoint: &Endpoint, segment: &Segment) -> bool {
+const fn is_copy(endpoint: &Endpoint, flags: u8) -> bool {
     let special = tcp_flag::SYN | tcp_flag::FIN | tcp_flag::RST;
-    endpoint.ends == 0 && segment.flags & special == 0
+    endpoint.both != 0 && endpoint.ends == 0 && flags & special == 0
+}
+
+/// The same of a packet that needs no walk to say so.
+#[inline(always)]
+fn is_plainly_copy(skb: *mut __sk_buff, endpoint: *mut Endpoint) -> bool {
+    if endpoint.is_null() {
+        return false;
+    }
+    // SAFETY: kept for as long as the socket lives; reads the context.
+    let (endpoint, kind) = unsafe { (&*endpoint, u16::from_be((*skb).protocol as u16)) };
+    packet::plain_flags(&Linear::of(skb), kind).is_some_and(|flags| is_copy(endpoint, flags))
 }
 
 /// Tells that a packet leaves under other addresses than its socket has.
