@@ -130,6 +130,7 @@ fn probe_options(options: &RunOptions, groups: Option<Arc<Hierarchy>>) -> probe:
         clean_up: true,
         groups,
         source: options.source,
+        ..probe::Options::default()
     }
 }
 

@@ -72,10 +72,6 @@ static SPARE: PerCpuArray<Endpoint> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static USERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1 + SOCKET_SCRATCHES, 0);
 
-/// The program that a measurement goes on with. Empty but there.
-#[map]
-pub(super) static TRIAL: ProgramArray = ProgramArray::with_max_entries(1, 0);
-
 /// What the hooks of one processor work on; the stack is too small. The first is for the classifiers, which
 /// never interrupt each other; each of the others is for one packet at a time.
 #[map]
@@ -93,8 +89,9 @@ static SYNS_TOLD: PerCpuArray<SynsTold> = PerCpuArray::with_max_entries(1, 0);
 
 /// A while is 8.4 ms.
 const SYN_WINDOW_BITS: u32 = 23;
-/// SYNs told in a while: 3,800 a second.
-const SYNS_A_WINDOW: u64 = 32;
+/// SYNs told in a while on each processor.
+#[unsafe(no_mangle)]
+static SYNS_A_WHILE: Global<u64> = Global::new(32);
 
 /// See [`SYNS_TOLD`].
 #[repr(C)]
@@ -238,7 +235,7 @@ pub(super) fn may_tell_syn(now: u64) -> bool {
         *syns = SynsTold { window, count: 0 };
     }
     syns.count += 1;
-    syns.count <= SYNS_A_WINDOW && ring::has_room()
+    syns.count <= SYNS_A_WHILE.load() && ring::has_room()
 }
 
 /// Adds in one instruction, which nothing interrupts (Linux 3.18).

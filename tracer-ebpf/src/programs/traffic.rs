@@ -47,36 +47,6 @@ pub fn tds_socket_out(ctx: SkBuffContext) -> i32 {
     PASS
 }
 
-/// Does nothing: what calling a program costs.
-#[cgroup_skb]
-pub fn tds_socket_empty(_ctx: SkBuffContext) -> i32 {
-    PASS
-}
-
-/// Tells a record of each packet of a watched port: what no telling costs less than. For measurements.
-#[cgroup_skb]
-pub fn tds_socket_bare(ctx: SkBuffContext) -> i32 {
-    bare(&ctx);
-    PASS
-}
-
-#[inline(always)]
-fn bare(ctx: &SkBuffContext) -> Option<()> {
-    // SAFETY: reads the context.
-    let socket = unsafe { (*ctx.skb.skb).__bindgen_anon_2.sk };
-    if socket.is_null() {
-        return None;
-    }
-    let (local, remote) = ports(socket);
-    if maps::is_either_watched(local, remote) {
-        let scratch = maps::scratch(maps::CLASSIFIERS)?;
-        // SAFETY: the memory is a map's; what it holds is no matter.
-        let record = unsafe { &(*scratch).record.event };
-        ring::send(record, BPF_RB_NO_WAKEUP.into());
-    }
-    Some(())
-}
-
 #[inline(always)]
 fn look(ctx: &SkBuffContext, ingress: bool) -> Option<()> {
     // SAFETY: reads the context.

@@ -26,6 +26,8 @@ pub struct Options {
     pub max_flows: u32,
     /// The ring's size; a power of two.
     pub ring_bytes: u32,
+    /// SYNs told in 8.4 ms on each processor; more are told once their connection is established.
+    pub syns_a_while: u64,
     /// Whether requests are told once a login is decided.
     pub requests: bool,
     /// Whether filters that killed runs left are removed.
@@ -44,6 +46,7 @@ impl Default for Options {
             login_bytes: tracer_ebpf::config::Config::LOGIN_BYTES,
             max_flows: 65_536,
             ring_bytes: 8 * 1024 * 1024,
+            syns_a_while: 32,
             requests: true,
             clean_up: true,
             groups: None,
@@ -77,8 +80,9 @@ pub(super) const TRAFFIC: [&str; 2] = ["tds_socket_in", "tds_socket_out"];
 const LOG_BYTES: u32 = 1 << 17;
 const NO_LOG_BYTES: u32 = 4096;
 
+/// An object, aligned as its reader asks.
 #[repr(C, align(8))]
-struct Aligned<T: ?Sized>(T);
+pub(super) struct Aligned<T: ?Sized>(pub(super) T);
 
 static OBJECT: &Aligned<[u8]> =
     &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/tds-programs")));
@@ -119,6 +123,7 @@ pub(super) fn load(options: &Options, source: Source) -> Result<Programs, StartE
         .override_global("CONFIG", &config, true)
         .override_global("SOCKETS", &sockets, true)
         .override_global("HOME", &home, true)
+        .override_global("SYNS_A_WHILE", &options.syns_a_while, true)
         .override_global(aya_log::LEVEL, &level, true)
         .map_max_entries("AYA_LOGS", log_bytes)
         .map_max_entries("FLOWS", options.max_flows)

@@ -3,6 +3,7 @@
 use std::{fs::File, os::fd::OwnedFd, time::Duration};
 
 use aya::{
+    Ebpf,
     maps::{Array, MapData, RingBuf},
     programs::{CgroupAttachMode, CgroupSkbAttachType, Program},
     sys::{Stats, enable_stats},
@@ -22,6 +23,7 @@ const BARE: &str = "tds_socket_bare";
 /// Programs at the sockets of a control group.
 pub struct AtSockets {
     programs: Programs,
+    beside: Ebpf,
     ring: RingBuf<MapData>,
     decided: Array<MapData, u64>,
     _ports: Array<MapData, [u64; 1024]>,
@@ -78,9 +80,10 @@ impl AtSockets {
             .set(0, load::bits(&options.ports), 0)
             .map_err(StartError::map)?;
         let root = File::open(groups.point()).map_err(StartError::map)?;
-        let beside = if bare { &[EMPTY, BARE][..] } else { &[EMPTY] };
-        for name in beside {
-            let program = load::traffic(&mut programs.ebpf, name)?;
+        let mut beside = super::beside()?;
+        let names = if bare { &[EMPTY, BARE][..] } else { &[EMPTY] };
+        for name in names {
+            let program = load::traffic(&mut beside, name)?;
             program.load().map_err(StartError::map)?;
             for side in [CgroupSkbAttachType::Ingress, CgroupSkbAttachType::Egress] {
                 let attached = program.attach(&root, side, CgroupAttachMode::Single);
@@ -96,6 +99,7 @@ impl AtSockets {
             ring: ring.try_into().map_err(StartError::map)?,
             decided,
             programs,
+            beside,
             _ports: ports,
             _stats: enable_stats(Stats::RunTime).map_err(StartError::map)?,
         })
@@ -124,7 +128,8 @@ impl AtSockets {
                 time: info.run_time(),
             })
         };
-        let programs = self.programs.ebpf.programs();
+        let programs = [&self.programs.ebpf, &self.beside].map(Ebpf::programs);
+        let programs = programs.into_iter().flatten();
         programs
             .filter(|(name, _)| which(name))
             .filter_map(|(_, program)| spent(program))
