@@ -4,7 +4,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::rename::{Renaming, earlier, host_of, login_failed, network_type, transport};
+use super::rename::{
+    Renaming, earlier, host_of, login_failed, name_asked_port, network_type, transport,
+};
 
 /// The version of ECS whose names these are.
 const ECS_VERSION: &str = "8.17.0";
@@ -47,7 +49,8 @@ const MOVED: [(&str, &str); 30] = [
 ];
 
 /// A native line in the names of ECS.
-pub fn rename(line: Value) -> Value {
+pub fn rename(mut line: Value) -> Value {
+    name_asked_port(&mut line);
     let mut native = Renaming::new(line);
     let mut fields = Map::new();
     let event = native.take("event").unwrap_or_default();
@@ -247,6 +250,14 @@ mod tests {
                 event.get("start")
             );
         }
+    }
+
+    #[test]
+    fn a_lookups_destination_is_sql_browser_and_what_it_announced_is_beside() {
+        let renamed = rename(samples::value(&samples::lookup()));
+        assert_eq!(renamed["destination"]["port"], 1434);
+        assert_eq!(renamed["network"]["transport"], "udp");
+        assert_eq!(renamed["tds_tracer"]["lookup"]["answer"]["port"], 57139);
     }
 
     #[test]

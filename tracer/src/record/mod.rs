@@ -45,7 +45,7 @@ pub use self::{
     ids::{ConnectionId, RunId, RunIdError},
     line::{LineError, LineFormat, MAX_LINE, Naming},
     login::{Login, Outcome, OutcomeKind, Redirect, SqlError, Stranger},
-    lookup::{Lookup, LookupAnswer, LookupKind, LookupOutcome, LookupRecord},
+    lookup::{AskedServer, Lookup, LookupAnswer, LookupKind, LookupOutcome, LookupRecord},
     loss::{Loss, LossReason, LossRecord},
     phases::{NamedPhase, Phase, PhaseName, PhaseRecord, Phases, Waited},
     requests::{

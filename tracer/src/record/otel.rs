@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::rename::{Renaming, login_failed, network_type, transport};
+use super::rename::{Renaming, login_failed, name_asked_port, network_type, transport};
 
 /// Native path and OpenTelemetry attribute, where a value moves as it is.
 const MOVED: [(&str, &str); 21] = [
@@ -34,7 +34,8 @@ const MOVED: [(&str, &str); 21] = [
 ];
 
 /// A native line in OpenTelemetry's names.
-pub fn rename(line: Value) -> Value {
+pub fn rename(mut line: Value) -> Value {
+    name_asked_port(&mut line);
     let mut native = Renaming::new(line);
     let mut attributes = Map::new();
     let event = native.take("event").unwrap_or_default();
@@ -220,6 +221,13 @@ mod tests {
         line["connection"]["vantage"] = "transit".into();
         let renamed = rename(line);
         assert_eq!(renamed["tds_tracer.server.address"], "10.77.0.2");
+    }
+
+    #[test]
+    fn a_lookup_is_asked_at_sql_browsers_port() {
+        let renamed = rename(samples::value(&samples::lookup()));
+        assert_eq!(renamed["server.port"], 1434);
+        assert_eq!(renamed["tds_tracer.lookup.answer.port"], 57139);
     }
 
     #[test]

@@ -7,6 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::Timestamp;
 
+/// Where SQL Browser is asked, UDP (MC-SQLR 1.5).
+const BROWSER_PORT: u16 = 1434;
+
 /// A line being renamed: what is left of the native one, and what became of the rest.
 pub(super) struct Renaming {
     left: Value,
@@ -60,6 +63,14 @@ pub(super) fn network_type(address: &Value) -> Option<&'static str> {
     } else {
         "ipv4"
     })
+}
+
+/// Of a lookup, both schemas' port of the server is the one that was asked. The one that was announced
+/// stays among the answer.
+pub(super) fn name_asked_port(line: &mut Value) {
+    if line["event"] == "lookup" {
+        line["server"]["port"] = BROWSER_PORT.into();
+    }
 }
 
 /// `udp` for what goes to the SQL Browser, else `tcp`.

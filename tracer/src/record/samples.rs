@@ -9,12 +9,12 @@ use serde_json::Value;
 pub(crate) use self::facts::fill_texts;
 use self::facts::{facts, phase_of, phases};
 use super::{
-    Agent, AgentAction, AgentRecord, Basis, Body, Close, CloseClass, CloseMeans, CloseRecord,
-    ClosedBy, Connection, ConnectionFacts, ConnectionId, ConnectionRef, Count, Endpoint, Login,
-    LoginRecord, Lookup, LookupAnswer, LookupKind, LookupOutcome, LookupRecord, Loss, LossReason,
-    LossRecord, MarsRecord, MarsSession, NamedPhase, Nanos, Outcome, PendingRecord, PhaseName,
-    PhaseRecord, Phases, Record, Request, RequestKind, RequestRecord, Server, Side, Sides,
-    SqlError, Status, Tcp, Timestamp,
+    Agent, AgentAction, AgentRecord, AskedServer, Basis, Body, Close, CloseClass, CloseMeans,
+    CloseRecord, ClosedBy, Connection, ConnectionFacts, ConnectionId, ConnectionRef, Count,
+    Endpoint, Login, LoginRecord, Lookup, LookupAnswer, LookupKind, LookupOutcome, LookupRecord,
+    Loss, LossReason, LossRecord, MarsRecord, MarsSession, NamedPhase, Nanos, Outcome,
+    PendingRecord, PhaseName, PhaseRecord, Phases, Record, Request, RequestKind, RequestRecord,
+    Server, Side, Sides, SqlError, Status, Tcp, Timestamp,
 };
 
 const START: Timestamp = Timestamp(1_795_376_726_077_542_569);
@@ -266,12 +266,22 @@ pub(crate) fn lookup() -> Record {
         instance: Some("SQL6".into()),
         outcome: LookupOutcome::Answered,
         duration_ns: Nanos(700_000),
+        requests: 2,
         answer: Some(answer),
+        answers: Some(1),
         instances: Some(1),
+        answered_from: Some(IpAddr::from([10, 77, 0, 3])),
+        instance_mismatch: Some(true),
+        malformed: Some(true),
+        partial: Some(true),
     };
-    let server = Server {
-        port: 1434,
-        ..server()
+    let Server {
+        address, instance, ..
+    } = server();
+    let server = AskedServer {
+        address,
+        port: Some(57139),
+        instance,
     };
     record(
         700_000,
