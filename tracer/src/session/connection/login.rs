@@ -176,6 +176,7 @@ impl Connection {
         let before = std::mem::replace(&mut self.state, State::Settled(Box::new(settled)));
         report.shared.standing.settles();
         self.wire.handshake.forget_times();
+        self.about.instance = None;
         report.decided(self.wire.key, self.wire.born());
         let (State::Undecided(mut login), State::Settled(settled)) = (before, &mut self.state)
         else {

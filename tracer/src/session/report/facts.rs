@@ -73,7 +73,9 @@ impl Report<'_> {
             .asked
             .as_ref()
             .and_then(|asked| asked.instance.as_deref());
-        server.instance = instance.filter(|name| !name.is_empty()).map(Text::from);
+        let instance = instance.filter(|name| !name.is_empty()).map(Text::from);
+        // What SQL Browser says is the server's own word; a client may spell it as it likes.
+        server.instance = about.instance.as_deref().cloned().or(instance);
         let mut facts = Box::new(ConnectionFacts {
             connection,
             client: client(wire),

@@ -7,10 +7,13 @@ mod common;
 mod facts;
 mod kept;
 mod login;
+mod lookup;
 mod losses;
 mod own;
 mod requests;
 mod strangers;
+
+use std::net::IpAddr;
 
 use tracer_ebpf::flow::FlowKey;
 use zeroize::Zeroizing;
@@ -120,6 +123,11 @@ impl Report<'_> {
     /// A connection that the kernel's table had no room for, for a while.
     pub(in crate::session) fn flow_forgotten(&mut self) {
         self.shared.lose(LossReason::FlowTableFull, 1);
+    }
+
+    /// SQL Browser has announced that SQL Server listens there.
+    pub(in crate::session) fn announced(&mut self, server: (IpAddr, u16)) {
+        self.listener.announced(server);
     }
 
     /// A login is decided: nobody need copy its connection's bytes any more.

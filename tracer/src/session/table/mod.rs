@@ -1,5 +1,6 @@
 //! Connections by their addresses: who gets which event, who gives way, and whose time has come.
 
+mod announced;
 mod evicted;
 mod openings;
 mod owners;
@@ -17,6 +18,7 @@ use tracer_ebpf::{
 };
 
 use self::{
+    announced::Instances,
     evicted::Evicted,
     openings::Openings,
     owners::Owners,
@@ -28,7 +30,9 @@ use self::{
 use super::{
     connection::Connection,
     input::{Checksum, SocketOwner},
+    lookups::Announced,
     report::Report,
+    wire::Identity,
 };
 use crate::record::{LossReason, PartialReason};
 
@@ -48,6 +52,7 @@ pub(in crate::session) struct Table {
     openings: Openings,
     owners: Owners,
     redirects: Redirects,
+    instances: Instances,
     /// Where the clock hand stands that looks for the idle.
     hand: usize,
     /// When the silent are looked for next.
@@ -124,8 +129,11 @@ impl Table {
         if !late {
             self.follow(event, &owners, report);
         }
+        let ends = Identity::of(&event.key, event.client_is_a != 0);
+        let instance = self.instances.of(&ends);
         if owners.is_empty()
             && before.is_none()
+            && instance.is_none()
             && let Some(syns) = Syns::of(event)
         {
             self.insert(event.key, Slot::Syns(Box::new(syns)));
@@ -133,6 +141,7 @@ impl Table {
             return;
         }
         let mut connection = Box::new(Connection::new(event));
+        connection.about.instance = instance.map(|instance| Box::new(instance.clone()));
         for owner in &owners {
             connection.owner(owner, report);
         }
@@ -152,6 +161,11 @@ impl Table {
             self.slots.reserve_exact(count / GROWTH + 16);
         }
         self.slots.insert(key, slot);
+    }
+
+    /// A client is told where an instance listens.
+    pub(in crate::session) fn announced(&mut self, announced: Announced, now: u64) {
+        self.instances.learn(announced, now);
     }
 
     /// A connection that opens may be where its process was sent by the reply it has just left with.
@@ -289,6 +303,7 @@ impl Table {
         self.openings.forget(now);
         self.owners.forget(now);
         self.redirects.forget(now);
+        self.instances.forget(now);
         self.sweep(now, report);
     }
 
