@@ -1,6 +1,6 @@
 //! What several fuzz targets share.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::IpAddr};
 
 use tracer::{
     record::{Body, ConnectionFacts, LossReason, LossRecord, PartialReason, PhaseName, Record},
@@ -13,6 +13,8 @@ use tracer_ebpf::flow::FlowKey;
 pub struct Heard {
     /// Logins decided since somebody last looked.
     pub decided: Vec<(FlowKey, u64)>,
+    /// Where SQL Server listens, by what SQL Browser has said since then.
+    pub announced: Vec<(IpAddr, u16)>,
     /// Logins whose connection is open, by address, port and start.
     open: HashMap<String, u64>,
     /// Pending logins, the same.
@@ -60,6 +62,10 @@ impl Listener for Heard {
             }
             _ => {}
         }
+    }
+
+    fn announced(&mut self, server: (IpAddr, u16)) {
+        self.announced.push(server);
     }
 
     fn decided(&mut self, key: FlowKey, born: u64) {
