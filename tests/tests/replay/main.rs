@@ -11,6 +11,7 @@ mod close;
 mod hear;
 mod inputs;
 mod judge;
+mod lookups;
 mod loss;
 mod mars;
 mod outcomes;
