@@ -85,6 +85,8 @@ pub(super) fn login_failed(line: &Renaming) -> Option<bool> {
         "unknown" => None,
         // A probe, and a peer that does not speak TDS, has not failed to log in by leaving.
         "aborted" if line.peek("login.stranger").is_some() => None,
+        // One that lost a race to another of the same attempt has not either.
+        _ if line.peek("login.loser") == Some(&json!(true)) => None,
         _ => Some(true),
     }
 }

@@ -7,14 +7,15 @@ use std::{collections::BTreeMap, net::IpAddr};
 use serde_json::Value;
 
 pub(crate) use self::facts::fill_texts;
-use self::facts::{facts, phase_of, phases};
+use self::facts::{diagnosis, facts, phase_of, phases};
 use super::{
-    Agent, AgentAction, AgentRecord, AskedServer, Basis, Body, Close, CloseClass, CloseMeans,
-    CloseRecord, ClosedBy, Connection, ConnectionFacts, ConnectionId, ConnectionRef, Count,
-    Endpoint, Login, LoginRecord, Lookup, LookupAnswer, LookupKind, LookupOutcome, LookupRecord,
-    Loss, LossReason, LossRecord, MarsRecord, MarsSession, NamedPhase, Nanos, Outcome,
-    PendingRecord, PhaseName, PhaseRecord, Phases, Record, Request, RequestKind, RequestRecord,
-    Server, Side, Sides, SqlError, Status, Tcp, Timestamp,
+    Agent, AgentAction, AgentRecord, AskedServer, Attempt, AttemptClient, AttemptId, AttemptRecord,
+    Basis, Body, Close, CloseClass, CloseMeans, CloseRecord, ClosedBy, Connection, ConnectionFacts,
+    ConnectionId, ConnectionRef, Count, Endpoint, Login, LoginRecord, Lookup, LookupAnswer,
+    LookupKind, LookupOutcome, LookupRecord, Loss, LossReason, LossRecord, MarsRecord, MarsSession,
+    NamedPhase, Nanos, Outcome, Part, PartKind, PartOutcome, PendingRecord, PhaseName, PhaseRecord,
+    Phases, Record, Request, RequestKind, RequestRecord, Server, Side, Sides, SqlError, Status,
+    Target, Tcp, Timestamp,
 };
 
 const START: Timestamp = Timestamp(1_795_376_726_077_542_569);
@@ -63,6 +64,7 @@ pub(crate) fn all() -> Vec<Record> {
         request(),
         mars(),
         lookup(),
+        attempt(),
         loss(),
         agent(),
         status(),
@@ -117,6 +119,7 @@ pub(crate) fn refused() -> Record {
         },
         process: None,
         nat: Vec::new(),
+        attempt: None,
         tcp: Tcp::default(),
         tds: None,
         tls: None,
@@ -291,6 +294,46 @@ pub(crate) fn lookup() -> Record {
             lookup,
         }),
     )
+}
+
+pub(crate) fn attempt() -> Record {
+    let part = |kind, start, duration, outcome| Part {
+        kind,
+        start_ns: Nanos(start),
+        duration_ns: Nanos(duration),
+        outcome,
+        name: Some("sql1.lab.test".into()),
+        connection_id: Some(connection_ref().id),
+        loser: None,
+    };
+    let answered = PartOutcome::Lookup(LookupOutcome::Answered);
+    let [aborted, success] = [Outcome::Aborted, Outcome::Success].map(PartOutcome::Login);
+    let attempt = Attempt {
+        id: AttemptId(0x0123_4567_89ab_cdef),
+        start: START,
+        duration_ns: Nanos(9_577_871),
+        outcome: Outcome::Success,
+        target: Target {
+            name: Some("sql1.lab.test".into()),
+            instance: Some("SQL6".into()),
+            port: Some(57139),
+        },
+        connections: 2,
+        parts: vec![
+            part(PartKind::Lookup, 0, 700_000, answered),
+            Part {
+                loser: Some(true),
+                ..part(PartKind::Connect, 750_000, 200_000, aborted)
+            },
+            part(PartKind::Login, 800_000, 8_777_871, success),
+        ],
+        unexplained_ns: Nanos(50_000),
+        diagnosis: vec![diagnosis()],
+    };
+    let client = AttemptClient {
+        address: client().address,
+    };
+    record(9_577_871, Body::Attempt(AttemptRecord { client, attempt }))
 }
 
 pub(crate) fn loss() -> Record {

@@ -96,6 +96,8 @@ impl Engine {
         self.lookups
             .pass_time(now, &mut self.shared.report(listener));
         self.table.pass_time(now, &mut self.shared.report(listener));
+        self.shared.attempts.pass_time(now);
+        self.shared.report(listener).attempts();
         // A capture's clock may have been set back.
         self.next_tick = self.next_tick.min(now.saturating_add(TICK));
         if self.next_tick <= now {
@@ -109,6 +111,8 @@ impl Engine {
     pub fn finish(&mut self, now: u64, listener: &mut dyn Listener) {
         self.lookups.finish(now, &mut self.shared.report(listener));
         self.table.finish(now, &mut self.shared.report(listener));
+        self.shared.attempts.finish();
+        self.shared.report(listener).attempts();
         self.shared.tell_losses(now, listener);
     }
 }

@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use crate::tds::browser::{Answer, Instance, Kind, Question, Told};
+use crate::{
+    record::Text,
+    tds::browser::{Answer, Instance, Kind, Question, Told},
+};
 
 /// How long an answer may take after the question was last sent, nanoseconds. Drivers wait one second
 /// to five before they ask again or give up.
@@ -10,6 +13,14 @@ const PATIENCE: u64 = 5_000_000_000;
 /// The same question sooner than this after the last is a copy of the packet, seen elsewhere on the
 /// host: nobody has waited for an answer yet.
 const COPY: u64 = 100_000_000;
+
+/// Where an instance listens, by what a client was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::session) struct Announced {
+    pub(in crate::session) client: IpAddr,
+    pub(in crate::session) server: (IpAddr, u16),
+    pub(in crate::session) instance: Text,
+}
 
 /// What came of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

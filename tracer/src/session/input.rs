@@ -33,6 +33,8 @@ pub struct Config {
     pub phases: bool,
     /// Tell `request` records.
     pub requests: bool,
+    /// Tell `attempt` records, joined by addresses and times.
+    pub attempts: bool,
 }
 
 impl Default for Config {
@@ -46,6 +48,7 @@ impl Default for Config {
             idle_patience: 604_800_000_000_000,
             phases: false,
             requests: false,
+            attempts: true,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BinaryHeap, net::IpAddr};
 use foldhash::HashMap;
 
 use super::{
-    exchange::{Exchange, Fate},
+    exchange::{Announced, Exchange, Fate},
     input::{Datagram, Said},
     report::Report,
 };
@@ -25,14 +25,6 @@ const MAX_ANNOUNCED: usize = 64;
 
 /// A client's end: its address, and the port it asks from.
 type Asker = (IpAddr, u16);
-
-/// Where an instance listens, by what a client was answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::session) struct Announced {
-    pub(in crate::session) client: IpAddr,
-    pub(in crate::session) server: (IpAddr, u16),
-    pub(in crate::session) instance: Text,
-}
 
 /// What was asked from one port.
 #[derive(Debug)]
@@ -158,7 +150,7 @@ impl Lookups {
         };
         if exchange.question.kind != Kind::Broadcast {
             exchange.ends(Fate::Answered, time);
-            report.lookup(asker, exchange, time, false);
+            report.lookup(asker, exchange, &announced, time, false);
         }
         announced
     }
@@ -175,7 +167,7 @@ impl Lookups {
         let mut open = own.filter(|exchange| exchange.is_open() && exchange.browser == browser);
         if let Some(exchange) = open.next() {
             exchange.ends(Fate::Unreachable, time);
-            report.lookup(asker, exchange, time, false);
+            report.lookup(asker, exchange, &[], time, false);
         }
     }
 
@@ -195,7 +187,7 @@ impl Lookups {
                 }
                 if exchange.is_open() {
                     exchange.ends(exchange.fate_in_time(), at);
-                    report.lookup(asker, exchange, at, false);
+                    report.lookup(asker, exchange, &[], at, false);
                 }
                 false
             });
@@ -236,7 +228,7 @@ impl Lookups {
         let exchange = own.exchanges.remove(place);
         self.count -= 1;
         if exchange.is_open() {
-            report.lookup(asker, &exchange, now, true);
+            report.lookup(asker, &exchange, &[], now, true);
         }
         if own.exchanges.is_empty() {
             self.askers.remove(&asker);
@@ -256,7 +248,7 @@ impl Lookups {
             .collect();
         open.sort_by_key(|(asker, exchange)| (exchange.asked, *asker));
         for (asker, exchange) in open {
-            report.lookup(asker, &exchange, now, true);
+            report.lookup(asker, &exchange, &[], now, true);
         }
         *self = Self::default();
     }

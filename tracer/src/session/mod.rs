@@ -13,6 +13,7 @@
 //! | `ledger` | who spoke when, and who owes the next message |
 //! | `dialogue` | the order of a login's messages, in clear and sealed; requests and MARS after it |
 //! | `exchange` | one question to SQL Browser, and what came back |
+//! | `attempts` | what belongs to one attempt of a client to log in |
 //! | `verdict` | phases, waits, outcome and close, from the ledger and from TCP |
 //! | `report` | all that is told, as records |
 //! | `lookups` | what SQL Browser is asked, until it is told |
@@ -20,6 +21,7 @@
 //! | `table` | the connections, timers, eviction |
 //! | `engine` | the way in |
 
+mod attempts;
 mod connection;
 mod dialogue;
 mod engine;

@@ -10,8 +10,9 @@ use anstyle::{AnsiColor, Style};
 
 use super::Render;
 use crate::record::{
-    Agent, Body, CloseClass, CloseRecord, ConnectionFacts, Count, Endpoint, LineError, Login,
-    LookupOutcome, LookupRecord, Nanos, OutcomeKind, Phase, PhaseName, Record, Server,
+    Agent, AttemptRecord, Body, CloseClass, CloseRecord, ConnectionFacts, Count, Endpoint,
+    LineError, Login, LookupOutcome, LookupRecord, Nanos, OutcomeKind, Phase, PhaseName, Record,
+    Server,
 };
 
 /// Columns of a bar as long as the whole login.
@@ -173,6 +174,34 @@ impl Pretty {
         Ok(text)
     }
 
+    /// An attempt and its parts; of one connection alone its `login` says it all.
+    fn attempt(&self, record: &AttemptRecord) -> Result<String, fmt::Error> {
+        let AttemptRecord { client, attempt } = record;
+        let style = if attempt.failed() { BAD } else { GOOD };
+        let mut text = format!(
+            "attempt {}  {}  {}",
+            self.paint(style, &word(attempt.outcome)),
+            client.address,
+            Time(attempt.duration_ns)
+        );
+        write!(text, "  unexplained {}", Time(attempt.unexplained_ns))?;
+        for part in &attempt.parts {
+            write!(
+                text,
+                "\n  {:<9} {} at {} for {}",
+                word(part.kind),
+                word(part.outcome),
+                Time(part.start_ns),
+                Time(part.duration_ns)
+            )?;
+            if part.loser == Some(true) {
+                text.push_str(", another was faster");
+            }
+        }
+        text.push('\n');
+        Ok(text)
+    }
+
     fn text(&self, body: &Body) -> Result<String, fmt::Error> {
         Ok(match body {
             Body::Login(login) => self.login(&login.facts)?,
@@ -198,6 +227,7 @@ impl Pretty {
                 ends(&record.client, &record.server)?
             ),
             Body::Lookup(record) => self.lookup(record)?,
+            Body::Attempt(record) => self.attempt(record)?,
             Body::Loss(record) => {
                 let text = format!(
                     "not seen: {} × {}",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::record::{PartialReason, PhaseName, Process, Text};
+use crate::record::{PartialReason, PhaseName, Process};
 
 /// What is known of a connection whatever its login has come to.
 #[derive(Debug, Default)]
@@ -14,8 +14,6 @@ pub(in crate::session) struct About {
     pub(in crate::session) process: Option<Arc<Process>>,
     /// It is the client's.
     pub(in crate::session) is_clients: bool,
-    /// The instance that listens there, by what SQL Browser has told the client, until that is told.
-    pub(in crate::session) instance: Option<Box<Text>>,
     /// The phase the connection ended in.
     pub(in crate::session) ended_in: Option<PhaseName>,
     /// A message of the server was due then.

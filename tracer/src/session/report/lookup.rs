@@ -6,9 +6,12 @@ use super::Report;
 use crate::{
     record::{
         AskedServer, Body, Endpoint, Lookup, LookupAnswer, LookupKind, LookupOutcome, LookupRecord,
-        Nanos, Text,
+        Nanos, PartKind, PartOutcome, Target, Text,
     },
-    session::exchange::{Exchange, Fate},
+    session::{
+        attempts::{Done, LookedUp},
+        exchange::{Announced, Exchange, Fate},
+    },
     tds::browser::{Instance, Kind},
 };
 
@@ -18,6 +21,7 @@ impl Report<'_> {
         &mut self,
         (address, port): (IpAddr, u16),
         exchange: &Exchange,
+        announced: &[Announced],
         at: u64,
         partial: bool,
     ) {
@@ -48,6 +52,7 @@ impl Report<'_> {
             malformed: exchange.malformed.then_some(true),
             partial: partial.then_some(true),
         };
+        self.begins_attempt(address, exchange, announced, (&lookup, &server));
         let client = Endpoint { address, port };
         let body = Body::Lookup(LookupRecord {
             client,
@@ -55,6 +60,43 @@ impl Report<'_> {
             lookup,
         });
         self.tell(at, body);
+    }
+
+    /// Who asks for an instance means to log in there.
+    fn begins_attempt(
+        &mut self,
+        client: IpAddr,
+        exchange: &Exchange,
+        announced: &[Announced],
+        (lookup, server): (&Lookup, &AskedServer),
+    ) {
+        let is_one = matches!(exchange.question.kind, Kind::Instance | Kind::Dac);
+        if !self.shared.config.attempts || !is_one {
+            return;
+        }
+        let done = Done {
+            kind: PartKind::Lookup,
+            start: exchange.asked,
+            end: exchange.asked.saturating_add(lookup.duration_ns.0),
+            outcome: PartOutcome::Lookup(lookup.outcome),
+            name: lookup.instance.clone(),
+            connection: None,
+            loser: false,
+        };
+        let target = Target {
+            name: None,
+            instance: server.instance.clone(),
+            port: server.port,
+        };
+        let places = announced.iter().map(|announced| announced.server);
+        self.shared.attempts.looked_up(LookedUp {
+            client,
+            done,
+            target,
+            announced: places
+                .map(|(address, port)| (Some(address), port))
+                .collect(),
+        });
     }
 }
 

@@ -1,6 +1,7 @@
 //! What connections say, as records: the only place that fills `record`'s types.
 
 mod about;
+mod attempt;
 mod certificates;
 mod close;
 mod common;
@@ -26,6 +27,7 @@ pub(in crate::session) use self::{
 };
 use self::{certificates::Certificates, kept::Commons, losses::Losses};
 use super::{
+    attempts::Attempts,
     dialogue::Decision,
     input::{Config, Listener, Standing},
     ledger::{Debt, Ledger},
@@ -45,6 +47,7 @@ pub(in crate::session) struct Shared {
     losses: Losses,
     certificates: Certificates,
     commons: Commons,
+    pub(in crate::session) attempts: Attempts,
     /// For the bytes of a packet while it is read.
     pub(in crate::session) memory: Zeroizing<Vec<u8>>,
     pub(in crate::session) fingerprints: Fingerprints,
@@ -83,6 +86,7 @@ impl Shared {
             losses: Losses::default(),
             certificates: Certificates::default(),
             commons: Commons::default(),
+            attempts: Attempts::default(),
             memory: Zeroizing::default(),
             fingerprints: Fingerprints::default(),
         }

@@ -6,7 +6,7 @@ use foldhash::HashMap;
 
 use crate::{
     record::Text,
-    session::{lookups::Announced, wire::Identity},
+    session::{exchange::Announced, wire::Identity},
 };
 
 /// Instances remembered.

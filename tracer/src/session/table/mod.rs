@@ -28,9 +28,10 @@ use self::{
     timers::Timers,
 };
 use super::{
+    attempts::Handle,
     connection::Connection,
+    exchange::Announced,
     input::{Checksum, SocketOwner},
-    lookups::Announced,
     report::Report,
     wire::Identity,
 };
@@ -72,6 +73,9 @@ impl Table {
         let late = event.marks & mark::JOINED_LATE != 0;
         if let Some(slot) = self.slots.get_mut(&event.key) {
             if slot.takes_syn(event) {
+                if event.kind == Kind::Syn as u8 {
+                    report.shared.attempts.syn_again(slot.attempt(), event.time);
+                }
                 self.schedule(event.key, report);
                 return;
             }
@@ -130,18 +134,23 @@ impl Table {
             self.follow(event, &owners, report);
         }
         let ends = Identity::of(&event.key, event.client_is_a != 0);
+        let attempt = self.attempt(event, &ends, before, report);
         let instance = self.instances.of(&ends);
         if owners.is_empty()
             && before.is_none()
             && instance.is_none()
-            && let Some(syns) = Syns::of(event)
+            && let Some(mut syns) = Syns::of(event)
         {
+            syns.attempt = attempt;
             self.insert(event.key, Slot::Syns(Box::new(syns)));
             self.schedule(event.key, report);
             return;
         }
         let mut connection = Box::new(Connection::new(event));
-        connection.about.instance = instance.map(|instance| Box::new(instance.clone()));
+        connection.is_part_of(attempt);
+        if let Some(instance) = instance {
+            connection.is_to(instance);
+        }
         for owner in &owners {
             connection.owner(owner, report);
         }
@@ -151,6 +160,26 @@ impl Table {
         connection.take(event, run, report);
         self.insert(event.key, Slot::Open(connection));
         self.settle(event.key, event.time, report);
+    }
+
+    /// How the attempt that a connection is part of knows it; as before where it has passed before.
+    fn attempt(
+        &self,
+        event: &Event,
+        ends: &Identity,
+        before: Option<FlowKey>,
+        report: &mut Report<'_>,
+    ) -> Handle {
+        let before = before.and_then(|key| self.slots.get(&key));
+        if let Some(before) = before {
+            return before.attempt();
+        }
+        let late = event.marks & mark::JOINED_LATE != 0;
+        if late || !report.shared.config.attempts {
+            return 0;
+        }
+        let attempts = &mut report.shared.attempts;
+        attempts.opens(ends.client.address, ends.server, event.born)
     }
 
     /// Takes a connection in. The table grows by a little at a time: twice as much room as is needed is
