@@ -4,12 +4,16 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use harness::{
     agent::of,
+    pcap::{self, Packet},
     replay::{events, events_with, field},
 };
 use serde_json::{Value, json};
 
 use super::parts;
-use crate::told::{only, path, says};
+use crate::{
+    packets::{SECOND, last_ns, other, replay},
+    told::{only, path, says},
+};
 
 fn attempt(capture: &str) -> Value {
     only(&events(&path(capture)).unwrap(), "attempt")
@@ -59,6 +63,33 @@ fn a_redirect_and_where_it_leads_are_one_attempt() {
         [
             json!(["login", "redirected", 0, 1_377_439, false]),
             json!(["login", "success", 1_965_308, 1_026_700, false]),
+        ]
+    );
+}
+
+#[test]
+fn where_a_redirect_leads_and_nobody_answers_is_part_of_the_attempt_though_nothing_proves_its_port()
+{
+    let mut packets = pcap::packets(&path("captures/mssqltds-mock-routing")).unwrap();
+    let is_next = |packet: &mut Packet| packet.destination_port() == 57_139_u16.to_be_bytes();
+    let syn = packets.iter_mut().position(is_next).unwrap();
+    packets.truncate(syn + 1);
+    packets.push(other(last_ns(&packets) + 60 * SECOND));
+    let lines = replay(&packets);
+    let attempt = only(&lines, "attempt");
+    says(
+        &attempt,
+        &json!({
+            "severity": "error",
+            "attempt.outcome": "unreachable",
+            "attempt.connections": 2,
+        }),
+    );
+    assert_eq!(
+        parts(&attempt),
+        [
+            json!(["login", "redirected", 0, 1_377_439, false]),
+            json!(["connect", "unreachable", 1_965_308, 0, false]),
         ]
     );
 }

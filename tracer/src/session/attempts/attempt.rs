@@ -168,6 +168,12 @@ impl Attempt {
         }
     }
 
+    /// Whether connections raced, and the client has used none.
+    pub(super) fn came_to_nothing(&self) -> bool {
+        let raced = self.parts.iter().any(|part| part.loser);
+        raced && !self.tries.iter().any(|one| one.spoke)
+    }
+
     /// Whether a connection of it is undecided.
     pub(super) fn is_open(&self) -> bool {
         self.tries.iter().any(|one| one.ended.is_none())

@@ -19,6 +19,8 @@ pub(super) struct Client {
     attempts: Vec<Attempt>,
     /// When is looked after them.
     pub(super) due: u64,
+    /// It opens connections together and uses none: only one that was used shows a race.
+    pub(super) probes: bool,
 }
 
 impl Default for Client {
@@ -26,6 +28,7 @@ impl Default for Client {
         Self {
             attempts: Vec::new(),
             due: u64::MAX,
+            probes: false,
         }
     }
 }
@@ -170,6 +173,8 @@ impl Client {
             if others.len() > 1 {
                 return None;
             }
+        } else if self.probes {
+            others.retain(|(_, lost, _)| *lost == Lost::Succeeded);
         }
         let first = others.iter().min_by_key(|(_, _, other)| other.established);
         first.map(|(place, lost, _)| (*place, *lost))

@@ -23,6 +23,10 @@ use crate::record::{AttemptId, ConnectionId, Outcome, PartKind, Target};
 /// Connections followed at once; a further one is an attempt of its own.
 const MAX_TRIES: usize = 16_384;
 
+/// Clients remembered that use no connection.
+const MAX_PROBING: usize = 1024;
+/// How long they are, nanoseconds.
+const PROBING: u64 = 600_000_000_000;
 /// Openings remembered of all clients.
 const MAX_RECENT: usize = 256;
 
@@ -76,6 +80,9 @@ pub(in crate::session) struct Attempts {
     timers: BinaryHeap<Reverse<(u64, IpAddr)>>,
     /// Connections that were opened last: where the two families race, a client has two addresses.
     recent: VecDeque<(IpAddr, Handle)>,
+    /// Clients that have opened connections together and used none, and until when that is held against
+    /// them: a program that looks which servers are there would be told as so many races.
+    probing: VecDeque<(IpAddr, u64)>,
     /// Those that are over and not told yet.
     over: Vec<Attempt>,
 }
@@ -92,7 +99,9 @@ impl Attempts {
             // That is four thousand million connections later.
             return 0;
         }
+        let probes = self.is_probing(client, at);
         let own = self.clients.entry(client).or_default();
+        own.probes = probes;
         own.opens(client, Try::new(self.last, server, at));
         if self.recent.len() >= MAX_RECENT {
             self.recent.pop_front();
@@ -236,13 +245,30 @@ impl Attempts {
         let Some(own) = self.clients.get_mut(&client) else {
             return;
         };
+        let told = self.over.len();
         let next = own.release(now, &mut self.over);
+        if self.over[told..].iter().any(Attempt::came_to_nothing) {
+            own.probes = true;
+            if self.probing.len() >= MAX_PROBING {
+                self.probing.pop_front();
+            }
+            self.probing
+                .push_back((client, now.saturating_add(PROBING)));
+        }
         if own.is_empty() {
             self.clients.remove(&client);
         } else if next < own.due {
             own.due = next;
             self.timers.push(Reverse((next, client)));
         }
+    }
+
+    /// Whether a client opens connections together and uses none.
+    fn is_probing(&mut self, client: IpAddr, now: u64) -> bool {
+        while self.probing.front().is_some_and(|(_, until)| *until < now) {
+            self.probing.pop_front();
+        }
+        self.probing.iter().any(|(other, _)| *other == client)
     }
 
     /// Those that are over.
@@ -261,6 +287,7 @@ impl Attempts {
         self.over.extend(all);
         self.homes.clear();
         self.recent.clear();
+        self.probing.clear();
         self.timers.clear();
     }
 }

@@ -16,11 +16,9 @@ pub(super) const ELSEWHERE: u64 = 500_000_000;
 const RACE: u64 = 600_000_000;
 /// How soon after another was faster a client closes what it does not need.
 const GIVEN_UP: u64 = 1_000_000_000;
-/// Two families that race are started, and the slower one is closed, within microseconds; this leaves
-/// room for a busy host.
+/// A driver starts what is to race, and closes what has lost, within microseconds; this leaves room for
+/// a busy host, and for a SYN that is under way.
 const AT_ONCE: u64 = 20_000_000;
-/// A SYN may be under way, or just about to be sent, when another connection is established.
-const UNDER_WAY: u64 = 50_000_000;
 /// How long a connection that is not answered may stay undecided.
 const UNANSWERED: u64 = 130_000_000_000;
 /// Before its first retransmission a SYN waits for one second (RFC 6298 section 2).
@@ -41,15 +39,17 @@ fn are_alternatives(one: &Try, other: &Try) -> bool {
 }
 
 /// Whether two connections were opened together, and `faster` was established while `one` was tried:
-/// a driver starts all of them before it looks which is there.
+/// a driver starts all of them before it looks which is there, and none when one is.
 fn raced(one: &Try, faster: &Try) -> bool {
-    let together = one.opened.abs_diff(faster.opened) <= RACE;
-    let established = faster.established;
-    let unanswered_since =
-        |at: u64| one.established.is_some() || one.last_syn <= at.saturating_add(UNDER_WAY);
-    together
-        && established
-            .is_some_and(|at| one.opened <= at.saturating_add(UNDER_WAY) && unanswered_since(at))
+    let Some(established) = faster.established else {
+        return false;
+    };
+    let before = |opened: u64, there: u64| opened <= there.saturating_add(AT_ONCE);
+    let tried = match one.established {
+        Some(own) => before(faster.opened, own),
+        None => before(one.last_syn, established),
+    };
+    one.opened.abs_diff(faster.opened) <= RACE && before(one.opened, established) && tried
 }
 
 /// How `one`, which was decided so, was given up for the other, if it was. Where that has come to

@@ -270,7 +270,7 @@ fn a_probe_beside_two_logins_is_of_neither() {
 
 #[test]
 fn a_probe_of_the_same_address_or_another_port_or_at_another_time_is_an_attempt_of_its_own() {
-    for (last, port, at) in [(2, 1433, 0), (3, 1500, 0), (3, 1433, 2 * SECOND)] {
+    for (last, port, at) in [(2, 1433, 0), (3, 1500, 0), (3, 1433, 100 * MILLISECOND)] {
         let mut lived = Lived::default();
         let login = lived.opens(1, server(2, 1433), 0);
         lived.begins(login, MILLISECOND);
@@ -281,6 +281,33 @@ fn a_probe_of_the_same_address_or_another_port_or_at_another_time_is_an_attempt_
         lived.succeeds(login, at + 9 * MILLISECOND);
         assert_eq!(lived.told().len(), 2);
     }
+}
+
+#[test]
+fn who_opens_connections_together_and_uses_none_is_taken_for_a_probe_from_then_on() {
+    let mut lived = Lived::default();
+    let round = |lived: &mut Lived, at: u64, used: bool| {
+        let both = [2, 3].map(|last| lived.opens(1, server(last, 1433), at));
+        for one in both {
+            lived.accepted(one, at + MILLISECOND);
+        }
+        let silent = Ends::silent(Outcome::Aborted);
+        let loser = lived.ends(both[0], silent, at + 2 * MILLISECOND).loser;
+        if used {
+            lived.speaks(both[1], at + 3 * MILLISECOND);
+            lived.succeeds(both[1], at + 9 * MILLISECOND);
+        } else {
+            lived.ends(both[1], silent, at + 3 * MILLISECOND);
+        }
+        loser
+    };
+    assert!(round(&mut lived, 0, true));
+    // At the first of two ends nobody can know.
+    assert!(round(&mut lived, 10 * SECOND, false));
+    assert!(!round(&mut lived, 20 * SECOND, false));
+    assert!(!round(&mut lived, 30 * SECOND, false));
+    let attempts = lived.told().len();
+    assert_eq!(attempts, 1 + 1 + 2 + 2);
 }
 
 #[test]
