@@ -6,7 +6,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::rename::{Renaming, login_failed, name_asked_port, network_type, transport};
+use super::rename::{
+    Renaming, attempt_failed, login_failed, name_asked_port, network_type, transport,
+};
 
 /// Native path and OpenTelemetry attribute, where a value moves as it is.
 const MOVED: [(&str, &str); 21] = [
@@ -146,7 +148,7 @@ fn add_database(native: &mut Renaming, attributes: &mut Map<String, Value>) {
     }
 }
 
-/// What went wrong: the server's own number where it gave one, else how the login or lookup ended.
+/// What went wrong: the server's own number where it gave one, else how the login, lookup or attempt ended.
 fn add_error(native: &Renaming, attributes: &mut Map<String, Value>) {
     let lookup = native.peek("lookup.outcome");
     let failed_lookup = lookup.filter(|outcome| *outcome != "answered");
@@ -155,6 +157,8 @@ fn add_error(native: &Renaming, attributes: &mut Map<String, Value>) {
         number
             .map(|number| json!(number.to_string()))
             .or_else(|| native.peek("login.outcome").cloned())
+    } else if attempt_failed(native) == Some(true) {
+        native.peek("attempt.outcome").cloned()
     } else {
         failed_lookup.cloned()
     };

@@ -91,6 +91,21 @@ pub(super) fn login_failed(line: &Renaming) -> Option<bool> {
     }
 }
 
+/// Whether the attempt failed; nothing where there is none, or nobody can say.
+pub(super) fn attempt_failed(line: &Renaming) -> Option<bool> {
+    let is_login = |part: &Value| part["kind"] == "login";
+    match line.peek("attempt.outcome")?.as_str()? {
+        "success" | "redirected" => Some(false),
+        "unknown" => None,
+        // As of a login: who said nothing of TDS has not failed by leaving.
+        "aborted" => {
+            let parts = line.peek("attempt.parts")?.as_array()?;
+            parts.iter().any(is_login).then_some(true)
+        }
+        _ => Some(true),
+    }
+}
+
 /// The moment so many nanoseconds before another.
 pub(super) fn earlier(moment: &Value, nanoseconds: &Value) -> Option<Value> {
     let moment: jiff::Timestamp = moment.as_str()?.parse().ok()?;
