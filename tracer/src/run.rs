@@ -196,6 +196,8 @@ impl Watcher {
             pending_after: options.pending_after.0,
             phases: filter.wants(EventName::Phase),
             requests: filter.wants(EventName::Request),
+            // By process they would be surer: not yet.
+            attempts: false,
             ..Config::default()
         };
         Self {

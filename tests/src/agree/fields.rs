@@ -11,13 +11,16 @@ use super::Difference;
 const APART: u64 = 150_000;
 
 /// What replay cannot know, or has of its own.
-const UNKNOWN_TO_REPLAY: [&str; 5] = [
+const UNKNOWN_TO_REPLAY: [&str; 7] = [
     "run_id",
     "line",
     // Whose socket it is only the kernel knows.
     "process",
     // Its own estimate, too.
     "tcp.smoothed_rtt_ns",
+    // What belongs to one attempt only replay tells so far.
+    "attempt",
+    "login.loser",
     // A pcap file names none.
     "connection.interface",
 ];

@@ -5,12 +5,14 @@
 //! `told` and `packets` run the program; `script`, `hear` and `judge` ask the engine in this process,
 //! for thousands of variants.
 
+mod attempts;
 mod authentication;
 mod captures;
 mod close;
 mod hear;
 mod inputs;
 mod judge;
+mod lookups;
 mod loss;
 mod mars;
 mod outcomes;

@@ -1,16 +1,20 @@
 //! What connections say, as records: the only place that fills `record`'s types.
 
 mod about;
+mod attempt;
 mod certificates;
 mod close;
 mod common;
 mod facts;
 mod kept;
 mod login;
+mod lookup;
 mod losses;
 mod own;
 mod requests;
 mod strangers;
+
+use std::net::IpAddr;
 
 use tracer_ebpf::flow::FlowKey;
 use zeroize::Zeroizing;
@@ -23,6 +27,7 @@ pub(in crate::session) use self::{
 };
 use self::{certificates::Certificates, kept::Commons, losses::Losses};
 use super::{
+    attempts::Attempts,
     dialogue::Decision,
     input::{Config, Listener, Standing},
     ledger::{Debt, Ledger},
@@ -42,6 +47,7 @@ pub(in crate::session) struct Shared {
     losses: Losses,
     certificates: Certificates,
     commons: Commons,
+    pub(in crate::session) attempts: Attempts,
     /// For the bytes of a packet while it is read.
     pub(in crate::session) memory: Zeroizing<Vec<u8>>,
     pub(in crate::session) fingerprints: Fingerprints,
@@ -80,6 +86,7 @@ impl Shared {
             losses: Losses::default(),
             certificates: Certificates::default(),
             commons: Commons::default(),
+            attempts: Attempts::default(),
             memory: Zeroizing::default(),
             fingerprints: Fingerprints::default(),
         }
@@ -120,6 +127,11 @@ impl Report<'_> {
     /// A connection that the kernel's table had no room for, for a while.
     pub(in crate::session) fn flow_forgotten(&mut self) {
         self.shared.lose(LossReason::FlowTableFull, 1);
+    }
+
+    /// SQL Browser has announced that SQL Server listens there.
+    pub(in crate::session) fn announced(&mut self, server: (IpAddr, u16)) {
+        self.listener.announced(server);
     }
 
     /// A login is decided: nobody need copy its connection's bytes any more.

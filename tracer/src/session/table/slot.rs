@@ -8,7 +8,7 @@ use tracer_ebpf::{
 use super::syns::Syns;
 use crate::{
     record::PartialReason,
-    session::{connection::Connection, report::Report},
+    session::{attempts::Handle, connection::Connection, report::Report},
 };
 
 /// How long a connection that has ended is remembered, so that its stragglers open no new one.
@@ -85,6 +85,15 @@ impl Slot {
         match self {
             Self::Syns(syns) => syns.take(event),
             _ => false,
+        }
+    }
+
+    /// How the attempt that it is part of knows it.
+    pub(in crate::session) fn attempt(&self) -> Handle {
+        match self {
+            Self::Syns(syns) => syns.attempt,
+            Self::Open(connection) => connection.attempt(),
+            Self::Over(_) | Self::Same(_) => 0,
         }
     }
 

@@ -146,12 +146,14 @@ impl Wire {
         missing.max(0).cast_unsigned()
     }
 
-    /// A packet with payload: how far it has come.
-    pub(in crate::session) fn payload_ttl(&mut self, side: Side, ttl: u8) {
-        if self.ttl[side as usize].is_none() {
+    /// A packet with payload: how far it has come. Whether it is the side's first.
+    pub(in crate::session) fn payload_ttl(&mut self, side: Side, ttl: u8) -> bool {
+        let first = self.ttl[side as usize].is_none();
+        if first {
             self.ttl[side as usize] = Some(ttl);
             self.evidence.ttl(side, ttl);
         }
+        first
     }
 
     /// A SYN: how far it has come.
