@@ -66,7 +66,7 @@ pub fn plain_flags<B: Bytes + ?Sized>(packet: &B, kind: u16) -> Option<u8> {
     let at = match kind {
         ethertype::IPV4 => {
             let header: [u8; 12] = packet.load(0)?;
-            let plain = header[0] == 0x45 && header[6] & 0x3F == 0 && header[7] == 0;
+            let plain = header[0] == 0x45 && header[6] << 2 == 0 && header[7] == 0;
             (plain && header[9] == PROTOCOL_TCP).then_some(super::IPV4_HEADER)?
         }
         ethertype::IPV6 => {
