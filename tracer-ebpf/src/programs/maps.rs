@@ -83,22 +83,15 @@ pub(super) const CLASSIFIERS: u32 = 0;
 /// interrupts it.
 pub(super) const SOCKET_SCRATCHES: u32 = 4;
 
-/// SYNs that were told in this while, on one processor.
+/// Up to when the SYNs that were told on a processor have used its time up, nanoseconds.
 #[map]
-static SYNS_TOLD: PerCpuArray<SynsTold> = PerCpuArray::with_max_entries(1, 0);
+static SYNS_PAID: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
-/// A while is 8.4 ms.
-const SYN_WINDOW_BITS: u32 = 23;
-/// SYNs told in a while on each processor.
+/// What telling a SYN uses up of that time, nanoseconds: half a millisecond allows 1,900 a second.
 #[unsafe(no_mangle)]
-static SYNS_A_WHILE: Global<u64> = Global::new(32);
-
-/// See [`SYNS_TOLD`].
-#[repr(C)]
-struct SynsTold {
-    window: u64,
-    count: u64,
-}
+static SYN_COST: Global<u64> = Global::new(1 << 19);
+/// How much of it may be saved: that of 512 SYNs.
+const SYN_SAVINGS: u64 = 512 << 19;
 
 /// See [`SCRATCH`].
 #[repr(C)]
@@ -221,21 +214,21 @@ pub(super) fn find_again(reason: LossReason) {
     }
 }
 
-/// Whether one more SYN may be told now: so many in a while on each processor, and none where the agent
-/// is far behind.
+/// Whether one more SYN may be told now: so many at a time and in a second on each processor, and none
+/// where the agent is far behind.
 #[inline(always)]
 pub(super) fn may_tell_syn(now: u64) -> bool {
-    let Some(syns) = SYNS_TOLD.get_ptr_mut(0) else {
+    let Some(paid) = SYNS_PAID.get_ptr_mut(0) else {
         return false;
     };
-    // SAFETY: an array's memory is never unmapped. Whoever interrupts may lose a count; that is no matter.
-    let syns = unsafe { &mut *syns };
-    let window = now >> SYN_WINDOW_BITS;
-    if syns.window != window {
-        *syns = SynsTold { window, count: 0 };
+    // SAFETY: an array's memory is never unmapped. Whoever interrupts may get one for nothing.
+    let paid = unsafe { &mut *paid };
+    let from = (*paid).max(now.saturating_sub(SYN_SAVINGS));
+    if from > now || !ring::has_room() {
+        return false;
     }
-    syns.count += 1;
-    syns.count <= SYNS_A_WHILE.load() && ring::has_room()
+    *paid = from.wrapping_add(SYN_COST.load());
+    true
 }
 
 /// Adds in one instruction, which nothing interrupts (Linux 3.18).

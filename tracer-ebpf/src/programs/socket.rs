@@ -384,7 +384,8 @@ fn accepted(ctx: &SockOpsContext) -> Option<()> {
     endpoint.both = u8::from(both);
     endpoint.ends = 0;
     endpoint.foreign = 0;
-    endpoint.translated = 0;
+    // The socket says so itself.
+    endpoint.translated = u8::from(name.key != key);
     endpoint.owns = 0;
     endpoint.ifindex = endpoint::UNASKED;
     if !both && let Some(flow) = maps::flow(&name.key) {

@@ -26,8 +26,8 @@ pub struct Options {
     pub max_flows: u32,
     /// The ring's size; a power of two.
     pub ring_bytes: u32,
-    /// SYNs told in 8.4 ms on each processor; more are told once their connection is established.
-    pub syns_a_while: u64,
+    /// Whether the SYNs of a flood are held back until their connection is established.
+    pub holds_syns: bool,
     /// Whether requests are told once a login is decided.
     pub requests: bool,
     /// Whether filters that killed runs left are removed.
@@ -46,7 +46,7 @@ impl Default for Options {
             login_bytes: tracer_ebpf::config::Config::LOGIN_BYTES,
             max_flows: 65_536,
             ring_bytes: 8 * 1024 * 1024,
-            syns_a_while: 32,
+            holds_syns: true,
             requests: true,
             clean_up: true,
             groups: None,
@@ -79,6 +79,9 @@ pub(super) const TRAFFIC: [&str; 2] = ["tds_socket_in", "tds_socket_out"];
 /// The ring of the programs' own log; the least there can be where nobody reads it.
 const LOG_BYTES: u32 = 1 << 17;
 const NO_LOG_BYTES: u32 = 4096;
+
+/// What telling a SYN uses up of a processor's time for that, nanoseconds: 1,900 a second are told.
+const SYN_COST: u64 = 1 << 19;
 
 /// An object, aligned as its reader asks.
 #[repr(C, align(8))]
@@ -119,11 +122,12 @@ pub(super) fn load(options: &Options, source: Source) -> Result<Programs, StartE
     let log_bytes = if logs { LOG_BYTES } else { NO_LOG_BYTES };
     let sockets = u32::from(source == Source::Sockets);
     let home = namespace_cookie();
+    let syn_cost = if options.holds_syns { SYN_COST } else { 0 };
     let mut ebpf = EbpfLoader::new()
         .override_global("CONFIG", &config, true)
         .override_global("SOCKETS", &sockets, true)
         .override_global("HOME", &home, true)
-        .override_global("SYNS_A_WHILE", &options.syns_a_while, true)
+        .override_global("SYN_COST", &syn_cost, true)
         .override_global(aya_log::LEVEL, &level, true)
         .map_max_entries("AYA_LOGS", log_bytes)
         .map_max_entries("FLOWS", options.max_flows)

@@ -60,7 +60,7 @@ impl Trial {
     pub fn start(options: &Options) -> Result<Self, StartError> {
         let options = &Options {
             // Packets that are made up come all at once.
-            syns_a_while: u64::MAX,
+            holds_syns: false,
             ..options.clone()
         };
         let mut programs = load::load(options, Source::Interfaces)?;

@@ -61,11 +61,15 @@ impl Slot {
         matches!(self, Self::Syns(_) | Self::Open(_))
     }
 
-    /// Whether nothing but a client's SYN was seen of an open connection.
-    pub(in crate::session) fn was_not_answered(&self) -> bool {
+    /// Whether nothing but a handshake was seen of it, all of which passes once more where its addresses
+    /// are rewritten.
+    pub(in crate::session) fn has_only_shaken_hands(&self) -> bool {
         match self {
-            Self::Syns(syns) => !syns.was_answered(),
-            Self::Open(connection) => connection.wire.is_unanswered(),
+            Self::Syns(_) => true,
+            Self::Open(connection) => {
+                let [client, server] = &connection.wire.sent;
+                connection.is_undecided() && client.bytes | server.bytes == 0
+            }
             Self::Over(_) | Self::Same(_) => false,
         }
     }
