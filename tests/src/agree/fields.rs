@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::Difference;
 
-/// How far two stamps of one packet may be apart, nanoseconds: the agent's hook gives one, and
-/// tcpdump's the other.
+/// How far two stamps of one packet may be apart, nanoseconds: the agent's hook gives one, at a socket
+/// somewhat before the packet passes an interface, and tcpdump's the other.
 const APART: u64 = 150_000;
 
 /// What replay cannot know, or has of its own.
