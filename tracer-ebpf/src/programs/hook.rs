@@ -34,3 +34,8 @@ pub(super) enum Stage {
     Ending = 3,
     Runs = 4,
 }
+
+impl Stage {
+    /// How many there are.
+    pub(super) const COUNT: u32 = 5;
+}

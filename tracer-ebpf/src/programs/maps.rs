@@ -15,7 +15,7 @@ use tracer_ebpf::{
     packet::Segment,
 };
 
-use super::{clock::Clock, endpoint::Endpoint, log, ring};
+use super::{clock::Clock, endpoint::Endpoint, hook::Stage, log, ring};
 
 /// Set before the load: constants to the verifier.
 #[unsafe(no_mangle)]
@@ -58,11 +58,12 @@ static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(LossReason::COUN
 
 /// Programs that go on where another ends.
 #[map]
-pub(super) static STAGES: ProgramArray = ProgramArray::with_max_entries(5, 0);
+pub(super) static STAGES: ProgramArray = ProgramArray::with_max_entries(Stage::COUNT, 0);
 
-/// The same, for the packets of sockets: a map's programs are all of one type.
+/// The same, for the packets of sockets, since a map's programs are all of one type: of connections in the
+/// table, then of those on their socket.
 #[map]
-pub(super) static SOCKET_STAGES: ProgramArray = ProgramArray::with_max_entries(5, 0);
+pub(super) static SOCKET_STAGES: ProgramArray = ProgramArray::with_max_entries(2 * Stage::COUNT, 0);
 
 /// What is to be kept on an accepted socket; the stack is too small.
 #[map]
@@ -112,8 +113,6 @@ pub(super) struct Scratch {
     pub(super) clock: Clock,
     /// When the connection at hand was born.
     pub(super) born: u64,
-    /// 1: the connection's state is on the socket, not in the table.
-    pub(super) owned: u64,
     /// What is to be kept on a socket.
     pub(super) endpoint: Endpoint,
 }

@@ -156,14 +156,15 @@ impl Seen<'_> {
         segment: &Segment,
         scratch: &mut Scratch,
     ) -> Option<()> {
-        scratch.owned = u64::from(flow.is_some());
-        let (flow, opened) = match flow {
-            Some(flow) => (flow, None),
-            None => table::find(segment, scratch, || true)?,
-        };
         let point = Point::new(ifindex, self.ingress);
-        let hook = Traffic(self.ctx);
-        follow::follow(&hook, flow, opened, point, self.ingress, scratch);
+        if let Some(flow) = flow {
+            let hook = Traffic::<OWNED>(self.ctx);
+            follow::follow(&hook, flow, None, point, self.ingress, scratch);
+        } else {
+            let (flow, opened) = table::find(segment, scratch, || true)?;
+            let hook = Traffic::<IN_TABLE>(self.ctx);
+            follow::follow(&hook, flow, opened, point, self.ingress, scratch);
+        }
         Some(())
     }
 
@@ -381,10 +382,16 @@ fn give_back(skb: *mut __sk_buff) {
     }
 }
 
-/// The hook at work.
-struct Traffic<'a>(&'a SkBuffContext);
+/// The connection's state is in the table.
+const IN_TABLE: u32 = 0;
+/// The connection's state is on the socket.
+const OWNED: u32 = 1;
 
-impl Hook for Traffic<'_> {
+/// The hook at work, on a connection whose state is [`IN_TABLE`] or [`OWNED`]. Each has parts of its own: the
+/// verifier would walk one part twice.
+struct Traffic<'a, const PLACE: u32>(&'a SkBuffContext);
+
+impl<const PLACE: u32> Hook for Traffic<'_, PLACE> {
     #[inline(always)]
     fn skb(&self) -> *mut __sk_buff {
         self.0.as_ptr().cast()
@@ -398,7 +405,7 @@ impl Hook for Traffic<'_> {
 
     #[inline(always)]
     fn flow(&self, scratch: &Scratch) -> Option<*mut Flow> {
-        if scratch.owned == 0 {
+        if PLACE == IN_TABLE {
             return maps::flow(&scratch.segment.key);
         }
         // SAFETY: the socket is the context's own; what it keeps lives as long as it does.
@@ -418,55 +425,50 @@ impl Hook for Traffic<'_> {
 
     #[inline(always)]
     fn forget(&self, scratch: &Scratch) {
-        if scratch.owned == 0 {
+        if PLACE == IN_TABLE {
             maps::forget(&scratch.segment.key);
         }
     }
 
     #[inline(always)]
     fn go(&self, stage: Stage) {
+        let place = stage as u32 + PLACE * Stage::COUNT;
         // SAFETY: returns only where the other program is not there.
-        unsafe { SOCKET_STAGES.tail_call(self.0, stage as u32) };
+        unsafe { SOCKET_STAGES.tail_call(self.0, place) };
         maps::lose(LossReason::Gone);
     }
 }
 
-/// The handshake, and repetitions.
-#[cgroup_skb]
-pub fn tds_socket_opening(ctx: SkBuffContext) -> i32 {
-    tell::opening(&Traffic(&ctx));
-    give_back(ctx.skb.skb);
-    PASS
+/// Declares a part for connections in the table, and for those on their socket.
+macro_rules! parts {
+    ($($(#[$doc:meta])* $part:ident: $in_table:ident, $owned:ident;)*) => {$(
+        $(#[$doc])*
+        #[cgroup_skb]
+        pub fn $in_table(ctx: SkBuffContext) -> i32 {
+            tell::$part(&Traffic::<IN_TABLE>(&ctx));
+            give_back(ctx.skb.skb);
+            PASS
+        }
+
+        $(#[$doc])*
+        #[cgroup_skb]
+        pub fn $owned(ctx: SkBuffContext) -> i32 {
+            tell::$part(&Traffic::<OWNED>(&ctx));
+            give_back(ctx.skb.skb);
+            PASS
+        }
+    )*};
 }
 
-/// A login's segment.
-#[cgroup_skb]
-pub fn tds_socket_login(ctx: SkBuffContext) -> i32 {
-    tell::login(&Traffic(&ctx));
-    give_back(ctx.skb.skb);
-    PASS
-}
-
-/// What a login's segment still has to tell.
-#[cgroup_skb]
-pub fn tds_socket_runs(ctx: SkBuffContext) -> i32 {
-    tell::runs(&Traffic(&ctx));
-    give_back(ctx.skb.skb);
-    PASS
-}
-
-/// A decided connection's message boundaries.
-#[cgroup_skb]
-pub fn tds_socket_command(ctx: SkBuffContext) -> i32 {
-    tell::command(&Traffic(&ctx));
-    give_back(ctx.skb.skb);
-    PASS
-}
-
-/// The connection's end.
-#[cgroup_skb]
-pub fn tds_socket_ending(ctx: SkBuffContext) -> i32 {
-    tell::ending(&Traffic(&ctx));
-    give_back(ctx.skb.skb);
-    PASS
+parts! {
+    /// The handshake, and repetitions.
+    opening: tds_socket_opening, tds_owned_opening;
+    /// A login's segment.
+    login: tds_socket_login, tds_owned_login;
+    /// What a login's segment still has to tell.
+    runs: tds_socket_runs, tds_owned_runs;
+    /// A decided connection's message boundaries.
+    command: tds_socket_command, tds_owned_command;
+    /// The connection's end.
+    ending: tds_socket_ending, tds_owned_ending;
 }

@@ -63,13 +63,18 @@ const STAGES: [&str; 5] = [
     "tds_ending",
     "tds_runs",
 ];
-/// The same where packets are seen at sockets.
-const SOCKET_STAGES: [&str; 5] = [
+/// The same where packets are seen at sockets: of connections in the table, and on their socket.
+const SOCKET_STAGES: [&str; 10] = [
     "tds_socket_opening",
     "tds_socket_login",
     "tds_socket_command",
     "tds_socket_ending",
     "tds_socket_runs",
+    "tds_owned_opening",
+    "tds_owned_login",
+    "tds_owned_command",
+    "tds_owned_ending",
+    "tds_owned_runs",
 ];
 /// The classifiers.
 const CLASSIFIERS: [&str; 4] = ["tds_ether_in", "tds_ether_out", "tds_ip_in", "tds_ip_out"];
