@@ -65,7 +65,7 @@ pub struct Half {
     pub carry: [u8; 8],
     /// How many of them there are.
     pub carried: u8,
-    /// 1: the SYN was seen.
+    /// 1: the SYN was seen, or what acknowledges it.
     pub syn: u8,
     /// 1: the FIN was seen.
     pub fin: u8,
