@@ -181,3 +181,32 @@ fn no_secret_of_a_login_in_five_segments_is_told_in_any_order() {
         }
     }
 }
+
+#[test]
+fn a_server_whose_syn_ack_was_not_seen_is_read_from_its_first_byte() {
+    let syn = segment(Direction::ToServer, tcp_flag::SYN, Seq(CLIENT_ISN), 0);
+    let reply = tds(packet_type::TABULAR_RESULT, 1, &[0xFD; 13]);
+    let joined_late = {
+        let mut wire = Wire::new();
+        wire.flow = Flow::new(
+            &segment(Direction::ToServer, tcp_flag::ACK, Seq(1), 9),
+            true,
+            1,
+        );
+        wire.heard.told.clear();
+        wire
+    };
+    let opened = {
+        let mut wire = Wire::new();
+        wire.flow = Flow::new(&syn, true, 1);
+        wire.heard.told.clear();
+        wire.see(&syn, &[]);
+        wire
+    };
+    for (mut wire, is_read) in [(opened, true), (joined_late, false)] {
+        wire.send(Direction::ToServer, 0, &[]);
+        wire.server(0, &reply);
+        assert_eq!(wire.flow.server().syn != 0, is_read);
+        assert_eq!(wire.bytes().len() > 8, is_read, "beyond the header");
+    }
+}
