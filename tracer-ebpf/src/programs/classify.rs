@@ -108,6 +108,8 @@ fn walk(ctx: &TcContext, link: Link) -> Option<Segment> {
 struct Packets<'a>(&'a TcContext);
 
 impl Hook for Packets<'_> {
+    const FLOODS_OUT: bool = true;
+
     #[inline(always)]
     fn skb(&self) -> *mut __sk_buff {
         self.0.as_ptr().cast()

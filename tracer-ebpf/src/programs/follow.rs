@@ -44,7 +44,8 @@ pub(super) fn follow<H: Hook>(
     if step.is(found::RELEASED) {
         maps::find_again(LossReason::SynHeld);
     }
-    if observe::is_of_flood(flow, segment)
+    if (ingress || H::FLOODS_OUT)
+        && observe::is_of_flood(flow, segment)
         && !maps::may_tell_syn(now)
         && observe::hold(flow, segment, seen, step)
     {

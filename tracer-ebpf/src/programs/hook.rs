@@ -8,6 +8,9 @@ use super::maps::Scratch;
 
 /// A hook at work on a packet.
 pub(super) trait Hook {
+    /// Whether a SYN on its way out may be of a flood: a socket's own is not.
+    const FLOODS_OUT: bool;
+
     /// The packet.
     fn skb(&self) -> *mut __sk_buff;
 

@@ -392,6 +392,8 @@ const OWNED: u32 = 1;
 struct Traffic<'a, const PLACE: u32>(&'a SkBuffContext);
 
 impl<const PLACE: u32> Hook for Traffic<'_, PLACE> {
+    const FLOODS_OUT: bool = false;
+
     #[inline(always)]
     fn skb(&self) -> *mut __sk_buff {
         self.0.as_ptr().cast()
