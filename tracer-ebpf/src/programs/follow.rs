@@ -4,6 +4,7 @@ use tracer_ebpf::{
     flow::{Flow, Point},
     loss::LossReason,
     observe::{self, Next, Sighting, command, found},
+    packet::tcp_flag,
 };
 
 use super::{
@@ -44,7 +45,8 @@ pub(super) fn follow<H: Hook>(
     if step.is(found::RELEASED) {
         maps::find_again(LossReason::SynHeld);
     }
-    if (ingress || H::FLOODS_OUT)
+    let is_own_syn = !ingress && !H::FLOODS_OUT && !segment.has(tcp_flag::ACK);
+    if !is_own_syn
         && observe::is_of_flood(flow, segment)
         && !maps::may_tell_syn(now)
         && observe::hold(flow, segment, seen, step)
