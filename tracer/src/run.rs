@@ -204,9 +204,9 @@ impl Watcher {
             probe,
             engine: Engine::new(config),
             owners: Owners {
-                processes,
                 // After the hooks are attached, so that no socket falls between.
-                earlier: Earlier::scan(&options.ports),
+                earlier: Earlier::scan(&options.ports, processes.groups()),
+                processes,
             },
             records: Records {
                 output,

@@ -8,11 +8,14 @@ use core::ptr;
 
 use aya_ebpf::{
     EbpfContext as _, Global,
-    bindings::{BPF_RB_NO_WAKEUP, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE, bpf_sock, bpf_sock_ops},
+    bindings::{
+        __sk_buff, BPF_RB_NO_WAKEUP, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE, bpf_sock, bpf_sock_ops,
+    },
     cty::c_void,
     helpers::{
         bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid,
         bpf_get_current_uid_gid, bpf_get_netns_cookie, bpf_ktime_get_boot_ns, bpf_sk_storage_get,
+        bpf_skb_cgroup_id,
     },
     macros::{btf_map, cgroup_sock, cgroup_sock_addr, sock_ops},
     programs::{SockAddrContext, SockContext, SockOpsContext},
@@ -354,6 +357,37 @@ unsafe fn holder_of(socket: *mut bpf_sock) -> *mut Holder {
 pub(super) unsafe fn is_at_home(socket: *mut bpf_sock) -> bool {
     // SAFETY: by the caller; null, or given by the helper for as long as the socket lives.
     unsafe { holder_of(socket).as_ref() }.is_some_and(|holder| holder.at_home != 0)
+}
+
+/// Tells the control group of an accepted socket whose listener is older than the programs: so that of
+/// several that could have accepted it the right one is known. Nothing is told where a hook has seen who
+/// holds it.
+///
+/// # Safety
+/// The socket is a context's own, and that of the packet.
+#[inline(always)]
+pub(super) unsafe fn tell_group(socket: *mut bpf_sock, skb: *mut __sk_buff, key: &FlowKey) {
+    // SAFETY: by the caller.
+    let (held, cgroup) = unsafe { (!holder_of(socket).is_null(), bpf_skb_cgroup_id(skb)) };
+    if held {
+        return;
+    }
+    let owner = Owner {
+        kind: Kind::Owner as u8,
+        reserved: [0; 7],
+        // SAFETY: takes no arguments.
+        time: unsafe { bpf_ktime_get_boot_ns() },
+        held: 0,
+        cgroup,
+        key: *key,
+        role: role::SERVER,
+        pid: 0,
+        uid: 0,
+        client_isn: Seq(0),
+        server_isn: Seq(0),
+        name: [0; 16],
+    };
+    send(&owner, BPF_RB_NO_WAKEUP.into());
 }
 
 /// A connection is accepted: its state goes from the table to its socket, unless the client's is on this

@@ -141,6 +141,8 @@ impl Seen<'_> {
         }
         if endpoint.ifindex == endpoint::UNASKED {
             endpoint.ifindex = self.ifindex();
+            // SAFETY: both are the context's own.
+            unsafe { socket::tell_group(self.socket, self.ctx.skb.skb, &endpoint.key) };
         }
         let ifindex = endpoint.ifindex;
         let flow = (endpoint.owns != 0).then_some(&mut endpoint.flow);
