@@ -46,6 +46,9 @@ fuzz_target!(|bytes: &[u8]| {
         for (key, born) in heard.decided.drain(..) {
             tracker.decided(&key, born);
         }
+        for server in heard.announced.drain(..) {
+            tracker.announced(server);
+        }
     }
     tracker.finish(&mut engine, &mut heard);
     engine.finish(last_ns, &mut heard);

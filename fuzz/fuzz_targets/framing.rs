@@ -62,6 +62,17 @@ impl Sink<[u8]> for Told {
         assert!(!event.header.contains(&SECRET) || event.kind == Kind::Header as u8);
     }
 
+    fn relate_parts(&mut self, told: &observe::Told<'_>, packet: &[u8], runs: &observe::Runs) {
+        let event = told.event();
+        let mut run = Vec::new();
+        runs.each_byte(event.seq, packet, |bytes| run.extend_from_slice(bytes));
+        for (span, bytes) in event.told(&run) {
+            let from = span.from.0.wrapping_sub(self.segment.0);
+            assert!(from + span.len() <= self.segment.1, "{event:?}");
+            self.bytes.extend(bytes);
+        }
+    }
+
     fn lose(&mut self, _: LossReason) {}
 }
 

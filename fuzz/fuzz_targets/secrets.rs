@@ -8,9 +8,8 @@ use libfuzzer_sys::{
     fuzz_target,
 };
 use tracer_ebpf::{
-    framing::packet_type,
-    secrets::{Message, Secrets, of_packet},
     seq::Seq,
+    wanted::{PARTS, Wanted, field, is_token},
 };
 
 const FIXED: usize = 72;
@@ -86,31 +85,29 @@ fuzz_target!(|input: Input| {
         Some((state, mechanism)) => response(&token, state, mechanism),
     };
     let kind = if input.as_login {
-        packet_type::LOGIN7
+        field::LOGIN7
     } else {
-        packet_type::SSPI
+        field::SSPI
     };
-    let message = Message {
-        kind,
-        reply: false,
-        first: true,
-        sealed: false,
-        body: Seq(0),
-        end: Seq(body.len() as u32),
-    };
-    let readable = usize::from(input.readable).min(body.len());
-    let known = of_packet(&message, &body[..readable], 0, readable as u32);
-    let Secrets::Known(withheld) = known else {
-        return;
-    };
+    let (header, whole) = (8, body.len() as u32);
+    let packet = [&[0; 8], &body[..]].concat();
+    let readable = u32::from(input.readable).min(whole);
+    let packet = &packet[..(header + readable) as usize];
+    let mut wanted = Wanted::default();
+    wanted.open(Seq(0), header, whole, kind);
+    if input.as_login && !is_token(packet, header) {
+        wanted.login7(packet, header, readable, whole);
+    } else {
+        wanted.sspi(packet, header, readable, whole);
+    }
     let names = usize::from(input.lengths[0] % MAX_LEN);
-    let secrets = body.len() - token.len() + FIXED + names;
-    for at in secrets..body.len() {
+    let secrets = header as usize + body.len() - token.len() + FIXED + names;
+    for at in secrets..header as usize + body.len() {
         let at = Seq(at as u32);
-        let mut spans = withheld.spans.iter();
+        let mut spans = (0..PARTS).map(|index| wanted.span(index));
         assert!(
-            spans.any(|span| !at.before(span.from) && at.before(span.to)),
-            "{at:?} is told: {withheld:?}"
+            !spans.any(|span| !at.before(span.from) && at.before(span.to)),
+            "{at:?} is told: {wanted:?}"
         );
     }
 });

@@ -93,6 +93,7 @@ impl World {
             number,
             key: key(told.connection),
             client_is_a: 0,
+            parts: 0,
             seq: Seq(start),
             payload_len: len + u32::from(told.untold),
             run_seq: Seq(start),

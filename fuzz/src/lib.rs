@@ -1,9 +1,15 @@
 //! What several fuzz targets share.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+};
 
 use tracer::{
-    record::{Body, ConnectionFacts, LossReason, LossRecord, PartialReason, PhaseName, Record},
+    record::{
+        AttemptId, AttemptRecord, Body, ConnectionFacts, ConnectionId, LossReason, LossRecord,
+        PartialReason, PhaseName, Record,
+    },
     session::{Listener, Standing},
 };
 use tracer_ebpf::flow::FlowKey;
@@ -13,11 +19,15 @@ use tracer_ebpf::flow::FlowKey;
 pub struct Heard {
     /// Logins decided since somebody last looked.
     pub decided: Vec<(FlowKey, u64)>,
+    /// Where SQL Server listens, by what SQL Browser has said since then.
+    pub announced: Vec<(IpAddr, u16)>,
     /// Logins whose connection is open, by address, port and start.
     open: HashMap<String, u64>,
     /// Pending logins, the same.
     pending: HashMap<String, u64>,
     closes: u64,
+    /// Connections whose login names an attempt that was not told yet, by that and their own name.
+    attempted: HashSet<(AttemptId, ConnectionId)>,
     /// Connections of strangers that were counted instead of told.
     suppressed: u64,
 }
@@ -34,9 +44,25 @@ impl Listener for Heard {
             Body::Login(login) => {
                 assert_adds_up(&login.facts);
                 let name = name(&login.facts);
+                if let Some(attempt) = &login.facts.attempt {
+                    let member = (attempt.id, login.facts.connection.id);
+                    self.attempted.insert(member);
+                }
                 let pending = self.pending.remove(&name).unwrap_or_default();
                 assert!(pending < 2, "a login is told as pending once");
                 *self.open.entry(name).or_default() += 1;
+            }
+            Body::Attempt(AttemptRecord { attempt, .. }) => {
+                let ids = attempt.parts.iter().filter_map(|part| part.connection_id);
+                let ids: Vec<_> = ids.collect();
+                assert_eq!(attempt.connections as usize, ids.len(), "{attempt:#?}");
+                assert!(
+                    attempt.unexplained_ns <= attempt.duration_ns,
+                    "{attempt:#?}"
+                );
+                for id in ids {
+                    self.attempted.remove(&(attempt.id, id));
+                }
             }
             Body::Close(close) => {
                 self.closes += 1;
@@ -62,6 +88,10 @@ impl Listener for Heard {
         }
     }
 
+    fn announced(&mut self, server: (IpAddr, u16)) {
+        self.announced.push(server);
+    }
+
     fn decided(&mut self, key: FlowKey, born: u64) {
         self.decided.push((key, born));
     }
@@ -77,6 +107,7 @@ impl Heard {
         };
         assert_eq!(standing, none);
         assert!(self.open.values().all(|open| *open == 0));
+        assert!(self.attempted.is_empty(), "{:#?}", self.attempted);
         assert!(
             self.pending.is_empty(),
             "a pending login is decided in the end"

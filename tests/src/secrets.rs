@@ -1,11 +1,14 @@
-//! What must be nowhere: looked for in all that an agent says and in all of its memory, the ring
-//! that it shares with the kernel included.
+//! What must be nowhere: looked for in all that an agent says, in all of its memory, the ring that it shares
+//! with the kernel included, and in its programs' maps.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
+use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use memchr::memmem::Finder;
+use serde_json::Value;
 
 use crate::capture::Segment;
 
@@ -205,6 +208,66 @@ pub fn assert_not_in_memory(pid: u32, needles: &[Needle]) {
         told |= part.is_ring() && part.bytes.iter().any(|byte| *byte != 0);
     }
     assert!(told, "no ring of process {pid} was read");
+}
+
+/// Panics where one of the needles is in a map of an agent's kernel programs, or where these have none in which
+/// there is anything. Maps that are shared by its processors have a value for each.
+pub fn assert_not_in_maps(pid: u32, needles: &[Needle]) {
+    let mut told = false;
+    for map in maps(pid).unwrap() {
+        // A ring cannot be dumped; it is in the agent's memory.
+        let Ok(dumped) = bpftool(&["map", "dump", "id", &map.to_string()]) else {
+            continue;
+        };
+        let mut bytes = Vec::new();
+        numbers(&dumped, &mut bytes);
+        let found = found(needles, &bytes);
+        assert!(found.is_empty(), "{found:?} in map {map}");
+        told |= bytes.iter().any(|byte| *byte != 0);
+    }
+    assert!(told, "no map of process {pid} was read");
+}
+
+/// The maps of the programs that a process holds.
+fn maps(pid: u32) -> Result<BTreeSet<u64>> {
+    let mut maps = BTreeSet::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/fdinfo"))? {
+        let info = fs::read_to_string(entry?.path()).unwrap_or_default();
+        for line in info.lines() {
+            let Some((name, id)) = line.split_once(':') else {
+                continue;
+            };
+            match name {
+                "map_id" => maps.extend(id.trim().parse::<u64>()),
+                "prog_id" => {
+                    let program = bpftool(&["prog", "show", "id", id.trim()])?;
+                    let used = program["map_ids"].as_array().into_iter().flatten();
+                    maps.extend(used.filter_map(Value::as_u64));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(maps)
+}
+
+fn bpftool(arguments: &[&str]) -> Result<Value> {
+    let output = Command::new("bpftool").arg("-j").args(arguments).output()?;
+    ensure!(output.status.success(), "bpftool {arguments:?}: {output:?}");
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// The bytes in a dump: each is a text of its own, in hexadecimal.
+fn numbers(dumped: &Value, bytes: &mut Vec<u8>) {
+    match dumped {
+        Value::Array(values) => values.iter().for_each(|value| numbers(value, bytes)),
+        Value::Object(fields) => fields.values().for_each(|value| numbers(value, bytes)),
+        Value::String(text) => {
+            let digits = text.strip_prefix("0x").unwrap_or_default();
+            bytes.extend(u8::from_str_radix(digits, 16));
+        }
+        _ => {}
+    }
 }
 
 #[cfg(test)]

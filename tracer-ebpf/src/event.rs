@@ -1,6 +1,9 @@
 //! The records in the ring buffer: fixed layouts, native byte order, no padding.
 
-use crate::{key::FlowKey, seq::Seq};
+use crate::{
+    key::FlowKey,
+    seq::{Seq, Span},
+};
 
 /// A value that is part of a record: it knows its size and how to be read from bytes.
 trait Field: Sized {
@@ -260,7 +263,10 @@ record! {
         /// The connection's addresses and ports.
         key: FlowKey,
         /// 1: the client is side `a` of the key. 0: side `b`.
-        client_is_a: u32,
+        client_is_a: u16,
+        /// Parts of the stream that the bytes which follow are of, each with its [`Span`], all of these
+        /// first. 0: they are of one part, and come alone.
+        parts: u16,
         /// Sequence number of the segment; of its payload, where that came with a SYN and this is not
         /// the SYN's own event.
         seq: Seq,
@@ -282,6 +288,32 @@ record! {
         client: Counters,
         /// What the server has sent.
         server: Counters,
+    }
+}
+
+impl Event {
+    /// Bytes that the span of a part takes.
+    pub const SPAN: usize = size_of::<Span>();
+
+    /// The parts of the stream that a record with these bytes tells, each with as many of its bytes as
+    /// there are.
+    pub fn told<'a>(&self, run: &'a [u8]) -> impl Iterator<Item = (Span, &'a [u8])> + use<'a> {
+        let alone = (self.parts == 0).then(|| {
+            let to = self.run_seq.add(self.run_len);
+            let from = self.run_seq;
+            (Span { from, to }, run)
+        });
+        let table = Self::SPAN * usize::from(self.parts);
+        let (spans, mut bytes) = run.split_at_checked(table).unwrap_or_default();
+        let parts = spans.chunks_exact(Self::SPAN).filter_map(move |span| {
+            let mut fields = Fields(span);
+            let (from, to) = (fields.next()?, fields.next()?);
+            let span = Span { from, to };
+            let part;
+            (part, bytes) = bytes.split_at(bytes.len().min(span.len() as usize));
+            Some((span, part))
+        });
+        alone.into_iter().chain(parts)
     }
 }
 

@@ -4,8 +4,8 @@ use crate::{
     event::{Counters, Direction},
     holes::Holes,
     packet::Segment,
-    secrets::Withheld,
     seq::Seq,
+    wanted::Wanted,
 };
 
 pub use crate::key::FlowKey;
@@ -59,13 +59,13 @@ pub struct Half {
     pub copied: u32,
     /// Where its packets are counted; elsewhere they are copies.
     pub point: Point,
-    /// What of the message at hand may not be told.
-    pub withheld: Withheld,
-    /// The first bytes of a header that straddles two segments.
+    /// What of the packet at hand is told.
+    pub wanted: Wanted,
+    /// The first bytes of a header, or of a field, that straddles two segments.
     pub carry: [u8; 8],
     /// How many of them there are.
     pub carried: u8,
-    /// 1: the SYN was seen.
+    /// 1: the SYN was seen, or what acknowledges it.
     pub syn: u8,
     /// 1: the FIN was seen.
     pub fin: u8,
@@ -79,12 +79,14 @@ pub struct Half {
     pub message_open: u8,
     /// 1: the last packet of a message has begun and not ended.
     pub end_open: u8,
-    /// 1: TLS handshake records were seen straight on TCP or in TDS.
+    /// 1: TLS records were seen straight on TCP.
     pub handshaking: u8,
+    /// 1: TLS records were seen in TDS packets.
+    pub wrapped: u8,
     /// 1: TLS application data was seen.
     pub sealed: u8,
-    /// 1: what is secret in the message at hand must be found in the next segment.
-    pub undetermined: u8,
+    /// 1: where its headers are was guessed: its beginning was not seen, or bytes are missing.
+    pub guessed: u8,
     /// 1: the login budget is spent.
     pub over_budget: u8,
     /// Packet type of the message at hand.
@@ -123,6 +125,22 @@ pub mod claim {
     pub const OF_B: u8 = 2;
     /// It was answered: it has opened this connection, and is still to be told.
     pub const PROVEN: u8 = 3;
+    /// It has opened this connection, and is held back until the client goes on: there are too many.
+    pub const HELD: u8 = 4;
+}
+
+/// A SYN-ACK that is held back with the SYN that it answers.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Answer {
+    /// When it passed, nanoseconds; 0 where there is none.
+    pub time: u64,
+    /// Its receive window.
+    pub window: u16,
+    /// Its time to live.
+    pub ttl: u8,
+    /// Fills up.
+    pub reserved: [u8; 5],
 }
 
 impl Rival {
@@ -141,8 +159,10 @@ pub struct Flow {
     pub born: u64,
     /// What the client sends, and what the server does: by [`Direction`].
     pub halves: [Half; 2],
-    /// Another SYN that was seen in it.
+    /// Another SYN that was seen in it; or its own, while that is to be told.
     pub rival: Rival,
+    /// The SYN-ACK, while it is to be told.
+    pub answer: Answer,
     /// 1: the client is side `a` of the key.
     pub client_is_a: u8,
     /// 1: it was joined after its SYN.
@@ -180,6 +200,12 @@ impl Flow {
                 window: 0,
                 ttl: 0,
                 claim: claim::NONE,
+            },
+            answer: Answer {
+                time: 0,
+                window: 0,
+                ttl: 0,
+                reserved: [0; 5],
             },
             client_is_a: u8::from(segment.from_a == from_client),
             joined_late: u8::from(!opens || segment.has(ACK)),

@@ -2,7 +2,7 @@
 //!
 //! The kernel programs, the replay of captures, the fuzzers and the tests all run this code: how a
 //! packet is walked ([`packet`]), what a connection remembers ([`flow`]), where the next message
-//! header is ([`framing`]), what of a message may leave the kernel ([`secrets`]), and what is told
+//! header is ([`framing`]), what of a message leaves the kernel ([`wanted`]), and what is told
 //! about it ([`event`]). [`observe`] puts them together, one packet at a time.
 //!
 //! Nothing here allocates, panics, or depends on anything.
@@ -24,10 +24,10 @@ pub mod loss;
 pub mod observe;
 pub mod packet;
 pub mod patience;
-pub mod secrets;
 pub mod seq;
 #[cfg(test)]
 mod test_messages;
+pub mod wanted;
 
 /// Changes whenever a record, a map or a rule of the contract changes shape.
 pub const ABI_VERSION: u32 = 1;

@@ -30,11 +30,15 @@ pub enum LossReason {
     OutOfWindow = 11,
     /// More packets were worked on at a time on one processor than there is memory for.
     Crowded = 12,
+    /// A connection had given way in the table, or a program was gone, before its packet was told.
+    Gone = 13,
+    /// A SYN of too many at a time, whose connection was not established.
+    SynHeld = 14,
 }
 
 impl LossReason {
     /// How many reasons there are: the size of the counter map.
-    pub const COUNT: u32 = 13;
+    pub const COUNT: u32 = 15;
 
     /// Every reason, in the order of the counters.
     pub const ALL: [Self; Self::COUNT as usize] = [
@@ -51,6 +55,8 @@ impl LossReason {
         Self::OwnerTableFull,
         Self::OutOfWindow,
         Self::Crowded,
+        Self::Gone,
+        Self::SynHeld,
     ];
 
     /// The name in the event stream.
@@ -69,6 +75,8 @@ impl LossReason {
             Self::OwnerTableFull => "owner_table_full",
             Self::OutOfWindow => "out_of_window",
             Self::Crowded => "crowded",
+            Self::Gone => "gone",
+            Self::SynHeld => "syn_held",
         }
     }
 }

@@ -3,7 +3,7 @@
 
 mod plain;
 
-pub use plain::is_plainly_unwanted;
+pub use plain::{is_plainly_unwanted, plain_flags};
 
 use crate::{
     bytes::Bytes,

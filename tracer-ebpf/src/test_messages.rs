@@ -49,9 +49,14 @@ impl Login7 {
         field(&mut body, 44, password, self.password / 2);
         let app = append(&mut body, &[b'a', 0, b'p', 0, b'p', 0]);
         field(&mut body, 48, app, 3);
+        let mut pointer = 0;
         if self.federated > 0 {
-            self.extend(&mut body);
+            body[27] |= 0x10;
+            pointer = append(&mut body, &[0; 4]);
+            field(&mut body, 56, pointer, 4);
         }
+        let database = append(&mut body, &[b'd', 0]);
+        field(&mut body, 68, database, 1);
         if self.sspi > 0 {
             let token = append(&mut body, &offer());
             append(&mut body, &vec![SECRET; self.sspi]);
@@ -60,8 +65,9 @@ impl Login7 {
         }
         let new_password = append(&mut body, &vec![SECRET; self.new_password]);
         field(&mut body, 86, new_password, self.new_password / 2);
-        let database = append(&mut body, &[b'd', 0]);
-        field(&mut body, 68, database, 1);
+        if self.federated > 0 {
+            self.extend(&mut body, pointer);
+        }
         let len = u32::try_from(body.len()).unwrap();
         body[..4].copy_from_slice(&len.to_le_bytes());
         body
@@ -72,14 +78,11 @@ impl Login7 {
         tds(packet_type::LOGIN7, 1, &self.body())
     }
 
-    /// A feature extension of two features: one without secrets, then the token.
-    fn extend(self, body: &mut Vec<u8>) {
-        body[27] |= 0x10;
-        let pointer = append(body, &[0; 4]);
-        field(body, 56, pointer, 4);
+    /// A feature extension of two features: one of whose data nothing is wanted, then the token.
+    fn extend(self, body: &mut Vec<u8>, pointer: usize) {
         let features = u32::try_from(body.len()).unwrap();
         body[pointer..pointer + 4].copy_from_slice(&features.to_le_bytes());
-        body.extend([0x0A, 1, 0, 0, 0, 1]);
+        body.extend([0x0A, 1, 0, 0, 0, SECRET]);
         let len = u32::try_from(self.federated + 1).unwrap();
         body.push(0x02);
         body.extend(len.to_le_bytes());

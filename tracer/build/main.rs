@@ -1,5 +1,5 @@
 //! Builds the kernel programs and places the object where the agent embeds it from:
-//! `$OUT_DIR/tds-programs`. `AYA_BUILD_SKIP=1` leaves an empty file there, which compiles but
+//! `$OUT_DIR/tds-programs`, and beside it `tds-trials`, which only tests and benches load. `AYA_BUILD_SKIP=1` leaves an empty file there, which compiles but
 //! does not load.
 
 mod toolchain;
@@ -96,5 +96,8 @@ fn build(toolchain: &str) -> Result<()> {
 
 fn place_nothing() -> Result<()> {
     let out = env::var_os("OUT_DIR").context("OUT_DIR is not set")?;
-    fs::write(Path::new(&out).join("tds-programs"), []).context("placing an empty object")
+    for object in ["tds-programs", "tds-trials"] {
+        fs::write(Path::new(&out).join(object), []).context("placing an empty object")?;
+    }
+    Ok(())
 }

@@ -89,9 +89,11 @@ fn main() -> Result<()> {
     )?;
     going_on(&mut trial)?;
     let ring_bytes = Options::default().ring_bytes;
-    logging_in("login segment of 1,400 bytes copied", ring_bytes)?;
+    logging_in("TLS hello of 1,400 bytes copied", ring_bytes, &hello())?;
+    logging_in("LOGIN7 with a password", ring_bytes, &login7())?;
     // A processor's own cache holds it, so this is without the memory's part.
-    logging_in("the same into a ring of 1 MiB", 1 << 20)?;
+    logging_in("the same into a ring of 1 MiB", 1 << 20, &login7())?;
+    logging_in("sealed record", ring_bytes, &sealed())?;
     println!();
     for (name, count) in trial.verified() {
         println!("{name}: {count} instructions verified");
@@ -143,18 +145,46 @@ fn going_on(trial: &mut Trial) -> Result<()> {
     )
 }
 
-/// The segments of a login, with a budget that does not end.
-fn logging_in(name: &str, ring_bytes: u32) -> Result<()> {
+fn hello() -> Vec<u8> {
+    let mut segment = vec![0x41; 1400];
+    segment[..5].copy_from_slice(&[0x16, 3, 1, 5, 115]);
+    segment
+}
+
+fn sealed() -> Vec<u8> {
+    let mut segment = vec![0x41; 300];
+    segment[..5].copy_from_slice(&[0x17, 3, 3, 1, 39]);
+    segment
+}
+
+/// Names of eight characters and a password, as a driver writes them.
+fn login7() -> Vec<u8> {
+    let mut body = vec![0; 94];
+    body[7] = 0x74;
+    for field in [36, 40, 44, 48, 52, 60, 64, 68] {
+        let at = (body.len() as u16).to_le_bytes();
+        body[field..field + 4].copy_from_slice(&[at[0], at[1], 8, 0]);
+        body.extend(*b"n\0a\0m\0e\0o\0f\0i\0t\0");
+    }
+    let whole = (body.len() as u32).to_le_bytes();
+    body[..4].copy_from_slice(&whole);
+    let [high, low] = (body.len() as u16 + 8).to_be_bytes();
+    [&[0x10, 1, high, low, 0, 0, 1, 0], &body[..]].concat()
+}
+
+/// A segment of a login that comes again and again, with a budget that does not end.
+fn logging_in(name: &str, ring_bytes: u32, segment: &[u8]) -> Result<()> {
     let mut trial = Trial::start(&Options {
         login_bytes: u32::MAX,
         ring_bytes,
         ..Options::default()
     })?;
-    let mut segment = vec![0x41; 1400];
-    segment[..8].copy_from_slice(&[0x12, 1, 5, 120, 0, 0, 1, 0]);
     moving(&mut trial, name, 400, |trial, isn| {
+        // One that lives would not give way.
+        trial.run(PROGRAM, &server(RST, 5001, &[]).bytes(), 1)?;
         trial.run(PROGRAM, &client(SYN, isn, &[]).bytes(), 1)?;
-        Ok(client(ACK, isn.wrapping_sub(1399), &segment).bytes())
+        let before = isn.wrapping_sub(segment.len() as u32 - 1);
+        Ok(client(ACK, before, segment).bytes())
     })
 }
 

@@ -6,6 +6,7 @@ use std::{
     fmt::Display,
     fs,
     io::{self, IsTerminal, Write},
+    net::IpAddr,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -111,6 +112,9 @@ fn read(options: &ReplayOptions, files: &mut Merge, heard: &mut Heard<'_>, count
         for (key, born) in heard.decided.borrow_mut().drain(..) {
             tracker.decided(&key, born);
         }
+        for server in heard.announced.drain(..) {
+            tracker.announced(server);
+        }
         if counts.packets.is_multiple_of(PROGRESS_EVERY) {
             bar.set_position(progress.bytes());
             if heard.output.is_closed() {
@@ -169,6 +173,7 @@ fn one(
 struct Heard<'a> {
     output: &'a mut Output,
     decided: RefCell<Vec<(FlowKey, u64)>>,
+    announced: Vec<(IpAddr, u16)>,
     logins: BTreeMap<&'static str, u64>,
     losses: BTreeMap<&'static str, u64>,
 }
@@ -178,6 +183,7 @@ impl<'a> Heard<'a> {
         Self {
             output,
             decided: RefCell::default(),
+            announced: Vec::new(),
             logins: BTreeMap::new(),
             losses: BTreeMap::new(),
         }
@@ -198,6 +204,10 @@ impl Listener for Heard<'_> {
         }
         // Nothing is dropped in replay; a reader that left is noticed between packets.
         let _sent: Sent = self.output.send(record);
+    }
+
+    fn announced(&mut self, server: (IpAddr, u16)) {
+        self.announced.push(server);
     }
 
     fn decided(&mut self, key: FlowKey, born: u64) {

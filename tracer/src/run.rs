@@ -130,6 +130,7 @@ fn probe_options(options: &RunOptions, groups: Option<Arc<Hierarchy>>) -> probe:
         clean_up: true,
         groups,
         source: options.source,
+        ..probe::Options::default()
     }
 }
 
@@ -196,15 +197,17 @@ impl Watcher {
             slow: filter.slow.map_or(Config::SLOW, |slow| slow.0),
             phases: filter.wants(EventName::Phase),
             requests: filter.wants(EventName::Request),
+            // By process they would be surer: not yet.
+            attempts: false,
             ..Config::default()
         };
         Self {
             probe,
             engine: Engine::new(config),
             owners: Owners {
-                processes,
                 // After the hooks are attached, so that no socket falls between.
-                earlier: Earlier::scan(&options.ports),
+                earlier: Earlier::scan(&options.ports, processes.groups()),
+                processes,
             },
             records: Records {
                 output,
@@ -374,6 +377,8 @@ impl Watcher {
         // Under load the ring fills as fast as it is read.
         let enough = self.probe.now().saturating_add(LAST_LOOK);
         while !self.drain() && self.probe.now() < enough {}
+        self.losses();
+        // SYNs that are held back now are told no more.
         self.losses();
         self.records.output.take_your_time(PATIENCE);
         self.count();

@@ -9,7 +9,7 @@ use tracer_ebpf::{
     event::{Event, Kind},
     flow::{Flow, FlowKey, Point},
     loss::LossReason,
-    observe::{self, Fate, Opens, Sighting, Sink},
+    observe::{self, Fate, Opens, Runs, Sighting, Sink},
     packet::{self, Link, Segment},
 };
 
@@ -127,6 +127,14 @@ impl Sink<[u8]> for Library {
     fn tell(&mut self, event: &Event, packet: &[u8], at: u32) {
         let run = &packet[at as usize..][..event.run_len as usize];
         self.told.push((without_times(*event), run.to_vec()));
+    }
+
+    fn relate_parts(&mut self, told: &observe::Told<'_>, packet: &[u8], runs: &Runs) {
+        let event = told.event();
+        let mut run = Vec::new();
+        let payload = &packet[told.offset(event.seq) as usize..];
+        runs.each_byte(event.seq, payload, |bytes| run.extend_from_slice(bytes));
+        self.told.push((without_times(event), run));
     }
 
     fn lose(&mut self, reason: LossReason) {
@@ -263,7 +271,9 @@ fn a_login_is_told_the_same_below_every_network_header() {
         packets.push(packet(below, true, ACK | FIN, 1049, &[]));
         packets.push(packet(below, false, RST, 5039, &[]));
         let Some(told) = both(&packets) else { return };
-        assert_eq!(told[3].1, prelogin);
+        let (event, run) = &told[3];
+        let parts: Vec<_> = event.told(run).map(|(_, bytes)| bytes).collect();
+        assert_eq!(parts, [prelogin]);
         assert_eq!(
             kinds(&told),
             [
@@ -294,14 +304,14 @@ fn a_password_never_leaves_the_kernel_wherever_the_segment_is_cut() {
             &login[cut..],
         ));
         let told = both_in(&mut trial, &packets);
-        let runs: Vec<u8> = told.iter().flat_map(|(_, run)| run.clone()).collect();
+        let parts = told.iter().flat_map(|(event, run)| event.told(run));
+        let runs: Vec<u8> = parts.flat_map(|(_, bytes)| bytes.to_vec()).collect();
         let at = login.len() - b"t\0a\0i\0l\0".len() - PASSWORD.len();
         let password = 1001 + at as u32..1001 + (at + PASSWORD.len()) as u32;
         let told_of = |(event, run): &(Event, Vec<u8>)| {
+            let mut parts = event.told(run).filter(|(_, bytes)| !bytes.is_empty());
             event.direction == 0
-                && !run.is_empty()
-                && event.run_seq.0 < password.end
-                && event.run_seq.0 + event.run_len > password.start
+                && parts.any(|(span, _)| span.from.0 < password.end && span.to.0 > password.start)
         };
         let secret =
             told.iter().any(told_of) || runs.windows(4).any(|bytes| bytes == &PASSWORD[..4]);

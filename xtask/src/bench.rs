@@ -22,6 +22,8 @@ pub(crate) struct Args {
 enum What {
     /// Nanoseconds per packet class, by `BPF_PROG_TEST_RUN` on the real object (root)
     Kernel(Rest),
+    /// Nanoseconds per packet at sockets, on real packets over loopback (root)
+    Sockets(Rest),
     /// Packets and bytes per second of `replay`, beside tshark and a bare loop
     Replay(Rest),
     /// Short connections as fast as the machine can, memory, and overload (root)
@@ -41,11 +43,15 @@ struct Rest {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let (package, kind, name, rest) = match &args.what {
         What::Kernel(rest) => ("tracer", "--example", "bench-kernel", rest),
+        What::Sockets(rest) => ("tracer", "--example", "bench-sockets", rest),
         What::Replay(rest) => ("tds-tracer-tests", "--bin", "bench-replay", rest),
         What::Live(rest) => ("tds-tracer-tests", "--bin", "bench-live", rest),
         What::Accuracy(rest) => return accuracy(rest),
     };
-    if matches!(args.what, What::Kernel(_) | What::Live(_)) {
+    if matches!(
+        args.what,
+        What::Kernel(_) | What::Sockets(_) | What::Live(_)
+    ) {
         host::require_root("this measurement")?;
     }
     setup::ensure(For::Test)?;

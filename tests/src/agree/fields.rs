@@ -6,18 +6,21 @@ use serde_json::Value;
 
 use super::Difference;
 
-/// How far two stamps of one packet may be apart, nanoseconds: the agent's hook gives one, and
-/// tcpdump's the other.
+/// How far two stamps of one packet may be apart, nanoseconds: the agent's hook gives one, at a socket
+/// somewhat before the packet passes an interface, and tcpdump's the other.
 const APART: u64 = 150_000;
 
 /// What replay cannot know, or has of its own.
-const UNKNOWN_TO_REPLAY: [&str; 5] = [
+const UNKNOWN_TO_REPLAY: [&str; 7] = [
     "run_id",
     "line",
     // Whose socket it is only the kernel knows.
     "process",
     // Its own estimate, too.
     "tcp.smoothed_rtt_ns",
+    // What belongs to one attempt only replay tells so far.
+    "attempt",
+    "login.loser",
     // A pcap file names none.
     "connection.interface",
 ];

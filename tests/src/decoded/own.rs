@@ -132,6 +132,21 @@ impl Sink<Snapped<'_>> for Told {
         self.0.push((*event, run.to_vec()));
     }
 
+    fn relate_parts(
+        &mut self,
+        told: &observe::Told<'_>,
+        packet: &Snapped<'_>,
+        runs: &observe::Runs,
+    ) {
+        let event = told.event();
+        let payload = packet.kept.get(told.offset(event.seq) as usize..);
+        let mut run = Vec::new();
+        runs.each_byte(event.seq, payload.unwrap_or_default(), |bytes| {
+            run.extend_from_slice(bytes);
+        });
+        self.0.push((event, run));
+    }
+
     fn lose(&mut self, _: LossReason) {}
 }
 
@@ -167,8 +182,9 @@ impl Connection {
             let stream = &mut self.streams[usize::from(event.direction)];
             if matches!(kind, Some(Kind::Syn | Kind::SynAck)) {
                 stream.start = Some(event.seq.add(1));
-            } else if matches!(kind, Some(Kind::Segment | Kind::More)) && !run.is_empty() {
-                stream.put(event.run_seq, &run, frame);
+            } else if matches!(kind, Some(Kind::Segment | Kind::More)) {
+                let told = event.told(&run).filter(|(_, bytes)| !bytes.is_empty());
+                told.for_each(|(span, bytes)| stream.put(span.from, bytes, frame));
             }
         }
         let headers = &mut self.headers;

@@ -1,6 +1,6 @@
 //! The agent in this process: capture and engine joined as `replay` joins them, without its output.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use serde_json::Value;
 use tracer::{
@@ -23,11 +23,16 @@ pub struct Replayed {
 struct Heard {
     records: Vec<Record>,
     decided: Vec<(FlowKey, u64)>,
+    announced: Vec<(IpAddr, u16)>,
 }
 
 impl Listener for Heard {
     fn record(&mut self, record: Record) {
         self.records.push(record);
+    }
+
+    fn announced(&mut self, server: (IpAddr, u16)) {
+        self.announced.push(server);
     }
 
     fn decided(&mut self, key: FlowKey, born: u64) {
@@ -60,6 +65,9 @@ impl Replayed {
             .packet(&sighted, &mut self.engine, &mut self.heard);
         for (key, born) in self.heard.decided.drain(..) {
             self.tracker.decided(&key, born);
+        }
+        for server in self.heard.announced.drain(..) {
+            self.tracker.announced(server);
         }
     }
 

@@ -22,7 +22,10 @@ fn a_connection_older_than_the_agent_is_partial_and_has_its_process() {
     // After the silence the first packet finds nothing in the caches, so its two stamps lie
     // further apart than those of others.
     let mut differences = disagreements(&record.events, captured.file(), PORT, &[]).unwrap();
-    differences.retain(|difference| !difference.is_time);
+    // What its messages say stays in the kernel: nobody saw them begin.
+    let is_said =
+        |row: &str| row.contains(" tds.client_version") || row.contains(" tds.encryption_asked");
+    differences.retain(|difference| !difference.is_time && !is_said(&difference.row));
     assert_eq!(differences, [], "{:#?}", record.events);
     let logins = of(&record.events, "login");
     let login = logins.first().unwrap_or_else(|| panic!("{record:#?}"));

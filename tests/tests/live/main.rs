@@ -4,6 +4,7 @@
 
 mod authentication;
 mod close;
+mod floods;
 mod life;
 mod loss;
 mod mars;

@@ -127,3 +127,40 @@ fn a_connection_through_a_host_that_rewrites_addresses_is_told_once() {
         }
     }
 }
+
+#[test]
+fn a_port_that_is_redirected_within_a_host_is_told_once_by_the_port_that_was_asked_for() {
+    root_or_skip!("a port that is redirected within a host is told once");
+    let _alone = alone();
+    let host = Namespace::new("h").unwrap();
+    let rules = "table ip redirected {
+        chain out {
+            type nat hook output priority -100;
+            ip daddr 127.0.0.1 tcp dport 1999 redirect to :1433
+        }
+    }";
+    let (status, output) = run(host.command("nft").args(["-f", "-"]), rules, LIMIT).unwrap();
+    assert!(status.success(), "{output}");
+    let listen = format!("127.0.0.1:{PORT}");
+    let _server = Peer::scenario(Some(&host), &["--listen", &listen]).unwrap();
+    let ports = ["--port", &PORT.to_string(), "--port", "1999"];
+    let mut agent = Agent::start(&host, &ports).unwrap();
+    let mut client = host.command(program("raw-client").unwrap());
+    client.args(["127.0.0.1:1999", "--send", "prelogin", "--read"]);
+    client.args(["--wait", "0", "--count", &COUNT.to_string()]);
+    let (status, output) = run(&mut client, "", LIMIT).unwrap();
+    assert!(status.success(), "{output}");
+    agent.wait_for("close", COUNT, LIMIT).unwrap();
+    let record = agent.stop().unwrap();
+    for event in ["login", "close"] {
+        let told = of(&record.events, event);
+        assert_eq!(told.len(), COUNT, "{event}: {:#?}", record.events);
+        for line in &told {
+            assert_eq!(line["server"]["port"], 1999, "{line:#}");
+            assert_eq!(line["nat"][0]["server"]["port"], PORT, "{line:#}");
+            assert_eq!(line["nat"].as_array().unwrap().len(), 1, "{line:#}");
+            assert_eq!(line["connection"]["vantage"], "both", "{line:#}");
+            assert_eq!(line["connection"]["partial"], json!(false), "{line:#}");
+        }
+    }
+}

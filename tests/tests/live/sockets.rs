@@ -8,7 +8,7 @@ use harness::agent::{Agent, of};
 use harness::group::Group;
 use harness::net::{Namespace, Network, SERVER_V4, SERVER_V6};
 use harness::peer::{Peer, program};
-use harness::process::run;
+use harness::process::{Running, run};
 use harness::root_or_skip;
 use serde_json::{Value, json};
 
@@ -206,5 +206,45 @@ fn namespaces_that_live_for_a_moment_are_seen() {
             // Its number means another interface to the agent, or none.
             assert_eq!(line["connection"]["interface"], Value::Null, "{line:#}");
         }
+    }
+}
+
+#[test]
+fn of_servers_that_are_older_than_the_agent_the_one_that_has_accepted_is_told() {
+    root_or_skip!("of servers that are older than the agent the one that has accepted is told");
+    let listen = format!("127.0.0.1:{PORT}");
+    // As two containers of one host: each with a server on the same address and port.
+    let hosts = ["p", "q"].map(|role| Namespace::new(role).unwrap());
+    let groups = [Group::new().unwrap(), Group::new().unwrap()];
+    let servers: Vec<_> = hosts
+        .iter()
+        .zip(&groups)
+        .map(|(host, group)| {
+            let line = format!("{} && exec \"$0\" --listen {listen}", group.enter());
+            let mut server = host.command("sh");
+            server
+                .args(["-c", &line])
+                .arg(program("scenario-server").unwrap());
+            let mut server = Running::start(&mut server).unwrap();
+            assert!(server.wait_lines(LIMIT, |lines| !lines.is_empty()));
+            server
+        })
+        .collect();
+    for ((host, group), server) in hosts.iter().zip(&groups).zip(&servers) {
+        let directory = group.directory();
+        let port = PORT.to_string();
+        let arguments = ["--port", &port, "--cgroup", directory.to_str().unwrap()];
+        let mut agent = Agent::start(host, &arguments).unwrap();
+        let mut client = host.command(program("raw-client").unwrap());
+        client.args([&listen, "--send", "prelogin", "--read"]);
+        let (status, output) = run(&mut client, "", LIMIT).unwrap();
+        assert!(status.success(), "{output}");
+        let logins = agent.wait_for("login", 1, LIMIT).unwrap();
+        let record = agent.stop().unwrap();
+        let login = logins.first().unwrap_or_else(|| panic!("{record:#?}"));
+        assert_eq!(login["connection"]["vantage"], "server", "{login:#}");
+        let process = &login["process"];
+        assert_eq!(process["pid"], server.pid(), "{login:#}");
+        assert_eq!(process["container_id"], *group.container(), "{login:#}");
     }
 }

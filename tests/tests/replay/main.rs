@@ -5,6 +5,7 @@
 //! `told` and `packets` run the program; `script`, `hear` and `judge` ask the engine in this process,
 //! for thousands of variants.
 
+mod attempts;
 mod authentication;
 mod captures;
 mod close;
@@ -12,6 +13,7 @@ mod diagnosis;
 mod hear;
 mod inputs;
 mod judge;
+mod lookups;
 mod loss;
 mod mars;
 mod outcomes;

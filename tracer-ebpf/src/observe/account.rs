@@ -2,6 +2,7 @@
 
 use super::{
     Sighting,
+    hold::release,
     receive::{begin, receive},
     step::{Next, Step, found},
 };
@@ -67,6 +68,7 @@ pub fn account(
         half.point = seen.point;
     }
     half.sent.packets = half.sent.packets.wrapping_add(1);
+    release(flow, segment, step);
     if flow.rival.claim != claim::NONE && flow.refute(segment) {
         step.find(found::STRANGE);
     }
@@ -132,6 +134,7 @@ pub fn account(
     {
         flow.established = 1;
         step.shakes_hands(Kind::Ack);
+        tells_of_answer(flow, segment);
     }
     if segment.payload_len > 0 {
         payload(flow, segment, config, step, fresh, decided);
@@ -174,6 +177,24 @@ fn stray(flow: &mut Flow, segment: &Segment, seen: Sighting, step: &mut Step) {
     if half.point.0 == 0 || half.point == seen.point {
         step.find(found::STRANGE);
     }
+}
+
+/// The client's first word after its SYN acknowledges a SYN-ACK that was not seen: so the server's stream
+/// is known from its start. A server that answers with SYN cookies sends one by no socket.
+#[inline(never)]
+fn tells_of_answer(flow: &mut Flow, segment: &Segment) {
+    let client = flow.client();
+    let is_first = client.syn != 0 && segment.seq == client.sent.isn.add(1);
+    let server = flow.half(Direction::ToClient);
+    if !is_first || server.synced != 0 {
+        return;
+    }
+    server.syn = 1;
+    server.synced = 1;
+    server.framed = 1;
+    server.sent.isn = segment.ack.back(1);
+    server.next_seq = segment.ack;
+    server.next_header = segment.ack;
 }
 
 /// A SYN-ACK that acknowledges a SYN without the payload that came with it.

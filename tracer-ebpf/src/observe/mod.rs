@@ -8,6 +8,7 @@
 
 pub mod account;
 pub mod command;
+mod hold;
 pub mod login;
 mod opens;
 mod receive;
@@ -15,6 +16,7 @@ mod step;
 mod told;
 
 pub use account::{account, is_timely};
+pub use hold::{hold, is_of_flood};
 pub use login::Runs;
 pub use opens::{Opens, opens, opens_flow};
 pub use step::{Next, Step, found};
@@ -42,6 +44,9 @@ pub trait Sink<B: Bytes + ?Sized> {
     fn relate(&mut self, told: &Told<'_>, packet: &B, at: u32) {
         self.tell(&told.event(), packet, at);
     }
+
+    /// Tells an event with the bytes of several parts of the packet's payload.
+    fn relate_parts(&mut self, told: &Told<'_>, packet: &B, runs: &Runs);
 
     /// Counts something that was not seen.
     fn lose(&mut self, reason: LossReason);
@@ -129,6 +134,9 @@ pub fn opening<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
     if scene.step.is(found::LATE_SYN) {
         tell_syn(scene);
     }
+    if scene.step.is(found::LATE_ANSWER) {
+        tell_answer(scene);
+    }
     if let Some(kind) = scene.step.handshake {
         scene.tell(kind);
     }
@@ -137,27 +145,13 @@ pub fn opening<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
     }
 }
 
-/// Tells the SYN that opened the connection and was not believed until it was answered.
+/// Tells the SYN that opened the connection: it was not believed until it was answered, or held back.
 #[inline(always)]
 fn tell_syn<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
     let rival = scene.flow.rival;
     scene.flow.rival.claim = claim::NONE;
-    let direction = scene.step.direction.reversed();
-    let half = scene.flow.half(direction);
-    half.events = half.events.wrapping_add(1);
-    let saying = Saying {
-        kind: Kind::Syn,
-        direction,
-        marks: 0,
-        framing: 0,
-        number: half.events,
-        run_seq: rival.isn,
-        run_len: 0,
-        packet_len: 0,
-        header: [0; 8],
-    };
     let syn = Segment {
-        from_a: !scene.segment.from_a,
+        from_a: scene.flow.client_is_a != 0,
         seq: rival.isn,
         ack: Seq(0),
         flags: tcp_flag::SYN,
@@ -166,16 +160,64 @@ fn tell_syn<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
         payload_len: 0,
         ..*scene.segment
     };
+    tell_late(scene, Kind::Syn, Direction::ToServer, &syn, rival.time);
+}
+
+/// Tells the SYN-ACK that was held back.
+#[inline(always)]
+fn tell_answer<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
+    let answer = scene.flow.answer;
+    scene.flow.answer.time = 0;
+    let syn_ack = Segment {
+        from_a: scene.flow.client_is_a == 0,
+        seq: scene.flow.server().sent.isn,
+        ack: scene.flow.client().sent.isn.add(1),
+        flags: tcp_flag::SYN | tcp_flag::ACK,
+        ttl: answer.ttl,
+        window: answer.window,
+        payload_len: 0,
+        ..*scene.segment
+    };
+    tell_late(
+        scene,
+        Kind::SynAck,
+        Direction::ToClient,
+        &syn_ack,
+        answer.time,
+    );
+}
+
+/// Tells a segment of the handshake that passed before the one at hand.
+#[inline(always)]
+fn tell_late<B: Bytes + ?Sized, S: Sink<B>>(
+    scene: &mut Scene<'_, B, S>,
+    kind: Kind,
+    direction: Direction,
+    segment: &Segment,
+    now: u64,
+) {
+    let half = scene.flow.half(direction);
+    half.events = half.events.wrapping_add(1);
+    let saying = Saying {
+        kind,
+        direction,
+        marks: 0,
+        framing: 0,
+        parts: 0,
+        number: half.events,
+        run_seq: segment.seq,
+        run_len: 0,
+        packet_len: 0,
+        header: [0; 8],
+    };
+    let point = scene.seen.point;
     let told = Told {
         flow: scene.flow,
-        segment: &syn,
-        seen: Sighting {
-            now: rival.time,
-            point: scene.seen.point,
-        },
+        segment,
+        seen: Sighting { now, point },
         saying,
     };
-    scene.sink.relate(&told, scene.packet, syn.payload_at);
+    scene.sink.relate(&told, scene.packet, segment.payload_at);
 }
 
 /// Everything a step needs.
@@ -209,6 +251,7 @@ impl<B: Bytes + ?Sized, S: Sink<B>> Scene<'_, B, S> {
             direction: self.step.direction,
             marks: self.step.marks,
             framing: 0,
+            parts: 0,
             number: half.events,
             run_seq: self.segment.start(),
             run_len: 0,

@@ -25,7 +25,7 @@ pub struct Step {
     /// For [`crate::event::Event::marks`].
     pub marks: u8,
     /// See [`found`].
-    found: u8,
+    found: u16,
     /// Payload bytes at its start that had passed before.
     pub known: u32,
     /// What it is to the handshake; told before the payload.
@@ -37,25 +37,29 @@ pub struct Step {
 /// What a packet may be, one bit each.
 pub mod found {
     /// Part of the handshake.
-    pub const HANDSHAKE: u8 = 0x01;
+    pub const HANDSHAKE: u16 = 0x01;
     /// It repeats payload of an undecided login.
-    pub const REPEAT: u8 = 0x02;
+    pub const REPEAT: u16 = 0x02;
     /// The SYN that this answers is still to be told.
-    pub const LATE_SYN: u8 = 0x04;
+    pub const LATE_SYN: u16 = 0x04;
     /// The first FIN of its side.
-    pub const FIN: u8 = 0x08;
+    pub const FIN: u16 = 0x08;
     /// A RST.
-    pub const RST: u8 = 0x10;
+    pub const RST: u16 = 0x10;
     /// It may be the connection's last: it acknowledges the peer's FIN for the first time, or comes
     /// after a RST.
-    pub const LAST: u8 = 0x20;
+    pub const LAST: u16 = 0x20;
     /// It, or the SYN before it, has no place in the connection.
-    pub const STRANGE: u8 = 0x40;
+    pub const STRANGE: u16 = 0x40;
     /// It fills a hole of which it is not known any more what is secret.
-    pub const BLIND: u8 = 0x80;
+    pub const BLIND: u16 = 0x80;
+    /// The SYN-ACK before it was held back, and is told now.
+    pub const LATE_ANSWER: u16 = 0x100;
+    /// The SYN before it was held back, and is told now.
+    pub const RELEASED: u16 = 0x200;
     /// What is told before the payload, and what after it.
-    pub(super) const OPENS: u8 = HANDSHAKE | REPEAT | LATE_SYN;
-    pub(super) const ENDS: u8 = FIN | RST | LAST;
+    pub(super) const OPENS: u16 = HANDSHAKE | REPEAT | LATE_SYN | LATE_ANSWER;
+    pub(super) const ENDS: u16 = FIN | RST | LAST;
 }
 
 impl Step {
@@ -75,14 +79,22 @@ impl Step {
 
     /// Whether it is one of these: see [`found`].
     #[inline(always)]
-    pub const fn is(&self, any: u8) -> bool {
+    pub const fn is(&self, any: u16) -> bool {
         self.found & any != 0
     }
 
     /// It is this too.
     #[inline(always)]
-    pub(super) const fn find(&mut self, what: u8) {
+    pub(super) const fn find(&mut self, what: u16) {
         self.found |= what;
+    }
+
+    /// Nothing is told of the packet.
+    #[inline(always)]
+    pub(super) const fn hush(&mut self) {
+        self.next = Next::Nothing;
+        self.handshake = None;
+        self.found = 0;
     }
 
     #[inline(always)]

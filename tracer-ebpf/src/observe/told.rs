@@ -15,6 +15,7 @@ pub struct Saying {
     pub(super) direction: Direction,
     pub(super) marks: u8,
     pub(super) framing: u8,
+    pub(super) parts: u16,
     pub(super) number: u32,
     pub(super) run_seq: Seq,
     pub(super) run_len: u32,
@@ -40,6 +41,15 @@ impl Told<'_> {
         event
     }
 
+    /// Where in the packet a position of its payload lies.
+    #[inline(always)]
+    pub const fn offset(&self, position: Seq) -> u32 {
+        let start = self.segment.start();
+        self.segment
+            .payload_at
+            .wrapping_add(position.0.wrapping_sub(start.0))
+    }
+
     /// Lays the record out where it lies; every field is written.
     #[inline(always)]
     pub fn lay_out(&self, event: &mut Event) {
@@ -61,7 +71,8 @@ impl Told<'_> {
         event.number = saying.number;
         event.ifindex = seen.point.ifindex();
         copy_key(&mut event.key, &segment.key);
-        event.client_is_a = u32::from(flow.client_is_a);
+        event.client_is_a = u16::from(flow.client_is_a);
+        event.parts = saying.parts;
         // A SYN may have payload, which begins behind it.
         event.seq = match saying.kind {
             Kind::Syn | Kind::SynAck => segment.seq,

@@ -57,3 +57,24 @@ fn unwanted<B: Bytes + ?Sized>(
         [[ports[0], ports[1]], [ports[2], ports[3]]].map(u16::from_be_bytes);
     Some(!wanted(source, destination))
 }
+
+/// The TCP flags of a packet without link header that is plain and TCP's, as [`is_plainly_unwanted`] has
+/// it; `None` of any other.
+#[inline(always)]
+pub fn plain_flags<B: Bytes + ?Sized>(packet: &B, kind: u16) -> Option<u8> {
+    const FLAGS: u32 = 13;
+    let at = match kind {
+        ethertype::IPV4 => {
+            let header: [u8; 12] = packet.load(0)?;
+            let plain = header[0] == 0x45 && header[6] << 2 == 0 && header[7] == 0;
+            (plain && header[9] == PROTOCOL_TCP).then_some(super::IPV4_HEADER)?
+        }
+        ethertype::IPV6 => {
+            let header: [u8; 8] = packet.load(0)?;
+            (header[6] == PROTOCOL_TCP).then_some(super::IPV6_HEADER)?
+        }
+        _ => return None,
+    };
+    let [flags, _]: [u8; 2] = packet.load(at + FLAGS)?;
+    Some(flags)
+}

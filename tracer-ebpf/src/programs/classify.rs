@@ -49,31 +49,6 @@ pub fn tds_ip_out(ctx: TcContext) -> i32 {
     NEXT
 }
 
-/// Does nothing: what calling a program costs.
-#[classifier]
-pub fn tds_empty(_ctx: TcContext) -> i32 {
-    NEXT
-}
-
-/// Moves a packet's sequence number on by its payload, then goes on with the program at hand: so a
-/// repeated packet is a new one each time. For measurements; Ethernet and IPv4 without options.
-#[classifier]
-pub fn tds_advance(ctx: TcContext) -> i32 {
-    let (data, end) = (ctx.data(), ctx.data_end());
-    if data + 54 <= end {
-        // SAFETY: just checked against the end of the packet.
-        unsafe {
-            let len = u16::from_be(*((data + 16) as *const u16));
-            let seq = (data + 38) as *mut u32;
-            let next = u32::from_be(*seq).wrapping_add(u32::from(len).wrapping_sub(40));
-            *seq = next.to_be();
-        }
-    }
-    // SAFETY: returns only where no program is there.
-    unsafe { maps::TRIAL.tail_call(&ctx, 0) };
-    NEXT
-}
-
 #[inline(always)]
 fn network(ctx: &TcContext) -> Link {
     Link::Network(u16::from_be(ctx.skb.protocol() as u16))
@@ -133,6 +108,8 @@ fn walk(ctx: &TcContext, link: Link) -> Option<Segment> {
 struct Packets<'a>(&'a TcContext);
 
 impl Hook for Packets<'_> {
+    const FLOODS_OUT: bool = true;
+
     #[inline(always)]
     fn skb(&self) -> *mut __sk_buff {
         self.0.as_ptr().cast()
@@ -155,8 +132,9 @@ impl Hook for Packets<'_> {
 
     #[inline(always)]
     fn go(&self, stage: Stage) {
-        // SAFETY: returns only where the other program is not there; then there is nothing to undo.
+        // SAFETY: returns only where the other program is not there.
         unsafe { STAGES.tail_call(self.0, stage as u32) };
+        maps::lose(LossReason::Gone);
     }
 }
 

@@ -4,6 +4,7 @@ use tracer_ebpf::{
     flow::{Flow, Point},
     loss::LossReason,
     observe::{self, Next, Sighting, command, found},
+    packet::tcp_flag,
 };
 
 use super::{
@@ -41,6 +42,17 @@ pub(super) fn follow<H: Hook>(
         || maps::is_decided(&segment.key, born),
         step,
     );
+    if step.is(found::RELEASED) {
+        maps::find_again(LossReason::SynHeld);
+    }
+    let is_own_syn = !ingress && !H::FLOODS_OUT && !segment.has(tcp_flag::ACK);
+    if !is_own_syn
+        && observe::is_of_flood(flow, segment)
+        && !maps::may_tell_syn(now)
+        && observe::hold(flow, segment, seen, step)
+    {
+        maps::lose(LossReason::SynHeld);
+    }
     if matches!(step.next, Next::Command) {
         // What is behind the linear part is left to the program that reads through the kernel.
         command::skim(flow, segment, &Linear::of(hook.skb()), step);
@@ -50,7 +62,8 @@ pub(super) fn follow<H: Hook>(
     }
     if !step.is_quiet() {
         scratch.seen = seen;
-        scratch.record.ingress = u64::from(ingress);
+        scratch.born = born;
+        scratch.record.ingress = u32::from(ingress);
         tell::first(hook, &scratch.step);
     }
 }

@@ -8,6 +8,9 @@ use super::maps::Scratch;
 
 /// A hook at work on a packet.
 pub(super) trait Hook {
+    /// Whether a SYN on its way out may be of a flood: a socket's own is not.
+    const FLOODS_OUT: bool;
+
     /// The packet.
     fn skb(&self) -> *mut __sk_buff;
 
@@ -33,4 +36,9 @@ pub(super) enum Stage {
     Command = 2,
     Ending = 3,
     Runs = 4,
+}
+
+impl Stage {
+    /// How many there are.
+    pub(super) const COUNT: u32 = 5;
 }

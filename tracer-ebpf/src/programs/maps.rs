@@ -15,7 +15,7 @@ use tracer_ebpf::{
     packet::Segment,
 };
 
-use super::{clock::Clock, endpoint::Endpoint, log};
+use super::{clock::Clock, endpoint::Endpoint, hook::Stage, log, ring};
 
 /// Set before the load: constants to the verifier.
 #[unsafe(no_mangle)]
@@ -52,17 +52,18 @@ pub(super) static EVENTS: RingBuf = RingBuf::with_byte_size(8 * 1024 * 1024, 0);
 #[map]
 static SLEEPS: Array<u32> = Array::with_max_entries(1, 0);
 
-/// What was not told, by reason: by classifiers, then by the sockets' hooks.
+/// What was not told, by reason.
 #[map]
-static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(2 * LossReason::COUNT, 0);
+static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(LossReason::COUNT, 0);
 
 /// Programs that go on where another ends.
 #[map]
-pub(super) static STAGES: ProgramArray = ProgramArray::with_max_entries(5, 0);
+pub(super) static STAGES: ProgramArray = ProgramArray::with_max_entries(Stage::COUNT, 0);
 
-/// The same, for the packets of sockets: a map's programs are all of one type.
+/// The same, for the packets of sockets, since a map's programs are all of one type: of connections in the
+/// table, then of those on their socket.
 #[map]
-pub(super) static SOCKET_STAGES: ProgramArray = ProgramArray::with_max_entries(5, 0);
+pub(super) static SOCKET_STAGES: ProgramArray = ProgramArray::with_max_entries(2 * Stage::COUNT, 0);
 
 /// What is to be kept on an accepted socket; the stack is too small.
 #[map]
@@ -71,10 +72,6 @@ static SPARE: PerCpuArray<Endpoint> = PerCpuArray::with_max_entries(1, 0);
 /// How many packets work in each scratch memory of sockets, at its place: one, or none.
 #[map]
 static USERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1 + SOCKET_SCRATCHES, 0);
-
-/// The program that a measurement goes on with. Empty but there.
-#[map]
-pub(super) static TRIAL: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
 /// What the hooks of one processor work on; the stack is too small. The first is for the classifiers, which
 /// never interrupt each other; each of the others is for one packet at a time.
@@ -86,6 +83,16 @@ pub(super) const CLASSIFIERS: u32 = 0;
 /// Packets of sockets that are worked on at a time on one processor: a process's, and those of whoever
 /// interrupts it.
 pub(super) const SOCKET_SCRATCHES: u32 = 4;
+
+/// Up to when the SYNs that were told on a processor have used its time up, nanoseconds.
+#[map]
+static SYNS_PAID: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// What telling a SYN uses up of that time, nanoseconds: half a millisecond allows 1,900 a second.
+#[unsafe(no_mangle)]
+static SYN_COST: Global<u64> = Global::new(1 << 19);
+/// How much of it may be saved: that of 512 SYNs.
+const SYN_SAVINGS: u64 = 512 << 19;
 
 /// See [`SCRATCH`].
 #[repr(C)]
@@ -104,8 +111,8 @@ pub(super) struct Scratch {
     pub(super) record: Record,
     /// The time, as last read.
     pub(super) clock: Clock,
-    /// 1: the connection's state is on the socket, not in the table.
-    pub(super) owned: u64,
+    /// When the connection at hand was born.
+    pub(super) born: u64,
     /// What is to be kept on a socket.
     pub(super) endpoint: Endpoint,
 }
@@ -114,9 +121,12 @@ pub(super) struct Scratch {
 #[repr(C)]
 pub(super) struct Record {
     pub(super) event: Event,
-    pub(super) run: [u8; MAX_RUN as usize],
+    /// Twice as long as a record's, so that a mask bounds where a part goes, and another how long it is.
+    pub(super) run: [u8; 2 * MAX_RUN as usize],
     /// 1: the packet at hand is on its way in. Not part of the record.
-    pub(super) ingress: u64,
+    pub(super) ingress: u32,
+    /// As far as `run` is filled. Not part of the record.
+    pub(super) filled: u32,
 }
 
 /// The load's options.
@@ -186,24 +196,46 @@ pub(super) fn users(place: u32) -> Option<*mut u64> {
     USERS.get_ptr_mut(place)
 }
 
-/// Counts something that a classifier did not tell.
+/// Counts something that was not told. A packet may interrupt it, and count too.
 #[inline(always)]
 pub(super) fn lose(reason: LossReason) {
     log::lost(reason);
-    count(reason as u32);
+    if let Some(count) = LOSSES.get_ptr_mut(reason as u32) {
+        add(count, 1);
+    }
 }
 
-/// Counts something that a socket's hook did not tell. Apart, since a packet may interrupt it.
+/// Takes back that something was not told.
 #[inline(always)]
-pub(super) fn lose_at_socket(reason: LossReason) {
-    count(LossReason::COUNT + reason as u32);
+pub(super) fn find_again(reason: LossReason) {
+    if let Some(count) = LOSSES.get_ptr_mut(reason as u32) {
+        add(count, -1);
+    }
 }
 
+/// Whether one more SYN may be told now: so many at a time and in a second on each processor, and none
+/// where the agent is far behind.
 #[inline(always)]
-fn count(index: u32) {
-    if let Some(count) = LOSSES.get_ptr_mut(index) {
-        // SAFETY: the counter is this processor's own.
-        unsafe { *count += 1 }
+pub(super) fn may_tell_syn(now: u64) -> bool {
+    let Some(paid) = SYNS_PAID.get_ptr_mut(0) else {
+        return false;
+    };
+    // SAFETY: an array's memory is never unmapped. Whoever interrupts may get one for nothing.
+    let paid = unsafe { &mut *paid };
+    let from = (*paid).max(now.saturating_sub(SYN_SAVINGS));
+    if from > now || !ring::has_room() {
+        return false;
+    }
+    *paid = from.wrapping_add(SYN_COST.load());
+    true
+}
+
+/// Adds in one instruction, which nothing interrupts (Linux 3.18).
+#[inline(always)]
+pub(super) fn add(to: *mut u64, what: i64) {
+    // SAFETY: an array's memory is never unmapped, and aligned.
+    unsafe {
+        core::arch::asm!("lock *(u64 *)({to} + 0) += {what}", to = in(reg) to, what = in(reg) what);
     }
 }
 

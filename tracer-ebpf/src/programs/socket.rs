@@ -8,11 +8,14 @@ use core::ptr;
 
 use aya_ebpf::{
     EbpfContext as _, Global,
-    bindings::{BPF_RB_NO_WAKEUP, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE, bpf_sock, bpf_sock_ops},
+    bindings::{
+        __sk_buff, BPF_RB_NO_WAKEUP, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE, bpf_sock, bpf_sock_ops,
+    },
     cty::c_void,
     helpers::{
         bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid,
         bpf_get_current_uid_gid, bpf_get_netns_cookie, bpf_ktime_get_boot_ns, bpf_sk_storage_get,
+        bpf_skb_cgroup_id,
     },
     macros::{btf_map, cgroup_sock, cgroup_sock_addr, sock_ops},
     programs::{SockAddrContext, SockContext, SockOpsContext},
@@ -139,7 +142,7 @@ fn hold(context: *mut c_void, socket: *mut c_void) {
         )
     };
     if stored.is_null() {
-        maps::lose_at_socket(LossReason::OwnerTableFull);
+        maps::lose(LossReason::OwnerTableFull);
         return;
     }
     // SAFETY: just given by the helper. A socket that connects again may have another holder.
@@ -356,6 +359,37 @@ pub(super) unsafe fn is_at_home(socket: *mut bpf_sock) -> bool {
     unsafe { holder_of(socket).as_ref() }.is_some_and(|holder| holder.at_home != 0)
 }
 
+/// Tells the control group of an accepted socket whose listener is older than the programs: so that of
+/// several that could have accepted it the right one is known. Nothing is told where a hook has seen who
+/// holds it.
+///
+/// # Safety
+/// The socket is a context's own, and that of the packet.
+#[inline(always)]
+pub(super) unsafe fn tell_group(socket: *mut bpf_sock, skb: *mut __sk_buff, key: &FlowKey) {
+    // SAFETY: by the caller.
+    let (held, cgroup) = unsafe { (!holder_of(socket).is_null(), bpf_skb_cgroup_id(skb)) };
+    if held {
+        return;
+    }
+    let owner = Owner {
+        kind: Kind::Owner as u8,
+        reserved: [0; 7],
+        // SAFETY: takes no arguments.
+        time: unsafe { bpf_ktime_get_boot_ns() },
+        held: 0,
+        cgroup,
+        key: *key,
+        role: role::SERVER,
+        pid: 0,
+        uid: 0,
+        client_isn: Seq(0),
+        server_isn: Seq(0),
+        name: [0; 16],
+    };
+    send(&owner, BPF_RB_NO_WAKEUP.into());
+}
+
 /// A connection is accepted: its state goes from the table to its socket, unless the client's is on this
 /// host too.
 #[inline(always)]
@@ -384,7 +418,8 @@ fn accepted(ctx: &SockOpsContext) -> Option<()> {
     endpoint.both = u8::from(both);
     endpoint.ends = 0;
     endpoint.foreign = 0;
-    endpoint.translated = 0;
+    // The socket says so itself.
+    endpoint.translated = u8::from(name.key != key);
     endpoint.owns = 0;
     endpoint.ifindex = endpoint::UNASKED;
     if !both && let Some(flow) = maps::flow(&name.key) {
@@ -394,7 +429,7 @@ fn accepted(ctx: &SockOpsContext) -> Option<()> {
     }
     // SAFETY: the socket is the context's own; the memory is a map's value.
     if unsafe { endpoint::keep(socket, endpoint) }.is_null() {
-        maps::lose_at_socket(LossReason::FlowTableFull);
+        maps::lose(LossReason::FlowTableFull);
     } else if endpoint.owns != 0 {
         maps::forget(&name.key);
     }
@@ -460,6 +495,6 @@ fn told_by(ctx: &SockOpsContext) -> Option<FlowKey> {
 #[inline(always)]
 fn send<T>(record: &T, flags: u64) {
     if !ring::send(record, flags) {
-        maps::lose_at_socket(LossReason::RingFull);
+        maps::lose(LossReason::RingFull);
     }
 }

@@ -1,9 +1,12 @@
 //! What follows where a hook found something to tell: one program for each part, so that the kernel's
 //! verifier walks each part once and the parts share no stack.
 
-use tracer_ebpf::observe::{
-    self, Fate, Next, Scene, Step,
-    login::{self, Turn},
+use tracer_ebpf::{
+    loss::LossReason,
+    observe::{
+        self, Fate, Next, Scene, Step,
+        login::{self, Turn},
+    },
 };
 
 use super::{
@@ -108,10 +111,15 @@ fn stage<T, H: Hook>(hook: &H, part: impl FnOnce(&mut Scene<'_, Skb, Ring>) -> T
     let scratch = hook.scratch()?;
     // SAFETY: the scratch memory is this packet's, and each part of it is borrowed once.
     let scratch = unsafe { &mut *scratch };
-    let flow = hook.flow(scratch)?;
+    // SAFETY: an entry's memory is never unmapped; a direction is written by one processor.
+    let flow = hook.flow(scratch).map(|flow| unsafe { &mut *flow });
+    // Its place in the table may be another's by now.
+    let Some(flow) = flow.filter(|flow| flow.born == scratch.born) else {
+        maps::lose(LossReason::Gone);
+        return None;
+    };
     let mut scene = Scene {
-        // SAFETY: an entry's memory is never unmapped; a direction is written by one processor.
-        flow: unsafe { &mut *flow },
+        flow,
         segment: &scratch.segment,
         packet: &Skb::of(hook.skb()),
         seen: scratch.seen,

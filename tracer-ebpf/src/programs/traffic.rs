@@ -47,12 +47,6 @@ pub fn tds_socket_out(ctx: SkBuffContext) -> i32 {
     PASS
 }
 
-/// Does nothing: what calling a program costs.
-#[cgroup_skb]
-pub fn tds_socket_empty(_ctx: SkBuffContext) -> i32 {
-    PASS
-}
-
 #[inline(always)]
 fn look(ctx: &SkBuffContext, ingress: bool) -> Option<()> {
     // SAFETY: reads the context.
@@ -78,6 +72,9 @@ fn look(ctx: &SkBuffContext, ingress: bool) -> Option<()> {
     // SAFETY: the socket is the context's own.
     let endpoint = unsafe { endpoint::of(socket) };
     if local == 0 && endpoint.is_null() {
+        return None;
+    }
+    if ingress && is_plainly_copy(ctx.skb.skb, endpoint) {
         return None;
     }
     let scratch = take(ctx.skb.skb)?;
@@ -133,7 +130,7 @@ impl Seen<'_> {
         }
         segment.key = endpoint.key;
         segment.from_a = (endpoint.is_a != 0) != self.ingress;
-        if endpoint.both != 0 && self.ingress && is_copy(endpoint, segment) {
+        if self.ingress && is_copy(endpoint, segment.flags) {
             return None;
         }
         if segment.has(tcp_flag::SYN) {
@@ -144,6 +141,8 @@ impl Seen<'_> {
         }
         if endpoint.ifindex == endpoint::UNASKED {
             endpoint.ifindex = self.ifindex();
+            // SAFETY: both are the context's own.
+            unsafe { socket::tell_group(self.socket, self.ctx.skb.skb, &endpoint.key) };
         }
         let ifindex = endpoint.ifindex;
         let flow = (endpoint.owns != 0).then_some(&mut endpoint.flow);
@@ -159,14 +158,15 @@ impl Seen<'_> {
         segment: &Segment,
         scratch: &mut Scratch,
     ) -> Option<()> {
-        scratch.owned = u64::from(flow.is_some());
-        let (flow, opened) = match flow {
-            Some(flow) => (flow, None),
-            None => table::find(segment, scratch, || true)?,
-        };
         let point = Point::new(ifindex, self.ingress);
-        let hook = Traffic(self.ctx);
-        follow::follow(&hook, flow, opened, point, self.ingress, scratch);
+        if let Some(flow) = flow {
+            let hook = Traffic::<OWNED>(self.ctx);
+            follow::follow(&hook, flow, None, point, self.ingress, scratch);
+        } else {
+            let (flow, opened) = table::find(segment, scratch, || true)?;
+            let hook = Traffic::<IN_TABLE>(self.ctx);
+            follow::follow(&hook, flow, opened, point, self.ingress, scratch);
+        }
         Some(())
     }
 
@@ -271,12 +271,23 @@ impl Seen<'_> {
     }
 }
 
-/// Whether a packet on its way in was counted on its way out of the other socket. How a connection ends is
-/// looked at twice: the last packets may be of no socket any more on one side.
+/// Whether a packet with these flags, on its way in, was counted on its way out of the other socket. How a
+/// connection ends is looked at twice: the last packets may be of no socket any more on one side.
 #[inline(always)]
-const fn is_copy(endpoint: &Endpoint, segment: &Segment) -> bool {
+const fn is_copy(endpoint: &Endpoint, flags: u8) -> bool {
     let special = tcp_flag::SYN | tcp_flag::FIN | tcp_flag::RST;
-    endpoint.ends == 0 && segment.flags & special == 0
+    endpoint.both != 0 && endpoint.ends == 0 && flags & special == 0
+}
+
+/// The same of a packet that needs no walk to say so.
+#[inline(always)]
+fn is_plainly_copy(skb: *mut __sk_buff, endpoint: *mut Endpoint) -> bool {
+    if endpoint.is_null() {
+        return false;
+    }
+    // SAFETY: kept for as long as the socket lives; reads the context.
+    let (endpoint, kind) = unsafe { (&*endpoint, u16::from_be((*skb).protocol as u16)) };
+    packet::plain_flags(&Linear::of(skb), kind).is_some_and(|flags| is_copy(endpoint, flags))
 }
 
 /// Tells that a packet leaves under other addresses than its socket has.
@@ -352,14 +363,14 @@ fn take(skb: *mut __sk_buff) -> Option<*mut Scratch> {
     for place in 1..=maps::SOCKET_SCRATCHES {
         let users = maps::users(place)?;
         // Whoever finds itself alone has it: the count is raised before it is read.
-        add(users, 1);
+        maps::add(users, 1);
         // SAFETY: an array's memory is never unmapped.
         if unsafe { users.read_volatile() } == 1 {
             // SAFETY: the kernel keeps what others have there, and restores it.
             unsafe { (*skb).cb[0] = place };
             return maps::scratch(place);
         }
-        add(users, -1);
+        maps::add(users, -1);
     }
     maps::lose(LossReason::Crowded);
     None
@@ -369,23 +380,22 @@ fn take(skb: *mut __sk_buff) -> Option<*mut Scratch> {
 fn give_back(skb: *mut __sk_buff) {
     // SAFETY: reads the context.
     if let Some(users) = maps::users(unsafe { (*skb).cb[0] }) {
-        add(users, -1);
+        maps::add(users, -1);
     }
 }
 
-/// Adds in one instruction, which nothing interrupts (Linux 3.18).
-#[inline(always)]
-fn add(to: *mut u64, what: i64) {
-    // SAFETY: an array's memory is never unmapped, and aligned.
-    unsafe {
-        core::arch::asm!("lock *(u64 *)({to} + 0) += {what}", to = in(reg) to, what = in(reg) what);
-    }
-}
+/// The connection's state is in the table.
+const IN_TABLE: u32 = 0;
+/// The connection's state is on the socket.
+const OWNED: u32 = 1;
 
-/// The hook at work.
-struct Traffic<'a>(&'a SkBuffContext);
+/// The hook at work, on a connection whose state is [`IN_TABLE`] or [`OWNED`]. Each has parts of its own: the
+/// verifier would walk one part twice.
+struct Traffic<'a, const PLACE: u32>(&'a SkBuffContext);
 
-impl Hook for Traffic<'_> {
+impl<const PLACE: u32> Hook for Traffic<'_, PLACE> {
+    const FLOODS_OUT: bool = false;
+
     #[inline(always)]
     fn skb(&self) -> *mut __sk_buff {
         self.0.as_ptr().cast()
@@ -399,7 +409,7 @@ impl Hook for Traffic<'_> {
 
     #[inline(always)]
     fn flow(&self, scratch: &Scratch) -> Option<*mut Flow> {
-        if scratch.owned == 0 {
+        if PLACE == IN_TABLE {
             return maps::flow(&scratch.segment.key);
         }
         // SAFETY: the socket is the context's own; what it keeps lives as long as it does.
@@ -419,54 +429,50 @@ impl Hook for Traffic<'_> {
 
     #[inline(always)]
     fn forget(&self, scratch: &Scratch) {
-        if scratch.owned == 0 {
+        if PLACE == IN_TABLE {
             maps::forget(&scratch.segment.key);
         }
     }
 
     #[inline(always)]
     fn go(&self, stage: Stage) {
-        // SAFETY: returns only where the other program is not there; then there is nothing to undo.
-        unsafe { SOCKET_STAGES.tail_call(self.0, stage as u32) };
+        let place = stage as u32 + PLACE * Stage::COUNT;
+        // SAFETY: returns only where the other program is not there.
+        unsafe { SOCKET_STAGES.tail_call(self.0, place) };
+        maps::lose(LossReason::Gone);
     }
 }
 
-/// The handshake, and repetitions.
-#[cgroup_skb]
-pub fn tds_socket_opening(ctx: SkBuffContext) -> i32 {
-    tell::opening(&Traffic(&ctx));
-    give_back(ctx.skb.skb);
-    PASS
+/// Declares a part for connections in the table, and for those on their socket.
+macro_rules! parts {
+    ($($(#[$doc:meta])* $part:ident: $in_table:ident, $owned:ident;)*) => {$(
+        $(#[$doc])*
+        #[cgroup_skb]
+        pub fn $in_table(ctx: SkBuffContext) -> i32 {
+            tell::$part(&Traffic::<IN_TABLE>(&ctx));
+            give_back(ctx.skb.skb);
+            PASS
+        }
+
+        $(#[$doc])*
+        #[cgroup_skb]
+        pub fn $owned(ctx: SkBuffContext) -> i32 {
+            tell::$part(&Traffic::<OWNED>(&ctx));
+            give_back(ctx.skb.skb);
+            PASS
+        }
+    )*};
 }
 
-/// A login's segment.
-#[cgroup_skb]
-pub fn tds_socket_login(ctx: SkBuffContext) -> i32 {
-    tell::login(&Traffic(&ctx));
-    give_back(ctx.skb.skb);
-    PASS
-}
-
-/// What a login's segment still has to tell.
-#[cgroup_skb]
-pub fn tds_socket_runs(ctx: SkBuffContext) -> i32 {
-    tell::runs(&Traffic(&ctx));
-    give_back(ctx.skb.skb);
-    PASS
-}
-
-/// A decided connection's message boundaries.
-#[cgroup_skb]
-pub fn tds_socket_command(ctx: SkBuffContext) -> i32 {
-    tell::command(&Traffic(&ctx));
-    give_back(ctx.skb.skb);
-    PASS
-}
-
-/// The connection's end.
-#[cgroup_skb]
-pub fn tds_socket_ending(ctx: SkBuffContext) -> i32 {
-    tell::ending(&Traffic(&ctx));
-    give_back(ctx.skb.skb);
-    PASS
+parts! {
+    /// The handshake, and repetitions.
+    opening: tds_socket_opening, tds_owned_opening;
+    /// A login's segment.
+    login: tds_socket_login, tds_owned_login;
+    /// What a login's segment still has to tell.
+    runs: tds_socket_runs, tds_owned_runs;
+    /// A decided connection's message boundaries.
+    command: tds_socket_command, tds_owned_command;
+    /// The connection's end.
+    ending: tds_socket_ending, tds_owned_ending;
 }

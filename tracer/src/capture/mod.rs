@@ -11,6 +11,7 @@
 //! - [`link`]: from the link header to the network header.
 //! - [`interfaces`]: which of them are the same in several files.
 //! - [`tunnel`]: from an outer network header to the innermost one.
+//! - `datagrams`: from a network header to what is asked of SQL Browser, and what it answers.
 //! - `sighted`: a packet as the tracker takes it in.
 //! - [`checksum`]: which packets had not left their host when they were captured.
 //! - [`tracker`]: connections, and the events the kernel would have told of them.
@@ -19,6 +20,7 @@
 mod both_hosts;
 pub mod checksum;
 mod copies;
+mod datagrams;
 pub mod interfaces;
 pub mod link;
 pub mod merge;

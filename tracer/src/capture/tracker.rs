@@ -1,6 +1,6 @@
 //! Connections of a capture, and the events the kernel would have told of them.
 
-use std::{collections::BTreeSet, mem};
+use std::{collections::BTreeSet, mem, net::IpAddr};
 
 use foldhash::HashSet;
 use tracer_ebpf::{
@@ -18,8 +18,8 @@ use self::{
     table::{Table, Tracked},
     teller::Teller,
 };
-use super::checksum::tcp_checksum;
 pub use super::sighted::Sighted;
+use super::{checksum::tcp_checksum, datagrams};
 use crate::{
     record::LossReason,
     session::{Engine, Input, Listener},
@@ -71,6 +71,14 @@ impl Tracker {
         }
     }
 
+    /// SQL Browser has announced that SQL Server listens there.
+    pub fn announced(&mut self, (address, port): (IpAddr, u16)) {
+        // What is only said leaves room for what is proven.
+        if self.servers.len() < MAX_SERVERS / 2 {
+            self.servers.insert((words(address), port));
+        }
+    }
+
     /// The capture has ended: tells what every connection has carried, the last packets included.
     pub fn finish(&mut self, engine: &mut Engine, to: &mut dyn Listener) {
         for (key, flow) in self.flows.watched() {
@@ -91,6 +99,8 @@ impl Tracker {
             Err(skip) => {
                 if let Some(reason) = skipped(skip) {
                     engine.on_event(Input::Loss(reason, 1), to);
+                } else if let Some(datagram) = datagrams::read(seen.network, seen.time_ns) {
+                    engine.on_event(Input::Browser(datagram), to);
                 }
                 return;
             }
@@ -388,6 +398,20 @@ fn ends(segment: &Segment, direction: Direction) -> (Endpoint, Endpoint) {
         Direction::ToServer => (source(segment), destination(segment)),
         Direction::ToClient => (destination(segment), source(segment)),
     }
+}
+
+/// An address as connections have it.
+fn words(address: IpAddr) -> [u32; 4] {
+    let address = match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    };
+    let octets = address.octets();
+    let mut words = [0; 4];
+    for (word, bytes) in words.iter_mut().zip(octets.as_chunks().0) {
+        *word = u32::from_ne_bytes(*bytes);
+    }
+    words
 }
 
 /// What is lost with a packet that cannot be walked; nothing where it is none of TCP.

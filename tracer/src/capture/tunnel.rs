@@ -165,6 +165,16 @@ pub(super) fn ipv6_payload(bytes: &[u8]) -> Option<(u8, &[u8])> {
     whole(ipv6(bytes)?)
 }
 
+/// Protocol and payload of a packet that is whole, or of its first fragment, as far as they are there.
+pub(super) fn first_part((ethertype, bytes): Network<'_>) -> Option<(u8, &[u8])> {
+    let (part, protocol, payload) = match ethertype {
+        ETHERTYPE_IPV4 => ipv4(bytes)?,
+        ETHERTYPE_IPV6 => ipv6(bytes)?,
+        _ => return None,
+    };
+    (part != Part::Later).then_some((protocol, payload))
+}
+
 fn whole((part, protocol, payload): (Part, u8, &[u8])) -> Option<(u8, &[u8])> {
     (part == Part::Whole).then_some((protocol, payload))
 }

@@ -19,13 +19,13 @@ pub struct OutputArgs {
     format: FormatName,
 
     /// Which events: `login,close` names all of them, `+phase,-close` changes the usual ones
-    /// (login, pending, close, mars, lookup, loss, agent)
+    /// (login, pending, close, mars, lookup, attempt, loss, agent)
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
     events: Option<EventSet>,
 
     /// Only logins that took longer than this many milliseconds, failed or are pending, with their
-    /// close; lookups likewise. What took longer is a warning. Logins that took so long, or 1000 where
-    /// it is not given, are told why
+    /// close; lookups and attempts likewise. What took longer is a warning. Logins that took so long,
+    /// or 1000 where it is not given, are told why
     #[arg(long, value_name = "MS", value_parser = values::milliseconds)]
     slow: Option<Nanos>,
 

@@ -15,7 +15,7 @@ pub struct ReplayArgs {
     files: Vec<PathBuf>,
 
     /// TCP port of SQL Server; may be given more than once. Without it every port on which the
-    /// first exchange proves to be TDS
+    /// first exchange proves to be TDS, or that is announced
     #[arg(long = "port", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     ports: Vec<u16>,
 

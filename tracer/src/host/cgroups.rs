@@ -33,6 +33,11 @@ impl Cgroups {
         }
     }
 
+    /// The directories that they are read from.
+    pub(super) fn hierarchy(&self) -> Option<&Hierarchy> {
+        self.hierarchy.as_deref()
+    }
+
     /// Whether its paths are the host's, and those in `/proc` begin with this namespace's root.
     pub(super) fn knows_better(&self) -> bool {
         let is_whole = |hierarchy: &Arc<Hierarchy>| hierarchy.is_whole();

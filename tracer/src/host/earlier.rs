@@ -19,7 +19,7 @@ use tracer_ebpf::{
     flow::FlowKey,
 };
 
-use super::namespaces::has_the_hosts_pids;
+use super::{hierarchy::Hierarchy, namespaces::has_the_hosts_pids};
 
 /// Sockets on watched ports that are older than the agent, with whoever holds them.
 #[derive(Debug, Default)]
@@ -32,6 +32,8 @@ pub struct Earlier {
 struct Listener {
     address: SocketAddr,
     owner: Owner,
+    /// The id of its process's control group.
+    group: Option<u64>,
 }
 
 /// A socket, before its process is known.
@@ -47,7 +49,7 @@ struct Socket {
 impl Earlier {
     /// Looks for sockets on these ports in the network namespaces of all processes. What may not be
     /// read is passed over, and so is a process that ends meanwhile.
-    pub fn scan(ports: &BTreeSet<u16>) -> Self {
+    pub fn scan(ports: &BTreeSet<u16>, groups: Option<&Hierarchy>) -> Self {
         let sockets = sockets(ports);
         let mut earlier = Self::default();
         if sockets.is_empty() {
@@ -59,7 +61,7 @@ impl Earlier {
             // comes before its children.
             for inode in held(&process) {
                 if let Some(socket) = left.remove(&inode) {
-                    earlier.add(socket, &process);
+                    earlier.add(socket, &process, groups);
                 }
             }
             if left.is_empty() {
@@ -69,14 +71,19 @@ impl Earlier {
         earlier
     }
 
-    fn add(&mut self, socket: Socket, process: &Process) {
+    fn add(&mut self, socket: Socket, process: &Process, groups: Option<&Hierarchy>) {
         let mut owner = owner(process);
         if socket.serves {
             owner.role = role::SERVER;
         }
         let Some(remote) = socket.remote else {
             let address = socket.local;
-            self.listeners.push(Listener { address, owner });
+            let group = groups.and_then(|groups| group(process, groups));
+            self.listeners.push(Listener {
+                address,
+                owner,
+                group,
+            });
             return;
         };
         let key = key(socket.local, remote);
@@ -91,7 +98,7 @@ impl Earlier {
     }
 
     /// Fills in who accepted a connection whose listening socket no hook has seen. Where several
-    /// could have, nobody is named.
+    /// could have, nobody is named; where its control group was told, one of that.
     pub fn complete(&self, owner: &mut Owner) {
         if owner.pid != 0 || owner.role & role::SERVER == 0 {
             return;
@@ -104,6 +111,7 @@ impl Earlier {
             .listeners
             .iter()
             .filter(|listener| sides.iter().any(|side| listener.takes(*side)))
+            .filter(|listener| owner.cgroup == 0 || listener.group == Some(owner.cgroup))
             .map(|listener| listener.owner);
         let Some(holder) = holders.next() else {
             return;
@@ -187,6 +195,17 @@ fn held(process: &Process) -> impl Iterator<Item = u64> {
     })
 }
 
+/// The id of a process's control group, by the hierarchy's directories.
+fn group(process: &Process, groups: &Hierarchy) -> Option<u64> {
+    let unified = process.cgroups().ok()?.0;
+    let path = unified
+        .into_iter()
+        .find(|group| group.hierarchy == 0)?
+        .pathname;
+    let below = path.strip_prefix(groups.path())?.trim_start_matches('/');
+    Some(fs::metadata(groups.point().join(below)).ok()?.ino())
+}
+
 /// What a hook would have said of this process: only which end it is, where ids are not those that
 /// hooks tell.
 fn owner(process: &Process) -> Owner {
@@ -249,7 +268,7 @@ mod tests {
         let client = TcpStream::connect(address).unwrap();
         let (_accepted, _) = listener.accept().unwrap();
 
-        let mut earlier = Earlier::scan(&BTreeSet::from([address.port()]));
+        let mut earlier = Earlier::scan(&BTreeSet::from([address.port()]), None);
 
         let key = key(client.local_addr().unwrap(), address);
         let mut later = Owner {
@@ -279,7 +298,11 @@ mod tests {
                 pid,
                 ..Owner::default()
             };
-            earlier.listeners.push(Listener { address, owner });
+            earlier.listeners.push(Listener {
+                address,
+                owner,
+                group: Some(u64::from(pid)),
+            });
         }
         let key = key(
             "192.0.2.1:1433".parse().unwrap(),
@@ -292,6 +315,9 @@ mod tests {
         };
         earlier.complete(&mut owner);
         assert_eq!(owner.pid, 0);
+        let mut of_group = Owner { cgroup: 8, ..owner };
+        earlier.complete(&mut of_group);
+        assert_eq!(of_group.pid, 8, "its control group is known");
         earlier.listeners.pop();
         earlier.complete(&mut owner);
         assert_eq!(owner.pid, 7);

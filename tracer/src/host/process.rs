@@ -44,6 +44,11 @@ impl Processes {
         }
     }
 
+    /// What is seen of its control groups.
+    pub fn groups(&self) -> Option<&Hierarchy> {
+        self.cgroups.hierarchy()
+    }
+
     /// What cannot be told of any process here.
     pub fn shortfall(&self) -> Option<&'static str> {
         (!self.has_hosts_pids).then_some(

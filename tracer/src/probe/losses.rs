@@ -12,6 +12,8 @@ use super::{StartError, load};
 pub(super) struct Losses {
     counters: PerCpuArray<MapData, u64>,
     last: [u64; LossReason::COUNT as usize],
+    /// What they said of SYNs that are held back.
+    held: u64,
 }
 
 impl Losses {
@@ -21,6 +23,7 @@ impl Losses {
                 .try_into()
                 .map_err(StartError::map)?,
             last: [0; LossReason::COUNT as usize],
+            held: 0,
         })
     }
 
@@ -28,10 +31,15 @@ impl Losses {
     pub(super) fn since(&mut self) -> Vec<(LossReason, u64)> {
         let mut lost = Vec::new();
         for (reason, last) in LossReason::ALL.into_iter().zip(&mut self.last) {
-            // The classifiers count in the first half of the map, the sockets' hooks in the second.
-            let indexes = [reason as u32, LossReason::COUNT + reason as u32];
-            let values = indexes.map(|index| self.counters.get(&index, 0));
-            let total: u64 = values.iter().flatten().flat_map(|each| each.iter()).sum();
+            let counted = self.counters.get(&(reason as u32), 0);
+            let each = counted.iter().flat_map(|each| each.iter());
+            let mut total = each.fold(0_u64, |sum, each| sum.wrapping_add(*each));
+            if reason == LossReason::SynHeld {
+                // It may yet be told: it is lost once it was held back at the call before.
+                total = total
+                    .min(std::mem::replace(&mut self.held, total))
+                    .max(*last);
+            }
             if total > *last {
                 lost.push((reason, total - *last));
             }

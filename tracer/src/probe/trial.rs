@@ -1,9 +1,12 @@
 //! The programs, run on packets that are made up, without any interface: `BPF_PROG_TEST_RUN`. For
 //! tests and measurements.
 
+pub mod sockets;
+
 use std::time::Duration;
 
 use aya::{
+    Ebpf,
     maps::{Array, HashMap, MapData, ProgramArray, RingBuf},
     programs::{Program, SchedClassifier, TestRun as _, TestRunOptions},
 };
@@ -11,16 +14,27 @@ use tracer_ebpf::{flow::FlowKey, loss::LossReason};
 
 use super::{
     Options, Record, Source, StartError,
-    load::{self, Programs},
+    load::{self, Aligned, Programs},
     losses::Losses,
 };
+
+static TRIALS: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/tds-trials")));
+
+/// Loads what only measurements have: programs beside the agent's.
+fn beside() -> Result<Ebpf, StartError> {
+    Ebpf::load(&TRIALS.0).map_err(StartError::map)
+}
 
 /// The interface that a packet is on where none is given.
 const LOOPBACK: u32 = 1;
 
+/// The classifiers that only measurements have.
+const BESIDE: [&str; 2] = ["tds_empty", "tds_advance"];
+
 /// The loaded programs.
 pub struct Trial {
     programs: Programs,
+    beside: Ebpf,
     ring: RingBuf<MapData>,
     losses: Losses,
     decided: Array<MapData, u64>,
@@ -44,6 +58,11 @@ impl Trial {
     /// # Errors
     /// As [`super::Probe::start`].
     pub fn start(options: &Options) -> Result<Self, StartError> {
+        let options = &Options {
+            // Packets that are made up come all at once.
+            holds_syns: false,
+            ..options.clone()
+        };
         let mut programs = load::load(options, Source::Interfaces)?;
         let ring = load::map(&mut programs.ebpf, "EVENTS")?;
         let mut ports = load::array(&mut programs.ebpf, "PORTS")?;
@@ -55,11 +74,12 @@ impl Trial {
                 .try_into()
                 .map_err(StartError::map)?;
         interfaces.insert(LOOPBACK, 1, 0).map_err(StartError::map)?;
-        for name in ["tds_empty", "tds_advance"] {
-            let program = load::classifier(&mut programs.ebpf, name)?;
+        let mut beside = beside()?;
+        for name in BESIDE {
+            let program = load::classifier(&mut beside, name)?;
             program.load().map_err(StartError::map)?;
         }
-        let advanced = load::map(&mut programs.ebpf, "TRIAL")?;
+        let advanced = load::map(&mut beside, "TRIAL")?;
         Ok(Self {
             ring: ring.try_into().map_err(StartError::map)?,
             losses: Losses::of(&mut programs.ebpf)?,
@@ -67,6 +87,7 @@ impl Trial {
             advanced: advanced.try_into().map_err(StartError::map)?,
             _ports: ports,
             _interfaces: interfaces,
+            beside,
             programs,
         })
     }
@@ -76,7 +97,7 @@ impl Trial {
     /// # Errors
     /// [`StartError::Refused`] where the kernel does not run it.
     pub fn run(&mut self, name: &str, packet: &[u8], repeat: u32) -> Result<Outcome, StartError> {
-        let program: &SchedClassifier = load::classifier(&mut self.programs.ebpf, name)?;
+        let program: &SchedClassifier = self.program(name)?;
         let result = program
             .test_run(TestRunOptions {
                 data_in: Some(packet),
@@ -93,6 +114,15 @@ impl Trial {
         })
     }
 
+    fn program(&mut self, name: &str) -> Result<&mut SchedClassifier, StartError> {
+        let ebpf = if BESIDE.contains(&name) {
+            &mut self.beside
+        } else {
+            &mut self.programs.ebpf
+        };
+        load::classifier(ebpf, name)
+    }
+
     /// The same, where each repetition goes on in the stream: its sequence number is moved by its
     /// payload before each run. The duration holds that too. Ethernet and IPv4 without options.
     ///
@@ -104,7 +134,8 @@ impl Trial {
         packet: &[u8],
         repeat: u32,
     ) -> Result<Outcome, StartError> {
-        let program = load::classifier(&mut self.programs.ebpf, name)?;
+        let program = load::classifier(&mut self.programs.ebpf, name);
+        let program = program.or_else(|_| load::classifier(&mut self.beside, name))?;
         let fd = program.fd().map_err(StartError::map)?;
         self.advanced.set(0, fd, 0).map_err(StartError::map)?;
         self.run("tds_advance", packet, repeat)

@@ -4,7 +4,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::rename::{Renaming, earlier, host_of, login_failed, network_type, transport};
+use super::rename::{
+    Renaming, attempt_failed, earlier, host_of, login_failed, name_asked_port, network_type,
+    transport,
+};
 
 /// The version of ECS whose names these are.
 const ECS_VERSION: &str = "8.17.0";
@@ -47,7 +50,8 @@ const MOVED: [(&str, &str); 30] = [
 ];
 
 /// A native line in the names of ECS.
-pub fn rename(line: Value) -> Value {
+pub fn rename(mut line: Value) -> Value {
+    name_asked_port(&mut line);
     let mut native = Renaming::new(line);
     let mut fields = Map::new();
     let event = native.take("event").unwrap_or_default();
@@ -93,6 +97,7 @@ fn add_event(native: &Renaming, event: &str, fields: &mut Map<String, Value>) {
     }
     let reason = match event {
         "close" => native.peek("close.class"),
+        "attempt" if attempt_failed(native) == Some(true) => native.peek("attempt.outcome"),
         "login" if login_failed(native) == Some(true) => native.peek("login.outcome"),
         "loss" => native.peek("loss.reason"),
         "agent" => native.peek("agent.reason"),
@@ -105,9 +110,15 @@ fn add_event(native: &Renaming, event: &str, fields: &mut Map<String, Value>) {
 
 /// From when to when, and how long.
 fn add_times(native: &mut Renaming, event: &str, fields: &mut Map<String, Value>) {
-    let end = native.peek("timestamp").cloned().unwrap_or_default();
+    let mut end = native.peek("timestamp").cloned().unwrap_or_default();
     let duration = native.take(&format!("{event}.duration_ns"));
     let start = native.take(&format!("{event}.start"));
+    if event == "attempt"
+        && let (Some(start), Some(whole)) = (&start, duration.as_ref().and_then(Value::as_i64))
+    {
+        // It is told when nothing can follow any more, which is later.
+        end = earlier(start, &json!(-whole)).unwrap_or(end);
+    }
     let start = start.or_else(|| earlier(&end, duration.as_ref()?));
     if let Some(start) = start {
         put(fields, "event.start", start);
@@ -129,8 +140,11 @@ fn outcome(native: &Renaming) -> Option<&'static str> {
             "failure"
         });
     }
-    native.peek("login.outcome")?;
-    Some(match login_failed(native) {
+    let (known, failed) = match native.peek("attempt.outcome") {
+        Some(_) => (true, attempt_failed(native)),
+        None => (native.peek("login.outcome").is_some(), login_failed(native)),
+    };
+    known.then_some(match failed {
         Some(false) => "success",
         Some(true) => "failure",
         None => "unknown",
@@ -247,6 +261,24 @@ mod tests {
                 event.get("start")
             );
         }
+    }
+
+    #[test]
+    fn an_attempt_ends_with_its_last_part_however_late_it_is_told() {
+        let mut line = samples::value(&samples::attempt());
+        line["timestamp"] = json!("2026-11-22T19:45:59.000000000Z");
+        let event = &rename(line)["event"];
+        assert_eq!(event["start"], "2026-11-22T19:45:26.077542569Z");
+        assert_eq!(event["end"], "2026-11-22T19:45:26.087120440Z");
+        assert_eq!(event["outcome"], "success");
+    }
+
+    #[test]
+    fn a_lookups_destination_is_sql_browser_and_what_it_announced_is_beside() {
+        let renamed = rename(samples::value(&samples::lookup()));
+        assert_eq!(renamed["destination"]["port"], 1434);
+        assert_eq!(renamed["network"]["transport"], "udp");
+        assert_eq!(renamed["tds_tracer"]["lookup"]["answer"]["port"], 57139);
     }
 
     #[test]

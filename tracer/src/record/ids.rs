@@ -47,6 +47,11 @@ hex_id! {
 }
 
 hex_id! {
+    /// The name of an attempt: that of its connection which was told first.
+    AttemptId
+}
+
+hex_id! {
     /// The name of one start of the agent, drawn at random by whoever starts it.
     RunId
 }

@@ -195,7 +195,12 @@ impl Limits {
         Self::of(40, 2),
         Self::of(40, 0),
         Self {
-            without: &["tls.hello", "tls.certificate", "tds.user_agent"],
+            without: &[
+                "tls.hello",
+                "tls.certificate",
+                "tds.user_agent",
+                "auth.entra",
+            ],
             ..Self::of(40, 0)
         },
     ];

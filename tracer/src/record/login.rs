@@ -61,6 +61,9 @@ pub struct Login {
     pub redirect: Option<Redirect>,
     /// What the client speaks where it does not speak TDS 7 or later.
     pub stranger: Option<Stranger>,
+    /// Another connection of the same attempt was faster, and this one was given up for it: it has not
+    /// failed.
+    pub loser: Option<bool>,
 }
 
 impl Login {
@@ -116,8 +119,10 @@ impl Login {
 
     /// Whether it went wrong; see [`Outcome::failed`].
     pub fn failed(&self) -> bool {
-        self.outcome
-            .is_some_and(|outcome| outcome.failed(self.stranger))
+        self.loser != Some(true)
+            && self
+                .outcome
+                .is_some_and(|outcome| outcome.failed(self.stranger))
     }
 }
 

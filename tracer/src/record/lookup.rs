@@ -1,20 +1,35 @@
 //! SQL Browser exchanges (MC-SQLR, UDP 1434).
 
+use std::net::IpAddr;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-use super::{Endpoint, Nanos, Server, Text};
+use super::{Endpoint, Nanos, Text};
 
 /// `lookup`: a SQL Browser exchange ended or timed out.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct LookupRecord {
     /// The asking end.
     pub client: Endpoint,
-    /// The asked end.
-    pub server: Server,
+    /// The server that is looked for.
+    pub server: AskedServer,
     /// The exchange.
     pub lookup: Lookup,
+}
+
+/// A server that is looked for: asked at UDP 1434, and what it says of itself.
+#[skip_serializing_none]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct AskedServer {
+    /// The address that was asked; of a broadcast the one that all hear.
+    pub address: IpAddr,
+    /// The TCP port that was announced. Left out where there is none: no answer, or an instance that
+    /// does not listen on TCP.
+    pub port: Option<u16>,
+    /// The instance, as the answer spells it, else as it was asked for.
+    pub instance: Option<Text>,
 }
 
 /// One question and what came of it.
@@ -27,12 +42,25 @@ pub struct Lookup {
     pub instance: Option<Text>,
     /// What came of it.
     pub outcome: LookupOutcome,
-    /// Request to answer, or to the moment the wait was given up.
+    /// Request to answer, of a broadcast to the last one, or to the moment the wait was given up.
     pub duration_ns: Nanos,
-    /// The answer; the first instance of it where it lists several.
+    /// How often the request was sent.
+    pub requests: u32,
+    /// The answer; where it lists several instances, the one that was asked for, else the first.
     pub answer: Option<LookupAnswer>,
-    /// How many instances the answer lists.
+    /// How many answers came: several to a broadcast.
+    pub answers: Option<u32>,
+    /// How many instances the answers list.
     pub instances: Option<u32>,
+    /// From where the answer came, where that is not the address that was asked.
+    pub answered_from: Option<IpAddr>,
+    /// The answer is about another instance than was asked for; nothing is concluded from it.
+    pub instance_mismatch: Option<bool>,
+    /// Something came back that is no answer, or is not as long as it says; drivers differ in whether
+    /// they believe that. Nothing is concluded from it.
+    pub malformed: Option<bool>,
+    /// Nobody watched until the wait was over: the capture ended, or the memory was needed.
+    pub partial: Option<bool>,
 }
 
 /// Kinds of questions.
@@ -57,7 +85,7 @@ pub enum LookupOutcome {
     Answered,
     /// Silence: no such instance, or blocked; SQL Browser does not say which.
     Timeout,
-    /// ICMP said that nobody listens.
+    /// ICMP said that nobody listens, or that the host cannot be reached.
     Unreachable,
 }
 

@@ -79,6 +79,10 @@ reasons! {
     OutOfWindow = "out_of_window",
     /// More packets were worked on at a time on one processor than there is memory for.
     Crowded = "crowded",
+    /// A connection had given way in the table, or a program was gone, before its packet was told.
+    Gone = "gone",
+    /// SYNs of too many at a time, whose connections were not established: a flood.
+    SynHeld = "syn_held",
     /// Events missing from a connection's numbering.
     EventsMissing = "events_missing",
     /// The agent's table of connections was full: one gave way to another.
@@ -110,6 +114,8 @@ impl From<tracer_ebpf::loss::LossReason> for LossReason {
             Kernel::OwnerTableFull => Self::OwnerTableFull,
             Kernel::OutOfWindow => Self::OutOfWindow,
             Kernel::Crowded => Self::Crowded,
+            Kernel::Gone => Self::Gone,
+            Kernel::SynHeld => Self::SynHeld,
         }
     }
 }

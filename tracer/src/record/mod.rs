@@ -4,6 +4,7 @@
 //! Names bind: more may be added, none renamed.
 
 mod agent;
+mod attempt;
 mod close;
 mod connection;
 mod diagnosis;
@@ -36,16 +37,19 @@ use serde_with::skip_serializing_none;
 
 pub use self::{
     agent::{Agent, AgentAction, AgentRecord, Status},
+    attempt::{
+        Attempt, AttemptClient, AttemptRecord, AttemptRef, Part, PartKind, PartOutcome, Target,
+    },
     close::{Close, CloseClass, CloseMeans, ClosedBy},
     connection::{
         Connection, ConnectionRef, Endpoint, PartialReason, Process, Server, Tcp, Translation,
         Vantage,
     },
     diagnosis::{Diagnosis, Whom},
-    ids::{ConnectionId, RunId, RunIdError},
+    ids::{AttemptId, ConnectionId, RunId, RunIdError},
     line::{LineError, LineFormat, MAX_LINE, Naming},
     login::{Login, Outcome, OutcomeKind, Redirect, SqlError, Stranger},
-    lookup::{Lookup, LookupAnswer, LookupKind, LookupOutcome, LookupRecord},
+    lookup::{AskedServer, Lookup, LookupAnswer, LookupKind, LookupOutcome, LookupRecord},
     loss::{Loss, LossReason, LossRecord},
     phases::{NamedPhase, Phase, PhaseName, PhaseRecord, Phases, Waited},
     requests::{
@@ -87,6 +91,8 @@ pub enum Body {
     Mars(MarsRecord),
     /// A SQL Browser exchange ended.
     Lookup(LookupRecord),
+    /// An attempt to reach SQL Server is over.
+    Attempt(AttemptRecord),
     /// Something was not seen.
     Loss(LossRecord),
     /// Something happened to the agent.
@@ -104,6 +110,7 @@ impl Body {
             Self::Request(_) => Event::Request,
             Self::Mars(_) => Event::Mars,
             Self::Lookup(_) => Event::Lookup,
+            Self::Attempt(_) => Event::Attempt,
             Self::Loss(_) => Event::Loss,
             Self::Agent(_) => Event::Agent,
         }
@@ -119,6 +126,7 @@ impl Body {
             | Self::Request(_)
             | Self::Mars(_)
             | Self::Lookup(_)
+            | Self::Attempt(_)
             | Self::Loss(_)
             | Self::Agent(_) => None,
         }
@@ -157,6 +165,7 @@ events! {
     Request = "request",
     Mars = "mars",
     Lookup = "lookup",
+    Attempt = "attempt",
     Loss = "loss",
     Agent = "agent",
 }
@@ -203,6 +212,8 @@ pub struct ConnectionFacts {
     /// Other addresses under which the same connection was seen on this host.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nat: Vec<Translation>,
+    /// The attempt that it is part of; left out while that may change.
+    pub attempt: Option<AttemptRef>,
     /// What TCP went through.
     pub tcp: Tcp,
     /// The TDS session's terms; left out where no TDS was spoken.

@@ -6,7 +6,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::rename::{Renaming, login_failed, network_type, transport};
+use super::rename::{
+    Renaming, attempt_failed, login_failed, name_asked_port, network_type, transport,
+};
 
 /// Native path and OpenTelemetry attribute, where a value moves as it is.
 const MOVED: [(&str, &str); 21] = [
@@ -34,7 +36,8 @@ const MOVED: [(&str, &str); 21] = [
 ];
 
 /// A native line in OpenTelemetry's names.
-pub fn rename(line: Value) -> Value {
+pub fn rename(mut line: Value) -> Value {
+    name_asked_port(&mut line);
     let mut native = Renaming::new(line);
     let mut attributes = Map::new();
     let event = native.take("event").unwrap_or_default();
@@ -145,7 +148,7 @@ fn add_database(native: &mut Renaming, attributes: &mut Map<String, Value>) {
     }
 }
 
-/// What went wrong: the server's own number where it gave one, else how the login or lookup ended.
+/// What went wrong: the server's own number where it gave one, else how the login, lookup or attempt ended.
 fn add_error(native: &Renaming, attributes: &mut Map<String, Value>) {
     let lookup = native.peek("lookup.outcome");
     let failed_lookup = lookup.filter(|outcome| *outcome != "answered");
@@ -154,6 +157,8 @@ fn add_error(native: &Renaming, attributes: &mut Map<String, Value>) {
         number
             .map(|number| json!(number.to_string()))
             .or_else(|| native.peek("login.outcome").cloned())
+    } else if attempt_failed(native) == Some(true) {
+        native.peek("attempt.outcome").cloned()
     } else {
         failed_lookup.cloned()
     };
@@ -220,6 +225,13 @@ mod tests {
         line["connection"]["vantage"] = "transit".into();
         let renamed = rename(line);
         assert_eq!(renamed["tds_tracer.server.address"], "10.77.0.2");
+    }
+
+    #[test]
+    fn a_lookup_is_asked_at_sql_browsers_port() {
+        let renamed = rename(samples::value(&samples::lookup()));
+        assert_eq!(renamed["server.port"], 1434);
+        assert_eq!(renamed["tds_tracer.lookup.answer.port"], 57139);
     }
 
     #[test]

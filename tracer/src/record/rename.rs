@@ -7,6 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::Timestamp;
 
+/// Where SQL Browser is asked, UDP (MC-SQLR 1.5).
+const BROWSER_PORT: u16 = 1434;
+
 /// A line being renamed: what is left of the native one, and what became of the rest.
 pub(super) struct Renaming {
     left: Value,
@@ -62,6 +65,14 @@ pub(super) fn network_type(address: &Value) -> Option<&'static str> {
     })
 }
 
+/// Of a lookup, both schemas' port of the server is the one that was asked. The one that was announced
+/// stays among the answer.
+pub(super) fn name_asked_port(line: &mut Value) {
+    if line["event"] == "lookup" {
+        line["server"]["port"] = BROWSER_PORT.into();
+    }
+}
+
 /// `udp` for what goes to the SQL Browser, else `tcp`.
 pub(super) fn transport(event: &str) -> &'static str {
     if event == "lookup" { "udp" } else { "tcp" }
@@ -74,6 +85,23 @@ pub(super) fn login_failed(line: &Renaming) -> Option<bool> {
         "unknown" => None,
         // A probe, and a peer that does not speak TDS, has not failed to log in by leaving.
         "aborted" if line.peek("login.stranger").is_some() => None,
+        // One that lost a race to another of the same attempt has not either.
+        _ if line.peek("login.loser") == Some(&json!(true)) => None,
+        _ => Some(true),
+    }
+}
+
+/// Whether the attempt failed; nothing where there is none, or nobody can say.
+pub(super) fn attempt_failed(line: &Renaming) -> Option<bool> {
+    let is_login = |part: &Value| part["kind"] == "login";
+    match line.peek("attempt.outcome")?.as_str()? {
+        "success" | "redirected" => Some(false),
+        "unknown" => None,
+        // As of a login: who said nothing of TDS has not failed by leaving.
+        "aborted" => {
+            let parts = line.peek("attempt.parts")?.as_array()?;
+            parts.iter().any(is_login).then_some(true)
+        }
         _ => Some(true),
     }
 }

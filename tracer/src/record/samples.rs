@@ -7,14 +7,15 @@ use std::{collections::BTreeMap, net::IpAddr};
 use serde_json::Value;
 
 pub(crate) use self::facts::fill_texts;
-use self::facts::{facts, phase_of, phases};
+use self::facts::{diagnosis, facts, phase_of, phases};
 use super::{
-    Agent, AgentAction, AgentRecord, Basis, Body, Close, CloseClass, CloseMeans, CloseRecord,
-    ClosedBy, Connection, ConnectionFacts, ConnectionId, ConnectionRef, Count, Endpoint, Login,
-    LoginRecord, Lookup, LookupAnswer, LookupKind, LookupOutcome, LookupRecord, Loss, LossReason,
-    LossRecord, MarsRecord, MarsSession, NamedPhase, Nanos, Outcome, PendingRecord, PhaseName,
-    PhaseRecord, Phases, Record, Request, RequestKind, RequestRecord, Server, Side, Sides,
-    SqlError, Status, Tcp, Timestamp,
+    Agent, AgentAction, AgentRecord, AskedServer, Attempt, AttemptClient, AttemptId, AttemptRecord,
+    Basis, Body, Close, CloseClass, CloseMeans, CloseRecord, ClosedBy, Connection, ConnectionFacts,
+    ConnectionId, ConnectionRef, Count, Endpoint, Login, LoginRecord, Lookup, LookupAnswer,
+    LookupKind, LookupOutcome, LookupRecord, Loss, LossReason, LossRecord, MarsRecord, MarsSession,
+    NamedPhase, Nanos, Outcome, Part, PartKind, PartOutcome, PendingRecord, PhaseName, PhaseRecord,
+    Phases, Record, Request, RequestKind, RequestRecord, Server, Side, Sides, SqlError, Status,
+    Target, Tcp, Timestamp,
 };
 
 const START: Timestamp = Timestamp(1_795_376_726_077_542_569);
@@ -63,6 +64,7 @@ pub(crate) fn all() -> Vec<Record> {
         request(),
         mars(),
         lookup(),
+        attempt(),
         loss(),
         agent(),
         status(),
@@ -117,6 +119,7 @@ pub(crate) fn refused() -> Record {
         },
         process: None,
         nat: Vec::new(),
+        attempt: None,
         tcp: Tcp::default(),
         tds: None,
         tls: None,
@@ -266,12 +269,22 @@ pub(crate) fn lookup() -> Record {
         instance: Some("SQL6".into()),
         outcome: LookupOutcome::Answered,
         duration_ns: Nanos(700_000),
+        requests: 2,
         answer: Some(answer),
+        answers: Some(1),
         instances: Some(1),
+        answered_from: Some(IpAddr::from([10, 77, 0, 3])),
+        instance_mismatch: Some(true),
+        malformed: Some(true),
+        partial: Some(true),
     };
-    let server = Server {
-        port: 1434,
-        ..server()
+    let Server {
+        address, instance, ..
+    } = server();
+    let server = AskedServer {
+        address,
+        port: Some(57139),
+        instance,
     };
     record(
         700_000,
@@ -281,6 +294,46 @@ pub(crate) fn lookup() -> Record {
             lookup,
         }),
     )
+}
+
+pub(crate) fn attempt() -> Record {
+    let part = |kind, start, duration, outcome| Part {
+        kind,
+        start_ns: Nanos(start),
+        duration_ns: Nanos(duration),
+        outcome,
+        name: Some("sql1.lab.test".into()),
+        connection_id: Some(connection_ref().id),
+        loser: None,
+    };
+    let answered = PartOutcome::Lookup(LookupOutcome::Answered);
+    let [aborted, success] = [Outcome::Aborted, Outcome::Success].map(PartOutcome::Login);
+    let attempt = Attempt {
+        id: AttemptId(0x0123_4567_89ab_cdef),
+        start: START,
+        duration_ns: Nanos(9_577_871),
+        outcome: Outcome::Success,
+        target: Target {
+            name: Some("sql1.lab.test".into()),
+            instance: Some("SQL6".into()),
+            port: Some(57139),
+        },
+        connections: 2,
+        parts: vec![
+            part(PartKind::Lookup, 0, 700_000, answered),
+            Part {
+                loser: Some(true),
+                ..part(PartKind::Connect, 750_000, 200_000, aborted)
+            },
+            part(PartKind::Login, 800_000, 8_777_871, success),
+        ],
+        unexplained_ns: Nanos(50_000),
+        diagnosis: vec![diagnosis()],
+    };
+    let client = AttemptClient {
+        address: client().address,
+    };
+    record(9_577_871, Body::Attempt(AttemptRecord { client, attempt }))
 }
 
 pub(crate) fn loss() -> Record {

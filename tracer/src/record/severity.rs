@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{AgentAction, Body, Close, CloseClass, Login, Lookup, LookupOutcome, Nanos};
+use super::{AgentAction, Attempt, Body, Close, CloseClass, Login, Lookup, LookupOutcome, Nanos};
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -18,12 +18,13 @@ pub enum Severity {
 }
 
 impl Body {
-    /// How much the event matters. Logins and lookups are slow that took longer than `slow`.
+    /// How much the event matters. Logins, lookups and attempts are slow that took longer than `slow`.
     pub fn severity(&self, slow: Option<Nanos>) -> Severity {
         match self {
             Self::Login(record) => of_login(&record.facts.login, slow),
             Self::Close(record) => of_close(&record.close),
             Self::Lookup(record) => of_lookup(&record.lookup, slow),
+            Self::Attempt(record) => of_attempt(&record.attempt, slow),
             Self::Pending(_) | Self::Loss(_) => Severity::Warn,
             Self::Agent(record) => of_action(record.agent.action),
             Self::Phase(_) | Self::Request(_) | Self::Mars(_) => Severity::Info,
@@ -50,6 +51,14 @@ fn of_lookup(lookup: &Lookup, slow: Option<Nanos>) -> Severity {
     match lookup.outcome {
         LookupOutcome::Answered => slow_or_not(Some(lookup.duration_ns), slow),
         LookupOutcome::Timeout | LookupOutcome::Unreachable => Severity::Error,
+    }
+}
+
+fn of_attempt(attempt: &Attempt, slow: Option<Nanos>) -> Severity {
+    if attempt.failed() {
+        Severity::Error
+    } else {
+        slow_or_not(Some(attempt.duration_ns), slow)
     }
 }
 

@@ -3,7 +3,8 @@
 use tracer_ebpf::flow::FlowKey;
 
 use super::{
-    input::{Config, Input, Listener, Standing},
+    input::{Config, Datagram, Input, Listener, Standing},
+    lookups::Lookups,
     report::Shared,
     table::Table,
 };
@@ -16,6 +17,7 @@ const TICK: u64 = 250_000_000;
 pub struct Engine {
     shared: Shared,
     table: Table,
+    lookups: Lookups,
     next_tick: u64,
 }
 
@@ -25,6 +27,7 @@ impl Engine {
         Self {
             shared: Shared::new(config),
             table: Table::default(),
+            lookups: Lookups::default(),
             next_tick: 0,
         }
     }
@@ -51,8 +54,14 @@ impl Engine {
 
     /// Takes in what happened.
     pub fn on_event(&mut self, input: Input<'_>, listener: &mut dyn Listener) {
-        if let Input::Event(event, _) = &input {
-            self.pass_time(event.time, listener);
+        match &input {
+            Input::Event(event, _) => self.pass_time(event.time, listener),
+            Input::Browser(datagram) => {
+                self.pass_time(datagram.time, listener);
+                self.browser(datagram, listener);
+                return;
+            }
+            _ => {}
         }
         let report = &mut self.shared.report(listener);
         match input {
@@ -69,13 +78,27 @@ impl Engine {
             Input::Cut(key, _) => self.table.cut(&key),
             Input::Counted(key, born, sent) => self.table.counted(&key, born, &sent),
             Input::Loss(reason, count) => report.shared.lose(reason, count),
+            Input::Browser(_) => {}
+        }
+    }
+
+    /// What SQL Browser announces is known before anybody connects there.
+    fn browser(&mut self, datagram: &Datagram<'_>, listener: &mut dyn Listener) {
+        let mut report = self.shared.report(listener);
+        for announced in self.lookups.take(datagram, &mut report) {
+            report.announced(announced.server);
+            self.table.announced(announced, datagram.time);
         }
     }
 
     /// Lets time pass up to `now`, before what happens then is told: whoever has waited long enough
     /// hears of it at its own time, whether or not somebody looked at the clock then.
     pub fn pass_time(&mut self, now: u64, listener: &mut dyn Listener) {
+        self.lookups
+            .pass_time(now, &mut self.shared.report(listener));
         self.table.pass_time(now, &mut self.shared.report(listener));
+        self.shared.attempts.pass_time(now);
+        self.shared.report(listener).attempts();
         // A capture's clock may have been set back.
         self.next_tick = self.next_tick.min(now.saturating_add(TICK));
         if self.next_tick <= now {
@@ -87,7 +110,10 @@ impl Engine {
 
     /// Nobody watches any more, or the capture ended: every connection is told as far as it came.
     pub fn finish(&mut self, now: u64, listener: &mut dyn Listener) {
+        self.lookups.finish(now, &mut self.shared.report(listener));
         self.table.finish(now, &mut self.shared.report(listener));
+        self.shared.attempts.finish();
+        self.shared.report(listener).attempts();
         self.shared.tell_losses(now, listener);
     }
 }

@@ -1,5 +1,7 @@
 //! What the engine is told, and who hears what it finds: types only.
 
+use std::net::IpAddr;
+
 use foldhash::HashMap;
 use tracer_ebpf::{
     event::{Counters, Direction, Event, SocketEnd, Translated},
@@ -33,6 +35,8 @@ pub struct Config {
     pub phases: bool,
     /// Tell `request` records.
     pub requests: bool,
+    /// Tell `attempt` records, joined by addresses and times.
+    pub attempts: bool,
 }
 
 impl Default for Config {
@@ -47,6 +51,7 @@ impl Default for Config {
             idle_patience: 604_800_000_000_000,
             phases: false,
             requests: false,
+            attempts: true,
         }
     }
 }
@@ -137,6 +142,35 @@ pub enum Checksum {
     Wrong,
 }
 
+/// What passed between a client and SQL Browser, on UDP 1434.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Datagram<'a> {
+    /// When it passed, nanoseconds as in events.
+    pub time: u64,
+    /// Who asks, and the port it asks from.
+    pub asker: (IpAddr, u16),
+    /// Who is asked, or answers: not always from the address that was asked.
+    pub browser: IpAddr,
+    /// What was said.
+    pub said: Said<'a>,
+}
+
+/// What a datagram says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said<'a> {
+    /// A question.
+    Question(&'a [u8]),
+    /// An answer.
+    Answer {
+        /// What is at hand of it.
+        kept: &'a [u8],
+        /// Bytes there were on the wire.
+        len: usize,
+    },
+    /// ICMP, about a question: that it did not arrive.
+    Unreachable,
+}
+
 /// What the engine is told.
 #[derive(Debug)]
 pub enum Input<'a> {
@@ -163,6 +197,8 @@ pub enum Input<'a> {
     /// The snap length cut a message header off: where this direction's next message begins is not
     /// known.
     Cut(FlowKey, Direction),
+    /// SQL Browser is asked, or answers.
+    Browser(Datagram<'a>),
     /// What a connection has carried when nobody watches any more; born as in events.
     Counted(FlowKey, u64, Box<[Counters; 2]>),
     /// Something was not seen, so many times since the last word of it.
@@ -178,6 +214,9 @@ pub trait Listener {
 
     /// A record.
     fn record(&mut self, record: Record);
+
+    /// SQL Browser has announced that SQL Server listens there.
+    fn announced(&mut self, _server: (IpAddr, u16)) {}
 
     /// A login is decided: the kernel need not copy its connection's bytes any more.
     fn decided(&mut self, key: FlowKey, born: u64);

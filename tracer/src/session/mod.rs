@@ -12,19 +12,25 @@
 //! | `stream` | one direction's bytes back in order, cut into TDS packets, TLS records, SMP packets |
 //! | `ledger` | who spoke when, and who owes the next message |
 //! | `dialogue` | the order of a login's messages, in clear and sealed; requests and MARS after it |
+//! | `exchange` | one question to SQL Browser, and what came back |
+//! | `attempts` | what belongs to one attempt of a client to log in |
 //! | `verdict` | phases, waits, outcome and close, from the ledger and from TCP |
 //! | `diagnosis` | why: causes, and what a login's neighbours did |
 //! | `report` | all that is told, as records |
+//! | `lookups` | what SQL Browser is asked, until it is told |
 //! | `connection` | one connection: undecided while its login is open, then settled |
 //! | `table` | the connections, timers, eviction |
 //! | `engine` | the way in |
 
+mod attempts;
 mod connection;
 mod diagnosis;
 mod dialogue;
 mod engine;
+mod exchange;
 mod input;
 mod ledger;
+mod lookups;
 mod report;
 mod stream;
 mod table;
@@ -35,4 +41,4 @@ mod wire;
 
 pub use diagnosis::{explain, list, reference};
 pub use engine::Engine;
-pub use input::{Checksum, Config, Input, Listener, SocketOwner, Standing};
+pub use input::{Checksum, Config, Datagram, Input, Listener, Said, SocketOwner, Standing};

@@ -44,7 +44,7 @@ impl Default for EventSet {
 pub enum EventSetError {
     /// A name that no event has.
     #[error(
-        "no event is named `{0}`: use login, pending, close, phase, request, mars, lookup, loss, agent or all"
+        "no event is named `{0}`: use login, pending, close, phase, request, mars, lookup, attempt, loss, agent or all"
     )]
     Unknown(String),
     /// Both kinds of list in one.
@@ -112,8 +112,8 @@ fn named(name: &str) -> Option<&'static [Event]> {
 pub struct Filter {
     /// Only these events.
     pub events: EventSet,
-    /// Of logins, closes and lookups only those whose login or lookup took longer than this, or
-    /// failed.
+    /// Of logins, closes, lookups and attempts only those that took longer than this, or failed;
+    /// of closes those whose login did.
     pub slow: Option<Nanos>,
 }
 
@@ -144,6 +144,7 @@ fn is_notable(body: &Body, limit: Nanos) -> bool {
         Body::Lookup(record) => {
             record.lookup.outcome != LookupOutcome::Answered || record.lookup.duration_ns > limit
         }
+        Body::Attempt(record) => record.attempt.failed() || record.attempt.duration_ns > limit,
         Body::Pending(_)
         | Body::Phase(_)
         | Body::Request(_)

@@ -5,14 +5,16 @@ mod why;
 use std::{
     borrow::Cow,
     fmt::{self, Write},
+    net::SocketAddr,
 };
 
 use anstyle::{AnsiColor, Style};
 
 use super::Render;
 use crate::record::{
-    Agent, Body, CloseClass, CloseRecord, ConnectionFacts, Count, Endpoint, LineError, Login,
-    LookupOutcome, Nanos, OutcomeKind, Phase, PhaseName, Record, Server,
+    Agent, AttemptRecord, Body, CloseClass, CloseRecord, ConnectionFacts, Count, Endpoint,
+    LineError, Login, LookupOutcome, LookupRecord, Nanos, OutcomeKind, Phase, PhaseName, Record,
+    Server,
 };
 
 /// Columns of a bar as long as the whole login.
@@ -150,6 +152,57 @@ impl Pretty {
         Ok(self.paint(style, &text) + "\n")
     }
 
+    fn lookup(&self, record: &LookupRecord) -> Result<String, fmt::Error> {
+        let LookupRecord {
+            client,
+            server,
+            lookup,
+        } = record;
+        let good = lookup.outcome == LookupOutcome::Answered;
+        let instance = lookup.instance.as_deref().unwrap_or("all instances");
+        let outcome = self.paint(if good { GOOD } else { BAD }, &word(lookup.outcome));
+        let mut text = format!("lookup of {} {outcome}", printable(instance));
+        if let Some(port) = server.port {
+            write!(text, ": port {port}")?;
+        }
+        writeln!(
+            text,
+            "  {}  {} → {}",
+            Time(lookup.duration_ns),
+            SocketAddr::new(client.address, client.port),
+            server.address
+        )?;
+        Ok(text)
+    }
+
+    /// An attempt and its parts; of one connection alone its `login` says it all.
+    fn attempt(&self, record: &AttemptRecord) -> Result<String, fmt::Error> {
+        let AttemptRecord { client, attempt } = record;
+        let style = if attempt.failed() { BAD } else { GOOD };
+        let mut text = format!(
+            "attempt {}  {}  {}",
+            self.paint(style, &word(attempt.outcome)),
+            client.address,
+            Time(attempt.duration_ns)
+        );
+        write!(text, "  unexplained {}", Time(attempt.unexplained_ns))?;
+        for part in &attempt.parts {
+            write!(
+                text,
+                "\n  {:<9} {} at {} for {}",
+                word(part.kind),
+                word(part.outcome),
+                Time(part.start_ns),
+                Time(part.duration_ns)
+            )?;
+            if part.loser == Some(true) {
+                text.push_str(", another was faster");
+            }
+        }
+        text.push('\n');
+        Ok(text)
+    }
+
     fn text(&self, body: &Body) -> Result<String, fmt::Error> {
         Ok(match body {
             Body::Login(login) => self.login(&login.facts)?,
@@ -174,17 +227,8 @@ impl Pretty {
                 Time(record.mars.stalled_ns),
                 ends(&record.client, &record.server)?
             ),
-            Body::Lookup(record) => {
-                let good = record.lookup.outcome == LookupOutcome::Answered;
-                let instance = record.lookup.instance.as_deref().unwrap_or("all instances");
-                format!(
-                    "lookup of {} {}  {}  {}\n",
-                    printable(instance),
-                    self.paint(if good { GOOD } else { BAD }, &word(record.lookup.outcome)),
-                    Time(record.lookup.duration_ns),
-                    ends(&record.client, &record.server)?
-                )
-            }
+            Body::Lookup(record) => self.lookup(record)?,
+            Body::Attempt(record) => self.attempt(record)?,
             Body::Loss(record) => {
                 let text = format!(
                     "not seen: {} × {}",
@@ -252,11 +296,10 @@ fn scale(time: u64, total: u64) -> u64 {
 }
 
 fn ends(client: &Endpoint, server: &Server) -> Result<String, fmt::Error> {
-    let socket = |address, port| std::net::SocketAddr::new(address, port);
     let mut text = format!(
         "{} → {}",
-        socket(client.address, client.port),
-        socket(server.address, server.port)
+        SocketAddr::new(client.address, client.port),
+        SocketAddr::new(server.address, server.port)
     );
     if let Some(instance) = &server.instance {
         write!(text, "\\{}", printable(instance))?;

@@ -1,4 +1,5 @@
-//! What the bytes of a login mean: pure decoders of MS-TDS, LOGIN7, tokens, TLS, SSPI and SMP.
+//! What the bytes of a login mean: pure decoders of MS-TDS, LOGIN7, tokens, TLS, SSPI and SMP, and of
+//! the question to SQL Browser before it.
 //!
 //! Every decoder takes a complete message body (packet headers stripped, packets joined) and gives
 //! back what is readable. The kernel withholds secrets, which arrive as zeros, and stops copying at
@@ -7,6 +8,7 @@
 //!
 //! | module | what it decodes |
 //! |---|---|
+//! | [`browser`] | what SQL Browser is asked and answers, before there is a connection |
 //! | [`prelogin`] | PRELOGIN of both sides: versions, encryption, MARS, trace identifiers |
 //! | [`encryption`] | what the two PRELOGIN encryption options agree on |
 //! | [`login7`] | LOGIN7: who asks for what, never the password |
@@ -21,6 +23,7 @@
 //! | [`user_agent`] | what a driver says of itself in LOGIN7 |
 //! | [`version`] | TDS versions as LOGIN7 and LOGINACK write them |
 
+pub mod browser;
 pub mod certificate;
 pub mod encryption;
 pub mod fedauth;

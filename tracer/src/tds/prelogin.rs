@@ -120,6 +120,8 @@ impl Prelogin {
                         break;
                     };
                     match slice(body, at.into(), len.into()) {
+                        // Its value is never told, and nothing in it is needed.
+                        _ if id == NONCEOPT => prelogin.nonce_present = len > 0,
                         Some(value) => prelogin.set(id, value),
                         None => prelogin.truncated = true,
                     }
@@ -143,7 +145,6 @@ impl Prelogin {
             MARS => self.mars = reader.u8().map(|value| value != 0),
             TRACEID => self.trace_id = trace_id(&mut reader),
             FEDAUTHREQUIRED => self.fedauth_required = reader.u8().map(|value| value != 0),
-            NONCEOPT => self.nonce_present = !value.is_empty(),
             _ => {}
         }
     }

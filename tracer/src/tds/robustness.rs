@@ -3,6 +3,7 @@
 use proptest::{collection::vec, prelude::*, sample::Index};
 
 use super::{
+    browser::{Answer, Question, Told},
     certificate::Certificate,
     login7::Login7,
     ntlm::Ntlm,
@@ -15,6 +16,9 @@ use super::{
 };
 
 const SAMPLES: &[&[u8]] = &[
+    b"\x04SQLEXPRESS\0",
+    b"\x05\x6A\0ServerName;S;InstanceName;A;IsClustered;No;Version;15.0;np;\\\\S\\pipe\\a;;\
+      ServerName;S;InstanceName;B;tcp;1500;;",
     include_bytes!("samples/prelogin_odbc18_client.bin"),
     include_bytes!("samples/prelogin_opencanary_server.bin"),
     include_bytes!("samples/login7_odbc18_kerberos.bin"),
@@ -40,6 +44,14 @@ fn decode_all(bytes: &[u8]) {
         assert!(sspi.end <= bytes.len());
     }
     let _ = Pre7Login::decode(bytes);
+    let _ = Question::decode(bytes);
+    if let Ok(Answer {
+        told: Told::Instances(instances),
+        ..
+    }) = Answer::decode(bytes, bytes.len())
+    {
+        assert!(instances.count() <= bytes.len());
+    }
     let _ = Smp::decode(bytes);
     let _ = Ntlm::decode(bytes);
     if let Ok(Spnego {

@@ -120,6 +120,24 @@ impl TlsSide {
         self.framing.header_len > 0 && !self.framing.lost
     }
 
+    /// Says that the next bytes are missing: as long as they are of one record, the next one is found.
+    pub fn pass(&mut self, len: usize) {
+        let framing = &mut self.framing;
+        let in_record = framing.header_len == RECORD_HEADER_LEN && len <= framing.body_left;
+        if !in_record || framing.lost {
+            self.gap();
+            return;
+        }
+        framing.body_left -= len;
+        if framing.body_left == 0 {
+            framing.header_len = 0;
+        }
+        if framing.header[0] == content_type::HANDSHAKE && !framing.sealed {
+            self.truncated = true;
+            self.give_up_on_handshake();
+        }
+    }
+
     /// Says that bytes of this direction are missing from here on.
     ///
     /// Inside a record its boundary is lost, and nothing more is read.

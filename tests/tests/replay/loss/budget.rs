@@ -14,18 +14,19 @@ const BODY: u16 = 1000;
 /// That packet.
 const PACKET: u16 = BODY + 8;
 
-/// An INFO token (MS-TDS §2.2.7.13) that fills a packet: number, state, class, an empty text, a long
-/// server name, no procedure, a line.
-fn info() -> Vec<u8> {
-    let name = (BODY - 3 - 4 - 2 - 2 - 1 - 1 - 4) / 2;
-    let mut token = vec![0xAB];
-    token.extend((BODY - 3).to_le_bytes());
-    token.extend([0x45, 0x16, 0, 0, 2, 0, 0, 0, name as u8]);
-    token.resize(BODY.into(), 0);
-    token
+/// Two ENVCHANGE tokens (MS-TDS §2.2.7.9) that fill a packet: a long name of a language, and the one before.
+fn changes() -> Vec<u8> {
+    const CHARACTERS: u8 = 245;
+    let len = BODY / 2 - 3;
+    let mut token = vec![0xE3];
+    token.extend(len.to_le_bytes());
+    token.extend([2, CHARACTERS]);
+    token.extend([b'x', 0].repeat(CHARACTERS.into()));
+    token.extend([2, b'o', 0, b'l', 0]);
+    token.repeat(2)
 }
 
-/// The connection up to its login, answered by so many packets of information; the real answer
+/// The connection up to its login, answered by so many packets of changes; the real answer
 /// comes as the last of them, and then these.
 fn answered_at_length(packets: u8, more: &[usize]) -> Vec<Packet> {
     let all = connection();
@@ -34,7 +35,7 @@ fn answered_at_length(packets: u8, more: &[usize]) -> Vec<Packet> {
     let mut made = all[..REPLY].to_vec();
     for number in 0..packets {
         let header = [4, 0, high, low, 0, 51, number, 0];
-        let payload = [&header[..], &info()].concat();
+        let payload = [&header[..], &changes()].concat();
         made.push(reply.with(0x18, &payload, 0, i32::from(number) * i32::from(PACKET)));
     }
     let before = i32::from(packets) * i32::from(PACKET);

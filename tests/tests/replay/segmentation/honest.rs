@@ -7,7 +7,7 @@ use serde_json::Value;
 /// What is said of a login that may not be so: a fact that the whole connection contradicts.
 /// Times and counts are of what was seen, and are not compared here; neither is how it is known.
 fn untruths(said: &Value, truth: &Value) -> Vec<String> {
-    const OF_WHAT_WAS_SEEN: [&str; 17] = [
+    const OF_WHAT_WAS_SEEN: [&str; 18] = [
         ".tls.hello.segments",
         ".severity",
         ".timestamp",
@@ -18,6 +18,8 @@ fn untruths(said: &Value, truth: &Value) -> Vec<String> {
         ".connection.partial_reasons",
         ".connection.start",
         ".connection.id",
+        // It is named after a connection, and joined by what was seen.
+        ".attempt",
         ".connection.vantage",
         ".login.basis",
         ".login.confidence",

@@ -3,9 +3,9 @@
 use super::Turn;
 use crate::{
     bytes::Bytes,
-    event::Kind,
+    event::{Event, Kind},
     loss::LossReason,
-    observe::{Scene, Sink},
+    observe::{Scene, Sink, Told},
     seq::{Seq, Span},
 };
 
@@ -16,56 +16,96 @@ const HEADER_ROOM: u32 = 24;
 pub const MAX_RUN: u32 = 4096;
 /// Records told in one turn.
 pub const RECORDS_A_TURN: usize = 6;
-/// Records told where the walk ends; most segments have no more.
-pub(super) const RECORDS_AT_ONCE: usize = 2;
-/// Records one segment is told in at most: together a GSO packet's 64 KiB, cut by secrets.
+/// Records one segment is told in at most: together a GSO packet's 64 KiB.
 const MAX_RECORDS: u32 = 24;
-/// Visible runs of one segment: a LOGIN7 has three, and may not come alone; each TLS record is one.
-/// The last place is for the segment's end.
-const MAX_RUNS: usize = 24;
+/// Places for the visible runs of one segment, and for its end: a LOGIN7 has some ten, a reply as many as
+/// tokens, and each TLS record is one.
+pub const MAX_RUNS: usize = 32;
+/// So that a mask bounds a run's place.
+const _: () = assert!(MAX_RUNS.is_power_of_two());
+/// As many runs are told of one segment.
+const MOST_RUNS: u32 = MAX_RUNS as u32 - 1;
+/// Bytes of several runs that one record holds at most, behind the runs' places.
+const MAX_TOGETHER: u32 = MAX_RUN - (Event::SPAN * MAX_RUNS) as u32;
 
 /// The visible runs of one segment. They are found first and told afterwards.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Runs {
-    /// Where the run at hand starts.
+    /// What had passed before ends here.
     pub(super) from: Seq,
     /// Runs found.
     count: u32,
     /// The runs.
     found: [Span; MAX_RUNS],
+    /// Bytes of all of them.
+    bytes: u32,
     /// Runs told.
     told: u32,
     /// 1: the segment was told; what follows is more of it.
     more: u32,
     /// Records told.
     records: u32,
-    /// Messages whose secrets were searched, beyond the first.
-    pub(super) searches: u32,
+    /// 1: what the message at hand goes on with lies in a hole.
+    pub(super) behind: u32,
     /// 1: a request in the segment shows that the login is over.
     pub(super) request: u32,
-    /// Fills up.
-    reserved: u32,
 }
 
 impl Runs {
-    /// Starts with the segment's bytes from there on, of which nothing is found yet.
+    /// Starts with the segment's bytes from there on, of which nothing is found yet. The zero is one that
+    /// the compiler does not know: for the kernel it would make a loop over bytes of it.
     #[inline(always)]
     pub(super) fn start(&mut self, from: Seq) {
         self.from = from;
-        // As in [`crate::secrets::Withheld::clear`].
         let zero = core::hint::black_box(0);
         self.count = zero;
+        self.bytes = zero;
         self.told = zero;
         self.more = zero;
         self.records = zero;
-        self.searches = zero;
+        self.behind = zero;
     }
 
     /// Whether none was found.
     #[inline(always)]
     pub(super) const fn are_none(&self) -> bool {
         self.count == 0
+    }
+
+    /// The place of a run. The kernel's verifier must see the mask that the compiler, knowing better, would
+    /// leave out.
+    #[inline(always)]
+    fn place(&mut self, index: u32) -> &mut Span {
+        let index = core::hint::black_box(index) as usize % MAX_RUNS;
+        &mut self.found[index]
+    }
+
+    /// How many there are.
+    #[inline(always)]
+    pub const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// One of them; an empty one is none.
+    #[inline(always)]
+    pub fn run(&self, index: usize) -> Span {
+        self.found.get(index).copied().unwrap_or_default()
+    }
+
+    /// The bytes of a record that tells them all, taken from a packet's payload: their places, then
+    /// themselves, as far as the payload has them.
+    pub fn each_byte(&self, start: Seq, payload: &[u8], mut take: impl FnMut(&[u8])) {
+        let runs = self.found.get(..self.count as usize).unwrap_or_default();
+        for run in runs {
+            take(&run.from.0.to_ne_bytes());
+            take(&run.to.0.to_ne_bytes());
+        }
+        for run in runs {
+            let at = run.from.since(start).max(0).cast_unsigned() as usize;
+            let bytes = payload.get(at..).unwrap_or_default();
+            take(bytes.get(..run.len() as usize).unwrap_or(bytes));
+        }
     }
 
     /// What the next record is.
@@ -80,36 +120,17 @@ impl Runs {
     }
 }
 
-/// Leaves out what of the message at hand may not be told.
+/// Adds a run, as far as the budget goes.
 #[inline(always)]
-pub(super) fn hide_withheld<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
-    for index in 0..4 {
-        let half = scene.flow.half(scene.step.direction);
-        let span = half.withheld.spans[index];
-        if !span.is_empty() {
-            // A length that lies must not hide the messages behind it.
-            let to = span.to.min(half.next_header);
-            hide(scene, Span { to, ..span });
-        }
+pub(super) fn visible<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, run: Span) {
+    let count = scene.runs.count;
+    let last = *scene.runs.place(count.wrapping_sub(1));
+    let mut from = run.from;
+    // What the run before has is not told again.
+    if count != 0 && from.at_or_after(last.from) {
+        from = from.max(last.to);
     }
-}
-
-/// Leaves a part out: the run before it ends, and the next starts behind it.
-#[inline(always)]
-pub(super) fn hide<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, hidden: Span) {
-    let end = scene.segment.end();
-    if !hidden.to.after(scene.runs.from) || !hidden.from.before(end) {
-        return;
-    }
-    visible(scene, hidden.from);
-    scene.runs.from = hidden.to.min(end);
-}
-
-/// Adds the run up to `to`, as far as the budget goes.
-#[inline(always)]
-pub(super) fn visible<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, to: Seq) {
-    let from = scene.runs.from;
-    let mut len = Span { from, to }.len();
+    let mut len = Span { from, to: run.to }.len();
     if len == 0 {
         return;
     }
@@ -125,16 +146,15 @@ pub(super) fn visible<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>
     }
     let half = scene.flow.half(scene.step.direction);
     half.copied = half.copied.saturating_add(len);
-    let count = scene.runs.count as usize;
-    match scene.runs.found.get_mut(count) {
-        Some(run) if count < MAX_RUNS - 1 => {
-            *run = Span {
-                from,
-                to: from.add(len),
-            };
-            scene.runs.count += 1;
-        }
-        _ => scene.sink.lose(LossReason::HeadersUnwalked),
+    scene.runs.bytes = scene.runs.bytes.saturating_add(len);
+    let to = from.add(len);
+    if count != 0 && last.to.0 == from.0 {
+        scene.runs.place(count - 1).to = to;
+    } else if count < MOST_RUNS {
+        *scene.runs.place(count) = Span { from, to };
+        scene.runs.count = count + 1;
+    } else {
+        scene.sink.lose(LossReason::HeadersUnwalked);
     }
 }
 
@@ -142,15 +162,35 @@ pub(super) fn visible<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>
 /// then the reader knows that it has all.
 #[inline(always)]
 pub(super) fn mark_end<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, end: Seq) {
-    let count = scene.runs.count as usize;
-    let last = scene.runs.found.get(count.wrapping_sub(1));
-    if last.is_some_and(|run| run.to.0 == end.0) {
-        return;
+    let count = scene.runs.count;
+    if count == 0 || scene.runs.place(count - 1).to.0 != end.0 {
+        *scene.runs.place(count) = Span { from: end, to: end };
+        scene.runs.count = count + 1;
     }
-    if let Some(run) = scene.runs.found.get_mut(count) {
-        *run = Span { from: end, to: end };
-        scene.runs.count += 1;
+}
+
+/// Tells the runs that were found, if one record has room for all of them. Apart, for the sake of the stack.
+#[inline(never)]
+pub(super) fn tell_at_once<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Turn {
+    let count = scene.runs.count;
+    if count == 0 {
+        return after_runs(scene);
     }
+    if scene.runs.bytes > MAX_TOGETHER {
+        return Turn::Runs;
+    }
+    let mut saying = scene.saying(Kind::Segment);
+    saying.parts = count as u16;
+    saying.run_seq = scene.runs.run(0).from;
+    saying.run_len = scene.runs.bytes + count * Event::SPAN as u32;
+    let told = Told {
+        flow: scene.flow,
+        segment: scene.segment,
+        seen: scene.seen,
+        saying,
+    };
+    scene.sink.relate_parts(&told, scene.packet, scene.runs);
+    after_runs(scene)
 }
 
 /// Tells the runs that were found, in records of at most [`MAX_RUN`] bytes, `at_once` of them in
@@ -167,9 +207,7 @@ pub fn tell_runs<B: Bytes + ?Sized, S: Sink<B>>(
         if index >= scene.runs.count {
             return after_runs(scene);
         }
-        let Some(run) = scene.runs.found.get_mut(index as usize) else {
-            return after_runs(scene);
-        };
+        let run = scene.runs.place(index);
         let from = run.from;
         let len = run.len().min(MAX_RUN);
         run.from = from.add(len);

@@ -51,12 +51,12 @@ fn what_comes_with_a_syn_is_told_behind_it() {
         (syn.seq, syn.time),
         (Seq(CLIENT_ISN), wire.heard.told[1].0.time)
     );
-    let (first, run) = &wire.heard.told[1];
+    let (first, _) = &wire.heard.told[1];
     assert_eq!(
         (first.seq, first.run_seq),
         (position(Direction::ToServer, 0), first.seq)
     );
-    assert_eq!(*run, message);
+    assert_eq!(bytes_of(&wire.heard.told[1]), message);
     assert_eq!(
         wire.flow.client().next_header,
         position(Direction::ToServer, 2 * message.len())

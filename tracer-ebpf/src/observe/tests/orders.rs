@@ -23,19 +23,27 @@ fn reassembled(wire: &Wire, direction: Direction, len: usize) -> Vec<Option<u8>>
     let mut stream = vec![None; len];
     for (event, run) in &wire.heard.told {
         if event.direction == direction as u8 {
-            let at = event.run_seq.since(position(direction, 0)).cast_unsigned();
-            for (index, byte) in run.iter().enumerate() {
-                stream[at as usize + index] = Some(*byte);
+            for (span, bytes) in event.told(run) {
+                let at = span.from.since(position(direction, 0)).cast_unsigned();
+                for (index, byte) in bytes.iter().enumerate() {
+                    stream[at as usize + index] = Some(*byte);
+                }
             }
         }
     }
     stream
 }
 
-/// A server's flight: a certificate in records, then a refusal.
+/// A server's flight: a certificate in records.
 fn flight() -> Vec<u8> {
-    let record = [&[0x16, 3, 3, 0, 90][..], &[7; 90]].concat();
-    [record.repeat(3), tds(4, 1, &[0xAA; 60])].concat()
+    [&[0x16, 3, 3, 0, 90][..], &[7; 90]].concat().repeat(4)
+}
+
+/// A connection whose client has begun TLS: what the server says then can only be of the handshake.
+fn in_handshake() -> Wire {
+    let mut wire = Wire::new();
+    wire.client(0, &[&[0x16, 3, 1, 0, 40][..], &[1; 40]].concat());
+    wire
 }
 
 #[test]
@@ -51,7 +59,7 @@ fn a_window_of_five_segments_and_a_fin_loses_nothing_in_any_order() {
         index * step..end
     };
     for order in orders(6) {
-        let mut wire = Wire::new();
+        let mut wire = in_handshake();
         for index in &order {
             if *index == 5 {
                 wire.end(Direction::ToClient, tcp_flag::FIN, stream.len());
@@ -92,17 +100,17 @@ fn each_segment_says_whether_it_leaves_a_hole_or_fills_one() {
 
 #[test]
 fn a_retransmission_that_fills_a_hole_and_goes_on_is_told_from_the_hole_on() {
-    let mut wire = Wire::new();
+    let mut wire = in_handshake();
     let bytes: Vec<u8> = (0..60).collect();
     wire.server(0, &bytes[..10]);
     wire.server(20, &bytes[20..30]);
     wire.server(0, &bytes);
-    let (event, run) = wire.told(Kind::Segment)[2];
+    let segment = wire.told(Kind::Segment)[3];
     assert_eq!(
-        event.marks & (mark::FILLS_GAP | mark::RETRANSMIT),
+        segment.0.marks & (mark::FILLS_GAP | mark::RETRANSMIT),
         mark::FILLS_GAP
     );
-    assert_eq!(run[..], bytes[10..]);
+    assert_eq!(bytes_of(segment), bytes[10..]);
     let sent = wire.flow.server().sent;
     assert_eq!((sent.bytes, sent.retransmits), (60, 0));
 }
@@ -110,17 +118,17 @@ fn a_retransmission_that_fills_a_hole_and_goes_on_is_told_from_the_hole_on() {
 #[test]
 fn what_a_fin_has_overtaken_is_told_when_it_comes() {
     let mut wire = Wire::new();
-    let refusal = tds(4, 1, &[0xAA; 60]);
+    let refusal = [0x15, 3, 3, 0, 2, 2, 40];
     wire.end(Direction::ToClient, tcp_flag::FIN, refusal.len());
     let (fin, _) = wire.told(Kind::Fin)[0];
     assert_eq!(fin.marks & mark::GAP, mark::GAP);
     wire.server(0, &refusal);
-    let (event, run) = wire.told(Kind::Segment)[0];
+    let segment = wire.told(Kind::Segment)[0];
     assert_eq!(
-        event.marks & (mark::FILLS_GAP | mark::RETRANSMIT),
+        segment.0.marks & (mark::FILLS_GAP | mark::RETRANSMIT),
         mark::FILLS_GAP
     );
-    assert_eq!(*run, refusal);
+    assert_eq!(bytes_of(segment), refusal);
     assert_eq!(wire.flow.server().sent.bytes, refusal.len() as u64);
     wire.server(0, &refusal);
     assert_eq!(wire.flow.server().sent.retransmits, 1);
@@ -171,5 +179,34 @@ fn no_secret_of_a_login_in_five_segments_is_told_in_any_order() {
             let sent = wire.flow.client().sent;
             assert_eq!((sent.bytes, sent.retransmits), (stream.len() as u64, 0));
         }
+    }
+}
+
+#[test]
+fn a_server_whose_syn_ack_was_not_seen_is_read_from_its_first_byte() {
+    let syn = segment(Direction::ToServer, tcp_flag::SYN, Seq(CLIENT_ISN), 0);
+    let reply = tds(packet_type::TABULAR_RESULT, 1, &[0xFD; 13]);
+    let joined_late = {
+        let mut wire = Wire::new();
+        wire.flow = Flow::new(
+            &segment(Direction::ToServer, tcp_flag::ACK, Seq(1), 9),
+            true,
+            1,
+        );
+        wire.heard.told.clear();
+        wire
+    };
+    let opened = {
+        let mut wire = Wire::new();
+        wire.flow = Flow::new(&syn, true, 1);
+        wire.heard.told.clear();
+        wire.see(&syn, &[]);
+        wire
+    };
+    for (mut wire, is_read) in [(opened, true), (joined_late, false)] {
+        wire.send(Direction::ToServer, 0, &[]);
+        wire.server(0, &reply);
+        assert_eq!(wire.flow.server().syn != 0, is_read);
+        assert_eq!(wire.bytes().len() > 8, is_read, "beyond the header");
     }
 }

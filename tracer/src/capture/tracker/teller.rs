@@ -1,6 +1,12 @@
 //! What a packet tells, on its way to the engine.
 
-use tracer_ebpf::{bytes::Snapped, event::Event, flow::FlowKey, loss, observe::Sink};
+use tracer_ebpf::{
+    bytes::Snapped,
+    event::Event,
+    flow::FlowKey,
+    loss,
+    observe::{Runs, Sink, Told},
+};
 
 use super::proof::{Candidate, Held};
 use crate::{
@@ -31,7 +37,30 @@ impl Sink<Snapped<'_>> for Teller<'_> {
     fn tell(&mut self, event: &Event, packet: &Snapped<'_>, at: u32) {
         let from = packet.kept.get(at as usize..).unwrap_or_default();
         // What the snap length cut off is missing, as if it had been lost.
-        let run = &from[..from.len().min(event.run_len as usize)];
+        self.event(event, &from[..from.len().min(event.run_len as usize)]);
+    }
+
+    fn relate_parts(&mut self, told: &Told<'_>, packet: &Snapped<'_>, runs: &Runs) {
+        let event = told.event();
+        let payload = packet.kept.get(told.offset(event.seq) as usize..);
+        let mut run = Vec::new();
+        runs.each_byte(event.seq, payload.unwrap_or_default(), |bytes| {
+            run.extend_from_slice(bytes);
+        });
+        self.event(&event, &run);
+    }
+
+    fn lose(&mut self, reason: loss::LossReason) {
+        let reason = LossReason::from(reason);
+        match &mut self.candidate {
+            Some(candidate) => candidate.hold(Held::Loss(reason)),
+            None => self.engine.on_event(Input::Loss(reason, 1), self.to),
+        }
+    }
+}
+
+impl Teller<'_> {
+    fn event(&mut self, event: &Event, run: &[u8]) {
         let marked;
         let event = if self.marks == 0 {
             event
@@ -45,14 +74,6 @@ impl Sink<Snapped<'_>> for Teller<'_> {
         match &mut self.candidate {
             Some(candidate) => candidate.hold(Held::Event(Box::new(*event), run.to_vec())),
             None => self.engine.on_event(Input::Event(event, run), self.to),
-        }
-    }
-
-    fn lose(&mut self, reason: loss::LossReason) {
-        let reason = LossReason::from(reason);
-        match &mut self.candidate {
-            Some(candidate) => candidate.hold(Held::Loss(reason)),
-            None => self.engine.on_event(Input::Loss(reason, 1), self.to),
         }
     }
 }

@@ -6,11 +6,11 @@ use serde_json::json;
 
 use super::{START, client, connection_ref, server};
 use crate::record::{
-    Alert, AlertLevel, Auth, AuthKind, Basis, Calendar, Certificate, Collation, Confidence,
-    Connection, ConnectionFacts, ConnectionRef, Count, Diagnosis, Encryption, EncryptionOption,
-    Entra, Login, MarsSummary, Nanos, Ntlm, Outcome, PartialReason, Phase, PhaseName, Phases,
-    Process, Quantiles, Redirect, Requests, Side, Sides, SqlError, Tcp, Tds, Text, Tls, TlsHello,
-    Translation, UserAgent, Vantage, Waited, Whom, Written,
+    Alert, AlertLevel, AttemptId, AttemptRef, Auth, AuthKind, Basis, Calendar, Certificate,
+    Collation, Confidence, Connection, ConnectionFacts, ConnectionRef, Count, Diagnosis,
+    Encryption, EncryptionOption, Entra, Login, MarsSummary, Nanos, Ntlm, Outcome, PartialReason,
+    Phase, PhaseName, Phases, Process, Quantiles, Redirect, Requests, Side, Sides, SqlError, Tcp,
+    Tds, Text, Tls, TlsHello, Translation, UserAgent, Vantage, Waited, Whom, Written,
 };
 
 /// Every text of the facts becomes `text`.
@@ -104,6 +104,10 @@ pub(super) fn facts() -> ConnectionFacts {
         server: server(),
         process: Some(process()),
         nat: vec![translation()],
+        attempt: Some(AttemptRef {
+            id: AttemptId(id.0),
+            number: 2,
+        }),
         tcp: tcp(),
         tds: Some(tds()),
         tls: Some(Arc::new(Written::new(tls()))),
@@ -117,13 +121,17 @@ pub(super) fn facts() -> ConnectionFacts {
             basis: Some(Basis::Inferred),
         }),
         requests: Some(requests()),
-        diagnosis: vec![Diagnosis {
-            cause: "domain_controller_slow".into(),
-            confidence: Confidence(0.8),
-            whom: Some(Whom::Identity),
-            evidence: BTreeMap::from([("controller_ns".into(), json!(1_252_173))]),
-            meaning: "the domain controller is slow",
-        }],
+        diagnosis: vec![diagnosis()],
+    }
+}
+
+pub(super) fn diagnosis() -> Diagnosis {
+    Diagnosis {
+        cause: "domain_controller_slow".into(),
+        confidence: Confidence(0.8),
+        whom: Some(Whom::Identity),
+        evidence: BTreeMap::from([("controller_ns".into(), json!(1_252_173))]),
+        meaning: "the domain controller is slow",
     }
 }
 
@@ -304,6 +312,7 @@ fn login_facts() -> Login {
             database: Some("shop".into()),
         }),
         stranger: None,
+        loser: Some(false),
     }
 }
 

@@ -136,10 +136,21 @@ impl Connection {
         let by_server = debt.is_some_and(|debt| debt.by == Side::ToClient);
         self.about.owed_by_server |= by_server && !conclusion.answered;
         let mut facts = report.describe(&self.wire, &self.about, &login.dialogue, &conclusion);
+        report.joins(
+            login.attempt,
+            &self.wire,
+            conclusion.decision.at,
+            &mut facts,
+        );
         let place = login.place.take();
         let causes = report.diagnose(&mut facts, &self.wire, &conclusion, place);
         let kept = report.keep(&mut facts, login.dialogue.contents.trace());
+        let id = facts.connection.id;
         let muted = !report.login(facts, &self.wire, &conclusion);
+        if muted {
+            report.shared.attempts.mute(id);
+        }
+        report.attempts();
         self.usage.expect(&login.dialogue);
         let records = login.dialogue.sealed_from(decision.rest).to_vec();
         let settled = Settled::decided(kept, &conclusion, muted, self.gave_up(), causes);
@@ -168,6 +179,8 @@ impl Connection {
     fn pass_over_login(&mut self, report: &mut Report<'_>) {
         if let State::Undecided(login) = &self.state {
             let mut facts = report.describe_unseen(&self.wire, &self.about, &login.dialogue);
+            let attempts = &mut report.shared.attempts;
+            attempts.forget(login.attempt, self.wire.last_seen);
             let kept = report.keep(&mut facts, login.dialogue.contents.trace());
             self.usage.expect(&login.dialogue);
             self.settle(Settled::unseen(kept), report);

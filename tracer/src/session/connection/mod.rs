@@ -15,13 +15,14 @@ use tracer_ebpf::{
 
 use self::{settled::Settled, undecided::Undecided};
 use super::{
+    attempts::Handle,
     dialogue::usage::Usage,
     input::{Side, SocketOwner},
     report::{About, Report},
     verdict::outcome::End,
     wire::{Reset, Wire},
 };
-use crate::record::{PartialReason, PhaseName, Process};
+use crate::record::{PartialReason, PhaseName, Process, Text};
 
 /// How long after its last packet a socket of this host may take to close; microseconds do.
 const SOCKET_PATIENCE: u64 = 100_000_000;
@@ -68,6 +69,28 @@ impl Connection {
         }
     }
 
+    /// How the attempt that it is part of knows it, while its login is open.
+    pub(in crate::session) fn attempt(&self) -> Handle {
+        match &self.state {
+            State::Undecided(login) => login.attempt,
+            State::Settled(_) => 0,
+        }
+    }
+
+    /// It is part of this attempt.
+    pub(in crate::session) fn is_part_of(&mut self, attempt: Handle) {
+        if let State::Undecided(login) = &mut self.state {
+            login.attempt = attempt;
+        }
+    }
+
+    /// SQL Browser has told the client which instance listens there.
+    pub(in crate::session) fn is_to(&mut self, instance: &Text) {
+        if let State::Undecided(login) = &mut self.state {
+            login.dialogue.contents.announced = Some(instance.clone());
+        }
+    }
+
     /// Takes one event and the bytes it brought.
     pub(in crate::session) fn take(&mut self, event: &Event, run: &[u8], report: &mut Report<'_>) {
         let side = if event.direction == Side::ToServer as u8 {
@@ -88,7 +111,7 @@ impl Connection {
             login.note_positions(event, side);
         }
         match Kind::of(event.kind) {
-            Some(Kind::Syn) => self.syn(event),
+            Some(Kind::Syn) => self.syn(event, report),
             Some(Kind::SynAck) => self.syn_ack(event),
             Some(Kind::Ack) => self.ack(event, report),
             Some(Kind::Segment | Kind::More) => self.segment(side, event, run, report),
@@ -101,9 +124,13 @@ impl Connection {
         self.stands(report);
     }
 
-    fn syn(&mut self, event: &Event) {
+    fn syn(&mut self, event: &Event, report: &mut Report<'_>) {
         self.wire.syn_ttl(Side::ToServer, event.ttl);
         let first = self.wire.handshake.syn(event.time, event.seq);
+        if first.is_some() {
+            let attempts = &mut report.shared.attempts;
+            attempts.syn_again(self.attempt(), event.time);
+        }
         if let State::Undecided(login) = &mut self.state {
             login.syn(event, first);
         }
@@ -151,10 +178,15 @@ impl Connection {
         }
         self.wire.evidence.handshake(self.wire.handshake.legs());
         login.handshake_ends(event.time, true);
+        let attempts = &mut report.shared.attempts;
+        attempts.established(login.attempt, event.time);
     }
 
     fn segment(&mut self, side: Side, event: &Event, run: &[u8], report: &mut Report<'_>) {
-        self.wire.payload_ttl(side, event.ttl);
+        if self.wire.payload_ttl(side, event.ttl) && side == Side::ToServer {
+            let attempts = &mut report.shared.attempts;
+            attempts.speaks(self.attempt(), event.time);
+        }
         self.late_reply(side, event.time);
         let settled = match &mut self.state {
             State::Undecided(login) => {
@@ -163,6 +195,8 @@ impl Connection {
                 if !in_syn && !self.wire.handshake.is_over() && !self.wire.joined_late {
                     self.wire.handshake.misses_end();
                     login.handshake_ends(event.time, false);
+                    let attempts = &mut report.shared.attempts;
+                    attempts.established(login.attempt, event.time);
                 }
                 login.segment(side, event, run);
                 false

@@ -9,6 +9,7 @@ use tracer_ebpf::{
 use crate::{
     record::{Outcome, OutcomeKind, PhaseName},
     session::{
+        attempts::Handle,
         diagnosis::Place,
         dialogue::{
             Context, Decision, Dialogue,
@@ -48,6 +49,8 @@ pub(in crate::session) struct Undecided {
     /// The side that did not leave, where its last word had not reached the one that did.
     unheard: Option<Side>,
     pub(super) left: Option<Left>,
+    /// How the attempt that it is part of knows it.
+    pub(super) attempt: Handle,
     /// When the client's socket closed, where it is on this host.
     pub(super) client_closed: Option<u64>,
     pub(super) pending_was_told: bool,
@@ -68,6 +71,7 @@ impl Undecided {
             debt_at_end: None,
             unheard: None,
             left: None,
+            attempt: 0,
             client_closed: None,
             pending_was_told: false,
             early_fin: None,

@@ -47,11 +47,15 @@ impl Dialogue {
         }
         let tls = &mut self.contents.tls[side as usize];
         let sealed_before = tls.application_records;
-        if unit.unseen.is_empty() {
-            tls.extend(&unit.body, context.fingerprints);
-        } else {
-            tls.gap();
+        let mut at = 0;
+        for unseen in &unit.unseen {
+            let seen = unit.body.get(at..unseen.start).unwrap_or_default();
+            tls.extend(seen, context.fingerprints);
+            tls.pass(unseen.len());
+            at = unseen.end;
         }
+        let seen = unit.body.get(at..).unwrap_or_default();
+        tls.extend(seen, context.fingerprints);
         let sealed = tls.application_records > sealed_before;
         self.note_hello(side, unit);
         if side == Side::ToServer && sealed && self.speaks_tls13() {

@@ -73,13 +73,16 @@ impl Report<'_> {
             .asked
             .as_ref()
             .and_then(|asked| asked.instance.as_deref());
-        server.instance = instance.filter(|name| !name.is_empty()).map(Text::from);
+        let instance = instance.filter(|name| !name.is_empty()).map(Text::from);
+        // What SQL Browser says is the server's own word; a client may spell it as it likes.
+        server.instance = dialogue.contents.announced.clone().or(instance);
         let mut facts = Box::new(ConnectionFacts {
             connection,
             client: client(wire),
             server,
             process: None,
             nat: Vec::new(),
+            attempt: None,
             tcp: Tcp::default(),
             tds,
             tls,

@@ -169,6 +169,7 @@ impl Kept {
             server: server(wire),
             process: None,
             nat: Vec::new(),
+            attempt: None,
             tcp: Tcp::default(),
             tds: None,
             tls: self.alike.tls.clone(),

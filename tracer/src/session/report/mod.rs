@@ -1,6 +1,7 @@
 //! What connections say, as records: the only place that fills `record`'s types.
 
 mod about;
+mod attempt;
 mod causes;
 mod certificates;
 mod close;
@@ -8,10 +9,13 @@ mod common;
 mod facts;
 mod kept;
 mod login;
+mod lookup;
 mod losses;
 mod own;
 mod requests;
 mod strangers;
+
+use std::net::IpAddr;
 
 use tracer_ebpf::flow::FlowKey;
 use zeroize::Zeroizing;
@@ -25,6 +29,7 @@ pub(in crate::session) use self::{
 };
 use self::{certificates::Certificates, kept::Commons, losses::Losses};
 use super::{
+    attempts::Attempts,
     diagnosis::Neighbours,
     dialogue::Decision,
     input::{Config, Listener, Standing},
@@ -45,6 +50,7 @@ pub(in crate::session) struct Shared {
     losses: Losses,
     certificates: Certificates,
     commons: Commons,
+    pub(in crate::session) attempts: Attempts,
     pub(in crate::session) neighbours: Neighbours,
     /// For the bytes of a packet while it is read.
     pub(in crate::session) memory: Zeroizing<Vec<u8>>,
@@ -84,6 +90,7 @@ impl Shared {
             losses: Losses::default(),
             certificates: Certificates::default(),
             commons: Commons::default(),
+            attempts: Attempts::default(),
             neighbours: Neighbours::default(),
             memory: Zeroizing::default(),
             fingerprints: Fingerprints::default(),
@@ -125,6 +132,11 @@ impl Report<'_> {
     /// A connection that the kernel's table had no room for, for a while.
     pub(in crate::session) fn flow_forgotten(&mut self) {
         self.shared.lose(LossReason::FlowTableFull, 1);
+    }
+
+    /// SQL Browser has announced that SQL Server listens there.
+    pub(in crate::session) fn announced(&mut self, server: (IpAddr, u16)) {
+        self.listener.announced(server);
     }
 
     /// A login is decided: nobody need copy its connection's bytes any more.

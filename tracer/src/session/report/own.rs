@@ -1,7 +1,7 @@
 //! What a connection has of its own, as numbers, in as few bytes as they need.
 
 use crate::{
-    record::{ConnectionFacts, Nanos, Phase, PhaseName, Tds, Text, Waited},
+    record::{AttemptId, AttemptRef, ConnectionFacts, Nanos, Phase, PhaseName, Tds, Text, Waited},
     tds::prelogin::{Guid, TraceId},
 };
 
@@ -14,6 +14,10 @@ pub(super) struct Own {
     controller: Option<Nanos>,
     token_fetch: Option<Nanos>,
     trace: Option<TraceId>,
+    /// The attempt that it is part of, where that is not it alone.
+    attempt: Option<(u64, u32)>,
+    /// It is an attempt by itself, of the same name.
+    alone: bool,
 }
 
 impl Own {
@@ -25,7 +29,14 @@ impl Own {
         login.server_ns = None;
         login.network_ns = None;
         login.slowest_phase = None;
+        let id = facts.connection.id;
+        let is_alone = |attempt: &AttemptRef| attempt.id.0 == id.0 && attempt.number == 1;
+        let attempt = facts.attempt.take();
         let mut own = Self {
+            alone: attempt.as_ref().is_some_and(is_alone),
+            attempt: attempt
+                .filter(|attempt| !is_alone(attempt))
+                .map(|attempt| (attempt.id.0, attempt.number)),
             duration: login.duration_ns.take(),
             client_pid: login.client_pid.take(),
             ..Self::default()
@@ -51,6 +62,11 @@ impl Own {
         login.duration_ns = self.duration;
         login.client_pid = self.client_pid;
         login.sum_up(&facts.phases);
+        let alone = self.alone.then_some((facts.connection.id.0, 1));
+        facts.attempt = self.attempt.or(alone).map(|(id, number)| AttemptRef {
+            id: AttemptId(id),
+            number,
+        });
         if let Some(tds) = &mut facts.tds {
             tds.spid = self.spid;
             describe_trace(self.trace.as_ref(), tds);
@@ -73,8 +89,9 @@ impl Own {
             self.token_fetch.map(|nanos| nanos.0),
             self.trace.map(|trace| trace.sequence.into()),
         ];
-        let there = numbers.iter().rev();
-        into.push(there.fold(0, |all, number| all << 1 | u8::from(number.is_some())));
+        let there = numbers.iter().map(Option::is_some);
+        let there = there.chain([self.attempt.is_some(), self.alone]).rev();
+        into.push(there.fold(0, |all, is_there| all << 1 | u8::from(is_there)));
         numbers
             .into_iter()
             .flatten()
@@ -82,6 +99,10 @@ impl Own {
         if let Some(trace) = &self.trace {
             into.extend(trace.connection.0);
             into.extend(trace.activity.0);
+        }
+        if let Some((id, number)) = self.attempt {
+            into.extend(id.to_le_bytes());
+            put(into, number.into());
         }
     }
 
@@ -109,8 +130,16 @@ impl Own {
                     sequence: sequence.try_into().ok()?,
                 })
             }),
+            attempt: (there >> 6 & 1 == 1).then(|| attempt(bytes)).flatten(),
+            alone: there >> 7 & 1 == 1,
         }
     }
+}
+
+/// The attempt that is written there.
+fn attempt(bytes: &mut &[u8]) -> Option<(u64, u32)> {
+    let id = u64::from_le_bytes(*bytes.split_off(..8)?.first_chunk()?);
+    Some((id, take(bytes)?.try_into().ok()?))
 }
 
 /// How a client names its connection in the traces of both sides.
@@ -260,9 +289,12 @@ mod tests {
             controller: Some(Nanos(0)),
             token_fetch: Some(Nanos(1)),
             trace: Some(trace),
+            attempt: Some((u64::MAX, 300)),
+            alone: false,
         };
         let some = Own {
             spid: Some(u16::MAX),
+            alone: true,
             ..Own::default()
         };
         for own in [full, some, Own::default()] {

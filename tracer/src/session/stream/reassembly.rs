@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use tracer_ebpf::{
     event::{Event, Kind},
+    observe::login::MAX_RUNS,
     seq::{Seq, Span},
 };
 use zeroize::Zeroizing;
@@ -30,6 +31,21 @@ struct Piece {
     bytes: Zeroizing<Vec<u8>>,
     /// What of it was told, ascending.
     told: Vec<Span>,
+}
+
+impl Piece {
+    fn take(&mut self, from: Seq, bytes: &[u8]) {
+        let at = usize::try_from(from.since(self.span.from));
+        let Some(room) = at.ok().and_then(|at| self.bytes.get_mut(at..)) else {
+            return;
+        };
+        let len = room.len().min(bytes.len());
+        room[..len].copy_from_slice(&bytes[..len]);
+        self.told.push(Span {
+            from,
+            to: from.add(len as u32),
+        });
+    }
 }
 
 /// The bytes of one direction that are not read yet.
@@ -155,10 +171,15 @@ impl Reassembly {
             && event.kind == Kind::More as u8;
         if !continues {
             self.flush();
-            let is_told_whole =
-                event.run_seq == whole.from && run.len() == event.payload_len as usize;
-            if is_told_whole && self.goes_on_at(whole.from) {
-                self.append(whole, event.time, run, &[whole]);
+            let mut told = event.told(run);
+            let first = told
+                .next()
+                .filter(|(_, bytes)| bytes.len() == event.payload_len as usize);
+            if let Some((span, bytes)) = first
+                && span == whole
+                && self.goes_on_at(whole.from)
+            {
+                self.append(whole, event.time, bytes, &[whole]);
                 self.catch_up();
                 return;
             }
@@ -166,32 +187,26 @@ impl Reassembly {
                 span: whole,
                 time: event.time,
                 bytes: Zeroizing::new(vec![0; event.payload_len as usize]),
-                told: Vec::new(),
+                told: Vec::with_capacity(usize::from(event.parts).clamp(1, MAX_RUNS)),
             });
         }
         if let Some(piece) = &mut self.telling {
-            let at = event.run_seq.since(whole.from);
-            let room = usize::try_from(at)
-                .ok()
-                .and_then(|at| piece.bytes.get_mut(at..));
-            if let Some(room) = room {
-                let len = room.len().min(run.len());
-                room[..len].copy_from_slice(&run[..len]);
-                piece.told.push(Span {
-                    from: event.run_seq,
-                    to: event.run_seq.add(len as u32),
-                });
+            for (span, bytes) in event.told(run) {
+                piece.take(span.from, bytes);
             }
             self.gap |= run.len() < event.run_len as usize;
         }
-        if event.run_seq.add(event.run_len).at_or_after(whole.to) {
+        // A record of several parts has all of its segment.
+        if event.parts != 0 || event.run_seq.add(event.run_len).at_or_after(whole.to) {
             self.flush();
         }
     }
 
     /// Takes in the segment that was being told.
     fn flush(&mut self) {
-        if let Some(piece) = self.telling.take() {
+        if let Some(mut piece) = self.telling.take() {
+            let start = piece.span.from;
+            piece.told.sort_by_key(|told| told.from.since(start));
             self.insert(piece);
         }
     }

@@ -1,5 +1,6 @@
 //! Connections by their addresses: who gets which event, who gives way, and whose time has come.
 
+mod announced;
 mod evicted;
 mod openings;
 mod owners;
@@ -17,6 +18,7 @@ use tracer_ebpf::{
 };
 
 use self::{
+    announced::Instances,
     evicted::Evicted,
     openings::Openings,
     owners::Owners,
@@ -26,9 +28,12 @@ use self::{
     timers::Timers,
 };
 use super::{
+    attempts::Handle,
     connection::Connection,
+    exchange::Announced,
     input::{Checksum, SocketOwner},
     report::Report,
+    wire::Identity,
 };
 use crate::record::{LossReason, PartialReason};
 
@@ -49,6 +54,7 @@ pub(in crate::session) struct Table {
     translated: HashMap<FlowKey, Translated>,
     owners: Owners,
     redirects: Redirects,
+    instances: Instances,
     /// Where the clock hand stands that looks for the idle.
     hand: usize,
     /// When the silent are looked for next.
@@ -68,6 +74,9 @@ impl Table {
         let late = event.marks & mark::JOINED_LATE != 0;
         if let Some(slot) = self.slots.get_mut(&event.key) {
             if slot.takes_syn(event) {
+                if event.kind == Kind::Syn as u8 {
+                    report.shared.attempts.syn_again(slot.attempt(), event.time);
+                }
                 self.schedule(event.key, report);
                 return;
             }
@@ -126,16 +135,25 @@ impl Table {
         if !late {
             self.follow(event, &owners, report);
         }
+        let ends = Identity::of(&event.key, event.client_is_a != 0);
+        let attempt = self.attempt(event, &ends, before, report);
+        let instance = self.instances.of(&ends);
         if owners.is_empty()
             && translation.is_none()
             && before.is_none()
-            && let Some(syns) = Syns::of(event)
+            && instance.is_none()
+            && let Some(mut syns) = Syns::of(event)
         {
+            syns.attempt = attempt;
             self.insert(event.key, Slot::Syns(Box::new(syns)));
             self.schedule(event.key, report);
             return;
         }
         let mut connection = Box::new(Connection::new(event));
+        connection.is_part_of(attempt);
+        if let Some(instance) = instance {
+            connection.is_to(instance);
+        }
         for owner in &owners {
             connection.owner(owner, report);
         }
@@ -150,6 +168,26 @@ impl Table {
         self.settle(event.key, event.time, report);
     }
 
+    /// How the attempt that a connection is part of knows it; as before where it has passed before.
+    fn attempt(
+        &self,
+        event: &Event,
+        ends: &Identity,
+        before: Option<FlowKey>,
+        report: &mut Report<'_>,
+    ) -> Handle {
+        let before = before.and_then(|key| self.slots.get(&key));
+        if let Some(before) = before {
+            return before.attempt();
+        }
+        let late = event.marks & mark::JOINED_LATE != 0;
+        if late || !report.shared.config.attempts {
+            return 0;
+        }
+        let attempts = &mut report.shared.attempts;
+        attempts.opens(ends.client.address, ends.server, event.born)
+    }
+
     /// Takes a connection in. The table grows by a little at a time: twice as much room as is needed is
     /// most of what an idle connection would take in it.
     fn insert(&mut self, key: FlowKey, slot: Slot) {
@@ -158,6 +196,11 @@ impl Table {
             self.slots.reserve_exact(count / GROWTH + 16);
         }
         self.slots.insert(key, slot);
+    }
+
+    /// A client is told where an instance listens.
+    pub(in crate::session) fn announced(&mut self, announced: Announced, now: u64) {
+        self.instances.learn(announced, now);
     }
 
     /// A connection that opens may be where its process was sent by the reply it has just left with.
@@ -298,6 +341,7 @@ impl Table {
         self.forget_translated(now);
         self.owners.forget(now);
         self.redirects.forget(now);
+        self.instances.forget(now);
         self.sweep(now, report);
     }
 

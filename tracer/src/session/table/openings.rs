@@ -12,7 +12,7 @@ use tracer_ebpf::{event::Event, flow::FlowKey, seq::Seq};
 use crate::session::wire::{End, Identity};
 
 /// How long a host may take to pass a SYN on, nanoseconds: microseconds, and longer where it is busy.
-const PASSED_ON: u64 = 20_000_000;
+const PASSED_ON: u64 = 200_000_000;
 /// How long a SYN is remembered: a socket that is established says which one was its own.
 const REMEMBERED: u64 = 2_000_000_000;
 /// SYNs remembered.

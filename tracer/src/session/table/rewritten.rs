@@ -36,7 +36,7 @@ impl Table {
         let before = self.openings.opens(event)?;
         let before = self.told_by(before);
         let slot = self.slots.get(&before)?;
-        (before != event.key && slot.was_not_answered()).then_some(before)
+        (before != event.key && slot.has_only_shaken_hands()).then_some(before)
     }
 
     /// Whether the client's socket is on this host and has a connection's addresses. If not, the last
@@ -86,6 +86,7 @@ impl Table {
             Some(Slot::Open(connection)) if connection.is_untold() => {
                 connection.wire.passes_as(other(&translated));
             }
+            Some(Slot::Open(connection)) => connection.wire.has_also(other(&translated)),
             _ if self.translated.len() < MOST_TRANSLATED => {
                 self.translated.insert(key, translated);
             }

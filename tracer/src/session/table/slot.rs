@@ -8,7 +8,7 @@ use tracer_ebpf::{
 use super::syns::Syns;
 use crate::{
     record::PartialReason,
-    session::{connection::Connection, report::Report},
+    session::{attempts::Handle, connection::Connection, report::Report},
 };
 
 /// How long a connection that has ended is remembered, so that its stragglers open no new one.
@@ -61,11 +61,15 @@ impl Slot {
         matches!(self, Self::Syns(_) | Self::Open(_))
     }
 
-    /// Whether nothing but a client's SYN was seen of an open connection.
-    pub(in crate::session) fn was_not_answered(&self) -> bool {
+    /// Whether nothing but a handshake was seen of it, all of which passes once more where its addresses
+    /// are rewritten.
+    pub(in crate::session) fn has_only_shaken_hands(&self) -> bool {
         match self {
-            Self::Syns(syns) => !syns.was_answered(),
-            Self::Open(connection) => connection.wire.is_unanswered(),
+            Self::Syns(_) => true,
+            Self::Open(connection) => {
+                let [client, server] = &connection.wire.sent;
+                connection.is_undecided() && client.bytes | server.bytes == 0
+            }
             Self::Over(_) | Self::Same(_) => false,
         }
     }
@@ -85,6 +89,15 @@ impl Slot {
         match self {
             Self::Syns(syns) => syns.take(event),
             _ => false,
+        }
+    }
+
+    /// How the attempt that it is part of knows it.
+    pub(in crate::session) fn attempt(&self) -> Handle {
+        match self {
+            Self::Syns(syns) => syns.attempt,
+            Self::Open(connection) => connection.attempt(),
+            Self::Over(_) | Self::Same(_) => 0,
         }
     }
 

@@ -6,6 +6,7 @@
 use tracer_ebpf::event::{Direction, Event, Kind, mark};
 
 use crate::session::{
+    attempts::Handle,
     connection::Connection,
     input::Checksum,
     report::Report,
@@ -22,6 +23,8 @@ pub(in crate::session) struct Syns {
     /// Packets of each direction whose checksum was right, and unfinished.
     checksums: [(u8, u8); 2],
     pub(super) scheduled: u64,
+    /// How the attempt that it is part of knows it.
+    pub(super) attempt: Handle,
     pub(super) touched: bool,
 }
 
@@ -35,6 +38,7 @@ impl Syns {
             events: vec![*event],
             checksums: Default::default(),
             scheduled: u64::MAX,
+            attempt: 0,
             touched: true,
         })
     }
@@ -97,6 +101,7 @@ impl Syns {
     pub(super) fn grow(&self, report: &mut Report<'_>) -> Box<Connection> {
         let mut connection = Box::new(Connection::new(&self.events[0]));
         connection.scheduled = self.scheduled;
+        connection.is_part_of(self.attempt);
         for event in &self.events {
             connection.take(event, &[], report);
         }

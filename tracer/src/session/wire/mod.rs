@@ -146,12 +146,14 @@ impl Wire {
         missing.max(0).cast_unsigned()
     }
 
-    /// A packet with payload: how far it has come.
-    pub(in crate::session) fn payload_ttl(&mut self, side: Side, ttl: u8) {
-        if self.ttl[side as usize].is_none() {
+    /// A packet with payload: how far it has come. Whether it is the side's first.
+    pub(in crate::session) fn payload_ttl(&mut self, side: Side, ttl: u8) -> bool {
+        let first = self.ttl[side as usize].is_none();
+        if first {
             self.ttl[side as usize] = Some(ttl);
             self.evidence.ttl(side, ttl);
         }
+        first
     }
 
     /// A SYN: how far it has come.
@@ -245,10 +247,14 @@ impl Wire {
 
     /// Its server's socket, which is on this host, has these addresses.
     pub(in crate::session) fn ends_at(&mut self, key: &FlowKey) {
-        let own = self.named_alike(key);
-        let known = own == self.identity() || self.others().contains(&own);
+        self.has_also(self.named_alike(key));
+    }
+
+    /// It has these addresses too; that is known too late for its name.
+    pub(in crate::session) fn has_also(&mut self, other: Identity) {
+        let known = other == self.identity() || self.others().contains(&other);
         if !known {
-            self.rare.get_or_insert_default().others.push(own);
+            self.rare.get_or_insert_default().others.push(other);
         }
     }
 
@@ -278,11 +284,6 @@ impl Wire {
         let rare = self.rare.get_or_insert_default();
         rare.others = [before.others(), &[before.identity()]].concat();
         rare.outermost = rare.others.first().copied();
-    }
-
-    /// Whether nothing but a client's SYN was seen of it.
-    pub(in crate::session) fn is_unanswered(&self) -> bool {
-        !self.handshake.was_answered() && self.sent[1].packets == 0
     }
 
     /// The connection's name, the same from either host; once given it does not change.

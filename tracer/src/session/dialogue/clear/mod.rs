@@ -7,7 +7,7 @@ mod reply;
 
 pub(in crate::session) use self::auth::{AuthEvidence, SealedAuth};
 use crate::{
-    record::{Encryption, SqlError, Stranger},
+    record::{Encryption, SqlError, Stranger, Text},
     tds::{
         login7::Login7,
         prelogin::{Prelogin, TraceId},
@@ -20,6 +20,8 @@ use crate::{
 /// What the messages of a login said, as far as they were read.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Contents {
+    /// The instance that listens there, by what SQL Browser has told the client.
+    pub(in crate::session) announced: Option<Text>,
     /// The client's PRELOGIN.
     pub(in crate::session) asked: Option<Prelogin>,
     /// The server's answer to it.

@@ -15,6 +15,9 @@ use crate::{
 /// VERSION, the first option of a PRELOGIN (MS-TDS §2.2.6.5): its token, and the offset's high byte.
 const VERSION_FIRST: [u8; 2] = [0, 0];
 
+/// A PRELOGIN is shorter: its options, and a value for each.
+const LONGEST: u32 = 1024;
+
 impl Dialogue {
     pub(in crate::session::dialogue) fn client_packet(
         &mut self,
@@ -100,7 +103,10 @@ impl Dialogue {
 
     fn client_prelogin(&mut self, unit: &Unit, context: &mut Context<'_>) {
         // Joined late, it may be a part of TLS.
-        let is_one = self.from_start || unit.body.first_chunk() == Some(&VERSION_FIRST);
+        let is_one = self.from_start
+            || unit.body.first_chunk() == Some(&VERSION_FIRST)
+            || is_withheld_prelogin(unit);
+        self.contents.saw_login_message |= !self.from_start && is_one;
         if self.stage == Stage::Opening && is_one {
             self.stage = Stage::Prelogin;
             context.ledger.begin(PhaseName::Prelogin, unit.from);
@@ -146,4 +152,11 @@ impl Dialogue {
         self.contents.answered = Some(answered);
         true
     }
+}
+
+/// Whether a packet of which nothing but the header was told is a PRELOGIN by that: of a connection older
+/// than the agent no more leaves the kernel.
+fn is_withheld_prelogin(unit: &Unit) -> bool {
+    let is_withheld = unit.unseen.first() == Some(&(0..unit.body.len()));
+    is_withheld && unit.header.ends_message() && unit.body_len() <= LONGEST
 }

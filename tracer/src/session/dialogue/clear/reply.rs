@@ -45,7 +45,7 @@ impl Dialogue {
         if expects_prelogin && self.server_prelogin(message.seen(), unit.to, context) {
             return None;
         }
-        let is_read = message.unseen.is_empty();
+        let is_read = !message.seen().is_empty();
         let decision = self.reply(&message, unit.to, context);
         // What answers a PRELOGIN and is neither that nor a token of a reply is no TDS.
         let says_nothing =

@@ -22,7 +22,7 @@ pub(in crate::session) use self::{
 };
 
 /// Records kept of one login; a login has a few dozen. Beyond, a side's records are put together.
-const MAX_RECORDS: usize = 256;
+const MAX_RECORDS: usize = 128;
 
 /// The sealed part of a login.
 #[derive(Debug, Default)]

@@ -1,0 +1,233 @@
+//! What the programs at sockets cost on real packets over loopback: nanoseconds over a program that only
+//! returns, which sees the same packets. Needs root.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    path::PathBuf,
+};
+
+use anyhow::{Context, Result};
+use tracer::{
+    host::Hierarchy,
+    probe::{
+        Options, Record,
+        trial::sockets::{AtSockets, Spent},
+    },
+};
+
+const ROUNDS: usize = 15;
+/// Exchanges of one round.
+const PINGS: usize = 1000;
+/// Bytes of the longest TDS packet.
+const LONGEST: u16 = 32_767;
+/// Connections of one round.
+const CONNECTIONS: usize = 100;
+
+/// A control group that this process is in, gone with it.
+struct Group(PathBuf);
+
+impl Group {
+    fn enter() -> Result<Self> {
+        let whole = Hierarchy::choose(None)?.context("no cgroup v2 hierarchy")?;
+        let path = whole
+            .point()
+            .join(format!("tds-bench-{}", std::process::id()));
+        fs::create_dir(&path)?;
+        fs::write(path.join("cgroup.procs"), "0")?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let outer = self.0.parent().map(|root| root.join("cgroup.procs"));
+        if let Some(outer) = outer {
+            drop(fs::write(outer, "0"));
+        }
+        drop(fs::remove_dir(&self.0));
+    }
+}
+
+/// Both ends of a connection.
+struct Pair {
+    client: TcpStream,
+    server: TcpStream,
+}
+
+impl Pair {
+    fn open(listener: &TcpListener) -> Result<Self> {
+        let client = TcpStream::connect(listener.local_addr()?)?;
+        let (server, _) = listener.accept()?;
+        client.set_nodelay(true)?;
+        server.set_nodelay(true)?;
+        Ok(Self { client, server })
+    }
+
+    fn ask(&mut self, question: &[u8]) -> Result<()> {
+        self.client.write_all(question)?;
+        Ok(self.server.read_exact(&mut vec![0; question.len()])?)
+    }
+
+    fn answer(&mut self, answer: &[u8]) -> Result<()> {
+        self.server.write_all(answer)?;
+        Ok(self.client.read_exact(&mut vec![0; answer.len()])?)
+    }
+}
+
+/// A TDS packet of this length, as far as `len` bytes of it.
+fn packet(kind: u8, status: u8, whole: u16, len: usize) -> Vec<u8> {
+    let [high, low] = whole.to_be_bytes();
+    let mut bytes = vec![0x41; len];
+    bytes[..8].copy_from_slice(&[kind, status, high, low, 0, 0, 1, 0]);
+    bytes
+}
+
+fn main() -> Result<()> {
+    let group = Group::enter()?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let unwatched = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let options = Options {
+        ports: vec![listener.local_addr()?.port()],
+        groups: Hierarchy::choose(Some(&group.0))?,
+        ..Options::default()
+    };
+
+    let message = packet(1, 1, 100, 100);
+    let mut trial = AtSockets::start(&options, true)?;
+    let bare = pings(&mut trial, &listener, false, &message, &message)?;
+    drop(trial);
+    println!("{:<44} {bare:8.1} ns", "a record, and nothing else");
+
+    let mut trial = AtSockets::start(&options, false)?;
+    let row = |name: &str, ns: f64| println!("{name:<44} {ns:8.1} ns {:6.2}", ns / bare);
+    let ns = pings(&mut trial, &unwatched, false, &message, &message)?;
+    row("unwatched", ns);
+    let inside = [0x41; 16];
+    let quiet = pings(&mut trial, &listener, true, &inside, &inside)?;
+    row("watched, decided, no header due", quiet);
+    let ns = pings(
+        &mut trial,
+        &listener,
+        true,
+        &message,
+        &packet(4, 1, 100, 100),
+    )?;
+    row("a header told, on top of that", ns - quiet);
+    let mut login = packet(0x10, 1, 1400, 1400);
+    login[8..12].copy_from_slice(&1392_u32.to_le_bytes());
+    row(
+        "login segment of 1,400 bytes",
+        logins(&mut trial, &listener, &login)?,
+    );
+    row(
+        "a whole connection, all programs",
+        connections(&mut trial, &listener, None)?,
+    );
+    row(
+        "a whole login, all programs",
+        connections(&mut trial, &listener, Some(&login))?,
+    );
+    Ok(())
+}
+
+/// One packet of a ping-pong, both ends and directions alike; the connection's login `decided`, and
+/// within a long message.
+fn pings(
+    trial: &mut AtSockets,
+    listener: &TcpListener,
+    decided: bool,
+    question: &[u8],
+    answer: &[u8],
+) -> Result<f64> {
+    let mut pair = Pair::open(listener)?;
+    if decided {
+        decide(trial)?;
+    }
+    let within = decided && question.len() < 100;
+    median(|| {
+        if within {
+            pair.ask(&packet(1, 0, LONGEST, 8))?;
+            pair.answer(&packet(4, 0, LONGEST, 8))?;
+        }
+        trial.drain(|_| {});
+        let before = (trial.traffic(), trial.empty());
+        for _ in 0..PINGS {
+            pair.ask(question)?;
+            pair.answer(answer)?;
+        }
+        let (traffic, empty) = (trial.traffic(), trial.empty());
+        let spent = traffic.since(before.0).each() - empty.since(before.1).each();
+        if within {
+            let rest = vec![0x41; usize::from(LONGEST) - 8 - PINGS * question.len()];
+            pair.ask(&rest)?;
+            pair.answer(&rest)?;
+        }
+        Ok(spent)
+    })
+}
+
+/// The login of the connection that was opened last is decided.
+fn decide(trial: &mut AtSockets) -> Result<()> {
+    let mut opened = None;
+    trial.drain(|record| {
+        if let Record::Event(event, _) = record {
+            opened = Some((event.key, event.born));
+        }
+    });
+    let (key, born) = opened.context("a connection that is told")?;
+    Ok(trial.decide(key, born)?)
+}
+
+/// The segment that brings a login, its acknowledgement included.
+fn logins(trial: &mut AtSockets, listener: &TcpListener, login: &[u8]) -> Result<f64> {
+    median(|| {
+        let mut all = (Spent::default(), Spent::default());
+        for _ in 0..CONNECTIONS {
+            let mut pair = Pair::open(listener)?;
+            trial.drain(|_| {});
+            let before = (trial.traffic(), trial.empty());
+            pair.ask(login)?;
+            let (traffic, empty) = (
+                trial.traffic().since(before.0),
+                trial.empty().since(before.1),
+            );
+            all.0.runs += traffic.runs;
+            all.0.time += traffic.time;
+            all.1.runs += empty.runs;
+            all.1.time += empty.time;
+        }
+        let (traffic, empty) = all;
+        let over = traffic.time.as_nanos() as f64 - empty.each() * traffic.runs as f64;
+        Ok(over / CONNECTIONS as f64)
+    })
+}
+
+/// All that the programs do for a connection, with a login or without.
+fn connections(trial: &mut AtSockets, listener: &TcpListener, login: Option<&[u8]>) -> Result<f64> {
+    let prelogin = packet(0x12, 1, 26, 26);
+    let reply = packet(4, 1, 400, 400);
+    median(|| {
+        trial.drain(|_| {});
+        let before = (trial.all(), trial.empty());
+        for _ in 0..CONNECTIONS {
+            let mut pair = Pair::open(listener)?;
+            if let Some(login) = login {
+                pair.ask(&prelogin)?;
+                pair.answer(&reply)?;
+                pair.ask(login)?;
+                pair.answer(&reply)?;
+            }
+        }
+        let (all, empty) = (trial.all().since(before.0), trial.empty().since(before.1));
+        let over = all.time.as_nanos() as f64 - empty.each() * all.runs as f64;
+        Ok(over / CONNECTIONS as f64)
+    })
+}
+
+fn median(mut round: impl FnMut() -> Result<f64>) -> Result<f64> {
+    let mut rounds = (0..ROUNDS).map(|_| round()).collect::<Result<Vec<_>>>()?;
+    rounds.sort_by(f64::total_cmp);
+    Ok(rounds[ROUNDS / 2])
+}

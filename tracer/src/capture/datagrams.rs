@@ -1,0 +1,233 @@
+//! From a network header to a datagram of SQL Browser, or to ICMP's word that one did not arrive.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::{
+    be16,
+    link::{ETHERTYPE_IPV4, ETHERTYPE_IPV6},
+    tunnel::{Network, first_part},
+};
+use crate::{
+    session::{Datagram, Said},
+    tds::browser::{ANSWER, PORT},
+};
+
+const ICMP: u8 = 1;
+const UDP: u8 = 17;
+const ICMPV6: u8 = 58;
+const UDP_HEADER: usize = 8;
+/// Before the packet that ICMP quotes (RFC 792, RFC 4443 section 3.1).
+const ICMP_HEADER: usize = 8;
+
+/// ICMP "destination unreachable", and the one code of it that is said of packets too long.
+const UNREACHABLE: u8 = 3;
+const FRAGMENTATION_NEEDED: u8 = 4;
+/// The same of `ICMPv6`.
+const UNREACHABLE_V6: u8 = 1;
+
+/// What a packet tells of an exchange with SQL Browser, if anything.
+pub(super) fn read(network: Network<'_>, time: u64) -> Option<Datagram<'_>> {
+    let (protocol, payload) = first_part(network)?;
+    match (network.0, protocol) {
+        (_, UDP) => datagram(network, payload, time),
+        (ETHERTYPE_IPV4, ICMP) => match *payload {
+            [UNREACHABLE, code, ..] if code != FRAGMENTATION_NEEDED => {
+                unreachable(ETHERTYPE_IPV4, payload, time)
+            }
+            _ => None,
+        },
+        (ETHERTYPE_IPV6, ICMPV6) if payload.first() == Some(&UNREACHABLE_V6) => {
+            unreachable(ETHERTYPE_IPV6, payload, time)
+        }
+        _ => None,
+    }
+}
+
+fn datagram<'a>(network: Network<'a>, udp: &'a [u8], time: u64) -> Option<Datagram<'a>> {
+    let ports = (be16(udp, 0)?, be16(udp, 2)?);
+    if ports.0 != PORT && ports.1 != PORT {
+        return None;
+    }
+    let [source, destination] = addresses(network)?;
+    let len = usize::from(be16(udp, 4)?).checked_sub(UDP_HEADER)?;
+    let kept = udp.get(UDP_HEADER..)?;
+    // Behind it an Ethernet frame may be filled up.
+    let kept = &kept[..kept.len().min(len)];
+    // An administrator's program may ask from the same port.
+    Some(if ports.1 == PORT && kept.first() != Some(&ANSWER) {
+        Datagram {
+            time,
+            asker: (source, ports.0),
+            browser: destination,
+            said: Said::Question(kept),
+        }
+    } else {
+        Datagram {
+            time,
+            asker: (destination, ports.1),
+            browser: source,
+            said: Said::Answer { kept, len },
+        }
+    })
+}
+
+/// The question that an ICMP message quotes.
+fn unreachable(ethertype: u16, icmp: &[u8], time: u64) -> Option<Datagram<'_>> {
+    let quoted = (ethertype, icmp.get(ICMP_HEADER..)?);
+    let (UDP, udp) = first_part(quoted)? else {
+        return None;
+    };
+    let [source, destination] = addresses(quoted)?;
+    (be16(udp, 2)? == PORT).then_some(Datagram {
+        time,
+        asker: (source, be16(udp, 0)?),
+        browser: destination,
+        said: Said::Unreachable,
+    })
+}
+
+/// Source and destination.
+fn addresses((ethertype, bytes): Network<'_>) -> Option<[IpAddr; 2]> {
+    match ethertype {
+        ETHERTYPE_IPV4 => {
+            let address = |at| Some(Ipv4Addr::from(*bytes.get(at..)?.first_chunk::<4>()?).into());
+            Some([address(12)?, address(16)?])
+        }
+        ETHERTYPE_IPV6 => {
+            let address = |at| {
+                let address = Ipv6Addr::from(*bytes.get(at..)?.first_chunk::<16>()?);
+                Some(address.to_canonical())
+            };
+            Some([address(8)?, address(24)?])
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUESTION: &[u8] = b"\x04A\0";
+
+    fn udp(ports: [u16; 2], payload: &[u8]) -> Vec<u8> {
+        let len = (UDP_HEADER + payload.len()) as u16;
+        let [source, destination] = ports.map(u16::to_be_bytes);
+        [&source, &destination, &len.to_be_bytes(), &[0; 2], payload].concat()
+    }
+
+    /// From 10.0.0.1 to 10.0.0.2.
+    fn ipv4(protocol: u8, payload: &[u8]) -> Vec<u8> {
+        let len = (20 + payload.len() as u16).to_be_bytes();
+        let mut packet = vec![0x45, 0, len[0], len[1], 0, 0, 0x40, 0, 64, protocol, 0, 0];
+        packet.extend([10, 0, 0, 1, 10, 0, 0, 2]);
+        packet.extend(payload);
+        packet
+    }
+
+    /// From `fd00::1` to `fd00::2`.
+    fn ipv6(protocol: u8, payload: &[u8]) -> Vec<u8> {
+        let len = (payload.len() as u16).to_be_bytes();
+        let mut packet = vec![0x60, 0, 0, 0, len[0], len[1], protocol, 64];
+        for last in [1, 2] {
+            packet.extend([0xFD, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
+        }
+        packet.extend(payload);
+        packet
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_question_and_its_answer_name_the_same_asker_in_both_families() {
+        let question = udp([40_000, PORT], QUESTION);
+        let answer = udp([PORT, 40_000], b"\x05\0\0");
+        for (ethertype, first, second) in [
+            (ETHERTYPE_IPV4, "10.0.0.1", "10.0.0.2"),
+            (ETHERTYPE_IPV6, "fd00::1", "fd00::2"),
+        ] {
+            let wrap = |payload: &[u8]| match ethertype {
+                ETHERTYPE_IPV4 => ipv4(UDP, payload),
+                _ => ipv6(UDP, payload),
+            };
+            let [asked, answered] = [wrap(&question), wrap(&answer)];
+            let asked = read((ethertype, &asked), 1).unwrap();
+            assert_eq!(asked.asker, (address(first), 40_000));
+            assert_eq!(asked.browser, address(second));
+            assert_eq!(asked.said, Said::Question(QUESTION));
+            let answered = read((ethertype, &answered), 2).unwrap();
+            // The packet above, with source and destination as they were.
+            assert_eq!(answered.asker, (address(second), 40_000));
+            assert_eq!(answered.browser, address(first));
+            let (kept, len) = (&b"\x05\0\0"[..], 3);
+            assert_eq!(answered.said, Said::Answer { kept, len });
+        }
+    }
+
+    #[test]
+    fn a_question_behind_extension_headers_is_one() {
+        let options = [UDP, 0, 1, 4, 0, 0, 0, 0];
+        let behind = [&options[..], &udp([40_000, PORT], QUESTION)].concat();
+        let packet = ipv6(0, &behind);
+        let read = read((ETHERTYPE_IPV6, &packet), 1).unwrap();
+        assert_eq!(read.said, Said::Question(QUESTION));
+    }
+
+    #[test]
+    fn what_fills_a_frame_is_no_part_of_a_question_and_a_cut_answer_keeps_its_length() {
+        let mut padded = ipv4(UDP, &udp([40_000, PORT], QUESTION));
+        padded.extend([0; 20]);
+        let said = read((ETHERTYPE_IPV4, &padded), 1).unwrap().said;
+        assert_eq!(said, Said::Question(QUESTION));
+        let answer = ipv4(UDP, &udp([PORT, 40_000], &[5; 100]));
+        let said = read((ETHERTYPE_IPV4, &answer[..48]), 1).unwrap().said;
+        let (kept, len) = (&[5; 20][..], 100);
+        assert_eq!(said, Said::Answer { kept, len });
+    }
+
+    #[test]
+    fn icmp_that_quotes_a_question_says_that_it_did_not_arrive() {
+        let question = udp([40_000, PORT], QUESTION);
+        let quoted = ipv4(UDP, &question);
+        // A router quotes no more than the ports and the length.
+        let icmp = [&[UNREACHABLE, 3, 0, 0, 0, 0, 0, 0][..], &quoted[..28]].concat();
+        let packet = ipv4(ICMP, &icmp);
+        let told = read((ETHERTYPE_IPV4, &packet), 1).unwrap();
+        assert_eq!(told.asker, (address("10.0.0.1"), 40_000));
+        assert_eq!(told.said, Said::Unreachable);
+
+        let icmp = [
+            &[UNREACHABLE_V6, 4, 0, 0, 0, 0, 0, 0][..],
+            &ipv6(UDP, &question),
+        ]
+        .concat();
+        let packet = ipv6(ICMPV6, &icmp);
+        let told = read((ETHERTYPE_IPV6, &packet), 1).unwrap();
+        assert_eq!(told.asker, (address("fd00::1"), 40_000));
+        assert_eq!(told.said, Said::Unreachable);
+    }
+
+    #[test]
+    fn what_is_not_of_sql_browser_is_passed_over() {
+        let dns = udp([40_000, 53], QUESTION);
+        let too_long = [
+            &[UNREACHABLE, FRAGMENTATION_NEEDED, 0, 0, 0, 0, 0, 0][..],
+            &ipv4(UDP, &udp([40_000, PORT], QUESTION)),
+        ]
+        .concat();
+        let echo = [&[8, 0, 0, 0, 0, 0, 0, 0][..], &[0; 40]].concat();
+        for (protocol, payload) in [(UDP, &dns), (ICMP, &too_long), (ICMP, &echo)] {
+            let packet = ipv4(protocol, payload);
+            assert_eq!(read((ETHERTYPE_IPV4, &packet), 1), None);
+        }
+        let question = ipv4(UDP, &udp([40_000, PORT], QUESTION));
+        for length in 0..28 {
+            assert_eq!(read((ETHERTYPE_IPV4, &question[..length]), 1), None);
+        }
+        let mut later = question;
+        later[7] = 8;
+        assert_eq!(read((ETHERTYPE_IPV4, &later), 1), None);
+    }
+}

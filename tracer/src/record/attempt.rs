@@ -1,0 +1,123 @@
+//! All that one client did to log in once.
+
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_with::skip_serializing_none;
+
+use super::{AttemptId, ConnectionId, Diagnosis, LookupOutcome, Nanos, Outcome, Text, Timestamp};
+
+/// `attempt`: an attempt to reach SQL Server is over.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct AttemptRecord {
+    /// Who made it.
+    pub client: AttemptClient,
+    /// The attempt.
+    pub attempt: Attempt,
+}
+
+/// Whose attempt it is: each of its parts has a port of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct AttemptClient {
+    /// IPv4 or IPv6 address; where the two families race, the faster one's.
+    pub address: IpAddr,
+}
+
+/// The lookup, the connections that were opened in parallel, one after the other or by redirect.
+#[skip_serializing_none]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Attempt {
+    /// As in the `attempt` of its connections' lines. It is the id of the connection that was told
+    /// first, the same from either host.
+    pub id: AttemptId,
+    /// When its first packet passed.
+    pub start: Timestamp,
+    /// From there to the last packet that decided one of its parts.
+    pub duration_ns: Nanos,
+    /// Of the login that won, else of the last part; `unknown` where an answered lookup was the last.
+    pub outcome: Outcome,
+    /// What the client meant to reach.
+    pub target: Target,
+    /// How many connections it took.
+    pub connections: u32,
+    /// What it consists of, in the order in which the parts began.
+    pub parts: Vec<Part>,
+    /// Before, between and after the parts.
+    pub unexplained_ns: Nanos,
+    /// Causes that fit, most likely first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub diagnosis: Vec<Diagnosis>,
+}
+
+impl Attempt {
+    /// Whether it went wrong. A probe, and a peer that does not speak TDS, has not failed to log in by
+    /// leaving.
+    pub fn failed(&self) -> bool {
+        let spoke = self.parts.iter().any(|part| part.kind == PartKind::Login);
+        self.outcome.failed(None) && (spoke || self.outcome != Outcome::Aborted)
+    }
+}
+
+/// What a client meant to reach, as far as it said.
+#[skip_serializing_none]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Target {
+    /// The name that it asked for in TLS, or said in the login.
+    pub name: Option<Text>,
+    /// The named instance.
+    pub instance: Option<Text>,
+    /// The TCP port of the first connection, or the one that was announced.
+    pub port: Option<u16>,
+}
+
+/// One step of an attempt.
+#[skip_serializing_none]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Part {
+    /// What was done.
+    pub kind: PartKind,
+    /// From the attempt's start.
+    pub start_ns: Nanos,
+    /// How long it took.
+    pub duration_ns: Nanos,
+    /// What came of it.
+    pub outcome: PartOutcome,
+    /// What was asked for by name.
+    pub name: Option<Text>,
+    /// Whose `login` line tells the rest.
+    pub connection_id: Option<ConnectionId>,
+    /// It is a connection that was slower than another one opened in parallel, and given up for it.
+    pub loser: Option<bool>,
+}
+
+/// Kinds of steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PartKind {
+    /// SQL Browser was asked.
+    Lookup,
+    /// A connection on which nothing of TDS 7 or later was said.
+    Connect,
+    /// A connection with a login, from its first packet to the deciding one.
+    Login,
+}
+
+/// What came of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum PartOutcome {
+    /// Of a connection.
+    Login(Outcome),
+    /// Of a lookup.
+    Lookup(LookupOutcome),
+}
+
+/// The attempt that a connection is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct AttemptRef {
+    /// As in the `attempt` line.
+    pub id: AttemptId,
+    /// Which of its connections this is, in the order in which their logins are told, from 1.
+    pub number: u32,
+}

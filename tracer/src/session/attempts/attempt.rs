@@ -1,0 +1,294 @@
+//! One attempt: what it consists of, and where it may go on.
+
+use std::net::IpAddr;
+
+use super::{Handle, LookedUp, Named, Verdict, rules};
+use crate::{
+    record::{
+        AttemptId, ConnectionId, LookupOutcome, Outcome, PartKind, PartOutcome, Target, Text,
+    },
+    session::wire::End,
+};
+
+/// Where somebody listens; the address is not known where it was announced by name.
+pub(in crate::session) type Place = (Option<IpAddr>, u16);
+
+/// A part that is over.
+#[derive(Clone, Debug)]
+pub(in crate::session) struct Done {
+    pub(in crate::session) kind: PartKind,
+    pub(in crate::session) start: u64,
+    pub(in crate::session) end: u64,
+    pub(in crate::session) outcome: PartOutcome,
+    pub(in crate::session) name: Option<Text>,
+    pub(in crate::session) connection: Option<ConnectionId>,
+    pub(in crate::session) loser: bool,
+}
+
+/// Parts of a connection that is followed.
+#[derive(Clone, Debug)]
+pub(super) struct Try {
+    pub(super) handle: Handle,
+    pub(super) server: End,
+    /// When its first packet passed.
+    pub(super) opened: u64,
+    /// When its SYN was sent last.
+    pub(super) last_syn: u64,
+    /// When its handshake was over.
+    pub(super) established: Option<u64>,
+    /// Its client has said something.
+    pub(super) spoke: bool,
+    pub(super) ended: Option<Ending>,
+    pub(super) successor: Successor,
+}
+
+/// How a connection's login was decided.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ending {
+    pub(super) outcome: Outcome,
+    /// Neither side has said a byte.
+    pub(super) silent: bool,
+}
+
+/// The connection that was opened where this one would have tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Successor {
+    None,
+    One(Handle),
+    /// One of several, or none.
+    Doubtful,
+}
+
+impl Try {
+    pub(super) fn new(handle: Handle, server: End, opened: u64) -> Self {
+        Self {
+            handle,
+            server,
+            opened,
+            last_syn: opened,
+            established: None,
+            spoke: false,
+            ended: None,
+            successor: Successor::None,
+        }
+    }
+
+    /// Its client has not given it up yet: whatever was opened before comes not after it.
+    pub(super) fn syn_again(&mut self, at: u64) {
+        if at > self.last_syn {
+            self.last_syn = at;
+            self.successor = Successor::None;
+        }
+    }
+}
+
+/// An attempt.
+#[derive(Clone, Debug)]
+pub(in crate::session) struct Attempt {
+    pub(in crate::session) client: IpAddr,
+    /// How it was named, once it was.
+    pub(in crate::session) id: Option<AttemptId>,
+    /// Connections whose lines have named it.
+    named: u32,
+    pub(in crate::session) connections: u32,
+    pub(in crate::session) target: Target,
+    /// In the order in which they ended.
+    pub(in crate::session) parts: Vec<Done>,
+    /// Connections, those that are over too.
+    pub(super) tries: Vec<Try>,
+    /// Where its next connection goes.
+    pub(super) expected: Vec<Place>,
+    /// Until when another part may follow.
+    pub(in crate::session) until: u64,
+}
+
+impl Attempt {
+    /// One of which nothing has happened yet.
+    pub(super) fn of(client: IpAddr) -> Self {
+        Self {
+            client,
+            id: None,
+            named: 0,
+            connections: 0,
+            target: Target::default(),
+            parts: Vec::new(),
+            tries: Vec::new(),
+            expected: Vec::new(),
+            until: 0,
+        }
+    }
+
+    /// One that begins with a lookup.
+    pub(super) fn after(lookup: LookedUp) -> Self {
+        let LookedUp {
+            client,
+            done,
+            target,
+            announced,
+        } = lookup;
+        let patience = if announced.is_empty() {
+            0
+        } else {
+            rules::FOLLOWED
+        };
+        Self {
+            target,
+            until: done.end.saturating_add(patience),
+            parts: vec![done],
+            expected: announced,
+            ..Self::of(client)
+        }
+    }
+
+    /// When its first part began.
+    pub(in crate::session) fn start(&self) -> u64 {
+        let done = self.parts.iter().map(|part| part.start);
+        let open = self.tries.iter().map(|one| one.opened);
+        done.chain(open).min().unwrap_or(0)
+    }
+
+    /// When its last part was decided.
+    pub(in crate::session) fn end(&self) -> u64 {
+        let ends = self.parts.iter().map(|part| part.end);
+        ends.max().unwrap_or(0)
+    }
+
+    /// What came of it: of the login that won, else of the last part.
+    pub(in crate::session) fn outcome(&self) -> Outcome {
+        let own = self.parts.iter().filter(|part| !part.loser);
+        let won = |part: &&Done| part.outcome == PartOutcome::Login(Outcome::Success);
+        let last = own.clone().max_by_key(|part| (part.start, part.end));
+        let last = last.or_else(|| self.parts.last());
+        let decisive = own.clone().find(won).or(last);
+        match decisive.map(|part| part.outcome) {
+            Some(PartOutcome::Login(outcome)) => outcome,
+            Some(PartOutcome::Lookup(LookupOutcome::Timeout)) => Outcome::Timeout,
+            Some(PartOutcome::Lookup(LookupOutcome::Unreachable)) => Outcome::Unreachable,
+            Some(PartOutcome::Lookup(LookupOutcome::Answered)) | None => Outcome::Unknown,
+        }
+    }
+
+    /// Whether connections raced, and the client has used none.
+    pub(super) fn came_to_nothing(&self) -> bool {
+        let raced = self.parts.iter().any(|part| part.loser);
+        raced && !self.tries.iter().any(|one| one.spoke)
+    }
+
+    /// Whether a connection of it is undecided.
+    pub(super) fn is_open(&self) -> bool {
+        self.tries.iter().any(|one| one.ended.is_none())
+    }
+
+    /// Whether a connection to there is the one that is to follow.
+    pub(super) fn expects(&self, server: &End, at: u64) -> bool {
+        let there = |(address, port): &Place| {
+            *port == server.port && address.is_none_or(|address| address == server.address)
+        };
+        at <= self.until && !self.is_open() && self.expected.iter().any(there)
+    }
+
+    /// Whether its last connection was refused, and one to there may be the next.
+    pub(super) fn tries_elsewhere(&self, server: &End, at: u64) -> bool {
+        let refused = self.tries.last().is_some_and(|last| {
+            let outcome = last.ended.map(|ending| ending.outcome);
+            outcome == Some(Outcome::Refused) && last.server.port == server.port
+        });
+        let mut addresses = self.tries.iter().map(|one| one.server.address);
+        let is_new = addresses.all(|address| address != server.address);
+        refused && is_new && at <= self.until && !self.is_open()
+    }
+
+    /// A connection of it is opened.
+    pub(super) fn opens(&mut self, one: Try) {
+        self.target.port.get_or_insert(one.server.port);
+        self.expected.clear();
+        self.until = 0;
+        self.connections = self.connections.saturating_add(1);
+        // Most have one only.
+        self.tries.reserve_exact(1);
+        self.tries.push(one);
+    }
+
+    /// The login of a connection of it is decided.
+    pub(super) fn decided(&mut self, verdict: &Verdict, loser: bool) -> Named {
+        let Verdict {
+            id,
+            start,
+            at,
+            outcome,
+            kind,
+            ref target,
+            redirect,
+            ..
+        } = *verdict;
+        let own = self.target.clone();
+        self.target = Target {
+            name: own.name.or_else(|| target.name.clone()),
+            instance: own.instance.or_else(|| target.instance.clone()),
+            port: own.port.or(target.port),
+        };
+        self.parts.reserve_exact(1);
+        self.parts.push(Done {
+            kind,
+            start,
+            end: at,
+            outcome: PartOutcome::Login(outcome),
+            name: target.name.clone(),
+            connection: Some(id),
+            loser,
+        });
+        let patience = match (outcome, redirect) {
+            (Outcome::Redirected, Some(place)) => {
+                self.expected.push(place);
+                rules::FOLLOWED
+            }
+            (Outcome::Refused, _) => rules::ELSEWHERE,
+            _ => 0,
+        };
+        self.until = self.until.max(at.saturating_add(patience));
+        self.named += 1;
+        Named {
+            id: *self.id.get_or_insert(AttemptId(id.0)),
+            number: self.named,
+            loser,
+        }
+    }
+
+    /// Another attempt turns out to be this one. Not if both were named.
+    pub(super) fn absorb(&mut self, other: Self) {
+        let Self {
+            client: _,
+            id,
+            named,
+            connections,
+            target,
+            parts,
+            tries,
+            expected,
+            until,
+        } = other;
+        let (earlier, later) = if parts
+            .iter()
+            .map(|part| part.start)
+            .min()
+            .unwrap_or(u64::MAX)
+            < self.start()
+        {
+            (target, std::mem::take(&mut self.target))
+        } else {
+            (std::mem::take(&mut self.target), target)
+        };
+        self.target = Target {
+            name: earlier.name.or(later.name),
+            instance: earlier.instance.or(later.instance),
+            port: earlier.port.or(later.port),
+        };
+        self.id = self.id.or(id);
+        self.named += named;
+        self.connections = self.connections.saturating_add(connections);
+        self.parts.extend(parts);
+        self.tries.extend(tries);
+        self.expected.extend(expected);
+        self.until = self.until.max(until);
+    }
+}

@@ -1,0 +1,245 @@
+//! The attempts of one client.
+
+use std::net::IpAddr;
+
+use super::{
+    Attempt, Handle, Named, Verdict,
+    attempt::{Ending, Successor, Try},
+    rules::{self, Lost},
+};
+
+/// Attempts of one client that go on at once; a further one is not followed.
+const MAX_ATTEMPTS: usize = 256;
+/// Connections of one attempt: drivers try up to 64 addresses at once (`MultiSubnetFailover`).
+const MAX_TRIES: usize = 64;
+
+/// The attempts of one client, in the order in which they began.
+#[derive(Debug)]
+pub(super) struct Client {
+    attempts: Vec<Attempt>,
+    /// When is looked after them.
+    pub(super) due: u64,
+    /// It opens connections together and uses none: only one that was used shows a race.
+    pub(super) probes: bool,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self {
+            attempts: Vec::new(),
+            due: u64::MAX,
+            probes: false,
+        }
+    }
+}
+
+impl Client {
+    pub(super) fn is_full(&self) -> bool {
+        self.attempts.len() >= MAX_ATTEMPTS
+    }
+
+    pub(super) fn has_several(&self) -> bool {
+        self.attempts.len() > 1
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.attempts.is_empty()
+    }
+
+    pub(super) fn add(&mut self, attempt: Attempt) {
+        if self.attempts.is_empty() {
+            // Most clients have one at a time.
+            self.attempts.reserve_exact(1);
+        }
+        self.attempts.push(attempt);
+    }
+
+    pub(super) fn into_attempts(self) -> Vec<Attempt> {
+        self.attempts
+    }
+
+    /// Takes out the attempt of a connection.
+    pub(super) fn take(&mut self, handle: Handle) -> Option<Attempt> {
+        let place = self.place(handle)?;
+        Some(self.attempts.remove(place))
+    }
+
+    /// A connection.
+    pub(super) fn get(&self, handle: Handle) -> Option<&Try> {
+        let mut tries = self.attempts.iter().flat_map(|one| &one.tries);
+        tries.find(|one| one.handle == handle)
+    }
+
+    /// Whether a connection was given up for another one of this client.
+    pub(super) fn loses(&self, handle: Handle, verdict: &Verdict) -> bool {
+        let place = self.place(handle).zip(self.get(handle));
+        place.is_some_and(|(place, one)| self.lost_to(place, one, verdict).is_some())
+    }
+
+    /// The same, to be changed.
+    pub(super) fn find(&mut self, handle: Handle) -> Option<&mut Try> {
+        let mut tries = self.attempts.iter_mut().flat_map(|one| &mut one.tries);
+        tries.find(|one| one.handle == handle)
+    }
+
+    /// Where a connection's attempt is.
+    fn place(&self, handle: Handle) -> Option<usize> {
+        let is_of = |attempt: &Attempt| attempt.tries.iter().any(|one| one.handle == handle);
+        self.attempts.iter().position(is_of)
+    }
+
+    /// A connection is opened.
+    pub(super) fn opens(&mut self, client: IpAddr, one: Try) {
+        if let Some(attempt) = self.awaiting(&one) {
+            attempt.opens(one);
+            return;
+        }
+        self.succeed(&one);
+        let mut attempt = Attempt::of(client);
+        attempt.opens(one);
+        self.add(attempt);
+    }
+
+    /// The attempt that a connection goes on with: the first that was told to go there, or the only one
+    /// that was refused elsewhere.
+    fn awaiting(&mut self, one: &Try) -> Option<&mut Attempt> {
+        let room = |attempt: &&mut Attempt| attempt.tries.len() < MAX_TRIES;
+        let expects = |attempt: &Attempt| attempt.expects(&one.server, one.opened);
+        if let Some(place) = self.attempts.iter().position(expects) {
+            return self.attempts.get_mut(place).filter(room);
+        }
+        let places = self.attempts.iter().enumerate();
+        let mut refused = places
+            .filter(|(_, attempt)| attempt.tries_elsewhere(&one.server, one.opened))
+            .map(|(place, _)| place);
+        let (only, other) = (refused.next()?, refused.next());
+        if other.is_some() {
+            return None;
+        }
+        self.attempts.get_mut(only).filter(room)
+    }
+
+    /// Notes the connection that is not answered and after which this one is opened, if it is one alone.
+    fn succeed(&mut self, opened: &Try) {
+        let tries = self.attempts.iter_mut().flat_map(|one| &mut one.tries);
+        let mut before: Vec<_> = tries
+            .filter(|one| rules::may_succeed(opened, one))
+            .collect();
+        let alone = before.len() == 1;
+        for one in &mut before {
+            one.successor = match one.successor {
+                Successor::None if alone => Successor::One(opened.handle),
+                _ => Successor::Doubtful,
+            };
+        }
+    }
+
+    /// A connection's login is decided.
+    pub(super) fn decided(&mut self, handle: Handle, verdict: &Verdict) -> Option<Named> {
+        let one = self.find(handle)?;
+        one.ended = Some(Ending {
+            outcome: verdict.outcome,
+            silent: verdict.silent,
+        });
+        let one = one.clone();
+        let mut place = self.place(handle)?;
+        let mut loser = false;
+        if let Some((winner, lost)) = self.lost_to(place, &one, verdict)
+            && let Some(joined) = self.join(place, winner)
+        {
+            place = joined;
+            loser = lost == Lost::Race;
+        }
+        let attempt = self.attempts.get_mut(place)?;
+        Some(attempt.decided(verdict, loser))
+    }
+
+    /// The attempt for which a connection was given up: where several may be, the only one whose client
+    /// has said something, or before any has the one that was established first.
+    fn lost_to(&self, own: usize, one: &Try, verdict: &Verdict) -> Option<(usize, Lost)> {
+        let others = self.attempts.iter().enumerate();
+        let others = others.filter(|(place, _)| *place != own);
+        let others = others.flat_map(|(place, attempt)| {
+            let tries = attempt.tries.iter();
+            tries.filter_map(move |other| {
+                let lost = rules::has_lost(one, verdict, other)?;
+                Some((place, lost, other))
+            })
+        });
+        let mut others: Vec<_> = others.collect();
+        if others.iter().any(|(_, _, other)| other.spoke) {
+            others.retain(|(_, _, other)| other.spoke);
+            others.dedup_by_key(|(place, _, _)| *place);
+            if others.len() > 1 {
+                return None;
+            }
+        } else if self.probes {
+            others.retain(|(_, lost, _)| *lost == Lost::Succeeded);
+        }
+        let first = others.iter().min_by_key(|(_, _, other)| other.established);
+        first.map(|(place, lost, _)| (*place, *lost))
+    }
+
+    /// Joins two attempts; where the one is that they are now. Those that were both named stay two.
+    fn join(&mut self, one: usize, other: usize) -> Option<usize> {
+        let [first, second] = [one.min(other), one.max(other)];
+        let both = [self.attempts.get(first)?, self.attempts.get(second)?];
+        let tries: usize = both.iter().map(|attempt| attempt.tries.len()).sum();
+        let named = both.iter().filter(|attempt| attempt.id.is_some()).count();
+        if named > 1 || tries > MAX_TRIES {
+            return None;
+        }
+        let later = self.attempts.remove(second);
+        self.attempts.get_mut(first)?.absorb(later);
+        Some(first)
+    }
+
+    /// A connection is none that is told.
+    pub(super) fn forget(&mut self, handle: Handle) {
+        let Some(place) = self.place(handle) else {
+            return;
+        };
+        let attempt = &mut self.attempts[place];
+        attempt.tries.retain(|one| one.handle != handle);
+        attempt.connections = attempt.connections.saturating_sub(1);
+        if attempt.parts.is_empty() && attempt.tries.is_empty() {
+            self.attempts.remove(place);
+        }
+    }
+
+    /// Hands out the attempts that are over by now; when the next may be.
+    pub(super) fn release(&mut self, now: u64, over: &mut Vec<Attempt>) -> u64 {
+        let mut next = u64::MAX;
+        let mut place = 0;
+        while let Some(attempt) = self.attempts.get(place) {
+            let at = if attempt.is_open() {
+                u64::MAX
+            } else {
+                self.held_until(place).max(attempt.until)
+            };
+            if at <= now {
+                over.push(self.attempts.remove(place));
+            } else {
+                next = next.min(at);
+                place += 1;
+            }
+        }
+        next
+    }
+
+    /// Until when a connection that is undecided may turn out to belong to an attempt.
+    fn held_until(&self, place: usize) -> u64 {
+        let won = self.attempts[place].tries.iter();
+        let won = won.filter(|one| one.established.is_some());
+        let mut until = 0;
+        for other in won {
+            let attempts = self.attempts.iter().enumerate();
+            let tries = attempts
+                .filter(|(other, _)| *other != place)
+                .flat_map(|(_, attempt)| &attempt.tries);
+            let held = tries.filter_map(|one| rules::may_lose(one, other));
+            until = until.max(held.max().unwrap_or(0));
+        }
+        until
+    }
+}

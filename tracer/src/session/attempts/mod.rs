@@ -1,0 +1,296 @@
+//! What a client does to log in once: which of its lookups and connections belong together.
+//!
+//! There are no processes in a capture, so it goes by addresses, times and what was announced. Joined
+//! is only what must be: what is in doubt is an attempt of its own.
+
+mod attempt;
+mod client;
+mod rules;
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+    net::IpAddr,
+};
+
+use foldhash::HashMap;
+
+pub(in crate::session) use self::attempt::{Attempt, Done, Place};
+use self::{attempt::Try, client::Client};
+use super::wire::End;
+use crate::record::{AttemptId, ConnectionId, Outcome, PartKind, Target};
+
+/// Connections followed at once; a further one is an attempt of its own.
+const MAX_TRIES: usize = 16_384;
+
+/// Clients remembered that use no connection.
+const MAX_PROBING: usize = 1024;
+/// How long they are, nanoseconds.
+const PROBING: u64 = 600_000_000_000;
+/// Openings remembered of all clients.
+const MAX_RECENT: usize = 256;
+
+/// How a connection is known here; 0 where it is not followed.
+pub(in crate::session) type Handle = u32;
+
+/// What came of a connection's login.
+#[derive(Debug)]
+pub(in crate::session) struct Verdict {
+    pub(in crate::session) id: ConnectionId,
+    pub(in crate::session) client: IpAddr,
+    pub(in crate::session) start: u64,
+    pub(in crate::session) at: u64,
+    pub(in crate::session) outcome: Outcome,
+    pub(in crate::session) kind: PartKind,
+    /// What the client meant to reach, by this connection.
+    pub(in crate::session) target: Target,
+    /// Neither side has said a byte, and the server has not ended it.
+    pub(in crate::session) silent: bool,
+    /// Where the server has sent the client.
+    pub(in crate::session) redirect: Option<Place>,
+}
+
+/// What came of a lookup.
+#[derive(Debug)]
+pub(in crate::session) struct LookedUp {
+    pub(in crate::session) client: IpAddr,
+    pub(in crate::session) done: Done,
+    pub(in crate::session) target: Target,
+    /// Where the instance listens.
+    pub(in crate::session) announced: Vec<Place>,
+}
+
+/// How a connection's lines name its attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::session) struct Named {
+    pub(in crate::session) id: AttemptId,
+    pub(in crate::session) number: u32,
+    /// It lost a race to another connection of the same attempt.
+    pub(in crate::session) loser: bool,
+}
+
+/// The attempts that go on, by client.
+#[derive(Debug, Default)]
+pub(in crate::session) struct Attempts {
+    clients: HashMap<IpAddr, Client>,
+    /// Whose a connection is.
+    homes: HashMap<Handle, IpAddr>,
+    last: Handle,
+    /// When is looked after whom, the next one first; what a client's own time contradicts is old.
+    timers: BinaryHeap<Reverse<(u64, IpAddr)>>,
+    /// Connections that were opened last: where the two families race, a client has two addresses.
+    recent: VecDeque<(IpAddr, Handle)>,
+    /// Clients that have opened connections together and used none, and until when that is held against
+    /// them: a program that looks which servers are there would be told as so many races.
+    probing: VecDeque<(IpAddr, u64)>,
+    /// Those that are over and not told yet.
+    over: Vec<Attempt>,
+}
+
+impl Attempts {
+    /// A client opens a connection.
+    pub(in crate::session) fn opens(&mut self, client: IpAddr, server: End, at: u64) -> Handle {
+        let is_full = self.clients.get(&client).is_some_and(Client::is_full);
+        if self.homes.len() >= MAX_TRIES || is_full {
+            return 0;
+        }
+        self.last = self.last.checked_add(1).unwrap_or(1);
+        if self.homes.insert(self.last, client).is_some() {
+            // That is four thousand million connections later.
+            return 0;
+        }
+        let probes = self.is_probing(client, at);
+        let own = self.clients.entry(client).or_default();
+        own.probes = probes;
+        own.opens(client, Try::new(self.last, server, at));
+        if self.recent.len() >= MAX_RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((client, self.last));
+        self.last
+    }
+
+    /// The client sends its SYN again.
+    pub(in crate::session) fn syn_again(&mut self, handle: Handle, at: u64) {
+        self.change(handle, at, |one| one.syn_again(at));
+    }
+
+    /// A connection's handshake is over.
+    pub(in crate::session) fn established(&mut self, handle: Handle, at: u64) {
+        self.change(handle, at, |one| {
+            one.established.get_or_insert(at);
+        });
+    }
+
+    /// The client says its first byte.
+    pub(in crate::session) fn speaks(&mut self, handle: Handle, at: u64) {
+        self.change(handle, at, |one| one.spoke = true);
+    }
+
+    /// Others may wait for what becomes of it.
+    fn change(&mut self, handle: Handle, now: u64, change: impl FnOnce(&mut Try)) {
+        let Some(client) = self.homes.get(&handle).copied() else {
+            return;
+        };
+        let Some(own) = self.clients.get_mut(&client) else {
+            return;
+        };
+        if let Some(one) = own.find(handle) {
+            change(one);
+        }
+        if own.has_several() {
+            self.review(client, now);
+        }
+    }
+
+    /// A connection's login is decided: the attempt that it is part of.
+    pub(in crate::session) fn decided(&mut self, handle: Handle, verdict: &Verdict) -> Named {
+        let (id, at) = (AttemptId(verdict.id.0), verdict.at);
+        let client = self.homes.remove(&handle);
+        let client = client.map(|client| self.winners_client(client, handle, verdict));
+        let own = client.and_then(|client| self.clients.get_mut(&client));
+        let named = own.and_then(|own| own.decided(handle, verdict));
+        if let (Some(named), Some(client)) = (named, client) {
+            self.review(client, at);
+            return named;
+        }
+        let mut alone = Attempt::of(verdict.client);
+        alone.connections = 1;
+        let named = alone.decided(verdict, false);
+        self.over.push(alone);
+        debug_assert_eq!(named.id, id);
+        named
+    }
+
+    /// Whose attempt a connection is part of: of another client, in appearance, where it has lost to its
+    /// only rival of the other family. Then that is where its own attempt is from now on.
+    fn winners_client(&mut self, client: IpAddr, handle: Handle, verdict: &Verdict) -> IpAddr {
+        let Some(one) = self.rival(client, handle, verdict) else {
+            return client;
+        };
+        let own = self.clients.get_mut(&client);
+        let attempt = own.and_then(|own| own.take(handle));
+        if let (Some(attempt), Some(other)) = (attempt, self.clients.get_mut(&one)) {
+            other.add(attempt);
+            self.review(client, verdict.at);
+            return one;
+        }
+        client
+    }
+
+    /// The client of the other family whose connection was faster, if there is one only.
+    fn rival(&self, client: IpAddr, handle: Handle, verdict: &Verdict) -> Option<IpAddr> {
+        let own = self.clients.get(&client).filter(|_| verdict.silent)?;
+        if own.loses(handle, verdict) {
+            return None;
+        }
+        let one = own.get(handle)?;
+        let others = self.recent.iter();
+        let others = others.filter(|(other, _)| other.is_ipv4() != client.is_ipv4());
+        let mut rivals = others.filter(|(other, handle)| {
+            let other = self.clients.get(other).and_then(|own| own.get(*handle));
+            other.is_some_and(|other| rules::has_lost_at_once(one, verdict, other))
+        });
+        let (only, other) = (rivals.next()?, rivals.next());
+        other.is_none().then_some(only.0)
+    }
+
+    /// A connection is none that is told.
+    pub(in crate::session) fn forget(&mut self, handle: Handle, at: u64) {
+        if let Some(client) = self.homes.remove(&handle)
+            && let Some(own) = self.clients.get_mut(&client)
+        {
+            own.forget(handle);
+            self.review(client, at);
+        }
+    }
+
+    /// A connection's login is not told: it is one stranger's too many.
+    pub(in crate::session) fn mute(&mut self, id: ConnectionId) {
+        let is_it =
+            |attempt: &Attempt| matches!(&attempt.parts[..], [only] if only.connection == Some(id));
+        self.over.retain(|attempt| !is_it(attempt));
+    }
+
+    /// A lookup is over.
+    pub(in crate::session) fn looked_up(&mut self, lookup: LookedUp) {
+        let (client, at) = (lookup.client, lookup.done.end);
+        let own = self.clients.entry(client).or_default();
+        let attempt = Attempt::after(lookup);
+        if own.is_full() {
+            self.over.push(attempt);
+            return;
+        }
+        own.add(attempt);
+        self.review(client, at);
+    }
+
+    /// Lets time pass up to `now`.
+    pub(in crate::session) fn pass_time(&mut self, now: u64) {
+        while let Some(Reverse((at, client))) = self.timers.peek().copied()
+            && at <= now
+        {
+            self.timers.pop();
+            if let Some(own) = self.clients.get_mut(&client)
+                && own.due == at
+            {
+                own.due = u64::MAX;
+                self.review(client, at);
+            }
+        }
+    }
+
+    /// Looks which attempts of a client are over.
+    fn review(&mut self, client: IpAddr, now: u64) {
+        let Some(own) = self.clients.get_mut(&client) else {
+            return;
+        };
+        let told = self.over.len();
+        let next = own.release(now, &mut self.over);
+        if self.over[told..].iter().any(Attempt::came_to_nothing) {
+            own.probes = true;
+            if self.probing.len() >= MAX_PROBING {
+                self.probing.pop_front();
+            }
+            self.probing
+                .push_back((client, now.saturating_add(PROBING)));
+        }
+        if own.is_empty() {
+            self.clients.remove(&client);
+        } else if next < own.due {
+            own.due = next;
+            self.timers.push(Reverse((next, client)));
+        }
+    }
+
+    /// Whether a client opens connections together and uses none.
+    fn is_probing(&mut self, client: IpAddr, now: u64) -> bool {
+        while self.probing.front().is_some_and(|(_, until)| *until < now) {
+            self.probing.pop_front();
+        }
+        self.probing.iter().any(|(other, _)| *other == client)
+    }
+
+    /// Those that are over.
+    pub(in crate::session) fn take_over(&mut self) -> Vec<Attempt> {
+        std::mem::take(&mut self.over)
+    }
+
+    /// Nobody watches any more.
+    pub(in crate::session) fn finish(&mut self) {
+        let all = self
+            .clients
+            .drain()
+            .flat_map(|(_, own)| own.into_attempts());
+        let mut all: Vec<_> = all.filter(|attempt| !attempt.parts.is_empty()).collect();
+        all.sort_by_key(|attempt| (attempt.start(), attempt.client, attempt.id));
+        self.over.extend(all);
+        self.homes.clear();
+        self.recent.clear();
+        self.probing.clear();
+        self.timers.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! `attempt`, and how a connection's lines name theirs.
+
+use std::net::IpAddr;
+
+use sha1::{Digest, Sha1};
+
+use super::Report;
+use crate::{
+    record::{
+        Attempt as Told, AttemptClient, AttemptId, AttemptRecord, AttemptRef, Body,
+        ConnectionFacts, Nanos, Outcome, Part, PartKind, Target, Text,
+    },
+    session::{
+        attempts::{Attempt, Done, Handle, Verdict},
+        input::Side,
+        wire::Wire,
+    },
+};
+
+impl Report<'_> {
+    /// Names the attempt that a connection is part of, whose login was decided so at `at`.
+    pub(in crate::session) fn joins(
+        &mut self,
+        handle: Handle,
+        wire: &Wire,
+        at: u64,
+        facts: &mut ConnectionFacts,
+    ) {
+        if !self.shared.config.attempts {
+            return;
+        }
+        if wire.untimed {
+            self.shared.attempts.forget(handle, at);
+            return;
+        }
+        let verdict = verdict(wire, at, facts);
+        if let Some((Some(address), port)) = verdict.redirect {
+            self.announced((address, port));
+        }
+        let named = self.shared.attempts.decided(handle, &verdict);
+        facts.attempt = Some(AttemptRef {
+            id: named.id,
+            number: named.number,
+        });
+        if named.loser {
+            facts.login.loser = Some(true);
+            facts.login.stranger = None;
+        }
+    }
+
+    /// Tells the attempts that are over.
+    pub(in crate::session) fn attempts(&mut self) {
+        for attempt in self.shared.attempts.take_over() {
+            self.attempt(&attempt);
+        }
+    }
+
+    fn attempt(&mut self, attempt: &Attempt) {
+        let (start, end) = (attempt.start(), attempt.end());
+        let mut parts: Vec<_> = attempt.parts.iter().collect();
+        parts.sort_by_key(|part| (part.start, part.end));
+        let told = Told {
+            id: attempt
+                .id
+                .unwrap_or_else(|| unnamed(attempt.client, &parts)),
+            start: self.shared.config.wall(start),
+            duration_ns: Nanos(end.saturating_sub(start)),
+            outcome: attempt.outcome(),
+            target: attempt.target.clone(),
+            connections: attempt.connections,
+            unexplained_ns: Nanos(unexplained(&parts)),
+            parts: parts.iter().map(|part| described(part, start)).collect(),
+            diagnosis: Vec::new(),
+        };
+        let address = attempt.client;
+        let body = Body::Attempt(AttemptRecord {
+            client: AttemptClient { address },
+            attempt: told,
+        });
+        self.tell(end.max(attempt.until), body);
+    }
+}
+
+fn verdict(wire: &Wire, at: u64, facts: &ConnectionFacts) -> Verdict {
+    let login = &facts.login;
+    let outcome = login.outcome.unwrap_or_default();
+    let identity = wire.identity();
+    let spoke = wire.sent[0].bytes > 0;
+    let reset = wire.ends.reset();
+    let given_up = match outcome {
+        Outcome::Unreachable | Outcome::Aborted => true,
+        Outcome::Reset => reset.is_some_and(|reset| reset.side == Side::ToServer),
+        _ => false,
+    };
+    let sni = facts.tls.as_ref().and_then(|tls| tls.sni.clone());
+    let redirect = login.redirect.as_ref();
+    let redirect = redirect.filter(|_| outcome == Outcome::Redirected);
+    Verdict {
+        id: facts.connection.id,
+        client: identity.client.address,
+        start: wire.started,
+        at,
+        outcome,
+        kind: if facts.tds.is_some() {
+            PartKind::Login
+        } else {
+            PartKind::Connect
+        },
+        target: Target {
+            name: sni.or_else(|| login.server_name.clone()),
+            instance: facts.server.instance.clone(),
+            port: Some(identity.server.port),
+        },
+        silent: given_up && !spoke && wire.sent[1].bytes == 0,
+        redirect: redirect.map(|to| (to.address.parse().ok(), to.port)),
+    }
+}
+
+fn described(part: &Done, start: u64) -> Part {
+    Part {
+        kind: part.kind,
+        start_ns: Nanos(part.start.saturating_sub(start)),
+        duration_ns: Nanos(part.end.saturating_sub(part.start)),
+        outcome: part.outcome,
+        name: part.name.clone(),
+        connection_id: part.connection,
+        loser: part.loser.then_some(true),
+    }
+}
+
+/// What lies between the parts, which are in the order in which they began.
+fn unexplained(parts: &[&Done]) -> u64 {
+    let mut reached = parts.first().map_or(0, |part| part.start);
+    let mut between = 0;
+    for part in parts {
+        between += part.start.saturating_sub(reached);
+        reached = reached.max(part.end);
+    }
+    between
+}
+
+/// The name of an attempt without connections.
+fn unnamed(client: IpAddr, parts: &[&Done]) -> AttemptId {
+    let mut hash = Sha1::new();
+    hash.update(client.to_string());
+    for part in parts {
+        hash.update(part.start.to_be_bytes());
+        hash.update(part.name.as_ref().map_or("", Text::as_str));
+    }
+    let digest = <[u8; 20]>::from(hash.finalize());
+    AttemptId(u64::from_be_bytes(
+        digest.first_chunk().copied().unwrap_or_default(),
+    ))
+}

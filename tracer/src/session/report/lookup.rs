@@ -1,0 +1,130 @@
+//! `lookup`.
+
+use std::net::IpAddr;
+
+use super::Report;
+use crate::{
+    record::{
+        AskedServer, Body, Endpoint, Lookup, LookupAnswer, LookupKind, LookupOutcome, LookupRecord,
+        Nanos, PartKind, PartOutcome, Target, Text,
+    },
+    session::{
+        attempts::{Done, LookedUp},
+        exchange::{Announced, Exchange, Fate},
+    },
+    tds::browser::{Instance, Kind},
+};
+
+impl Report<'_> {
+    /// Tells an exchange with SQL Browser. `partial`: nobody waited to its end.
+    pub(in crate::session) fn lookup(
+        &mut self,
+        (address, port): (IpAddr, u16),
+        exchange: &Exchange,
+        announced: &[Announced],
+        at: u64,
+        partial: bool,
+    ) {
+        let answer = answer(exchange);
+        let server = AskedServer {
+            address: exchange.browser,
+            port: answer.as_ref().and_then(|answer| answer.port),
+            instance: answer
+                .as_ref()
+                .and_then(|answer| answer.instance.clone())
+                .or_else(|| text(exchange.question.instance.as_ref())),
+        };
+        let lookup = Lookup {
+            kind: kind(exchange.question.kind),
+            instance: text(exchange.question.instance.as_ref()),
+            outcome: match exchange.fate_in_time() {
+                Fate::Answered => LookupOutcome::Answered,
+                Fate::Unreachable => LookupOutcome::Unreachable,
+                Fate::Open | Fate::Timeout => LookupOutcome::Timeout,
+            },
+            duration_ns: Nanos(exchange.duration(at)),
+            requests: exchange.requests,
+            answer,
+            answers: Some(exchange.answers).filter(|count| *count > 0),
+            instances: Some(exchange.instances).filter(|count| *count > 0),
+            answered_from: exchange.answered_from,
+            instance_mismatch: exchange.mismatch.then_some(true),
+            malformed: exchange.malformed.then_some(true),
+            partial: partial.then_some(true),
+        };
+        self.begins_attempt(address, exchange, announced, (&lookup, &server));
+        let client = Endpoint { address, port };
+        let body = Body::Lookup(LookupRecord {
+            client,
+            server,
+            lookup,
+        });
+        self.tell(at, body);
+    }
+
+    /// Who asks for an instance means to log in there.
+    fn begins_attempt(
+        &mut self,
+        client: IpAddr,
+        exchange: &Exchange,
+        announced: &[Announced],
+        (lookup, server): (&Lookup, &AskedServer),
+    ) {
+        let is_one = matches!(exchange.question.kind, Kind::Instance | Kind::Dac);
+        if !self.shared.config.attempts || !is_one {
+            return;
+        }
+        let done = Done {
+            kind: PartKind::Lookup,
+            start: exchange.asked,
+            end: exchange.asked.saturating_add(lookup.duration_ns.0),
+            outcome: PartOutcome::Lookup(lookup.outcome),
+            name: lookup.instance.clone(),
+            connection: None,
+            loser: false,
+        };
+        let target = Target {
+            name: None,
+            instance: server.instance.clone(),
+            port: server.port,
+        };
+        let places = announced.iter().map(|announced| announced.server);
+        self.shared.attempts.looked_up(LookedUp {
+            client,
+            done,
+            target,
+            announced: places
+                .map(|(address, port)| (Some(address), port))
+                .collect(),
+        });
+    }
+}
+
+fn kind(kind: Kind) -> LookupKind {
+    match kind {
+        Kind::Broadcast => LookupKind::Broadcast,
+        Kind::List => LookupKind::List,
+        Kind::Instance => LookupKind::Instance,
+        Kind::Dac => LookupKind::Dac,
+    }
+}
+
+fn answer(exchange: &Exchange) -> Option<LookupAnswer> {
+    if exchange.instance.is_none() && exchange.dac_port.is_none() {
+        return None;
+    }
+    let none = Instance::default();
+    let instance = exchange.instance.as_ref().unwrap_or(&none);
+    Some(LookupAnswer {
+        server_name: text(instance.server_name.as_ref()),
+        instance: text(instance.name.as_ref()),
+        version: text(instance.version.as_ref()),
+        clustered: instance.clustered,
+        port: instance.port.or(exchange.dac_port),
+        pipe: text(instance.pipe.as_ref()),
+    })
+}
+
+fn text(name: Option<&String>) -> Option<Text> {
+    name.map(|name| Text::from(name.as_str()))
+}
