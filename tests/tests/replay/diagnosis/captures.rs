@@ -78,7 +78,12 @@ const ROWS: [Row; 33] = [
         &["client_gave_up"],
         "application",
     ),
-    ("", "faults/odbc18-lab-multisubnet", &["probe", ""], ""),
+    (
+        "",
+        "faults/odbc18-lab-multisubnet",
+        &["parallel_race_lost", ""],
+        "",
+    ),
     (
         "",
         "faults/odbc18-lab-silent",

@@ -14,18 +14,19 @@ names bind. This page is written by `cargo xtask causes --write`, from the same 
 
 `diagnosis` stands in the `login`, `pending` and `close` lines of logins that failed, are undecided for long, or were
 slow: the login or one of its phases took `--slow` or longer (a second, where that is not given), or the server was
-waited for ten times as long as is usual for it in that phase, and a quarter of a second at least. It lists up to three
-causes, most likely first, each with the figures that it rests on; to no more than 0.5 where a login is slow for its
-server only. `phase`, `side` and `waited_ns` are where most of the
-time went; of a login that ended at once `phase` and `ended_by`. A login that went well in no more than its time has
-none; `encryption_downgraded` is told of it all the same, and its `close` may say how the connection was cut.
+waited for ten times as long as is usual for it in that phase, and a quarter of a second at least. It lists up to
+three causes, most likely first, each with the figures that it rests on; to no more than 0.5 where a login is slow for
+its server only. `phase`, `side` and `waited_ns` are where most of the time went; of a login that ended at once
+`phase` and `ended_by`. A login that went well in no more than its time has none; `encryption_downgraded` is told of
+it all the same, and its `close` may say how the connection was cut.
 
-All of it is read from the connection itself and from what other logins to the same server did meanwhile. What the
-host, DNS, SQL Browser, token hosts and domain controllers themselves would show is not looked at yet: the causes
-`client_starved`, `syn_dropped_here`, `ephemeral_ports`, `conntrack_full`, `no_attempt`, `name_resolution`,
-`dns_twin_query_lost`, `dns_search_list`, `reverse_lookup_before_connect`, `instance_lookup`, `stale_instance_answer`,
-`kdc_slow`, `spn_unknown`, `spn_malformed`, `clock_skew`, `imds_slow`, `proxy_in_path`, `failover_partner_unreachable`,
-`parallel_race_lost`, `parallel_race_won_by_dead_backend` and `sequential_dead_address` are not told.
+All of it is read from the connection itself, from what other logins to the same server did meanwhile, and from whose
+attempt it is, where those are put together. What the host, DNS, SQL Browser, token hosts and domain controllers
+themselves would show is not looked at yet: the causes `client_starved`, `syn_dropped_here`, `ephemeral_ports`,
+`conntrack_full`, `no_attempt`, `name_resolution`, `dns_twin_query_lost`, `dns_search_list`,
+`reverse_lookup_before_connect`, `instance_lookup`, `stale_instance_answer`, `kdc_slow`, `spn_unknown`,
+`spn_malformed`, `clock_skew`, `imds_slow`, `proxy_in_path`, `failover_partner_unreachable`,
+`parallel_race_won_by_dead_backend` and `sequential_dead_address` are not told.
 ";
 
 /// All causes.

@@ -85,6 +85,8 @@ pub(in crate::session) struct Symptoms<'a> {
     /// How sure the outcome is.
     pub(in crate::session) belief: f64,
     pub(in crate::session) stranger: Option<Stranger>,
+    /// Another of the connections that were opened at once was faster.
+    pub(in crate::session) loser: bool,
     /// From the first packet to the deciding one, or until now.
     pub(in crate::session) duration: u64,
     /// The phases, in their order.
@@ -121,6 +123,7 @@ impl Default for Symptoms<'_> {
             outcome: None,
             belief: 1.0,
             stranger: None,
+            loser: false,
             duration: 0,
             parts: Vec::new(),
             owed_by: None,

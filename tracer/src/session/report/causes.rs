@@ -120,6 +120,7 @@ fn described(facts: &ConnectionFacts) -> Symptoms<'_> {
         error,
         further_errors,
         stranger,
+        loser,
         server_name,
         database,
         ..
@@ -136,6 +137,7 @@ fn described(facts: &ConnectionFacts) -> Symptoms<'_> {
         outcome: *outcome,
         belief: confidence.map_or(1.0, |confidence| confidence.0),
         stranger: *stranger,
+        loser: *loser == Some(true),
         duration: duration_ns.unwrap_or_default().0,
         parts: parts.collect(),
         owed_by: *owed_by,

@@ -27,7 +27,7 @@ pub(super) const CAUSE: Cause = Cause {
 
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let by_client = symptoms.ended.is_some_and(|ended| ended.by == Side::Client);
-    if symptoms.stranger.is_some() || !by_client {
+    if symptoms.stranger.is_some() || symptoms.loser || !by_client {
         return None;
     }
     let phase = symptoms.stopped_in();

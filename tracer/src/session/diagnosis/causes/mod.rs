@@ -32,6 +32,7 @@ mod network_slow;
 mod not_sql_server;
 mod not_strict_server;
 mod packet_loss;
+mod parallel_race_lost;
 mod password_hash_cost;
 mod path_mtu;
 mod port_closed;
@@ -109,6 +110,7 @@ pub(super) const ALL: &[&Cause] = &[
     &login_storm::CAUSE,
     &not_sql_server::CAUSE,
     &probe::CAUSE,
+    &parallel_race_lost::CAUSE,
 ];
 
 /// Told where none of them fits.

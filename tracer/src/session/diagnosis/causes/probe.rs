@@ -15,9 +15,8 @@ pub(super) const CAUSE: Cause = Cause {
             of a load balancer, a monitoring system, a port scan; or the slower one of several that \
             a driver opened to a server's addresses at once.",
         signs: "The handshake, then the client's FIN or RST, and no data.",
-        against: "A driver that opens several connections at once and keeps the first \
-            (`MultiSubnetFailover`) leaves the others the same way: that an attempt had several is \
-            not looked at yet.",
+        against: "A driver that opens several connections at once and keeps the first leaves the others the \
+            same way: where attempts are put together, that is [`parallel_race_lost`](#parallel_race_lost).",
         confirm: "Whose address it is.",
         mend: "None is needed.",
         reports: &[],

@@ -245,6 +245,7 @@ proptest! {
             outcome,
             belief,
             stranger: strange.then_some(Stranger::Silent),
+            loser: again % 5 == 0,
             duration,
             parts,
             ended,
