@@ -146,7 +146,7 @@ impl Default for Symptoms<'_> {
     }
 }
 
-impl<'a> Symptoms<'a> {
+impl Symptoms<'_> {
     /// Whether somebody wants to know why: it did not do what its client wanted, or took long.
     pub(super) fn asks_why(&self) -> bool {
         let good = self.outcome.is_some_and(Outcome::is_good);

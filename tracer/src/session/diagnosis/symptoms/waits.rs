@@ -143,8 +143,8 @@ impl Symptoms<'_> {
             add("side", stall.who.as_str().into());
             let took = serde_json::to_value(Nanos(stall.took));
             add("waited_ns", took.unwrap_or_default());
-        } else if let Some(phase) = self.stopped_in() {
-            add("phase", phase.as_str().into());
+        } else if let Some(last) = self.parts.last() {
+            add("phase", last.name.as_str().into());
             if let Some(ended) = self.ended {
                 let by = match ended.by {
                     Side::Client => "client",
