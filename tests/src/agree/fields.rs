@@ -42,6 +42,8 @@ pub(super) struct Latitude {
     pub(super) end: bool,
     /// Of a connection joined late the handshake tells no round trip; the kernel's estimate may.
     pub(super) late: bool,
+    /// What a client speaks that speaks no TDS only replay can tell.
+    pub(super) stranger: bool,
 }
 
 impl Latitude {
@@ -59,6 +61,8 @@ impl Latitude {
                 && unanswered(replayed)
                 && is(replayed, "connection.partial_reasons.0", "agent_stop"),
             late: is(replayed, "connection.partial_reasons.0", "joined_late"),
+            stranger: is(live, "login.stranger", "other")
+                && !is(replayed, "login.stranger", "other"),
         }
     }
 
@@ -68,6 +72,7 @@ impl Latitude {
             vantage: self.vantage || other.vantage,
             end: self.end || other.end,
             late: self.late || other.late,
+            stranger: self.stranger || other.stranger,
         }
     }
 
@@ -84,8 +89,8 @@ impl Latitude {
             "tcp.rtt_ns" => self.vantage && at_most(one, other),
             // The kernel withholds bytes that no framing vouches for, whatever they are.
             "login.stranger" => live == "other",
-            // Causes follow from whose the time was, and from the end.
-            _ if path.starts_with("diagnosis.") => self.vantage || self.end,
+            // Causes follow from whose the time was, from the end, and from what is spoken.
+            _ if path.starts_with("diagnosis.") => self.vantage || self.end || self.stranger,
             _ if PARTS.contains(&name) && other.is_none() => self.end,
             _ if name == "network_ns" => self.vantage && at_most(one, other),
             _ if PARTS.contains(&name) => self.vantage && at_most(other, one),
