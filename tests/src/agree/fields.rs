@@ -10,6 +10,9 @@ use super::Difference;
 /// somewhat before the packet passes an interface, and tcpdump's the other.
 const APART: u64 = 150_000;
 
+/// Packets of a reset that no socket has.
+const RESETS: u64 = 2;
+
 /// What replay cannot know, or has of its own.
 const UNKNOWN_TO_REPLAY: [&str; 7] = [
     "run_id",
@@ -33,6 +36,7 @@ pub(super) type Leaves = BTreeMap<String, Value>;
 
 /// In what replay may know less of a connection than the agent does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a reason of its own")]
 pub(super) struct Latitude {
     /// The agent finds both sockets in its own kernel; replay has checksums and hops to go by. Where
     /// it does not know that a side is here, it takes the way there for network.
@@ -44,6 +48,8 @@ pub(super) struct Latitude {
     pub(super) late: bool,
     /// What a client speaks that speaks no TDS only replay can tell.
     pub(super) stranger: bool,
+    /// What answers for a socket that is gone, and what comes for it, is of no socket.
+    pub(super) reset: bool,
 }
 
 impl Latitude {
@@ -63,6 +69,7 @@ impl Latitude {
             late: is(replayed, "connection.partial_reasons.0", "joined_late"),
             stranger: is(live, "login.stranger", "other")
                 && !is(replayed, "login.stranger", "other"),
+            reset: is(live, "close.class", "benign_reset") || is(live, "close.how", "rst"),
         }
     }
 
@@ -73,6 +80,7 @@ impl Latitude {
             end: self.end || other.end,
             late: self.late || other.late,
             stranger: self.stranger || other.stranger,
+            reset: self.reset || other.reset,
         }
     }
 
@@ -87,6 +95,9 @@ impl Latitude {
             // Of both ways, where neither side is known to be here.
             "tcp.rtt_ns" if other.is_none() => self.late,
             "tcp.rtt_ns" => self.vantage && at_most(one, other),
+            "tcp.packets.client" | "tcp.packets.server" => {
+                self.reset && one <= other && other <= one.map(|one| one + RESETS)
+            }
             // The kernel withholds bytes that no framing vouches for, whatever they are.
             "login.stranger" => live == "other",
             // Causes follow from whose the time was, from the end, and from what is spoken.
