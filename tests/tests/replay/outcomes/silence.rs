@@ -4,11 +4,13 @@
 use harness::agent::of;
 use harness::pcap::Packet;
 use harness::replay::events_with;
+use harness::sweep::packet::Side;
 use serde_json::json;
 
 use crate::packets::{
     LOGIN7, SECOND, SQL_BATCH, SYN, connection, file, last_ns, other, replay, until,
 };
+use crate::script::Script;
 use crate::told::only;
 
 #[test]
@@ -69,6 +71,24 @@ fn a_syn_without_answer_is_unreachable_once_others_have_gone_on_for_long_enough(
         assert_eq!(line["connection"]["partial"], false, "{line:#}");
         assert_eq!(line["login"]["duration_ns"], 0, "{line:#}");
     }
+}
+
+#[test]
+fn what_answers_a_syn_once_its_connection_was_told_opens_none() {
+    let mut script = Script::after("captures/odbc18-lab-clear", 1);
+    script.others_pass(64 * SECOND).reset(Side::Server);
+    script.others_pass(10 * SECOND);
+    let heard = script.heard();
+    let told = |event| {
+        let lines = heard.of(event).into_iter();
+        lines
+            .map(|line| line["login"]["outcome"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        [told("login"), told("close")],
+        [[json!("unreachable")], [json!("unreachable")]]
+    );
 }
 
 #[test]

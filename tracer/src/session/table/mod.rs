@@ -33,7 +33,7 @@ use super::{
     exchange::Announced,
     input::{Checksum, SocketOwner},
     report::Report,
-    wire::Identity,
+    wire::{Identity, LEAST_SYN_PATIENCE},
 };
 use crate::record::{LossReason, PartialReason};
 
@@ -115,7 +115,9 @@ impl Table {
             return;
         }
         // Stragglers of a connection that is forgotten already.
-        if tells && event.number > 1 || event.kind == Kind::Ack as u8 {
+        let was_told = event.time.saturating_sub(event.born) >= LEAST_SYN_PATIENCE;
+        let straggles = event.number > 1 || (was_told && !late);
+        if tells && straggles || event.kind == Kind::Ack as u8 {
             return;
         }
         if tells && late && !report.shared.allow_end(event.time) {
