@@ -33,8 +33,8 @@ mod teller;
 const SQL_SERVER_PORT: u16 = 1433;
 /// Servers remembered as SQL Server's.
 const MAX_SERVERS: usize = 65_536;
-/// Checksums looked at in one connection: enough for the vote on the vantage.
-const MAX_CHECKSUMS: u8 = 12;
+/// Checksums of each side looked at in one connection: enough for the vote on the vantage.
+const MAX_CHECKSUMS: u8 = 6;
 
 type Endpoint = ([u32; 4], u16);
 
@@ -325,10 +325,11 @@ impl Tracked {
             || decided,
             &mut teller,
         );
-        if self.checksums < MAX_CHECKSUMS
+        let checksums = &mut self.checksums[direction as usize];
+        if *checksums < MAX_CHECKSUMS
             && let Some(checksum) = tcp_checksum(seen.network.0, bytes.kept)
         {
-            self.checksums += 1;
+            *checksums += 1;
             teller.say(Held::Checksum(direction, checksum), segment.key);
         }
         let half = self.flow.half(direction);

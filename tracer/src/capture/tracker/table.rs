@@ -32,7 +32,7 @@ pub(super) struct Tracked {
     /// It has ended; copies of its last packets may still come.
     pub(super) ended: bool,
     /// Checksums looked at.
-    pub(super) checksums: u8,
+    pub(super) checksums: [u8; 2],
     pub(super) copies: Copies,
     /// What is held back until the connection proves to be SQL Server's.
     pub(super) candidate: Option<Box<Candidate>>,
@@ -45,7 +45,7 @@ impl Tracked {
             last_seen: flow.born,
             decided: false,
             ended: false,
-            checksums: 0,
+            checksums: [0; 2],
             copies: Copies::default(),
             candidate,
         }
