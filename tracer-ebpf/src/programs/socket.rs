@@ -361,16 +361,16 @@ pub(super) unsafe fn is_at_home(socket: *mut bpf_sock) -> bool {
 
 /// Tells the control group of an accepted socket whose listener is older than the programs: so that of
 /// several that could have accepted it the right one is known. Nothing is told where a hook has seen who
-/// holds it.
+/// holds it. Whether there was room; the caller counts it where there was none, since the stack is small.
 ///
 /// # Safety
 /// The socket is a context's own, and that of the packet.
-#[inline(always)]
-pub(super) unsafe fn tell_group(socket: *mut bpf_sock, skb: *mut __sk_buff, key: &FlowKey) {
+#[inline(never)]
+pub(super) unsafe fn tell_group(socket: *mut bpf_sock, skb: *mut __sk_buff, key: &FlowKey) -> bool {
     // SAFETY: by the caller.
     let (held, cgroup) = unsafe { (!holder_of(socket).is_null(), bpf_skb_cgroup_id(skb)) };
     if held {
-        return;
+        return true;
     }
     let owner = Owner {
         kind: Kind::Owner as u8,
@@ -387,7 +387,7 @@ pub(super) unsafe fn tell_group(socket: *mut bpf_sock, skb: *mut __sk_buff, key:
         server_isn: Seq(0),
         name: [0; 16],
     };
-    send(&owner, BPF_RB_NO_WAKEUP.into());
+    ring::send(&owner, BPF_RB_NO_WAKEUP.into())
 }
 
 /// A connection is accepted: its state goes from the table to its socket, unless the client's is on this

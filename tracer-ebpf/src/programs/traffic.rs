@@ -126,7 +126,9 @@ impl Seen<'_> {
         }
         if !self.ingress && endpoint.translated == 0 && segment.key != endpoint.key {
             endpoint.translated = 1;
-            translated(endpoint, segment, scratch.clock.read());
+            if !translated(endpoint, segment, scratch.clock.read()) {
+                maps::lose(LossReason::RingFull);
+            }
         }
         segment.key = endpoint.key;
         segment.from_a = (endpoint.is_a != 0) != self.ingress;
@@ -142,7 +144,10 @@ impl Seen<'_> {
         if endpoint.ifindex == endpoint::UNASKED {
             endpoint.ifindex = self.ifindex();
             // SAFETY: both are the context's own.
-            unsafe { socket::tell_group(self.socket, self.ctx.skb.skb, &endpoint.key) };
+            let sent = unsafe { socket::tell_group(self.socket, self.ctx.skb.skb, &endpoint.key) };
+            if !sent {
+                maps::lose(LossReason::RingFull);
+            }
         }
         let ifindex = endpoint.ifindex;
         let flow = (endpoint.owns != 0).then_some(&mut endpoint.flow);
@@ -290,11 +295,12 @@ fn is_plainly_copy(skb: *mut __sk_buff, endpoint: *mut Endpoint) -> bool {
     packet::plain_flags(&Linear::of(skb), kind).is_some_and(|flags| is_copy(endpoint, flags))
 }
 
-/// Tells that a packet leaves under other addresses than its socket has.
+/// Tells that a packet leaves under other addresses than its socket has; whether there was room. The
+/// caller counts it where there was none, since the stack is small.
 #[inline(never)]
-fn translated(endpoint: &Endpoint, segment: &Segment, now: u64) {
+fn translated(endpoint: &Endpoint, segment: &Segment, now: u64) -> bool {
     let is_clients = endpoint.is_client != 0;
-    let sent = ring::send(
+    ring::send(
         &Translated {
             kind: Kind::Translated as u8,
             reserved: [0; 7],
@@ -305,10 +311,7 @@ fn translated(endpoint: &Endpoint, segment: &Segment, now: u64) {
             end: 0,
         },
         BPF_RB_NO_WAKEUP.into(),
-    );
-    if !sent {
-        maps::lose(LossReason::RingFull);
-    }
+    )
 }
 
 /// Moves a connection from the table to its socket.
