@@ -61,6 +61,12 @@ impl FlowKey {
     }
 }
 
+/// An IPv4 address in network byte order as an IPv4-mapped IPv6 one (RFC 4291 §2.5.5.2).
+#[inline(always)]
+pub const fn mapped(address: u32) -> [u32; 4] {
+    [0, 0, u32::from_ne_bytes([0, 0, 0xFF, 0xFF]), address]
+}
+
 #[inline(always)]
 const fn before(left: &[u32; 4], right: &[u32; 4]) -> bool {
     // Any total order will do; unrolled, since the kernel's verifier would walk a loop each time.

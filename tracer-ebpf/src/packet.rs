@@ -7,7 +7,7 @@ pub use plain::{is_plainly_unwanted, plain_flags};
 
 use crate::{
     bytes::Bytes,
-    key::FlowKey,
+    key::{FlowKey, mapped},
     seq::{Seq, Span},
 };
 
@@ -238,8 +238,12 @@ fn ipv4<B: Bytes + ?Sized>(packet: &B, at: u32) -> Result<Network, Skip> {
         return Err(Skip::Unreadable);
     }
     Ok(Network {
-        source: mapped([header[12], header[13], header[14], header[15]]),
-        destination: mapped([header[16], header[17], header[18], header[19]]),
+        source: mapped(u32::from_ne_bytes([
+            header[12], header[13], header[14], header[15],
+        ])),
+        destination: mapped(u32::from_ne_bytes([
+            header[16], header[17], header[18], header[19],
+        ])),
         ttl: header[8],
         tcp_at: at + header_len,
         tcp_len: total_len - header_len,
@@ -339,17 +343,6 @@ fn tcp<B: Bytes + ?Sized>(
         payload_at: network.tcp_at + header_len,
         payload_len: network.tcp_len - header_len,
     })
-}
-
-/// An IPv4 address as an IPv4-mapped IPv6 one (RFC 4291 §2.5.5.2).
-#[inline(always)]
-const fn mapped(address: [u8; 4]) -> [u32; 4] {
-    [
-        0,
-        0,
-        u32::from_ne_bytes([0, 0, 0xFF, 0xFF]),
-        u32::from_ne_bytes(address),
-    ]
 }
 
 #[inline(always)]

@@ -9,9 +9,10 @@ use tracer_ebpf::{
 
 use super::{
     follow,
-    hook::{Hook, Stage},
+    hook::Hook,
     maps::{self, STAGES, Scratch},
     skb::Linear,
+    stage::Stage,
     table, tell,
 };
 

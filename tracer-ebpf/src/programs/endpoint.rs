@@ -43,6 +43,24 @@ pub(super) struct Endpoint {
     pub(super) reserved: u8,
 }
 
+impl Endpoint {
+    /// Lays out an end of a connection whose state is in the table; that of the socket itself is left as it
+    /// is, since nobody looks at it.
+    #[inline(always)]
+    pub(super) const fn begin(&mut self, key: FlowKey, is_a: bool, is_client: bool) {
+        self.key = key;
+        self.is_a = is_a as u8;
+        self.is_client = is_client as u8;
+        self.ifindex = UNASKED;
+        self.owns = 0;
+        self.both = 0;
+        self.ends = 0;
+        self.foreign = 0;
+        self.translated = 0;
+        self.reserved = 0;
+    }
+}
+
 /// See [`Endpoint::ifindex`].
 pub(super) const UNASKED: u32 = u32::MAX;
 

@@ -8,6 +8,7 @@ use tracer_ebpf::{
 };
 
 use super::{
+    flood,
     hook::Hook,
     maps::{self, Scratch},
     skb::Linear,
@@ -48,7 +49,7 @@ pub(super) fn follow<H: Hook>(
     let is_own_syn = !ingress && !H::FLOODS_OUT && !segment.has(tcp_flag::ACK);
     if !is_own_syn
         && observe::is_of_flood(flow, segment)
-        && !maps::may_tell_syn(now)
+        && !flood::may_tell_syn(now)
         && observe::hold(flow, segment, seen, step)
     {
         maps::lose(LossReason::SynHeld);

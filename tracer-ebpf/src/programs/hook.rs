@@ -4,7 +4,7 @@
 use aya_ebpf::bindings::__sk_buff;
 use tracer_ebpf::flow::Flow;
 
-use super::maps::Scratch;
+use super::{maps::Scratch, stage::Stage};
 
 /// A hook at work on a packet.
 pub(super) trait Hook {
@@ -25,20 +25,4 @@ pub(super) trait Hook {
 
     /// Goes on with a part. Returns only where that is not there.
     fn go(&self, stage: Stage);
-}
-
-/// What follows where there is something to tell, by its place in the map of programs.
-#[derive(Clone, Copy)]
-#[repr(u32)]
-pub(super) enum Stage {
-    Opening = 0,
-    Login = 1,
-    Command = 2,
-    Ending = 3,
-    Runs = 4,
-}
-
-impl Stage {
-    /// How many there are.
-    pub(super) const COUNT: u32 = 5;
 }

@@ -3,6 +3,7 @@
 mod classify;
 mod clock;
 mod endpoint;
+mod flood;
 mod follow;
 mod hook;
 mod log;
@@ -10,6 +11,7 @@ mod maps;
 mod ring;
 mod skb;
 mod socket;
+mod stage;
 mod syns;
 mod table;
 mod tell;

@@ -23,6 +23,7 @@ use aya_ebpf::{
 use tracer_ebpf::{
     event::{Kind, Owner, SocketEnd, role},
     flow::FlowKey,
+    key::mapped,
     loss::LossReason,
     seq::Seq,
 };
@@ -261,11 +262,6 @@ unsafe fn words(at: *const [u32; 4]) -> [u32; 4] {
 }
 
 #[inline(always)]
-const fn mapped(address: u32) -> [u32; 4] {
-    [0, 0, u32::from_ne_bytes([0, 0, 0xFF, 0xFF]), address]
-}
-
-#[inline(always)]
 fn began(ctx: &SockOpsContext, role: u32) {
     let Some((key, _)) = key(ctx) else {
         return;
@@ -412,16 +408,10 @@ fn accepted(ctx: &SockOpsContext) -> Option<()> {
     let endpoint = maps::spare()?;
     // SAFETY: this processor's, and not used but here.
     let endpoint = unsafe { &mut *endpoint };
-    endpoint.key = name.key;
-    endpoint.is_a = u8::from(name.client_is_a == 0);
-    endpoint.is_client = 0;
+    endpoint.begin(name.key, name.client_is_a == 0, false);
     endpoint.both = u8::from(both);
-    endpoint.ends = 0;
-    endpoint.foreign = 0;
     // The socket says so itself.
     endpoint.translated = u8::from(name.key != key);
-    endpoint.owns = 0;
-    endpoint.ifindex = endpoint::UNASKED;
     if !both && let Some(flow) = maps::flow(&name.key) {
         // SAFETY: an entry's memory is never unmapped.
         endpoint.flow = unsafe { *flow };

@@ -9,12 +9,7 @@ use tracer_ebpf::{
     },
 };
 
-use super::{
-    hook::{Hook, Stage},
-    maps,
-    ring::Ring,
-    skb::Skb,
-};
+use super::{hook::Hook, maps, ring::Ring, skb::Skb, stage::Stage};
 
 /// Goes on with the first part that a step needs. Returns where there is none.
 #[inline(always)]

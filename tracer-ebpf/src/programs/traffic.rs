@@ -11,6 +11,7 @@ use aya_ebpf::{
 use tracer_ebpf::{
     event::{Kind, Translated},
     flow::{Flow, FlowKey, Point},
+    key::mapped,
     loss::LossReason,
     observe::{self, Opens},
     packet::{self, Link, Segment, Skip, tcp_flag},
@@ -19,11 +20,13 @@ use tracer_ebpf::{
 use super::{
     endpoint::{self, Endpoint},
     follow,
-    hook::{Hook, Stage},
+    hook::Hook,
     maps::{self, SOCKET_STAGES, Scratch},
     ring,
     skb::{Linear, Skb},
-    socket, syns, table, tell,
+    socket,
+    stage::Stage,
+    syns, table, tell,
 };
 
 /// The packet goes on. Anything else would drop it, or tell its sender that the way is crowded.
@@ -207,13 +210,7 @@ impl Seen<'_> {
             Opens::Foreign => (false, 1),
         };
         let endpoint = &mut scratch.endpoint;
-        endpoint.key = key;
-        endpoint.is_a = u8::from(is_a);
-        endpoint.is_client = u8::from(to_server != self.ingress);
-        endpoint.owns = 0;
-        endpoint.both = 0;
-        endpoint.ends = 0;
-        endpoint.translated = 0;
+        endpoint.begin(key, is_a, to_server != self.ingress);
         endpoint.foreign = foreign;
         endpoint.ifindex = self.ifindex();
         // SAFETY: the socket is the context's own; the scratch memory is a map's value.
@@ -323,11 +320,6 @@ fn settle(endpoint: &mut Endpoint, segment: &Segment) {
         endpoint.owns = 1;
         maps::forget(&segment.key);
     }
-}
-
-#[inline(always)]
-const fn mapped(address: u32) -> [u32; 4] {
-    [0, 0, u32::from_ne_bytes([0, 0, 0xFF, 0xFF]), address]
 }
 
 /// A socket's own port and the other end's.
