@@ -2,13 +2,19 @@
 
 use std::net::IpAddr;
 
-use super::{Handle, LookedUp, Named, Verdict, rules};
+use super::{Handle, LookedUp, Named, Verdict};
 use crate::{
     record::{
         AttemptId, ConnectionId, LookupOutcome, Outcome, PartKind, PartOutcome, Target, Text,
     },
     session::wire::End,
 };
+
+/// How long after an announcement a connection to there follows it: a driver may ask for the name of
+/// the server once more in between, which takes up to five seconds.
+pub(super) const FOLLOWED: u64 = 5_000_000_000;
+/// How long after it was refused a client goes on to the next address: at once, if it has one.
+const ELSEWHERE: u64 = 500_000_000;
 
 /// Where somebody listens; the address is not known where it was announced by name.
 pub(in crate::session) type Place = (Option<IpAddr>, u16);
@@ -126,11 +132,7 @@ impl Attempt {
             target,
             announced,
         } = lookup;
-        let patience = if announced.is_empty() {
-            0
-        } else {
-            rules::FOLLOWED
-        };
+        let patience = if announced.is_empty() { 0 } else { FOLLOWED };
         Self {
             target,
             until: done.end.saturating_add(patience),
@@ -240,9 +242,9 @@ impl Attempt {
         let patience = match (outcome, redirect) {
             (Outcome::Redirected, Some(place)) => {
                 self.expected.push(place);
-                rules::FOLLOWED
+                FOLLOWED
             }
-            (Outcome::Refused, _) => rules::ELSEWHERE,
+            (Outcome::Refused, _) => ELSEWHERE,
             _ => 0,
         };
         self.until = self.until.max(at.saturating_add(patience));

@@ -6,11 +6,6 @@ use super::{
 };
 use crate::record::Outcome;
 
-/// How long after an announcement a connection to there follows it: a driver may ask for the name of
-/// the server once more in between, which takes up to five seconds.
-pub(super) const FOLLOWED: u64 = 5_000_000_000;
-/// How long after it was refused a client goes on to the next address: at once, if it has one.
-pub(super) const ELSEWHERE: u64 = 500_000_000;
 /// Connections that are opened further apart do not race: drivers start all at once, or half a second
 /// after the first (`TransparentNetworkIPResolution`).
 const RACE: u64 = 600_000_000;
