@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Cause;
-use crate::record::{Confidence, Diagnosis, Nanos, Text, Whom};
+use super::{Cause, symptoms::Symptoms};
+use crate::record::{Confidence, Diagnosis, Nanos, PhaseName, Text, Whom};
 
 /// A figure or name that a cause rests on.
 pub(in crate::session) type Evidence = Vec<(&'static str, Value)>;
@@ -37,6 +37,15 @@ impl Found {
             is_finding: false,
             evidence: Vec::new(),
         }
+    }
+
+    /// The server was slow over a phase, which is over, and perhaps towards this login alone.
+    pub(super) fn slow_server(symptoms: &Symptoms<'_>, phase: PhaseName) -> Option<Self> {
+        symptoms.part(phase).filter(|part| part.complete)?;
+        let around = &symptoms.around;
+        let usual = around.usual(phase).map(Nanos);
+        let found = Self::at(symptoms.own_share()).with("usual_ns", usual);
+        Some(found.counted("stalled_with_it", around.stalled))
     }
 
     /// It rests on this too.

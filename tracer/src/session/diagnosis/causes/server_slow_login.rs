@@ -1,7 +1,7 @@
 //! The server alone is slow over LOGIN7.
 
 use crate::{
-    record::{AuthKind, Nanos, PhaseName, Whom},
+    record::{AuthKind, PhaseName, Whom},
     session::diagnosis::{Cause, Found, Page, Symptoms},
 };
 
@@ -36,17 +36,10 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
         PhaseName::Auth => asks_nobody,
         _ => false,
     };
-    let part = symptoms.part(stall.phase);
-    if !is_logins || part.is_none_or(|part| !part.complete) {
+    if !is_logins {
         return None;
     }
-    let usual = symptoms.around.usual(stall.phase).map(Nanos);
-    let confidence = symptoms.own_share();
-    Some(
-        Found::at(confidence)
-            .with("usual_ns", usual)
-            .counted("stalled_with_it", symptoms.around.stalled),
-    )
+    Found::slow_server(symptoms, stall.phase)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The server alone is slow over TLS.
 
 use crate::{
-    record::{Nanos, PhaseName, Whom},
+    record::{PhaseName, Whom},
     session::diagnosis::{Cause, Found, Page, Symptoms},
 };
 
@@ -26,20 +26,10 @@ pub(super) const CAUSE: Cause = Cause {
 };
 
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
-    let stall = symptoms.server_stall()?;
-    let answered = symptoms
-        .part(PhaseName::Tls)
-        .is_some_and(|part| part.complete);
-    if stall.phase != PhaseName::Tls || !answered {
-        return None;
-    }
-    let usual = symptoms.around.usual(PhaseName::Tls).map(Nanos);
-    let confidence = symptoms.own_share();
-    Some(
-        Found::at(confidence)
-            .with("usual_ns", usual)
-            .counted("stalled_with_it", symptoms.around.stalled),
-    )
+    symptoms
+        .server_stall()
+        .filter(|stall| stall.phase == PhaseName::Tls)?;
+    Found::slow_server(symptoms, PhaseName::Tls)
 }
 
 #[cfg(test)]
