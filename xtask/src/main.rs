@@ -4,15 +4,14 @@
 //! that only its owner can give (the message says the command to run).
 
 mod bench;
-mod causes;
 mod demo;
 mod fuzz;
+mod generated;
 mod host;
 mod lint;
 mod netns;
 mod peers;
 mod process;
-mod schema;
 mod setup;
 mod test;
 #[path = "../../tracer/build/toolchain.rs"]
@@ -43,9 +42,9 @@ enum Command {
     /// Measure: the kernel programs, replay, or the whole agent under load
     Bench(bench::Args),
     /// Print the JSON Schema of the event stream, or write the checked-in copy
-    Schema(schema::Args),
+    Schema(generated::Args),
     /// Print the page of causes, or write the checked-in copy
-    Causes(causes::Args),
+    Causes(generated::Args),
     /// Run each fuzz target for a bounded time
     Fuzz(fuzz::Args),
     /// Check the house rules that no compiler knows
@@ -62,8 +61,8 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Vm(args) => vm::run(&args),
         Command::Bench(args) => bench::run(&args),
-        Command::Schema(args) => schema::run(&args),
-        Command::Causes(args) => causes::run(&args),
+        Command::Schema(args) => generated::run(&generated::SCHEMA, &args),
+        Command::Causes(args) => generated::run(&generated::CAUSES, &args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Lint => lint::run(),
         Command::VmGuest(args) => vm::guest::run(&args),

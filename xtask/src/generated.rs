@@ -1,0 +1,60 @@
+//! Files that are made from the agent's own types and rules, and checked in.
+
+use std::fs;
+
+use anyhow::{Result, bail};
+use clap::Parser;
+
+use crate::process::{cargo, output, root};
+
+/// A file, and the agent's command that prints what it holds.
+pub(crate) struct Generated {
+    path: &'static str,
+    command: &'static [&'static str],
+    /// The command here that writes it.
+    written_by: &'static str,
+}
+
+/// The JSON Schema of the event stream.
+pub(crate) const SCHEMA: Generated = Generated {
+    path: "docs/schema.json",
+    command: &["schema"],
+    written_by: "schema",
+};
+
+/// The pages of causes.
+pub(crate) const CAUSES: Generated = Generated {
+    path: "docs/causes.md",
+    command: &["explain", "--all"],
+    written_by: "causes",
+};
+
+/// Options of the commands that make them.
+#[derive(Parser)]
+pub(crate) struct Args {
+    /// Write the checked-in copy
+    #[arg(long, conflicts_with = "check")]
+    write: bool,
+    /// Fail when the checked-in copy differs
+    #[arg(long)]
+    check: bool,
+}
+
+pub(crate) fn run(file: &Generated, args: &Args) -> Result<()> {
+    let agent = ["run", "--quiet", "--package", "tracer", "--"];
+    let text = output(cargo(agent).args(file.command))?;
+    let path = root().join(file.path);
+    if args.write {
+        fs::write(path, text)?;
+    } else if args.check {
+        if fs::read_to_string(path).ok().as_deref() != Some(text.as_str()) {
+            let Generated {
+                path, written_by, ..
+            } = file;
+            bail!("{path} is not what the agent says; run `cargo xtask {written_by} --write`");
+        }
+    } else {
+        print!("{text}");
+    }
+    Ok(())
+}
