@@ -21,11 +21,13 @@ pub fn has_the_hosts_pids() -> bool {
 /// Whether this process was put into a network namespace that is not the host's, and into no container for
 /// it: `ip netns exec` does that. In a container nobody can tell.
 pub fn is_in_a_chosen_network() -> bool {
-    let network = |process| fs::metadata(format!("/proc/{process}/ns/net")).map(|ns| ns.ino());
-    match (network("self"), network("1")) {
-        (Ok(own), Ok(hosts)) => own != hosts && is("1", "pid", FIRST_PIDS),
-        _ => false,
-    }
+    let network = |process| Some(fs::metadata(format!("/proc/{process}/ns/net")).ok()?.ino());
+    // The first process may have capabilities that root has not, and then shows nothing; the second is the
+    // kernel's own.
+    let mut hosts = ["1", "2"].into_iter();
+    let hosts = hosts.find(|process| is(process, "pid", FIRST_PIDS));
+    let hosts = hosts.and_then(network);
+    has_the_hosts_cgroups() && hosts.is_some_and(|hosts| network("self") != Some(hosts))
 }
 
 /// Whether `/proc/PID/cgroup` has paths as the host has them.

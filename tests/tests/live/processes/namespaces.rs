@@ -84,6 +84,23 @@ fn shortfalls(agent: &mut Agent) -> Vec<String> {
         .collect()
 }
 
+/// Whether an agent that was left the choice sees packets at sockets; why not, where it says so.
+fn sees_sockets(agent: &mut Agent) -> (bool, Option<String>) {
+    let events = of(&agent.events().unwrap(), "agent");
+    let lines = events.iter().map(|event| &event["agent"]);
+    let of_action = |action: &str| {
+        lines
+            .clone()
+            .filter(|line| line["action"] == action)
+            .collect()
+    };
+    let starts: Vec<_> = of_action("start");
+    let lacks: Vec<_> = of_action("degraded");
+    let instead = lacks.iter().find(|line| line["reason"] == "sockets");
+    let why = instead.map(|line| line["detail"].as_str().unwrap().to_owned());
+    (starts[0]["hooks"][0] == "cgroup_skb", why)
+}
+
 /// The process in the container's own namespace whose id is 1: the agent.
 fn first(agent: &Agent) -> String {
     let pid = agent.pid();
@@ -114,6 +131,7 @@ fn in_a_container_the_hosts_root_that_is_mounted_in_is_where_it_looks() {
     );
     let mut command = inside(&host, &own, CONTAINER, &setup);
     let mut agent = Agent::start_by(command.args(RUN)).unwrap();
+    assert_eq!(sees_sockets(&mut agent), (true, None));
     let client = client(&host, &theirs.enter());
     // In the container its id is another's.
     let line = format!(
@@ -151,6 +169,9 @@ fn in_a_container_without_the_hosts_root_it_says_what_it_does_not_see() {
     for setup in [OWN_GROUPS, NO_GROUPS] {
         let mut command = inside(&host, &own, CONTAINER, setup);
         let mut agent = Agent::start_by(command.args(RUN)).unwrap();
+        let (sockets, why) = sees_sockets(&mut agent);
+        assert!(!sockets);
+        assert!(why.unwrap().contains("this container's control group"));
         finish(client(&host, &theirs.enter()));
         let outside = login(&mut agent, 1);
         assert!(outside["process"].is_null(), "{outside:#}");
@@ -256,6 +277,8 @@ fn where_no_control_groups_are_mounted_it_finds_them_and_mounts_nothing_in_sight
     for mut command in [by_ip, by_unshare] {
         let mut agent = Agent::start_by(command.args(RUN)).unwrap();
         assert_eq!(shortfalls(&mut agent), [""; 0], "{command:?}");
+        // Somebody has chosen the network by its namespace.
+        assert_eq!(sees_sockets(&mut agent), (false, None), "{command:?}");
         let pid = finish(client(&host, &group.enter()));
         assert_told(&login(&mut agent, 1), pid, &group);
         let mounts = fs::read_to_string(format!("/proc/{}/mountinfo", agent.pid())).unwrap();
