@@ -1,6 +1,7 @@
 //! Every check there is, one after the other; a failure does not hide the next.
 
 use std::{
+    env,
     process::Command,
     time::{Duration, Instant},
 };
@@ -23,6 +24,9 @@ pub(crate) struct Args {
     #[arg(long)]
     no_vm: bool,
 }
+
+/// Where proptest looks for the seed of its cases.
+const SEED: &str = "PROPTEST_RNG_SEED";
 
 type Check = fn() -> Result<()>;
 
@@ -148,6 +152,10 @@ fn without_cargo(command: &mut Command) -> &mut Command {
 fn tests() -> Result<()> {
     let mut test = cargo(["test", "--workspace", "--features", peers::FEATURE]);
     test.arg("--no-fail-fast");
+    // The same cases in each run: what other seeds find is looked for on purpose, not met by chance.
+    if env::var_os(SEED).is_none() {
+        test.env(SEED, "1");
+    }
     if host::is_root() {
         test.env("TDS_TRACER_REQUIRE_ROOT", "1");
     }
@@ -181,7 +189,7 @@ fn deny() -> Result<()> {
 /// Advisories come from a repository that this does not fetch by itself: a test run must not
 /// depend on the day's network. Where `cargo deny fetch db` has been run, they are checked.
 fn advisories() -> Result<()> {
-    let database = std::env::home_dir().map(|home| home.join(".cargo/advisory-dbs"));
+    let database = env::home_dir().map(|home| home.join(".cargo/advisory-dbs"));
     if !database.is_some_and(|folder| folder.is_dir()) {
         println!("NOT CHECKED: no advisory database here; `cargo deny fetch db` brings it");
         return Ok(());

@@ -273,11 +273,11 @@ fn take_up<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> bool {
     }
     let half = scene.flow.half(scene.step.direction);
     let passed = half.wanted.next.min(half.next_header);
-    if scene.step.marks & mark::FILLS_GAP != 0
-        && scene.step.direction == Direction::ToClient
-        && scene.config.withhold_unframed == 0
-    {
-        // Of which of the fields passed since then it is is not known any more.
+    // Of which of the fields passed since then it is, is not known any more; records are all told.
+    let in_records = half.wanted.field == field::RECORD;
+    let stays = scene.config.withhold_unframed == 0;
+    let is_reply = matches!(scene.step.direction, Direction::ToClient);
+    if scene.step.marks & mark::FILLS_GAP != 0 && (in_records || is_reply && stays) {
         scene.want(start, passed);
     }
     let half = scene.flow.half(scene.step.direction);

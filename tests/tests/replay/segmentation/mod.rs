@@ -4,7 +4,7 @@
 mod honest;
 mod lost;
 
-use std::path::PathBuf;
+use std::{env, path::PathBuf};
 
 use harness::replay::{Frame, frames, said};
 use proptest::{
@@ -52,6 +52,7 @@ const EASILY_MISREAD: [&str; 9] = [
     "drivers/tsql-full12-ntlm-refused",
 ];
 
+/// As many as are tried at each capture, unless `PROPTEST_CASES` says how many.
 const CASES: u32 = 64;
 
 /// Where in a capture, and how: indices are taken modulo what there is.
@@ -89,10 +90,11 @@ fn uncounted(mut logins: Vec<Value>) -> Vec<Value> {
 fn check(property: impl Fn(&[Frame], Places) -> Result<(), TestCaseError>) {
     for name in CAPTURES {
         let frames = connection(name);
+        let config = Config::default();
         let mut runner = TestRunner::new(Config {
-            cases: CASES,
+            cases: env::var_os("PROPTEST_CASES").map_or(CASES, |_| config.cases),
             failure_persistence: None,
-            ..Config::default()
+            ..config
         });
         let places = vec((any::<u16>(), any::<u16>()), 1..12);
         let result = runner.run(&places, |places| property(&frames, places));
@@ -327,6 +329,30 @@ fn phases_add_up_where_a_clock_runs_backwards() {
                     "{name} {index}"
                 );
             }
+        }
+    }
+}
+
+/// What TLS says in clear is told whole, though its middle comes last.
+#[test]
+fn a_handshake_in_three_pieces_is_the_same_whichever_comes_last() {
+    let frames = connection("rows/odbc18-full12-client-certificate");
+    let expected = uncounted(logins(&frames));
+    let wrapped =
+        |frame: &Frame| matches!(frame.payload[..], [0x12, _, _, _, _, _, _, _, 0x16, ..]);
+    let of_handshake = (0..frames.len()).filter(|index| wrapped(&frames[*index]));
+    for index in of_handshake {
+        let len = frames[index].payload.len();
+        for (first, second) in [(9, 20), (13, 40), (13, len / 2), (len / 3, len - 5)] {
+            let mut pieces = frames.clone();
+            pieces.splice(index..=index, frames[index].cut(second));
+            pieces.splice(index..=index, frames[index].cut(second)[0].cut(first));
+            pieces.swap(index + 1, index + 2);
+            let result = same(&uncounted(logins(&pieces)), &expected);
+            assert!(
+                result.is_ok(),
+                "segment {index}, {first}, {second}: {result:?}"
+            );
         }
     }
 }
