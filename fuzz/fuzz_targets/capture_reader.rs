@@ -43,8 +43,8 @@ fuzz_target!(|bytes: &[u8]| {
             };
             tracker.packet(&sighted, &mut engine, &mut heard);
         }
-        for (key, born) in heard.decided.drain(..) {
-            tracker.decided(&key, born);
+        for decided in heard.decided.drain(..) {
+            tracker.decided(decided);
         }
         for server in heard.announced.drain(..) {
             tracker.announced(server);

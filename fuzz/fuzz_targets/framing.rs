@@ -10,7 +10,7 @@ use libfuzzer_sys::{
 use tracer_ebpf::{
     config::Config,
     event::{Event, Kind},
-    flow::{Flow, FlowKey, Point},
+    flow::{Flow, FlowKey, Point, decided},
     loss::LossReason,
     observe::{self, Sighting, Sink},
     packet::{Segment, tcp_flag},
@@ -150,13 +150,29 @@ fuzz_target!(|input: Input<'_>| {
     };
     let mut told = Told::default();
     let empty: &[u8] = &[];
-    observe::packet(&mut flow, &syn, empty, seen, &config, || false, &mut told);
+    observe::packet(
+        &mut flow,
+        &syn,
+        empty,
+        seen,
+        &config,
+        || decided::NO,
+        &mut told,
+    );
     for range in segments {
         let bytes = &stream[range.clone()];
         let seq = ISN + 1 + range.start as u32;
         let data = segment(tcp_flag::ACK | input.flags & 1, seq, bytes.len());
         told.segment = (seq, data.payload_len);
-        observe::packet(&mut flow, &data, bytes, seen, &config, || false, &mut told);
+        observe::packet(
+            &mut flow,
+            &data,
+            bytes,
+            seen,
+            &config,
+            || decided::NO,
+            &mut told,
+        );
     }
     assert!(visible(&told.bytes), "a secret was told");
 });

@@ -10,15 +10,14 @@ use tracer::{
         AttemptId, AttemptRecord, Body, ConnectionFacts, ConnectionId, LossReason, LossRecord,
         PartialReason, PhaseName, Record,
     },
-    session::{Listener, Standing},
+    session::{Decided, Listener, Standing},
 };
-use tracer_ebpf::flow::FlowKey;
 
 /// Hears the engine, and holds it to its word.
 #[derive(Debug, Default)]
 pub struct Heard {
     /// Logins decided since somebody last looked.
-    pub decided: Vec<(FlowKey, u64)>,
+    pub decided: Vec<Decided>,
     /// Where SQL Server listens, by what SQL Browser has said since then.
     pub announced: Vec<(IpAddr, u16)>,
     /// Logins whose connection is open, by address, port and start.
@@ -92,8 +91,8 @@ impl Listener for Heard {
         self.announced.push(server);
     }
 
-    fn decided(&mut self, key: FlowKey, born: u64) {
-        self.decided.push((key, born));
+    fn decided(&mut self, decided: Decided) {
+        self.decided.push(decided);
     }
 }
 

@@ -48,7 +48,7 @@ impl Agent {
     pub fn start_by(command: &mut Command) -> Result<Self> {
         let running = Running::start(command)?;
         let mut agent = Self { running };
-        let started = agent.wait(Duration::from_secs(20), |events| {
+        let started = agent.wait(Duration::from_mins(1), |events| {
             events
                 .iter()
                 .any(|event| event["agent"]["action"] == "start")

@@ -38,6 +38,15 @@ impl Difference {
     }
 }
 
+/// What asks for all events, where these options do not say which.
+pub fn asked(options: &[&str]) -> &'static [&'static str] {
+    if options.contains(&"--events") {
+        &[]
+    } else {
+        &ASK_ALL
+    }
+}
+
 /// Where the lines of a live agent with these options and those of a replay of `capture` differ.
 pub fn disagreements(
     live: &[Value],
@@ -46,7 +55,7 @@ pub fn disagreements(
     options: &[&str],
 ) -> Result<Vec<Difference>> {
     let port = port.to_string();
-    let arguments = [&["--port", &port][..], &ASK_ALL, options].concat();
+    let arguments = [&["--port", &port][..], asked(options), options].concat();
     let replayed = events_with(capture, &arguments)?;
     Ok(compare(live, &replayed))
 }

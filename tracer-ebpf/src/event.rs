@@ -2,102 +2,9 @@
 
 use crate::{
     key::FlowKey,
+    layout::{Field, Fields, record},
     seq::{Seq, Span},
 };
-
-/// A value that is part of a record: it knows its size and how to be read from bytes.
-trait Field: Sized {
-    const SIZE: usize;
-    fn read(bytes: &[u8]) -> Option<Self>;
-}
-
-/// The fields of a record, one after the other.
-struct Fields<'a>(&'a [u8]);
-
-impl Fields<'_> {
-    #[inline]
-    fn next<F: Field>(&mut self) -> Option<F> {
-        let value = F::read(self.0)?;
-        self.0 = self.0.get(F::SIZE..)?;
-        Some(value)
-    }
-}
-
-macro_rules! number_field {
-    ($($number:ty),*) => {$(
-        impl Field for $number {
-            const SIZE: usize = size_of::<Self>();
-            #[inline]
-            fn read(bytes: &[u8]) -> Option<Self> {
-                bytes.first_chunk().copied().map(Self::from_ne_bytes)
-            }
-        }
-    )*};
-}
-number_field!(u8, u16, u32, u64);
-
-impl<const N: usize> Field for [u8; N] {
-    const SIZE: usize = N;
-    #[inline]
-    fn read(bytes: &[u8]) -> Option<Self> {
-        bytes.first_chunk().copied()
-    }
-}
-
-impl Field for [u32; 4] {
-    const SIZE: usize = 16;
-    #[inline]
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let mut fields = Fields(bytes);
-        Some([
-            fields.next()?,
-            fields.next()?,
-            fields.next()?,
-            fields.next()?,
-        ])
-    }
-}
-
-impl Field for Seq {
-    const SIZE: usize = 4;
-    #[inline]
-    fn read(bytes: &[u8]) -> Option<Self> {
-        u32::read(bytes).map(Self)
-    }
-}
-
-/// Declares a record once: the layout the kernel writes and the checked reading of it.
-macro_rules! record {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        #[repr(C)]
-        pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
-
-        impl $name {
-            /// Bytes of the record.
-            pub const SIZE: usize = 0 $(+ <$type as Field>::SIZE)*;
-
-            /// Reads the record from the start of `bytes`; `None` where they are too few.
-            #[inline]
-            pub fn read(bytes: &[u8]) -> Option<Self> {
-                <Self as Field>::read(bytes)
-            }
-        }
-
-        impl Field for $name {
-            const SIZE: usize = Self::SIZE;
-            #[inline]
-            fn read(bytes: &[u8]) -> Option<Self> {
-                let mut fields = Fields(bytes);
-                Some(Self { $($field: fields.next()?,)* })
-            }
-        }
-
-        // The compiler added no padding, so no uninitialised byte leaves the kernel.
-        const _: () = assert!(size_of::<$name>() == $name::SIZE);
-    };
-}
 
 impl Field for FlowKey {
     const SIZE: usize = 36;
@@ -110,6 +17,12 @@ impl Field for FlowKey {
             a_port: fields.next()?,
             b_port: fields.next()?,
         })
+    }
+    fn write(&self, to: &mut dyn FnMut(&[u8])) {
+        self.a.write(to);
+        self.b.write(to);
+        self.a_port.write(to);
+        self.b_port.write(to);
     }
 }
 
@@ -136,6 +49,8 @@ pub enum Kind {
     Fin = 8,
     /// A RST.
     Rst = 9,
+    /// The requests so far, which are counted and not told: a [`crate::tally::Tally`] follows.
+    Tally = 10,
     /// Whose socket a connection is: an [`Owner`].
     Owner = 16,
     /// What the kernel's TCP knew when the socket closed: a [`SocketEnd`].
@@ -157,6 +72,7 @@ impl Kind {
             7 => Self::End,
             8 => Self::Fin,
             9 => Self::Rst,
+            10 => Self::Tally,
             16 => Self::Owner,
             17 => Self::SocketEnd,
             18 => Self::Translated,
@@ -420,6 +336,6 @@ mod tests {
     fn every_kind_reads_back_from_its_byte() {
         let known = (0..=u8::MAX).filter_map(Kind::of);
         assert!(known.clone().all(|kind| Kind::of(kind as u8) == Some(kind)));
-        assert_eq!(known.count(), 12);
+        assert_eq!(known.count(), 13);
     }
 }

@@ -169,7 +169,7 @@ pub struct Flow {
     pub joined_late: u8,
     /// 1: the handshake's last ACK was seen.
     pub established: u8,
-    /// 1: the login is decided: no bytes are told any more, only boundaries.
+    /// Whether the login is decided: see [`decided`].
     pub decided: u8,
     /// 1: a RST was seen.
     pub reset: u8,
@@ -178,8 +178,31 @@ pub struct Flow {
     /// 1: its server's port is not watched, only its client's happens to be. It is remembered so that
     /// what it carries does not pass for a connection joined late.
     pub foreign: u8,
-    /// Fills up.
-    pub reserved: u8,
+    /// Whether requests are counted: see [`usage`].
+    pub usage: u8,
+}
+
+/// Whether a login is decided.
+pub mod decided {
+    /// It is not.
+    pub const NO: u8 = 0;
+    /// It is: no bytes are told any more, only boundaries.
+    pub const YES: u8 = 1;
+    /// It is, and there are no sessions inside TLS: what is sealed are requests and responses.
+    pub const WITHOUT_SESSIONS: u8 = 2;
+}
+
+/// How far a connection's use has come. The first request and its response are told, for the phase after
+/// the login; those that follow are counted.
+pub mod usage {
+    /// There was no request.
+    pub const NONE: u8 = 0;
+    /// The first was told.
+    pub const ASKED: u8 = 1;
+    /// Its response was, too.
+    pub const ANSWERED: u8 = 2;
+    /// Requests are counted.
+    pub const COUNTED: u8 = 3;
 }
 
 impl Flow {
@@ -214,7 +237,7 @@ impl Flow {
             reset: 0,
             last_speaker: 0,
             foreign: 0,
-            reserved: 0,
+            usage: usage::NONE,
         }
     }
 

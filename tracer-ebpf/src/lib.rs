@@ -3,7 +3,7 @@
 //! The kernel programs, the replay of captures, the fuzzers and the tests all run this code: how a
 //! packet is walked ([`packet`]), what a connection remembers ([`flow`]), where the next message
 //! header is ([`framing`]), what of a message leaves the kernel ([`wanted`]), and what is told
-//! about it ([`event`]). [`observe`] puts them together, one packet at a time.
+//! about it ([`event`], [`tally`]). [`observe`] puts them together, one packet at a time.
 //!
 //! Nothing here allocates, panics, or depends on anything.
 #![cfg_attr(not(test), no_std)]
@@ -20,14 +20,16 @@ pub mod flow;
 pub mod framing;
 pub mod holes;
 pub mod key;
+mod layout;
 pub mod loss;
 pub mod observe;
 pub mod packet;
 pub mod patience;
 pub mod seq;
+pub mod tally;
 #[cfg(test)]
 mod test_messages;
 pub mod wanted;
 
 /// Changes whenever a record, a map or a rule of the contract changes shape.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;

@@ -14,7 +14,6 @@ use std::{
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
-use tracer_ebpf::flow::FlowKey;
 
 use crate::{
     capture::{
@@ -29,7 +28,7 @@ use crate::{
     exit::{PARTIAL, UNUSABLE},
     host,
     record::{Body, Event, Login, LossReason, Nanos, Outcome, Record, identity::Policy},
-    session::{Config, Engine, Input, Listener},
+    session::{Config, Decided, Engine, Input, Listener},
     sink::{Output, Sent, Settings, Summary},
 };
 
@@ -96,7 +95,7 @@ fn read(options: &ReplayOptions, files: &mut Merge, heard: &mut Heard<'_>, count
         requests: filter.wants(Event::Request),
         ..Config::default()
     });
-    let mut tracker = Tracker::new(options.ports.clone(), true);
+    let mut tracker = Tracker::new(options.ports.clone(), filter.wants(Event::Request));
     let bar = bar(options);
     let progress = files.progress();
     let mut last_ns = 0;
@@ -109,8 +108,8 @@ fn read(options: &ReplayOptions, files: &mut Merge, heard: &mut Heard<'_>, count
         engine.pass_time(packet.time_ns, heard);
         let packet = (file, &packet);
         one(options, packet, &mut tracker, &mut engine, heard, counts);
-        for (key, born) in heard.decided.borrow_mut().drain(..) {
-            tracker.decided(&key, born);
+        for decided in heard.decided.borrow_mut().drain(..) {
+            tracker.decided(decided);
         }
         for server in heard.announced.drain(..) {
             tracker.announced(server);
@@ -172,7 +171,7 @@ fn one(
 /// What the engine says, on its way out.
 struct Heard<'a> {
     output: &'a mut Output,
-    decided: RefCell<Vec<(FlowKey, u64)>>,
+    decided: RefCell<Vec<Decided>>,
     announced: Vec<(IpAddr, u16)>,
     logins: BTreeMap<&'static str, u64>,
     losses: BTreeMap<&'static str, u64>,
@@ -210,8 +209,8 @@ impl Listener for Heard<'_> {
         self.announced.push(server);
     }
 
-    fn decided(&mut self, key: FlowKey, born: u64) {
-        self.decided.get_mut().push((key, born));
+    fn decided(&mut self, decided: Decided) {
+        self.decided.get_mut().push(decided);
     }
 }
 

@@ -10,8 +10,8 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, interval_at},
 };
 use tracer_ebpf::{
+    config::requests,
     event::{Event, Owner, mark},
-    flow::FlowKey,
     seq::Seq,
 };
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
@@ -24,7 +24,7 @@ use crate::{
         Agent, AgentAction, AgentRecord, Body, Event as EventName, Login, LossReason, Nanos,
         Record, Text, Timestamp, identity::Policy,
     },
-    session::{Config, Engine, Input, Listener, SocketOwner},
+    session::{Carried, Config, Decided, Engine, Input, Listener, SocketOwner},
     sink::{Destination, Output, Sent, Settings},
 };
 
@@ -126,7 +126,13 @@ fn probe_options(options: &RunOptions, groups: Option<Arc<Hierarchy>>) -> probe:
         login_bytes: options.login_bytes,
         max_flows: options.max_flows,
         ring_bytes: options.ring_bytes,
-        requests: filter.wants(EventName::Request) || filter.wants(EventName::Close),
+        requests: if filter.wants(EventName::Request) {
+            requests::TOLD
+        } else if filter.wants(EventName::Close) {
+            requests::COUNTED
+        } else {
+            requests::IGNORED
+        },
         clean_up: true,
         groups,
         source: options.source,
@@ -164,7 +170,7 @@ struct Watcher {
 /// Where the engine's records go.
 struct Records {
     output: Output,
-    decided: Vec<(FlowKey, u64)>,
+    decided: Vec<Decided>,
     tally: Tally,
     closed: bool,
 }
@@ -180,8 +186,8 @@ impl Listener for Records {
         self.closed |= self.output.send(record) == Sent::Closed;
     }
 
-    fn decided(&mut self, key: FlowKey, born: u64) {
-        self.decided.push((key, born));
+    fn decided(&mut self, decided: Decided) {
+        self.decided.push(decided);
     }
 }
 
@@ -283,8 +289,8 @@ impl Watcher {
         engine.set_wall_offset(probe.wall_offset());
         let taken = probe.drain(BATCH, |record| tell(engine, owners, record, records));
         records.tally.events(taken);
-        for (key, born) in records.decided.drain(..) {
-            probe.decide(key, born);
+        for decided in records.decided.drain(..) {
+            probe.decide(decided.key, decided.born, decided.without_sessions);
         }
         taken < BATCH
     }
@@ -350,7 +356,9 @@ impl Watcher {
     fn count(&mut self) {
         for key in self.engine.open() {
             if let Some((born, sent)) = self.probe.carried(key) {
-                let counted = Input::Counted(key, born, Box::new(sent));
+                let tally = self.probe.tally(key);
+                let carried = Box::new(Carried { sent, tally });
+                let counted = Input::Counted(key, born, carried);
                 self.engine.on_event(counted, &mut self.records);
             }
         }

@@ -7,10 +7,11 @@ use tracer::probe::{Options, Record, trial::Trial};
 use tracer_ebpf::{
     config::Config,
     event::{Event, Kind},
-    flow::{Flow, FlowKey, Point},
+    flow::{Flow, FlowKey, Point, decided},
     loss::LossReason,
     observe::{self, Fate, Opens, Runs, Sighting, Sink},
     packet::{self, Link, Segment},
+    tally::{BUCKETS, Tally},
 };
 
 const NEXT: i32 = -1;
@@ -119,6 +120,8 @@ fn without_times(mut event: Event) -> Event {
 #[derive(Default)]
 struct Library {
     flows: HashMap<FlowKey, Flow>,
+    /// Of the connection at hand; there is one at a time.
+    tally: Tally,
     told: Told,
     losses: Vec<LossReason>,
 }
@@ -137,9 +140,47 @@ impl Sink<[u8]> for Library {
         self.told.push((without_times(event), run));
     }
 
+    fn tally(&mut self) -> Option<&mut Tally> {
+        Some(&mut self.tally)
+    }
+
+    fn relate_tally(&mut self, told: &observe::Told<'_>) {
+        let mut run = Vec::new();
+        self.tally.write(&mut |bytes| run.extend_from_slice(bytes));
+        let event = without_times(told.event());
+        self.told.push((event, without_moments(&event, run)));
+    }
+
     fn lose(&mut self, reason: LossReason) {
         self.losses.push(reason);
     }
+}
+
+/// The bytes of an event; of a tally, no moments and one sum of the times.
+fn without_moments(event: &Event, run: Vec<u8>) -> Vec<u8> {
+    if event.kind != Kind::Tally as u8 {
+        return run;
+    }
+    let mut tally = Tally::read(&run).unwrap();
+    let times = tally.in_use().map(|(_, count)| count).sum();
+    let sums = &mut tally.sums;
+    for moment in [
+        &mut sums.max,
+        &mut sums.told,
+        &mut sums.start,
+        &mut sums.sent,
+        &mut sums.first_byte,
+        &mut sums.cancelled,
+    ] {
+        *moment = u64::from(*moment != 0);
+    }
+    // The library's clock stands still.
+    sums.max = 0;
+    tally.times = [0; BUCKETS];
+    tally.times[0] = times;
+    let mut run = Vec::new();
+    tally.write(&mut |bytes| run.extend_from_slice(bytes));
+    run
 }
 
 /// The connection that a segment opens.
@@ -178,7 +219,11 @@ impl Library {
             return;
         }
         let config = Config::default();
-        let fate = observe::packet(&mut flow, &segment, bytes, seen, &config, || false, self);
+        if opens {
+            self.tally = Tally::default();
+        }
+        let undecided = || decided::NO;
+        let fate = observe::packet(&mut flow, &segment, bytes, seen, &config, undecided, self);
         if fate == Fate::Keep {
             self.flows.insert(segment.key, flow);
         }
@@ -207,7 +252,7 @@ fn run(trial: &mut Trial, packets: &[Vec<u8>]) -> Told {
     }
     trial.drain(|record| {
         if let Record::Event(event, run) = record {
-            told.push((without_times(event), run.to_vec()));
+            told.push((without_times(event), without_moments(&event, run.to_vec())));
         }
     });
     told
@@ -382,6 +427,72 @@ fn headers_in_one_packet_across_two_and_after_a_gap_are_told_the_same() {
         .filter(|kind| **kind == Kind::Header)
         .count();
     assert!(headers >= 5, "{:?}", kinds(&told));
+}
+
+#[test]
+fn requests_are_counted_the_same_and_told_with_the_connections_end() {
+    let batch = tds(1, 1, b"s\0e\0l\0e\0c\0t\0");
+    let procedure = tds(3, 1, &[0; 100]);
+    let attention = tds(6, 1, &[]);
+    let reply = tds(4, 1, &[0; 60]);
+    let half = reply.len() / 2;
+    let said: [(bool, &[u8]); 17] = [
+        (true, &batch),
+        (false, &reply),
+        (true, &procedure[..50]),
+        (true, &procedure[50..]),
+        (false, &reply[..half]),
+        (false, &reply[half..]),
+        (true, &batch),
+        (true, &attention),
+        (false, &reply),
+        (true, &attention),
+        (false, &reply),
+        (true, &[tds(7, 0, &[0; 90]), tds(7, 1, &[0; 9])].concat()),
+        (false, &reply),
+        (true, &tds(14, 1, &[0; 20])),
+        (false, &reply),
+        (true, &batch[..3]),
+        (true, &batch[3..]),
+    ];
+    let mut packets = handshake(Below::V4);
+    let mut seqs = [1001_u32, 5001];
+    for (from_client, payload) in said {
+        let seq = &mut seqs[usize::from(!from_client)];
+        packets.push(packet(Below::V4, from_client, ACK, *seq, payload));
+        *seq += payload.len() as u32;
+    }
+    packets.push(packet(Below::V4, true, ACK | FIN, seqs[0], &[]));
+    let Some(told) = both(&packets) else { return };
+    let told_whole = kinds(&told);
+    assert_eq!(
+        told_whole[3..],
+        [
+            Kind::Header,
+            Kind::Header,
+            Kind::Tally,
+            Kind::Tally,
+            Kind::Fin
+        ],
+    );
+    let (_, last) = &told[told.len() - 2];
+    let tally = Tally::read(last).unwrap();
+    let sums = &tally.sums;
+    assert_eq!(
+        (
+            sums.batch,
+            sums.rpc,
+            sums.bulk,
+            sums.transaction,
+            sums.attention
+        ),
+        (2, 1, 1, 1, 2),
+    );
+    assert!(
+        tally.is_open() && tally.times[0] == 5,
+        "{:?}",
+        tally.times[0]
+    );
 }
 
 #[test]

@@ -13,7 +13,7 @@ use tracer_ebpf::{
     bytes::Snapped,
     config::Config,
     event::{Event, Kind, mark},
-    flow::Flow,
+    flow::{Flow, decided},
     framing::{self, Boundary, Framing, Header, packet_type},
     loss::LossReason,
     observe::{self, Sighting, Sink, opens_flow},
@@ -174,7 +174,7 @@ impl Connection {
             bytes,
             seen,
             &config,
-            || false,
+            || decided::NO,
             &mut told,
         );
         for (event, run) in told.0 {
@@ -194,7 +194,7 @@ impl Connection {
             bytes,
             seen,
             &config,
-            || true,
+            || decided::YES,
             headers,
         );
     }

@@ -219,7 +219,12 @@ pub fn frames(path: &Path) -> Result<Vec<Frame>> {
 
 /// What the agent says of these segments: the records of one kind.
 pub fn said(frames: &[Frame], kind: &str) -> Result<Vec<Value>> {
-    let mut replayed = Replayed::new([], Config::default());
+    said_with(frames, Config::default(), kind)
+}
+
+/// The same by an engine with these options.
+pub fn said_with(frames: &[Frame], config: Config, kind: &str) -> Result<Vec<Value>> {
+    let mut replayed = Replayed::new([], config);
     for frame in frames {
         let bytes = frame.bytes();
         replayed.packet(frame.time_ns, frame.point, (frame.ethertype, &bytes));

@@ -6,9 +6,9 @@ use serde_json::Value;
 use tracer::{
     capture::tracker::{Sighted, Tracker},
     record::Record,
-    session::{Config, Engine, Input, Listener},
+    session::{Config, Decided, Engine, Input, Listener},
 };
-use tracer_ebpf::flow::{FlowKey, Point};
+use tracer_ebpf::flow::Point;
 
 /// Capture and engine, and what they have said.
 pub struct Replayed {
@@ -22,7 +22,7 @@ pub struct Replayed {
 #[derive(Default)]
 struct Heard {
     records: Vec<Record>,
-    decided: Vec<(FlowKey, u64)>,
+    decided: Vec<Decided>,
     announced: Vec<(IpAddr, u16)>,
 }
 
@@ -35,8 +35,8 @@ impl Listener for Heard {
         self.announced.push(server);
     }
 
-    fn decided(&mut self, key: FlowKey, born: u64) {
-        self.decided.push((key, born));
+    fn decided(&mut self, decided: Decided) {
+        self.decided.push(decided);
     }
 }
 
@@ -44,7 +44,7 @@ impl Replayed {
     /// Servers are at these ports; where none is named, wherever TDS is spoken.
     pub fn new(ports: impl Into<BTreeSet<u16>>, config: Config) -> Self {
         Self {
-            tracker: Tracker::new(ports.into(), true),
+            tracker: Tracker::new(ports.into(), config.requests),
             engine: Engine::new(config),
             heard: Heard::default(),
             last_ns: 0,
@@ -63,8 +63,8 @@ impl Replayed {
         };
         self.tracker
             .packet(&sighted, &mut self.engine, &mut self.heard);
-        for (key, born) in self.heard.decided.drain(..) {
-            self.tracker.decided(&key, born);
+        for decided in self.heard.decided.drain(..) {
+            self.tracker.decided(decided);
         }
         for server in self.heard.announced.drain(..) {
             self.tracker.announced(server);

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 pub use self::{
-    connection::{Frame, frames, rewrite, said},
+    connection::{Frame, frames, rewrite, said, said_with},
     engine::{Replayed, line},
     segments::{Segment, is_same_message, segments},
 };

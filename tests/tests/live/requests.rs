@@ -6,7 +6,7 @@ use harness::expect::Shape;
 use harness::{driver_or_skip, root_or_skip};
 use serde_json::{Value, json};
 
-use crate::run::{Path, Server, observe_driver};
+use crate::run::{Path, Server, observe_driver, observe_driver_with};
 
 /// The requests of a connection in sum, and each as its kind, whether it was taken back and its
 /// nanoseconds; all of them ended, and none resets the connection.
@@ -75,5 +75,36 @@ fn a_bulk_load_is_a_request_of_its_own() {
         assert_eq!(said, expected, "{driver:?}");
         let bulk = each.iter().position(|(kind, ..)| kind == "bulk");
         assert_eq!(bulk, Some(place), "{driver:?}: {each:?}");
+    }
+}
+
+/// As they are where nobody asks for each; the harness compares the sums with those of a replay.
+#[test]
+fn counted_by_the_kernel_requests_have_the_same_sums_at_either_end() {
+    root_or_skip!("counted by the kernel, requests have the same sums at either end");
+    for (driver, encrypt, expected) in [
+        (Driver::Odbc, Encrypt::Off, sum(2, 4, 0, 1)),
+        (Driver::FreetdsOdbc, Encrypt::Off, sum(6, 0, 0, 1)),
+        // Inside TLS nothing tells an attention from the request that it takes back.
+        (Driver::Odbc, Encrypt::On, json!({ "count": 6 })),
+    ] {
+        driver_or_skip!(driver);
+        for path in [Path::Client, Path::Server, Path::Loopback] {
+            let mode = if encrypt == Encrypt::On {
+                "on"
+            } else {
+                "not-sup"
+            };
+            let server = Server::Scenario(&["--encrypt", mode]);
+            let options = ["--events", "-request"];
+            let run = observe_driver_with(path, &server, &options, driver, encrypt, |login| {
+                login.errand = Errand::TimeOut;
+            });
+            assert!(of(&run.events, "request").is_empty());
+            let said = &run.close["requests"];
+            for (name, count) in expected.as_object().unwrap() {
+                assert_eq!(said[name], *count, "{driver:?} {path:?}: {said:#}");
+            }
+        }
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::run::{PORT, alone};
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_mins(1);
 const COUNT: usize = 20;
 
 /// Connections from one host of these to another.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::time::Duration;
 
 use harness::agent::{AT_INTERFACES, Agent, Record, of};
-use harness::agree::{ASK_ALL, disagreements};
+use harness::agree::{asked, disagreements};
 use harness::capture::{Capture, Captured, Segment};
 use harness::drivers::{Driver, Encrypt, Fared, Login, PASSWORD};
 use harness::kdc::{Kdc, Key};
@@ -216,7 +216,7 @@ fn watch(
     let port = PORT.to_string();
     let chosen = options.contains(&"--source");
     let source = if chosen { &[] } else { path.source() };
-    let arguments = [&["--port", &port][..], &ASK_ALL, source, options].concat();
+    let arguments = [&["--port", &port][..], asked(options), source, options].concat();
     let mut agent = Agent::start(observer, &arguments).unwrap();
     let capture = if place.veiled {
         Capture::start_whole(observer, place.interface, PORT)

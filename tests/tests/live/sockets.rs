@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::run::PORT;
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_mins(1);
 /// Namespaces that come and go.
 const COUNT: usize = 10;
 

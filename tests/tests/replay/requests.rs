@@ -1,8 +1,14 @@
-//! Requests one by one.
+//! Requests one by one, and in sum.
 
-use harness::agent::of;
-use harness::pcap::Packet;
+use std::{fs, path::Path};
+
+use harness::{
+    agent::of,
+    pcap::Packet,
+    replay::{frames, said_with},
+};
 use serde_json::{Value, json};
+use tracer::session::Config;
 
 use crate::packets::{
     ACK, ATTENTION, FIN, MILLISECOND, REPLY, REQUEST, RESPONSE, SECOND, all_told, connection, up_to,
@@ -112,4 +118,31 @@ fn the_server_is_not_waited_for_while_the_client_still_sends() {
     let command = &close["phases"]["command"];
     let server = command["server_ns"].as_u64().unwrap() + command["network_ns"].as_u64().unwrap();
     assert_eq!(server, MILLISECOND, "{close:#}");
+}
+
+#[test]
+fn counted_or_told_the_requests_of_a_connection_are_the_same() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let mut many = 0;
+    for folder in ["captures", "drivers", "rows", "sequences", "faults"] {
+        for entry in fs::read_dir(fixtures.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "pcap") {
+                continue;
+            }
+            let frames = frames(&path).unwrap();
+            let closes = |requests| {
+                let config = Config {
+                    requests,
+                    ..Config::default()
+                };
+                said_with(&frames, config, "close").unwrap()
+            };
+            let (counted, told) = (closes(false), closes(true));
+            assert_eq!(counted, told, "{}", path.display());
+            let count = |close: &Value| close["requests"]["count"].as_u64();
+            many += told.iter().filter(|close| count(close) > Some(2)).count();
+        }
+    }
+    assert!(many > 10, "{many}");
 }

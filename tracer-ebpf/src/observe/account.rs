@@ -7,9 +7,9 @@ use super::{
     step::{Next, Step, found},
 };
 use crate::{
-    config::Config,
+    config::{Config, requests},
     event::{Direction, Kind, mark},
-    flow::{Flow, Half, claim},
+    flow::{Flow, Half, claim, decided},
     packet::{
         Segment,
         tcp_flag::{ACK, FIN, RST, SYN},
@@ -40,7 +40,7 @@ pub fn account(
     segment: &Segment,
     seen: Sighting,
     config: &Config,
-    decided: impl FnOnce() -> bool,
+    is_decided: impl FnOnce() -> u8,
     step: &mut Step,
 ) {
     let now = seen.now;
@@ -137,7 +137,7 @@ pub fn account(
         tells_of_answer(flow, segment);
     }
     if segment.payload_len > 0 {
-        payload(flow, segment, config, step, fresh, decided);
+        payload(flow, segment, config, step, fresh, is_decided);
     }
 }
 
@@ -263,10 +263,10 @@ fn payload(
     config: &Config,
     step: &mut Step,
     fresh: bool,
-    decided: impl FnOnce() -> bool,
+    is_decided: impl FnOnce() -> u8,
 ) {
-    if flow.decided == 0 && decided() {
-        flow.decided = 1;
+    if flow.decided == decided::NO {
+        flow.decided = is_decided();
     }
     if flow.decided == 0 {
         if fresh {
@@ -279,7 +279,7 @@ fn payload(
     let half = flow.half(step.direction);
     // The one comparison a segment without a boundary costs.
     let boundary = half.framed == 0 || segment.end().after(half.next_header) || half.end_open != 0;
-    if fresh && boundary && config.requests != 0 {
+    if fresh && boundary && config.requests != requests::IGNORED {
         step.next = Next::Command;
     }
 }

@@ -1,6 +1,6 @@
 //! A segment of a decided connection: message boundaries only.
 
-use super::{Next, Scene, Sink, Step};
+use super::{Next, Scene, Sink, Step, count};
 use crate::{
     bytes::Bytes,
     event::{Direction, Kind, mark},
@@ -186,7 +186,7 @@ fn pass<B: Bytes + ?Sized, S: Sink<B>>(
     half.next_header = end;
     half.carried = 0;
     scene.flow.last_speaker = scene.step.direction as u8 + 1;
-    if telling {
+    if telling && !count::header(scene, marks, header) {
         tell_header(scene, marks, header, prefix, position);
     }
 }
@@ -220,6 +220,9 @@ fn tell_header<B: Bytes + ?Sized, S: Sink<B>>(
 
 #[inline(always)]
 fn tell_end<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, position: Seq) {
+    if count::end(scene) {
+        return;
+    }
     let mut saying = scene.saying(Kind::End);
     saying.run_seq = position;
     scene.say(saying, scene.segment.payload_at);

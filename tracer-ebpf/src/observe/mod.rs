@@ -8,6 +8,7 @@
 
 pub mod account;
 pub mod command;
+mod count;
 mod hold;
 pub mod login;
 mod opens;
@@ -16,6 +17,7 @@ mod step;
 mod told;
 
 pub use account::{account, is_timely};
+pub use count::{Needs, needs_tally};
 pub use hold::{hold, is_of_flood};
 pub use login::Runs;
 pub use opens::{Opens, opens, opens_flow};
@@ -31,6 +33,7 @@ use crate::{
     loss::LossReason,
     packet::{Segment, tcp_flag},
     seq::Seq,
+    tally::Tally,
 };
 
 /// Where events go: the ring buffer, or the engine.
@@ -47,6 +50,16 @@ pub trait Sink<B: Bytes + ?Sized> {
 
     /// Tells an event with the bytes of several parts of the packet's payload.
     fn relate_parts(&mut self, told: &Told<'_>, packet: &B, runs: &Runs);
+
+    /// The connection's requests, where they are counted: see [`needs_tally`]. Without it each is told.
+    #[inline(always)]
+    fn tally(&mut self) -> Option<&mut Tally> {
+        None
+    }
+
+    /// Tells an event with the [`Tally`] behind it.
+    #[inline(always)]
+    fn relate_tally(&mut self, _told: &Told<'_>) {}
 
     /// Counts something that was not seen.
     fn lose(&mut self, reason: LossReason);
@@ -70,8 +83,8 @@ pub enum Fate {
     Forget,
 }
 
-/// Tells all there is to tell of one packet. `decided` answers whether the agent has decided the
-/// flow's login; it is asked only while that is open.
+/// Tells all there is to tell of one packet. `is_decided` answers whether the agent has decided the
+/// flow's login ([`crate::flow::decided`]); it is asked only while that is open.
 #[inline(always)]
 pub fn packet<B: Bytes + ?Sized, S: Sink<B>>(
     flow: &mut Flow,
@@ -79,12 +92,12 @@ pub fn packet<B: Bytes + ?Sized, S: Sink<B>>(
     packet: &B,
     seen: Sighting,
     config: &Config,
-    decided: impl FnOnce() -> bool,
+    is_decided: impl FnOnce() -> u8,
     sink: &mut S,
 ) -> Fate {
     let timely = is_timely(flow, segment);
     let mut step = Step::of(Direction::ToServer);
-    account(flow, segment, seen, config, decided, &mut step);
+    account(flow, segment, seen, config, is_decided, &mut step);
     if step.is(found::STRANGE) {
         sink.lose(LossReason::OutOfWindow);
     }
@@ -332,6 +345,9 @@ impl<B: Bytes + ?Sized, S: Sink<B>> Scene<'_, B, S> {
 /// Tells the packet's FIN or RST, and whether the connection is over.
 #[inline(always)]
 pub fn ending<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Fate {
+    if scene.step.is(found::FIN | found::RST) {
+        count::tell_last(scene);
+    }
     if scene.step.is(found::FIN) {
         scene.tell(Kind::Fin);
     }

@@ -8,7 +8,7 @@ mod wanted;
 use super::*;
 use crate::{
     event::mark,
-    flow::FlowKey,
+    flow::{FlowKey, decided},
     framing::packet_type,
     test_messages::{Login7, SECRET, count_secret, ntlm_authenticate, prelogin, tds},
 };
@@ -22,7 +22,7 @@ struct Wire {
     config: Config,
     now: u64,
     point: Point,
-    decided: bool,
+    decided: u8,
     heard: Heard,
     fate: Fate,
 }
@@ -62,7 +62,7 @@ impl Wire {
             config: Config::default(),
             now: 0,
             point: Point::new(1, true),
-            decided: false,
+            decided: decided::NO,
             heard: Heard::default(),
             fate: Fate::Keep,
         };
@@ -78,7 +78,7 @@ impl Wire {
 
     fn decided() -> Self {
         let mut wire = Self::new();
-        wire.decided = true;
+        wire.decided = decided::YES;
         wire.heard.told.clear();
         wire
     }
@@ -89,14 +89,14 @@ impl Wire {
             now: self.now,
             point: self.point,
         };
-        let decided = self.decided;
+        let is_decided = self.decided;
         self.fate = packet(
             &mut self.flow,
             segment,
             bytes,
             seen,
             &self.config,
-            || decided,
+            || is_decided,
             &mut self.heard,
         );
     }
@@ -451,7 +451,7 @@ fn past_the_budget_only_headers_are_told() {
 fn a_request_ends_the_login() {
     let mut wire = Wire::new();
     wire.client(0, &batch(30));
-    assert_eq!(wire.flow.decided, 1);
+    assert_eq!(wire.flow.decided, decided::YES);
     assert_eq!(wire.told(Kind::Header).len(), 1);
     assert!(!wire.bytes().contains(&0x20), "no request's text is told");
 }
@@ -462,7 +462,7 @@ fn a_session_of_mars_ends_the_login() {
     let mut syn = vec![0x53, 1, 0, 0, 16, 0, 0, 0];
     syn.extend([0; 8]);
     wire.client(0, &syn);
-    assert_eq!(wire.flow.decided, 1);
+    assert_eq!(wire.flow.decided, decided::YES);
     let headers = wire.told(Kind::Header);
     assert_eq!(headers[0].1, syn);
 }

@@ -13,7 +13,9 @@ use super::{
     maps::{self, STAGES, Scratch},
     skb::Linear,
     stage::Stage,
-    table, tell,
+    table,
+    tallies::{self, Kept},
+    tell,
 };
 
 /// The packet goes on to the next program (`TC_ACT_UNSPEC`, which is also `TCX_NEXT`).
@@ -127,8 +129,13 @@ impl Hook for Packets<'_> {
     }
 
     #[inline(always)]
+    fn tally(&self, scratch: &Scratch, new: bool) -> *mut Kept {
+        tallies::of_key(&scratch.segment.key, new)
+    }
+
+    #[inline(always)]
     fn forget(&self, scratch: &Scratch) {
-        maps::forget(&scratch.segment.key);
+        table::forget(&scratch.segment.key);
     }
 
     #[inline(always)]

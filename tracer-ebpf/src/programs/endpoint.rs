@@ -4,15 +4,10 @@
 //! are on this host. All others live on their socket: there they have no key of addresses and give way to
 //! nobody.
 
-use core::ptr;
-
-use aya_ebpf::{
-    bindings::{bpf_map_type::BPF_MAP_TYPE_SK_STORAGE, bpf_sock},
-    cty::c_void,
-    helpers::{bpf_sk_storage_delete, bpf_sk_storage_get},
-    macros::btf_map,
-};
+use aya_ebpf::{bindings::bpf_sock, macros::btf_map};
 use tracer_ebpf::flow::{Flow, FlowKey};
+
+use super::storage::{OWN, SocketStorage};
 
 /// A socket's end of a connection.
 #[derive(Clone, Copy)]
@@ -64,37 +59,8 @@ impl Endpoint {
 /// See [`Endpoint::ifindex`].
 pub(super) const UNASKED: u32 = u32::MAX;
 
-/// `BPF_F_NO_PREALLOC`, which this type of map demands. An accepted socket has none of its listener's.
-const STORAGE_FLAGS: usize = 1;
-const CREATE: u64 = 1;
-
-/// A map whose values live on sockets, in the layout of a BTF map definition.
-#[repr(C)]
-struct Storage {
-    r#type: *const [i32; BPF_MAP_TYPE_SK_STORAGE as usize],
-    key: *const i32,
-    value: *const Endpoint,
-    max_entries: *const [i32; 0],
-    map_flags: *const [i32; STORAGE_FLAGS],
-}
-
-// SAFETY: the pointers only carry types; nothing follows them.
-unsafe impl Sync for Storage {}
-
-/// Sized by the sockets themselves, and freed with them.
 #[btf_map]
-static ENDPOINTS: Storage = Storage {
-    r#type: ptr::null(),
-    key: ptr::null(),
-    value: ptr::null(),
-    max_entries: ptr::null(),
-    map_flags: ptr::null(),
-};
-
-#[inline(always)]
-fn storage() -> *mut c_void {
-    ptr::from_ref(&ENDPOINTS).cast_mut().cast()
-}
+static ENDPOINTS: SocketStorage<Endpoint, OWN> = SocketStorage::new();
 
 /// What is kept on a socket; null where nothing is.
 ///
@@ -103,7 +69,7 @@ fn storage() -> *mut c_void {
 #[inline(always)]
 pub(super) unsafe fn of(socket: *mut bpf_sock) -> *mut Endpoint {
     // SAFETY: by the caller.
-    unsafe { bpf_sk_storage_get(storage(), socket.cast(), ptr::null_mut(), 0).cast() }
+    unsafe { ENDPOINTS.of(socket) }
 }
 
 /// Keeps this on a socket, in place of what it has; null where it has no room.
@@ -112,9 +78,6 @@ pub(super) unsafe fn of(socket: *mut bpf_sock) -> *mut Endpoint {
 /// The socket is the context's own, and `endpoint` a map's value.
 #[inline(always)]
 pub(super) unsafe fn keep(socket: *mut bpf_sock, endpoint: *mut Endpoint) -> *mut Endpoint {
-    // SAFETY: by the caller. Where there is none, there is nothing to delete.
-    unsafe {
-        bpf_sk_storage_delete(storage(), socket.cast());
-        bpf_sk_storage_get(storage(), socket.cast(), endpoint.cast(), CREATE).cast()
-    }
+    // SAFETY: by the caller.
+    unsafe { ENDPOINTS.keep(socket, endpoint) }
 }

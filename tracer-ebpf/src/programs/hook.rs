@@ -4,7 +4,7 @@
 use aya_ebpf::bindings::__sk_buff;
 use tracer_ebpf::flow::Flow;
 
-use super::{maps::Scratch, stage::Stage};
+use super::{maps::Scratch, stage::Stage, tallies::Kept};
 
 /// A hook at work on a packet.
 pub(super) trait Hook {
@@ -19,6 +19,9 @@ pub(super) trait Hook {
 
     /// The connection at hand; `None` where it is gone.
     fn flow(&self, scratch: &Scratch) -> Option<*mut Flow>;
+
+    /// The tally of the connection at hand, or a `new` one; null where there is none.
+    fn tally(&self, scratch: &Scratch, new: bool) -> *mut Kept;
 
     /// Nothing of the connection at hand is to come.
     fn forget(&self, scratch: &Scratch);

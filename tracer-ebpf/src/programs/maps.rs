@@ -7,9 +7,9 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf},
 };
 use tracer_ebpf::{
-    config::Config,
+    config::{Config, requests},
     event::Event,
-    flow::{Flow, FlowKey},
+    flow::{Flow, FlowKey, decided},
     loss::LossReason,
     observe::{Runs, Sighting, Step, login::MAX_RUN},
     packet::Segment,
@@ -21,7 +21,7 @@ use super::{clock::Clock, endpoint::Endpoint, log, stage::Stage};
 #[unsafe(no_mangle)]
 static CONFIG: Global<Config> = Global::new(Config {
     login_bytes: Config::LOGIN_BYTES,
-    requests: 1,
+    requests: requests::COUNTED,
     withhold_unframed: 1,
 });
 
@@ -38,7 +38,8 @@ static INTERFACES: HashMap<u32, u8> = HashMap::with_max_entries(65_536, BPF_F_NO
 #[map]
 static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(65_536, 0);
 
-/// The logins that the agent has decided: when the connection was born, at its key's slot. It is
+/// The logins that the agent has decided: when the connection was born, at its key's slot; the
+/// complement of it where there are no sessions inside TLS ([`decided::WITHOUT_SESSIONS`]). It is
 /// needed from there to the connection's next segment; where another has taken the slot by then, the
 /// login goes on being told, up to its bounds.
 #[map]
@@ -235,8 +236,12 @@ pub(super) fn forget(key: &FlowKey) {
     let _ = FLOWS.remove(key);
 }
 
-/// Whether the agent has decided the login of the connection born then.
+/// Whether the agent has decided the login of the connection born then: see [`decided`].
 #[inline(always)]
-pub(super) fn is_decided(key: &FlowKey, born: u64) -> bool {
-    DECIDED.get(key.slot()) == Some(&born)
+pub(super) fn is_decided(key: &FlowKey, born: u64) -> u8 {
+    match DECIDED.get(key.slot()) {
+        Some(known) if *known == born => decided::YES,
+        Some(known) if *known == !born => decided::WITHOUT_SESSIONS,
+        _ => decided::NO,
+    }
 }

@@ -17,17 +17,21 @@ use tracer_ebpf::{
         Runs, Sink, Told,
         login::{MAX_RUN, MAX_RUNS},
     },
+    tally::Tally,
 };
 
 use super::{
     maps::{self, EVENTS, Record},
     skb::Skb,
+    tallies::Kept,
     wake,
 };
 
 /// The ring buffer, and the memory that records are laid out in.
 pub(super) struct Ring {
     pub(super) record: *mut Record,
+    /// Where the connection's requests are counted; null where they are not.
+    pub(super) tally: *mut Kept,
 }
 
 impl Sink<Skb> for Ring {
@@ -55,8 +59,36 @@ impl Sink<Skb> for Ring {
     }
 
     #[inline(always)]
+    fn tally(&mut self) -> Option<&mut Tally> {
+        // SAFETY: a map's value, which outlives the program's run; its connection has no other meanwhile.
+        unsafe { self.tally.as_mut() }.map(|kept| &mut kept.tally)
+    }
+
+    #[inline(always)]
+    fn relate_tally(&mut self, told: &Told<'_>) {
+        if self.tally.is_null() || relate_tally(told, self.tally, self.record) < 0 {
+            maps::lose(LossReason::RingFull);
+        }
+    }
+
+    #[inline(always)]
     fn lose(&mut self, reason: LossReason) {
         maps::lose(reason);
+    }
+}
+
+/// Kept apart as [`relate`] is.
+#[inline(never)]
+fn relate_tally(told: &Told<'_>, tally: *mut Kept, record: *const Record) -> c_long {
+    // SAFETY: the tally was just looked up, and has no padding; the record is this processor's.
+    unsafe {
+        told.lay_out(&mut (*tally).event);
+        bpf_ringbuf_output(
+            from_ref(&EVENTS).cast_mut().cast(),
+            tally.cast(),
+            size_of::<Kept>() as u64,
+            wake::packet((*record).ingress != 0),
+        )
     }
 }
 

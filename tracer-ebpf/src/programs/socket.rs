@@ -8,9 +8,7 @@ use core::ptr;
 
 use aya_ebpf::{
     EbpfContext as _, Global,
-    bindings::{
-        __sk_buff, BPF_RB_NO_WAKEUP, bpf_map_type::BPF_MAP_TYPE_SK_STORAGE, bpf_sock, bpf_sock_ops,
-    },
+    bindings::{__sk_buff, BPF_RB_NO_WAKEUP, bpf_sock, bpf_sock_ops},
     cty::c_void,
     helpers::{
         bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid,
@@ -28,7 +26,11 @@ use tracer_ebpf::{
     seq::Seq,
 };
 
-use super::{endpoint, maps, ring, syns, wake};
+use super::{
+    endpoint, maps, ring,
+    storage::{INHERITED, SocketStorage},
+    syns, wake,
+};
 
 /// Go on: the hooks only look.
 const ALLOW: i32 = 1;
@@ -65,32 +67,8 @@ static HOME: Global<u64> = Global::new(0);
 #[unsafe(no_mangle)]
 static SOCKETS: Global<u32> = Global::new(0);
 
-/// `BPF_F_NO_PREALLOC`, which this type of map demands, and `BPF_F_CLONE`: accepted sockets have
-/// the listening one's holder.
-const STORAGE_FLAGS: usize = 1 | 1 << 9;
-
-/// A map whose values live on sockets, in the layout of a BTF map definition.
-#[repr(C)]
-struct SocketStorage {
-    r#type: *const [i32; BPF_MAP_TYPE_SK_STORAGE as usize],
-    key: *const i32,
-    value: *const Holder,
-    max_entries: *const [i32; 0],
-    map_flags: *const [i32; STORAGE_FLAGS],
-}
-
-// SAFETY: the pointers only carry types; nothing follows them.
-unsafe impl Sync for SocketStorage {}
-
-/// Sized by the sockets themselves.
 #[btf_map]
-static HOLDERS: SocketStorage = SocketStorage {
-    r#type: ptr::null(),
-    key: ptr::null(),
-    value: ptr::null(),
-    max_entries: ptr::null(),
-    map_flags: ptr::null(),
-};
+static HOLDERS: SocketStorage<Holder, INHERITED> = SocketStorage::new();
 
 impl Holder {
     /// The process at hand, which uses the context's socket.
@@ -134,14 +112,8 @@ fn is_home(context: *mut c_void) -> bool {
 fn hold(context: *mut c_void, socket: *mut c_void) {
     let mut holder = Holder::current(context);
     // SAFETY: the socket is the context's own.
-    let stored = unsafe {
-        bpf_sk_storage_get(
-            ptr::from_ref(&HOLDERS).cast_mut().cast(),
-            socket,
-            (&raw mut holder).cast(),
-            CREATE,
-        )
-    };
+    let stored =
+        unsafe { bpf_sk_storage_get(HOLDERS.map(), socket, (&raw mut holder).cast(), CREATE) };
     if stored.is_null() {
         maps::lose(LossReason::OwnerTableFull);
         return;
@@ -340,7 +312,7 @@ unsafe fn holder_of(socket: *mut bpf_sock) -> *mut Holder {
     if socket.is_null() {
         return ptr::null_mut();
     }
-    let holders = ptr::from_ref(&HOLDERS).cast_mut().cast();
+    let holders = HOLDERS.map();
     // SAFETY: by the caller.
     unsafe { bpf_sk_storage_get(holders, socket.cast(), ptr::null_mut(), 0).cast() }
 }

@@ -1,7 +1,7 @@
 //! Connections in the table, by their addresses.
 
 use tracer_ebpf::{
-    flow::{Flow, Rival, claim},
+    flow::{Flow, FlowKey, Rival, claim},
     observe::{self, Opens},
     packet::{Segment, tcp_flag},
 };
@@ -9,7 +9,15 @@ use tracer_ebpf::{
 use super::{
     log,
     maps::{self, Scratch},
+    tallies,
 };
+
+/// Forgets a connection of which nothing is to come.
+#[inline(always)]
+pub(super) fn forget(key: &FlowKey) {
+    maps::forget(key);
+    tallies::forget(key);
+}
 
 /// The connection of a segment, if it is to a watched port; a new one where the segment opens it, which
 /// `may_open` may forbid, and when: the clock is read once for both.

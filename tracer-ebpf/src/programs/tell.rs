@@ -1,15 +1,25 @@
 //! What follows where a hook found something to tell: one program for each part, so that the kernel's
 //! verifier walks each part once and the parts share no stack.
 
+use core::ptr;
+
 use tracer_ebpf::{
+    flow::Flow,
     loss::LossReason,
     observe::{
-        self, Fate, Next, Scene, Step,
+        self, Fate, Needs, Next, Scene, Step,
         login::{self, Turn},
     },
 };
 
-use super::{hook::Hook, maps, ring::Ring, skb::Skb, stage::Stage};
+use super::{
+    hook::Hook,
+    maps::{self, Scratch},
+    ring::Ring,
+    skb::Skb,
+    stage::Stage,
+    tallies::Kept,
+};
 
 /// Goes on with the first part that a step needs. Returns where there is none.
 #[inline(always)]
@@ -80,7 +90,7 @@ fn after<H: Hook>(hook: &H, step: &Step, turn: Turn) {
 /// A decided connection's message boundaries.
 #[inline(always)]
 pub(super) fn command<H: Hook>(hook: &H) {
-    stage(hook, |scene| {
+    counting_stage(hook, |scene| {
         if observe::command::tell(scene) {
             hook.go(Stage::Command);
         }
@@ -91,7 +101,7 @@ pub(super) fn command<H: Hook>(hook: &H) {
 /// The connection's end.
 #[inline(always)]
 pub(super) fn ending<H: Hook>(hook: &H) {
-    let over = stage(hook, |scene| observe::ending(scene) == Fate::Forget);
+    let over = counting_stage(hook, |scene| observe::ending(scene) == Fate::Forget);
     if over == Some(true)
         && let Some(scratch) = hook.scratch()
     {
@@ -103,6 +113,33 @@ pub(super) fn ending<H: Hook>(hook: &H) {
 /// Sets the scene that the hook left in the scratch memory.
 #[inline(always)]
 fn stage<T, H: Hook>(hook: &H, part: impl FnOnce(&mut Scene<'_, Skb, Ring>) -> T) -> Option<T> {
+    set(hook, |_, _| ptr::null_mut(), part)
+}
+
+/// The same for a part that may count requests.
+#[inline(always)]
+fn counting_stage<T, H: Hook>(
+    hook: &H,
+    part: impl FnOnce(&mut Scene<'_, Skb, Ring>) -> T,
+) -> Option<T> {
+    let tally = |flow: &Flow, scratch: &Scratch| match observe::needs_tally(
+        flow,
+        &scratch.step,
+        &maps::config(),
+    ) {
+        Needs::Nothing => ptr::null_mut(),
+        Needs::New => hook.tally(scratch, true),
+        Needs::Own => hook.tally(scratch, false),
+    };
+    set(hook, tally, part)
+}
+
+#[inline(always)]
+fn set<T, H: Hook>(
+    hook: &H,
+    tally: impl FnOnce(&Flow, &Scratch) -> *mut Kept,
+    part: impl FnOnce(&mut Scene<'_, Skb, Ring>) -> T,
+) -> Option<T> {
     let scratch = hook.scratch()?;
     // SAFETY: the scratch memory is this packet's, and each part of it is borrowed once.
     let scratch = unsafe { &mut *scratch };
@@ -113,6 +150,7 @@ fn stage<T, H: Hook>(hook: &H, part: impl FnOnce(&mut Scene<'_, Skb, Ring>) -> T
         maps::lose(LossReason::Gone);
         return None;
     };
+    let tally = tally(flow, scratch);
     let mut scene = Scene {
         flow,
         segment: &scratch.segment,
@@ -123,6 +161,7 @@ fn stage<T, H: Hook>(hook: &H, part: impl FnOnce(&mut Scene<'_, Skb, Ring>) -> T
         config: &maps::config(),
         sink: &mut Ring {
             record: &raw mut scratch.record,
+            tally,
         },
     };
     Some(part(&mut scene))

@@ -26,7 +26,9 @@ use super::{
     skb::{Linear, Skb},
     socket,
     stage::Stage,
-    syns, table, tell,
+    syns, table,
+    tallies::{self, Kept},
+    tell,
 };
 
 /// The packet goes on. Anything else would drop it, or tell its sender that the way is crowded.
@@ -388,6 +390,22 @@ const OWNED: u32 = 1;
 /// verifier would walk one part twice.
 struct Traffic<'a, const PLACE: u32>(&'a SkBuffContext);
 
+impl<const PLACE: u32> Traffic<'_, PLACE> {
+    /// The packet's socket.
+    #[inline(always)]
+    fn socket(&self) -> Option<*mut bpf_sock> {
+        // SAFETY: reads the context, whose own the socket is.
+        let socket = unsafe {
+            let socket = (*self.skb()).__bindgen_anon_2.sk;
+            if socket.is_null() {
+                return None;
+            }
+            bpf_sk_fullsock(socket)
+        };
+        (!socket.is_null()).then_some(socket)
+    }
+}
+
 impl<const PLACE: u32> Hook for Traffic<'_, PLACE> {
     const FLOODS_OUT: bool = false;
 
@@ -407,25 +425,30 @@ impl<const PLACE: u32> Hook for Traffic<'_, PLACE> {
         if PLACE == IN_TABLE {
             return maps::flow(&scratch.segment.key);
         }
+        let socket = self.socket()?;
         // SAFETY: the socket is the context's own; what it keeps lives as long as it does.
         unsafe {
-            let socket = (*self.skb()).__bindgen_anon_2.sk;
-            if socket.is_null() {
-                return None;
-            }
-            let socket = bpf_sk_fullsock(socket);
-            if socket.is_null() {
-                return None;
-            }
             let endpoint = endpoint::of(socket);
             (!endpoint.is_null()).then(|| &raw mut (*endpoint).flow)
         }
     }
 
     #[inline(always)]
+    fn tally(&self, scratch: &Scratch, new: bool) -> *mut Kept {
+        if PLACE == IN_TABLE {
+            return tallies::of_key(&scratch.segment.key, new);
+        }
+        match self.socket() {
+            // SAFETY: the socket is the context's own.
+            Some(socket) => unsafe { tallies::of_socket(socket, new) },
+            None => core::ptr::null_mut(),
+        }
+    }
+
+    #[inline(always)]
     fn forget(&self, scratch: &Scratch) {
         if PLACE == IN_TABLE {
-            maps::forget(&scratch.segment.key);
+            table::forget(&scratch.segment.key);
         }
     }
 

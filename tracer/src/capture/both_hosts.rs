@@ -7,14 +7,14 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use serde_json::{Value, json};
 use tracer_ebpf::{
-    flow::{FlowKey, Point},
+    flow::Point,
     packet::{Link, Segment, walk},
 };
 
 use super::{link::network_layer, reader::CaptureReader, sighted::Sighted, tracker::Tracker};
 use crate::{
     record::{Body, Record},
-    session::{Config, Engine, Listener},
+    session::{Config, Decided, Engine, Listener},
 };
 
 const MS: i64 = 1_000_000;
@@ -211,7 +211,7 @@ impl Listener for Heard {
         }
     }
 
-    fn decided(&mut self, _: FlowKey, _: u64) {}
+    fn decided(&mut self, _: Decided) {}
 }
 
 /// What is said of each connection. The points are those of one file, or of two.

@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, mem, net::IpAddr};
 use foldhash::HashSet;
 use tracer_ebpf::{
     bytes::Snapped,
-    config::Config,
+    config::{Config, requests},
     event::{Direction, mark},
-    flow::{Flow, FlowKey, Half},
+    flow::{Flow, Half},
     framing::{self, packet_type},
     observe::{self, Fate, Opens, Sighting},
     packet::{Link, Segment, Skip, tcp_flag, walk},
@@ -22,7 +22,7 @@ pub use super::sighted::Sighted;
 use super::{checksum::tcp_checksum, datagrams};
 use crate::{
     record::LossReason,
-    session::{Engine, Input, Listener},
+    session::{Carried, Decided, Engine, Input, Listener},
 };
 
 mod proof;
@@ -48,14 +48,19 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// Watches these ports; none means port 1433 and whatever proves to be TDS.
-    pub fn new(ports: BTreeSet<u16>, requests: bool) -> Self {
+    /// Watches these ports; none means port 1433 and whatever proves to be TDS. Each request is told, or they
+    /// are counted.
+    pub fn new(ports: BTreeSet<u16>, tells_requests: bool) -> Self {
         Self {
             ports,
             servers: HashSet::default(),
             flows: Table::new(),
             config: Config {
-                requests: u32::from(requests),
+                requests: if tells_requests {
+                    requests::TOLD
+                } else {
+                    requests::COUNTED
+                },
                 withhold_unframed: 0,
                 ..Config::default()
             },
@@ -63,11 +68,11 @@ impl Tracker {
     }
 
     /// The connection's login is decided; its bytes are not needed any more.
-    pub fn decided(&mut self, key: &FlowKey, born: u64) {
-        if let Some(tracked) = self.flows.get_mut(key)
-            && tracked.flow.born == born
+    pub fn decided(&mut self, decided: Decided) {
+        if let Some(tracked) = self.flows.get_mut(&decided.key)
+            && tracked.flow.born == decided.born
         {
-            tracked.decided = true;
+            tracked.decided = decided.as_flow();
         }
     }
 
@@ -81,9 +86,13 @@ impl Tracker {
 
     /// The capture has ended: tells what every connection has carried, the last packets included.
     pub fn finish(&mut self, engine: &mut Engine, to: &mut dyn Listener) {
-        for (key, flow) in self.flows.watched() {
-            let sent = Box::new([flow.client().sent, flow.server().sent]);
-            engine.on_event(Input::Counted(*key, flow.born, sent), to);
+        for (key, tracked) in self.flows.watched() {
+            let flow = &tracked.flow;
+            let carried = Box::new(Carried {
+                sent: [flow.client().sent, flow.server().sent],
+                tally: tracked.tally.as_deref().copied(),
+            });
+            engine.on_event(Input::Counted(*key, flow.born, carried), to);
         }
     }
 
@@ -313,6 +322,9 @@ impl Tracked {
         let mut teller = Teller {
             marks: if seen.untimed { mark::UNTIMED } else { 0 },
             candidate: self.candidate.as_deref_mut(),
+            tally: &mut self.tally,
+            untimed: &mut self.counted_untimed,
+            counts: config.requests == requests::COUNTED,
             engine,
             to,
         };

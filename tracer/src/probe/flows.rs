@@ -5,8 +5,9 @@ use aya::{
     maps::{HashMap, MapData},
 };
 use tracer_ebpf::{
-    event::Counters,
+    event::{Counters, Event},
     flow::{Flow, FlowKey},
+    tally::Tally,
 };
 
 use super::{StartError, load};
@@ -24,19 +25,43 @@ unsafe impl Pod for Key {}
 // SAFETY: the same.
 unsafe impl Pod for Value {}
 
-/// The connections that the programs know.
-pub(super) struct Flows(HashMap<MapData, Key, Value>);
+/// The connections that the programs know by their addresses, and their requests.
+pub(super) struct Flows {
+    flows: HashMap<MapData, Key, Value>,
+    tallies: HashMap<MapData, Key, Kept>,
+}
+
+/// A tally as the programs keep it: behind room for the event that it is told with.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Kept {
+    event: Event,
+    tally: Tally,
+}
+
+// SAFETY: the same.
+unsafe impl Pod for Kept {}
 
 impl Flows {
     pub(super) fn of(ebpf: &mut Ebpf) -> Result<Self, StartError> {
-        let flows = load::map(ebpf, "FLOWS")?;
-        flows.try_into().map(Self).map_err(StartError::map)
+        let flows = load::map(ebpf, "FLOWS")?.try_into();
+        let tallies = load::map(ebpf, "TABLE_TALLIES")?.try_into();
+        Ok(Self {
+            flows: flows.map_err(StartError::map)?,
+            tallies: tallies.map_err(StartError::map)?,
+        })
     }
 
     /// When a connection was born, and what both sides have sent since; `None` where the programs do
     /// not know it.
     pub(super) fn carried(&self, key: FlowKey) -> Option<(u64, [Counters; 2])> {
-        let Value(flow) = self.0.get(&Key(key), 0).ok()?;
+        let Value(flow) = self.flows.get(&Key(key), 0).ok()?;
         Some((flow.born, [flow.client().sent, flow.server().sent]))
+    }
+
+    /// The requests of a connection; `None` where the programs do not count them.
+    pub(super) fn tally(&self, key: FlowKey) -> Option<Tally> {
+        let Kept { tally, .. } = self.tallies.get(&Key(key), 0).ok()?;
+        Some(tally)
     }
 }

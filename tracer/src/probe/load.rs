@@ -28,8 +28,8 @@ pub struct Options {
     pub ring_bytes: u32,
     /// Whether the SYNs of a flood are held back until their connection is established.
     pub holds_syns: bool,
-    /// Whether requests are told once a login is decided.
-    pub requests: bool,
+    /// What becomes of requests once a login is decided: see [`tracer_ebpf::config::requests`].
+    pub requests: u32,
     /// Whether filters that killed runs left are removed.
     pub clean_up: bool,
     /// The control groups whose sockets are watched.
@@ -47,7 +47,7 @@ impl Default for Options {
             max_flows: 65_536,
             ring_bytes: 8 * 1024 * 1024,
             holds_syns: true,
-            requests: true,
+            requests: tracer_ebpf::config::requests::COUNTED,
             clean_up: true,
             groups: None,
             source: None,
@@ -120,7 +120,7 @@ pub(super) fn load(options: &Options, source: Source) -> Result<Programs, StartE
         return Err(StartError::RingSize(options.ring_bytes));
     }
     allow_locked_memory();
-    let config = [options.login_bytes, u32::from(options.requests), 1];
+    let config = [options.login_bytes, options.requests, 1];
     let logs = tracing::enabled!(tracing::Level::DEBUG);
     // Zero: below every level, so that the verifier leaves the log out.
     let level: u8 = if logs { Level::Debug as u8 } else { 0 };
@@ -136,6 +136,7 @@ pub(super) fn load(options: &Options, source: Source) -> Result<Programs, StartE
         .override_global(aya_log::LEVEL, &level, true)
         .map_max_entries("AYA_LOGS", log_bytes)
         .map_max_entries("FLOWS", options.max_flows)
+        .map_max_entries("TABLE_TALLIES", options.max_flows)
         .map_max_entries("EVENTS", options.ring_bytes)
         .load(&OBJECT.0)
         .map_err(|error| refusal(&error))?;

@@ -20,7 +20,7 @@ pub mod trial;
 use std::collections::BTreeMap;
 
 use aya::maps::{Array, HashMap, MapData};
-use tracer_ebpf::{event::Counters, flow::FlowKey, loss::LossReason};
+use tracer_ebpf::{event::Counters, flow::FlowKey, loss::LossReason, tally::Tally};
 
 pub use attach::Hook;
 pub use error::StartError;
@@ -194,8 +194,9 @@ impl Probe {
     /// Tells the kernel that the login of the connection born then is decided: from its next
     /// segment on no bytes are copied. Where it cannot be told, it goes on copying, up to its own
     /// bounds.
-    pub fn decide(&mut self, key: FlowKey, born: u64) {
-        if let Err(error) = self.decided.set(key.slot(), born, 0) {
+    pub fn decide(&mut self, key: FlowKey, born: u64, without_sessions: bool) {
+        let value = if without_sessions { !born } else { born };
+        if let Err(error) = self.decided.set(key.slot(), value, 0) {
             tracing::debug!(%error, "a decided login could not be handed to the kernel");
         }
     }
@@ -232,6 +233,11 @@ impl Probe {
     /// packets included of which nothing was told; `None` where the kernel does not know it.
     pub fn carried(&self, key: FlowKey) -> Option<(u64, [Counters; 2])> {
         self.flows.carried(key)
+    }
+
+    /// The requests of a connection that the kernel has in its table, where it counts them.
+    pub fn tally(&self, key: FlowKey) -> Option<Tally> {
+        self.flows.tally(key)
     }
 
     /// What changed about the probe since the last call.

@@ -76,7 +76,9 @@ impl Engine {
             } => self.table.checksum(&key, direction, checksum),
             Input::CutLogin(key) => self.table.cut_login(&key),
             Input::Cut(key, _) => self.table.cut(&key),
-            Input::Counted(key, born, sent) => self.table.counted(&key, born, &sent),
+            Input::Counted(key, born, carried) => {
+                self.table.counted(&key, born, &carried, report);
+            }
             Input::Loss(reason, count) => report.shared.lose(reason, count),
             Input::Browser(_) => {}
         }

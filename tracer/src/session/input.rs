@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use foldhash::HashMap;
 use tracer_ebpf::{
     event::{Counters, Direction, Event, SocketEnd, Translated},
-    flow::FlowKey,
+    flow::{FlowKey, decided},
     seq::Seq,
+    tally::Tally,
 };
 
 use crate::record::{Login, LossReason, Process, Record, Text, Timestamp, identity::Policy};
@@ -200,9 +201,40 @@ pub enum Input<'a> {
     /// SQL Browser is asked, or answers.
     Browser(Datagram<'a>),
     /// What a connection has carried when nobody watches any more; born as in events.
-    Counted(FlowKey, u64, Box<[Counters; 2]>),
+    Counted(FlowKey, u64, Box<Carried>),
     /// Something was not seen, so many times since the last word of it.
     Loss(LossReason, u64),
+}
+
+/// What a connection has carried.
+#[derive(Clone, Copy, Debug)]
+pub struct Carried {
+    /// By the client, and by the server.
+    pub sent: [Counters; 2],
+    /// Its requests, where they are counted.
+    pub tally: Option<Tally>,
+}
+
+/// A connection whose login is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// Its addresses.
+    pub key: FlowKey,
+    /// When it was born, as in events.
+    pub born: u64,
+    /// There are no sessions (MARS) inside its TLS, so that requests and responses alternate.
+    pub without_sessions: bool,
+}
+
+impl Decided {
+    /// As the programs are told ([`tracer_ebpf::flow::decided`]).
+    pub fn as_flow(self) -> u8 {
+        if self.without_sessions {
+            decided::WITHOUT_SESSIONS
+        } else {
+            decided::YES
+        }
+    }
 }
 
 /// Who hears what the engine finds.
@@ -219,5 +251,5 @@ pub trait Listener {
     fn announced(&mut self, _server: (IpAddr, u16)) {}
 
     /// A login is decided: the kernel need not copy its connection's bytes any more.
-    fn decided(&mut self, key: FlowKey, born: u64);
+    fn decided(&mut self, decided: Decided);
 }

@@ -287,12 +287,11 @@ fn announced(exchange: &Exchange, told: &Told<'_>, client: IpAddr, from: IpAddr)
 
 #[cfg(test)]
 mod tests {
-    use tracer_ebpf::flow::FlowKey;
 
     use super::*;
     use crate::{
         record::{Body, LookupOutcome, Record},
-        session::{Config, Listener, report::Shared},
+        session::{Config, Decided, Listener, report::Shared},
     };
 
     #[derive(Default)]
@@ -306,7 +305,7 @@ mod tests {
             }
         }
 
-        fn decided(&mut self, _: FlowKey, _: u64) {}
+        fn decided(&mut self, _: Decided) {}
     }
 
     fn asks(client: u32, port: u16, browser: u32, time: u64) -> Datagram<'static> {

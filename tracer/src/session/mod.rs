@@ -41,4 +41,6 @@ mod wire;
 
 pub use diagnosis::{explain, list, reference};
 pub use engine::Engine;
-pub use input::{Checksum, Config, Datagram, Input, Listener, Said, SocketOwner, Standing};
+pub use input::{
+    Carried, Checksum, Config, Datagram, Decided, Input, Listener, Said, SocketOwner, Standing,
+};

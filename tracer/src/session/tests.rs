@@ -8,7 +8,7 @@ use tracer_ebpf::{
     seq::Seq,
 };
 
-use super::{Checksum, Config, Engine, Input, Listener, SocketOwner, Standing};
+use super::{Checksum, Config, Decided, Engine, Input, Listener, SocketOwner, Standing};
 use crate::record::{
     Body, Close, CloseMeans, ClosedBy, ConnectionFacts, LossReason, Outcome, PartialReason,
     Process, Record, Stranger, Vantage,
@@ -32,7 +32,7 @@ impl Listener for Heard {
         self.0.push(record);
     }
 
-    fn decided(&mut self, _key: FlowKey, _born: u64) {}
+    fn decided(&mut self, _: Decided) {}
 }
 
 impl Heard {

@@ -56,7 +56,10 @@ pub(crate) fn boot(place: &Path, image: &Path, initramfs: &Path, verbose: bool) 
     .arg(image)
     .arg("-initrd")
     .arg(initramfs)
-    .args(["-append", "console=ttyS0 panic=-1 rdinit=/init quiet"])
+    .args([
+        "-append",
+        "console=ttyS0 panic=-1 no_timer_check rdinit=/init quiet",
+    ])
     .stdin(Stdio::null())
     .spawn()
     .context("cannot start the emulator")?;

@@ -13,7 +13,7 @@ use harness::peer::program;
 use serde_json::Value;
 
 pub(crate) const ADDRESS: &str = "127.0.0.1:1433";
-pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 
 pub(crate) fn agent(host: &Namespace, arguments: &[&str]) -> Command {
     let mut command = host.command(program("tds-tracer").unwrap());

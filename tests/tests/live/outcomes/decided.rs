@@ -73,14 +73,12 @@ fn a_client_sent_on_inside_tls_shows_by_where_its_process_goes_next() {
     let _alone = alone();
     for driver in [Driver::Odbc, Driver::MssqlTds] {
         driver_or_skip!(driver);
-        // What is inferred to 0.7 is not always so: a server may close in the moment its client does.
-        let seen: Vec<_> = (0..3).map(|_| sent_on_inside_tls(driver)).collect();
-        assert!(
-            seen.contains(&"redirected".to_owned()),
-            "{driver:?}: {seen:?}"
-        );
-        let right = |outcome: &String| ["redirected", "failed"].contains(&outcome.as_str());
-        assert!(seen.iter().all(right), "{driver:?}: {seen:?}");
+        // What is inferred to 0.7 is not always so: a server may close in the moment its client does, and on a
+        // busy machine does so more often.
+        let seen = (0..10).map(|_| sent_on_inside_tls(driver));
+        let mut right =
+            seen.inspect(|seen| assert!(["redirected", "failed"].contains(&seen.as_str())));
+        assert!(right.any(|seen| seen == "redirected"), "{driver:?}");
     }
 }
 

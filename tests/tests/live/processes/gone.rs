@@ -12,7 +12,7 @@ use harness::process::run;
 use harness::root_or_skip;
 
 const ADDRESS: &str = "127.0.0.1:1433";
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_mins(1);
 
 fn signal(agent: &Agent, name: &str) {
     let pid = agent.pid().to_string();

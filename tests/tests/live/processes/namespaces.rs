@@ -19,7 +19,7 @@ use crate::run::alone;
 /// A port of their own: an agent in a container sees the sockets of other tests too.
 const ADDRESS: &str = "127.0.0.1:24331";
 const RUN: [&str; 3] = ["run", "--port", "24331"];
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_mins(1);
 /// Leaves no control groups in sight.
 const NO_GROUPS: &str = "umount -l -R /sys/fs/cgroup";
 /// The control groups as a container has them: from its own down.

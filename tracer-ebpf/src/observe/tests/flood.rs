@@ -15,7 +15,7 @@ impl Flooded {
                 config: Config::default(),
                 now: 0,
                 point: Point::new(1, true),
-                decided: false,
+                decided: decided::NO,
                 heard: Heard::default(),
                 fate: Fate::Keep,
             },
@@ -38,7 +38,7 @@ impl Flooded {
             &segment,
             seen,
             &wire.config,
-            || false,
+            || decided::NO,
             &mut step,
         );
         *held -= usize::from(step.is(found::RELEASED));

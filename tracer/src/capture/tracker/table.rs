@@ -2,8 +2,9 @@
 
 use foldhash::HashMap;
 use tracer_ebpf::{
-    flow::{Flow, FlowKey},
+    flow::{Flow, FlowKey, decided},
     patience::{AFTER_RESET, HALF_OPEN, UNANSWERED},
+    tally::Tally,
 };
 
 use super::proof::Candidate;
@@ -28,7 +29,12 @@ const FOREIGN: u64 = 3_600_000_000_000;
 pub(super) struct Tracked {
     pub(super) flow: Flow,
     pub(super) last_seen: u64,
-    pub(super) decided: bool,
+    /// See [`tracer_ebpf::flow::decided`].
+    pub(super) decided: u8,
+    /// Its requests, where they are counted.
+    pub(super) tally: Option<Box<Tally>>,
+    /// A packet without a time was counted among them.
+    pub(super) counted_untimed: bool,
     /// It has ended; copies of its last packets may still come.
     pub(super) ended: bool,
     /// Checksums looked at.
@@ -43,7 +49,9 @@ impl Tracked {
         Self {
             flow: *flow,
             last_seen: flow.born,
-            decided: false,
+            decided: decided::NO,
+            tally: None,
+            counted_untimed: false,
             ended: false,
             checksums: [0; 2],
             copies: Copies::default(),
@@ -87,7 +95,7 @@ impl Tracked {
     fn would_be_missed(&self, now: u64) -> bool {
         let candidate = self.candidate.as_ref();
         let speaks = candidate.is_none_or(|candidate| candidate.has_asked());
-        let told = self.decided && self.is_unanswered();
+        let told = self.decided != decided::NO && self.is_unanswered();
         speaks && !told && self.flow.foreign == 0 && !self.is_over(now)
     }
 }
@@ -126,11 +134,11 @@ impl Table {
     }
 
     /// The connections that the engine knows.
-    pub(super) fn watched(&self) -> impl Iterator<Item = (&FlowKey, &Flow)> {
+    pub(super) fn watched(&self) -> impl Iterator<Item = (&FlowKey, &Tracked)> {
         let known = |tracked: &Tracked| tracked.candidate.is_none() && tracked.flow.foreign == 0;
         let flows = self.flows.iter();
         let flows = flows.filter(move |(_, tracked)| known(tracked));
-        flows.map(|(key, tracked)| (key, &tracked.flow))
+        flows.map(|(key, tracked)| (key, tracked.as_ref()))
     }
 
     /// Remembers a connection; how many logins are missed for it.

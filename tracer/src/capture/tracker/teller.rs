@@ -2,10 +2,11 @@
 
 use tracer_ebpf::{
     bytes::Snapped,
-    event::Event,
+    event::{Event, mark},
     flow::FlowKey,
     loss,
     observe::{Runs, Sink, Told},
+    tally::Tally,
 };
 
 use super::proof::{Candidate, Held};
@@ -19,6 +20,12 @@ pub(super) struct Teller<'a> {
     /// What the packet's events are marked with.
     pub(super) marks: u8,
     pub(super) candidate: Option<&'a mut Candidate>,
+    /// The connection's requests.
+    pub(super) tally: &'a mut Option<Box<Tally>>,
+    /// Whether a packet without a time was counted among them.
+    pub(super) untimed: &'a mut bool,
+    /// Whether they are counted.
+    pub(super) counts: bool,
     pub(super) engine: &'a mut Engine,
     pub(super) to: &'a mut dyn Listener,
 }
@@ -48,6 +55,23 @@ impl Sink<Snapped<'_>> for Teller<'_> {
             run.extend_from_slice(bytes);
         });
         self.event(&event, &run);
+    }
+
+    fn tally(&mut self) -> Option<&mut Tally> {
+        *self.untimed |= self.marks & mark::UNTIMED != 0;
+        self.counts
+            .then(|| self.tally.get_or_insert_default().as_mut())
+    }
+
+    fn relate_tally(&mut self, told: &Told<'_>) {
+        let mut run = Vec::with_capacity(Tally::SIZE);
+        if let Some(tally) = self.tally.as_deref() {
+            tally.write(&mut |bytes| run.extend_from_slice(bytes));
+        }
+        if *self.untimed {
+            self.marks |= mark::UNTIMED;
+        }
+        self.event(&told.event(), &run);
     }
 
     fn lose(&mut self, reason: loss::LossReason) {

@@ -46,7 +46,7 @@ impl Listener for Heard {
         }
     }
 
-    fn decided(&mut self, _: FlowKey, _: u64) {}
+    fn decided(&mut self, _: Decided) {}
 }
 
 impl Replay {

@@ -8,7 +8,7 @@ use crate::{
             Context, Decision,
             sealed::{QUIET, REDIRECTED, UNNAMED},
         },
-        input::Side,
+        input::{Decided, Side},
         ledger::Debt,
         report::Report,
         stream::Stream,
@@ -228,7 +228,11 @@ impl Connection {
         let before = std::mem::replace(&mut self.state, State::Settled(Box::new(settled)));
         report.shared.standing.settles();
         self.wire.handshake.forget_times();
-        report.decided(self.wire.key, self.wire.born());
+        report.decided(Decided {
+            key: self.wire.key,
+            born: self.wire.born(),
+            without_sessions: self.usage.mars_agreed == Some(false),
+        });
         let (State::Undecided(mut login), State::Settled(settled)) = (before, &mut self.state)
         else {
             return;

@@ -11,6 +11,7 @@ use tracer_ebpf::{
     packet::tcp_flag,
     patience::{AFTER_RESET, HALF_OPEN},
     seq::Seq,
+    tally::Tally,
 };
 
 use self::{settled::Settled, undecided::Undecided};
@@ -117,6 +118,11 @@ impl Connection {
             Some(Kind::Segment | Kind::More) => self.segment(side, event, run, report),
             Some(Kind::Header) => self.header(side, event, run, report),
             Some(Kind::End) => self.message_end(side, event, report),
+            Some(Kind::Tally) => {
+                if let Some(tally) = Tally::read(run) {
+                    self.requests_counted(event.time, &tally, report);
+                }
+            }
             Some(Kind::Fin) => self.fin(side, event, report),
             Some(Kind::Rst) => self.rst(side, event, report),
             Some(Kind::Owner | Kind::SocketEnd | Kind::Translated) | None => {}

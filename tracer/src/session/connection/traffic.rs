@@ -3,6 +3,7 @@
 use tracer_ebpf::{
     event::{Event, mark},
     framing::{Framing, TLS_HEADER, content_type},
+    tally::{Tally, may_hold_message},
 };
 
 use super::{Connection, State};
@@ -13,7 +14,7 @@ use crate::{
             is_request, sealed,
             usage::{self, Boundary, Done, Ended, Usage},
         },
-        input::Side,
+        input::{Carried, Side},
         report::{Report, command_phase, complete, describe_close, diagnose_close},
         stream::Found,
         verdict::close,
@@ -174,7 +175,8 @@ impl Connection {
             self.usage.client_bye |= side == Side::ToServer;
             return;
         }
-        if self.usage.is_sealed_control(side, len) {
+        let is_short = !may_hold_message(len);
+        if self.usage.is_sealed_control(side, len) || is_short && self.usage.requests.is_counted() {
             return;
         }
         let boundary = Boundary {
@@ -204,6 +206,26 @@ impl Connection {
             return;
         }
         if let Some(done) = self.usage.requests.message_ended(side, event.time) {
+            self.request_done(&done, None, report);
+        }
+    }
+
+    /// What the connection has carried by now.
+    pub(in crate::session) fn counted(&mut self, carried: &Carried, report: &mut Report<'_>) {
+        self.wire.count(&carried.sent);
+        if let Some(tally) = &carried.tally {
+            self.requests_counted(self.wire.last_seen, tally, report);
+        }
+    }
+
+    /// From the second request on the kernel counts them.
+    pub(super) fn requests_counted(&mut self, at: u64, tally: &Tally, report: &mut Report<'_>) {
+        let requests = &mut self.usage.requests;
+        let server_last = self.wire.sent[1].last_data;
+        // What was told before is over.
+        let told = (!requests.is_counted()).then(|| requests.end(at, server_last));
+        requests.are_counted(tally);
+        if let Some(done) = told.flatten() {
             self.request_done(&done, None, report);
         }
     }

@@ -72,9 +72,9 @@ impl Losses {
 
 #[cfg(test)]
 mod tests {
-    use tracer_ebpf::flow::FlowKey;
 
     use super::*;
+    use crate::session::input::Decided;
 
     #[derive(Default)]
     struct Since(Vec<(LossReason, u64)>);
@@ -86,7 +86,7 @@ mod tests {
             }
         }
 
-        fn decided(&mut self, _: FlowKey, _: u64) {}
+        fn decided(&mut self, _: Decided) {}
     }
 
     #[test]

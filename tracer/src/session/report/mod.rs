@@ -17,7 +17,6 @@ mod strangers;
 
 use std::net::IpAddr;
 
-use tracer_ebpf::flow::FlowKey;
 use zeroize::Zeroizing;
 
 pub(in crate::session) use self::{
@@ -32,7 +31,7 @@ use super::{
     attempts::Attempts,
     diagnosis::Neighbours,
     dialogue::Decision,
-    input::{Config, Listener, Standing},
+    input::{Config, Decided, Listener, Standing},
     ledger::{Debt, Ledger},
     verdict::phases::Span,
     wire::{End, Identity, Wire},
@@ -140,8 +139,8 @@ impl Report<'_> {
     }
 
     /// A login is decided: nobody need copy its connection's bytes any more.
-    pub(in crate::session) fn decided(&mut self, key: FlowKey, born: u64) {
-        self.listener.decided(key, born);
+    pub(in crate::session) fn decided(&mut self, decided: Decided) {
+        self.listener.decided(decided);
     }
 
     fn tell(&mut self, at: u64, body: Body) {

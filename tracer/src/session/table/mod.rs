@@ -13,7 +13,7 @@ mod timers;
 use foldhash::{HashMap, fast::RandomState};
 use indexmap::IndexMap;
 use tracer_ebpf::{
-    event::{Counters, Direction, Event, Kind, SocketEnd, Translated, mark, role},
+    event::{Direction, Event, Kind, SocketEnd, Translated, mark, role},
     flow::FlowKey,
 };
 
@@ -31,7 +31,7 @@ use super::{
     attempts::Handle,
     connection::Connection,
     exchange::Announced,
-    input::{Checksum, SocketOwner},
+    input::{Carried, Checksum, SocketOwner},
     report::Report,
     wire::{Identity, LEAST_SYN_PATIENCE},
 };
@@ -281,11 +281,17 @@ impl Table {
     }
 
     /// What a connection has carried in the end.
-    pub(in crate::session) fn counted(&mut self, key: &FlowKey, born: u64, sent: &[Counters; 2]) {
+    pub(in crate::session) fn counted(
+        &mut self,
+        key: &FlowKey,
+        born: u64,
+        carried: &Carried,
+        report: &mut Report<'_>,
+    ) {
         if let Some(Slot::Open(connection)) = self.slots.get_mut(key)
             && connection.wire.born() == born
         {
-            connection.wire.count(sent);
+            connection.counted(carried, report);
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
     Table,
     slot::{LINGER, Same, Slot},
 };
-use crate::session::{connection::Connection, report::Report, wire::Identity};
+use crate::session::{Decided, connection::Connection, report::Report, wire::Identity};
 
 /// How often is looked whether a connection is still there that passes under other addresses too.
 const SAME_PATIENCE: u64 = HALF_OPEN;
@@ -108,7 +108,11 @@ impl Table {
     /// What passes under these addresses is told by others.
     fn is_same(&mut self, key: FlowKey, born: u64, told_by: FlowKey, report: &mut Report<'_>) {
         // No byte of it is needed twice.
-        report.decided(key, born);
+        report.decided(Decided {
+            key,
+            born,
+            without_sessions: false,
+        });
         let until = born.saturating_add(SAME_PATIENCE);
         let same = Same {
             key: told_by,

@@ -1,6 +1,6 @@
 //! Kinds of requests, as the type of a TDS packet tells them.
 
-use tracer_ebpf::framing::packet_type;
+use tracer_ebpf::{framing::packet_type, tally::Sums};
 
 use crate::{
     record::{Count, RequestKind},
@@ -29,6 +29,25 @@ impl Kinds {
             RequestKind::Transaction => &mut self.transaction,
             RequestKind::Attention => &mut self.attention,
         } += 1;
+    }
+
+    /// What the kernel has counted of those whose kind is known; `None` without any.
+    pub(super) fn of(sums: &Sums) -> Option<Self> {
+        let known = [
+            sums.batch,
+            sums.rpc,
+            sums.bulk,
+            sums.transaction,
+            sums.attention,
+        ];
+        known.iter().any(|count| *count > 0).then_some(Self {
+            batch: Count(sums.batch),
+            rpc: Count(sums.rpc),
+            bulk: Count(sums.bulk),
+            transaction: Count(sums.transaction),
+            attention: Count(sums.attention),
+            cancelled: When::NEVER,
+        })
     }
 
     /// Adds what another session counted.

@@ -1,11 +1,11 @@
 //! Quantiles of many durations in little memory.
 
+use tracer_ebpf::tally::{Tally, bucket, middle};
+
 use crate::record::{Nanos, Quantiles};
 
-/// Buckets per doubling: a quantile is within 1/16 of the truth; the largest is exact.
-const STEPS: u32 = 8;
-
-/// A histogram whose buckets widen with the value; only those in use take memory.
+/// A histogram whose buckets widen with the value; only those in use take memory. A quantile is within 1/16
+/// of the truth; the largest is exact.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Histogram {
     /// Bucket and count, ascending.
@@ -19,6 +19,16 @@ impl Histogram {
         self.put(bucket(nanos), 1);
         self.count += 1;
         self.max = self.max.max(nanos);
+    }
+
+    /// What the kernel has counted.
+    pub(super) fn of(tally: &Tally) -> Self {
+        let buckets: Box<[_]> = tally.in_use().collect();
+        Self {
+            count: buckets.iter().map(|(_, count)| u64::from(*count)).sum(),
+            buckets,
+            max: tally.sums.max,
+        }
     }
 
     /// Adds what another histogram counted.
@@ -65,40 +75,9 @@ impl Histogram {
     }
 }
 
-fn bucket(nanos: u64) -> u16 {
-    if nanos < u64::from(STEPS) {
-        return nanos as u16;
-    }
-    let doubling = nanos.ilog2();
-    let step = (nanos >> (doubling - STEPS.ilog2())) as u32 - STEPS;
-    ((doubling - STEPS.ilog2() + 1) * STEPS + step) as u16
-}
-
-fn middle(bucket: u16) -> u64 {
-    let bucket = u64::from(bucket);
-    let steps = u64::from(STEPS);
-    if bucket < steps {
-        return bucket;
-    }
-    let shift = bucket / steps - 1;
-    let low = (steps + bucket % steps) << shift;
-    low + ((1 << shift) >> 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_quantile_is_within_a_sixteenth() {
-        for value in [1, 7, 8, 1000, 123_456_789, 14_000_000_000, u64::MAX / 2] {
-            let estimate = middle(bucket(value));
-            assert!(
-                estimate.abs_diff(value) <= value / 16 + 1,
-                "{value} {estimate}"
-            );
-        }
-    }
 
     #[test]
     fn the_ninety_ninth_sees_past_the_median() {

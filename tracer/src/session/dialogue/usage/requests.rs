@@ -1,6 +1,9 @@
 //! Requests and their responses, one at a time: within one session there is never a second.
 
-use tracer_ebpf::framing::status;
+use tracer_ebpf::{
+    framing::status,
+    tally::{Tally, state},
+};
 
 use super::{
     kinds::{Kinds, kind_of},
@@ -62,6 +65,17 @@ struct Open {
 pub(in crate::session) struct Requests {
     open: Option<Open>,
     count: Count,
+    kinds: Option<Box<Kinds>>,
+    times: Histogram,
+    /// Those that the kernel counts in place of telling.
+    counted: Option<Box<Counted>>,
+}
+
+/// Requests as the kernel has counted them.
+#[derive(Clone, Debug)]
+struct Counted {
+    count: Count,
+    /// Inside TLS they have none.
     kinds: Option<Box<Kinds>>,
     times: Histogram,
 }
@@ -211,6 +225,33 @@ impl Requests {
         self.kinds.get_or_insert_default()
     }
 
+    /// Takes what the kernel has counted so far, and the request that it has at hand.
+    pub(in crate::session) fn are_counted(&mut self, tally: &Tally) {
+        let sums = &tally.sums;
+        let seen = |what, moment| tally.is(what).then_some(moment).into();
+        self.counted = Some(Box::new(Counted {
+            count: Count(sums.batch + sums.rpc + sums.bulk + sums.transaction + sums.other),
+            kinds: Kinds::of(sums).map(Box::new),
+            times: Histogram::of(tally),
+        }));
+        self.open = tally.is_open().then(|| Open {
+            kind: kind_of(sums.asks),
+            start: sums.start,
+            sent: sums.sent,
+            first_byte: seen(state::ANSWERED, sums.first_byte),
+            asking: tally.is(state::ASKING),
+            reset_connection: false,
+        });
+        if tally.is(state::CANCELLED) {
+            self.kinds().cancelled = When::at(sums.cancelled);
+        }
+    }
+
+    /// Whether the kernel counts requests in place of telling them.
+    pub(in crate::session) fn is_counted(&self) -> bool {
+        self.counted.is_some()
+    }
+
     /// Whether a response is owed.
     pub(in crate::session) fn in_flight(&self) -> bool {
         self.open
@@ -219,18 +260,27 @@ impl Requests {
 
     /// The requests in sum; `None` without any.
     pub(in crate::session) fn summary(&self) -> Option<Summary> {
-        let kinds = self.kinds.as_deref().copied().unwrap_or_default();
-        if self.count == Count(0) && kinds.attention == Count(0) {
+        let mut kinds = self.kinds.as_deref().copied().unwrap_or_default();
+        let mut count = self.count;
+        let mut times = self.times.quantiles();
+        if let Some(counted) = &self.counted {
+            counted.kinds.iter().for_each(|more| kinds.absorb(more));
+            count += counted.count;
+            let mut all = counted.times.clone();
+            all.merge(&self.times);
+            times = all.quantiles();
+        }
+        if count == Count(0) && kinds.attention == Count(0) {
             return None;
         }
         Some(Summary {
-            count: self.count,
+            count,
             batch: kinds.batch,
             rpc: kinds.rpc,
             bulk: kinds.bulk,
             transaction: kinds.transaction,
             attention: kinds.attention,
-            server_ns: self.times.quantiles(),
+            server_ns: times,
         })
     }
 
