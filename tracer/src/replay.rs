@@ -28,7 +28,7 @@ use crate::{
     exit::{PARTIAL, UNUSABLE},
     host,
     record::{Body, Event, Login, LossReason, Nanos, Outcome, Record, identity::Policy},
-    session::{Config, Decided, Engine, Input, Listener},
+    session::{Config, Decided, Engine, IncidentLimits, Input, Listener},
     sink::{Output, Sent, Settings, Summary},
 };
 
@@ -54,6 +54,8 @@ pub struct ReplayOptions {
     pub identities: Policy,
     /// How long a login may be undecided before it is told as pending.
     pub pending_after: Nanos,
+    /// What makes an incident.
+    pub incidents: IncidentLimits,
 }
 
 /// Reads captures.
@@ -93,6 +95,7 @@ fn read(options: &ReplayOptions, files: &mut Merge, heard: &mut Heard<'_>, count
         slow: filter.slow.map_or(Config::SLOW, |slow| slow.0),
         phases: filter.wants(Event::Phase),
         requests: filter.wants(Event::Request),
+        incidents: filter.wants(Event::Incident).then_some(options.incidents),
         ..Config::default()
     });
     let mut tracker = Tracker::new(options.ports.clone(), filter.wants(Event::Request));

@@ -24,7 +24,7 @@ use crate::{
         Agent, AgentAction, AgentRecord, Body, Event as EventName, Login, LossReason, Nanos,
         Record, Text, Timestamp, identity::Policy,
     },
-    session::{Carried, Config, Decided, Engine, Input, Listener, SocketOwner},
+    session::{Carried, Config, Decided, Engine, IncidentLimits, Input, Listener, SocketOwner},
     sink::{Destination, Output, Sent, Settings},
 };
 
@@ -62,6 +62,8 @@ pub struct RunOptions {
     pub identities: Policy,
     /// How long a login may be undecided before it is told as pending.
     pub pending_after: Nanos,
+    /// What makes an incident.
+    pub incidents: IncidentLimits,
     /// Bytes kept of each direction of a login.
     pub login_bytes: u32,
     /// Connections watched at once.
@@ -205,6 +207,9 @@ impl Watcher {
             requests: filter.wants(EventName::Request),
             // By process they would be surer: not yet.
             attempts: false,
+            incidents: filter
+                .wants(EventName::Incident)
+                .then_some(options.incidents),
             ..Config::default()
         };
         Self {

@@ -11,6 +11,7 @@ mod captures;
 mod close;
 mod diagnosis;
 mod hear;
+mod incidents;
 mod inputs;
 mod judge;
 mod lookups;

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use super::values;
 use crate::{
     record::{Naming, Nanos, RunId, identity::Policy},
+    session::IncidentLimits,
     sink::{Destination, EventSet, Filter, Format, Overflow, Settings},
 };
 
@@ -19,7 +20,7 @@ pub struct OutputArgs {
     format: FormatName,
 
     /// Which events: `login,close` names all of them, `+phase,-close` changes the usual ones
-    /// (login, pending, close, mars, lookup, attempt, loss, agent)
+    /// (login, pending, close, mars, lookup, attempt, incident, loss, agent)
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
     events: Option<EventSet>,
 
@@ -32,6 +33,15 @@ pub struct OutputArgs {
     /// Tell a login as pending that is undecided after this many seconds; also `90s` or `2m`
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = values::duration)]
     pending: Duration,
+
+    /// An incident opens when so many logins go wrong for the same cause
+    #[arg(long, value_name = "COUNT", default_value_t = 5,
+        value_parser = clap::value_parser!(u32).range(2..=100))]
+    incident_logins: u32,
+
+    /// Within this time, such as `30s` or `5m`; it is over when hardly any did for as long
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = values::duration)]
+    incident_window: Duration,
 
     /// Names of users, domains and workstations: left out, as hashes that are comparable within
     /// this run, or in clear
@@ -108,6 +118,14 @@ impl OutputArgs {
     /// How long a login may be undecided before it is told as pending.
     pub(super) fn pending(&self) -> Nanos {
         Nanos(u64::try_from(self.pending.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// What makes an incident.
+    pub(super) fn incidents(&self) -> IncidentLimits {
+        IncidentLimits {
+            logins: self.incident_logins,
+            window: u64::try_from(self.incident_window.as_nanos()).unwrap_or(u64::MAX),
+        }
     }
 
     pub(super) fn identities(&self) -> anyhow::Result<Policy> {

@@ -42,6 +42,7 @@ impl ReplayArgs {
             output: output.settings(Overflow::Wait)?,
             identities: output.identities()?,
             pending_after: output.pending(),
+            incidents: output.incidents(),
         })
     }
 }

@@ -108,6 +108,7 @@ impl RunArgs {
             output: output.settings(Overflow::Drop)?,
             identities: output.identities()?,
             pending_after: output.pending(),
+            incidents: output.incidents(),
             login_bytes,
             max_flows,
             ring_bytes,

@@ -85,12 +85,21 @@ pub fn rename(mut line: Value) -> Value {
 }
 
 fn add_event(native: &Renaming, event: &str, fields: &mut Map<String, Value>) {
-    put(fields, "event.kind", json!("event"));
+    let kind = if event == "incident" {
+        "alert"
+    } else {
+        "event"
+    };
+    put(fields, "event.kind", json!(kind));
     put(fields, "event.dataset", json!("tds_tracer.events"));
     put(fields, "event.action", json!(event));
     if native.peek("client").is_some() {
         put(fields, "event.category", json!(categories(event)));
         put(fields, "event.type", json!(event_type(event)));
+    }
+    if event == "incident" {
+        put(fields, "event.category", json!(["database"]));
+        put(fields, "event.type", json!(["error"]));
     }
     if let Some(outcome) = outcome(native) {
         put(fields, "event.outcome", json!(outcome));
@@ -99,6 +108,7 @@ fn add_event(native: &Renaming, event: &str, fields: &mut Map<String, Value>) {
         "close" => native.peek("close.class"),
         "attempt" if attempt_failed(native) == Some(true) => native.peek("attempt.outcome"),
         "login" if login_failed(native) == Some(true) => native.peek("login.outcome"),
+        "incident" => native.peek("incident.cause"),
         "loss" => native.peek("loss.reason"),
         "agent" => native.peek("agent.reason"),
         _ => None,
@@ -123,8 +133,13 @@ fn add_times(native: &mut Renaming, event: &str, fields: &mut Map<String, Value>
     if let Some(start) = start {
         put(fields, "event.start", start);
     }
-    // What began with the connection is told so below.
-    if duration.is_some() || ["login", "close"].contains(&event) {
+    if event == "incident" {
+        // One that goes on has no end yet.
+        if let Some(end) = native.take("incident.end") {
+            put(fields, "event.end", end);
+        }
+    } else if duration.is_some() || ["login", "close"].contains(&event) {
+        // What began with the connection is told so below.
         put(fields, "event.end", end);
     }
     if let Some(duration) = duration {

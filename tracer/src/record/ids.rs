@@ -52,6 +52,11 @@ hex_id! {
 }
 
 hex_id! {
+    /// The name of an incident: that of the connection which began first, mixed with what is wrong.
+    IncidentId
+}
+
+hex_id! {
     /// The name of one start of the agent, drawn at random by whoever starts it.
     RunId
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-use super::{Basis, Confidence, Nanos, PhaseName, Phases, Side, Text, Waited};
+use super::{Basis, Confidence, IncidentId, Nanos, PhaseName, Phases, Side, Text, Waited};
 
 /// The login's outcome and what it asked for.
 #[skip_serializing_none]
@@ -64,6 +64,8 @@ pub struct Login {
     /// Another connection of the same attempt was faster, and this one was given up for it: it has not
     /// failed.
     pub loser: Option<bool>,
+    /// The incident that it is part of, where that had opened by then; in `login` lines only.
+    pub incident: Option<IncidentId>,
 }
 
 impl Login {

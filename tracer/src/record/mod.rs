@@ -11,6 +11,7 @@ mod diagnosis;
 pub mod ecs;
 pub mod identity;
 mod ids;
+mod incident;
 mod json;
 mod line;
 mod login;
@@ -46,7 +47,11 @@ pub use self::{
         Vantage,
     },
     diagnosis::{Diagnosis, Whom},
-    ids::{AttemptId, ConnectionId, RunId, RunIdError},
+    ids::{AttemptId, ConnectionId, IncidentId, RunId, RunIdError},
+    incident::{
+        Affected, AffectedClient, AffectedName, AffectedServer, Incident, IncidentAction,
+        IncidentLogin, IncidentOutcome, IncidentRecord, IncidentScope,
+    },
     line::{LineError, LineFormat, MAX_LINE, Naming},
     login::{Login, Outcome, OutcomeKind, Redirect, SqlError, Stranger},
     lookup::{AskedServer, Lookup, LookupAnswer, LookupKind, LookupOutcome, LookupRecord},
@@ -93,6 +98,8 @@ pub enum Body {
     Lookup(LookupRecord),
     /// An attempt to reach SQL Server is over.
     Attempt(AttemptRecord),
+    /// More logins go wrong together than usually do.
+    Incident(Box<IncidentRecord>),
     /// Something was not seen.
     Loss(LossRecord),
     /// Something happened to the agent.
@@ -111,6 +118,7 @@ impl Body {
             Self::Mars(_) => Event::Mars,
             Self::Lookup(_) => Event::Lookup,
             Self::Attempt(_) => Event::Attempt,
+            Self::Incident(_) => Event::Incident,
             Self::Loss(_) => Event::Loss,
             Self::Agent(_) => Event::Agent,
         }
@@ -127,6 +135,7 @@ impl Body {
             | Self::Mars(_)
             | Self::Lookup(_)
             | Self::Attempt(_)
+            | Self::Incident(_)
             | Self::Loss(_)
             | Self::Agent(_) => None,
         }
@@ -166,6 +175,7 @@ events! {
     Mars = "mars",
     Lookup = "lookup",
     Attempt = "attempt",
+    Incident = "incident",
     Loss = "loss",
     Agent = "agent",
 }

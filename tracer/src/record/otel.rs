@@ -148,7 +148,8 @@ fn add_database(native: &mut Renaming, attributes: &mut Map<String, Value>) {
     }
 }
 
-/// What went wrong: the server's own number where it gave one, else how the login, lookup or attempt ended.
+/// What went wrong: the server's own number where it gave one, else how the login, lookup or attempt ended, or
+/// why logins of an incident did.
 fn add_error(native: &Renaming, attributes: &mut Map<String, Value>) {
     let lookup = native.peek("lookup.outcome");
     let failed_lookup = lookup.filter(|outcome| *outcome != "answered");
@@ -159,6 +160,8 @@ fn add_error(native: &Renaming, attributes: &mut Map<String, Value>) {
             .or_else(|| native.peek("login.outcome").cloned())
     } else if attempt_failed(native) == Some(true) {
         native.peek("attempt.outcome").cloned()
+    } else if let Some(cause) = native.peek("incident.cause") {
+        Some(cause.clone())
     } else {
         failed_lookup.cloned()
     };

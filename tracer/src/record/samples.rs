@@ -9,13 +9,15 @@ use serde_json::Value;
 pub(crate) use self::facts::fill_texts;
 use self::facts::{diagnosis, facts, phase_of, phases};
 use super::{
-    Agent, AgentAction, AgentRecord, AskedServer, Attempt, AttemptClient, AttemptId, AttemptRecord,
-    Basis, Body, Close, CloseClass, CloseMeans, CloseRecord, ClosedBy, Connection, ConnectionFacts,
-    ConnectionId, ConnectionRef, Count, Endpoint, Login, LoginRecord, Lookup, LookupAnswer,
-    LookupKind, LookupOutcome, LookupRecord, Loss, LossReason, LossRecord, MarsRecord, MarsSession,
-    NamedPhase, Nanos, Outcome, Part, PartKind, PartOutcome, PendingRecord, PhaseName, PhaseRecord,
-    Phases, Record, Request, RequestKind, RequestRecord, Server, Side, Sides, SqlError, Status,
-    Target, Tcp, Timestamp,
+    Affected, AffectedClient, AffectedName, AffectedServer, Agent, AgentAction, AgentRecord,
+    AskedServer, Attempt, AttemptClient, AttemptId, AttemptRecord, AuthKind, Basis, Body, Close,
+    CloseClass, CloseMeans, CloseRecord, ClosedBy, Confidence, Connection, ConnectionFacts,
+    ConnectionId, ConnectionRef, Count, Endpoint, Incident, IncidentAction, IncidentId,
+    IncidentLogin, IncidentOutcome, IncidentRecord, IncidentScope, Login, LoginRecord, Lookup,
+    LookupAnswer, LookupKind, LookupOutcome, LookupRecord, Loss, LossReason, LossRecord,
+    MarsRecord, MarsSession, NamedPhase, Nanos, Outcome, Part, PartKind, PartOutcome,
+    PendingRecord, PhaseName, PhaseRecord, Phases, Record, Request, RequestKind, RequestRecord,
+    Server, Side, Sides, SqlError, Status, Target, Tcp, Timestamp, Whom,
 };
 
 const START: Timestamp = Timestamp(1_795_376_726_077_542_569);
@@ -65,6 +67,8 @@ pub(crate) fn all() -> Vec<Record> {
         mars(),
         lookup(),
         attempt(),
+        incident(),
+        incident_over(),
         loss(),
         agent(),
         status(),
@@ -334,6 +338,91 @@ pub(crate) fn attempt() -> Record {
         address: client().address,
     };
     record(9_577_871, Body::Attempt(AttemptRecord { client, attempt }))
+}
+
+/// An incident that goes on, with every field but its end.
+pub(crate) fn incident() -> Record {
+    let login = |outcome, duration| IncidentLogin {
+        connection_id: connection_ref().id,
+        start: START,
+        outcome: Some(outcome),
+        duration_ns: Nanos(duration),
+        phase: Some(PhaseName::Prelogin),
+    };
+    let named = |name: &str, logins| Affected {
+        count: Count(1),
+        at_least: None,
+        top: vec![AffectedName {
+            name: name.into(),
+            logins: Count(logins),
+        }],
+    };
+    let counts = |slugs: [(&'static str, u64); 2]| {
+        let each = slugs.map(|(slug, count)| (slug.into(), Count(count)));
+        BTreeMap::from(each)
+    };
+    let incident = Incident {
+        id: IncidentId(0xfeed),
+        action: IncidentAction::Updated,
+        outcome: None,
+        scope: IncidentScope::Server,
+        cause: "server_threads_exhausted".into(),
+        confidence: Confidence(0.88),
+        whom: Some(Whom::Database),
+        error: Some(18456),
+        start: START,
+        end: None,
+        duration_ns: Nanos(74_200_000_000),
+        logins: Count(63),
+        of_logins: Count(70),
+        failed: Count(50),
+        slow: Count(10),
+        pending: Count(3),
+        usual_per_minute: Some(0.4),
+        causes: counts([("server_threads_exhausted", 60), ("server_silent", 3)]),
+        outcomes: BTreeMap::from([(Outcome::Timeout, Count(50)), (Outcome::Success, Count(10))]),
+        auth: BTreeMap::from([(AuthKind::Sql, Count(9)), (AuthKind::Ntlm, Count(1))]),
+        clients: Affected {
+            count: Count(12),
+            at_least: Some(true),
+            top: vec![AffectedClient {
+                address: client().address,
+                logins: Count(31),
+            }],
+        },
+        servers: Affected {
+            count: Count(1),
+            at_least: None,
+            top: vec![AffectedServer {
+                address: server().address,
+                port: 1433,
+                logins: Count(63),
+            }],
+        },
+        processes: Some(named("dotnet", 63)),
+        applications: Some(named("orders", 63)),
+        first: login(Outcome::Timeout, 14_000_000_000),
+        worst: login(Outcome::Success, 14_200_000_000),
+        evidence: BTreeMap::from([("stalled_with_it".into(), 62.into())]),
+        meaning: "SQL Server had no free worker",
+    };
+    record(
+        74_200_000_000,
+        Body::Incident(Box::new(IncidentRecord { incident })),
+    )
+}
+
+/// The same, over, with its end.
+pub(crate) fn incident_over() -> Record {
+    let mut over = incident();
+    if let Body::Incident(record) = &mut over.body {
+        let incident = &mut record.incident;
+        incident.action = IncidentAction::Closed;
+        incident.outcome = Some(IncidentOutcome::Recovered);
+        incident.end = Some(at(74_200_000_000));
+        incident.pending = Count(0);
+    }
+    over
 }
 
 pub(crate) fn loss() -> Record {

@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{AgentAction, Attempt, Body, Close, CloseClass, Login, Lookup, LookupOutcome, Nanos};
+use super::{
+    AgentAction, Attempt, Body, Close, CloseClass, Incident, IncidentOutcome, Login, Lookup,
+    LookupOutcome, Nanos,
+};
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -25,6 +28,7 @@ impl Body {
             Self::Close(record) => of_close(&record.close),
             Self::Lookup(record) => of_lookup(&record.lookup, slow),
             Self::Attempt(record) => of_attempt(&record.attempt, slow),
+            Self::Incident(record) => of_incident(&record.incident),
             Self::Pending(_) | Self::Loss(_) => Severity::Warn,
             Self::Agent(record) => of_action(record.agent.action),
             Self::Phase(_) | Self::Request(_) | Self::Mars(_) => Severity::Info,
@@ -59,6 +63,17 @@ fn of_attempt(attempt: &Attempt, slow: Option<Nanos>) -> Severity {
         Severity::Error
     } else {
         slow_or_not(Some(attempt.duration_ns), slow)
+    }
+}
+
+/// What is over and well again needs nobody; of what only fell silent or goes on nobody knows that.
+fn of_incident(incident: &Incident) -> Severity {
+    match incident.outcome {
+        Some(IncidentOutcome::Recovered) => Severity::Info,
+        Some(IncidentOutcome::Quiet | IncidentOutcome::Ongoing) | None if incident.failed() => {
+            Severity::Error
+        }
+        _ => Severity::Warn,
     }
 }
 

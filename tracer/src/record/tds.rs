@@ -138,7 +138,9 @@ pub struct Auth {
 }
 
 /// Kinds of authentication.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthKind {
     /// User and password in LOGIN7.

@@ -63,6 +63,9 @@ impl Engine {
             }
             _ => {}
         }
+        if let Input::Event(event, _) = &input {
+            self.shared.now = event.time;
+        }
         let report = &mut self.shared.report(listener);
         match input {
             Input::Event(event, run) => self.table.event(event, run, report),
@@ -100,7 +103,11 @@ impl Engine {
             .pass_time(now, &mut self.shared.report(listener));
         self.table.pass_time(now, &mut self.shared.report(listener));
         self.shared.attempts.pass_time(now);
-        self.shared.report(listener).attempts();
+        self.shared.now = now;
+        self.shared.incidents.pass_time(now);
+        let mut report = self.shared.report(listener);
+        report.attempts();
+        report.incidents();
         // A capture's clock may have been set back.
         self.next_tick = self.next_tick.min(now.saturating_add(TICK));
         if self.next_tick <= now {
@@ -115,7 +122,10 @@ impl Engine {
         self.lookups.finish(now, &mut self.shared.report(listener));
         self.table.finish(now, &mut self.shared.report(listener));
         self.shared.attempts.finish();
-        self.shared.report(listener).attempts();
+        self.shared.incidents.finish(now);
+        let mut report = self.shared.report(listener);
+        report.attempts();
+        report.incidents();
         self.shared.tell_losses(now, listener);
     }
 }

@@ -38,6 +38,26 @@ pub struct Config {
     pub requests: bool,
     /// Tell `attempt` records, joined by addresses and times.
     pub attempts: bool,
+    /// What makes an incident; `None` where nobody wants to hear of them.
+    pub incidents: Option<IncidentLimits>,
+}
+
+/// What makes an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IncidentLimits {
+    /// So many logins that go wrong for the same cause.
+    pub logins: u32,
+    /// Within this time, nanoseconds.
+    pub window: u64,
+}
+
+impl Default for IncidentLimits {
+    fn default() -> Self {
+        Self {
+            logins: 5,
+            window: 60_000_000_000,
+        }
+    }
 }
 
 impl Default for Config {
@@ -53,6 +73,7 @@ impl Default for Config {
             phases: false,
             requests: false,
             attempts: true,
+            incidents: Some(IncidentLimits::default()),
         }
     }
 }

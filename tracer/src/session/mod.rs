@@ -16,6 +16,7 @@
 //! | `attempts` | what belongs to one attempt of a client to log in |
 //! | `verdict` | phases, waits, outcome and close, from the ledger and from TCP |
 //! | `diagnosis` | why: causes, and what a login's neighbours did |
+//! | `incidents` | logins that go wrong together, more than usually do |
 //! | `report` | all that is told, as records |
 //! | `lookups` | what SQL Browser is asked, until it is told |
 //! | `connection` | one connection: undecided while its login is open, then settled |
@@ -28,6 +29,7 @@ mod diagnosis;
 mod dialogue;
 mod engine;
 mod exchange;
+mod incidents;
 mod input;
 mod ledger;
 mod lookups;
@@ -42,5 +44,6 @@ mod wire;
 pub use diagnosis::{explain, list, reference};
 pub use engine::Engine;
 pub use input::{
-    Carried, Checksum, Config, Datagram, Decided, Input, Listener, Said, SocketOwner, Standing,
+    Carried, Checksum, Config, Datagram, Decided, IncidentLimits, Input, Listener, Said,
+    SocketOwner, Standing,
 };

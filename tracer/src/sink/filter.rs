@@ -44,7 +44,7 @@ impl Default for EventSet {
 pub enum EventSetError {
     /// A name that no event has.
     #[error(
-        "no event is named `{0}`: use login, pending, close, phase, request, mars, lookup, attempt, loss, agent or all"
+        "no event is named `{0}`: use login, pending, close, phase, request, mars, lookup, attempt, incident, loss, agent or all"
     )]
     Unknown(String),
     /// Both kinds of list in one.
@@ -149,6 +149,7 @@ fn is_notable(body: &Body, limit: Nanos) -> bool {
         | Body::Phase(_)
         | Body::Request(_)
         | Body::Mars(_)
+        | Body::Incident(_)
         | Body::Loss(_)
         | Body::Agent(_) => true,
     }

@@ -1,5 +1,6 @@
 //! A timeline for a person: one line and one bar per phase for each login.
 
+mod incident;
 mod why;
 
 use std::{
@@ -13,8 +14,8 @@ use anstyle::{AnsiColor, Style};
 use super::Render;
 use crate::record::{
     Agent, AttemptRecord, Body, CloseClass, CloseRecord, ConnectionFacts, Count, Endpoint,
-    LineError, Login, LookupOutcome, LookupRecord, Nanos, OutcomeKind, Phase, PhaseName, Record,
-    Server,
+    Incident, LineError, Login, LookupOutcome, LookupRecord, Nanos, OutcomeKind, Phase, PhaseName,
+    Record, Server,
 };
 
 /// Columns of a bar as long as the whole login.
@@ -203,6 +204,13 @@ impl Pretty {
         Ok(text)
     }
 
+    fn incident(&self, incident: &Incident) -> Result<String, fmt::Error> {
+        let (headline, is_bad) = incident::headline(incident);
+        let style = if is_bad { BAD } else { GOOD };
+        let headline = self.paint(style, &headline);
+        Ok(format!("{headline}  {}", incident::rest(incident)?))
+    }
+
     fn text(&self, body: &Body) -> Result<String, fmt::Error> {
         Ok(match body {
             Body::Login(login) => self.login(&login.facts)?,
@@ -229,6 +237,7 @@ impl Pretty {
             ),
             Body::Lookup(record) => self.lookup(record)?,
             Body::Attempt(record) => self.attempt(record)?,
+            Body::Incident(record) => self.incident(&record.incident)?,
             Body::Loss(record) => {
                 let text = format!(
                     "not seen: {} × {}",

@@ -8,9 +8,10 @@ use super::{START, client, connection_ref, server};
 use crate::record::{
     Alert, AlertLevel, AttemptId, AttemptRef, Auth, AuthKind, Basis, Calendar, Certificate,
     Collation, Confidence, Connection, ConnectionFacts, ConnectionRef, Count, Diagnosis,
-    Encryption, EncryptionOption, Entra, Login, MarsSummary, Nanos, Ntlm, Outcome, PartialReason,
-    Phase, PhaseName, Phases, Process, Quantiles, Redirect, Requests, Side, Sides, SqlError, Tcp,
-    Tds, Text, Tls, TlsHello, Translation, UserAgent, Vantage, Waited, Whom, Written,
+    Encryption, EncryptionOption, Entra, IncidentId, Login, MarsSummary, Nanos, Ntlm, Outcome,
+    PartialReason, Phase, PhaseName, Phases, Process, Quantiles, Redirect, Requests, Side, Sides,
+    SqlError, Tcp, Tds, Text, Tls, TlsHello, Translation, UserAgent, Vantage, Waited, Whom,
+    Written,
 };
 
 /// Every text of the facts becomes `text`.
@@ -313,6 +314,7 @@ fn login_facts() -> Login {
         }),
         stranger: None,
         loser: Some(false),
+        incident: Some(IncidentId(0xfeed)),
     }
 }
 

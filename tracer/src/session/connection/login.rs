@@ -144,12 +144,17 @@ impl Connection {
         );
         let place = login.place.take();
         let causes = report.diagnose(&mut facts, &self.wire, &conclusion, place);
+        let about = (&*facts, &self.wire);
+        let incident = report.counts(about, &conclusion, &causes, login.pending_was_told);
         let kept = report.keep(&mut facts, login.dialogue.contents.trace());
+        // Other logins are told alike; this is the line's own.
+        facts.login.incident = incident;
         let id = facts.connection.id;
         let muted = !report.login(facts, &self.wire, &conclusion);
         if muted {
             report.shared.attempts.mute(id);
         }
+        report.incidents();
         report.attempts();
         self.usage.expect(&login.dialogue);
         let records = login.dialogue.sealed_from(decision.rest).to_vec();
@@ -300,8 +305,10 @@ impl Connection {
         }
         let mut facts = report.describe(&self.wire, &self.about, &login.dialogue, &conclusion);
         facts.login.outcome = None;
-        report.diagnose(&mut facts, &self.wire, &conclusion, login.place);
+        let causes = report.diagnose(&mut facts, &self.wire, &conclusion, login.place);
+        report.counts((&*facts, &self.wire), &conclusion, &causes, false);
         report.pending(facts, now);
+        report.incidents();
         self.about.partial = lasting;
     }
 

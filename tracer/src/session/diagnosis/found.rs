@@ -88,8 +88,8 @@ impl Found {
 pub(in crate::session) struct Ranked {
     cause: &'static Cause,
     pub(in crate::session) confidence: f64,
-    whom: Option<Whom>,
-    pub(super) is_finding: bool,
+    pub(in crate::session) whom: Option<Whom>,
+    pub(in crate::session) is_finding: bool,
     pub(in crate::session) evidence: Box<Evidence>,
 }
 
@@ -102,6 +102,13 @@ impl Ranked {
             is_finding: found.is_finding,
             evidence: Box::new(found.evidence),
         }
+    }
+
+    /// A cause of this name that fits so well.
+    #[cfg(test)]
+    pub(in crate::session) fn named(slug: &str, confidence: f64) -> Self {
+        let cause = super::causes::ALL.iter().find(|cause| cause.slug == slug);
+        Self::new(cause.expect("a cause"), Found::at(confidence))
     }
 
     /// Its name.

@@ -7,6 +7,7 @@ mod certificates;
 mod close;
 mod common;
 mod facts;
+mod incidents;
 mod kept;
 mod login;
 mod lookup;
@@ -31,6 +32,7 @@ use super::{
     attempts::Attempts,
     diagnosis::Neighbours,
     dialogue::Decision,
+    incidents::Incidents,
     input::{Config, Decided, Listener, Standing},
     ledger::{Debt, Ledger},
     verdict::phases::Span,
@@ -51,6 +53,9 @@ pub(in crate::session) struct Shared {
     commons: Commons,
     pub(in crate::session) attempts: Attempts,
     pub(in crate::session) neighbours: Neighbours,
+    pub(in crate::session) incidents: Incidents,
+    /// What time it is, nanoseconds as in events.
+    pub(in crate::session) now: u64,
     /// For the bytes of a packet while it is read.
     pub(in crate::session) memory: Zeroizing<Vec<u8>>,
     pub(in crate::session) fingerprints: Fingerprints,
@@ -84,6 +89,8 @@ pub(in crate::session) struct Conclusion {
 impl Shared {
     pub(in crate::session) fn new(config: Config) -> Self {
         Self {
+            incidents: Incidents::new(config.incidents),
+            now: 0,
             config,
             standing: Standing::default(),
             losses: Losses::default(),

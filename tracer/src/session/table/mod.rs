@@ -319,6 +319,7 @@ impl Table {
     /// Lets time pass up to `now`: whoever has waited long enough hears of it, at its own time.
     pub(in crate::session) fn pass_time(&mut self, now: u64, report: &mut Report<'_>) {
         while let Some((at, key)) = self.timers.next_up_to(now) {
+            report.shared.now = at;
             let Some(slot) = self.slots.get_mut(&key) else {
                 continue;
             };

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use serde_json::Value;
 
 use super::{Time, printable, word};
-use crate::record::{Diagnosis, Nanos, Text};
+use crate::record::{Confidence, Diagnosis, Nanos, Text};
 
 /// What the sentence begins with, or says elsewhere.
 const SAID: [&str; 4] = ["phase", "side", "waited_ns", "ended_by"];
@@ -21,7 +21,7 @@ pub(super) fn why(causes: &[Diagnosis]) -> Result<String, fmt::Error> {
         return Ok(text);
     };
     write!(text, "why: {}", place(first)?)?;
-    write!(text, "{}", meaning(first))?;
+    write!(text, "{}", meaning(first.meaning, &first.cause))?;
     let figures = figures(first)?;
     write!(text, " ({:.2}{figures})", first.confidence.0)?;
     if let Some(whom) = first.whom {
@@ -31,20 +31,26 @@ pub(super) fn why(causes: &[Diagnosis]) -> Result<String, fmt::Error> {
         write!(
             text,
             "; perhaps {} ({:.2})",
-            meaning(second),
+            meaning(second.meaning, &second.cause),
             second.confidence.0
         )?;
     }
     Ok(text)
 }
 
-/// It in a few words; of a cause that has none its name.
-fn meaning(cause: &Diagnosis) -> String {
-    if cause.meaning.is_empty() {
-        printable(&cause.cause).replace('_', " ")
+/// A cause in a few words; of one that has none its name.
+pub(super) fn meaning(meaning: &str, cause: &str) -> String {
+    if meaning.is_empty() {
+        printable(cause).replace('_', " ")
     } else {
-        cause.meaning.to_owned()
+        meaning.to_owned()
     }
+}
+
+/// How sure, with two digits at most.
+pub(super) fn sure(confidence: Confidence) -> String {
+    let text = format!("{:.2}", confidence.0);
+    text.strip_suffix('0').unwrap_or(&text).to_owned()
 }
 
 /// Where the time went, or where it ended.
