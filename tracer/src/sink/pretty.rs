@@ -201,6 +201,11 @@ impl Pretty {
             }
         }
         text.push('\n');
+        // Of one connection alone its login has said it.
+        if attempt.parts.len() > 1 && !attempt.diagnosis.is_empty() {
+            let line = format!("  {}\n", why::why(&attempt.diagnosis)?);
+            text.push_str(&self.paint(DOUBTFUL, &line));
+        }
         Ok(text)
     }
 

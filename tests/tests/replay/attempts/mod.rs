@@ -2,6 +2,7 @@
 
 mod captured;
 mod scripted;
+mod why;
 
 use harness::replay::field;
 use serde_json::{Value, json};

@@ -10,24 +10,24 @@ use crate::{
     script::{MICROSECOND, MILLISECOND, SECOND, Script},
 };
 
-const CAPTURE: &str = "captures/odbc18-lab-clear";
+pub(super) const CAPTURE: &str = "captures/odbc18-lab-clear";
 const PORT: u16 = 1433;
 
 /// A login of ODBC's from its SYN to its end, to this address, so much later.
-fn login(port: u16, server: u8, later_ns: u64) -> Script {
+pub(super) fn login(port: u16, server: u8, later_ns: u64) -> Script {
     let whole = Script::after(CAPTURE, 0);
     let whole = Script::after(CAPTURE, whole.length());
     elsewhere(&whole, port, server, later_ns)
 }
 
-fn elsewhere(script: &Script, port: u16, server: u8, later_ns: u64) -> Script {
+pub(super) fn elsewhere(script: &Script, port: u16, server: u8, later_ns: u64) -> Script {
     script.moved(later_ns, |packet| {
         packet.of_client_port(port).of_server(server)
     })
 }
 
 /// A connection that is accepted, and closed by its client before anybody says anything.
-fn slower(port: u16, server: u8, later_ns: u64, flags: u8) -> Script {
+pub(super) fn slower(port: u16, server: u8, later_ns: u64, flags: u8) -> Script {
     let mut script = Script::after(CAPTURE, 3);
     script.wait(50 * MICROSECOND).send(Side::Client, flags, &[]);
     if flags & FIN != 0 {
@@ -40,12 +40,12 @@ fn slower(port: u16, server: u8, later_ns: u64, flags: u8) -> Script {
 }
 
 /// A SYN that nobody answers.
-fn unanswered(port: u16, server: u8, later_ns: u64) -> Script {
+pub(super) fn unanswered(port: u16, server: u8, later_ns: u64) -> Script {
     elsewhere(&Script::after(CAPTURE, 1), port, server, later_ns)
 }
 
 /// A SYN that is answered with a RST.
-fn refused(port: u16, server: u8, later_ns: u64) -> Script {
+pub(super) fn refused(port: u16, server: u8, later_ns: u64) -> Script {
     let mut script = Script::after(CAPTURE, 1);
     let syn = script.stands(Side::Client);
     script.wait(50 * MICROSECOND);
@@ -53,7 +53,7 @@ fn refused(port: u16, server: u8, later_ns: u64) -> Script {
     elsewhere(&script, port, server, later_ns)
 }
 
-fn heard(scripts: &[Script]) -> Heard {
+pub(super) fn heard(scripts: &[Script]) -> Heard {
     let mut steps = together(scripts);
     let mut last = Script::after(CAPTURE, 1);
     last.steps.clear();

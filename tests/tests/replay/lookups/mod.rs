@@ -2,6 +2,7 @@
 
 mod datagrams;
 mod following;
+mod why;
 
 use harness::{
     agent::of,

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use super::{Handle, LookedUp, Named, Verdict};
 use crate::{
     record::{
-        AttemptId, ConnectionId, LookupOutcome, Outcome, PartKind, PartOutcome, Target, Text,
+        AttemptId, ConnectionId, Diagnosis, LookupOutcome, Outcome, PartKind, PartOutcome, Target,
+        Text,
     },
     session::wire::End,
 };
@@ -29,6 +30,12 @@ pub(in crate::session) struct Done {
     pub(in crate::session) name: Option<Text>,
     pub(in crate::session) connection: Option<ConnectionId>,
     pub(in crate::session) loser: bool,
+    /// Where a connection went.
+    pub(in crate::session) server: Option<End>,
+    /// The server has said something.
+    pub(in crate::session) heard: bool,
+    /// Why its login failed or took long.
+    pub(in crate::session) causes: Box<[Diagnosis]>,
 }
 
 /// Parts of a connection that is followed.
@@ -155,19 +162,30 @@ impl Attempt {
         ends.max().unwrap_or(0)
     }
 
-    /// What came of it: of the login that won, else of the last part.
-    pub(in crate::session) fn outcome(&self) -> Outcome {
+    /// The part that says what came of it: the login that won, else the last one.
+    pub(in crate::session) fn decisive(&self) -> Option<&Done> {
         let own = self.parts.iter().filter(|part| !part.loser);
         let won = |part: &&Done| part.outcome == PartOutcome::Login(Outcome::Success);
         let last = own.clone().max_by_key(|part| (part.start, part.end));
         let last = last.or_else(|| self.parts.last());
-        let decisive = own.clone().find(won).or(last);
-        match decisive.map(|part| part.outcome) {
+        own.clone().find(won).or(last)
+    }
+
+    /// What came of it.
+    pub(in crate::session) fn outcome(&self) -> Outcome {
+        match self.decisive().map(|part| part.outcome) {
             Some(PartOutcome::Login(outcome)) => outcome,
             Some(PartOutcome::Lookup(LookupOutcome::Timeout)) => Outcome::Timeout,
             Some(PartOutcome::Lookup(LookupOutcome::Unreachable)) => Outcome::Unreachable,
             Some(PartOutcome::Lookup(LookupOutcome::Answered)) | None => Outcome::Unknown,
         }
+    }
+
+    /// Says why the login of one of its connections failed or took long; whether it has that one.
+    pub(super) fn explain(&mut self, connection: ConnectionId, causes: &[Diagnosis]) -> bool {
+        let mut parts = self.parts.iter_mut();
+        let part = parts.find(|part| part.connection == Some(connection));
+        part.map(|part| part.causes = causes.into()).is_some()
     }
 
     /// Whether connections raced, and the client has used none.
@@ -221,6 +239,8 @@ impl Attempt {
             kind,
             ref target,
             redirect,
+            server,
+            heard,
             ..
         } = *verdict;
         let own = self.target.clone();
@@ -238,6 +258,9 @@ impl Attempt {
             name: target.name.clone(),
             connection: Some(id),
             loser,
+            server: Some(server),
+            heard,
+            causes: Box::default(),
         });
         let patience = match (outcome, redirect) {
             (Outcome::Redirected, Some(place)) => {

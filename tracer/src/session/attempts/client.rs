@@ -7,6 +7,7 @@ use super::{
     attempt::{Ending, Successor, Try},
     rules::{self, Lost},
 };
+use crate::record::{ConnectionId, Diagnosis};
 
 /// Attempts of one client that go on at once; a further one is not followed.
 const MAX_ATTEMPTS: usize = 256;
@@ -192,6 +193,12 @@ impl Client {
         let later = self.attempts.remove(second);
         self.attempts.get_mut(first)?.absorb(later);
         Some(first)
+    }
+
+    /// Why a connection's login failed or took long.
+    pub(super) fn explain(&mut self, connection: ConnectionId, causes: &[Diagnosis]) {
+        let mut attempts = self.attempts.iter_mut();
+        attempts.any(|attempt| attempt.explain(connection, causes));
     }
 
     /// A connection is none that is told.

@@ -18,7 +18,7 @@ use foldhash::HashMap;
 pub(in crate::session) use self::attempt::{Attempt, Done, Place};
 use self::{attempt::Try, client::Client};
 use super::wire::End;
-use crate::record::{AttemptId, ConnectionId, Outcome, PartKind, Target};
+use crate::record::{AttemptId, ConnectionId, Diagnosis, Outcome, PartKind, Target};
 
 /// Connections followed at once; a further one is an attempt of its own.
 const MAX_TRIES: usize = 16_384;
@@ -46,6 +46,10 @@ pub(in crate::session) struct Verdict {
     pub(in crate::session) target: Target,
     /// Neither side has said a byte, and the server has not ended it.
     pub(in crate::session) silent: bool,
+    /// Where it went.
+    pub(in crate::session) server: End,
+    /// The server has said something.
+    pub(in crate::session) heard: bool,
     /// Where the server has sent the client.
     pub(in crate::session) redirect: Option<Place>,
 }
@@ -193,6 +197,24 @@ impl Attempts {
         });
         let (only, other) = (rivals.next()?, rivals.next());
         other.is_none().then_some(only.0)
+    }
+
+    /// Why a connection's login, which was decided just now, failed or took long.
+    pub(in crate::session) fn explain(
+        &mut self,
+        client: IpAddr,
+        connection: ConnectionId,
+        causes: &[Diagnosis],
+    ) {
+        if causes.is_empty() {
+            return;
+        }
+        let mut over = self.over.iter_mut().rev();
+        if !over.any(|attempt| attempt.explain(connection, causes))
+            && let Some(own) = self.clients.get_mut(&client)
+        {
+            own.explain(connection, causes);
+        }
     }
 
     /// A connection is none that is told.

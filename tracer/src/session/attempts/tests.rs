@@ -123,6 +123,8 @@ impl Lived {
                 ..Target::default()
             },
             silent: ends.silent,
+            server,
+            heard: !ends.silent,
             redirect: ends.redirect,
         };
         let named = self.attempts.decided(handle, &verdict);
@@ -147,6 +149,9 @@ impl Lived {
                 name: Some(name.into()),
                 connection: None,
                 loser: false,
+                server: None,
+                heard: true,
+                causes: Box::default(),
             },
             target: Target::default(),
             announced: places

@@ -144,6 +144,7 @@ impl Connection {
         );
         let place = login.place.take();
         let causes = report.diagnose(&mut facts, &self.wire, &conclusion, place);
+        report.explains(&facts, &self.wire);
         let about = (&*facts, &self.wire);
         let incident = report.counts(about, &conclusion, &causes, login.pending_was_told);
         let kept = report.keep(&mut facts, login.dialogue.contents.trace());

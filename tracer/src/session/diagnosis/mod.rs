@@ -1,7 +1,7 @@
 //! Why a login failed or was slow: causes that fit what was seen of it and of its neighbours.
 //!
 //! `symptoms` are the facts, `neighbours` what others did meanwhile, each of `causes` one file: a
-//! signature and a page. All of it is pure: the same symptoms always give the same causes.
+//! signature and a page. `whole` is of attempts, what `symptoms` is of logins. All of it is pure: the same symptoms always give the same causes.
 
 mod causes;
 mod found;
@@ -10,6 +10,7 @@ mod pages;
 mod symptoms;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use std::cmp::Ordering;
 
@@ -21,6 +22,7 @@ pub(in crate::session) use self::{
     found::Ranked,
     neighbours::{Around, Me, Neighbours, Place, Wait},
     symptoms::{Closing, Ended, Lost, Part, Symptoms},
+    whole::{Step, Whole, ranked_of},
 };
 use crate::record::Whom;
 

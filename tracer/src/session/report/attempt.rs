@@ -8,10 +8,11 @@ use super::Report;
 use crate::{
     record::{
         Attempt as Told, AttemptClient, AttemptId, AttemptRecord, AttemptRef, Body,
-        ConnectionFacts, Nanos, Outcome, Part, PartKind, Target, Text,
+        ConnectionFacts, Diagnosis, Nanos, Outcome, Part, PartKind, Target, Text,
     },
     session::{
         attempts::{Attempt, Done, Handle, Verdict},
+        diagnosis::{Step, Whole, ranked_of},
         input::Side,
         wire::Wire,
     },
@@ -59,6 +60,8 @@ impl Report<'_> {
         let (start, end) = (attempt.start(), attempt.end());
         let mut parts: Vec<_> = attempt.parts.iter().collect();
         parts.sort_by_key(|part| (part.start, part.end));
+        let unexplained = unexplained(&parts);
+        let diagnosis = self.why(attempt, &parts, unexplained);
         let told = Told {
             id: attempt
                 .id
@@ -68,9 +71,9 @@ impl Report<'_> {
             outcome: attempt.outcome(),
             target: attempt.target.clone(),
             connections: attempt.connections,
-            unexplained_ns: Nanos(unexplained(&parts)),
+            unexplained_ns: Nanos(unexplained),
             parts: parts.iter().map(|part| described(part, start)).collect(),
-            diagnosis: Vec::new(),
+            diagnosis,
         };
         let address = attempt.client;
         let body = Body::Attempt(AttemptRecord {
@@ -78,6 +81,41 @@ impl Report<'_> {
             attempt: told,
         });
         self.tell(end.max(attempt.until), body);
+    }
+}
+
+impl Report<'_> {
+    /// Why an attempt failed or took long.
+    fn why(&self, attempt: &Attempt, parts: &[&Done], unexplained: u64) -> Vec<Diagnosis> {
+        let decisive = attempt.decisive();
+        let steps = parts.iter().map(|part| Step {
+            kind: part.kind,
+            start: part.start,
+            took: part.end.saturating_sub(part.start),
+            outcome: part.outcome,
+            server: part.server.map(|end| (end.address, end.port)),
+            heard: part.heard,
+            loser: part.loser,
+            decisive: decisive.is_some_and(|decisive| std::ptr::eq(decisive, *part)),
+            causes: &part.causes,
+        });
+        let (start, end) = (attempt.start(), attempt.end());
+        ranked_of(&Whole {
+            outcome: attempt.outcome(),
+            duration: end.saturating_sub(start),
+            unexplained,
+            steps: steps.collect(),
+            slow: self.shared.config.slow,
+        })
+    }
+
+    /// Why a login, which was decided just now, failed or took long: its attempt may have no other reason.
+    pub(in crate::session) fn explains(&mut self, facts: &ConnectionFacts, wire: &Wire) {
+        if self.shared.config.attempts {
+            let client = wire.identity().client.address;
+            let attempts = &mut self.shared.attempts;
+            attempts.explain(client, facts.connection.id, &facts.diagnosis);
+        }
     }
 }
 
@@ -112,6 +150,8 @@ fn verdict(wire: &Wire, at: u64, facts: &ConnectionFacts) -> Verdict {
             port: Some(identity.server.port),
         },
         silent: given_up && !spoke && wire.sent[1].bytes == 0,
+        server: identity.server,
+        heard: wire.sent[1].bytes > 0,
         redirect: redirect.map(|to| (to.address.parse().ok(), to.port)),
     }
 }

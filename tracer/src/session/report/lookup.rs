@@ -82,6 +82,9 @@ impl Report<'_> {
             name: lookup.instance.clone(),
             connection: None,
             loser: false,
+            server: None,
+            heard: lookup.outcome == LookupOutcome::Answered,
+            causes: Box::default(),
         };
         let target = Target {
             name: None,

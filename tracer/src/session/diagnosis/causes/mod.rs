@@ -21,6 +21,7 @@ mod encryption_downgraded;
 mod federated_token_slow;
 mod idle_drop;
 mod initial_database;
+mod instance_lookup;
 mod kerberos_fallback;
 mod kerberos_rejected;
 mod late_reply;
@@ -33,12 +34,14 @@ mod not_sql_server;
 mod not_strict_server;
 mod packet_loss;
 mod parallel_race_lost;
+mod parallel_race_won_by_dead_backend;
 mod password_hash_cost;
 mod path_mtu;
 mod port_closed;
 mod probe;
 mod redirect_blocked;
 mod revocation_check_blocked;
+mod sequential_dead_address;
 mod serial_open;
 mod server_silent;
 mod server_slow_accept;
@@ -47,15 +50,17 @@ mod server_slow_prelogin;
 mod server_slow_tls;
 mod server_threads_exhausted;
 mod snat_suspected;
+mod stale_instance_answer;
 mod strict_without_certificate;
 mod syn_unanswered;
 mod tls_no_common_cipher;
 mod tls_no_common_signature;
 mod tls_version_mismatch;
+mod unexplained_time;
 mod unknown;
 mod zero_window;
 
-use super::Cause;
+use super::{Cause, Found, whole::Whole};
 
 /// All that are looked for; of those that are equally likely the first is told first.
 pub(super) const ALL: &[&Cause] = &[
@@ -111,6 +116,29 @@ pub(super) const ALL: &[&Cause] = &[
     &not_sql_server::CAUSE,
     &probe::CAUSE,
     &parallel_race_lost::CAUSE,
+    &parallel_race_won_by_dead_backend::CAUSE,
+    &sequential_dead_address::CAUSE,
+    &instance_lookup::CAUSE,
+    &stale_instance_answer::CAUSE,
+    &unexplained_time::CAUSE,
+];
+
+/// How well a cause fits an attempt; `None` where it does not.
+type FitsAttempt = fn(&Whole<'_>) -> Option<Found>;
+
+/// Those that no login shows alone: of an attempt, which has several parts.
+pub(super) const OF_ATTEMPTS: &[(&Cause, FitsAttempt)] = &[
+    (
+        &parallel_race_won_by_dead_backend::CAUSE,
+        parallel_race_won_by_dead_backend::fits,
+    ),
+    (
+        &sequential_dead_address::CAUSE,
+        sequential_dead_address::fits,
+    ),
+    (&instance_lookup::CAUSE, instance_lookup::fits),
+    (&stale_instance_answer::CAUSE, stale_instance_answer::fits),
+    (&unexplained_time::CAUSE, unexplained_time::fits),
 ];
 
 /// Told where none of them fits.

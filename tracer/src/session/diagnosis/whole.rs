@@ -1,0 +1,178 @@
+//! Why a whole attempt failed or took long: what none of its connections shows alone.
+
+use std::{cmp::Ordering, net::IpAddr};
+
+use super::{Found, LEAST, MOST, causes};
+use crate::record::{Confidence, Diagnosis, Outcome, PartKind, PartOutcome, Text};
+
+/// A part of an attempt. Times are nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::session) struct Step<'a> {
+    pub(in crate::session) kind: PartKind,
+    /// As in events.
+    pub(in crate::session) start: u64,
+    pub(in crate::session) took: u64,
+    pub(in crate::session) outcome: PartOutcome,
+    /// Where a connection went.
+    pub(in crate::session) server: Option<(IpAddr, u16)>,
+    /// The server has said something.
+    pub(in crate::session) heard: bool,
+    pub(in crate::session) loser: bool,
+    /// It is the one that decides what came of the attempt.
+    pub(in crate::session) decisive: bool,
+    /// What was told of its login.
+    pub(in crate::session) causes: &'a [Diagnosis],
+}
+
+/// An attempt that is over.
+#[derive(Clone, Debug)]
+pub(in crate::session) struct Whole<'a> {
+    pub(in crate::session) outcome: Outcome,
+    pub(in crate::session) duration: u64,
+    /// Between its parts.
+    pub(in crate::session) unexplained: u64,
+    /// In the order in which they began.
+    pub(in crate::session) steps: Vec<Step<'a>>,
+    /// From here on it is slow.
+    pub(in crate::session) slow: u64,
+}
+
+impl Step<'_> {
+    /// Whether it is a connection, or a login on one.
+    pub(super) fn is_connection(&self) -> bool {
+        self.kind != PartKind::Lookup
+    }
+
+    /// Whether it ended so.
+    pub(super) fn ended_as(&self, outcomes: &[Outcome]) -> bool {
+        matches!(self.outcome, PartOutcome::Login(outcome) if outcomes.contains(&outcome))
+    }
+
+    /// Whether nobody listens there, or nothing comes through.
+    pub(super) fn is_dead(&self) -> bool {
+        self.is_connection() && self.ended_as(&[Outcome::Unreachable, Outcome::Refused])
+    }
+}
+
+impl Whole<'_> {
+    /// Whether it did what its client wanted.
+    pub(super) fn is_good(&self) -> bool {
+        self.outcome.is_good()
+    }
+
+    /// Whether so much of it is a large part of a long time.
+    pub(super) fn is_felt(&self, took: u64) -> bool {
+        took >= self.slow && took >= self.duration / 5 * 2
+    }
+
+    /// The connections that did not lose a race, in the order in which they began.
+    pub(super) fn connections(&self) -> impl Iterator<Item = &Step<'_>> {
+        let connections = self.steps.iter().filter(|step| step.is_connection());
+        connections.filter(|step| !step.loser)
+    }
+
+    /// The part that decides what came of it.
+    pub(super) fn decisive(&self) -> Option<&Step<'_>> {
+        self.steps.iter().find(|step| step.decisive)
+    }
+}
+
+/// The causes that fit, most likely first: what the attempt shows, and what was told of the login that
+/// decided it. None where it went well in no more than its time.
+pub(in crate::session) fn ranked_of(whole: &Whole<'_>) -> Vec<Diagnosis> {
+    if whole.is_good() && whole.duration < whole.slow {
+        return own(whole).cloned().collect();
+    }
+    let fitting = causes::OF_ATTEMPTS.iter().filter_map(|(cause, fits)| {
+        let found = fits(whole).filter(|found| found.confidence >= LEAST)?;
+        Some(told(cause, found))
+    });
+    let mut ranked: Vec<_> = fitting.collect();
+    let knows_more = !ranked.is_empty();
+    let own = own(whole).filter(|own| {
+        let known = ranked.iter().any(|other| other.cause == own.cause);
+        !(known || knows_more && own.cause.as_str() == causes::UNKNOWN.slug)
+    });
+    let own: Vec<_> = own.cloned().collect();
+    ranked.extend(own);
+    ranked.sort_by(|one, other| {
+        let surer = other.confidence.0.partial_cmp(&one.confidence.0);
+        surer.unwrap_or(Ordering::Equal)
+    });
+    ranked.truncate(MOST);
+    ranked
+}
+
+fn own<'a>(whole: &'a Whole<'_>) -> impl Iterator<Item = &'a Diagnosis> {
+    whole.decisive().into_iter().flat_map(|step| step.causes)
+}
+
+fn told(cause: &super::Cause, found: Found) -> Diagnosis {
+    let evidence = found.evidence.into_iter();
+    Diagnosis {
+        cause: Text::fixed(cause.slug),
+        confidence: Confidence(found.confidence),
+        whom: found.whom.or(cause.whom),
+        evidence: evidence
+            .map(|(name, value)| (Text::fixed(name), value))
+            .collect(),
+        meaning: cause.meaning,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod samples {
+    use super::*;
+    use crate::session::diagnosis::Cause;
+
+    pub(in crate::session::diagnosis) const SECOND: u64 = 1_000_000_000;
+
+    /// A connection to an address that ends so, from one second to another.
+    pub(in crate::session::diagnosis) fn connection(
+        last: u8,
+        outcome: Outcome,
+        (start, end): (u64, u64),
+    ) -> Step<'static> {
+        Step {
+            kind: PartKind::Connect,
+            start: start * SECOND,
+            took: (end - start) * SECOND,
+            outcome: PartOutcome::Login(outcome),
+            server: Some((IpAddr::from([10, 0, 0, last]), 1433)),
+            heard: outcome.is_good(),
+            loser: false,
+            decisive: false,
+            causes: &[],
+        }
+    }
+
+    /// An attempt of these parts, decided by the last.
+    pub(in crate::session::diagnosis) fn whole<const N: usize>(
+        steps: [Step<'static>; N],
+    ) -> Whole<'static> {
+        let mut steps = Vec::from(steps);
+        let last = steps.last_mut().expect("a part");
+        last.decisive = true;
+        let outcome = match last.outcome {
+            PartOutcome::Login(outcome) => outcome,
+            PartOutcome::Lookup(_) => Outcome::Timeout,
+        };
+        let end = steps.iter().map(|step| step.start + step.took).max();
+        Whole {
+            outcome,
+            duration: end.unwrap_or_default() - steps[0].start,
+            unexplained: 0,
+            steps,
+            slow: SECOND,
+        }
+    }
+
+    /// How sure a cause is of an attempt; 0 where it does not fit.
+    pub(in crate::session::diagnosis) fn sure(cause: &Cause, whole: &Whole<'_>) -> f64 {
+        let ranked = ranked_of(whole);
+        let mut of = ranked
+            .iter()
+            .filter(|told| told.cause.as_str() == cause.slug);
+        of.next().map_or(0.0, |told| told.confidence.0)
+    }
+}
