@@ -24,6 +24,12 @@ pub struct Diagnosis {
     /// It in a few words, for a person; no part of the line.
     #[serde(skip)]
     pub meaning: &'static str,
+    /// What was seen of it, for a person, in words around the evidence; no part of the line. `{name}` stands
+    /// for the evidence of that name, `{name?}` for nothing where that is true. A part in brackets is left
+    /// out where evidence that it names is missing, nothing or false; of several wordings with a bar
+    /// between them the first holds for which all is there. `{asked}` is what the server owed an answer to.
+    #[serde(skip)]
+    pub seen: &'static str,
 }
 
 /// Whom to call.

@@ -41,6 +41,8 @@ mod tests;
 mod verdict;
 mod wire;
 
+#[cfg(test)]
+pub(crate) use diagnosis::every;
 pub use diagnosis::{explain, list, reference};
 pub use engine::Engine;
 pub use input::{

@@ -2,6 +2,7 @@
 
 mod incident;
 mod why;
+mod wording;
 
 use std::{
     borrow::Cow,

@@ -133,6 +133,7 @@ pub(super) fn diagnosis() -> Diagnosis {
         whom: Some(Whom::Identity),
         evidence: BTreeMap::from([("controller_ns".into(), json!(1_252_173))]),
         meaning: "the domain controller is slow",
+        seen: "the server answered the client's token after {controller_ns}",
     }
 }
 

@@ -127,6 +127,7 @@ impl Ranked {
                 .map(|(name, value)| (Text::fixed(name), value.clone()))
                 .collect(),
             meaning: self.cause.meaning,
+            seen: self.cause.seen,
         }
     }
 }

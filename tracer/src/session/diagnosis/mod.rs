@@ -17,6 +17,8 @@ use std::cmp::Ordering;
 use self::found::Found;
 #[cfg(test)]
 use self::neighbours::Spread;
+#[cfg(test)]
+pub(crate) use self::pages::every;
 pub use self::pages::{explain, list, reference};
 pub(in crate::session) use self::{
     found::Ranked,
@@ -44,6 +46,8 @@ pub(in crate::session) struct Cause {
     pub(in crate::session) whom: Option<Whom>,
     /// It in a few words.
     pub(in crate::session) meaning: &'static str,
+    /// What was seen of it, in words around the evidence; see [`crate::record::Diagnosis::seen`].
+    pub(in crate::session) seen: &'static str,
     /// How well it fits; `None` where it does not.
     pub(in crate::session) fits: fn(&Symptoms<'_>) -> Option<Found>,
     pub(in crate::session) page: Page,

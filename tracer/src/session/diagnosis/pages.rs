@@ -3,6 +3,10 @@
 use std::fmt::Write as _;
 
 use super::{Cause, causes};
+#[cfg(test)]
+use super::{Found, Ranked};
+#[cfg(test)]
+use crate::record::Diagnosis;
 use crate::record::Whom;
 
 /// What stands before the pages.
@@ -16,7 +20,8 @@ names bind. This page is written by `cargo xtask causes --write`, from the same 
 slow: the login or one of its phases took `--slow` or longer (a second, where that is not given), or the server was
 waited for ten times as long as is usual for it in that phase, and a quarter of a second at least. It lists up to
 three causes, most likely first, each with the figures that it rests on; to no more than 0.5 where a login is slow for
-its server only. `phase`, `side` and `waited_ns` are where most of the time went; of a login that ended at once
+its server only. `phase`, `side` and `waited_ns` are where most of the time went, with `unanswered` where the server
+never ended that wait; of a login that ended at once
 `phase` and `ended_by`. A login that went well in no more than its time has none; `encryption_downgraded` is told of
 it all the same, and its `close` may say how the connection was cut.
 
@@ -31,6 +36,13 @@ and the causes of the login that decided it. What the host, DNS, token hosts and
 /// All causes.
 fn all() -> impl Iterator<Item = &'static Cause> {
     causes::ALL.iter().copied().chain([&causes::UNKNOWN])
+}
+
+/// Every cause as it is told, without evidence.
+#[cfg(test)]
+pub(crate) fn every() -> Vec<Diagnosis> {
+    let told = |cause| Ranked::new(cause, Found::at(0.9)).told();
+    all().map(told).collect()
 }
 
 /// The page of a cause; `None` where there is none of that name.
@@ -116,7 +128,7 @@ fn capital(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, fs, path::Path};
 
     use super::*;
 
@@ -143,6 +155,32 @@ mod tests {
             );
         }
         assert_eq!(explain("no_such_cause"), None);
+    }
+
+    #[test]
+    fn what_is_said_of_a_cause_names_only_evidence_that_it_tells() {
+        // Told of every cause, and what is told of every server that is slow.
+        let common = [
+            "phase",
+            "side",
+            "waited_ns",
+            "ended_by",
+            "unanswered",
+            "asked",
+            "usual_ns",
+            "stalled_with_it",
+        ];
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/session/diagnosis/causes");
+        for cause in all() {
+            let file = folder.join(cause.slug).with_extension("rs");
+            let source = fs::read_to_string(file).expect("the cause's file");
+            assert!(!cause.seen.is_empty(), "{}", cause.slug);
+            for name in cause.seen.split('{').skip(1) {
+                let name = name.split(['}', '?']).next().unwrap_or_default();
+                let is_told = source.contains(&format!("\"{name}\""));
+                assert!(is_told || common.contains(&name), "{}: {name}", cause.slug);
+            }
+        }
     }
 
     #[test]

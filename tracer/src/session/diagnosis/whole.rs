@@ -117,6 +117,7 @@ fn told(cause: &super::Cause, found: Found) -> Diagnosis {
             .map(|(name, value)| (Text::fixed(name), value))
             .collect(),
         meaning: cause.meaning,
+        seen: cause.seen,
     }
 }
 

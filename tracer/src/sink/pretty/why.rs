@@ -4,36 +4,46 @@ use std::fmt::{self, Write};
 
 use serde_json::Value;
 
-use super::{Time, printable, word};
-use crate::record::{Confidence, Diagnosis, Nanos, Text};
+use super::{printable, word, wording};
+use crate::record::{Confidence, Diagnosis, Text};
 
 /// What the sentence begins with, or says elsewhere.
 const SAID: [&str; 4] = ["phase", "side", "waited_ns", "ended_by"];
-/// Figures told, and items of a list.
+/// Figures told.
 const MOST: usize = 4;
 /// A second cause that is as sure is told too.
 const SURE: f64 = 0.5;
 
-/// Where the time went, the likeliest cause with its figures, and whom to call.
+/// What was seen, the likeliest cause, how sure that is, and whom to call.
 pub(super) fn why(causes: &[Diagnosis]) -> Result<String, fmt::Error> {
     let mut text = String::new();
     let Some(first) = causes.first() else {
         return Ok(text);
     };
-    write!(text, "why: {}", place(first)?)?;
-    write!(text, "{}", meaning(first.meaning, &first.cause))?;
-    let figures = figures(first)?;
-    write!(text, " ({:.2}{figures})", first.confidence.0)?;
+    // Where it can not be put into words, the figures are told.
+    let seen = wording::seen(first);
+    let figures = if seen.is_some() {
+        String::new()
+    } else {
+        figures(first)
+    };
+    let seen = seen.or_else(|| place(first));
+    let before = seen.map_or_else(String::new, |seen| seen + ": ");
+    write!(
+        text,
+        "why: {before}{} ({}{figures})",
+        meaning(first.meaning, &first.cause),
+        sure(first.confidence)
+    )?;
     if let Some(whom) = first.whom {
         write!(text, ", for the {} team", word(whom))?;
     }
     if let Some(second) = causes.get(1).filter(|second| second.confidence.0 >= SURE) {
-        write!(
-            text,
-            "; perhaps {} ({:.2})",
+        let (meaning, sure) = (
             meaning(second.meaning, &second.cause),
-            second.confidence.0
-        )?;
+            sure(second.confidence),
+        );
+        write!(text, "; perhaps {meaning} ({sure})")?;
     }
     Ok(text)
 }
@@ -54,67 +64,46 @@ pub(super) fn sure(confidence: Confidence) -> String {
 }
 
 /// Where the time went, or where it ended.
-fn place(cause: &Diagnosis) -> Result<String, fmt::Error> {
+fn place(cause: &Diagnosis) -> Option<String> {
     let of = |name: &'static str| cause.evidence.get(&Text::fixed(name));
-    let text_of = |name| of(name).and_then(Value::as_str);
-    let waited = of("waited_ns").and_then(Value::as_u64);
-    let mut text = String::new();
-    match (text_of("phase"), text_of("side"), waited) {
-        (Some(phase), Some(side), Some(waited)) => {
-            write!(text, "{} for the {side} in {phase}: ", Time(Nanos(waited)))?;
-        }
-        (Some(phase), ..) => match text_of("ended_by") {
-            Some(by) => write!(text, "ended by the {by} in {phase}: ")?,
-            None => write!(text, "in {phase}: ")?,
-        },
-        _ => {}
-    }
-    Ok(text)
+    let told = |name| of(name).map(|value| wording::figure(name, value));
+    let phase = told("phase")?;
+    Some(match (told("side"), told("waited_ns"), told("ended_by")) {
+        (Some(side), Some(waited), _) => format!("{waited} for the {side} in {phase}"),
+        (_, _, Some(by)) => format!("ended by the {by} in {phase}"),
+        _ => format!("in {phase}"),
+    })
 }
 
-fn figures(cause: &Diagnosis) -> Result<String, fmt::Error> {
+fn figures(cause: &Diagnosis) -> String {
     let told = cause.evidence.iter();
     let told = told.filter(|(name, _)| !SAID.contains(&&***name));
-    let mut text = String::new();
-    for (place, (name, value)) in told.take(MOST).enumerate() {
-        text.push_str(if place == 0 { "; " } else { ", " });
-        text.push_str(&figure(name, value)?);
-    }
-    Ok(text)
-}
-
-fn figure(name: &str, value: &Value) -> Result<String, fmt::Error> {
-    let mut text = String::new();
-    let nanoseconds = name.strip_suffix("_ns").zip(value.as_u64());
-    match (nanoseconds, value) {
-        (Some((name, value)), _) => {
-            write!(text, "{} {}", name.replace('_', " "), Time(Nanos(value)))?;
+    let each = told.take(MOST).map(|(name, value)| {
+        let words = name.strip_suffix("_ns").unwrap_or(name).replace('_', " ");
+        match value {
+            Value::Bool(true) => words,
+            value => format!("{words} {}", wording::figure(name, value)),
         }
-        (None, Value::Bool(true)) => text.push_str(&name.replace('_', " ")),
-        (None, Value::Array(items)) => {
-            let items = items.iter().take(MOST).map(plain).collect::<Vec<_>>();
-            write!(text, "{} {}", name.replace('_', " "), items.join("/"))?;
-        }
-        (None, value) => write!(text, "{} {}", name.replace('_', " "), plain(value))?,
-    }
-    Ok(text)
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => printable(text).into_owned(),
-        other => other.to_string(),
+    });
+    let each: Vec<_> = each.collect();
+    if each.is_empty() {
+        String::new()
+    } else {
+        format!("; {}", each.join(", "))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::BTreeMap, slice};
+
     use serde_json::json;
 
     use super::*;
-    use crate::record::{Confidence, Whom};
+    use crate::record::Whom;
 
-    fn cause(meaning: &'static str, confidence: f64, evidence: &Value) -> Diagnosis {
+    fn cause(words: [&'static str; 2], confidence: f64, evidence: &Value) -> Diagnosis {
+        let [meaning, seen] = words;
         let evidence = evidence.as_object().expect("an object").clone();
         Diagnosis {
             cause: "some_cause".into(),
@@ -125,33 +114,105 @@ mod tests {
                 .map(|(name, value)| (name.as_str().into(), value))
                 .collect(),
             meaning,
+            seen,
         }
     }
 
     #[test]
-    fn one_sentence_says_where_how_long_for_whom_why_and_whom_to_call() {
+    fn one_sentence_says_what_was_seen_why_how_sure_and_whom_to_call() {
         let evidence = json!({
             "phase": "prelogin", "side": "server", "waited_ns": 14_200_000_000_u64,
             "stalled_with_it": 63, "released_together": 61,
         });
-        let worker = cause("SQL Server had no free worker", 0.9, &evidence);
-        let storm = cause("one client logs in many times at once", 0.6, &json!({}));
+        let seen = "the server acknowledged {asked} at once and answered {waited_ns} later[, with \
+            {stalled_with_it} other logins waiting][, and {missing} more]";
+        let worker = cause(["SQL Server had no free worker", seen], 0.9, &evidence);
+        let storm = cause(
+            ["one client logs in many times at once", ""],
+            0.6,
+            &json!({}),
+        );
         assert_eq!(
             why(&[worker, storm]).expect("text"),
-            "why: 14.20 s for the server in prelogin: SQL Server had no free worker (0.90; released \
-             together 61, stalled with it 63), for the database team; perhaps one client logs in many \
-             times at once (0.60)"
+            "why: the server acknowledged PRELOGIN at once and answered 14.2 s later, with 63 other logins \
+             waiting: SQL Server had no free worker (0.9), for the database team; perhaps one client logs in \
+             many times at once (0.6)"
         );
     }
 
     #[test]
-    fn a_login_that_ended_at_once_is_told_by_who_ended_it() {
+    fn the_first_wording_holds_whose_evidence_is_there_and_what_is_nothing_is_left_out() {
+        let words =
+            "{odd?}it is odd|it was sent {times} times[, {lost} of them lost]|it is unknown";
+        let of = |evidence: &Value| wording::seen(&cause(["", words], 0.5, evidence));
+        let odd = of(&json!({"odd": true, "times": 2}));
+        assert_eq!(odd.as_deref(), Some("it is odd"));
+        let sent = of(&json!({"odd": false, "times": 1, "lost": 0}));
+        assert_eq!(sent.as_deref(), Some("it was sent once"));
+        assert_eq!(of(&json!({})).as_deref(), Some("it is unknown"));
+    }
+
+    /// A value for evidence of this name.
+    fn some(name: &str) -> Value {
+        match name {
+            "phase" => json!("prelogin"),
+            "side" | "ended_by" => json!("server"),
+            "not_after" | "not_before" => json!("2026-11-22T19:45:26.000000000Z"),
+            "asked_for" | "subject" | "sts_host" | "database" => json!("sql1.lab.test"),
+            "certificate_names" | "crl_hosts" => json!(["a.lab.test", "b.lab.test"]),
+            "alert" => json!("unknown_ca"),
+            "offered" | "signature_algorithms" | "dead_addresses" => json!(["1.0", "1.1"]),
+            "won" => json!("10.77.0.3"),
+            "speaks" => json!("http"),
+            "lookup" => json!("timeout"),
+            "means" => json!("the login is disabled"),
+            "self_signed" | "server_gave_up" | "unanswered" => json!(true),
+            name if name.ends_with("_ns") => json!(1_250_000_000),
+            _ => json!(7),
+        }
+    }
+
+    /// Evidence of every name that the words have, or of those that they can not do without.
+    fn evidence(words: &str, all: bool) -> BTreeMap<Text, Value> {
+        let outside = |part: &str| {
+            part.split_once(']')
+                .map_or(part, |(_, rest)| rest)
+                .to_owned()
+        };
+        let needed: String = words.split('[').map(outside).collect();
+        let words = if all { words } else { &needed };
+        let names = words.split('{').skip(1);
+        let names = names.filter_map(|name| name.split('}').next());
+        let names = names.filter(|name| *name != "asked");
+        let names = names.map(|name| name.trim_end_matches('?'));
+        let told = names.map(|name| (name.into(), some(name)));
+        told.chain([("phase".into(), some("phase"))]).collect()
+    }
+
+    #[test]
+    fn every_cause_in_one_sentence() {
+        let mut told = Vec::new();
+        for mut cause in crate::session::every() {
+            let words = cause.seen;
+            let wordings = words.split('|').map(|wording| (wording, true));
+            for (wording, all) in wordings.chain([(words, false)]) {
+                cause.evidence = evidence(wording, all);
+                told.push(why(slice::from_ref(&cause)).expect("text"));
+            }
+        }
+        told.dedup();
+        let text = told.join("\n");
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn without_words_it_is_told_where_it_ended_and_on_which_figures_that_rests() {
         let evidence =
             json!({"phase": "tls", "ended_by": "client", "names": ["a", "b"], "odd": true});
-        let cause = cause("", 0.7, &evidence);
+        let cause = cause(["", "{missing} is missing"], 0.7, &evidence);
         assert_eq!(
             why(&[cause]).expect("text"),
-            "why: ended by the client in tls: some cause (0.70; names a/b, odd), for the database team"
+            "why: ended by the client in TLS: some cause (0.7; names a/b, odd), for the database team"
         );
         assert_eq!(why(&[]).expect("text"), "");
     }

@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "attempt_slice_expired",
     whom: Some(Whom::Application),
     meaning: "the driver gave this try only a slice of its timeout",
+    seen: "the client left after {after_ns}, a slice of {of_timeout_ns}, while the server owed an \
+           answer",
     fits,
     page: Page {
         means: "With `MultiSubnetFailover` or a failover partner drivers divide the timeout into slices: \

@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "certificate_expired",
     whom: Some(Whom::Database),
     meaning: "the certificate is not valid at this time",
+    seen: "the client left over the certificate[, which was valid until {not_after}][, which is \
+           valid from {not_before}][, saying {alert}]",
     fits,
     page: Page {
         means: "The server's certificate has expired, or is not valid yet, and the client left over it.",

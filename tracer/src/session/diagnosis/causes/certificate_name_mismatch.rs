@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "certificate_name_mismatch",
     whom: Some(Whom::Application),
     meaning: "the certificate is for another name",
+    seen: "the client asked for {asked_for}, was shown a certificate for {certificate_names}, and \
+           left",
     fits,
     page: Page {
         means: "The certificate is for other names than the one that the client connects to: an alias, a \

@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "certificate_negative_serial",
     whom: Some(Whom::Database),
     meaning: "the certificate has a negative serial number",
+    seen: "the client left over a certificate with a serial number below zero[{self_signed?} that \
+           signed itself]",
     fits,
     page: Page {
         means: "SQL Server's self-made certificate got a negative serial number, by chance at each \

@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "certificate_rejected",
     whom: Some(Whom::Application),
     meaning: "the client does not trust the certificate",
+    seen: "the client left right after the certificate[ of {subject}][{self_signed?}, which signed \
+           itself][, saying {alert}]",
     fits,
     page: Page {
         means: "The client ended TLS right after the server showed its certificate: nobody that it \

@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "client_gave_up",
     whom: Some(Whom::Application),
     meaning: "the client left before the answer",
+    seen: "the client left in {phase}[ after {waited_ns}][, where the server usually needs \
+           {usual_ns}]|the client left",
     fits,
     page: Page {
         means: "The client ended the login itself: it was cancelled, its own timeout is shorter than \

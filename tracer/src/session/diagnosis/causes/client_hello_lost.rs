@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "client_hello_lost",
     whom: Some(Whom::Network),
     meaning: "a large hello of the client does not arrive",
+    seen: "the client sent its hello[ of {hello_bytes} bytes] {copies} times more, and nothing came \
+           back",
     fits,
     page: Page {
         means: "The client's hello is longer than one segment (post-quantum groups make it so), and \

@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "client_hello_refused",
     whom: Some(Whom::Database),
     meaning: "the server drops the connection at the client's hello",
+    seen: "the server ended the connection upon the client's hello[ of {hello_bytes} bytes]",
     fits,
     page: Page {
         means: "The server ended the connection when it saw the client's hello: it does not like what is \

@@ -12,6 +12,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "client_slow",
     whom: Some(Whom::Application),
     meaning: "the client was slow, and nothing seen here explains it",
+    seen: "the client took {waited_ns} over its next message in {phase}[{server_gave_up?}, and the \
+           server gave up]",
     fits,
     page: Page {
         means: "The client owed the next message for long: its process was busy, short of threads or of \

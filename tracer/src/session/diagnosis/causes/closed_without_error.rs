@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "closed_without_error",
     whom: Some(Whom::Identity),
     meaning: "the server ended the login without saying why",
+    seen: "the server ended the connection {after_ns} after the last message, without an error",
     fits,
     page: Page {
         means: "The server ended the connection in answer to a login instead of refusing it by an ERROR \

@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "connection_limit",
     whom: Some(Whom::Database),
     meaning: "the server takes connections and drops them at once",
+    seen: "the server took the connection and ended it without a byte[, like {dropped_lately} \
+           others lately][, while {accepted_lately} got in]",
     fits,
     page: Page {
         means: "The connection was accepted and closed at once, before the server said a word: it has as \

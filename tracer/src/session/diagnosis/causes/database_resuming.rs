@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "database_resuming",
     whom: Some(Whom::Database),
     meaning: "the database is not available yet",
+    seen: "the server answered with error {error}[ for the database {database}]",
     fits,
     page: Page {
         means: "Azure SQL says that the database is not available (40613): a serverless one that was \

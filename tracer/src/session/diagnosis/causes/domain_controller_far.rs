@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "domain_controller_far",
     whom: Some(Whom::Identity),
     meaning: "the domain controller is far away",
+    seen: "the server answered the client's token after {waited_ns}[; such answers take {least_ns} \
+           to {most_ns}]",
     fits,
     page: Page {
         means: "SQL Server's host asks a domain controller in another region: each login costs the same \

@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "domain_controller_queue",
     whom: Some(Whom::Identity),
     meaning: "NTLM logins queue for the domain controller",
+    seen: "the server answered the client's token after {waited_ns}[, with {ahead_of_it} others \
+           waiting before it][ and {in_flight} under way]",
     fits,
     page: Page {
         means: "Netlogon on SQL Server's host asks its domain controller about only a few logins at a \

@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "domain_controller_slow",
     whom: Some(Whom::Identity),
     meaning: "the domain controller is slow",
+    seen: "the server answered the client's token after {waited_ns}[, with {ahead_of_it} others \
+           waiting before it]",
     fits,
     page: Page {
         means: "To check an NTLM login SQL Server's host asks a domain controller (Netlogon). That one \

@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "domain_controller_unreachable",
     whom: Some(Whom::Identity),
     meaning: "the domain controller does not answer",
+    seen: "the server acknowledged the client's token and did not answer it for {waited_ns}[, with \
+           {stalled_with_it} others waiting]",
     fits,
     page: Page {
         means: "SQL Server's host asks a domain controller that does not answer: the controller is down, \

@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "encryption_downgraded",
     whom: Some(Whom::Application),
     meaning: "the login went in the clear though encryption was asked for",
+    seen: "the client asked for encryption, the server had none, and the client logged in all the \
+           same",
     fits,
     page: Page {
         means: "The client asked for encryption (`on` or `req`), the server answered that it has none \

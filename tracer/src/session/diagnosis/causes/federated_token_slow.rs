@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "federated_token_slow",
     whom: Some(Whom::Identity),
     meaning: "the client waited for its federated token",
+    seen: "the client took {token_fetch_ns} to fetch its token[ from {sts_host}]|the client was \
+           silent for {waited_ns} where it fetches its token[ from {sts_host}]",
     fits,
     page: Page {
         means: "The server asked for a federated token (FEDAUTHINFO) and the client needed long to get \

@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "idle_drop",
     whom: Some(Whom::Network),
     meaning: "the connection was dropped on the way while it was idle",
+    seen: "the connection was cut after {idle_ns} of silence[, with {keep_alive_probes} keep-alives \
+           unanswered][, with {requests_in_flight} requests under way]",
     fits,
     page: Page {
         means: "A device on the way (NAT, load balancer, firewall) forgot the connection while it was \

@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "initial_database",
     whom: Some(Whom::Database),
     meaning: "the database it asks for can not be opened",
+    seen: "the server answered with error {error}[ for the database {database}]",
     fits,
     page: Page {
         means: "The login itself was accepted, but the database that it asks for, or its default one, \

@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "instance_lookup",
     whom: Some(Whom::Network),
     meaning: "SQL Browser did not tell where the instance listens, or late",
+    seen: "SQL Browser was waited for {lookup_ns}[, with the outcome {lookup}]",
     fits: |_| None,
     page: Page {
         means: "A client that connects to a named instance first asks SQL Browser for its port (UDP 1434). \

@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "kerberos_fallback",
     whom: Some(Whom::Identity),
     meaning: "Kerberos was wanted and NTLM was used",
+    seen: "the client offered Kerberos and logged in by NTLM",
     fits,
     page: Page {
         means: "The client would have used Kerberos and got no ticket for the server's SPN, so NTLM was \

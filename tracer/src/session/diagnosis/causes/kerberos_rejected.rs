@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "kerberos_rejected",
     whom: Some(Whom::Identity),
     meaning: "the security layer refused the Kerberos ticket",
+    seen: "the server ended the connection {after_ns} after the ticket, without an error",
     fits,
     page: Page {
         means: "The server's security layer could not use the client's Kerberos ticket: it was made for \

@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "late_reply",
     whom: Some(Whom::Database),
     meaning: "the answer came after the client had left",
+    seen: "the server answered {late_ns} after the client had left",
     fits,
     page: Page {
         means: "The server answered after the client had given up: it was not silent, only slower than \

@@ -9,6 +9,9 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "listen_backlog",
     whom: Some(Whom::Database),
     meaning: "the queue for new connections was full",
+    seen: "the SYN was sent {syn_retransmits} times more, like those of \
+           {others_whose_syn_was_sent_again} others, while {accepted_lately} got in|the SYN was \
+           answered with a reset, while {accepted_lately} others got in",
     fits,
     page: Page {
         means: "More connections arrived than SQL Server took from its listening socket. Windows resets \

@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "login_rejected",
     whom: Some(Whom::Identity),
     meaning: "the server refused the login",
+    seen: "the server answered with error {error}, state {state}[ ({means})]|the server gave a \
+           short answer to the sealed login and ended the connection",
     fits,
     page: Page {
         means: "SQL Server read the login and refused it. The number says why; the state that a client \

@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "login_storm",
     whom: Some(Whom::Application),
     meaning: "one client logs in many times at once",
+    seen: "the client began {begun_by_client} other logins within a second[, with \
+           {in_flight_of_client} under way]",
     fits,
     page: Page {
         means: "One client opens dozens of connections within a second: pooling is off, each request has \

@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "middlebox_reset",
     whom: Some(Whom::Network),
     meaning: "something on the way cut the connection",
+    seen: "a reset came in {phase}, by another way than the data|a reset came[ after {idle_ns} of \
+           silence], by another way than the data",
     fits,
     page: Page {
         means: "A RST arrived in the name of one side that did not come the way that side's packets \

@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "network_slow",
     whom: Some(Whom::Network),
     meaning: "the way is long",
+    seen: "packets took {rtt_ns} there and back[, usually {usual_rtt_ns}]",
     fits,
     page: Page {
         means: "The round trip between the two hosts is long: a login takes six and more of them. A \

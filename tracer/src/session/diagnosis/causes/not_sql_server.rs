@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "not_sql_server",
     whom: None,
     meaning: "they do not speak TDS",
+    seen: "what was said is {speaks}",
     fits,
     page: Page {
         means: "The client or the server speaks another protocol: a scanner, a browser, MySQL at SQL \

@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "not_strict_server",
     whom: Some(Whom::Application),
     meaning: "the server does not speak TDS 8.0",
+    seen: "the client began with TLS, and the server did not answer its hello",
     fits,
     page: Page {
         means: "The client wants TDS 8.0 (`Encrypt=strict`), where TLS comes first. The server takes the \

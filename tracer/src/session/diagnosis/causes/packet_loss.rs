@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "packet_loss",
     whom: Some(Whom::Network),
     meaning: "packets were lost",
+    seen: "packets were sent again for {lost_ns}[, {resent_by_client} of them by the client][, \
+           {resent_by_server} by the server][, the SYN {syn_retransmits} times]",
     fits,
     page: Page {
         means: "Packets of the login were lost and sent again. Each loss costs a timer: 0.2 seconds at \

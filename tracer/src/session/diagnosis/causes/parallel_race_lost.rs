@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "parallel_race_lost",
     whom: Some(Whom::Application),
     meaning: "another connection that was opened with it was faster",
+    seen: "the client closed it without a word",
     fits,
     page: Page {
         means: "The client opened connections to several addresses of the server at once \

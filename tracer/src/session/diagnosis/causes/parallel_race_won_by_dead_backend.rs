@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "parallel_race_won_by_dead_backend",
     whom: Some(Whom::Network),
     meaning: "the connection that was accepted first leads to no SQL Server",
+    seen: "of connections that were opened at once the client went on with the one to {won}, which \
+           said nothing for {waited_for_it_ns}[, though {losers_accepted} others were accepted]",
     fits: |_| None,
     page: Page {
         means: "The client opened connections to several addresses at once and went on with the one that was \

@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "password_hash_cost",
     whom: Some(Whom::Database),
     meaning: "checking the password took long",
+    seen: "SQL Server {server_major} answered the login with a password after {waited_ns}[, with \
+           {ahead_of_it} others waiting before it]",
     fits,
     page: Page {
         means: "SQL Server 2025 stores passwords of SQL logins by a function that takes processor time \

@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "path_mtu",
     whom: Some(Whom::Network),
     meaning: "full-size packets do not get through",
+    seen: "a segment of {segment_bytes} bytes was sent {copies} times more and never acknowledged",
     fits,
     page: Page {
         means: "Somewhere on the way packets may only be smaller (a tunnel, PPPoE, a VPN), and the ICMP \

@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "port_closed",
     whom: Some(Whom::Database),
     meaning: "nothing listens at that port",
+    seen: "the SYN was answered with a reset[, like {refused_lately} others lately]",
     fits,
     page: Page {
         means: "The host answered the client's SYN with a reset: no process listens at that address and \

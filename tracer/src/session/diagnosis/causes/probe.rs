@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "probe",
     whom: None,
     meaning: "it only looked whether somebody listens",
+    seen: "the client connected and left without a word[ after {open_ns}]",
     fits,
     page: Page {
         means: "A connection that was opened and closed by the client without a byte: the health check \

@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "redirect_blocked",
     whom: Some(Whom::Network),
     meaning: "it can not reach the server that it was sent on to",
+    seen: "the client was sent on to this port, and did not get in",
     fits,
     page: Page {
         means: "The first server acknowledged the login and sent the client on: Azure SQL Database to a \

@@ -12,6 +12,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "revocation_check_blocked",
     whom: Some(Whom::Application),
     meaning: "the client checks in vain whether the certificate was revoked",
+    seen: "the client was silent for {waited_ns} after the certificate[, which names {crl_hosts}]",
     fits,
     page: Page {
         means: "The client asks the hosts that the certificate names whether it was revoked, or fetches \

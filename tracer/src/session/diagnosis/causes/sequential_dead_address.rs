@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "sequential_dead_address",
     whom: Some(Whom::Network),
     meaning: "an address that does not answer was tried before the one that does",
+    seen: "the client tried {dead_addresses} first and lost {lost_ns} there",
     fits: |_| None,
     page: Page {
         means: "The server's name has several addresses: of an availability group's listener in several \

@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "serial_open",
     whom: Some(Whom::Application),
     meaning: "the application opens its connections one after the other",
+    seen: "{in_a_row} logins in a row began each as soon as the one before it had ended",
     fits,
     page: Page {
         means: "A client opens one connection after the other, each as soon as the one before is done: a \

@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "server_silent",
     whom: Some(Whom::Database),
     meaning: "the server never answered",
+    seen: "the server acknowledged {asked} and said nothing for {waited_ns}[, with \
+           {stalled_with_it} other logins waiting]",
     fits,
     page: Page {
         means: "The server's host acknowledged the question and SQL Server never answered it, up to the \

@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "server_slow_accept",
     whom: Some(Whom::Database),
     meaning: "its SYN was answered late",
+    seen: "the SYN was answered after {waited_ns}[, where it usually takes {usual_rtt_ns}]",
     fits,
     page: Page {
         means: "The server's host, or whatever answers for it (a proxy, a load balancer, a firewall), \

@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "server_slow_login",
     whom: Some(Whom::Database),
     meaning: "SQL Server was slow over the login itself",
+    seen: "the server acknowledged {asked} at once and answered {waited_ns} later[, where it \
+           usually takes {usual_ns}][, with {stalled_with_it} other logins waiting]",
     fits,
     page: Page {
         means: "All before LOGIN7 was quick, and SQL Server took long over the login itself: a logon \

@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "server_slow_tls",
     whom: Some(Whom::Database),
     meaning: "SQL Server was slow to answer TLS",
+    seen: "the server acknowledged {asked} at once and answered {waited_ns} later[, where it \
+           usually takes {usual_ns}][, with {stalled_with_it} other logins waiting]",
     fits,
     page: Page {
         means: "SQL Server took long over its part of the TLS handshake: a private key behind a slow \

@@ -9,6 +9,9 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "server_threads_exhausted",
     whom: Some(Whom::Database),
     meaning: "SQL Server had no free worker",
+    seen: "{unanswered?}the server acknowledged {asked} at once and did not answer for {waited_ns}, with \
+           {stalled_with_it} other logins waiting|the server acknowledged {asked} at once and answered \
+           {waited_ns} later, with {stalled_with_it} other logins waiting",
     fits,
     page: Page {
         means: "The server's kernel takes connections and acknowledges what arrives, but SQL Server has \

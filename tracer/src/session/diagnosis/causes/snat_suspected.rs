@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "snat_suspected",
     whom: Some(Whom::Network),
     meaning: "the ports of an address translation may be used up",
+    seen: "no SYN of this connection was answered, while {accepted_lately} others got in and the \
+           client began {begun_by_client} more",
     fits,
     page: Page {
         means: "Between client and server addresses are translated, and the translator has no port left \

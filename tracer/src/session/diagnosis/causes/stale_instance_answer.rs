@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "stale_instance_answer",
     whom: Some(Whom::Database),
     meaning: "the port that SQL Browser told is dead",
+    seen: "SQL Browser told the port {announced_port}, and the client did not get in there",
     fits: |_| None,
     page: Page {
         means: "SQL Browser told the client a port for its instance, and there the client was refused or \

@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "strict_without_certificate",
     whom: Some(Whom::Database),
     meaning: "the server has no certificate for TDS 8.0",
+    seen: "the client began with TLS, and the server ended the connection[, saying {alert}]",
     fits,
     page: Page {
         means: "The client wants TDS 8.0, the server could speak it, but has no certificate of its own: \

@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "syn_unanswered",
     whom: Some(Whom::Network),
     meaning: "nobody answered its SYN",
+    seen: "the SYN was sent {syns} times without an answer[, while {accepted_lately} others got in]",
     fits,
     page: Page {
         means: "Nothing came back for any SYN: a firewall drops it, the address is nobody's, there is no \

@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "tls_no_common_cipher",
     whom: Some(Whom::Database),
     meaning: "client and server have no cipher in common",
+    seen: "the TLS handshake ended with the alert {alert}",
     fits,
     page: Page {
         means: "Client and server found no cipher suite, no group for the key exchange or no kind of key \

@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "tls_no_common_signature",
     whom: Some(Whom::Database),
     meaning: "client and server have no signature algorithm in common",
+    seen: "the server ended the connection upon a hello that offers {signature_algorithms}",
     fits,
     page: Page {
         means: "The client takes no SHA-1 signature in TLS 1.2 any more (Go from 1.25 on, OpenSSL 3 at \

@@ -9,6 +9,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "tls_version_mismatch",
     whom: Some(Whom::Database),
     meaning: "client and server have no TLS version in common",
+    seen: "the client offered TLS {offered}[ and the server answered with {answered}]|TLS ended \
+           over its version",
     fits,
     page: Page {
         means: "Client and server speak no version of TLS in common: an old server (SQL Server 2008 to \

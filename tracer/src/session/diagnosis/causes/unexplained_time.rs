@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "unexplained_time",
     whom: Some(Whom::Application),
     meaning: "the client did something else between its lookups and connections",
+    seen: "nothing was seen for {unexplained_ns} between the parts",
     fits: |_| None,
     page: Page {
         means: "Most of the time of an attempt passed between its parts: after the lookup and before the \

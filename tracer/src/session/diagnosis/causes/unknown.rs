@@ -7,6 +7,8 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "unknown",
     whom: None,
     meaning: "none of the known causes fits",
+    seen: "the {side} took {waited_ns} in {phase}|the {ended_by} ended it in {phase}|it ended in \
+           {phase}",
     fits: |_| None,
     page: Page {
         means: "The login failed or was slow, and none of the causes fits what was seen. The evidence \

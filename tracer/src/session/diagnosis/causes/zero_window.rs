@@ -9,6 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "zero_window",
     whom: Some(Whom::Application),
     meaning: "the receiver did not read",
+    seen: "the receiver's window was shut {times} times",
     fits,
     page: Page {
         means: "One side did not read what had arrived, so that its receive window was shut and the \

@@ -143,6 +143,10 @@ impl Symptoms<'_> {
             add("side", stall.who.as_str().into());
             let took = serde_json::to_value(Nanos(stall.took));
             add("waited_ns", took.unwrap_or_default());
+            let is_open = self.part(stall.phase).is_some_and(|part| !part.complete);
+            if stall.who == Who::Server && is_open {
+                add("unanswered", true.into());
+            }
         } else if let Some(last) = self.parts.last() {
             add("phase", last.name.as_str().into());
             if let Some(ended) = self.ended {
