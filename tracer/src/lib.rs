@@ -16,4 +16,5 @@ pub mod replay;
 pub mod run;
 pub mod session;
 pub mod sink;
+pub mod state;
 pub mod tds;

@@ -7,6 +7,7 @@ use std::{collections::BTreeSet, io, path::PathBuf, process::ExitCode, sync::Arc
 use anyhow::Context;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
+    task::{JoinHandle, spawn_blocking},
     time::{Instant, MissedTickBehavior, interval, interval_at},
 };
 use tracer_ebpf::{
@@ -26,6 +27,7 @@ use crate::{
     },
     session::{Carried, Config, Decided, Engine, IncidentLimits, Input, Listener, SocketOwner},
     sink::{Destination, Output, Sent, Settings},
+    state::{State, StateError},
 };
 
 /// How often time is looked at where no packet comes.
@@ -34,6 +36,8 @@ const TICK: Duration = Duration::from_millis(100);
 const LOSS_TICKS: u32 = 10;
 /// How often the agent says how it does.
 const STATUS: Duration = Duration::from_mins(1);
+/// How often what is usual at servers is written down, in statuses.
+const SAVES: u32 = 5;
 /// Records taken from the ring before anything else gets its turn.
 const BATCH: usize = 4096;
 /// Records handed to the writer at once at most: it begins while others are made.
@@ -72,6 +76,8 @@ pub struct RunOptions {
     pub ring_bytes: u32,
     /// When to stop.
     pub duration: Option<Duration>,
+    /// Where is remembered what is usual at servers; nothing is where it is not given.
+    pub state: Option<PathBuf>,
     /// Level of the agent's own log.
     pub log_level: LevelFilter,
 }
@@ -165,8 +171,13 @@ struct Watcher {
     engine: Engine,
     owners: Owners,
     records: Records,
+    state: Option<State>,
+    /// The last time that it was written down, and whether that is said to have failed.
+    saving: Option<JoinHandle<Result<(), StateError>>>,
+    save_failed: bool,
     to_stdout: bool,
     ticks: u32,
+    statuses: u32,
 }
 
 /// Where the engine's records go.
@@ -226,8 +237,12 @@ impl Watcher {
                 tally: Tally::new(now),
                 closed: false,
             },
+            state: options.state.clone().map(State::new),
+            saving: None,
+            save_failed: false,
             to_stdout: options.output.destination == Destination::Stdout,
             ticks: 0,
+            statuses: 0,
         }
     }
 
@@ -245,7 +260,50 @@ impl Watcher {
         if let Some(shortfall) = self.owners.processes.shortfall() {
             self.say(degraded("process", shortfall));
         }
+        self.remembers();
         self.say(start);
+    }
+
+    /// Learns what was usual in the last run. What can not be read is said, and learnt anew.
+    fn remembers(&mut self) {
+        let Some(state) = &self.state else { return };
+        let unread = match state.load() {
+            Ok(None) => return,
+            Ok(Some(kept)) => match self.engine.learn(&kept) {
+                0 => return,
+                unread => format!("what is usual at {unread} servers can not be read"),
+            },
+            Err(error) => error.to_string(),
+        };
+        self.say(degraded("state", &(unread + "; it is learnt anew")));
+    }
+
+    /// Writes down what is usual by now, beside the work.
+    async fn keep(&mut self) {
+        self.kept().await;
+        if let Some(state) = self.state.clone() {
+            let baselines = self.engine.baselines();
+            self.saving = Some(spawn_blocking(move || state.save(&baselines)));
+        }
+    }
+
+    /// What came of writing it down. That it fails is said once.
+    async fn kept(&mut self) {
+        let Some(saving) = self.saving.take() else {
+            return;
+        };
+        let failure = match saving.await {
+            Ok(Ok(())) => {
+                self.save_failed = false;
+                return;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        if !std::mem::replace(&mut self.save_failed, true) {
+            let detail = failure + "; what is usual is not remembered";
+            self.say(degraded("state", &detail));
+        }
     }
 
     async fn until_stopped(
@@ -267,7 +325,13 @@ impl Watcher {
             tokio::select! {
                 () = self.probe.ready() => {}
                 _ = tick.tick() => self.tick(),
-                _ = status.tick() => self.status(),
+                _ = status.tick() => {
+                    self.status();
+                    self.statuses += 1;
+                    if self.statuses.is_multiple_of(SAVES) {
+                        self.keep().await;
+                    }
+                }
                 _ = signals.interrupt.recv() => return "interrupt",
                 _ = signals.terminate.recv() => return "terminate",
                 _ = signals.hang_up.recv() => self.records.output.reopen(),
@@ -396,6 +460,8 @@ impl Watcher {
         self.records.output.take_your_time(PATIENCE);
         self.count();
         self.engine.finish(self.probe.now(), &mut self.records);
+        self.keep().await;
+        self.kept().await;
         self.say(Agent {
             reason: Some(Text::from(reason)),
             ..Agent::new(AgentAction::Stop)

@@ -1,6 +1,6 @@
 //! `tds-tracer run`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{env, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 use glob::Pattern;
@@ -58,6 +58,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     duration: Option<Duration>,
 
+    /// Remember what is usual at each server in this directory, from one run to the next; systemd's
+    /// `StateDirectory` unless given, else nothing is kept
+    #[arg(long, value_name = "DIRECTORY")]
+    state: Option<PathBuf>,
+
     /// How much the agent says of its own work on standard error: off, error, warn, info, debug or
     /// trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
@@ -82,6 +87,13 @@ impl SourceArg {
     }
 }
 
+/// The first directory that systemd made for the service's state.
+fn given_by_systemd() -> Option<PathBuf> {
+    let directories = env::var_os("STATE_DIRECTORY")?;
+    let first = env::split_paths(&directories).next()?;
+    (!first.as_os_str().is_empty()).then_some(first)
+}
+
 impl RunArgs {
     pub(super) fn meant(self) -> anyhow::Result<RunOptions> {
         let Self {
@@ -95,6 +107,7 @@ impl RunArgs {
             max_flows,
             ring_bytes,
             duration,
+            state,
             log_level,
         } = self;
         Ok(RunOptions {
@@ -113,6 +126,7 @@ impl RunArgs {
             max_flows,
             ring_bytes,
             duration,
+            state: state.or_else(given_by_systemd),
             log_level,
         })
     }

@@ -289,6 +289,19 @@ mod tests {
     }
 
     #[test]
+    fn an_incident_is_an_alert_that_ends_when_its_last_login_did() {
+        let going_on = rename(samples::value(&samples::incident()));
+        let event = &going_on["event"];
+        assert_eq!(event["kind"], "alert");
+        assert_eq!(event["reason"], "server_threads_exhausted");
+        assert_eq!(event["start"], "2026-11-22T19:45:26.077542569Z");
+        assert!(event.get("end").is_none(), "{event}");
+        let over = rename(samples::value(&samples::incident_over()));
+        assert_eq!(over["event"]["end"], "2026-11-22T19:46:40.277542569Z");
+        assert_eq!(over["log"]["level"], "info");
+    }
+
+    #[test]
     fn a_lookups_destination_is_sql_browser_and_what_it_announced_is_beside() {
         let renamed = rename(samples::value(&samples::lookup()));
         assert_eq!(renamed["destination"]["port"], 1434);

@@ -213,6 +213,14 @@ mod tests {
     }
 
     #[test]
+    fn an_incident_has_its_cause_as_the_error_type() {
+        let renamed = rename(samples::value(&samples::incident()));
+        assert_eq!(renamed["error.type"], "server_threads_exhausted");
+        assert_eq!(renamed["event_name"], "tds_tracer.incident");
+        assert_eq!(renamed["tds_tracer.incident.logins"], 63);
+    }
+
+    #[test]
     fn a_login_that_went_well_has_no_error_type_though_the_server_said_something() {
         let renamed = rename(samples::value(&samples::login()));
         assert!(renamed.get("error.type").is_none());

@@ -99,7 +99,7 @@ fn slow_or_not(duration: Option<Nanos>, slow: Option<Nanos>) -> Severity {
 #[cfg(test)]
 mod tests {
     use super::Severity;
-    use crate::record::{Body, Nanos, Outcome, Record, Stranger, samples};
+    use crate::record::{Body, Count, IncidentOutcome, Nanos, Outcome, Record, Stranger, samples};
 
     fn with(outcome: Outcome, stranger: Option<Stranger>) -> Record {
         let mut record = samples::login();
@@ -137,6 +137,22 @@ mod tests {
             assert_eq!(login.severity(Some(Nanos(duration))), Severity::Info);
             assert_eq!(login.severity(Some(Nanos(duration - 1))), Severity::Warn);
         }
+    }
+
+    #[test]
+    fn an_incident_is_as_bad_as_its_logins_until_they_go_well_again() {
+        let with = |failed, outcome| {
+            let mut record = samples::incident();
+            if let Body::Incident(incident) = &mut record.body {
+                incident.incident.failed = Count(failed);
+                incident.incident.outcome = outcome;
+            }
+            record.body.severity(None)
+        };
+        assert_eq!(with(1, None), Severity::Error);
+        assert_eq!(with(0, None), Severity::Warn, "they were slow");
+        assert_eq!(with(1, Some(IncidentOutcome::Quiet)), Severity::Error);
+        assert_eq!(with(1, Some(IncidentOutcome::Recovered)), Severity::Info);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use tracer_ebpf::flow::FlowKey;
 
 use super::{
+    baselines::Baselines,
     input::{Config, Datagram, Input, Listener, Standing},
     lookups::Lookups,
     report::Shared,
@@ -40,6 +41,16 @@ impl Engine {
     /// The connections that are open.
     pub fn open(&self) -> Vec<FlowKey> {
         self.table.open()
+    }
+
+    /// What is usual at each server by now, to be kept.
+    pub fn baselines(&self) -> Baselines {
+        self.shared.neighbours.baselines()
+    }
+
+    /// What was usual at servers before anything is told; of how many of them it could not be read.
+    pub fn learn(&mut self, kept: &Baselines) -> usize {
+        self.shared.neighbours.learn(kept)
     }
 
     /// Changes what is added to an event's time to get nanoseconds since 1970.

@@ -8,6 +8,7 @@
 //! | module | what it knows |
 //! |---|---|
 //! | `input` | what the engine is told, and who listens: types only |
+//! | `baselines` | what is usual at servers, as it is kept: types only |
 //! | `wire` | TCP of one connection: handshake, ends, counters, round trip, vantage, names |
 //! | `stream` | one direction's bytes back in order, cut into TDS packets, TLS records, SMP packets |
 //! | `ledger` | who spoke when, and who owes the next message |
@@ -24,6 +25,7 @@
 //! | `engine` | the way in |
 
 mod attempts;
+mod baselines;
 mod connection;
 mod diagnosis;
 mod dialogue;
@@ -41,6 +43,7 @@ mod tests;
 mod verdict;
 mod wire;
 
+pub use baselines::{Baselines, ServerBaseline};
 #[cfg(test)]
 pub(crate) use diagnosis::every;
 pub use diagnosis::{explain, list, reference};

@@ -4,6 +4,7 @@ mod interfaces;
 mod refused;
 mod start_and_stop;
 mod started;
+mod state;
 
 use std::process::Command;
 use std::time::{Duration, Instant};

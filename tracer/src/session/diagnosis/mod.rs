@@ -16,7 +16,7 @@ use std::cmp::Ordering;
 
 use self::found::Found;
 #[cfg(test)]
-use self::neighbours::Spread;
+use self::neighbours::{Spread, Typical};
 #[cfg(test)]
 pub(crate) use self::pages::every;
 pub use self::pages::{explain, list, reference};

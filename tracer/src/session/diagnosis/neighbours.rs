@@ -8,15 +8,20 @@ mod client;
 mod server;
 mod usual;
 
-use std::net::IpAddr;
+use std::{cmp::Reverse, net::IpAddr};
 
 use foldhash::HashMap;
 
 pub(in crate::session) use self::around::Around;
 #[cfg(test)]
 pub(in crate::session) use self::around::Spread;
+#[cfg(test)]
+pub(in crate::session) use self::usual::Typical;
 use self::{client::Client, server::Server};
-use crate::record::{AuthKind, Outcome, PhaseName};
+use crate::{
+    record::{AuthKind, Outcome, PhaseName},
+    session::baselines::Baselines,
+};
 
 /// Servers followed.
 const MAX_SERVERS: usize = 256;
@@ -150,6 +155,27 @@ impl Neighbours {
         if let Some(client) = self.clients.get_mut(&place.client) {
             client.sent_on(port, now);
         }
+    }
+
+    /// What is usual at each server, as it is kept: those that were seen last first.
+    pub(in crate::session) fn baselines(&self) -> Baselines {
+        let mut servers: Vec<_> = self.servers.iter().collect();
+        servers.sort_by_key(|server| (Reverse(server.last()), server.address()));
+        let known = servers.into_iter().map(Server::baseline);
+        Baselines {
+            servers: known.filter(|server| !server.is_empty()).collect(),
+        }
+    }
+
+    /// What was usual before; of how many servers it could not be read.
+    pub(in crate::session) fn learn(&mut self, kept: &Baselines) -> usize {
+        let mut unread = kept.servers.len().saturating_sub(MAX_SERVERS);
+        for baseline in kept.servers.iter().take(MAX_SERVERS) {
+            let place = self.server((baseline.address, baseline.port), 0);
+            let learnt = place.is_some_and(|place| self.servers[place].learn(baseline));
+            unread += usize::from(!learnt);
+        }
+        unread
     }
 
     /// The place of a server: the one that was quiet for the longest time gives way.

@@ -17,20 +17,23 @@ What `diagnosis.cause` says, and what is to be done then; `tds-tracer explain CA
 names bind. This page is written by `cargo xtask causes --write`, from the same files as the rules.
 
 `diagnosis` stands in the `login`, `pending` and `close` lines of logins that failed, are undecided for long, or were
-slow: the login or one of its phases took `--slow` or longer (a second, where that is not given), or the server was
-waited for ten times as long as is usual for it in that phase, and a quarter of a second at least. It lists up to
-three causes, most likely first, each with the figures that it rests on; to no more than 0.5 where a login is slow for
-its server only. `phase`, `side` and `waited_ns` are where most of the time went, with `unanswered` where the server
-never ended that wait; of a login that ended at once
-`phase` and `ended_by`. A login that went well in no more than its time has none; `encryption_downgraded` is told of
-it all the same, and its `close` may say how the connection was cut.
+slow. Slow is a login that took `--slow` or longer as a whole or in a phase, or a second, where that is not given; and one
+that waited for the server in a phase for a quarter of a second or longer, ten times as long as half of the logins to that
+server wait there (`usual_ns`), and longer than all but one in a hundred of them (`usual_p99_ns`, known of a hundred). What is
+usual is learnt of each server from its logins that went well, eight at least; old ones count less and less, and `--state`
+keeps it from one run to the next.
+
+It lists up to three causes, most likely first, each with the figures that it rests on; to no more than 0.5 where a login
+is slow for its server only. `phase`, `side` and `waited_ns` are where most of the time went, with `unanswered` where the
+server never ended that wait; of a login that ended at once `phase` and `ended_by`. A login that went well in no more than its
+time has none; `encryption_downgraded` is told of it all the same, and its `close` may say how the connection was cut.
 
 All of it is read from the connection itself, from what other logins to the same server did meanwhile, and from whose
-attempt it is, where those are put together. `diagnosis` in an `attempt` line has what the attempt shows as a whole,
-and the causes of the login that decided it. What the host, DNS, token hosts and domain controllers themselves would show is not looked at yet: the causes `client_starved`, `syn_dropped_here`, `ephemeral_ports`,
-`conntrack_full`, `no_attempt`, `name_resolution`, `dns_twin_query_lost`, `dns_search_list`,
-`reverse_lookup_before_connect`, `kdc_slow`, `spn_unknown`, `spn_malformed`, `clock_skew`, `imds_slow`,
-`proxy_in_path` and `failover_partner_unreachable` are not told.
+attempt it is, where those are put together. `diagnosis` in an `attempt` line has what the attempt shows as a whole, and the
+causes of the login that decided it. What the host, DNS, token hosts and domain controllers themselves would show is not
+looked at yet: the causes `client_starved`, `syn_dropped_here`, `ephemeral_ports`, `conntrack_full`, `no_attempt`,
+`name_resolution`, `dns_twin_query_lost`, `dns_search_list`, `reverse_lookup_before_connect`, `kdc_slow`, `spn_unknown`,
+`spn_malformed`, `clock_skew`, `imds_slow`, `proxy_in_path` and `failover_partner_unreachable` are not told.
 ";
 
 /// All causes.

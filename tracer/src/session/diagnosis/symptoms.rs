@@ -172,10 +172,13 @@ impl Symptoms<'_> {
     }
 
     fn is_unusual(&self, part: &Part) -> bool {
-        let usual = self.around.usual(part.name);
+        let Some(typical) = self.around.typical(part.name) else {
+            return false;
+        };
         let waited = part.waited.map_or(0, |waited| waited.server_ns.0);
-        usual
-            .is_some_and(|usual| waited >= UNUSUAL_FLOOR && waited >= usual.saturating_mul(UNUSUAL))
+        // Where some logins always wait for long, a long wait is not odd; buckets are an eighth wide.
+        let seldom = typical.p99.is_none_or(|p99| waited > p99 + p99 / 8);
+        waited >= UNUSUAL_FLOOR && waited >= typical.p50.saturating_mul(UNUSUAL) && seldom
     }
 
     /// Whether one side speaks something else.

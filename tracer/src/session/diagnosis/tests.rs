@@ -3,7 +3,7 @@
 mod property;
 
 use super::{
-    Around, Cause, Ended, Part, Ranked, Symptoms, causes, ranked, ranked_at_close,
+    Around, Cause, Ended, Part, Ranked, Symptoms, Typical, causes, ranked, ranked_at_close,
     symptoms::{SECOND, Who},
 };
 use crate::record::{
@@ -141,6 +141,33 @@ fn what_is_slow_for_a_server_that_is_usually_quick_is_told_below_the_limit_too()
     );
     odd.around = Around::default().with_usual(PhaseName::Login, 100 * MILLISECOND);
     assert!(slugs(&odd).is_empty(), "four times is not unusual");
+}
+
+#[test]
+fn where_one_login_in_a_hundred_always_waits_as_long_that_is_not_unusual() {
+    let mut odd = slow(PhaseName::Login, Who::Server);
+    odd.duration = 400 * MILLISECOND;
+    odd.parts[1] = part(PhaseName::Login, Who::Server, 399 * MILLISECOND);
+    let mut with = |p99| {
+        let typical = Typical {
+            p50: 2 * MILLISECOND,
+            p99: Some(p99),
+        };
+        odd.around = Around::default().with_typical(PhaseName::Login, typical);
+        ranked(&odd)
+    };
+    assert!(with(380 * MILLISECOND).is_empty());
+    let told = with(20 * MILLISECOND);
+    assert_eq!(told[0].slug(), "server_slow_login");
+    let evidence = &told[0].evidence;
+    let of = |name| {
+        evidence
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, v)| v.as_u64())
+    };
+    assert_eq!(of("usual_ns"), Some(Some(2 * MILLISECOND)));
+    assert_eq!(of("usual_p99_ns"), Some(Some(20 * MILLISECOND)));
 }
 
 #[test]

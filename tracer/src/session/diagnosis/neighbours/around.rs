@@ -1,5 +1,6 @@
 //! What is told of a login's neighbours.
 
+use super::usual::Typical;
 use crate::record::PhaseName;
 
 /// What others did meanwhile. Durations are nanoseconds.
@@ -46,7 +47,7 @@ pub(in crate::session) struct Around {
     /// The same client was sent on to this port shortly before.
     pub(in crate::session) was_sent_here: bool,
     /// What waits for the server usually are, by phase.
-    pub(in crate::session) usual: [Option<u64>; PhaseName::LOGIN.len()],
+    pub(in crate::session) usual: [Option<Typical>; PhaseName::LOGIN.len()],
     /// What the round trip usually is.
     pub(in crate::session) usual_round_trip: Option<u64>,
 }
@@ -79,15 +80,30 @@ impl Spread {
 impl Around {
     /// What the wait for the server usually is in a phase.
     pub(in crate::session) fn usual(&self, phase: PhaseName) -> Option<u64> {
+        self.typical(phase).map(|typical| typical.p50)
+    }
+
+    /// The same, with what one in a hundred takes.
+    pub(in crate::session) fn typical(&self, phase: PhaseName) -> Option<Typical> {
         let place = PhaseName::LOGIN.iter().position(|name| *name == phase)?;
         self.usual[place]
     }
 
     /// The wait in a phase is usually this.
     #[cfg(test)]
-    pub(in crate::session) fn with_usual(mut self, phase: PhaseName, usual: u64) -> Self {
+    pub(in crate::session) fn with_usual(self, phase: PhaseName, usual: u64) -> Self {
+        let typical = Typical {
+            p50: usual,
+            p99: None,
+        };
+        self.with_typical(phase, typical)
+    }
+
+    /// The same, with what one in a hundred takes.
+    #[cfg(test)]
+    pub(in crate::session) fn with_typical(mut self, phase: PhaseName, typical: Typical) -> Self {
         let place = PhaseName::LOGIN.iter().position(|name| *name == phase);
-        self.usual[place.expect("a login's phase")] = Some(usual);
+        self.usual[place.expect("a login's phase")] = Some(typical);
         self
     }
 }

@@ -7,7 +7,10 @@ use super::{
     client::{count, keep},
     usual::Usual,
 };
-use crate::record::{AuthKind, Outcome, PhaseName};
+use crate::{
+    record::{AuthKind, Outcome, PhaseName},
+    session::baselines::ServerBaseline,
+};
 
 const SECOND: u64 = 1_000_000_000;
 /// Logins in flight that are followed; of more than these enough is known.
@@ -78,7 +81,7 @@ impl Server {
             last: now,
             flights: Vec::new(),
             past: VecDeque::new(),
-            usual: [Usual::default(); PhaseName::LOGIN.len()],
+            usual: Default::default(),
             round_trip: Usual::default(),
         }
     }
@@ -89,6 +92,37 @@ impl Server {
 
     pub(super) const fn last(&self) -> u64 {
         self.last
+    }
+
+    /// What is usual, as it is kept.
+    pub(super) fn baseline(&self) -> ServerBaseline {
+        let phases = PhaseName::LOGIN.iter().zip(&self.usual);
+        let known = phases.map(|(name, usual)| (name.as_str().to_owned(), usual.kept()));
+        ServerBaseline {
+            address: self.address.0,
+            port: self.address.1,
+            phases: known.filter(|(_, kept)| !kept.is_empty()).collect(),
+            round_trip: self.round_trip.kept(),
+        }
+    }
+
+    /// What was usual before; whether all of it could be read.
+    pub(super) fn learn(&mut self, kept: &ServerBaseline) -> bool {
+        let mut whole = true;
+        for (phase, buckets) in &kept.phases {
+            let place = PhaseName::LOGIN
+                .iter()
+                .position(|name| name.as_str() == phase);
+            match place.zip(Usual::read(buckets)) {
+                Some((place, usual)) => self.usual[place] = usual,
+                None => whole = false,
+            }
+        }
+        match Usual::read(&kept.round_trip) {
+            Some(usual) => self.round_trip = usual,
+            None => whole = false,
+        }
+        whole
     }
 
     /// Whether nobody logs in.
@@ -196,7 +230,7 @@ impl Server {
 
     pub(super) fn describe(&self, place: usize, me: &Me, into: &mut Around) {
         into.in_flight = count(self.others(place).count());
-        into.usual = self.usual.map(|usual| usual.median());
+        into.usual = self.usual.each_ref().map(Usual::typical);
         into.usual_round_trip = self.round_trip.median();
         self.describe_ends(me, into);
         if let Some(wait) = me.wait {

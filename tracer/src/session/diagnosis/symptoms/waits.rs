@@ -143,6 +143,19 @@ impl Symptoms<'_> {
             add("side", stall.who.as_str().into());
             let took = serde_json::to_value(Nanos(stall.took));
             add("waited_ns", took.unwrap_or_default());
+            if stall.who == Who::Server
+                && let Some(typical) = self.around.typical(stall.phase)
+            {
+                let told = |nanoseconds| serde_json::to_value(Nanos(nanoseconds)).ok();
+                for (name, value) in [
+                    ("usual_ns", told(typical.p50)),
+                    ("usual_p99_ns", typical.p99.and_then(told)),
+                ] {
+                    if let Some(value) = value {
+                        add(name, value);
+                    }
+                }
+            }
             let is_open = self.part(stall.phase).is_some_and(|part| !part.complete);
             if stall.who == Who::Server && is_open {
                 add("unanswered", true.into());

@@ -9,6 +9,7 @@ use tracer_ebpf::framing::{SMP_HEADER, content_type};
 
 pub(in crate::session) use self::{
     mars::{Ended, Mars, headers},
+    quantiles::Histogram,
     requests::{Boundary, Done, Requests},
 };
 use super::{Dialogue, sealed::is_alert};
