@@ -1,5 +1,6 @@
 //! `tds-tracer run`: live connections, from the kernel's ring buffer to the output.
 
+mod memory;
 mod status;
 
 use std::{collections::BTreeSet, io, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
@@ -7,7 +8,6 @@ use std::{collections::BTreeSet, io, path::PathBuf, process::ExitCode, sync::Arc
 use anyhow::Context;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    task::{JoinHandle, spawn_blocking},
     time::{Instant, MissedTickBehavior, interval, interval_at},
 };
 use tracer_ebpf::{
@@ -17,7 +17,10 @@ use tracer_ebpf::{
 };
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-use self::status::{Moment, Tally, resident};
+use self::{
+    memory::Memory,
+    status::{Moment, Tally, resident},
+};
 use crate::{
     host::{self, Earlier, Hierarchy, Processes},
     probe::{self, Notice, Probe, Selection, Source},
@@ -27,7 +30,6 @@ use crate::{
     },
     session::{Carried, Config, Decided, Engine, IncidentLimits, Input, Listener, SocketOwner},
     sink::{Destination, Output, Sent, Settings},
-    state::{State, StateError},
 };
 
 /// How often time is looked at where no packet comes.
@@ -171,10 +173,7 @@ struct Watcher {
     engine: Engine,
     owners: Owners,
     records: Records,
-    state: Option<State>,
-    /// The last time that it was written down, and whether that is said to have failed.
-    saving: Option<JoinHandle<Result<(), StateError>>>,
-    save_failed: bool,
+    memory: Memory,
     to_stdout: bool,
     ticks: u32,
     statuses: u32,
@@ -237,9 +236,7 @@ impl Watcher {
                 tally: Tally::new(now),
                 closed: false,
             },
-            state: options.state.clone().map(State::new),
-            saving: None,
-            save_failed: false,
+            memory: Memory::new(options.state.clone()),
             to_stdout: options.output.destination == Destination::Stdout,
             ticks: 0,
             statuses: 0,
@@ -260,49 +257,16 @@ impl Watcher {
         if let Some(shortfall) = self.owners.processes.shortfall() {
             self.say(degraded("process", shortfall));
         }
-        self.remembers();
+        if let Some(complaint) = self.memory.recall(&mut self.engine) {
+            self.say(degraded("state", &complaint));
+        }
         self.say(start);
     }
 
-    /// Learns what was usual in the last run. What can not be read is said, and learnt anew.
-    fn remembers(&mut self) {
-        let Some(state) = &self.state else { return };
-        let unread = match state.load() {
-            Ok(None) => return,
-            Ok(Some(kept)) => match self.engine.learn(&kept) {
-                0 => return,
-                unread => format!("what is usual at {unread} servers can not be read"),
-            },
-            Err(error) => error.to_string(),
-        };
-        self.say(degraded("state", &(unread + "; it is learnt anew")));
-    }
-
-    /// Writes down what is usual by now, beside the work.
+    /// Writes down what is usual by now.
     async fn keep(&mut self) {
-        self.kept().await;
-        if let Some(state) = self.state.clone() {
-            let baselines = self.engine.baselines();
-            self.saving = Some(spawn_blocking(move || state.save(&baselines)));
-        }
-    }
-
-    /// What came of writing it down. That it fails is said once.
-    async fn kept(&mut self) {
-        let Some(saving) = self.saving.take() else {
-            return;
-        };
-        let failure = match saving.await {
-            Ok(Ok(())) => {
-                self.save_failed = false;
-                return;
-            }
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
-        };
-        if !std::mem::replace(&mut self.save_failed, true) {
-            let detail = failure + "; what is usual is not remembered";
-            self.say(degraded("state", &detail));
+        if let Some(complaint) = self.memory.keep(&self.engine).await {
+            self.say(degraded("state", &complaint));
         }
     }
 
@@ -461,7 +425,9 @@ impl Watcher {
         self.count();
         self.engine.finish(self.probe.now(), &mut self.records);
         self.keep().await;
-        self.kept().await;
+        if let Some(complaint) = self.memory.kept().await {
+            self.say(degraded("state", &complaint));
+        }
         self.say(Agent {
             reason: Some(Text::from(reason)),
             ..Agent::new(AgentAction::Stop)

@@ -245,15 +245,24 @@ impl Incidents {
     /// Lets time pass up to `now`.
     pub(in crate::session) fn pass_time(&mut self, now: u64) {
         let Some(limits) = self.limits else { return };
-        self.since.get_or_insert(now);
-        while self.due <= now {
+        self.since = Some(self.since.map_or(now, |since| since.min(now)));
+        if now.saturating_add(limits.window) < self.now {
+            // A capture's clock was set back.
+            self.now = now;
+            self.due = limits.next_part(now);
+        }
+        while self.due <= now && !self.open.is_empty() {
             let at = self.due;
             self.now = self.now.max(at);
-            self.due = limits.next_part(at);
             self.looks_after(at, &limits);
-            if self.open.is_empty() {
-                self.due = u64::MAX;
+            self.due = limits.next_part(at);
+            if self.due <= at {
+                // There is no later time.
+                break;
             }
+        }
+        if self.open.is_empty() {
+            self.due = u64::MAX;
         }
         self.now = self.now.max(now);
     }
@@ -275,7 +284,10 @@ impl Incidents {
                     IncidentOutcome::Quiet
                 };
                 self.closes(&key, at, outcome);
-            } else if at >= open.next && open.tally.logins > open.told {
+                continue;
+            }
+            open.next = open.next.min(at.saturating_add(open.pause));
+            if at >= open.next && open.tally.logins > open.told {
                 open.pause = limits::longer(open.pause);
                 open.next = at.saturating_add(open.pause);
                 self.tells(&key, at, IncidentAction::Updated, None);

@@ -268,6 +268,25 @@ fn a_login_that_was_pending_counts_once_and_moves_when_it_is_decided() {
 }
 
 #[test]
+fn time_that_jumps_to_its_end_and_back_ends_incidents_and_nothing_hangs() {
+    for end in [u64::MAX, u64::MAX - 1, u64::MAX / 2] {
+        let mut lived = Lived::default();
+        for n in 0..6 {
+            lived.wrong("port_closed", (1, 2), n * SECOND);
+        }
+        lived.incidents.pass_time(end);
+        lived.incidents.pass_time(end);
+        lived.incidents.pass_time(START);
+        for n in 0..6 {
+            lived.wrong("port_closed", (1, 2), n * SECOND);
+        }
+        let told = lived.finish(MINUTE);
+        let ends = told.iter().filter(|news| news.outcome.is_some());
+        assert_eq!(ends.count(), 2, "{end}");
+    }
+}
+
+#[test]
 fn where_nobody_wants_to_hear_of_incidents_nothing_is_kept() {
     let mut lived = Lived {
         incidents: Incidents::new(None),

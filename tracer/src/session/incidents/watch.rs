@@ -96,6 +96,10 @@ impl Watch {
     /// Learns from windows that are over. What an incident did is not usual.
     fn rolls(&mut self, at: u64, limits: &Limits) {
         let now = at / limits.window;
+        if now.saturating_add(1) < self.window {
+            // The clock was set back.
+            self.window = now;
+        }
         if now <= self.window {
             return;
         }

@@ -31,7 +31,9 @@ impl Windowed {
     }
 
     fn reach(&mut self, part: u64) {
-        if part >= self.newest.saturating_add(PARTS) {
+        let is_far = |from: u64, to: u64| to >= from.saturating_add(PARTS);
+        // Or the clock was set back.
+        if is_far(self.newest, part) || is_far(part, self.newest) {
             self.counts = Default::default();
             self.newest = part;
         }
@@ -54,7 +56,7 @@ mod tests {
         }
         assert_eq!(windowed.sum(16), 4);
         assert_eq!(windowed.sum(17), 2);
-        windowed.add(3);
+        windowed.add(13);
         assert_eq!(windowed.sum(17), 3, "what comes late counts as new");
         assert_eq!(windowed.sum(1000), 0);
     }
