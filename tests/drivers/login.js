@@ -10,6 +10,7 @@ const { values: o } = parseArgs({
   options: {
     host: text("127.0.0.1"), port: text("1433"), encrypt: text("on"), auth: text("sql"), user: text("sa"),
     password: text("secret"), query: text("SELECT 1"), timeout: text("10"), errand: text("query"), certificate: text(""),
+    check: text("as-ever"),
   },
 });
 const stays = { query: undefined, leave: 0, stay: 2000 };

@@ -21,8 +21,10 @@ def arguments():
     parser.add_argument("--old-password")
     parser.add_argument("--query", default="SELECT 1")
     parser.add_argument("--timeout", type=int, default=10)
-    parser.add_argument("--errand", default="query", choices=["query", "time-out", "bulk-load", "leave", "stay"])
+    parser.add_argument("--errand", default="query", choices=["query", "time-out", "bulk-load", "leave", "stay", "idle"])
     parser.add_argument("--certificate")
+    parser.add_argument("--check", default="as-ever", choices=["as-ever", "issuer", "name"])
+    parser.add_argument("--multi-subnet-failover", action="store_true")
     parser.add_argument("--spn")
     parser.add_argument("--mars", action="store_true")
     return parser.parse_args()
@@ -47,11 +49,13 @@ def python_tds(o):
     if o.encrypt in ("off", "on"):
         import OpenSSL.SSL
 
-        # Any file will do for a list of authorities: nothing is checked.
-        more = {"cafile": __file__, "validate_host": False, "enc_login_only": o.encrypt == "off"}
-        verify = OpenSSL.SSL.Context.set_verify
-        OpenSSL.SSL.Context.load_verify_locations = lambda *_, **__: None
-        OpenSSL.SSL.Context.set_verify = lambda self, mode, callback=None: verify(self, 0, lambda *_: True)
+        more = {"cafile": o.certificate, "validate_host": o.check == "name", "enc_login_only": o.encrypt == "off"}
+        if o.check == "as-ever":
+            # Any file will do for a list of authorities: nothing is checked.
+            more["cafile"] = __file__
+            verify = OpenSSL.SSL.Context.set_verify
+            OpenSSL.SSL.Context.load_verify_locations = lambda *_, **__: None
+            OpenSSL.SSL.Context.set_verify = lambda self, mode, callback=None: verify(self, 0, lambda *_: True)
     if o.auth == "ntlm":
         import pytds.login
         import spnego
@@ -91,10 +95,12 @@ def odbc(o):
     drivers = glob.glob(pattern, recursive=True)
     encrypt = {"none": "no", "off": "no", "on": "yes", "strict": "strict"}[o.encrypt]
     parts = [
-        f"DRIVER={drivers[0]}", f"SERVER=tcp:{o.host},{o.port}", f"Encrypt={encrypt}", "TrustServerCertificate=yes",
+        f"DRIVER={drivers[0]}", f"SERVER=tcp:{o.host},{o.port}", f"Encrypt={encrypt}",
+        f"TrustServerCertificate={'yes' if o.check == 'as-ever' else 'no'}",
+        f"MultiSubnetFailover={'yes' if o.multi_subnet_failover else 'no'}",
         f"MARS_Connection={'yes' if o.mars else 'no'}", "ConnectRetryCount=0",
     ]
-    if o.certificate:
+    if o.certificate and o.check == "as-ever":
         parts.append(f"ServerCertificate={o.certificate}")
     more = {}
     if o.auth == "token":
@@ -154,6 +160,9 @@ def answered(connection, o):
         time.sleep(2)
     if o.errand in ("leave", "stay"):
         return 0
+    if o.errand == "idle":
+        query(connection, o.query)
+        time.sleep(66)
     return query(connection, o.query)
 
 

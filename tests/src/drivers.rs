@@ -87,6 +87,8 @@ pub enum Errand {
     Leave,
     /// Asks nothing for two seconds, and leaves.
     Stay,
+    /// Asks, asks nothing for more than a minute, and asks again; of the clients in Python only.
+    Idle,
 }
 
 impl Errand {
@@ -97,6 +99,29 @@ impl Errand {
             Self::BulkLoad => "bulk-load",
             Self::Leave => "leave",
             Self::Stay => "stay",
+            Self::Idle => "idle",
+        }
+    }
+}
+
+/// What a client asks of the server's certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Check {
+    /// Whatever the test at hand is about.
+    #[default]
+    AsEver,
+    /// That it is valid, and of the authority of [`Login::certificate`].
+    Issuer,
+    /// That it is for the server's name, too.
+    Name,
+}
+
+impl Check {
+    fn name(self) -> &'static str {
+        match self {
+            Self::AsEver => "as-ever",
+            Self::Issuer => "issuer",
+            Self::Name => "name",
         }
     }
 }
@@ -123,14 +148,19 @@ pub struct Login {
     pub old_password: Option<String>,
     /// Where the client finds its ticket, and whatever else it is told.
     pub environment: Environment,
-    /// The server's certificate, which some clients insist on in TDS 8.0.
+    /// The server's certificate, which some clients insist on in TDS 8.0; or that of the authority
+    /// that has to have issued it.
     pub certificate: Option<PathBuf>,
+    /// What the client asks of the server's certificate.
+    pub check: Check,
     /// What to ask once logged in.
     pub query: String,
     /// What to do before that.
     pub errand: Errand,
     /// Whether to ask over MARS, in two sessions.
     pub mars: bool,
+    /// Whether to try all addresses of a name at once; of [`Driver::Odbc`] only.
+    pub several: bool,
     /// Login timeout in seconds.
     pub timeout: u32,
 }
@@ -148,9 +178,11 @@ impl Login {
             old_password: None,
             environment: Environment::new(),
             certificate: None,
+            check: Check::default(),
             query: "SELECT 1".to_owned(),
             errand: Errand::Query,
             mars: false,
+            several: false,
             timeout: 10,
         }
     }
@@ -211,28 +243,59 @@ impl Driver {
 
     /// Logs in from a namespace, or from where the test runs.
     pub fn run(self, host: Option<&Namespace>, login: &Login) -> Result<Fared> {
+        let mut ready = self.ready(login, |program| {
+            host.map_or_else(|| Command::new(program), |host| host.command(program))
+        })?;
+        let limit = Duration::from_secs(u64::from(login.timeout) + 20);
+        let (status, output) = run(&mut ready.command, &ready.input, limit)?;
+        Ok(Fared {
+            ok: self.is_answered(status.success(), &output),
+            output,
+        })
+    }
+
+    /// Whether a client that ended so, and wrote this, had its answer.
+    pub fn is_answered(self, success: bool, output: &str) -> bool {
+        // tsql ends with success whatever the server said.
+        success && (self != Self::Tsql || output.contains(" affected)"))
+    }
+
+    /// All that it takes to log in, by programs that `start` makes commands of.
+    pub fn ready(self, login: &Login, start: impl Fn(&Path) -> Command) -> Result<Ready> {
         let start = |program: &Path| {
-            let mut command =
-                host.map_or_else(|| Command::new(program), |host| host.command(program));
+            let mut command = start(program);
             command.envs(login.environment.iter().cloned());
             command
         };
-        let limit = Duration::from_secs(u64::from(login.timeout) + 20);
-        let (status, output) = match self {
-            Self::Tsql => {
-                let mut command = start(Path::new("tsql"));
+        let mut ready = match self {
+            Self::Tsql | Self::Freebcp | Self::Pymssql | Self::FreetdsOdbc => {
                 let configuration = Freetds::write(login)?;
-                command.env("FREETDSCONF", &configuration.0);
+                let mut ready = Ready::new(start(&self.program()?));
+                ready.command.env("FREETDSCONF", &configuration.0);
+                ready.files.push(configuration);
+                ready
+            }
+            _ => Ready::new(start(&self.program()?)),
+        };
+        let command = &mut ready.command;
+        match self {
+            Self::Tsql => {
                 command.args(["-S", "scenario"]);
                 // Without a name FreeTDS logs in by Kerberos.
                 if login.auth != "kerberos" {
                     command.args(["-U", &login.user, "-P", &login.password]);
                 }
-                let input = match login.errand {
+                ready.input = match login.errand {
                     Errand::Leave => "exit\n".to_owned(),
                     _ => format!("{}\ngo\nexit\n", login.query),
                 };
-                run(&mut command, &input, limit)?
+            }
+            Self::Freebcp => {
+                let rows = ready.files[0].beside("rows", "1\n2\n")?;
+                command.arg("target").arg("in").arg(&rows.0).arg("-c");
+                command.args(["-S", "scenario"]);
+                command.args(["-U", &login.user, "-P", &login.password]);
+                ready.files.push(rows);
             }
             Self::MssqlTds | Self::Tiberius => {
                 let name = if self == Self::MssqlTds {
@@ -240,22 +303,8 @@ impl Driver {
                 } else {
                     "tiberius"
                 };
-                let mut command = start(&program("rust-client")?);
-                run(
-                    command.args(["--driver", name]).args(arguments(login)),
-                    "",
-                    limit,
-                )?
-            }
-            Self::Freebcp => {
-                let configuration = Freetds::write(login)?;
-                let rows = configuration.beside("rows", "1\n2\n")?;
-                let mut command = start(Path::new("freebcp"));
-                command.env("FREETDSCONF", &configuration.0);
-                command.arg("target").arg("in").arg(&rows.0).arg("-c");
-                command.args(["-S", "scenario"]);
-                command.args(["-U", &login.user, "-P", &login.password]);
-                run(&mut command, "", limit)?
+                command.args(["--driver", name]).args(arguments(login));
+                command.args(["--timeout", &login.timeout.to_string()]);
             }
             Self::Pymssql | Self::PythonTds | Self::Odbc | Self::FreetdsOdbc => {
                 let name = match self {
@@ -264,9 +313,6 @@ impl Driver {
                     Self::FreetdsOdbc => "freetds-odbc",
                     _ => "odbc",
                 };
-                let mut command = start(&python());
-                let configuration = Freetds::write(login)?;
-                command.env("FREETDSCONF", &configuration.0);
                 command
                     .arg(workspace().join("tests/drivers/login.py"))
                     .args(["--driver", name]);
@@ -275,22 +321,48 @@ impl Driver {
                 if login.mars {
                     command.arg("--mars");
                 }
-                run(command.args(arguments(login)), "", limit)?
+                if login.several {
+                    command.arg("--multi-subnet-failover");
+                }
+                command.args(arguments(login));
             }
             Self::Tedious => {
-                let mut command = start(Path::new("node"));
                 command.env("NODE_PATH", node_modules());
                 command.arg(workspace().join("tests/drivers/login.js"));
                 command.args(["--timeout", &login.timeout.to_string()]);
-                run(command.args(arguments(login)), "", limit)?
+                command.args(arguments(login));
             }
-        };
-        // tsql ends with success whatever the server said.
-        let answered = self != Self::Tsql || output.contains(" affected)");
-        Ok(Fared {
-            ok: status.success() && answered,
-            output,
+        }
+        Ok(ready)
+    }
+
+    fn program(self) -> Result<PathBuf> {
+        Ok(match self {
+            Self::Tsql => "tsql".into(),
+            Self::Freebcp => "freebcp".into(),
+            Self::MssqlTds | Self::Tiberius => program("rust-client")?,
+            Self::Pymssql | Self::PythonTds | Self::Odbc | Self::FreetdsOdbc => python(),
+            Self::Tedious => "node".into(),
         })
+    }
+}
+
+/// A client that need only be started.
+pub struct Ready {
+    /// How it is started.
+    pub command: Command,
+    /// What it reads.
+    pub input: String,
+    files: Vec<Freetds>,
+}
+
+impl Ready {
+    fn new(command: Command) -> Self {
+        Self {
+            command,
+            input: String::new(),
+            files: Vec::new(),
+        }
     }
 }
 
@@ -309,6 +381,7 @@ fn arguments(login: &Login) -> Vec<String> {
         ("--password", &login.password),
         ("--query", &login.query),
         ("--errand", login.errand.name()),
+        ("--check", login.check.name()),
     ]
     .into_iter()
     .chain(certificate.as_deref().map(|path| ("--certificate", path)))
@@ -348,10 +421,15 @@ impl Freetds {
             Some(path) => format!("ca file = {}\n", path.display()),
             None => String::new(),
         };
+        let name = if login.check == Check::Name {
+            "yes"
+        } else {
+            "no"
+        };
         let text = format!(
             "[global]\ntds version = 7.4\nconnect timeout = {timeout}\n\n\
              [scenario]\nhost = {host}\nport = {port}\nencryption = {encryption}\n\
-             check certificate hostname = no\nspn = {}\n{authority}",
+             check certificate hostname = {name}\nspn = {}\n{authority}",
             kdc::SPN
         );
         std::fs::write(&path, text).with_context(|| path.display().to_string())?;

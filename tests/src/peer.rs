@@ -75,6 +75,11 @@ impl Peer {
         self.running.lines().to_vec()
     }
 
+    /// Waits until `done` likes the lines so far, and says whether it did within `limit`.
+    pub fn wait(&mut self, limit: Duration, done: impl FnMut(&[String]) -> bool) -> bool {
+        self.running.wait_lines(limit, done)
+    }
+
     /// Waits until a line holds `text`, and gives that line.
     pub fn wait_line(&mut self, text: &str) -> Result<String> {
         let mut found = None;

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+/// How long a program may take to end once it is to.
+const LIMIT: Duration = Duration::from_secs(15);
+
 /// A running program whose output is kept.
 pub struct Running {
     child: Child,
@@ -37,6 +40,16 @@ impl Running {
     /// Starts a program that goes on when its standard input ends, which [`Self::release`] does.
     pub fn start_held(command: &mut Command) -> Result<Self> {
         Self::spawn(command, Stdio::piped())
+    }
+
+    /// Starts a program that reads this.
+    pub fn start_with(command: &mut Command, input: &str) -> Result<Self> {
+        let mut running = Self::start_held(command)?;
+        if let Some(mut stdin) = running.stdin.take() {
+            // A program that does not read its input says so by its status.
+            std::io::Write::write_all(&mut stdin, input.as_bytes()).ok();
+        }
+        Ok(running)
     }
 
     fn spawn(command: &mut Command, stdin: Stdio) -> Result<Self> {
@@ -130,17 +143,23 @@ impl Running {
     /// Sends a signal by name and waits for the end.
     pub fn stop(self, signal: &str) -> Result<Ended> {
         self.signal(signal)?;
-        self.end()
+        self.end(LIMIT)
     }
 
     /// Ends its standard input and waits for the end.
     pub fn release(mut self) -> Result<Ended> {
         self.stdin = None;
-        self.end()
+        self.end(LIMIT)
     }
 
-    fn end(mut self) -> Result<Ended> {
-        let status = self.wait(Duration::from_secs(15))?;
+    /// Whether it has ended.
+    pub fn is_over(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
+    /// Waits for the end, which comes by itself within `limit`.
+    pub fn end(mut self, limit: Duration) -> Result<Ended> {
+        let status = self.wait(limit)?;
         self.wait_lines(Duration::from_secs(2), |_| false);
         Ok(Ended {
             status,

@@ -45,6 +45,12 @@ struct Options {
     /// The server's certificate, which TDS 8.0 checks whatever one says.
     #[arg(long)]
     certificate: Option<PathBuf>,
+    /// What to ask of the certificate; these drivers ask for the name, too, or for nothing.
+    #[arg(long, value_enum, default_value = "as-ever")]
+    check: Check,
+    /// Seconds that a login may take; of mssql-tds only.
+    #[arg(long, default_value_t = 15)]
+    timeout: u32,
     /// What to do before the query.
     #[arg(long, value_enum, default_value = "query")]
     errand: Errand,
@@ -65,6 +71,13 @@ enum Encrypt {
     Off,
     On,
     Strict,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Check {
+    AsEver,
+    Issuer,
+    Name,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -109,7 +122,7 @@ async fn main() -> Result<()> {
 async fn mssql_tds(options: &Options) -> Result<usize> {
     let source = format!("tcp:{},{}", options.host, options.port);
     let mut context = ClientContext::with_data_source(&source);
-    context.connect_timeout = 15;
+    context.connect_timeout = options.timeout;
     context.encryption_options.trust_server_certificate = options.certificate.is_none();
     context
         .encryption_options
@@ -193,7 +206,10 @@ async fn tiberius(options: &Options) -> Result<usize> {
     let mut config = Config::new();
     config.host(&options.host);
     config.port(options.port);
-    config.trust_cert();
+    match &options.certificate {
+        Some(path) if options.check != Check::AsEver => config.trust_cert_ca(path.display()),
+        _ => config.trust_cert(),
+    }
     config.encryption(match options.encrypt {
         Encrypt::None => EncryptionLevel::NotSupported,
         Encrypt::Off => EncryptionLevel::Off,
