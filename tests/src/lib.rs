@@ -8,6 +8,7 @@ pub mod drivers;
 pub mod expect;
 pub mod group;
 pub mod kdc;
+pub mod lab;
 pub mod middle;
 pub mod nat;
 pub mod net;

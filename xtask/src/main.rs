@@ -8,6 +8,7 @@ mod demo;
 mod fuzz;
 mod generated;
 mod host;
+mod lab;
 mod lint;
 mod netns;
 mod peers;
@@ -47,6 +48,8 @@ enum Command {
     Causes(generated::Args),
     /// Run each fuzz target for a bounded time
     Fuzz(fuzz::Args),
+    /// Make faults happen to real drivers, and count how often the agent names the right cause (root)
+    Lab(lab::Args),
     /// Check the house rules that no compiler knows
     Lint,
     /// What runs inside the emulator
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Schema(args) => generated::run(&generated::SCHEMA, &args),
         Command::Causes(args) => generated::run(&generated::CAUSES, &args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Lab(args) => lab::run(&args),
         Command::Lint => lint::run(),
         Command::VmGuest(args) => vm::guest::run(&args),
     };

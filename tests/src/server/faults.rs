@@ -1,6 +1,6 @@
 //! What goes wrong, and at which step.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::TcpStream;
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use socket2::SockRef;
 
+use super::gate::Gate;
 use super::socket::drain;
 
 /// A point at which the server is about to answer.
@@ -63,12 +64,55 @@ pub struct Faults {
     /// Resets at this step instead of answering.
     #[arg(long, value_name = "STEP")]
     pub reset_at: Option<Step>,
+    /// Is no SQL Server: says this once it has accepted, and leaves once the client has spoken.
+    #[arg(long, value_name = "TEXT")]
+    pub speak: Option<String>,
+    /// Who is let past a step, and when.
+    #[command(flatten)]
+    pub gate: Gate,
+    /// Connections, the first ones, with which nothing goes wrong.
+    #[arg(long, default_value_t = 0)]
+    pub spare: u16,
+    /// Connections after these with which it does; all where it is not given.
+    #[arg(long)]
+    pub faulty: Option<u16>,
+    /// Says which client is at a step, and when it is past it.
+    #[arg(long)]
+    pub say_steps: bool,
 }
 
 impl Faults {
     /// Does what is planned for `step`. An error means that the conversation
     /// ends here and that the stream has to be dropped.
     pub fn at(&self, step: Step, tcp: &TcpStream) -> io::Result<()> {
+        self.say("at", step, tcp)?;
+        self.do_at(step, tcp)?;
+        self.say("past", step, tcp)
+    }
+
+    /// Whether anything is to go wrong with this connection, counted from 0.
+    pub fn concern(&self, connection: u16) -> bool {
+        let after = connection.checked_sub(self.spare);
+        after.is_some_and(|after| self.faulty.is_none_or(|faulty| after < faulty))
+    }
+
+    fn say(&self, what: &str, step: Step, tcp: &TcpStream) -> io::Result<()> {
+        if self.say_steps {
+            let step = step.to_possible_value();
+            let name = step.as_ref().map_or("", |step| step.get_name());
+            println!("port {} {what} {name}", tcp.peer_addr()?.port());
+        }
+        Ok(())
+    }
+
+    fn do_at(&self, step: Step, tcp: &TcpStream) -> io::Result<()> {
+        if let (Some(text), Step::Accept) = (&self.speak, step) {
+            let mut tcp = tcp;
+            tcp.write_all(format!("{text}\r\n").as_bytes())?;
+            tcp.peek(&mut [0])?;
+            return Err(ended("spoke as planned"));
+        }
+        self.gate.pass(step);
         for delay in self.delays.iter().filter(|delay| delay.step == step) {
             std::thread::sleep(delay.pause);
         }

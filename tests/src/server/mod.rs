@@ -7,6 +7,7 @@ pub mod attention;
 pub mod command;
 pub mod faults;
 pub mod fedauth;
+pub mod gate;
 #[cfg(feature = "peers")]
 pub mod kerberos;
 pub mod login7;
@@ -33,26 +34,35 @@ use socket2::{Domain, Socket, Type};
 
 pub use scenario::Scenario;
 
+/// Session id of the first connection; lower ones are the server's own.
+const FIRST: u16 = 51;
+
 /// One server, ready to take connections.
 struct Server {
     scenario: Scenario,
+    /// The same where nothing goes wrong.
+    healthy: Scenario,
     acceptor: SslAcceptor,
 }
 
 /// Listens and serves for ever, one thread for each connection. Prints
 /// `listening ADDRESS` once it does, and a line for each thing it sees.
 pub fn serve(scenario: Scenario) -> Result<()> {
-    let certificate = tls::Certificate::self_signed(&scenario.name, scenario.days)?;
-    if let Some(path) = &scenario.certificate_out {
-        std::fs::write(path, certificate.certificate_pem()?)
+    let certificate = tls::Certificate::make(&scenario.certificate)?;
+    if let Some(path) = &scenario.certificate.certificate_out {
+        std::fs::write(path, certificate.authority_pem()?)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     let acceptor = tls::acceptor(&certificate, scenario.tls_policy())?;
     let listener = listen(&scenario.listen)
         .with_context(|| format!("cannot listen on {}", scenario.listen))?;
     println!("listening {}", listener.local_addr()?);
-    let server = Arc::new(Server { scenario, acceptor });
-    for (spid, tcp) in (51..).zip(listener.incoming()) {
+    let server = Arc::new(Server {
+        healthy: scenario.healthy(),
+        scenario,
+        acceptor,
+    });
+    for (spid, tcp) in (FIRST..).zip(listener.incoming()) {
         let (tcp, server) = (tcp?, Arc::clone(&server));
         std::thread::spawn(move || server.connection(tcp, spid));
     }
@@ -71,7 +81,12 @@ fn listen(address: &str) -> Result<TcpListener> {
 
 impl Server {
     fn connection(&self, tcp: TcpStream, spid: u16) {
-        let mut session = session::Session::new(&self.scenario, &self.acceptor, spid);
+        let scenario = if self.scenario.faults.concern(spid - FIRST) {
+            &self.scenario
+        } else {
+            &self.healthy
+        };
+        let mut session = session::Session::new(scenario, &self.acceptor, spid);
         let end = tcp.set_nodelay(true).and_then(|()| session.run(tcp));
         match end {
             Ok(()) => println!("{spid} end"),

@@ -14,6 +14,9 @@ pub struct Refusal {
     /// Refuses every login with error 18456 and this state.
     #[arg(long, value_name = "STATE")]
     pub fail_login: Option<u8>,
+    /// The error's number where it is another one.
+    #[arg(long, value_name = "NUMBER", default_value_t = LOGIN_FAILED)]
+    pub fail_number: u32,
     /// What a refusal says instead of 18456 alone.
     #[arg(long, value_enum, default_value = "plain")]
     pub fail_as: Wording,

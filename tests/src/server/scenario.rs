@@ -9,7 +9,7 @@ use super::faults::Faults;
 use super::packet::kind;
 use super::prelogin::Encrypt;
 use super::refusal::Refusal;
-use super::tls::Policy;
+use super::tls::{Policy, Wanted};
 use super::token::Route;
 
 /// Versions of TLS.
@@ -86,15 +86,9 @@ pub struct Scenario {
     /// Packet type around the server's TLS handshake: 18, or 4 as some do.
     #[arg(long, default_value_t = kind::PRELOGIN, value_parser = clap::value_parser!(u8).range(1..=18))]
     pub wrap_reply_type: u8,
-    /// Name in the certificate.
-    #[arg(long, default_value = "localhost")]
-    pub name: String,
-    /// Days until the certificate expires.
-    #[arg(long, default_value_t = 30)]
-    pub days: u32,
-    /// Writes the certificate here, in PEM.
-    #[arg(long, value_name = "FILE")]
-    pub certificate_out: Option<PathBuf>,
+    /// Its certificate.
+    #[command(flatten)]
+    pub certificate: Wanted,
     /// What logins have to bring.
     #[arg(long, value_enum, default_value = "sql")]
     pub auth: Auth,
@@ -132,6 +126,24 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// The same where nothing goes wrong after the handshake of TLS.
+    #[must_use]
+    pub fn healthy(&self) -> Self {
+        let faults = Faults {
+            say_steps: self.faults.say_steps,
+            ..Faults::default()
+        };
+        Self {
+            refusal: Refusal {
+                fail_login: None,
+                ..self.refusal
+            },
+            route: None,
+            faults,
+            ..self.clone()
+        }
+    }
+
     /// Whether TLS comes before TDS.
     pub fn strict(&self) -> bool {
         self.encrypt == Encrypt::Strict

@@ -140,7 +140,7 @@ impl<'a> Session<'a> {
 
     fn authenticate(&self, stream: &mut Stream, login: &Login7) -> io::Result<Verdict> {
         if self.scenario.refusal.fail_login.is_some() {
-            return Ok(Verdict::Refused(LOGIN_FAILED));
+            return Ok(Verdict::Refused(self.scenario.refusal.fail_number));
         }
         match self.scenario.auth {
             Auth::Sql => {

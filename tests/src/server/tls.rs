@@ -1,8 +1,11 @@
 //! Certificates, and the TLS side of the scenario server.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
+use clap::Args;
 use openssl::asn1::Asn1Time;
 use openssl::bn::{BigNum, MsbOption};
 use openssl::hash::MessageDigest;
@@ -12,59 +15,142 @@ use openssl::ssl::{
     AlpnError, SslAcceptor, SslMethod, SslOptions, SslVerifyMode, SslVersion, select_next_proto,
 };
 use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
-use openssl::x509::{X509, X509NameBuilder};
+use openssl::x509::{X509, X509Name, X509NameBuilder};
 
 use crate::net::{SERVER_V4, SERVER_V6};
 
-/// A self-signed certificate and its key, made for one run.
+/// Names in a long certificate, more than fit into a packet.
+const LONG: u32 = 60;
+
+/// What the server's certificate is to be.
+#[derive(Args, Clone, Debug)]
+pub struct Wanted {
+    /// Name in the certificate.
+    #[arg(long, default_value = "localhost")]
+    pub name: String,
+    /// Days until the certificate expires; negative: since it did.
+    #[arg(long, default_value_t = 30, allow_negative_numbers = true)]
+    pub days: i32,
+    /// Puts so many names into the certificate that it does not fit into a packet.
+    #[arg(long)]
+    pub long_certificate: bool,
+    /// Has an authority issue it, instead of signing it itself.
+    #[arg(long)]
+    pub issued: bool,
+    /// Writes the certificate, or that of its authority, here, in PEM.
+    #[arg(long, value_name = "FILE")]
+    pub certificate_out: Option<PathBuf>,
+}
+
+/// A certificate and its key, made for one run.
 pub struct Certificate {
-    certificate: X509,
+    own: X509,
     key: PKey<Private>,
+    /// Of whoever has issued it.
+    authority: X509,
 }
 
 impl Certificate {
-    /// Makes a certificate for `name`, for both loopback addresses and for
-    /// those of the server's host, valid for `days` days from now. RSA, because TLS 1.0 clients know no other.
-    pub fn self_signed(name: &str, days: u32) -> Result<Self> {
-        let key = PKey::from_rsa(Rsa::generate(2048)?)?;
-        let mut subject = X509NameBuilder::new()?;
-        subject.append_entry_by_text("CN", name)?;
-        let subject = subject.build();
-        let mut serial = BigNum::new()?;
-        serial.rand(128, MsbOption::MAYBE_ZERO, false)?;
-        let mut builder = X509::builder()?;
-        builder.set_version(2)?;
-        builder.set_serial_number(&*serial.to_asn1_integer()?)?;
-        builder.set_subject_name(&subject)?;
-        builder.set_issuer_name(&subject)?;
-        builder.set_pubkey(&key)?;
-        builder.set_not_before(&*Asn1Time::days_from_now(0)?)?;
-        builder.set_not_after(&*Asn1Time::days_from_now(days)?)?;
-        builder.append_extension(BasicConstraints::new().critical().ca().build()?)?;
-        let names = SubjectAlternativeName::new()
-            .dns(name)
-            .ip(&IpAddr::V4(Ipv4Addr::LOCALHOST).to_string())
-            .ip(&IpAddr::V6(Ipv6Addr::LOCALHOST).to_string())
-            .ip(SERVER_V4)
-            .ip(SERVER_V6)
-            .build(&builder.x509v3_context(None, None))?;
-        builder.append_extension(names)?;
-        builder.sign(&key, MessageDigest::sha256())?;
+    /// Makes one for `name` that signs itself, valid for `days` days from now.
+    pub fn self_signed(name: &str, days: i32) -> Result<Self> {
+        Self::make(&Wanted {
+            name: name.to_owned(),
+            days,
+            long_certificate: false,
+            issued: false,
+            certificate_out: None,
+        })
+    }
+
+    /// Makes one, and whatever authority issues it.
+    pub fn make(wanted: &Wanted) -> Result<Self> {
+        let key = key()?;
+        if wanted.issued {
+            let name = "Authority of the tests";
+            let authority = Self::self_signed(name, 30)?;
+            let own = certificate(wanted, &key, name, &authority.key)?;
+            let authority = authority.own;
+            return Ok(Self {
+                own,
+                key,
+                authority,
+            });
+        }
+        let own = certificate(wanted, &key, &wanted.name, &key)?;
         Ok(Self {
-            certificate: builder.build(),
+            authority: own.clone(),
+            own,
             key,
         })
     }
 
+    /// The authority's certificate in PEM, its own where it signs itself.
+    pub fn authority_pem(&self) -> Result<Vec<u8>> {
+        Ok(self.authority.to_pem()?)
+    }
+
     /// The certificate in PEM.
     pub fn certificate_pem(&self) -> Result<Vec<u8>> {
-        Ok(self.certificate.to_pem()?)
+        Ok(self.own.to_pem()?)
     }
 
     /// The private key in PEM (PKCS #8).
     pub fn key_pem(&self) -> Result<Vec<u8>> {
         Ok(self.key.private_key_to_pem_pkcs8()?)
     }
+}
+
+/// RSA, because TLS 1.0 clients know no other.
+fn key() -> Result<PKey<Private>> {
+    Ok(PKey::from_rsa(Rsa::generate(2048)?)?)
+}
+
+fn common_name(name: &str) -> Result<X509Name> {
+    let mut subject = X509NameBuilder::new()?;
+    subject.append_entry_by_text("CN", name)?;
+    Ok(subject.build())
+}
+
+fn certificate(
+    wanted: &Wanted,
+    key: &PKey<Private>,
+    issuer: &str,
+    issuers: &PKey<Private>,
+) -> Result<X509> {
+    let mut serial = BigNum::new()?;
+    serial.rand(128, MsbOption::MAYBE_ZERO, false)?;
+    let mut builder = X509::builder()?;
+    builder.set_version(2)?;
+    builder.set_serial_number(&*serial.to_asn1_integer()?)?;
+    builder.set_subject_name(&*common_name(&wanted.name)?)?;
+    builder.set_issuer_name(&*common_name(issuer)?)?;
+    builder.set_pubkey(key)?;
+    builder.set_not_before(&*in_days(wanted.days.min(0) - 30)?)?;
+    builder.set_not_after(&*in_days(wanted.days)?)?;
+    if wanted.name == issuer {
+        builder.append_extension(BasicConstraints::new().critical().ca().build()?)?;
+    }
+    let mut names = SubjectAlternativeName::new();
+    for number in 0..if wanted.long_certificate { LONG } else { 0 } {
+        names.dns(&format!("instance-{number:02}.of-a-server-farm.example"));
+    }
+    let names = names
+        .dns(&wanted.name)
+        .ip(&IpAddr::V4(Ipv4Addr::LOCALHOST).to_string())
+        .ip(&IpAddr::V6(Ipv6Addr::LOCALHOST).to_string())
+        .ip(SERVER_V4)
+        .ip(SERVER_V6)
+        .build(&builder.x509v3_context(None, None))?;
+    builder.append_extension(names)?;
+    builder.sign(issuers, MessageDigest::sha256())?;
+    Ok(builder.build())
+}
+
+/// That many days from now.
+fn in_days(days: i32) -> Result<Asn1Time> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let at = i64::try_from(now)? + i64::from(days) * 24 * 60 * 60;
+    Ok(Asn1Time::from_unix(at)?)
 }
 
 /// What the server offers in a TLS handshake.
@@ -94,7 +180,7 @@ pub fn acceptor(certificate: &Certificate, policy: Policy<'_>) -> Result<SslAcce
     builder.set_cipher_list(&format!("{}:@SECLEVEL=0", policy.ciphers))?;
     builder.set_num_tickets(policy.tickets)?;
     builder.set_session_id_context(b"scenario")?;
-    builder.set_certificate(&certificate.certificate)?;
+    builder.set_certificate(&certificate.own)?;
     builder.set_private_key(&certificate.key)?;
     if policy.alpn {
         builder.set_alpn_select_callback(|_, offered| {

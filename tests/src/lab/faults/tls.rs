@@ -1,0 +1,159 @@
+//! What client and server can not agree on in TLS.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::ALL;
+use crate::drivers::{Check, Driver, Encrypt, Login};
+use crate::lab::trial::Trial;
+use crate::server::tls::Certificate;
+
+/// Drivers that look at the certificate where they are told to.
+const CHECKING: [Driver; 6] = [
+    Driver::Tsql,
+    Driver::Pymssql,
+    Driver::Odbc,
+    Driver::PythonTds,
+    Driver::Tedious,
+    Driver::Tiberius,
+];
+/// Those of them that look at its names.
+const NAMING: [Driver; 4] = [
+    Driver::Odbc,
+    Driver::Tedious,
+    Driver::Tiberius,
+    Driver::Tsql,
+];
+/// Drivers that speak TDS 8.0.
+const STRICT: [Driver; 5] = [
+    Driver::Odbc,
+    Driver::Tedious,
+    Driver::MssqlTds,
+    Driver::Tiberius,
+    Driver::Pymssql,
+];
+
+pub(super) fn version(trial: &mut Trial<'_>) -> Result<()> {
+    let old = trial.draw.one(&["1.0", "1.1"]);
+    let drivers = [
+        Driver::Odbc,
+        Driver::PythonTds,
+        Driver::MssqlTds,
+        Driver::Tiberius,
+        Driver::Pymssql,
+        Driver::Tsql,
+    ];
+    let driver = trial.driver(&drivers);
+    fails(trial, &["--tls-min", "1.0", "--tls-max", old], driver)
+}
+
+pub(super) fn cipher(trial: &mut Trial<'_>) -> Result<()> {
+    // Of a key that the server has not.
+    let ciphers = trial.draw.one(&[
+        "ECDHE-ECDSA-AES256-GCM-SHA384",
+        "ECDHE-ECDSA-AES128-SHA",
+        "ARIA256-GCM-SHA384",
+    ]);
+    let driver = trial.driver(&ALL);
+    fails(trial, &["--ciphers", ciphers], driver)
+}
+
+/// A login to a server where TLS fails for everybody.
+fn fails(trial: &mut Trial<'_>, options: &[&str], driver: Driver) -> Result<()> {
+    let _server = trial.server(options)?;
+    let mut login = trial.encrypted(driver);
+    login.timeout = 8;
+    trial.goes_wrong(driver, &login)
+}
+
+/// A login that looks at the certificate, by those of an authority in a file.
+fn checking(trial: &mut Trial<'_>, driver: Driver, authority: &Authority, check: Check) -> Login {
+    let mut login = trial.encrypted(driver);
+    login.check = check;
+    login.certificate = Some(authority.0.clone());
+    let file = authority.0.display().to_string();
+    // Where ODBC looks, by way of OpenSSL.
+    login.environment = vec![("SSL_CERT_FILE", file)];
+    login.timeout = 8;
+    login
+}
+
+pub(super) fn untrusted(trial: &mut Trial<'_>) -> Result<()> {
+    let driver = trial.driver(&CHECKING);
+    let authority = Authority::new(trial);
+    let other = Certificate::self_signed("authority.lab.test", 30)?;
+    std::fs::write(&authority.0, other.certificate_pem()?)?;
+    let issued: &[&str] = if trial.draw.percent(50) {
+        &["--issued"]
+    } else {
+        &[]
+    };
+    let _server = trial.server(issued)?;
+    let login = checking(trial, driver, &authority, Check::Issuer);
+    trial.goes_wrong(driver, &login)
+}
+
+pub(super) fn expired(trial: &mut Trial<'_>) -> Result<()> {
+    let driver = trial.driver(&CHECKING);
+    let authority = Authority::new(trial);
+    let days = format!("-{}", trial.draw.number(1..=300));
+    let _server = trial.server(&[
+        "--issued",
+        "--days",
+        &days,
+        "--certificate-out",
+        &authority.path(),
+    ])?;
+    let login = checking(trial, driver, &authority, Check::Issuer);
+    trial.goes_wrong(driver, &login)
+}
+
+pub(super) fn other_name(trial: &mut Trial<'_>) -> Result<()> {
+    let driver = trial.driver(&NAMING);
+    let authority = Authority::new(trial);
+    let _server = trial.server(&["--issued", "--certificate-out", &authority.path()])?;
+    let mut login = checking(trial, driver, &authority, Check::Name);
+    login.host = trial.place.alias();
+    trial.goes_wrong(driver, &login)
+}
+
+pub(super) fn not_strict(trial: &mut Trial<'_>) -> Result<()> {
+    let driver = trial.driver(&STRICT);
+    let authority = Authority::new(trial);
+    let _server = trial.server(&["--certificate-out", &authority.path()])?;
+    let mut login = Login::to(trial.place.name(), crate::lab::site::PORT, Encrypt::Strict);
+    login.certificate = Some(authority.0.clone());
+    login.timeout = 8;
+    trial.goes_wrong(driver, &login)
+}
+
+pub(super) fn only_strict(trial: &mut Trial<'_>) -> Result<()> {
+    let driver = trial.driver(&ALL);
+    fails(trial, &["--encrypt", "strict"], driver)
+}
+
+/// A file with a certificate, gone afterwards.
+struct Authority(PathBuf);
+
+impl Authority {
+    fn new(trial: &Trial<'_>) -> Self {
+        let name = format!(
+            "tds-tracer-lab-{}.{}.pem",
+            std::process::id(),
+            trial.place.name()
+        );
+        Self(std::env::temp_dir().join(name))
+    }
+
+    fn path(&self) -> String {
+        self.0.display().to_string()
+    }
+}
+
+impl Drop for Authority {
+    fn drop(&mut self) {
+        // In a temporary directory, where what is left behind does no harm.
+        std::fs::remove_file(&self.0).ok();
+    }
+}

@@ -1,0 +1,291 @@
+//! Where faults happen: the clients' host, the servers' host, and a router between them that drops,
+//! cuts and loses what it is told to. The agent runs on the clients' host, once at its sockets and once at
+//! its interface.
+//!
+//! Each run has a server's address and a client's of its own, so that those at the same time are
+//! no neighbours of each other.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::agent::Agent;
+use crate::capture::{Capture, Captured};
+use crate::lab::router;
+use crate::net::{INTERFACE, Namespace, cable};
+use crate::process::run;
+
+/// SQL Server's port.
+pub(crate) const PORT: u16 = 1433;
+/// Runs that have addresses.
+pub(crate) const MOST: u16 = 4000;
+
+const CLIENTS: Ipv4Addr = Ipv4Addr::new(10, 87, 1, 1);
+/// The router, towards clients and towards servers.
+const ROUTER: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 87, 1, 254), Ipv4Addr::new(10, 87, 2, 254)];
+const SERVERS: Ipv4Addr = Ipv4Addr::new(10, 87, 2, 1);
+/// Hops that a server's packets may still take when they leave it: Windows begins with 128, Linux with 64,
+/// and there are other routers before this one.
+const HOPS: [u8; 6] = [128, 125, 128, 64, 59, 118];
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// The hosts, the agent and the capture.
+pub(crate) struct Site {
+    clients: Namespace,
+    router: Namespace,
+    servers: Namespace,
+    files: Files,
+}
+
+/// Who watches the clients' host.
+pub(crate) struct Watch {
+    agents: [Agent; 2],
+    capture: Capture,
+}
+
+/// All that was seen.
+pub(crate) struct Seen {
+    /// Lines of the agent that sees the clients' sockets.
+    pub(crate) at_sockets: Vec<Value>,
+    /// Lines of the agent that sees the interface of the clients' host.
+    pub(crate) at_interfaces: Vec<Value>,
+    /// The packets at the interface of the clients' host.
+    pub(crate) captured: Captured,
+}
+
+/// A run's addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place(u16);
+
+impl Place {
+    /// That of a run.
+    pub(crate) fn new(number: u16) -> Self {
+        assert!(number < MOST, "more runs than addresses");
+        Self(number)
+    }
+
+    fn of(self, network: u8) -> Ipv4Addr {
+        let [high, low] = (self.0 + 1).to_be_bytes();
+        Ipv4Addr::new(10, network, high, low)
+    }
+
+    /// The server.
+    pub(crate) fn server(self) -> Ipv4Addr {
+        self.of(88)
+    }
+
+    /// Another server.
+    pub(crate) fn other_server(self) -> Ipv4Addr {
+        self.of(90)
+    }
+
+    /// The client.
+    pub(crate) fn client(self) -> Ipv4Addr {
+        self.of(89)
+    }
+
+    /// The name by which clients know the server.
+    pub(crate) fn name(self) -> String {
+        format!("sql{}.lab.test", self.0)
+    }
+
+    /// A name that has both servers' addresses, in this order of the second one and the first one.
+    pub(crate) fn both_names(self) -> String {
+        format!("both{}.lab.test", self.0)
+    }
+
+    /// A name of the server that its certificate does not have.
+    pub(crate) fn alias(self) -> String {
+        format!("alias{}.lab.test", self.0)
+    }
+}
+
+impl Site {
+    /// Makes all of it, for so many runs.
+    pub(crate) fn new(runs: u16) -> Result<Self> {
+        // What a thread makes is in one control group. The agent sees the clients' only.
+        let others =
+            std::thread::spawn(|| anyhow::Ok((Namespace::new("r")?, Namespace::new("s")?)));
+        let clients = Namespace::new("c")?;
+        let others = others
+            .join()
+            .map_err(|_panic| anyhow::anyhow!("no hosts"))?;
+        let (between, servers) = others?;
+        join([
+            (&clients, INTERFACE, CLIENTS),
+            (&between, "clients0", ROUTER[0]),
+        ])?;
+        join([
+            (&servers, INTERFACE, SERVERS),
+            (&between, "servers0", ROUTER[1]),
+        ])?;
+        inside(&between, "sh", &["-c", FORWARD], "")?;
+        inside(
+            &between,
+            "nft",
+            &["-f", "-"],
+            &router::rules(CLIENTS, SERVERS),
+        )?;
+        let of_servers = ["10.88.0.0/16", "10.90.0.0/16"];
+        let local = |network: &str| format!("route add local {network} dev lo\n");
+        let lines: String = of_servers.into_iter().map(local).collect();
+        let back = (0..runs).map(Place::new).map(|place| {
+            let hops = HOPS[usize::from(place.0) % HOPS.len()];
+            let [client, router] = [place.client(), ROUTER[1]];
+            format!("route add {client} via {router} hoplimit {hops}\n")
+        });
+        let clients_own = format!("route add 10.87.1.0/24 via {}\n", ROUTER[1]);
+        batch(
+            &servers,
+            &(lines + &back.collect::<String>() + &clients_own),
+        )?;
+        let lines = of_servers.map(|network| format!("route add {network} via {SERVERS}\n"));
+        batch(
+            &between,
+            &(lines.concat() + &format!("route add 10.89.0.0/16 via {CLIENTS}\n")),
+        )?;
+        let places = (0..runs).map(Place::new);
+        let routes = places.clone().flat_map(|place| {
+            let to = [place.server(), place.other_server()];
+            to.map(|to| format!("route add {to} via {} src {}\n", ROUTER[0], place.client()))
+        });
+        batch(
+            &clients,
+            &(local("10.89.0.0/16") + &routes.collect::<String>()),
+        )?;
+        let files = Files::new(places)?;
+        Ok(Self {
+            clients,
+            router: between,
+            servers,
+            files,
+        })
+    }
+
+    /// Begins to watch.
+    pub(crate) fn watch(&self) -> Result<Watch> {
+        let port = PORT.to_string();
+        let group = self.clients.group();
+        let sources = [&["sockets", "--cgroup", &group][..], &["interfaces"]];
+        let [one, other] = sources.map(|source| {
+            Agent::start(
+                &self.clients,
+                &[&["--port", &port, "--source"], source].concat(),
+            )
+        });
+        let agents = [one?, other?];
+        let capture = Capture::start(&self.clients, INTERFACE, PORT)?;
+        Ok(Watch { agents, capture })
+    }
+
+    /// The host of the servers.
+    pub(crate) fn servers(&self) -> &Namespace {
+        &self.servers
+    }
+
+    /// A program on the clients' host, which knows the servers' names.
+    pub(crate) fn client(&self, program: &std::path::Path) -> Command {
+        let mut command = self.clients.command("unshare");
+        let bind = "mount --bind \"$1\" /etc/hosts; mount --bind \"$2\" /etc/nsswitch.conf; \
+                    shift 2; exec \"$@\"";
+        command.args(["-m", "--", "sh", "-e", "-c", bind, "sh"]);
+        command
+            .args([&self.files.hosts, &self.files.switch])
+            .arg(program);
+        command
+    }
+
+    /// Has the router do something to an address, by the name of its set.
+    pub(crate) fn treat(&self, set: &str, address: Ipv4Addr) -> Result<()> {
+        let line = format!("add element ip lab {set} {{ {address} }}");
+        inside(&self.router, "nft", &[&line], "")
+    }
+}
+
+impl Watch {
+    /// Stops watching, once both accounts have what `done` waits for, or `limit` is over.
+    pub(crate) fn stop(mut self, limit: Duration, done: impl Fn(&[Value]) -> bool) -> Result<Seen> {
+        for agent in &mut self.agents {
+            agent.wait(limit, &done)?;
+        }
+        let captured = self.capture.stop()?;
+        let [at_sockets, at_interfaces] = self.agents;
+        let [at_sockets, at_interfaces] = [at_sockets.stop()?, at_interfaces.stop()?];
+        Ok(Seen {
+            at_sockets: at_sockets.events,
+            at_interfaces: at_interfaces.events,
+            captured,
+        })
+    }
+}
+
+const FORWARD: &str = "echo 1 > /proc/sys/net/ipv4/ip_forward; \
+                       echo 1 > /proc/sys/net/netfilter/nf_conntrack_acct";
+
+/// A cable between two hosts.
+fn join(ends: [(&Namespace, &str, Ipv4Addr); 2]) -> Result<()> {
+    let [one, other] = ends;
+    cable((one.0.name(), one.1), (other.0.name(), other.1))?;
+    for (host, device, address) in ends {
+        host.ip(&["addr", "add", &format!("{address}/24"), "dev", device])?;
+        host.ip(&["link", "set", device, "up"])?;
+    }
+    Ok(())
+}
+
+/// Several lines of `ip`.
+fn batch(host: &Namespace, lines: &str) -> Result<()> {
+    inside(host, "ip", &["-batch", "-"], lines)
+}
+
+fn inside(host: &Namespace, program: &str, arguments: &[&str], input: &str) -> Result<()> {
+    let (status, output) = run(host.command(program).args(arguments), input, LIMIT)?;
+    if !status.success() {
+        bail!("{program} {}: {output}", arguments.join(" "));
+    }
+    Ok(())
+}
+
+/// Which names there are, and that nobody else is asked.
+struct Files {
+    hosts: PathBuf,
+    switch: PathBuf,
+}
+
+impl Files {
+    fn new(places: impl Iterator<Item = Place>) -> Result<Self> {
+        let path = |name: &str| {
+            let name = format!("tds-tracer-lab-{}.{name}", std::process::id());
+            std::env::temp_dir().join(name)
+        };
+        let files = Self {
+            hosts: path("hosts"),
+            switch: path("nsswitch"),
+        };
+        let lines = places.map(|place| {
+            let (server, other) = (place.server(), place.other_server());
+            let [name, both, alias] = [place.name(), place.both_names(), place.alias()];
+            format!("{server} {name}\n{server} {alias}\n{other} {both}\n{server} {both}\n")
+        });
+        let text: String = ["127.0.0.1 localhost\n".to_owned()]
+            .into_iter()
+            .chain(lines)
+            .collect();
+        std::fs::write(&files.hosts, text).with_context(|| files.hosts.display().to_string())?;
+        std::fs::write(&files.switch, "hosts: files\n")?;
+        Ok(files)
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        // In a temporary directory, where what is left behind does no harm.
+        for path in [&self.hosts, &self.switch] {
+            std::fs::remove_file(path).ok();
+        }
+    }
+}
