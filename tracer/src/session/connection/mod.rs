@@ -320,14 +320,14 @@ impl Connection {
         }
         self.wire.ends.note_strain(&self.wire.sent);
         let [client, server] = &self.wire.sent;
-        let idle_since = client.last_data.max(server.last_data);
+        let last = [client.last_data, server.last_data];
         // An answer that was missed is no longer owed.
         let in_flight = if self.wire.ends.missed_before() {
             0
         } else {
             self.usage.in_flight()
         };
-        self.wire.ends.leaves(idle_since, in_flight);
+        self.wire.ends.leaves(last, in_flight);
         self.about.ended_in = match &mut self.state {
             State::Undecided(login) => {
                 let phase = login.begin_end(side, at, acknowledged);

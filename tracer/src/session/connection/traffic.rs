@@ -303,7 +303,8 @@ impl Connection {
         let mut facts = settled.kept.facts(&self.wire);
         facts.login.late_reply_ns = settled.late_reply();
         let mut facts = complete(facts, &self.wire, &self.about, &self.usage, seen);
-        diagnose_close(&mut facts, &close, settled.causes());
+        let pause = self.wire.ends.pause();
+        diagnose_close(&mut facts, (&close, pause), settled.causes());
         if !settled.muted {
             report.close(facts, close, now.min(last));
         }

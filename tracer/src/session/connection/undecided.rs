@@ -410,6 +410,7 @@ impl Undecided {
             answered,
             whole: self.is_whole(),
             answer_was_missed: self.streams[Side::ToClient as usize].is_incomplete(),
+            answer_lacks: self.streams[Side::ToClient as usize].awaited(),
             ledger: full,
         }
     }

@@ -54,7 +54,8 @@ pub(in crate::session) struct Lost {
     pub(in crate::session) by: Option<Side>,
     /// Its payload, bytes.
     pub(in crate::session) length: u32,
-    /// The payload of the shortest segment that was sent again, bytes.
+    /// The payload of the shortest segment that was sent again more than once, bytes; of the one that was
+    /// sent most often where there is none.
     pub(in crate::session) shortest: u32,
     /// It was not answered up to the login's end.
     pub(in crate::session) for_good: bool,
@@ -69,7 +70,7 @@ pub(in crate::session) struct Closing {
     pub(in crate::session) reset: bool,
     /// Which came another way than its side's data.
     pub(in crate::session) foreign: bool,
-    /// How long nothing had passed before it.
+    /// How long nothing had passed before it, or before the requests that it left without answer.
     pub(in crate::session) idle: u64,
     /// Keep-alive probes without an answer before it.
     pub(in crate::session) probes: u32,
@@ -96,6 +97,8 @@ pub(in crate::session) struct Symptoms<'a> {
     pub(in crate::session) ended: Option<Ended>,
     pub(in crate::session) tcp: Tcp,
     pub(in crate::session) lost: Lost,
+    /// Bytes of the server's answer that never came, though later ones did.
+    pub(in crate::session) answer_lacks: Option<u32>,
     /// Of the server's last reply.
     pub(in crate::session) errors: Vec<SqlError>,
     pub(in crate::session) tds: Option<&'a Tds>,
@@ -130,6 +133,7 @@ impl Default for Symptoms<'_> {
             ended: None,
             tcp: Tcp::default(),
             lost: Lost::default(),
+            answer_lacks: None,
             errors: Vec::new(),
             tds: None,
             tls: None,

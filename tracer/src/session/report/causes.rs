@@ -67,6 +67,7 @@ impl Report<'_> {
             around,
             lost: lost(&conclusion.ledger, wire.started, at),
             ended: ended(wire, conclusion),
+            answer_lacks: conclusion.answer_lacks,
             at: shared.config.wall(at),
             slow: shared.config.slow,
             ..described(facts)
@@ -83,10 +84,11 @@ impl Report<'_> {
     }
 }
 
-/// What is told of causes at a connection's end: those of its login, and what the end shows.
+/// What is told of causes at a connection's end: those of its login, and what the end shows, whose last
+/// requests came after so long a pause.
 pub(in crate::session) fn diagnose_close(
     facts: &mut ConnectionFacts,
-    close: &Close,
+    (close, pause): (&Close, u64),
     known: &[Ranked],
 ) {
     let abnormal = close.class == CloseClass::Abnormal;
@@ -97,7 +99,7 @@ pub(in crate::session) fn diagnose_close(
                 abnormal,
                 reset: close.how == CloseMeans::Rst,
                 foreign: close.middlebox == Some(true),
-                idle: close.idle_ns.unwrap_or_default().0,
+                idle: close.idle_ns.unwrap_or_default().0.max(pause),
                 probes: close.keep_alive_probes.unwrap_or_default(),
                 in_flight: close.requests_in_flight.unwrap_or_default(),
             }),
@@ -226,16 +228,15 @@ fn lost(ledger: &Ledger, from: u64, to: u64) -> Lost {
     let mut steps = ledger.steps().iter();
     let for_good =
         !steps.any(|step| step.side != most.side && step.at > most.first && step.at <= to);
+    // The end of what is under way is sent once more to find out what is lost (RFC 8985 section 7).
+    let often = repeats.iter().filter(|repeat| copies(repeat) > 1);
+    let shortest = often.map(|repeat| repeat.length).min();
     Lost {
         time: ledger.repeated(from, to),
         copies: u32::try_from(copies(&most)).unwrap_or(u32::MAX),
         by: Some(side(most.side)),
         length: most.length,
-        shortest: repeats
-            .iter()
-            .map(|repeat| repeat.length)
-            .min()
-            .unwrap_or_default(),
+        shortest: shortest.unwrap_or(most.length),
         for_good,
     }
 }

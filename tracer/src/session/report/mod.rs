@@ -82,6 +82,8 @@ pub(in crate::session) struct Conclusion {
     pub(in crate::session) whole: bool,
     /// Some of what the server said passed unseen.
     pub(in crate::session) answer_was_missed: bool,
+    /// Bytes of what the server said that the client still waits for, though later ones have come.
+    pub(in crate::session) answer_lacks: Option<u32>,
     /// All that happened.
     pub(in crate::session) ledger: Ledger,
 }

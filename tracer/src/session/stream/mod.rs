@@ -65,6 +65,11 @@ impl Stream {
         self.reassembly.is_incomplete()
     }
 
+    /// Bytes that the receiver still waits for, though later ones have come.
+    pub(in crate::session) fn awaited(&self) -> Option<u32> {
+        self.reassembly.awaited()
+    }
+
     /// Whether the sender's own packets tell of bytes before them that were not seen. A FIN that has
     /// passed takes a position too.
     pub(in crate::session) fn lacks_bytes(&self, has_finished: bool) -> bool {

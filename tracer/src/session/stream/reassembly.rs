@@ -123,6 +123,13 @@ impl Reassembly {
         self.was_missed(end)
     }
 
+    /// Bytes that the receiver still waits for, though later ones have come: they were lost on their way.
+    pub(super) fn awaited(&self) -> Option<u32> {
+        let (end, next) = (self.end()?, self.ahead.first()?);
+        let awaited = next.span.from.since(end).max(0).cast_unsigned();
+        (awaited > 0 && !self.was_missed(end)).then_some(awaited)
+    }
+
     /// Whether the byte at `position`, which has not been seen, has passed.
     fn was_missed(&self, position: Seq) -> bool {
         match (self.acknowledged, self.reached) {

@@ -45,6 +45,8 @@ struct Seen {
     idle_since: u64,
     /// Requests without answer then.
     in_flight: u32,
+    /// How long nothing had passed when they were asked.
+    pause: u64,
     /// Something had gone unanswered, or a window was closed, right before.
     strained: bool,
 }
@@ -117,10 +119,19 @@ impl Ends {
             .any(|side| side.keep_alives > 0 || side.repeats > 0 || side.shut != 0);
     }
 
-    /// Notes when the last data passed before an end, and the requests it leaves without answer.
-    pub(in crate::session) fn leaves(&mut self, idle_since: u64, in_flight: u32) {
+    /// Notes when the last data of each side passed before an end, and the requests it leaves without
+    /// answer.
+    pub(in crate::session) fn leaves(&mut self, [client, server]: [u64; 2], in_flight: u32) {
         let seen = self.seen();
-        (seen.idle_since, seen.in_flight) = (idle_since, in_flight);
+        (seen.idle_since, seen.in_flight) = (client.max(server), in_flight);
+        if in_flight > 0 && server > 0 {
+            seen.pause = client.saturating_sub(server);
+        }
+    }
+
+    /// How long nothing had passed when the requests were asked that the end left without answer.
+    pub(in crate::session) fn pause(&self) -> u64 {
+        self.0.as_ref().map_or(0, |seen| seen.pause)
     }
 
     /// When the last data passed before the end began.
@@ -225,5 +236,15 @@ mod tests {
         });
         assert_eq!(ends.began(), Some(15));
         assert!(ends.has_finished(ToServer) && !ends.has_finished(ToClient));
+    }
+
+    #[test]
+    fn requests_left_without_answer_came_after_a_pause() {
+        let mut ends = Ends::default();
+        ends.leaves([500, 100], 1);
+        assert_eq!((ends.pause(), ends.idle_since()), (400, 500));
+        let mut answered = Ends::default();
+        answered.leaves([500, 510], 0);
+        assert_eq!(answered.pause(), 0);
     }
 }

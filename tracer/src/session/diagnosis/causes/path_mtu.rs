@@ -2,7 +2,10 @@
 
 use crate::{
     record::{Outcome, Side, Whom},
-    session::diagnosis::{Cause, Found, Page, Symptoms},
+    session::diagnosis::{
+        Cause, Found, Page, Symptoms,
+        symptoms::{SECOND, Who},
+    },
 };
 
 pub(super) const CAUSE: Cause = Cause {
@@ -17,7 +20,8 @@ pub(super) const CAUSE: Cause = Cause {
             PRELOGIN succeeds, then the server's certificate, a large hello or a LOGIN7 with a \
             Kerberos ticket is lost for ever.",
         signs: "One full-size segment, sent again and again unchanged and never answered, while smaller \
-            ones passed.",
+            ones passed. Where the agent is with the receiver: the end of an answer has come, and of what \
+            fills packets (`missing_bytes`) nothing for seconds.",
         against: "Small segments that are lost too; a segment that arrives in the end.",
         confirm: "`ping -M do -s 1472 HOST` and downwards, `tracepath HOST`; Windows: `ping -f -l 1472`. \
             Whether ICMP type 3 code 4 passes the firewalls.",
@@ -31,11 +35,18 @@ pub(super) const CAUSE: Cause = Cause {
 const FULL: u32 = 1000;
 
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
-    let lost = &symptoms.lost;
     let open = symptoms.is_pending() || symptoms.is_unanswered();
     let unknown = symptoms.ended_as(&[Outcome::Unknown]);
-    let full = lost.for_good && lost.shortest >= FULL;
-    if !full || !(open || unknown) {
+    if !(open || unknown) {
+        return None;
+    }
+    sent_in_vain(symptoms).or_else(|| torn_answer(symptoms))
+}
+
+/// Seen from the sender.
+fn sent_in_vain(symptoms: &Symptoms<'_>) -> Option<Found> {
+    let lost = &symptoms.lost;
+    if !lost.for_good || lost.shortest < FULL {
         return None;
     }
     let confidence = match lost.copies {
@@ -56,6 +67,19 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     )
 }
 
+/// Seen from the client: the rest of an answer has come, and what fills packets has not, however often it
+/// was sent.
+fn torn_answer(symptoms: &Symptoms<'_>) -> Option<Found> {
+    let stall = symptoms.stalled_by(Who::Server)?;
+    let lacks = symptoms.answer_lacks.filter(|lacks| *lacks >= FULL)?;
+    let confidence = if stall.took >= 3 * SECOND { 0.85 } else { 0.65 };
+    symptoms.stopped_at(stall.phase).then(|| {
+        Found::at(confidence)
+            .with("missing_bytes", lacks)
+            .with("resent_by", "server")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +91,16 @@ mod tests {
             tests::{ended, fits, misses},
         },
     };
+
+    #[test]
+    fn an_answer_of_which_only_the_end_has_come_does_not_fit_through_either() {
+        let mut torn = ended(Outcome::Timeout, PhaseName::Tls, Side::Client);
+        assert!(misses(&CAUSE, &torn));
+        torn.answer_lacks = Some(1448);
+        assert!(fits(&CAUSE, &torn) > 0.8);
+        torn.answer_lacks = Some(60);
+        assert!(misses(&CAUSE, &torn), "that would have fitted");
+    }
 
     fn hole() -> Symptoms<'static> {
         let mut login = ended(Outcome::Timeout, PhaseName::Tls, Side::Client);

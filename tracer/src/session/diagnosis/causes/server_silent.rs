@@ -37,6 +37,8 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
         return None;
     }
     let confidence = match () {
+        // It did answer: a part of that was lost on its way.
+        () if symptoms.answer_lacks.is_some() => 0.4,
         () if symptoms.around.stalled >= 2 => 0.5,
         // Somebody else is asked there.
         () if symptoms.controller_stall().is_some() => 0.5,
@@ -82,5 +84,12 @@ mod tests {
             misses(&CAUSE, &slow(PhaseName::Login, Who::Server)),
             "it answered"
         );
+    }
+
+    #[test]
+    fn one_whose_answer_was_lost_in_part_is_not_silent() {
+        let mut torn = ended(Outcome::Timeout, PhaseName::Tls, Side::Client);
+        torn.answer_lacks = Some(1448);
+        assert!(fits(&CAUSE, &torn) < 0.5);
     }
 }
