@@ -1,8 +1,8 @@
 //! The client leaves over a certificate out of its time.
 
 use crate::{
-    record::{Side, Whom},
-    session::diagnosis::{Cause, Found, Page, Symptoms},
+    record::{Side, Timestamp, Whom},
+    session::diagnosis::{Cause, Found, Page, Symptoms, symptoms::SECOND},
 };
 
 pub(super) const CAUSE: Cause = Cause {
@@ -37,9 +37,11 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let over = certificate
         .not_after
         .filter(|end| end.is_before(symptoms.at));
+    // Moments of certificates are whole seconds.
+    let within = Timestamp(symptoms.at.0.saturating_add(SECOND));
     let early = certificate
         .not_before
-        .filter(|start| !start.is_before(symptoms.at));
+        .filter(|start| !start.is_before(within));
     let wrong = symptoms.left_over_certificate() && (over.is_some() || early.is_some());
     wrong.then(|| {
         Found::at(if vague { 0.93 } else { 0.5 })
@@ -72,6 +74,21 @@ mod tests {
         assert!(fits(&CAUSE, &left) > 0.9);
         left.at = Timestamp(500 * SECOND);
         assert!(misses(&CAUSE, &left), "it was good then");
+    }
+
+    #[test]
+    fn a_certificate_that_was_made_in_this_second_is_good() {
+        let made = Certificate {
+            not_before: Calendar::from_unix_seconds(2_000),
+            ..certificate()
+        };
+        let tls = left_tls(made, None);
+        let mut left = ended(Outcome::TlsFailed, PhaseName::Tls, Side::Client);
+        left.tls = Some(&tls);
+        left.at = Timestamp(2_000 * SECOND + 3);
+        assert!(misses(&CAUSE, &left));
+        left.at = Timestamp(1_999 * SECOND + 3);
+        assert!(fits(&CAUSE, &left) > 0.9, "it is not valid yet");
     }
 
     #[test]

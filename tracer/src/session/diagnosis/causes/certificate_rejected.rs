@@ -17,7 +17,8 @@ pub(super) const CAUSE: Cause = Cause {
             trusts has issued it. SQL Server without a certificate of its own makes one itself \
             (`SSL_Self_Signed_Fallback`), which nobody trusts.",
         signs: "The client's alert about certificates, or its end with no alert or a sealed one, after \
-            the server's hello.",
+            the server's hello; or after the handshake, where LOGIN7 is due: some drivers look at the \
+            certificate then.",
         against: "An alert about something else; a server that ends; a certificate that is expired, of \
             another name or of a negative serial number has a page of its own.",
         confirm: "The driver's message (`certificate chain was issued by an authority that is not \
@@ -81,7 +82,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
 mod tests {
     use super::*;
     use crate::{
-        record::{Outcome, PhaseName},
+        record::{Outcome, PhaseName, Waited},
         session::diagnosis::tests::{certificate, ended, fits, left_tls, misses},
     };
 
@@ -95,6 +96,21 @@ mod tests {
         let said = left_tls(certificate, Some("unknown_ca"));
         left.tls = Some(&said);
         assert!(fits(&CAUSE, &left) > 0.9);
+    }
+
+    #[test]
+    fn a_driver_may_look_at_the_certificate_after_the_handshake() {
+        let shown = left_tls(certificate(), None);
+        let mut left = ended(Outcome::Aborted, PhaseName::Login, Side::Client);
+        left.tls = Some(&shown);
+        assert!(misses(&CAUSE, &left), "it waited for the server");
+        left.parts.iter_mut().for_each(|part| {
+            (part.duration, part.waited) = (1_000_000, Some(Waited::default()));
+        });
+        left.duration = 2_000_000;
+        assert!(fits(&CAUSE, &left) >= 0.7);
+        left.tls = None;
+        assert!(misses(&CAUSE, &left));
     }
 
     #[test]

@@ -51,8 +51,14 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
         // The server would have answered.
         Some(Outcome::Timeout) if usual.is_some_and(|usual| waited / 2 < usual) => found(0.85),
         // Nobody kept it waiting.
+        // It had seen the certificate, and did not go on.
+        Some(Outcome::Aborted) if symptoms.left_over_certificate() => found(0.4),
         Some(Outcome::Aborted | Outcome::Reset) if symptoms.stall().is_none() => found(0.75),
         Some(Outcome::Aborted | Outcome::Reset) => found(0.4),
+        // Its hello has no answer yet that it could mind.
+        Some(Outcome::TlsFailed) if symptoms.left_at_hello() && symptoms.stall().is_none() => {
+            found(0.75)
+        }
         _ => None,
     }
 }
@@ -61,11 +67,11 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
 mod tests {
     use super::*;
     use crate::{
-        record::{PhaseName, Waited},
+        record::{PhaseName, Tls, Waited},
         session::diagnosis::{
             Around,
             symptoms::SECOND,
-            tests::{ended, fits, misses},
+            tests::{ended, fits, hello, misses},
         },
     };
 
@@ -79,6 +85,22 @@ mod tests {
         assert!(fits(&CAUSE, &left) >= 0.7);
         left.ended = None;
         assert!(misses(&CAUSE, &left));
+    }
+
+    #[test]
+    fn one_that_leaves_before_its_hello_is_answered_minds_nothing_in_it() {
+        let mut left = ended(Outcome::TlsFailed, PhaseName::Tls, Side::Client);
+        let hello = Tls {
+            hello: Some(hello(&["1.2"], 300)),
+            ..Tls::default()
+        };
+        left.tls = Some(&hello);
+        assert!(misses(&CAUSE, &left), "the server kept it waiting");
+        left.parts.iter_mut().for_each(|part| {
+            (part.duration, part.waited) = (1_000_000, Some(Waited::default()));
+        });
+        left.duration = 2_000_000;
+        assert!(fits(&CAUSE, &left) >= 0.7);
     }
 
     #[test]

@@ -32,6 +32,8 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let refused = symptoms.ended_as(&[Outcome::Refused]);
     let around = &symptoms.around;
     let confidence = match (around.good, around.same_end) {
+        // It was sent there, which says more.
+        _ if around.was_sent_here => 0.5,
         (0, _) => 0.95,
         // Who accepts others between two that it refuses listens.
         _ if around.good_between > 0 => 0.5,
@@ -66,5 +68,13 @@ mod tests {
         (refused.around.same_end, refused.around.good_between) = (3, 1);
         assert!(fits(&CAUSE, &refused) <= 0.5);
         assert!(misses(&CAUSE, &slow(PhaseName::Handshake, Who::Network)));
+    }
+
+    #[test]
+    fn that_it_was_sent_there_says_more() {
+        let mut sent = ended(Outcome::Refused, PhaseName::Handshake, Side::Server);
+        assert!(fits(&CAUSE, &sent) >= 0.7);
+        sent.around.was_sent_here = true;
+        assert!(fits(&CAUSE, &sent) <= 0.5);
     }
 }

@@ -33,6 +33,8 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let unreachable = symptoms.ended_as(&[Outcome::Unreachable]);
     let tries = symptoms.tcp.syn_retransmits.unwrap_or(0).saturating_add(1);
     let confidence = match (tries, symptoms.around.good) {
+        // It was sent there, which says more.
+        _ if symptoms.around.was_sent_here => 0.5,
         // Others get through: it is not a filter between the two hosts.
         (_, 1..) => 0.6,
         (1, 0) => 0.7,
@@ -60,5 +62,13 @@ mod tests {
         assert!(fits(&CAUSE, &unreachable) >= 0.9);
         unreachable.around.good = 5;
         assert!(fits(&CAUSE, &unreachable) < 0.7);
+    }
+
+    #[test]
+    fn that_it_was_sent_there_says_more() {
+        let mut sent = ended(Outcome::Unreachable, PhaseName::Handshake, Side::Server);
+        assert!(fits(&CAUSE, &sent) >= 0.7);
+        sent.around.was_sent_here = true;
+        assert!(fits(&CAUSE, &sent) <= 0.5);
     }
 }

@@ -17,7 +17,9 @@ pub(super) const CAUSE: Cause = Cause {
             2014 without updates) against a client that wants 1.2, or an old client against a server \
             that has switched 1.0 and 1.1 off.",
         signs: "The alert `protocol_version`; a server that answers with a version which was not \
-            offered; a client that offers 1.1 at most and a server that leaves.",
+            offered; a client that offers 1.1 at most and a server that leaves; a server that answers \
+            with 1.1 at most and a client that leaves, since it takes no SHA-1, which these versions \
+            sign with.",
         against: "An alert about anything else; a version that both have agreed on.",
         confirm: "`tls.hello.versions` against the server's Schannel settings \
             (`HKLM\\\\SYSTEM\\\\CurrentControlSet\\\\Control\\\\SecurityProviders\\\\SCHANNEL\\\\Protocols`), \
@@ -45,10 +47,17 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
         !offered.is_empty() && offered.iter().all(is_old)
     });
     let left = symptoms.tls_left_by(Side::Server) && answered.is_none();
+    // Up to TLS 1.1 all is signed by way of SHA-1.
+    let signs = hello.map(|hello| &hello.signature_algorithms);
+    let hollow = answered.is_some_and(|answered| matches!(&**answered, "1.0" | "1.1"))
+        && signs.is_some_and(|signs| {
+            !signs.is_empty() && !signs.iter().any(|name| name.contains("sha1"))
+        })
+        && symptoms.tls_left_by(Side::Client);
     let confidence = match () {
         () if says("protocol_version") => 0.96,
         () if says("inappropriate_fallback") => 0.85,
-        () if beyond => 0.9,
+        () if beyond || hollow => 0.9,
         () if old && left => 0.7,
         () => return None,
     };
@@ -63,7 +72,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
 mod tests {
     use super::*;
     use crate::{
-        record::{PhaseName, Tls},
+        record::{PhaseName, Tls, TlsHello},
         session::diagnosis::tests::{certificate, ended, fits, hello, left_tls, misses},
     };
 
@@ -80,6 +89,24 @@ mod tests {
         };
         left.tls = Some(&beyond);
         assert!(fits(&CAUSE, &left) >= 0.9);
+    }
+
+    #[test]
+    fn a_version_that_signs_by_sha1_is_none_for_who_takes_no_sha1() {
+        let answered = |signature: &str| Tls {
+            version: Some("1.1".into()),
+            hello: Some(TlsHello {
+                signature_algorithms: vec![signature.into()],
+                ..hello(&["1.2", "1.1"], 300)
+            }),
+            ..Tls::default()
+        };
+        let (without, with) = (answered("rsa_pkcs1_sha256"), answered("rsa_pkcs1_sha1"));
+        let mut left = ended(Outcome::TlsFailed, PhaseName::Tls, Side::Client);
+        left.tls = Some(&without);
+        assert!(fits(&CAUSE, &left) >= 0.9);
+        left.tls = Some(&with);
+        assert!(misses(&CAUSE, &left));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What TLS showed.
 
-use super::Symptoms;
-use crate::record::{Certificate, Outcome, Side, TlsHello};
+use super::{Symptoms, Who};
+use crate::record::{Certificate, Outcome, PhaseName, Side, TlsHello};
 
 impl<'a> Symptoms<'a> {
     pub(in crate::session::diagnosis) fn hello(&self) -> Option<&'a TlsHello> {
@@ -34,9 +34,23 @@ impl<'a> Symptoms<'a> {
     }
 
     /// Whether the client left over the server's certificate: it was shown, and the client ended what
-    /// was agreed upon so far.
+    /// was agreed upon so far, or, having looked at it after the handshake only, said nothing more.
     pub(in crate::session::diagnosis) fn left_over_certificate(&self) -> bool {
         let shown = self.certificate().is_some() || self.hello_was_answered();
-        self.tls_left_by(Side::Client) && shown
+        shown && (self.tls_left_by(Side::Client) || self.left_before_login())
+    }
+
+    /// Whether the client left right after the handshake of TLS, without a word of its login.
+    fn left_before_login(&self) -> bool {
+        let left = self.ended.is_some_and(|ended| ended.by == Side::Client);
+        let silent = self.auth.is_none() && self.waited(PhaseName::Login, Who::Server) == 0;
+        let at_login = self.stopped_at(PhaseName::Login) && silent;
+        left && at_login && self.ended_as(&[Outcome::Aborted]) && self.stall().is_none()
+    }
+
+    /// Whether the client left before its hello had an answer, without an alert.
+    pub(in crate::session::diagnosis) fn left_at_hello(&self) -> bool {
+        let said = self.alert_from(Side::Client).is_some();
+        self.tls_left_by(Side::Client) && !said && !self.hello_was_answered()
     }
 }
