@@ -5,7 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::score::BINS;
+use super::score::{BINS, Runs};
+use super::verdict::SLOW;
 use super::{FAULTS, Score, Verdict};
 
 /// Between these lines of the page all is written by the laboratory.
@@ -39,38 +40,31 @@ pub fn text(score: &Score) -> Result<String, fmt::Error> {
 
 fn summary(score: &Score, text: &mut String) -> fmt::Result {
     let all = score.of(None);
-    let (alarms, healthy) = (score.alarms(), score.healthy().count());
     let ((replayed, same), (elsewhere, alike)) = (score.agreed(), score.agreed_elsewhere());
-    let provoked: u32 = score
-        .runs
-        .values()
-        .map(|runs| runs.count - runs.failed.len() as u32)
-        .sum();
+    let provoked: usize = score.runs.values().map(Runs::came_about).sum();
     writeln!(
         text,
         "Seed {}, {} runs of each fault, {provoked} runs in all: the first cause is right of **{} of {}** logins that \
-         went wrong; Brier score {:.3}. Of {healthy} lines of healthy logins {} name a cause above 0.5. Replay of the \
-         capture gives the first cause that was given live in {same} of {replayed} lines, the agents at sockets and \
-         at the interface give the same one in {alike} of {elsewhere}.\n",
+         went wrong; Brier score {:.3}. Replay of the capture gives the first cause that was given live in {same} of \
+         {replayed} lines; the agents at sockets and at the interface give the same one in {alike} of {elsewhere}.\n",
         score.options.seed,
         score.options.runs,
         all.right,
         all.count,
         score.brier(),
-        alarms.len(),
     )?;
-    for alarm in alarms {
-        let told = alarm.told.first();
-        let (cause, confidence) =
-            told.map_or(("", 0.0), |told| (told.cause.as_str(), told.confidence));
-        let took = alarm.took / 1_000_000;
-        writeln!(
-            text,
-            "- healthy, and told `{cause}` at {confidence:.2}: {} in \"{}\", {took} ms",
-            alarm.driver, alarm.fault
-        )?;
-    }
-    Ok(())
+    let (slow, quick): (Vec<_>, Vec<_>) = score.healthy().partition(|verdict| verdict.took >= SLOW);
+    let told = |of: &[&Verdict]| of.iter().filter(|verdict| !verdict.is_right()).count();
+    writeln!(
+        text,
+        "Healthy logins among them, a `login` and a `close` line each: {} lines of logins of less than a second, of \
+         which {} name a cause above 0.5; {} of logins that took longer, as they do where others use the machine, of \
+         which {} name one.\n",
+        quick.len(),
+        told(&quick),
+        slow.len(),
+        told(&slow),
+    )
 }
 
 fn confusion(score: &Score, text: &mut String) -> fmt::Result {
@@ -105,7 +99,7 @@ fn confusion(score: &Score, text: &mut String) -> fmt::Result {
             "| {} | `{}` | {} | {} | {} of {} | {} |",
             fault.name,
             fault.causes.join("`, `"),
-            runs.count - runs.failed.len() as u32,
+            runs.came_about(),
             drivers.len(),
             tally.right,
             tally.count,
@@ -153,6 +147,9 @@ fn calibration(score: &Score, text: &mut String) -> fmt::Result {
 /// What is wrong, for a person who looks into it.
 pub fn wrong(score: &Score) -> Result<String, fmt::Error> {
     let mut text = String::new();
+    for verdict in score.alarms() {
+        writeln!(text, "healthy: {}", row(verdict))?;
+    }
     for verdict in score.faulty().filter(|verdict| !verdict.is_right()) {
         writeln!(text, "{}", row(verdict))?;
     }

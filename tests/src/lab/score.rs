@@ -22,9 +22,16 @@ pub struct Score {
 #[derive(Clone, Debug, Default)]
 pub struct Runs {
     /// How many there were.
-    pub count: u32,
+    pub count: usize,
     /// Why some did not come about.
     pub failed: Vec<String>,
+}
+
+impl Runs {
+    /// How many came about.
+    pub fn came_about(&self) -> usize {
+        self.count.saturating_sub(self.failed.len())
+    }
 }
 
 /// Verdicts of one kind.

@@ -13,7 +13,7 @@ use crate::replay::events_with;
 /// Logins of one run that are judged at most: those of a crowd are much alike.
 const MOST: usize = 3;
 /// From here on a login is slow, nanoseconds: the agent's own default.
-const SLOW: u64 = 1_000_000_000;
+pub(super) const SLOW: u64 = 1_000_000_000;
 
 /// A cause as told.
 #[derive(Clone, Debug, PartialEq)]
