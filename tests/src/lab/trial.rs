@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::drivers::{Driver, Encrypt, Errand, Login};
 use crate::lab::client::Client;
@@ -12,6 +12,8 @@ use crate::peer::Peer;
 
 /// How long anything may take that comes by itself.
 pub(crate) const LIMIT: Duration = Duration::from_secs(90);
+/// What the server says of a client that it has accepted, after its port.
+const ACCEPTED: &str = "at accept";
 /// Drivers whose healthy logins go along.
 const HEALTHY: [Driver; 7] = [
     Driver::Tsql,
@@ -183,8 +185,30 @@ pub(crate) fn came(server: &mut Peer, step: &str, count: usize) -> Result<()> {
     Ok(())
 }
 
+/// Waits for the client that comes after so many others; its port.
+pub(crate) fn arrives(server: &mut Peer, before: u64) -> Result<String> {
+    came(server, ACCEPTED, before as usize + 1)?;
+    let lines = server.lines();
+    let mut ports = lines.iter().filter_map(|line| {
+        let port = line.strip_suffix(ACCEPTED)?.strip_prefix("port ")?;
+        Some(port.trim().to_owned())
+    });
+    ports.nth(before as usize).context("a client without port")
+}
+
+/// Waits until the server says exactly this.
+pub(crate) fn says(server: &mut Peer, line: &str) -> Result<()> {
+    let said = server.wait(LIMIT, |lines| lines.iter().any(|said| said == line));
+    ensure!(
+        said,
+        "the server does not say {line:?}: {:#?}",
+        server.lines()
+    );
+    Ok(())
+}
+
 /// How many clients have come to a step, such as `at login` or `past login`.
-pub(crate) fn reached(lines: &[String], step: &str) -> usize {
+fn reached(lines: &[String], step: &str) -> usize {
     lines
         .iter()
         .filter(|line| line.starts_with("port ") && line.ends_with(step))

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use super::{ALL, PATIENT, at_server};
 use crate::drivers::{Driver, Encrypt};
 use crate::lab::router;
-use crate::lab::trial::{LIMIT, Trial, came, reached};
+use crate::lab::trial::{LIMIT, Trial, arrives, says};
 
 /// The server's name of its first connection.
 const FIRST: u64 = 51;
@@ -83,9 +83,9 @@ pub(super) fn late_reply(trial: &mut Trial<'_>) -> Result<()> {
     ];
     let mut server = trial.server(&options)?;
     trial.healthy(before)?;
-    let passed = reached(&server.lines(), &format!("past {step}"));
     trial.goes_wrong(driver, &login)?;
-    came(&mut server, &format!("past {step}"), passed + 1)?;
+    let port = arrives(&mut server, before)?;
+    says(&mut server, &format!("port {port} past {step}"))?;
     let end = format!("{} end", FIRST + before);
     let ended = server.wait(LIMIT, |lines| {
         lines.iter().any(|line| line.starts_with(&end))

@@ -1,7 +1,7 @@
 //! The server owes an answer until somebody leaves.
 
 use crate::{
-    record::{Outcome, PhaseName, Whom},
+    record::{Outcome, PhaseName, Side, Whom},
     session::diagnosis::{Cause, Found, Page, Symptoms},
 };
 
@@ -36,6 +36,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     if !stopped || !(open || symptoms.is_unanswered()) {
         return None;
     }
+    let left = symptoms.ended.is_some_and(|ended| ended.by == Side::Server);
     let confidence = match () {
         // It did answer: a part of that was lost on its way.
         () if symptoms.answer_lacks.is_some() => 0.4,
@@ -44,6 +45,8 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
         () if symptoms.controller_stall().is_some() => 0.5,
         // It may yet come.
         () if open => 0.6,
+        // It was not silent to the end.
+        () if left => 0.7,
         () => 0.8,
     };
     let found = Found::at(confidence).counted("stalled_with_it", symptoms.around.stalled);
@@ -53,13 +56,10 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        record::Side,
-        session::diagnosis::{
-            Lost,
-            symptoms::Who,
-            tests::{ended, fits, misses, slow},
-        },
+    use crate::session::diagnosis::{
+        Lost,
+        symptoms::Who,
+        tests::{ended, fits, misses, slow},
     };
 
     #[test]
@@ -68,6 +68,8 @@ mod tests {
         assert!(fits(&CAUSE, &silent) >= 0.8);
         silent.outcome = None;
         assert!(fits(&CAUSE, &silent) < 0.8, "it may yet answer");
+        let left = ended(Outcome::TlsFailed, PhaseName::Tls, Side::Server);
+        assert!(fits(&CAUSE, &left) < 0.8, "it left, which says more");
     }
 
     #[test]
