@@ -1,11 +1,17 @@
 //! Clients that others wrote, driven from outside.
 
+mod freetds;
+mod install;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
+use self::freetds::Freetds;
+use self::install::node_modules;
+pub use self::install::{ensure_node, ensure_python, python};
 use crate::kdc::{self, Environment, Kdc};
 use crate::net::Namespace;
 use crate::peer::{program, workspace};
@@ -393,118 +399,4 @@ fn arguments(login: &Login) -> Vec<String> {
     )
     .flat_map(|(name, value)| [name.to_owned(), value.to_owned()])
     .collect()
-}
-
-/// A configuration file of `FreeTDS` for one login, gone afterwards.
-struct Freetds(PathBuf);
-
-impl Freetds {
-    fn write(login: &Login) -> Result<Self> {
-        use std::sync::atomic::{AtomicUsize, Ordering};
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("tds-tracer-{}-{count}.conf", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        let encryption = match login.encrypt {
-            Encrypt::None => "off",
-            Encrypt::Off => "request",
-            Encrypt::On => "require",
-            Encrypt::Strict => "strict",
-        };
-        let Login {
-            host,
-            port,
-            timeout,
-            ..
-        } = login;
-        let authority = match &login.certificate {
-            Some(path) => format!("ca file = {}\n", path.display()),
-            None => String::new(),
-        };
-        let name = if login.check == Check::Name {
-            "yes"
-        } else {
-            "no"
-        };
-        let text = format!(
-            "[global]\ntds version = 7.4\nconnect timeout = {timeout}\n\n\
-             [scenario]\nhost = {host}\nport = {port}\nencryption = {encryption}\n\
-             check certificate hostname = {name}\nspn = {}\n{authority}",
-            kdc::SPN
-        );
-        std::fs::write(&path, text).with_context(|| path.display().to_string())?;
-        Ok(Self(path))
-    }
-
-    /// Another file of the same login.
-    fn beside(&self, extension: &str, text: &str) -> Result<Self> {
-        let path = self.0.with_extension(extension);
-        std::fs::write(&path, text).with_context(|| path.display().to_string())?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Freetds {
-    fn drop(&mut self) {
-        // In a temporary directory, where a file left behind does no harm.
-        std::fs::remove_file(&self.0).ok();
-    }
-}
-
-fn environment() -> PathBuf {
-    workspace().join("target/peers/venv")
-}
-
-fn node_modules() -> PathBuf {
-    workspace().join("target/peers/node/node_modules")
-}
-
-/// The interpreter that has the Python clients.
-pub fn python() -> PathBuf {
-    environment().join("bin/python")
-}
-
-/// Makes the interpreter that has the Python clients, unless it is there.
-/// `say` is told of each step before it is taken.
-pub fn ensure_python(mut say: impl FnMut(&str)) -> Result<PathBuf> {
-    let directory = environment();
-    let packages = PYTHON_PACKAGES.join("\n");
-    once(&directory.join("packages"), &packages, || {
-        say(&format!("python3 -m venv {}", directory.display()));
-        step(Command::new("python3").args(["-m", "venv"]).arg(&directory))?;
-        say(&format!("pip install {}", PYTHON_PACKAGES.join(" ")));
-        let pip = ["-m", "pip", "install", "--quiet"];
-        step(Command::new(python()).args(pip).args(PYTHON_PACKAGES))
-    })?;
-    Ok(python())
-}
-
-/// Installs the client of Node.js, unless it is there; `say` as above.
-pub fn ensure_node(mut say: impl FnMut(&str)) -> Result<PathBuf> {
-    let modules = node_modules();
-    once(&modules.join("package"), NODE_PACKAGE, || {
-        say(&format!("npm install {NODE_PACKAGE}"));
-        let npm = ["install", "--no-audit", "--no-fund", "--ignore-scripts"];
-        let mut command = Command::new("npm");
-        command.args(npm).arg("--prefix").args(modules.parent());
-        step(command.arg(NODE_PACKAGE))
-    })?;
-    Ok(modules)
-}
-
-/// Does what installs `packages` unless `mark` says that they are there.
-fn once(mark: &Path, packages: &str, install: impl FnOnce() -> Result<()>) -> Result<()> {
-    if !std::fs::read_to_string(mark).is_ok_and(|installed| installed == packages) {
-        install()?;
-        std::fs::write(mark, packages)?;
-    }
-    Ok(())
-}
-
-fn step(command: &mut Command) -> Result<()> {
-    let (status, output) = run(command, "", Duration::from_mins(10))?;
-    if !status.success() {
-        bail!("{command:?}: {output}");
-    }
-    Ok(())
 }
