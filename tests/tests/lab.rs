@@ -1,6 +1,6 @@
 //! The laboratory's short form: faults that take little time, once each, by real drivers.
 
-use harness::lab::{Options, page, run};
+use harness::lab::{Options, missing, page, run};
 use harness::root_or_skip;
 
 /// Another one than those that confidences were set and measured with.
@@ -9,6 +9,9 @@ const SEED: u64 = 3;
 #[test]
 fn faults_that_real_drivers_meet_are_told_by_their_causes() {
     root_or_skip!("the laboratory");
+    if missing() {
+        return;
+    }
     let score = run(&Options {
         only: Vec::new(),
         runs: 1,

@@ -14,7 +14,7 @@ use crate::{
 /// Options of `lab`.
 #[derive(Parser)]
 pub(crate) struct Args {
-    /// Passed on to the laboratory: --only FAULT, --runs N, --seed S, --quick, --write; --help says all
+    /// Passed on to the laboratory: --only FAULT, --runs N, --seed S, --quick, --write; `-- --help` says all
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<String>,
 }

@@ -67,6 +67,12 @@ pub(crate) struct Ran {
     pub(crate) failed: Option<String>,
 }
 
+/// Whether a driver is missing that it needs; if so, says so, or fails where skipping is a failure.
+pub fn missing() -> bool {
+    let missing = faults::ALL.iter().filter(|driver| driver.missing());
+    missing.count() > 0
+}
+
 /// Runs the laboratory, and counts.
 pub fn run(options: &Options) -> Result<Score> {
     let jobs = jobs(options);

@@ -5,6 +5,7 @@
 //! Each run has a server's address and a client's of its own, so that those at the same time are
 //! no neighbours of each other.
 
+use std::fmt::Write;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::Command;
@@ -28,6 +29,9 @@ const CLIENTS: Ipv4Addr = Ipv4Addr::new(10, 87, 1, 1);
 /// The router, towards clients and towards servers.
 const ROUTER: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 87, 1, 254), Ipv4Addr::new(10, 87, 2, 254)];
 const SERVERS: Ipv4Addr = Ipv4Addr::new(10, 87, 2, 1);
+/// Addresses of the runs' clients, and of their servers.
+const OF_CLIENTS: &str = "10.89.0.0/16";
+const OF_SERVERS: [&str; 2] = ["10.88.0.0/16", "10.90.0.0/16"];
 /// Hops that a server's packets may still take when they leave it: Windows begins with 128, Linux with 64,
 /// and there are other routers before this one.
 const HOPS: [u8; 6] = [128, 125, 128, 64, 59, 118];
@@ -114,56 +118,57 @@ impl Site {
         let others = others
             .join()
             .map_err(|_panic| anyhow::anyhow!("no hosts"))?;
-        let (between, servers) = others?;
+        let (router, servers) = others?;
+        let [to_clients, to_servers] = ROUTER;
         join([
             (&clients, INTERFACE, CLIENTS),
-            (&between, "clients0", ROUTER[0]),
+            (&router, "clients0", to_clients),
         ])?;
         join([
             (&servers, INTERFACE, SERVERS),
-            (&between, "servers0", ROUTER[1]),
+            (&router, "servers0", to_servers),
         ])?;
-        inside(&between, "sh", &["-c", FORWARD], "")?;
-        inside(
-            &between,
-            "nft",
-            &["-f", "-"],
-            &router::rules(CLIENTS, SERVERS),
-        )?;
-        let of_servers = ["10.88.0.0/16", "10.90.0.0/16"];
-        let local = |network: &str| format!("route add local {network} dev lo\n");
-        let lines: String = of_servers.into_iter().map(local).collect();
-        let back = (0..runs).map(Place::new).map(|place| {
-            let hops = HOPS[usize::from(place.0) % HOPS.len()];
-            let [client, router] = [place.client(), ROUTER[1]];
-            format!("route add {client} via {router} hoplimit {hops}\n")
-        });
-        let clients_own = format!("route add 10.87.1.0/24 via {}\n", ROUTER[1]);
-        batch(
-            &servers,
-            &(lines + &back.collect::<String>() + &clients_own),
-        )?;
-        let lines = of_servers.map(|network| format!("route add {network} via {SERVERS}\n"));
-        batch(
-            &between,
-            &(lines.concat() + &format!("route add 10.89.0.0/16 via {CLIENTS}\n")),
-        )?;
-        let places = (0..runs).map(Place::new);
-        let routes = places.clone().flat_map(|place| {
-            let to = [place.server(), place.other_server()];
-            to.map(|to| format!("route add {to} via {} src {}\n", ROUTER[0], place.client()))
-        });
-        batch(
-            &clients,
-            &(local("10.89.0.0/16") + &routes.collect::<String>()),
-        )?;
-        let files = Files::new(places)?;
-        Ok(Self {
+        inside(&router, "sh", &["-c", FORWARD], "")?;
+        let rules = router::rules(CLIENTS, SERVERS);
+        inside(&router, "nft", &["-f", "-"], &rules)?;
+        let site = Self {
             clients,
-            router: between,
+            router,
             servers,
-            files,
-        })
+            files: Files::new((0..runs).map(Place::new))?,
+        };
+        site.know_the_way(runs)?;
+        Ok(site)
+    }
+
+    /// Has each host know where the addresses of all runs are.
+    fn know_the_way(&self, runs: u16) -> Result<()> {
+        let places = (0..runs).map(Place::new);
+        let [to_clients, to_servers] = ROUTER;
+        let mut of_clients = format!("route add local {OF_CLIENTS} dev lo\n");
+        let mut of_servers = format!("route add 10.87.1.0/24 via {to_servers}\n");
+        let mut of_router = format!("route add {OF_CLIENTS} via {CLIENTS}\n");
+        for network in OF_SERVERS {
+            writeln!(of_servers, "route add local {network} dev lo")?;
+            writeln!(of_router, "route add {network} via {SERVERS}")?;
+        }
+        for place in places {
+            let client = place.client();
+            for server in [place.server(), place.other_server()] {
+                writeln!(
+                    of_clients,
+                    "route add {server} via {to_clients} src {client}"
+                )?;
+            }
+            let hops = HOPS[usize::from(place.0) % HOPS.len()];
+            writeln!(
+                of_servers,
+                "route add {client} via {to_servers} hoplimit {hops}"
+            )?;
+        }
+        batch(&self.clients, &of_clients)?;
+        batch(&self.router, &of_router)?;
+        batch(&self.servers, &of_servers)
     }
 
     /// Begins to watch.

@@ -22,7 +22,7 @@ const PATIENT: [Driver; 6] = [
     Driver::MssqlTds,
 ];
 /// All drivers that log in by password.
-const ALL: [Driver; 8] = [
+pub(crate) const ALL: [Driver; 8] = [
     Driver::Tsql,
     Driver::Pymssql,
     Driver::Odbc,
