@@ -83,7 +83,10 @@ pub fn run(options: &Options) -> Result<Score> {
     let seen = watch.stop(LIMIT, |events| verdict::are_all_told(events, &ran))?;
     let verdicts = verdict::all(&ran, &seen, options.seed)?;
     if let Some(path) = &options.lines {
-        let lines = verdicts.iter().map(|verdict| verdict.line().to_string());
+        let lines = verdicts
+            .all
+            .iter()
+            .map(|verdict| verdict.line().to_string());
         std::fs::write(path, lines.collect::<Vec<_>>().join("\n"))?;
     }
     Ok(Score::new(options, &ran, verdicts))

@@ -45,13 +45,15 @@ fn summary(score: &Score, text: &mut String) -> fmt::Result {
     writeln!(
         text,
         "Seed {}, {} runs of each fault, {provoked} runs in all: the first cause is right of **{} of {}** logins that \
-         went wrong; Brier score {:.3}. Replay of the capture gives the first cause that was given live in {same} of \
+         went wrong; Brier score {:.3}. {} more were not held up by what was done to them, and of {} there is no line. Replay of the capture gives the first cause that was given live in {same} of \
          {replayed} lines; the agents at sockets and at the interface give the same one in {alike} of {elsewhere}.\n",
         score.options.seed,
         score.options.runs,
         all.right,
         all.count,
         score.brier(),
+        score.unfelt,
+        score.untold,
     )?;
     let (slow, quick): (Vec<_>, Vec<_>) = score.healthy().partition(|verdict| verdict.took >= SLOW);
     let told = |of: &[&Verdict]| of.iter().filter(|verdict| !verdict.is_right()).count();

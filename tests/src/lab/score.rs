@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::verdict::Verdicts;
 use super::{Options, Ran, Verdict};
 
 /// Where one bin of confidences ends and the next begins.
@@ -14,6 +15,10 @@ pub struct Score {
     pub options: Options,
     /// What was said of each login.
     pub verdicts: Vec<Verdict>,
+    /// Logins that were to go wrong, and of which nobody noticed it.
+    pub unfelt: usize,
+    /// Logins that were to go wrong, and of which there is no line.
+    pub untold: usize,
     /// Runs of each fault, and why some did not come about.
     pub runs: BTreeMap<&'static str, Runs>,
 }
@@ -64,7 +69,7 @@ impl Tally {
 }
 
 impl Score {
-    pub(super) fn new(options: &Options, ran: &[Ran], verdicts: Vec<Verdict>) -> Self {
+    pub(super) fn new(options: &Options, ran: &[Ran], verdicts: Verdicts) -> Self {
         let mut runs = BTreeMap::<_, Runs>::new();
         for ran in ran {
             let of_fault = runs.entry(ran.fault.name).or_default();
@@ -73,7 +78,9 @@ impl Score {
         }
         Self {
             options: options.clone(),
-            verdicts,
+            verdicts: verdicts.all,
+            unfelt: verdicts.unfelt,
+            untold: verdicts.untold,
             runs,
         }
     }

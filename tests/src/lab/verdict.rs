@@ -77,6 +77,17 @@ impl Verdict {
     }
 }
 
+/// What was said of all logins.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Verdicts {
+    /// Of each that counts.
+    pub(super) all: Vec<Verdict>,
+    /// Logins that were to go wrong, and of which nobody noticed it.
+    pub(super) unfelt: usize,
+    /// Logins that were to go wrong, and of which there is no line.
+    pub(super) untold: usize,
+}
+
 /// Whether there is a line of each login that went wrong.
 pub(super) fn are_all_told(events: &[Value], ran: &[Ran]) -> bool {
     let lines = Lines::new(events);
@@ -89,12 +100,12 @@ pub(super) fn are_all_told(events: &[Value], ran: &[Ran]) -> bool {
 }
 
 /// The verdicts of all runs.
-pub(super) fn all(ran: &[Ran], watched: &Seen, seed: u64) -> Result<Vec<Verdict>> {
+pub(super) fn all(ran: &[Ran], watched: &Seen, seed: u64) -> Result<Verdicts> {
     let port = PORT.to_string();
     let replayed = events_with(watched.captured.file(), &["--port", &port])?;
     let replayed = by_connection(&replayed);
     let sources = [&watched.at_sockets, &watched.at_interfaces].map(|events| Lines::new(events));
-    let mut verdicts = Vec::new();
+    let mut verdicts = Verdicts::default();
     for ran in ran {
         let mut of_run = Vec::new();
         for known in &ran.known {
@@ -110,6 +121,7 @@ pub(super) fn all(ran: &[Ran], watched: &Seen, seed: u64) -> Result<Vec<Verdict>
             };
             for event in events {
                 let Some(line) = first.of(*event, known) else {
+                    verdicts.untold += usize::from(known.faulty);
                     continue;
                 };
                 let id = key(line);
@@ -134,12 +146,11 @@ pub(super) fn all(ran: &[Ran], watched: &Seen, seed: u64) -> Result<Vec<Verdict>
         }
         let (faulty, healthy): (Vec<_>, Vec<_>) =
             of_run.into_iter().partition(|verdict| verdict.faulty);
-        verdicts.extend(healthy);
-        let felt = faulty.into_iter().filter(is_felt).collect();
-        verdicts.extend(some(
-            felt,
-            Draw::new(seed, ran.fault.name, ran.number.into()),
-        ));
+        verdicts.all.extend(healthy);
+        let (felt, unfelt): (Vec<_>, Vec<_>) = faulty.into_iter().partition(is_felt);
+        verdicts.unfelt += unfelt.len();
+        let draw = Draw::new(seed, ran.fault.name, ran.number.into());
+        verdicts.all.extend(some(felt, draw));
     }
     Ok(verdicts)
 }
