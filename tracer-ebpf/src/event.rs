@@ -57,6 +57,8 @@ pub enum Kind {
     SocketEnd = 17,
     /// A connection's packets have other addresses than its socket: a [`Translated`].
     Translated = 18,
+    /// What is asked or answered beside a login: a [`crate::datagram::Datagram`].
+    Datagram = 19,
 }
 
 impl Kind {
@@ -76,6 +78,7 @@ impl Kind {
             16 => Self::Owner,
             17 => Self::SocketEnd,
             18 => Self::Translated,
+            19 => Self::Datagram,
             _ => return None,
         })
     }

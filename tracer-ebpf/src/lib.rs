@@ -3,7 +3,8 @@
 //! The kernel programs, the replay of captures, the fuzzers and the tests all run this code: how a
 //! packet is walked ([`packet`]), what a connection remembers ([`flow`]), where the next message
 //! header is ([`framing`]), what of a message leaves the kernel ([`wanted`]), and what is told
-//! about it ([`event`], [`tally`]). [`observe`] puts them together, one packet at a time.
+//! about it ([`event`], [`tally`]); which datagrams are told beside them ([`datagram`]). [`observe`] puts them
+//! together, one packet at a time.
 //!
 //! Nothing here allocates, panics, or depends on anything.
 #![cfg_attr(not(test), no_std)]
@@ -15,6 +16,7 @@
 
 pub mod bytes;
 pub mod config;
+pub mod datagram;
 pub mod event;
 pub mod flow;
 pub mod framing;

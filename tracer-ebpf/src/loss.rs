@@ -34,11 +34,13 @@ pub enum LossReason {
     Gone = 13,
     /// A SYN of too many at a time, whose connection was not established.
     SynHeld = 14,
+    /// A datagram of too many at a time.
+    DatagramHeld = 15,
 }
 
 impl LossReason {
     /// How many reasons there are: the size of the counter map.
-    pub const COUNT: u32 = 15;
+    pub const COUNT: u32 = 16;
 
     /// Every reason, in the order of the counters.
     pub const ALL: [Self; Self::COUNT as usize] = [
@@ -57,6 +59,7 @@ impl LossReason {
         Self::Crowded,
         Self::Gone,
         Self::SynHeld,
+        Self::DatagramHeld,
     ];
 
     /// The name in the event stream.
@@ -77,6 +80,7 @@ impl LossReason {
             Self::Crowded => "crowded",
             Self::Gone => "gone",
             Self::SynHeld => "syn_held",
+            Self::DatagramHeld => "datagram_held",
         }
     }
 }

@@ -1,9 +1,13 @@
 //! `tds-tracer run`: live connections, from the kernel's ring buffer to the output.
 
+mod datagrams;
 mod memory;
 mod status;
 
-use std::{collections::BTreeSet, io, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet, io, net::IpAddr, path::PathBuf, process::ExitCode, sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use tokio::{
@@ -76,6 +80,8 @@ pub struct RunOptions {
     pub max_flows: u32,
     /// Size of the ring buffer in bytes, a power of two.
     pub ring_bytes: u32,
+    /// Which datagrams beside logins are told, by [`tracer_ebpf::datagram::level`].
+    pub side_traffic: u32,
     /// When to stop.
     pub duration: Option<Duration>,
     /// Where is remembered what is usual at servers; nothing is where it is not given.
@@ -146,6 +152,7 @@ fn probe_options(options: &RunOptions, groups: Option<Arc<Hierarchy>>) -> probe:
         clean_up: true,
         groups,
         source: options.source,
+        datagrams: options.side_traffic,
         ..probe::Options::default()
     }
 }
@@ -184,6 +191,8 @@ struct Records {
     output: Output,
     decided: Vec<Decided>,
     tally: Tally,
+    /// Ports that SQL Browser has announced.
+    announced: Vec<u16>,
     closed: bool,
 }
 
@@ -197,6 +206,13 @@ impl Listener for Records {
         self.tally.told(&record.body);
         self.closed |= self.output.send(record) == Sent::Closed;
     }
+
+    fn announced(&mut self, (_, port): (IpAddr, u16)) {
+        self.announced.push(port);
+    }
+
+    /// Where it is sent the client connects before anybody could be told to look there.
+    fn redirected(&mut self, _: (IpAddr, u16)) {}
 
     fn decided(&mut self, decided: Decided) {
         self.decided.push(decided);
@@ -215,8 +231,6 @@ impl Watcher {
             slow: filter.slow.map_or(Config::SLOW, |slow| slow.0),
             phases: filter.wants(EventName::Phase),
             requests: filter.wants(EventName::Request),
-            // By process they would be surer: not yet.
-            attempts: false,
             incidents: filter
                 .wants(EventName::Incident)
                 .then_some(options.incidents),
@@ -233,6 +247,7 @@ impl Watcher {
             records: Records {
                 output,
                 decided: Vec::new(),
+                announced: Vec::new(),
                 tally: Tally::new(now),
                 closed: false,
             },
@@ -324,6 +339,9 @@ impl Watcher {
         records.tally.events(taken);
         for decided in records.decided.drain(..) {
             probe.decide(decided.key, decided.born, decided.without_sessions);
+        }
+        for port in records.announced.drain(..) {
+            probe.watch(port);
         }
         taken < BATCH
     }
@@ -502,5 +520,6 @@ fn tell(engine: &mut Engine, owners: &mut Owners, record: probe::Record<'_>, to:
         probe::Record::Owner(owner) => engine.on_event(Input::Owner(owners.of(owner)), to),
         probe::Record::SocketEnd(end) => engine.on_event(Input::SocketEnd(end), to),
         probe::Record::Translated(other) => engine.on_event(Input::Translated(other), to),
+        probe::Record::Datagram(told, packet) => datagrams::tell(engine, owners, &told, packet, to),
     }
 }

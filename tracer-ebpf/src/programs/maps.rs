@@ -15,7 +15,7 @@ use tracer_ebpf::{
     packet::Segment,
 };
 
-use super::{clock::Clock, endpoint::Endpoint, log, stage::Stage};
+use super::{clock::Clock, datagrams, endpoint::Endpoint, log, stage::Stage};
 
 /// Set before the load: constants to the verifier.
 #[unsafe(no_mangle)]
@@ -62,9 +62,10 @@ static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(LossReason::COUN
 pub(super) static STAGES: ProgramArray = ProgramArray::with_max_entries(Stage::COUNT, 0);
 
 /// The same, for the packets of sockets, since a map's programs are all of one type: of connections in the
-/// table, then of those on their socket.
+/// table, then of those on their socket, then what looks at datagrams.
 #[map]
-pub(super) static SOCKET_STAGES: ProgramArray = ProgramArray::with_max_entries(2 * Stage::COUNT, 0);
+pub(super) static SOCKET_STAGES: ProgramArray =
+    ProgramArray::with_max_entries(1 + datagrams::ANNOUNCES, 0);
 
 /// What is to be kept on an accepted socket; the stack is too small.
 #[map]
@@ -138,6 +139,19 @@ pub(super) fn is_either_watched(one: u16, other: u16) -> bool {
     PORTS
         .get(0)
         .is_some_and(|ports| bit(ports, one) || bit(ports, other))
+}
+
+/// Watches one more port from now on. Whoever does the same at the same time may undo it: the agent sees to
+/// that.
+#[inline(always)]
+pub(super) fn watch(port: u16) {
+    if let Some(ports) = PORTS.get_ptr_mut(0) {
+        // SAFETY: an array's memory is never unmapped; the place is within it.
+        unsafe {
+            let word = ports.cast::<u64>().add((port >> 6) as usize);
+            word.write_volatile(word.read_volatile() | 1 << (port & 63));
+        }
+    }
 }
 
 #[inline(always)]

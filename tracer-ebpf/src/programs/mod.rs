@@ -1,7 +1,9 @@
 //! One file per hook, and what they share.
 
+mod announced;
 mod classify;
 mod clock;
+mod datagrams;
 mod endpoint;
 mod flood;
 mod follow;

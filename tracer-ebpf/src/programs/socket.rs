@@ -27,7 +27,7 @@ use tracer_ebpf::{
 };
 
 use super::{
-    endpoint, maps, ring,
+    datagrams, endpoint, maps, ring,
     storage::{INHERITED, SocketStorage},
     syns, wake,
 };
@@ -35,6 +35,7 @@ use super::{
 /// Go on: the hooks only look.
 const ALLOW: i32 = 1;
 const PROTOCOL_TCP: u32 = 6;
+const PROTOCOL_UDP: u32 = 17;
 const AF_INET: u32 = 2;
 const TCP_CLOSE: u32 = 7;
 const TCP_CONNECT: u32 = 3;
@@ -48,12 +49,12 @@ const CREATE: u64 = 1;
 /// Who holds a socket.
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct Holder {
-    time: u64,
-    cgroup: u64,
-    pid: u32,
-    uid: u32,
-    name: [u8; 16],
+pub(super) struct Holder {
+    pub(super) time: u64,
+    pub(super) cgroup: u64,
+    pub(super) pid: u32,
+    pub(super) uid: u32,
+    pub(super) name: [u8; 16],
     /// 1: the socket is in the agent's network namespace.
     at_home: u64,
 }
@@ -145,10 +146,25 @@ fn connect(ctx: &SockAddrContext) {
             address.__bindgen_anon_1.sk,
         )
     };
-    if protocol == PROTOCOL_TCP && maps::is_watched(u16::from_be(port as u16)) && !socket.is_null()
-    {
+    let port = u16::from_be(port as u16);
+    let is_wanted = protocol == PROTOCOL_TCP && maps::is_watched(port)
+        || protocol == PROTOCOL_UDP && datagrams::is_service(port);
+    if is_wanted && !socket.is_null() {
         hold(ctx.as_ptr(), socket.cast());
     }
+}
+
+/// A datagram is sent to an address that it names itself.
+#[cgroup_sock_addr(sendmsg4)]
+pub fn tds_sendmsg4(ctx: SockAddrContext) -> i32 {
+    connect(&ctx);
+    ALLOW
+}
+
+#[cgroup_sock_addr(sendmsg6)]
+pub fn tds_sendmsg6(ctx: SockAddrContext) -> i32 {
+    connect(&ctx);
+    ALLOW
 }
 
 #[cgroup_sock(post_bind4)]
@@ -220,7 +236,7 @@ fn key(ctx: &SockOpsContext) -> Option<(FlowKey, bool)> {
 /// # Safety
 /// `at` lies in the context.
 #[inline(always)]
-unsafe fn words(at: *const [u32; 4]) -> [u32; 4] {
+pub(super) unsafe fn words(at: *const [u32; 4]) -> [u32; 4] {
     let at = at.cast::<u32>();
     // SAFETY: by the caller; one word at a time, as the kernel gives them.
     unsafe {
@@ -308,7 +324,7 @@ fn holder(ops: *mut bpf_sock_ops) -> Option<Holder> {
 /// # Safety
 /// The socket is a context's own.
 #[inline(always)]
-unsafe fn holder_of(socket: *mut bpf_sock) -> *mut Holder {
+pub(super) unsafe fn holder_of(socket: *mut bpf_sock) -> *mut Holder {
     if socket.is_null() {
         return ptr::null_mut();
     }

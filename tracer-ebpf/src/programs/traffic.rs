@@ -18,6 +18,7 @@ use tracer_ebpf::{
 };
 
 use super::{
+    datagrams,
     endpoint::{self, Endpoint},
     follow,
     hook::Hook,
@@ -62,6 +63,7 @@ fn look(ctx: &SkBuffContext, ingress: bool) -> Option<()> {
     let (local, remote) = ports(socket);
     // A socket that resets its connection has let go of its port.
     if local != 0 && !maps::is_either_watched(local, remote) {
+        datagrams::go_on(ctx, local, remote, ingress);
         return None;
     }
     // SAFETY: the socket is the context's own.
@@ -72,6 +74,7 @@ fn look(ctx: &SkBuffContext, ingress: bool) -> Option<()> {
     // The kernel answers for closed ports by a raw socket of its own.
     // SAFETY: just checked.
     if unsafe { (*socket).type_ != SOCK_STREAM || (*socket).protocol != PROTOCOL_TCP } {
+        datagrams::go_on(ctx, local, remote, ingress);
         return None;
     }
     // SAFETY: the socket is the context's own.
@@ -356,7 +359,7 @@ fn walk(skb: *mut __sk_buff) -> Option<Segment> {
 /// Takes a scratch memory that nobody works in: a process that sends may be interrupted by a packet that
 /// comes, or by another process. The packet remembers which one it is.
 #[inline(always)]
-fn take(skb: *mut __sk_buff) -> Option<*mut Scratch> {
+pub(super) fn take(skb: *mut __sk_buff) -> Option<*mut Scratch> {
     for place in 1..=maps::SOCKET_SCRATCHES {
         let users = maps::users(place)?;
         // Whoever finds itself alone has it: the count is raised before it is read.
@@ -374,7 +377,7 @@ fn take(skb: *mut __sk_buff) -> Option<*mut Scratch> {
 }
 
 #[inline(always)]
-fn give_back(skb: *mut __sk_buff) {
+pub(super) fn give_back(skb: *mut __sk_buff) {
     // SAFETY: reads the context.
     if let Some(users) = maps::users(unsafe { (*skb).cb[0] }) {
         maps::add(users, -1);

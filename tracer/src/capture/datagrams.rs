@@ -26,7 +26,7 @@ const FRAGMENTATION_NEEDED: u8 = 4;
 const UNREACHABLE_V6: u8 = 1;
 
 /// What a packet tells of an exchange with SQL Browser, if anything.
-pub(super) fn read(network: Network<'_>, time: u64) -> Option<Datagram<'_>> {
+pub(crate) fn read(network: Network<'_>, time: u64) -> Option<Datagram<'_>> {
     let (protocol, payload) = first_part(network)?;
     match (network.0, protocol) {
         (_, UDP) => datagram(network, payload, time),
@@ -60,6 +60,7 @@ fn datagram<'a>(network: Network<'a>, udp: &'a [u8], time: u64) -> Option<Datagr
             asker: (source, ports.0),
             browser: destination,
             said: Said::Question(kept),
+            process: None,
         }
     } else {
         Datagram {
@@ -67,6 +68,7 @@ fn datagram<'a>(network: Network<'a>, udp: &'a [u8], time: u64) -> Option<Datagr
             asker: (destination, ports.1),
             browser: source,
             said: Said::Answer { kept, len },
+            process: None,
         }
     })
 }
@@ -83,6 +85,7 @@ fn unreachable(ethertype: u16, icmp: &[u8], time: u64) -> Option<Datagram<'_>> {
         asker: (source, be16(udp, 0)?),
         browser: destination,
         said: Said::Unreachable,
+        process: None,
     })
 }
 

@@ -20,7 +20,7 @@
 mod both_hosts;
 pub mod checksum;
 mod copies;
-mod datagrams;
+pub(crate) mod datagrams;
 pub mod interfaces;
 pub mod link;
 pub mod merge;

@@ -4,6 +4,7 @@ use std::{env, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 use glob::Pattern;
+use tracer_ebpf::datagram::level;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::{OutputArgs, values};
@@ -54,6 +55,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "BYTES", default_value = "8M", value_parser = values::ring_bytes)]
     ring_bytes: u32,
 
+    /// What beside the logins is looked at, where packets are seen at sockets: nothing, questions to SQL
+    /// Browser (`sql`), or name resolution too (`full`)
+    #[arg(long, value_name = "WHICH", value_enum, default_value = "full")]
+    side_traffic: SideTrafficArg,
+
     /// Stop after this time, such as `30s` or `5m`
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     duration: Option<Duration>,
@@ -94,6 +100,24 @@ fn given_by_systemd() -> Option<PathBuf> {
     (!first.as_os_str().is_empty()).then_some(first)
 }
 
+/// See [`level`].
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SideTrafficArg {
+    Off,
+    Sql,
+    Full,
+}
+
+impl SideTrafficArg {
+    const fn meant(self) -> u32 {
+        match self {
+            Self::Off => level::OFF,
+            Self::Sql => level::SQL,
+            Self::Full => level::FULL,
+        }
+    }
+}
+
 impl RunArgs {
     pub(super) fn meant(self) -> anyhow::Result<RunOptions> {
         let Self {
@@ -106,6 +130,7 @@ impl RunArgs {
             login_bytes,
             max_flows,
             ring_bytes,
+            side_traffic,
             duration,
             state,
             log_level,
@@ -125,6 +150,7 @@ impl RunArgs {
             login_bytes,
             max_flows,
             ring_bytes,
+            side_traffic: side_traffic.meant(),
             duration,
             state: state.or_else(given_by_systemd),
             log_level,

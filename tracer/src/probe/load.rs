@@ -9,6 +9,7 @@ use aya::{
 };
 use aya_log::{EbpfLogger, Level};
 use log::Log;
+use tracer_ebpf::datagram::level;
 
 use super::{Selection, Source, StartError};
 use crate::host::{Hierarchy, missing_capabilities};
@@ -36,6 +37,8 @@ pub struct Options {
     pub groups: Option<Arc<Hierarchy>>,
     /// Where packets are seen; the agent's choice where it is not said.
     pub source: Option<Source>,
+    /// Which datagrams are told, by [`tracer_ebpf::datagram::level`].
+    pub datagrams: u32,
 }
 
 impl Default for Options {
@@ -51,6 +54,7 @@ impl Default for Options {
             clean_up: true,
             groups: None,
             source: None,
+            datagrams: level::OFF,
         }
     }
 }
@@ -76,6 +80,8 @@ const SOCKET_STAGES: [&str; 10] = [
     "tds_owned_ending",
     "tds_owned_runs",
 ];
+/// What looks at the datagrams of sockets, behind these in their map.
+const DATAGRAMS: [&str; 3] = ["tds_datagram_in", "tds_datagram_out", "tds_announced"];
 /// The classifiers.
 const CLASSIFIERS: [&str; 4] = ["tds_ether_in", "tds_ether_out", "tds_ip_in", "tds_ip_out"];
 /// What sees the packets of sockets, on their way in and out.
@@ -126,6 +132,10 @@ pub(super) fn load(options: &Options, source: Source) -> Result<Programs, StartE
     let level: u8 = if logs { Level::Debug as u8 } else { 0 };
     let log_bytes = if logs { LOG_BYTES } else { NO_LOG_BYTES };
     let sockets = u32::from(source == Source::Sockets);
+    let datagrams = match source {
+        Source::Sockets => options.datagrams,
+        Source::Interfaces => level::OFF,
+    };
     let home = namespace_cookie();
     let syn_cost = if options.holds_syns { SYN_COST } else { 0 };
     let mut ebpf = EbpfLoader::new()
@@ -133,6 +143,7 @@ pub(super) fn load(options: &Options, source: Source) -> Result<Programs, StartE
         .override_global("SOCKETS", &sockets, true)
         .override_global("HOME", &home, true)
         .override_global("SYN_COST", &syn_cost, true)
+        .override_global("DATAGRAMS", &datagrams, true)
         .override_global(aya_log::LEVEL, &level, true)
         .map_max_entries("AYA_LOGS", log_bytes)
         .map_max_entries("FLOWS", options.max_flows)
@@ -141,7 +152,7 @@ pub(super) fn load(options: &Options, source: Source) -> Result<Programs, StartE
         .load(&OBJECT.0)
         .map_err(|error| refusal(&error))?;
     let stages = match source {
-        Source::Sockets => socket_programs(&mut ebpf)?,
+        Source::Sockets => socket_programs(&mut ebpf, datagrams)?,
         Source::Interfaces => classifiers(&mut ebpf)?,
     };
     let log = if logs {
@@ -171,10 +182,11 @@ fn classifiers(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, StartError> {
     Ok(stages)
 }
 
-fn socket_programs(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, StartError> {
+fn socket_programs(ebpf: &mut Ebpf, datagrams: u32) -> Result<ProgramArray<MapData>, StartError> {
     let mut stages =
         ProgramArray::try_from(map(ebpf, "SOCKET_STAGES")?).map_err(StartError::map)?;
-    for (index, name) in (0..).zip(SOCKET_STAGES) {
+    let beside = DATAGRAMS.into_iter().filter(|_| datagrams != level::OFF);
+    for (index, name) in (0..).zip(SOCKET_STAGES.into_iter().chain(beside)) {
         let program = traffic(ebpf, name)?;
         program.load().map_err(|error| refused(name, &error))?;
         let fd = program.fd().map_err(|error| refused(name, &error))?;

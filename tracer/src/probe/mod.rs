@@ -20,7 +20,9 @@ pub mod trial;
 use std::collections::BTreeMap;
 
 use aya::maps::{Array, HashMap, MapData};
-use tracer_ebpf::{event::Counters, flow::FlowKey, loss::LossReason, tally::Tally};
+use tracer_ebpf::{
+    datagram::level, event::Counters, flow::FlowKey, loss::LossReason, tally::Tally,
+};
 
 pub use attach::Hook;
 pub use error::StartError;
@@ -80,6 +82,8 @@ const INTERFACES: &str = "interfaces";
 const FILTERS: &str = "filters";
 /// Not all sockets can be seen, so that interfaces are watched in their place.
 const SOCKETS: &str = "sockets";
+/// Who sends datagrams is not known.
+const SENDERS: &str = "senders";
 /// The kernel has no TCX, or does not let it be used.
 const TCX: &str = "tcx";
 
@@ -144,6 +148,12 @@ impl Probe {
             attach::sockets::attach_traffic(&mut probe.programs.ebpf, groups)
                 .map_err(StartError::NoSockets)?;
         }
+        if source == Source::Sockets
+            && options.datagrams != level::OFF
+            && let Err(reason) = attach::sockets::attach_senders(&mut probe.programs.ebpf, groups)
+        {
+            probe.degraded(SENDERS, reason);
+        }
         for interface in interfaces {
             probe.appeared(interface).await;
         }
@@ -189,6 +199,23 @@ impl Probe {
         self.ports
             .set(0, load::bits(ports), 0)
             .map_err(StartError::map)
+    }
+
+    /// Watches one more port from now on. The programs have done so themselves, but two of them that do it
+    /// at the same time may undo it.
+    pub fn watch(&mut self, port: u16) {
+        let Ok(mut ports) = self.ports.get(&0, 0) else {
+            return;
+        };
+        let word = &mut ports[usize::from(port >> 6)];
+        let bit = 1 << (port & 63);
+        if *word & bit != 0 {
+            return;
+        }
+        *word |= bit;
+        if let Err(error) = self.ports.set(0, ports, 0) {
+            tracing::debug!(%error, port, "an announced port could not be watched");
+        }
     }
 
     /// Tells the kernel that the login of the connection born then is decided: from its next

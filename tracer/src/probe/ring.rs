@@ -7,7 +7,10 @@ use aya::{
     maps::{Array, MapData, RingBuf},
 };
 use tokio::io::unix::AsyncFd;
-use tracer_ebpf::event::{Event, Kind, Owner, SocketEnd, Translated};
+use tracer_ebpf::{
+    datagram::Datagram,
+    event::{Event, Kind, Owner, SocketEnd, Translated},
+};
 
 use super::{StartError, load};
 
@@ -22,6 +25,8 @@ pub enum Record<'a> {
     SocketEnd(SocketEnd),
     /// A connection's packets have other addresses than its socket.
     Translated(Translated),
+    /// What is asked or answered beside a login; with the packet's first bytes.
+    Datagram(Datagram, &'a [u8]),
 }
 
 impl<'a> Record<'a> {
@@ -31,6 +36,11 @@ impl<'a> Record<'a> {
             Kind::Owner => Owner::read(bytes).map(Self::Owner),
             Kind::SocketEnd => SocketEnd::read(bytes).map(Self::SocketEnd),
             Kind::Translated => Translated::read(bytes).map(Self::Translated),
+            Kind::Datagram => {
+                let datagram = Datagram::read(bytes)?;
+                let kept = bytes.get(Datagram::SIZE..)?.get(..datagram.kept as usize)?;
+                Some(Self::Datagram(datagram, kept))
+            }
             _ => {
                 let event = Event::read(bytes)?;
                 let run = bytes.get(Event::SIZE..)?.get(..event.run_len as usize)?;

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-use super::{Endpoint, Nanos, Text};
+use super::{Endpoint, Nanos, Process, Text};
 
 /// `lookup`: a SQL Browser exchange ended or timed out.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -15,6 +15,9 @@ pub struct LookupRecord {
     pub client: Endpoint,
     /// The server that is looked for.
     pub server: AskedServer,
+    /// Who asks, where its socket is on this host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<Process>,
     /// The exchange.
     pub lookup: Lookup,
 }

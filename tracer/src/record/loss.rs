@@ -83,6 +83,8 @@ reasons! {
     Gone = "gone",
     /// SYNs of too many at a time, whose connections were not established: a flood.
     SynHeld = "syn_held",
+    /// Datagrams of SQL Browser or name resolution, of too many at a time.
+    DatagramHeld = "datagram_held",
     /// Events missing from a connection's numbering.
     EventsMissing = "events_missing",
     /// The agent's table of connections was full: one gave way to another.
@@ -116,6 +118,7 @@ impl From<tracer_ebpf::loss::LossReason> for LossReason {
             Kernel::Crowded => Self::Crowded,
             Kernel::Gone => Self::Gone,
             Kernel::SynHeld => Self::SynHeld,
+            Kernel::DatagramHeld => Self::DatagramHeld,
         }
     }
 }

@@ -295,6 +295,7 @@ pub(crate) fn lookup() -> Record {
         Body::Lookup(LookupRecord {
             client: client(),
             server,
+            process: None,
             lookup,
         }),
     )

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::{
-    record::Text,
+    record::{Process, Text},
     tds::browser::{Answer, Instance, Kind, Question, Told},
 };
 
@@ -37,6 +37,8 @@ pub(in crate::session) struct Exchange {
     pub(in crate::session) question: Question,
     /// The address that was asked.
     pub(in crate::session) browser: IpAddr,
+    /// The process that asks, where it is known.
+    pub(in crate::session) process: Option<Process>,
     /// When it was asked first.
     pub(in crate::session) asked: u64,
     /// And last.
@@ -63,10 +65,16 @@ pub(in crate::session) struct Exchange {
 }
 
 impl Exchange {
-    pub(in crate::session) fn new(question: Question, browser: IpAddr, asked: u64) -> Self {
+    pub(in crate::session) fn new(
+        question: Question,
+        browser: IpAddr,
+        asked: u64,
+        process: Option<&Process>,
+    ) -> Self {
         Self {
             question,
             browser,
+            process: process.cloned(),
             asked,
             asked_last: asked,
             requests: 1,

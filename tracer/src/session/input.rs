@@ -175,6 +175,8 @@ pub struct Datagram<'a> {
     pub browser: IpAddr,
     /// What was said.
     pub said: Said<'a>,
+    /// The process that asks, where its socket is on this host and known.
+    pub process: Option<&'a Process>,
 }
 
 /// What a datagram says.
@@ -270,6 +272,11 @@ pub trait Listener {
 
     /// SQL Browser has announced that SQL Server listens there.
     fn announced(&mut self, _server: (IpAddr, u16)) {}
+
+    /// A login's reply has sent its client there.
+    fn redirected(&mut self, server: (IpAddr, u16)) {
+        self.announced(server);
+    }
 
     /// A login is decided: the kernel need not copy its connection's bytes any more.
     fn decided(&mut self, decided: Decided);

@@ -72,6 +72,7 @@ impl Lookups {
             time,
             asker,
             browser,
+            process,
             ..
         } = *datagram;
         if let Some(own) = self.askers.get_mut(&asker) {
@@ -87,7 +88,7 @@ impl Lookups {
         if self.count >= MAX_EXCHANGES {
             self.make_room(time, report);
         }
-        let exchange = Exchange::new(question, browser, time);
+        let exchange = Exchange::new(question, browser, time, process);
         let due = exchange.due();
         let own = self.askers.entry(asker).or_insert_with(|| Own {
             exchanges: Vec::new(),
@@ -314,6 +315,7 @@ mod tests {
             asker: (IpAddr::from(client.to_be_bytes()), port),
             browser: IpAddr::from(browser.to_be_bytes()),
             said: Said::Question(b"\x04A\0"),
+            process: None,
         }
     }
 

@@ -159,6 +159,7 @@ impl Pretty {
             client,
             server,
             lookup,
+            ..
         } = record;
         let good = lookup.outcome == LookupOutcome::Answered;
         let instance = lookup.instance.as_deref().unwrap_or("all instances");

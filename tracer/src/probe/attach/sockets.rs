@@ -43,6 +43,15 @@ pub(in crate::probe) fn attach_traffic(
     Ok(())
 }
 
+/// Attaches what sees the processes that send datagrams; why not, where it cannot be had.
+pub(in crate::probe) fn attach_senders(
+    ebpf: &mut Ebpf,
+    groups: Option<&Hierarchy>,
+) -> Result<(), String> {
+    let groups = groups.ok_or_else(|| NO_HIERARCHY.to_owned())?;
+    addresses(ebpf, &open(groups)?, ["tds_sendmsg4", "tds_sendmsg6"])
+}
+
 const NO_HIERARCHY: &str = "no cgroup v2 hierarchy is mounted, and none may be";
 
 fn open(groups: &Hierarchy) -> Result<File, String> {
@@ -54,13 +63,7 @@ fn attach_at(ebpf: &mut Ebpf, groups: &Hierarchy) -> Result<(), String> {
     let root = open(groups)?;
     // A link (Linux 5.7) always stands beside others; it takes no flag that says so.
     let mode = CgroupAttachMode::Single;
-    for name in ["tds_connect4", "tds_connect6"] {
-        let program: &mut CgroupSockAddr = find(ebpf, name)?;
-        program.load().map_err(|error| refusal(name, &error))?;
-        program
-            .attach(&root, mode)
-            .map_err(|error| refusal(name, &error))?;
-    }
+    addresses(ebpf, &root, ["tds_connect4", "tds_connect6"])?;
     for name in ["tds_bind4", "tds_bind6"] {
         let program: &mut CgroupSock = find(ebpf, name)?;
         program.load().map_err(|error| refusal(name, &error))?;
@@ -75,6 +78,18 @@ fn attach_at(ebpf: &mut Ebpf, groups: &Hierarchy) -> Result<(), String> {
     program
         .attach(&root, mode)
         .map_err(|error| refusal("tds_sockets", &error))?;
+    Ok(())
+}
+
+/// Attaches what sees where a process goes to.
+fn addresses(ebpf: &mut Ebpf, root: &File, names: [&str; 2]) -> Result<(), String> {
+    for name in names {
+        let program: &mut CgroupSockAddr = find(ebpf, name)?;
+        program.load().map_err(|error| refusal(name, &error))?;
+        program
+            .attach(root, CgroupAttachMode::Single)
+            .map_err(|error| refusal(name, &error))?;
+    }
     Ok(())
 }
 

@@ -134,6 +134,7 @@ impl Attempt {
     /// One that begins with a lookup.
     pub(super) fn after(lookup: LookedUp) -> Self {
         let LookedUp {
+            who: _,
             client,
             done,
             target,
@@ -249,6 +250,9 @@ impl Attempt {
             instance: own.instance.or_else(|| target.instance.clone()),
             port: own.port.or(target.port),
         };
+        if !loser {
+            self.client = verdict.client;
+        }
         self.parts.reserve_exact(1);
         self.parts.push(Done {
             kind,

@@ -1,7 +1,8 @@
 //! What a client does to log in once: which of its lookups and connections belong together.
 //!
-//! There are no processes in a capture, so it goes by addresses, times and what was announced. Joined
-//! is only what must be: what is in doubt is an attempt of its own.
+//! A client is a process of this host, where that is known. There are no processes in a capture, and
+//! none of another host: there it goes by addresses, times and what was announced. Joined is only what
+//! must be: what is in doubt is an attempt of its own.
 
 mod attempt;
 mod client;
@@ -18,7 +19,7 @@ use foldhash::HashMap;
 pub(in crate::session) use self::attempt::{Attempt, Done, Place};
 use self::{attempt::Try, client::Client};
 use super::wire::End;
-use crate::record::{AttemptId, ConnectionId, Diagnosis, Outcome, PartKind, Target};
+use crate::record::{AttemptId, ConnectionId, Diagnosis, Outcome, PartKind, Process, Target};
 
 /// Connections followed at once; a further one is an attempt of its own.
 const MAX_TRIES: usize = 16_384;
@@ -32,6 +33,30 @@ const MAX_RECENT: usize = 256;
 
 /// How a connection is known here; 0 where it is not followed.
 pub(in crate::session) type Handle = u32;
+
+/// Whose attempts they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::session) enum Who {
+    /// Of a process of this host, by its id.
+    Process(u32),
+    /// Of whoever has this address.
+    Address(IpAddr),
+}
+
+impl Who {
+    pub(in crate::session) fn of(client: IpAddr, process: Option<&Process>) -> Self {
+        match process {
+            Some(process) if process.pid != 0 => Self::Process(process.pid),
+            _ => Self::Address(client),
+        }
+    }
+
+    /// Whether the two may be one with two addresses.
+    fn is_of_other_family(self, other: Self) -> bool {
+        matches!((self, other), (Self::Address(one), Self::Address(other))
+            if one.is_ipv4() != other.is_ipv4())
+    }
+}
 
 /// What came of a connection's login.
 #[derive(Debug)]
@@ -57,6 +82,7 @@ pub(in crate::session) struct Verdict {
 /// What came of a lookup.
 #[derive(Debug)]
 pub(in crate::session) struct LookedUp {
+    pub(in crate::session) who: Who,
     pub(in crate::session) client: IpAddr,
     pub(in crate::session) done: Done,
     pub(in crate::session) target: Target,
@@ -76,41 +102,47 @@ pub(in crate::session) struct Named {
 /// The attempts that go on, by client.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Attempts {
-    clients: HashMap<IpAddr, Client>,
+    clients: HashMap<Who, Client>,
     /// Whose a connection is.
-    homes: HashMap<Handle, IpAddr>,
+    homes: HashMap<Handle, Who>,
     last: Handle,
     /// When is looked after whom, the next one first; what a client's own time contradicts is old.
-    timers: BinaryHeap<Reverse<(u64, IpAddr)>>,
+    timers: BinaryHeap<Reverse<(u64, Who)>>,
     /// Connections that were opened last: where the two families race, a client has two addresses.
-    recent: VecDeque<(IpAddr, Handle)>,
+    recent: VecDeque<(Who, Handle)>,
     /// Clients that have opened connections together and used none, and until when that is held against
     /// them: a program that looks which servers are there would be told as so many races.
-    probing: VecDeque<(IpAddr, u64)>,
+    probing: VecDeque<(Who, u64)>,
     /// Those that are over and not told yet.
     over: Vec<Attempt>,
 }
 
 impl Attempts {
     /// A client opens a connection.
-    pub(in crate::session) fn opens(&mut self, client: IpAddr, server: End, at: u64) -> Handle {
-        let is_full = self.clients.get(&client).is_some_and(Client::is_full);
+    pub(in crate::session) fn opens(
+        &mut self,
+        who: Who,
+        client: IpAddr,
+        server: End,
+        at: u64,
+    ) -> Handle {
+        let is_full = self.clients.get(&who).is_some_and(Client::is_full);
         if self.homes.len() >= MAX_TRIES || is_full {
             return 0;
         }
         self.last = self.last.checked_add(1).unwrap_or(1);
-        if self.homes.insert(self.last, client).is_some() {
+        if self.homes.insert(self.last, who).is_some() {
             // That is four thousand million connections later.
             return 0;
         }
-        let probes = self.is_probing(client, at);
-        let own = self.clients.entry(client).or_default();
+        let probes = self.is_probing(who, at);
+        let own = self.clients.entry(who).or_default();
         own.probes = probes;
         own.opens(client, Try::new(self.last, server, at));
         if self.recent.len() >= MAX_RECENT {
             self.recent.pop_front();
         }
-        self.recent.push_back((client, self.last));
+        self.recent.push_back((who, self.last));
         self.last
     }
 
@@ -168,7 +200,7 @@ impl Attempts {
 
     /// Whose attempt a connection is part of: of another client, in appearance, where it has lost to its
     /// only rival of the other family. Then that is where its own attempt is from now on.
-    fn winners_client(&mut self, client: IpAddr, handle: Handle, verdict: &Verdict) -> IpAddr {
+    fn winners_client(&mut self, client: Who, handle: Handle, verdict: &Verdict) -> Who {
         let Some(one) = self.rival(client, handle, verdict) else {
             return client;
         };
@@ -183,14 +215,14 @@ impl Attempts {
     }
 
     /// The client of the other family whose connection was faster, if there is one only.
-    fn rival(&self, client: IpAddr, handle: Handle, verdict: &Verdict) -> Option<IpAddr> {
+    fn rival(&self, client: Who, handle: Handle, verdict: &Verdict) -> Option<Who> {
         let own = self.clients.get(&client).filter(|_| verdict.silent)?;
         if own.loses(handle, verdict) {
             return None;
         }
         let one = own.get(handle)?;
         let others = self.recent.iter();
-        let others = others.filter(|(other, _)| other.is_ipv4() != client.is_ipv4());
+        let others = others.filter(|(other, _)| other.is_of_other_family(client));
         let mut rivals = others.filter(|(other, handle)| {
             let other = self.clients.get(other).and_then(|own| own.get(*handle));
             other.is_some_and(|other| rules::has_lost_at_once(one, verdict, other))
@@ -203,6 +235,7 @@ impl Attempts {
     pub(in crate::session) fn explain(
         &mut self,
         client: IpAddr,
+        process: Option<&Process>,
         connection: ConnectionId,
         causes: &[Diagnosis],
     ) {
@@ -210,10 +243,14 @@ impl Attempts {
             return;
         }
         let mut over = self.over.iter_mut().rev();
-        if !over.any(|attempt| attempt.explain(connection, causes))
-            && let Some(own) = self.clients.get_mut(&client)
-        {
-            own.explain(connection, causes);
+        if over.any(|attempt| attempt.explain(connection, causes)) {
+            return;
+        }
+        // Its process may have become known since it was opened.
+        for who in [Who::of(client, process), Who::Address(client)] {
+            if let Some(own) = self.clients.get_mut(&who) {
+                own.explain(connection, causes);
+            }
         }
     }
 
@@ -236,7 +273,7 @@ impl Attempts {
 
     /// A lookup is over.
     pub(in crate::session) fn looked_up(&mut self, lookup: LookedUp) {
-        let (client, at) = (lookup.client, lookup.done.end);
+        let (client, at) = (lookup.who, lookup.done.end);
         let own = self.clients.entry(client).or_default();
         let attempt = Attempt::after(lookup);
         if own.is_full() {
@@ -263,7 +300,7 @@ impl Attempts {
     }
 
     /// Looks which attempts of a client are over.
-    fn review(&mut self, client: IpAddr, now: u64) {
+    fn review(&mut self, client: Who, now: u64) {
         let Some(own) = self.clients.get_mut(&client) else {
             return;
         };
@@ -286,7 +323,7 @@ impl Attempts {
     }
 
     /// Whether a client opens connections together and uses none.
-    fn is_probing(&mut self, client: IpAddr, now: u64) -> bool {
+    fn is_probing(&mut self, client: Who, now: u64) -> bool {
         while self.probing.front().is_some_and(|(_, until)| *until < now) {
             self.probing.pop_front();
         }

@@ -22,6 +22,8 @@ fn server(last: u8, port: u16) -> End {
 #[derive(Default)]
 struct Lived {
     attempts: Attempts,
+    /// The process at work, if it is known.
+    pid: Option<u32>,
     opened: HashMap<Handle, (IpAddr, End, u64)>,
     told: Vec<Attempt>,
 }
@@ -61,6 +63,10 @@ impl Ends {
 }
 
 impl Lived {
+    fn who(&self, client: IpAddr) -> Who {
+        self.pid.map_or(Who::Address(client), Who::Process)
+    }
+
     fn passes(&mut self, at: u64) {
         self.attempts.pass_time(START + at);
         self.told.extend(self.attempts.take_over());
@@ -72,7 +78,9 @@ impl Lived {
 
     fn opens_from(&mut self, client: IpAddr, to: End, at: u64) -> Handle {
         self.passes(at);
-        let handle = self.attempts.opens(client, to, START + at);
+        let handle = self
+            .attempts
+            .opens(self.who(client), client, to, START + at);
         self.opened.insert(handle, (client, to, START + at));
         handle
     }
@@ -140,6 +148,7 @@ impl Lived {
         self.passes(at);
         let outcome = LookupOutcome::Answered;
         self.attempts.looked_up(LookedUp {
+            who: self.who(address(client)),
             client: address(client),
             done: Done {
                 kind: PartKind::Lookup,
@@ -420,6 +429,48 @@ fn a_connection_to_what_was_looked_up_follows_the_lookup_each_its_own() {
     assert_eq!(parts, [2, 2, 1, 1]);
     assert_eq!(lived.told[3].client, address(9));
     assert_eq!(lived.told[3].outcome(), Outcome::Unknown);
+}
+
+#[test]
+fn what_another_process_of_the_same_address_has_looked_up_is_not_followed() {
+    let mut lived = Lived::default();
+    for pid in [1, 2] {
+        lived.pid = Some(pid);
+        lived.looked_up(1, "A", &[(2, 1500)], u64::from(pid) * MILLISECOND);
+    }
+    // The one that has asked last connects first, and a third one has not asked.
+    for (pid, at) in [(3, 3), (2, 4), (1, 5)] {
+        lived.pid = Some(pid);
+        let one = lived.opens(1, server(2, 1500), at * MILLISECOND);
+        lived.begins(one, 6 * MILLISECOND);
+        lived.succeeds(one, (6 + at) * MILLISECOND);
+    }
+    lived.passes(10 * SECOND);
+    let starts = lived.told.iter().map(|attempt| attempt.start() - START);
+    let starts: Vec<_> = starts.map(|start| start / MILLISECOND).collect();
+    assert_eq!(starts, [3, 1, 0]);
+}
+
+#[test]
+fn the_families_of_one_process_race_as_addresses_of_one_family_do() {
+    let mut lived = Lived {
+        pid: Some(1),
+        ..Lived::default()
+    };
+    let of_v6 = |last: &str| End {
+        address: last.parse().unwrap(),
+        port: 1433,
+    };
+    let slower = lived.opens_from("fd00::1".parse().unwrap(), of_v6("fd00::2"), 0);
+    let faster = lived.opens(1, server(2, 1433), MILLISECOND);
+    lived.begins(faster, 2 * MILLISECOND);
+    lived.accepted(slower, 3 * MILLISECOND);
+    lived.ends(slower, Ends::silent(Outcome::Aborted), 300 * MILLISECOND);
+    lived.succeeds(faster, 500 * MILLISECOND);
+    lived.passes(10 * SECOND);
+    let clients: Vec<_> = lived.told.iter().map(|attempt| attempt.client).collect();
+    assert_eq!(clients, [address(1)]);
+    assert_eq!(lived.told(), [(vec![slower, faster], vec![slower])]);
 }
 
 #[test]

@@ -125,7 +125,7 @@ impl Connection {
             }
             Some(Kind::Fin) => self.fin(side, event, report),
             Some(Kind::Rst) => self.rst(side, event, report),
-            Some(Kind::Owner | Kind::SocketEnd | Kind::Translated) | None => {}
+            Some(Kind::Owner | Kind::SocketEnd | Kind::Translated | Kind::Datagram) | None => {}
         }
         self.stands(report);
     }

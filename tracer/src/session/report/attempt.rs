@@ -36,7 +36,7 @@ impl Report<'_> {
         }
         let verdict = verdict(wire, at, facts);
         if let Some((Some(address), port)) = verdict.redirect {
-            self.announced((address, port));
+            self.redirected((address, port));
         }
         let named = self.shared.attempts.decided(handle, &verdict);
         facts.attempt = Some(AttemptRef {
@@ -114,7 +114,8 @@ impl Report<'_> {
         if self.shared.config.attempts {
             let client = wire.identity().client.address;
             let attempts = &mut self.shared.attempts;
-            attempts.explain(client, facts.connection.id, &facts.diagnosis);
+            let process = facts.process.as_ref();
+            attempts.explain(client, process, facts.connection.id, &facts.diagnosis);
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
         Nanos, PartKind, PartOutcome, Target, Text,
     },
     session::{
-        attempts::{Done, LookedUp},
+        attempts::{Done, LookedUp, Who},
         exchange::{Announced, Exchange, Fate},
     },
     tds::browser::{Instance, Kind},
@@ -57,6 +57,7 @@ impl Report<'_> {
         let body = Body::Lookup(LookupRecord {
             client,
             server,
+            process: exchange.process.clone(),
             lookup,
         });
         self.tell(at, body);
@@ -93,6 +94,7 @@ impl Report<'_> {
         };
         let places = announced.iter().map(|announced| announced.server);
         self.shared.attempts.looked_up(LookedUp {
+            who: Who::of(client, exchange.process.as_ref()),
             client,
             done,
             target,

@@ -147,6 +147,11 @@ impl Report<'_> {
         self.listener.announced(server);
     }
 
+    /// A login's reply has sent its client there.
+    pub(in crate::session) fn redirected(&mut self, server: (IpAddr, u16)) {
+        self.listener.redirected(server);
+    }
+
     /// A login is decided: nobody need copy its connection's bytes any more.
     pub(in crate::session) fn decided(&mut self, decided: Decided) {
         self.listener.decided(decided);

@@ -28,7 +28,7 @@ use self::{
     timers::Timers,
 };
 use super::{
-    attempts::Handle,
+    attempts::{Handle, Who},
     connection::Connection,
     exchange::Announced,
     input::{Carried, Checksum, SocketOwner},
@@ -138,7 +138,7 @@ impl Table {
             self.follow(event, &owners, report);
         }
         let ends = Identity::of(&event.key, event.client_is_a != 0);
-        let attempt = self.attempt(event, &ends, before, report);
+        let attempt = self.attempt(event, &ends, &owners, before, report);
         let instance = self.instances.of(&ends);
         if owners.is_empty()
             && translation.is_none()
@@ -175,6 +175,7 @@ impl Table {
         &self,
         event: &Event,
         ends: &Identity,
+        owners: &[SocketOwner],
         before: Option<FlowKey>,
         report: &mut Report<'_>,
     ) -> Handle {
@@ -186,8 +187,11 @@ impl Table {
         if late || !report.shared.config.attempts {
             return 0;
         }
+        let mut clients = owners.iter().filter(|owner| owner.role & role::CLIENT != 0);
+        let client = ends.client.address;
+        let who = Who::of(client, clients.next().map(|owner| &owner.process));
         let attempts = &mut report.shared.attempts;
-        attempts.opens(ends.client.address, ends.server, event.born)
+        attempts.opens(who, client, ends.server, event.born)
     }
 
     /// Takes a connection in. The table grows by a little at a time: twice as much room as is needed is

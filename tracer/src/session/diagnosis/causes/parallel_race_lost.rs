@@ -16,8 +16,7 @@ pub(super) const CAUSE: Cause = Cause {
             (`MultiSubnetFailover`, IPv4 and IPv6), kept the first that was accepted and closed this \
             one. Nothing is wrong.",
         signs: "`login.loser`: the connection is part of an attempt, another one of which went on.",
-        against: "Nothing, in replay. Live no attempts are put together yet: there it is a \
-            [`probe`](#probe).",
+        against: "Nothing.",
         confirm: "The `attempt` line with the same `attempt.id`.",
         mend: "None is needed. Where one address never wins, take it out of DNS, or set \
             `MultiSubnetFailover=False` where there is one subnet.",
