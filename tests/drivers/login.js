@@ -11,6 +11,7 @@ const { values: o } = parseArgs({
     host: text("127.0.0.1"), port: text("1433"), encrypt: text("on"), auth: text("sql"), user: text("sa"),
     password: text("secret"), query: text("SELECT 1"), timeout: text("10"), errand: text("query"), certificate: text(""),
     check: text("as-ever"),
+    instance: text(""),
   },
 });
 const stays = { query: undefined, leave: 0, stay: 2000 };
@@ -31,7 +32,7 @@ const connection = new Connection({
     "token-on-demand": { type: "token-credential", options: { credential } },
   }[o.auth],
   options: {
-    port: Number(o.port), encrypt, trustServerCertificate: !o.certificate, connectTimeout: Number(o.timeout) * 1000,
+    ...(o.instance ? { instanceName: o.instance } : { port: Number(o.port) }), encrypt, trustServerCertificate: !o.certificate, connectTimeout: Number(o.timeout) * 1000,
     // Which version and cipher it is to be the server says.
     cryptoCredentialsDetails: {
       minVersion: "TLSv1", ciphers: "DEFAULT@SECLEVEL=0", ca: o.certificate ? readFileSync(o.certificate) : undefined,

@@ -14,6 +14,7 @@ def arguments():
     parser.add_argument("--driver", required=True, choices=["pymssql", "python-tds", "odbc", "freetds-odbc"])
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=1433)
+    parser.add_argument("--instance")
     parser.add_argument("--encrypt", default="off", choices=["none", "off", "on", "strict"])
     parser.add_argument("--auth", default="sql", choices=["sql", "ntlm", "kerberos", "token"])
     parser.add_argument("--user", default="sa")
@@ -70,7 +71,7 @@ def python_tds(o):
     if o.errand == "time-out":
         more["timeout"] = 1
     c = pytds.connect(
-        dsn=o.host, port=o.port, user=user, password=password, login_timeout=o.timeout,
+        dsn=f"{o.host}\\{o.instance}" if o.instance else o.host, port=None if o.instance else o.port, user=user, password=password, login_timeout=o.timeout,
         autocommit=True, use_mars=o.mars, **more,
     )
     if o.errand == "time-out":
@@ -95,7 +96,9 @@ def odbc(o):
     drivers = glob.glob(pattern, recursive=True)
     encrypt = {"none": "no", "off": "no", "on": "yes", "strict": "strict"}[o.encrypt]
     parts = [
-        f"DRIVER={drivers[0]}", f"SERVER=tcp:{o.host},{o.port}", f"Encrypt={encrypt}",
+        f"DRIVER={drivers[0]}",
+        f"SERVER=tcp:{o.host}\\{o.instance}" if o.instance else f"SERVER=tcp:{o.host},{o.port}",
+        f"Encrypt={encrypt}",
         f"TrustServerCertificate={'yes' if o.check == 'as-ever' else 'no'}",
         f"MultiSubnetFailover={'yes' if o.multi_subnet_failover else 'no'}",
         f"MARS_Connection={'yes' if o.mars else 'no'}", "ConnectRetryCount=0",

@@ -142,6 +142,8 @@ pub struct Login {
     pub host: String,
     /// Port of the server.
     pub port: u16,
+    /// The instance that is asked for by name, in place of the port.
+    pub instance: Option<String>,
     /// Encryption asked for.
     pub encrypt: Encrypt,
     /// `sql`, `ntlm`, `kerberos`, `token` or `token-on-demand`.
@@ -177,6 +179,7 @@ impl Login {
         Self {
             host: host.into(),
             port,
+            instance: None,
             encrypt,
             auth: "sql",
             user: "sa".to_owned(),
@@ -390,6 +393,12 @@ fn arguments(login: &Login) -> Vec<String> {
         ("--check", login.check.name()),
     ]
     .into_iter()
+    .chain(
+        login
+            .instance
+            .as_deref()
+            .map(|instance| ("--instance", instance)),
+    )
     .chain(certificate.as_deref().map(|path| ("--certificate", path)))
     .chain(
         login

@@ -10,6 +10,7 @@ pub mod group;
 pub mod kdc;
 pub mod lab;
 pub mod middle;
+pub mod names;
 pub mod nat;
 pub mod net;
 pub mod pcap;

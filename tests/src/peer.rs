@@ -37,6 +37,11 @@ impl Peer {
         Self::start(host, "mock-server", arguments, Environment::new())
     }
 
+    /// Starts the server of names: SQL Browser, or name resolution.
+    pub fn names(host: &Namespace, arguments: &[&str]) -> Result<Self> {
+        Self::start(Some(host), "name-server", arguments, Environment::new())
+    }
+
     fn start(
         host: Option<&Namespace>,
         name: &str,

@@ -21,7 +21,7 @@ const UNKNOWN_TO_REPLAY: [&str; 8] = [
     "process",
     // Its own estimate, too.
     "tcp.smoothed_rtt_ns",
-    // What belongs to one attempt only replay tells so far.
+    // What belongs to one attempt goes by the process live, by addresses in replay.
     "attempt",
     "login.loser",
     // Which login makes it five within a minute hangs on the agents' clocks.

@@ -26,9 +26,14 @@ impl Freetds {
         let Login {
             host,
             port,
+            instance,
             timeout,
             ..
         } = login;
+        let place = match instance {
+            Some(instance) => format!("instance = {instance}"),
+            None => format!("port = {port}"),
+        };
         let authority = match &login.certificate {
             Some(path) => format!("ca file = {}\n", path.display()),
             None => String::new(),
@@ -40,7 +45,7 @@ impl Freetds {
         };
         let text = format!(
             "[global]\ntds version = 7.4\nconnect timeout = {timeout}\n\n\
-             [scenario]\nhost = {host}\nport = {port}\nencryption = {encryption}\n\
+             [scenario]\nhost = {host}\n{place}\nencryption = {encryption}\n\
              check certificate hostname = {name}\nspn = {}\n{authority}",
             kdc::SPN
         );

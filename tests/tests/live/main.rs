@@ -6,6 +6,7 @@ mod authentication;
 mod close;
 mod floods;
 mod life;
+mod lookups;
 mod loss;
 mod mars;
 mod outcomes;
