@@ -1,12 +1,13 @@
 //! Watches SQL Server logins from the Linux kernel and says which phase took how long, who was
 //! waited for, and why.
 //!
-//! The core — [`tds`], [`session`] and [`record`] — does no I/O and reads no clock: it takes bytes
+//! The core — [`tds`], [`dns`], [`session`] and [`record`] — does no I/O and reads no clock: it takes bytes
 //! and times. [`probe`] feeds it from the kernel, [`capture`] from pcap files, and [`sink`] writes
 //! what it says; [`host`] knows the processes behind the sockets.
 
 pub mod capture;
 pub mod cli;
+pub mod dns;
 pub mod doctor;
 mod exit;
 pub mod host;

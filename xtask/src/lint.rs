@@ -20,7 +20,12 @@ struct Rule {
 
 const RULES: &[Rule] = &[
     Rule {
-        under: &["tracer/src/tds", "tracer/src/session", "tracer/src/record"],
+        under: &[
+            "tracer/src/tds",
+            "tracer/src/dns",
+            "tracer/src/session",
+            "tracer/src/record",
+        ],
         except: &[],
         words: &[
             "aya::",

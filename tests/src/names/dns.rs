@@ -28,7 +28,7 @@ pub struct Options {
     /// Never answers questions of this type: `A`, `AAAA` or `PTR`.
     #[arg(long)]
     silent: Option<String>,
-    /// Does not answer the first question of this type.
+    /// Does not answer the first question of this type for a host that it knows.
     #[arg(long)]
     drops: Option<String>,
 }
@@ -53,7 +53,7 @@ pub fn serve(options: &Options) -> Result<()> {
         if options.silent == kind {
             continue;
         }
-        if drops.is_some() && drops == kind {
+        if drops.is_some() && drops == kind && options.knows(&question) {
             drops = None;
             continue;
         }
@@ -72,6 +72,13 @@ fn kind(packet: &Packet<'_>) -> Option<String> {
 }
 
 impl Options {
+    fn knows(&self, asked: &Packet<'_>) -> bool {
+        let name = asked.questions.first().map(|one| one.qname.to_string());
+        self.hosts
+            .iter()
+            .any(|(host, _)| Some(host) == name.as_ref())
+    }
+
     fn answer(&self, asked: &Packet<'_>) -> Result<Vec<u8>> {
         let mut answer = Packet::new_reply(asked.id());
         answer.set_flags(PacketFlag::RECURSION_DESIRED | PacketFlag::RECURSION_AVAILABLE);

@@ -15,6 +15,7 @@ mod paths;
 mod phases;
 mod processes;
 mod requests;
+mod resolutions;
 mod rewritten;
 mod run;
 mod said;

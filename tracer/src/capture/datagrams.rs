@@ -1,4 +1,5 @@
-//! From a network header to a datagram of SQL Browser, or to ICMP's word that one did not arrive.
+//! From a network header to a datagram of SQL Browser or a name server, or to ICMP's word that one did not
+//! arrive.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -8,7 +9,8 @@ use super::{
     tunnel::{Network, first_part},
 };
 use crate::{
-    session::{Datagram, Said},
+    dns,
+    session::{Datagram, Input, Said},
     tds::browser::{ANSWER, PORT},
 };
 
@@ -25,8 +27,35 @@ const FRAGMENTATION_NEEDED: u8 = 4;
 /// The same of `ICMPv6`.
 const UNREACHABLE_V6: u8 = 1;
 
-/// What a packet tells of an exchange with SQL Browser, if anything.
-pub(crate) fn read(network: Network<'_>, time: u64) -> Option<Datagram<'_>> {
+/// Who is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// SQL Browser.
+    Browser,
+    /// A name server.
+    Dns,
+}
+
+impl Service {
+    fn at(port: u16) -> Option<Self> {
+        match port {
+            PORT => Some(Self::Browser),
+            dns::PORT => Some(Self::Dns),
+            _ => None,
+        }
+    }
+
+    /// What the engine is told.
+    pub(crate) const fn input(self, datagram: Datagram<'_>) -> Input<'_> {
+        match self {
+            Self::Browser => Input::Browser(datagram),
+            Self::Dns => Input::Dns(datagram),
+        }
+    }
+}
+
+/// What a packet tells of an exchange with SQL Browser or a name server, if anything.
+pub(crate) fn read(network: Network<'_>, time: u64) -> Option<(Service, Datagram<'_>)> {
     let (protocol, payload) = first_part(network)?;
     match (network.0, protocol) {
         (_, UDP) => datagram(network, payload, time),
@@ -43,18 +72,18 @@ pub(crate) fn read(network: Network<'_>, time: u64) -> Option<Datagram<'_>> {
     }
 }
 
-fn datagram<'a>(network: Network<'a>, udp: &'a [u8], time: u64) -> Option<Datagram<'a>> {
+fn datagram<'a>(network: Network<'a>, udp: &'a [u8], time: u64) -> Option<(Service, Datagram<'a>)> {
     let ports = (be16(udp, 0)?, be16(udp, 2)?);
-    if ports.0 != PORT && ports.1 != PORT {
-        return None;
-    }
+    let [from, to] = [ports.0, ports.1].map(Service::at);
+    let service = to.or(from)?;
     let [source, destination] = addresses(network)?;
     let len = usize::from(be16(udp, 4)?).checked_sub(UDP_HEADER)?;
     let kept = udp.get(UDP_HEADER..)?;
     // Behind it an Ethernet frame may be filled up.
     let kept = &kept[..kept.len().min(len)];
     // An administrator's program may ask from the same port.
-    Some(if ports.1 == PORT && kept.first() != Some(&ANSWER) {
+    let answers = from == Some(Service::Browser) && kept.first() == Some(&ANSWER);
+    let datagram = if to.is_some() && !answers {
         Datagram {
             time,
             asker: (source, ports.0),
@@ -70,23 +99,26 @@ fn datagram<'a>(network: Network<'a>, udp: &'a [u8], time: u64) -> Option<Datagr
             said: Said::Answer { kept, len },
             process: None,
         }
-    })
+    };
+    Some((service, datagram))
 }
 
 /// The question that an ICMP message quotes.
-fn unreachable(ethertype: u16, icmp: &[u8], time: u64) -> Option<Datagram<'_>> {
+fn unreachable(ethertype: u16, icmp: &[u8], time: u64) -> Option<(Service, Datagram<'_>)> {
     let quoted = (ethertype, icmp.get(ICMP_HEADER..)?);
     let (UDP, udp) = first_part(quoted)? else {
         return None;
     };
     let [source, destination] = addresses(quoted)?;
-    (be16(udp, 2)? == PORT).then_some(Datagram {
+    let service = Service::at(be16(udp, 2)?)?;
+    let datagram = Datagram {
         time,
         asker: (source, be16(udp, 0)?),
         browser: destination,
         said: Said::Unreachable,
         process: None,
-    })
+    };
+    Some((service, datagram))
 }
 
 /// Source and destination.
@@ -112,6 +144,10 @@ mod tests {
     use super::*;
 
     const QUESTION: &[u8] = b"\x04A\0";
+
+    fn read(network: Network<'_>, time: u64) -> Option<Datagram<'_>> {
+        super::read(network, time).map(|(_, datagram)| datagram)
+    }
 
     fn udp(ports: [u16; 2], payload: &[u8]) -> Vec<u8> {
         let len = (UDP_HEADER + payload.len()) as u16;
@@ -170,6 +206,17 @@ mod tests {
     }
 
     #[test]
+    fn each_service_is_known_by_its_port() {
+        for (port, service) in [(PORT, Service::Browser), (dns::PORT, Service::Dns)] {
+            for ports in [[40_000, port], [port, 40_000]] {
+                let packet = ipv4(UDP, &udp(ports, QUESTION));
+                let read = super::read((ETHERTYPE_IPV4, &packet), 1);
+                assert_eq!(read.unwrap().0, service);
+            }
+        }
+    }
+
+    #[test]
     fn a_question_behind_extension_headers_is_one() {
         let options = [UDP, 0, 1, 4, 0, 0, 0, 0];
         let behind = [&options[..], &udp([40_000, PORT], QUESTION)].concat();
@@ -213,15 +260,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_of_sql_browser_is_passed_over() {
-        let dns = udp([40_000, 53], QUESTION);
+    fn what_is_of_neither_service_is_passed_over() {
+        let ntp = udp([40_000, 123], QUESTION);
         let too_long = [
             &[UNREACHABLE, FRAGMENTATION_NEEDED, 0, 0, 0, 0, 0, 0][..],
             &ipv4(UDP, &udp([40_000, PORT], QUESTION)),
         ]
         .concat();
         let echo = [&[8, 0, 0, 0, 0, 0, 0, 0][..], &[0; 40]].concat();
-        for (protocol, payload) in [(UDP, &dns), (ICMP, &too_long), (ICMP, &echo)] {
+        for (protocol, payload) in [(UDP, &ntp), (ICMP, &too_long), (ICMP, &echo)] {
             let packet = ipv4(protocol, payload);
             assert_eq!(read((ETHERTYPE_IPV4, &packet), 1), None);
         }

@@ -108,8 +108,10 @@ impl Tracker {
             Err(skip) => {
                 if let Some(reason) = skipped(skip) {
                     engine.on_event(Input::Loss(reason, 1), to);
-                } else if let Some(datagram) = datagrams::read(seen.network, seen.time_ns) {
-                    engine.on_event(Input::Browser(datagram), to);
+                } else if let Some((service, datagram)) =
+                    datagrams::read(seen.network, seen.time_ns)
+                {
+                    engine.on_event(service.input(datagram), to);
                 }
                 return;
             }

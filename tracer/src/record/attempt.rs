@@ -24,7 +24,7 @@ pub struct AttemptClient {
     pub address: IpAddr,
 }
 
-/// The lookup, the connections that were opened in parallel, one after the other or by redirect.
+/// The name's resolution, the lookup, the connections that were opened in parallel, one after the other or by redirect.
 #[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Attempt {
@@ -63,7 +63,7 @@ impl Attempt {
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Target {
-    /// The name that it asked for in TLS, or said in the login.
+    /// The name whose address it asked for, or that it asked for in TLS, or said in the login.
     pub name: Option<Text>,
     /// The named instance.
     pub instance: Option<Text>,
@@ -85,6 +85,10 @@ pub struct Part {
     pub outcome: PartOutcome,
     /// What was asked for by name.
     pub name: Option<Text>,
+    /// What was asked for of the name, of a `dns` part.
+    pub record_type: Option<RecordType>,
+    /// How often that was sent, likewise.
+    pub requests: Option<u32>,
     /// Whose `login` line tells the rest.
     pub connection_id: Option<ConnectionId>,
     /// It is a connection that was slower than another one opened in parallel, and given up for it.
@@ -95,6 +99,8 @@ pub struct Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PartKind {
+    /// A name server was asked for the server's addresses, or for the name of one.
+    Dns,
     /// SQL Browser was asked.
     Lookup,
     /// A connection on which nothing of TDS 7 or later was said.
@@ -111,6 +117,36 @@ pub enum PartOutcome {
     Login(Outcome),
     /// Of a lookup.
     Lookup(LookupOutcome),
+    /// Of a question to a name server.
+    Resolution(ResolutionOutcome),
+}
+
+/// What came of a question to a name server (RFC 1035 section 4.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ResolutionOutcome {
+    /// There was something of the kind that was asked for.
+    Answered,
+    /// There is no such name: `NXDOMAIN`.
+    NoSuchName,
+    /// There is, but it has nothing of the kind that was asked for.
+    NoData,
+    /// The server did not say: `SERVFAIL`, `REFUSED` and others.
+    Failed,
+    /// No answer came until the client went on.
+    Timeout,
+}
+
+/// What is asked for of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordType {
+    /// IPv4 addresses.
+    A,
+    /// IPv6 addresses.
+    Aaaa,
+    /// The name of an address.
+    Ptr,
 }
 
 /// The attempt that a connection is part of.

@@ -39,7 +39,8 @@ use serde_with::skip_serializing_none;
 pub use self::{
     agent::{Agent, AgentAction, AgentRecord, Status},
     attempt::{
-        Attempt, AttemptClient, AttemptRecord, AttemptRef, Part, PartKind, PartOutcome, Target,
+        Attempt, AttemptClient, AttemptRecord, AttemptRef, Part, PartKind, PartOutcome, RecordType,
+        ResolutionOutcome, Target,
     },
     close::{Close, CloseClass, CloseMeans, ClosedBy},
     connection::{

@@ -16,8 +16,9 @@ use super::{
     IncidentLogin, IncidentOutcome, IncidentRecord, IncidentScope, Login, LoginRecord, Lookup,
     LookupAnswer, LookupKind, LookupOutcome, LookupRecord, Loss, LossReason, LossRecord,
     MarsRecord, MarsSession, NamedPhase, Nanos, Outcome, Part, PartKind, PartOutcome,
-    PendingRecord, PhaseName, PhaseRecord, Phases, Record, Request, RequestKind, RequestRecord,
-    Server, Side, Sides, SqlError, Status, Target, Tcp, Timestamp, Whom,
+    PendingRecord, PhaseName, PhaseRecord, Phases, Record, RecordType, Request, RequestKind,
+    RequestRecord, ResolutionOutcome, Server, Side, Sides, SqlError, Status, Target, Tcp,
+    Timestamp, Whom,
 };
 
 const START: Timestamp = Timestamp(1_795_376_726_077_542_569);
@@ -308,9 +309,12 @@ pub(crate) fn attempt() -> Record {
         duration_ns: Nanos(duration),
         outcome,
         name: Some("sql1.lab.test".into()),
+        record_type: None,
+        requests: None,
         connection_id: Some(connection_ref().id),
         loser: None,
     };
+    let resolved = PartOutcome::Resolution(ResolutionOutcome::Answered);
     let answered = PartOutcome::Lookup(LookupOutcome::Answered);
     let [aborted, success] = [Outcome::Aborted, Outcome::Success].map(PartOutcome::Login);
     let attempt = Attempt {
@@ -325,6 +329,11 @@ pub(crate) fn attempt() -> Record {
         },
         connections: 2,
         parts: vec![
+            Part {
+                record_type: Some(RecordType::Aaaa),
+                requests: Some(2),
+                ..part(PartKind::Dns, 0, 0, resolved)
+            },
             part(PartKind::Lookup, 0, 700_000, answered),
             Part {
                 loser: Some(true),

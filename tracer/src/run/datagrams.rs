@@ -5,10 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use tracer_ebpf::{datagram::Datagram, event::Owner, flow::FlowKey, seq::Seq};
 
 use super::{Owners, Records};
-use crate::{
-    capture::datagrams,
-    session::{Engine, Input},
-};
+use crate::{capture::datagrams, session::Engine};
 
 /// Tells the engine what a packet of a socket says. It is read as a captured one is; the socket knows its own
 /// ends better, whose packets may have had other addresses on the way.
@@ -19,7 +16,7 @@ pub(super) fn tell(
     packet: &[u8],
     to: &mut Records,
 ) {
-    let Some(mut read) = datagrams::read((told.ethertype, packet), told.time) else {
+    let Some((service, mut read)) = datagrams::read((told.ethertype, packet), told.time) else {
         return;
     };
     let process = (told.pid != 0).then(|| owners.processes.of(&owner(told)));
@@ -30,7 +27,7 @@ pub(super) fn tell(
         read.browser = other.unwrap_or(read.browser);
         read.process = process.as_ref();
     }
-    engine.on_event(Input::Browser(read), to);
+    engine.on_event(service.input(read), to);
 }
 
 /// Whose socket it is.

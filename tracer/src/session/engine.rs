@@ -72,6 +72,11 @@ impl Engine {
                 self.browser(datagram, listener);
                 return;
             }
+            Input::Dns(datagram) => {
+                self.pass_time(datagram.time, listener);
+                self.shared.resolutions.take(datagram);
+                return;
+            }
             _ => {}
         }
         if let Input::Event(event, _) = &input {
@@ -94,7 +99,7 @@ impl Engine {
                 self.table.counted(&key, born, &carried, report);
             }
             Input::Loss(reason, count) => report.shared.lose(reason, count),
-            Input::Browser(_) => {}
+            Input::Browser(_) | Input::Dns(_) => {}
         }
     }
 
@@ -124,6 +129,7 @@ impl Engine {
         if self.next_tick <= now {
             self.next_tick = now.saturating_add(TICK);
             self.table.tidy(now, &mut self.shared.report(listener));
+            self.shared.resolutions.forget(now);
             self.shared.tell_losses(now, listener);
         }
     }

@@ -164,7 +164,7 @@ pub enum Checksum {
     Wrong,
 }
 
-/// What passed between a client and SQL Browser, on UDP 1434.
+/// What passed between a client and SQL Browser, on UDP 1434, or a name server, on UDP 53.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Datagram<'a> {
     /// When it passed, nanoseconds as in events.
@@ -223,6 +223,8 @@ pub enum Input<'a> {
     Cut(FlowKey, Direction),
     /// SQL Browser is asked, or answers.
     Browser(Datagram<'a>),
+    /// A name server is asked, or answers.
+    Dns(Datagram<'a>),
     /// What a connection has carried when nobody watches any more; born as in events.
     Counted(FlowKey, u64, Box<Carried>),
     /// Something was not seen, so many times since the last word of it.

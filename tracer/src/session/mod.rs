@@ -14,6 +14,7 @@
 //! | `ledger` | who spoke when, and who owes the next message |
 //! | `dialogue` | the order of a login's messages, in clear and sealed; requests and MARS after it |
 //! | `exchange` | one question to SQL Browser, and what came back |
+//! | `resolutions` | which names a client has asked for |
 //! | `attempts` | what belongs to one attempt of a client to log in |
 //! | `verdict` | phases, waits, outcome and close, from the ledger and from TCP |
 //! | `diagnosis` | why: causes, and what a login's neighbours did |
@@ -36,6 +37,7 @@ mod input;
 mod ledger;
 mod lookups;
 mod report;
+mod resolutions;
 mod stream;
 mod table;
 #[cfg(test)]

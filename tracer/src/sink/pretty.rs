@@ -198,6 +198,12 @@ impl Pretty {
                 Time(part.start_ns),
                 Time(part.duration_ns)
             )?;
+            if let (Some(kind), Some(name)) = (part.record_type, &part.name) {
+                write!(text, ", {} of {name}", word(kind).to_uppercase())?;
+            }
+            if let Some(requests) = part.requests.filter(|requests| *requests > 1) {
+                write!(text, ", asked {requests} times")?;
+            }
             if part.loser == Some(true) {
                 text.push_str(", another was faster");
             }

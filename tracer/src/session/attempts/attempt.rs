@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use super::{Handle, LookedUp, Named, Verdict};
 use crate::{
     record::{
-        AttemptId, ConnectionId, Diagnosis, LookupOutcome, Outcome, PartKind, PartOutcome, Target,
-        Text,
+        AttemptId, ConnectionId, Diagnosis, LookupOutcome, Outcome, PartKind, PartOutcome,
+        RecordType, Target, Text,
     },
-    session::wire::End,
+    session::{resolutions::Resolved, wire::End},
 };
 
 /// How long after an announcement a connection to there follows it: a driver may ask for the name of
@@ -28,6 +28,8 @@ pub(in crate::session) struct Done {
     pub(in crate::session) end: u64,
     pub(in crate::session) outcome: PartOutcome,
     pub(in crate::session) name: Option<Text>,
+    /// What a name server was asked, if it was.
+    pub(in crate::session) asked: Option<Asked>,
     pub(in crate::session) connection: Option<ConnectionId>,
     pub(in crate::session) loser: bool,
     /// Where a connection went.
@@ -36,6 +38,13 @@ pub(in crate::session) struct Done {
     pub(in crate::session) heard: bool,
     /// Why its login failed or took long.
     pub(in crate::session) causes: Box<[Diagnosis]>,
+}
+
+/// What a name server was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::session) struct Asked {
+    pub(in crate::session) record_type: RecordType,
+    pub(in crate::session) requests: u32,
 }
 
 /// Parts of a connection that is followed.
@@ -139,15 +148,32 @@ impl Attempt {
             done,
             target,
             announced,
+            resolved,
         } = lookup;
         let patience = if announced.is_empty() { 0 } else { FOLLOWED };
-        Self {
+        let mut attempt = Self {
             target,
             until: done.end.saturating_add(patience),
             parts: vec![done],
             expected: announced,
             ..Self::of(client)
+        };
+        attempt.resolves(resolved);
+        attempt
+    }
+
+    /// Names were asked for its sake.
+    pub(super) fn resolves(&mut self, resolved: Resolved) {
+        let Resolved { name, parts } = resolved;
+        if self.target.name.is_none() {
+            self.target.name = name;
         }
+        self.parts.extend(parts);
+    }
+
+    /// Whether nothing but names was asked, or nothing at all done.
+    pub(super) fn is_idle(&self) -> bool {
+        self.tries.is_empty() && self.parts.iter().all(|part| part.kind == PartKind::Dns)
     }
 
     /// When its first part began.
@@ -165,7 +191,8 @@ impl Attempt {
 
     /// The part that says what came of it: the login that won, else the last one.
     pub(in crate::session) fn decisive(&self) -> Option<&Done> {
-        let own = self.parts.iter().filter(|part| !part.loser);
+        let own = self.parts.iter();
+        let own = own.filter(|part| !part.loser && part.kind != PartKind::Dns);
         let won = |part: &&Done| part.outcome == PartOutcome::Login(Outcome::Success);
         let last = own.clone().max_by_key(|part| (part.start, part.end));
         let last = last.or_else(|| self.parts.last());
@@ -178,7 +205,8 @@ impl Attempt {
             Some(PartOutcome::Login(outcome)) => outcome,
             Some(PartOutcome::Lookup(LookupOutcome::Timeout)) => Outcome::Timeout,
             Some(PartOutcome::Lookup(LookupOutcome::Unreachable)) => Outcome::Unreachable,
-            Some(PartOutcome::Lookup(LookupOutcome::Answered)) | None => Outcome::Unknown,
+            Some(PartOutcome::Lookup(LookupOutcome::Answered) | PartOutcome::Resolution(_))
+            | None => Outcome::Unknown,
         }
     }
 
@@ -260,6 +288,7 @@ impl Attempt {
             end: at,
             outcome: PartOutcome::Login(outcome),
             name: target.name.clone(),
+            asked: None,
             connection: Some(id),
             loser,
             server: Some(server),

@@ -8,6 +8,7 @@ use super::{
     rules::{self, Lost},
 };
 use crate::record::{ConnectionId, Diagnosis};
+use crate::session::resolutions::Resolved;
 
 /// Attempts of one client that go on at once; a further one is not followed.
 const MAX_ATTEMPTS: usize = 256;
@@ -90,14 +91,16 @@ impl Client {
     }
 
     /// A connection is opened.
-    pub(super) fn opens(&mut self, client: IpAddr, one: Try) {
+    pub(super) fn opens(&mut self, client: IpAddr, one: Try, resolved: Resolved) {
         if let Some(attempt) = self.awaiting(&one) {
             attempt.opens(one);
+            attempt.resolves(resolved);
             return;
         }
         self.succeed(&one);
         let mut attempt = Attempt::of(client);
         attempt.opens(one);
+        attempt.resolves(resolved);
         self.add(attempt);
     }
 
@@ -209,7 +212,7 @@ impl Client {
         let attempt = &mut self.attempts[place];
         attempt.tries.retain(|one| one.handle != handle);
         attempt.connections = attempt.connections.saturating_sub(1);
-        if attempt.parts.is_empty() && attempt.tries.is_empty() {
+        if attempt.is_idle() {
             self.attempts.remove(place);
         }
     }

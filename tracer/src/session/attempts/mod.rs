@@ -16,9 +16,9 @@ use std::{
 
 use foldhash::HashMap;
 
-pub(in crate::session) use self::attempt::{Attempt, Done, Place};
+pub(in crate::session) use self::attempt::{Asked, Attempt, Done, Place};
 use self::{attempt::Try, client::Client};
-use super::wire::End;
+use super::{resolutions::Resolved, wire::End};
 use crate::record::{AttemptId, ConnectionId, Diagnosis, Outcome, PartKind, Process, Target};
 
 /// Connections followed at once; a further one is an attempt of its own.
@@ -88,6 +88,8 @@ pub(in crate::session) struct LookedUp {
     pub(in crate::session) target: Target,
     /// Where the instance listens.
     pub(in crate::session) announced: Vec<Place>,
+    /// What was asked to find who knows that.
+    pub(in crate::session) resolved: Resolved,
 }
 
 /// How a connection's lines name its attempt.
@@ -125,6 +127,7 @@ impl Attempts {
         client: IpAddr,
         server: End,
         at: u64,
+        resolved: Resolved,
     ) -> Handle {
         let is_full = self.clients.get(&who).is_some_and(Client::is_full);
         if self.homes.len() >= MAX_TRIES || is_full {
@@ -138,7 +141,7 @@ impl Attempts {
         let probes = self.is_probing(who, at);
         let own = self.clients.entry(who).or_default();
         own.probes = probes;
-        own.opens(client, Try::new(self.last, server, at));
+        own.opens(client, Try::new(self.last, server, at), resolved);
         if self.recent.len() >= MAX_RECENT {
             self.recent.pop_front();
         }
@@ -266,8 +269,11 @@ impl Attempts {
 
     /// A connection's login is not told: it is one stranger's too many.
     pub(in crate::session) fn mute(&mut self, id: ConnectionId) {
-        let is_it =
-            |attempt: &Attempt| matches!(&attempt.parts[..], [only] if only.connection == Some(id));
+        let is_it = |attempt: &Attempt| {
+            let parts = attempt.parts.iter();
+            let mut own = parts.filter(|part| part.kind != PartKind::Dns);
+            own.next().is_some_and(|only| only.connection == Some(id)) && own.next().is_none()
+        };
         self.over.retain(|attempt| !is_it(attempt));
     }
 
@@ -341,7 +347,9 @@ impl Attempts {
             .clients
             .drain()
             .flat_map(|(_, own)| own.into_attempts());
-        let mut all: Vec<_> = all.filter(|attempt| !attempt.parts.is_empty()).collect();
+        let mut all: Vec<_> = all
+            .filter(|attempt| attempt.parts.iter().any(|part| part.kind != PartKind::Dns))
+            .collect();
         all.sort_by_key(|attempt| (attempt.start(), attempt.client, attempt.id));
         self.over.extend(all);
         self.homes.clear();

@@ -78,9 +78,13 @@ impl Lived {
 
     fn opens_from(&mut self, client: IpAddr, to: End, at: u64) -> Handle {
         self.passes(at);
-        let handle = self
-            .attempts
-            .opens(self.who(client), client, to, START + at);
+        let handle = self.attempts.opens(
+            self.who(client),
+            client,
+            to,
+            START + at,
+            Resolved::default(),
+        );
         self.opened.insert(handle, (client, to, START + at));
         handle
     }
@@ -156,6 +160,7 @@ impl Lived {
                 end: START + at,
                 outcome: PartOutcome::Lookup(outcome),
                 name: Some(name.into()),
+                asked: None,
                 connection: None,
                 loser: false,
                 server: None,
@@ -163,6 +168,7 @@ impl Lived {
                 causes: Box::default(),
             },
             target: Target::default(),
+            resolved: Resolved::default(),
             announced: places
                 .iter()
                 .map(|(last, port)| (Some(address(*last)), *port))

@@ -40,7 +40,7 @@ pub(in crate::session) struct Whole<'a> {
 impl Step<'_> {
     /// Whether it is a connection, or a login on one.
     pub(super) fn is_connection(&self) -> bool {
-        self.kind != PartKind::Lookup
+        matches!(self.kind, PartKind::Connect | PartKind::Login)
     }
 
     /// Whether it ended so.
@@ -156,7 +156,7 @@ pub(super) mod samples {
         last.decisive = true;
         let outcome = match last.outcome {
             PartOutcome::Login(outcome) => outcome,
-            PartOutcome::Lookup(_) => Outcome::Timeout,
+            PartOutcome::Lookup(_) | PartOutcome::Resolution(_) => Outcome::Timeout,
         };
         let end = steps.iter().map(|step| step.start + step.took).max();
         Whole {

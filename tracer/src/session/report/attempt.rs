@@ -164,6 +164,8 @@ fn described(part: &Done, start: u64) -> Part {
         duration_ns: Nanos(part.end.saturating_sub(part.start)),
         outcome: part.outcome,
         name: part.name.clone(),
+        record_type: part.asked.map(|asked| asked.record_type),
+        requests: part.asked.map(|asked| asked.requests),
         connection_id: part.connection,
         loser: part.loser.then_some(true),
     }

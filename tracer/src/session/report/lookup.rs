@@ -81,6 +81,7 @@ impl Report<'_> {
             end: exchange.asked.saturating_add(lookup.duration_ns.0),
             outcome: PartOutcome::Lookup(lookup.outcome),
             name: lookup.instance.clone(),
+            asked: None,
             connection: None,
             loser: false,
             server: None,
@@ -93,9 +94,13 @@ impl Report<'_> {
             port: server.port,
         };
         let places = announced.iter().map(|announced| announced.server);
+        let who = Who::of(client, exchange.process.as_ref());
+        let resolutions = &mut self.shared.resolutions;
+        let resolved = resolutions.followed(who, exchange.browser, exchange.asked);
         self.shared.attempts.looked_up(LookedUp {
-            who: Who::of(client, exchange.process.as_ref()),
+            who,
             client,
+            resolved,
             done,
             target,
             announced: places

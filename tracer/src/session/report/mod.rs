@@ -35,6 +35,7 @@ use super::{
     incidents::Incidents,
     input::{Config, Decided, Listener, Standing},
     ledger::{Debt, Ledger},
+    resolutions::Resolutions,
     verdict::phases::Span,
     wire::{End, Identity, Wire},
 };
@@ -52,6 +53,7 @@ pub(in crate::session) struct Shared {
     certificates: Certificates,
     commons: Commons,
     pub(in crate::session) attempts: Attempts,
+    pub(in crate::session) resolutions: Resolutions,
     pub(in crate::session) neighbours: Neighbours,
     pub(in crate::session) incidents: Incidents,
     /// What time it is, nanoseconds as in events.
@@ -99,6 +101,7 @@ impl Shared {
             certificates: Certificates::default(),
             commons: Commons::default(),
             attempts: Attempts::default(),
+            resolutions: Resolutions::default(),
             neighbours: Neighbours::default(),
             memory: Zeroizing::default(),
             fingerprints: Fingerprints::default(),

@@ -32,7 +32,7 @@ use super::{
     connection::Connection,
     exchange::Announced,
     input::{Carried, Checksum, SocketOwner},
-    report::Report,
+    report::{Report, Shared},
     wire::{Identity, LEAST_SYN_PATIENCE},
 };
 use crate::record::{LossReason, PartialReason};
@@ -190,8 +190,13 @@ impl Table {
         let mut clients = owners.iter().filter(|owner| owner.role & role::CLIENT != 0);
         let client = ends.client.address;
         let who = Who::of(client, clients.next().map(|owner| &owner.process));
-        let attempts = &mut report.shared.attempts;
-        attempts.opens(who, client, ends.server, event.born)
+        let Shared {
+            attempts,
+            resolutions,
+            ..
+        } = &mut *report.shared;
+        let resolved = resolutions.followed(who, ends.server.address, event.born);
+        attempts.opens(who, client, ends.server, event.born, resolved)
     }
 
     /// Takes a connection in. The table grows by a little at a time: twice as much room as is needed is

@@ -1,0 +1,259 @@
+//! Questions for names and addresses, until a connection shows that they were asked for its sake. Those of
+//! which none does are forgotten: nobody is told what else a process looks for.
+
+use std::{collections::VecDeque, net::IpAddr};
+
+use foldhash::HashMap;
+
+use super::{
+    attempts::{Asked, Done, Who},
+    input::{Datagram, Said},
+};
+use crate::{
+    dns::{self, Answer, Code, Kind, Message},
+    record::{PartKind, PartOutcome, RecordType, ResolutionOutcome, Text},
+};
+
+/// Questions known of one client, and of all; the oldest gives way.
+const MAX_OF_CLIENT: usize = 128;
+const MAX_CLIENTS: usize = 1024;
+/// How long a question is remembered after something was heard of it, nanoseconds. A resolver may ask each of
+/// three servers twice, for five seconds each.
+const MEMORY: u64 = 60_000_000_000;
+/// How soon after the last of its questions a client connects: at once, if it is its own resolver's answer.
+const FOLLOWED: u64 = 5_000_000_000;
+/// How soon after a name that is none the next one of a search list is tried.
+const NEXT: u64 = 100_000_000;
+
+/// A question, however often it was sent, and what came back.
+#[derive(Debug)]
+struct Query {
+    port: u16,
+    id: u16,
+    name: Text,
+    kind: Kind,
+    asked: u64,
+    asked_last: u64,
+    requests: u32,
+    answered: Option<(u64, Answer)>,
+}
+
+impl Query {
+    /// When it was heard of last.
+    fn last(&self) -> u64 {
+        let answered = self.answered.as_ref().map_or(0, |(at, _)| *at);
+        self.asked_last.max(answered)
+    }
+
+    fn is_for_addresses(&self) -> bool {
+        self.kind != Kind::Ptr
+    }
+
+    fn has(&self, address: IpAddr) -> bool {
+        let answered = self.answered.as_ref();
+        answered.is_some_and(|(_, answer)| answer.addresses.contains(&address))
+    }
+
+    fn outcome(&self) -> ResolutionOutcome {
+        match &self.answered {
+            None => ResolutionOutcome::Timeout,
+            Some((_, answer)) => match answer.code {
+                Code::NoSuchName => ResolutionOutcome::NoSuchName,
+                Code::Failed => ResolutionOutcome::Failed,
+                Code::NoError if answer.has_any => ResolutionOutcome::Answered,
+                Code::NoError => ResolutionOutcome::NoData,
+            },
+        }
+    }
+
+    /// The part of an attempt that it is, the client having gone on at `at`.
+    fn done(&self, at: u64) -> Done {
+        let answered = self.answered.as_ref().map(|(at, _)| *at);
+        Done {
+            kind: PartKind::Dns,
+            start: self.asked,
+            end: answered.unwrap_or(at).max(self.asked),
+            outcome: PartOutcome::Resolution(self.outcome()),
+            name: Some(self.name.clone()),
+            asked: Some(Asked {
+                record_type: match self.kind {
+                    Kind::A => RecordType::A,
+                    Kind::Aaaa => RecordType::Aaaa,
+                    Kind::Ptr => RecordType::Ptr,
+                },
+                requests: self.requests,
+            }),
+            connection: None,
+            server: None,
+            heard: answered.is_some(),
+            loser: false,
+            causes: Box::default(),
+        }
+    }
+}
+
+/// What a client asked before it connected.
+#[derive(Debug, Default)]
+pub(in crate::session) struct Resolved {
+    /// The name that had the address.
+    pub(in crate::session) name: Option<Text>,
+    pub(in crate::session) parts: Vec<Done>,
+}
+
+/// The questions of all clients.
+#[derive(Debug, Default)]
+pub(in crate::session) struct Resolutions {
+    clients: HashMap<Who, VecDeque<Query>>,
+}
+
+impl Resolutions {
+    /// Takes a datagram in.
+    pub(in crate::session) fn take(&mut self, datagram: &Datagram<'_>) {
+        let (address, port) = datagram.asker;
+        let who = Who::of(address, datagram.process);
+        let time = datagram.time;
+        match datagram.said {
+            Said::Question(bytes) => {
+                if let Some(message) = dns::decode(bytes).filter(|read| read.answer.is_none()) {
+                    self.asked(who, port, &message, time);
+                }
+            }
+            Said::Answer { kept, .. } => {
+                let Some(message) = dns::decode(kept) else {
+                    return;
+                };
+                // The first answer counts: one of two that are asked together is asked for again with the
+                // other, where that was lost.
+                if let Some(query) = self.find(who, port, &message)
+                    && query.answered.is_none()
+                {
+                    query.answered = message.answer.map(|answer| (time, answer));
+                }
+            }
+            // The next server is asked, or the same again.
+            Said::Unreachable => {}
+        }
+    }
+
+    fn asked(&mut self, who: Who, port: u16, message: &Message, at: u64) {
+        if let Some(query) = self.find(who, port, message) {
+            query.requests = query.requests.saturating_add(1);
+            query.asked_last = at;
+            return;
+        }
+        if self.clients.len() >= MAX_CLIENTS && !self.clients.contains_key(&who) {
+            let heard = |queries: &VecDeque<Query>| queries.back().map(Query::last);
+            let oldest = self.clients.iter().min_by_key(|(_, own)| heard(own));
+            if let Some(oldest) = oldest.map(|(who, _)| *who) {
+                self.clients.remove(&oldest);
+            }
+        }
+        let own = self.clients.entry(who).or_default();
+        if own.len() >= MAX_OF_CLIENT {
+            own.pop_front();
+        }
+        own.push_back(Query {
+            port,
+            id: message.id,
+            name: Text::from(message.name.as_str()),
+            kind: message.kind,
+            asked: at,
+            asked_last: at,
+            requests: 1,
+            answered: None,
+        });
+    }
+
+    /// The question that a message is, or answers.
+    fn find(&mut self, who: Who, port: u16, message: &Message) -> Option<&mut Query> {
+        let own = self.clients.get_mut(&who)?;
+        own.iter_mut().rev().find(|query| {
+            (query.port, query.id, query.kind) == (port, message.id, message.kind)
+                && query.name.as_str() == message.name
+        })
+    }
+
+    /// What was asked for the sake of a connection, or a question to SQL Browser, that goes to this address now:
+    /// the name that has it, its twin of the other family, the names of a search list before it; and the name of
+    /// the address.
+    pub(in crate::session) fn followed(&mut self, who: Who, address: IpAddr, at: u64) -> Resolved {
+        let Some(own) = self.clients.get_mut(&who) else {
+            return Resolved::default();
+        };
+        let mut resolved = Resolved::default();
+        let recent =
+            |query: &Query| query.asked <= at && at.saturating_sub(query.last()) <= FOLLOWED;
+        let is_named = |query: &Query| {
+            let mut same = own.iter().filter(|other| other.name == query.name);
+            query.has(address) && same.any(recent)
+        };
+        let place = own.iter().position(is_named);
+        if let Some(place) = place {
+            let (port, name) = (own[place].port, own[place].name.clone());
+            let mut first = own[place].asked;
+            // Of several of one name, those of the same socket, and one each of others.
+            let (mut kinds, mut places) = (vec![own[place].kind], vec![place]);
+            for (other, query) in own.iter().enumerate() {
+                let is_twin = query.is_for_addresses() && query.name == name && query.asked <= at;
+                if !is_twin || other == place || query.port != port && kinds.contains(&query.kind) {
+                    continue;
+                }
+                kinds.push(query.kind);
+                places.push(other);
+                first = first.min(query.asked);
+            }
+            take_from(own, places, at, &mut resolved.parts);
+            search(own, &name, first, at, &mut resolved.parts);
+            resolved.name = Some(name);
+        }
+        let reverse = dns::reverse(address);
+        let is_reverse = |query: &Query| recent(query) && query.name.as_str() == reverse;
+        let all = own.iter().enumerate();
+        let places = all.filter(|(_, query)| is_reverse(query)).map(|(at, _)| at);
+        let places = places.collect();
+        take_from(own, places, at, &mut resolved.parts);
+        if own.is_empty() {
+            self.clients.remove(&who);
+        }
+        resolved
+    }
+
+    /// Forgets what was asked long ago.
+    pub(in crate::session) fn forget(&mut self, now: u64) {
+        self.clients.retain(|_, own| {
+            own.retain(|query| query.last().saturating_add(MEMORY) > now);
+            !own.is_empty()
+        });
+    }
+}
+
+/// The names of a search list that were tried before `name` was at `first`: they begin with the same label,
+/// are none, and each was followed by the next at once.
+fn search(own: &mut VecDeque<Query>, name: &str, first: u64, at: u64, parts: &mut Vec<Done>) {
+    let label = |name: &str| name.split('.').next().map(str::to_owned);
+    let wanted = label(name);
+    let mut reached = first;
+    let mut places = Vec::new();
+    for (place, query) in own.iter().enumerate().rev() {
+        let led_on = query.last() <= first
+            && query.last().saturating_add(NEXT) >= reached
+            && query.outcome() != ResolutionOutcome::Answered;
+        if query.is_for_addresses() && led_on && label(&query.name) == wanted {
+            reached = reached.min(query.asked);
+            places.push(place);
+        }
+    }
+    take_from(own, places, at, parts);
+}
+
+/// Takes the questions at these places out.
+fn take_from(own: &mut VecDeque<Query>, mut places: Vec<usize>, at: u64, parts: &mut Vec<Done>) {
+    places.sort_unstable();
+    let taken = places.into_iter().rev();
+    let mut taken: Vec<_> = taken.filter_map(|place| own.remove(place)).collect();
+    taken.reverse();
+    parts.extend(taken.iter().map(|query| query.done(at)));
+}
+
+#[cfg(test)]
+mod tests;
