@@ -16,6 +16,7 @@ use tracer::{
         trial::sockets::{AtSockets, Spent},
     },
 };
+use tracer_ebpf::datagram::level;
 
 const ROUNDS: usize = 15;
 /// Exchanges of one round.
@@ -104,6 +105,16 @@ fn main() -> Result<()> {
     let row = |name: &str, ns: f64| println!("{name:<44} {ns:8.1} ns {:6.2}", ns / bare);
     let ns = pings(&mut trial, &unwatched, false, &message, &message)?;
     row("unwatched", ns);
+    drop(trial);
+    let beside = Options {
+        datagrams: level::FULL,
+        ..options.clone()
+    };
+    let mut trial = AtSockets::start(&beside, false)?;
+    let ns = pings(&mut trial, &unwatched, false, &message, &message)?;
+    row("unwatched, where datagrams are told too", ns);
+    drop(trial);
+    let mut trial = AtSockets::start(&options, false)?;
     let inside = [0x41; 16];
     let quiet = pings(&mut trial, &listener, true, &inside, &inside)?;
     row("watched, decided, no header due", quiet);
