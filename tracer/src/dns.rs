@@ -143,6 +143,7 @@ pub fn reverse(address: IpAddr) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*, sample::Index};
     use simple_dns::{
         CLASS, Name, Question, ResourceRecord,
         rdata::{A, CNAME},
@@ -217,6 +218,27 @@ mod tests {
         let mut many = whole;
         many[6..8].copy_from_slice(&u16::MAX.to_be_bytes());
         assert!(decode(&many).is_some_and(|read| read.name == "sql.example"));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics_on_a_message_cut_and_altered(
+            cut in any::<Index>(),
+            changes in vec((any::<Index>(), any::<u8>()), 0..8),
+        ) {
+            let mut bytes = answer("sql.example", &[0x0A00_0001, 0x0A00_0002]);
+            bytes.truncate(cut.index(bytes.len()) + 1);
+            for (at, value) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+            decode(&bytes);
+        }
+
+        #[test]
+        fn nothing_panics_on_arbitrary_bytes(bytes in vec(any::<u8>(), 0..256)) {
+            decode(&bytes);
+        }
     }
 
     #[test]

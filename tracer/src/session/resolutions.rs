@@ -22,6 +22,9 @@ const MAX_CLIENTS: usize = 1024;
 const MEMORY: u64 = 60_000_000_000;
 /// How soon after the last of its questions a client connects: at once, if it is its own resolver's answer.
 const FOLLOWED: u64 = 5_000_000_000;
+/// The same question sooner than this is a copy of the packet, seen elsewhere on the host: no resolver asks
+/// again before it has waited for seconds.
+const COPY: u64 = 100_000_000;
 /// How soon after a name that is none the next one of a search list is tried.
 const NEXT: u64 = 100_000_000;
 
@@ -137,8 +140,10 @@ impl Resolutions {
 
     fn asked(&mut self, who: Who, port: u16, message: &Message, at: u64) {
         if let Some(query) = self.find(who, port, message) {
-            query.requests = query.requests.saturating_add(1);
-            query.asked_last = at;
+            if at.saturating_sub(query.asked_last) >= COPY {
+                query.requests = query.requests.saturating_add(1);
+                query.asked_last = at;
+            }
             return;
         }
         if self.clients.len() >= MAX_CLIENTS && !self.clients.contains_key(&who) {

@@ -130,6 +130,19 @@ fn the_lost_twin_of_a_pair_is_told_with_how_often_it_was_asked() {
 }
 
 #[test]
+fn a_packet_that_is_seen_twice_is_asked_once() {
+    let mut watched = Watched::of_process(1);
+    for at in [0, 1] {
+        watched.asks(5000, 1, "sql.example", TYPE::A, at * MILLISECOND);
+    }
+    for at in [2, 3] {
+        watched.hears(5000, 1, "sql.example", "10.0.0.2", at * MILLISECOND);
+    }
+    let told = watched.connects("10.0.0.2", 4 * MILLISECOND);
+    assert_eq!(told, [("sql.example".to_owned(), V4, Answered, 1)]);
+}
+
+#[test]
 fn the_names_of_a_search_list_come_before_the_one_that_is() {
     let mut watched = Watched::of_process(1);
     let mut at = 0;
