@@ -14,8 +14,8 @@
 //! | `ledger` | who spoke when, and who owes the next message |
 //! | `dialogue` | the order of a login's messages, in clear and sealed; requests and MARS after it |
 //! | `exchange` | one question to SQL Browser, and what came back |
-//! | `resolutions` | which names a client has asked for |
 //! | `attempts` | what belongs to one attempt of a client to log in |
+//! | `resolutions` | which names a client has asked for |
 //! | `verdict` | phases, waits, outcome and close, from the ledger and from TCP |
 //! | `diagnosis` | why: causes, and what a login's neighbours did |
 //! | `incidents` | logins that go wrong together, more than usually do |

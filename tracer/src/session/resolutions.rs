@@ -6,7 +6,7 @@ use std::{collections::VecDeque, net::IpAddr};
 use foldhash::HashMap;
 
 use super::{
-    attempts::{Asked, Done, Who},
+    attempts::{Asked, Done, Resolved, Who},
     input::{Datagram, Said},
 };
 use crate::{
@@ -93,14 +93,6 @@ impl Query {
             causes: Box::default(),
         }
     }
-}
-
-/// What a client asked before it connected.
-#[derive(Debug, Default)]
-pub(in crate::session) struct Resolved {
-    /// The name that had the address.
-    pub(in crate::session) name: Option<Text>,
-    pub(in crate::session) parts: Vec<Done>,
 }
 
 /// The questions of all clients.

@@ -8,7 +8,7 @@ use crate::{
         AttemptId, ConnectionId, Diagnosis, LookupOutcome, Outcome, PartKind, PartOutcome,
         RecordType, Target, Text,
     },
-    session::{resolutions::Resolved, wire::End},
+    session::wire::End,
 };
 
 /// How long after an announcement a connection to there follows it: a driver may ask for the name of
@@ -45,6 +45,14 @@ pub(in crate::session) struct Done {
 pub(in crate::session) struct Asked {
     pub(in crate::session) record_type: RecordType,
     pub(in crate::session) requests: u32,
+}
+
+/// What name servers were asked for an attempt's sake.
+#[derive(Debug, Default)]
+pub(in crate::session) struct Resolved {
+    /// The name that had the address.
+    pub(in crate::session) name: Option<Text>,
+    pub(in crate::session) parts: Vec<Done>,
 }
 
 /// Parts of a connection that is followed.

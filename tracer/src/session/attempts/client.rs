@@ -3,12 +3,11 @@
 use std::net::IpAddr;
 
 use super::{
-    Attempt, Handle, Named, Verdict,
+    Attempt, Handle, Named, Resolved, Verdict,
     attempt::{Ending, Successor, Try},
     rules::{self, Lost},
 };
 use crate::record::{ConnectionId, Diagnosis};
-use crate::session::resolutions::Resolved;
 
 /// Attempts of one client that go on at once; a further one is not followed.
 const MAX_ATTEMPTS: usize = 256;

@@ -16,9 +16,9 @@ use std::{
 
 use foldhash::HashMap;
 
-pub(in crate::session) use self::attempt::{Asked, Attempt, Done, Place};
+pub(in crate::session) use self::attempt::{Asked, Attempt, Done, Place, Resolved};
 use self::{attempt::Try, client::Client};
-use super::{resolutions::Resolved, wire::End};
+use super::wire::End;
 use crate::record::{AttemptId, ConnectionId, Diagnosis, Outcome, PartKind, Process, Target};
 
 /// Connections followed at once; a further one is an attempt of its own.
