@@ -2,6 +2,7 @@
 
 mod datagrams;
 mod following;
+mod names;
 mod why;
 
 use harness::{
