@@ -59,6 +59,10 @@ pub enum Kind {
     Translated = 18,
     /// What is asked or answered beside a login: a [`crate::datagram::Datagram`].
     Datagram = 19,
+    /// A connection on a port that is not watched has proved to be SQL Server's: an [`Opening`].
+    Opening = 20,
+    /// A process by the name of SQL Server's has bound a socket: a [`Bound`].
+    Bound = 21,
 }
 
 impl Kind {
@@ -79,6 +83,8 @@ impl Kind {
             17 => Self::SocketEnd,
             18 => Self::Translated,
             19 => Self::Datagram,
+            20 => Self::Opening,
+            21 => Self::Bound,
             _ => return None,
         })
     }
@@ -319,6 +325,66 @@ record! {
     }
 }
 
+record! {
+    /// A segment of the handshake, when it passed first.
+    Passed {
+        /// When, nanoseconds of `CLOCK_BOOTTIME`; 0 where it was not seen.
+        time: u64,
+        /// Its sequence number.
+        seq: Seq,
+        /// Its receive window, unscaled.
+        window: u16,
+        /// Its time to live or hop limit.
+        ttl: u8,
+        /// How often it passed.
+        times: u8,
+    }
+}
+
+record! {
+    /// How a connection opened that has proved to be SQL Server's by its first bytes: nothing was told of it
+    /// before that.
+    Opening {
+        /// [`Kind::Opening`].
+        kind: u8,
+        /// Fills up to the next field.
+        reserved: [u8; 7],
+        /// When it has proved it, nanoseconds of `CLOCK_BOOTTIME`; 0 until then.
+        time: u64,
+        /// The connection.
+        key: FlowKey,
+        /// 1: the client is side `a` of the key. 0: side `b`.
+        client_is_a: u32,
+        /// The interface that its packets are seen on; 0 where its number says nothing to the agent.
+        ifindex: u32,
+        /// The server's first byte, as the client's [`Self::ack`] has it.
+        answered: Seq,
+        /// The client's SYN.
+        syn: Passed,
+        /// The answer to it.
+        syn_ack: Passed,
+        /// What completes the handshake.
+        ack: Passed,
+        /// How long after the SYN it was repeated, microseconds; 0 where it was not. Of more than these only
+        /// [`Passed::times`] tells.
+        again: [u32; 4],
+    }
+}
+
+record! {
+    /// A process by the name of SQL Server's has bound a TCP socket, on which it may listen.
+    Bound {
+        /// [`Kind::Bound`].
+        kind: u8,
+        /// Fills up to the next field.
+        reserved: [u8; 1],
+        /// The port.
+        port: u16,
+        /// The process (thread group) id as the host sees it.
+        pid: u32,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -339,6 +405,6 @@ mod tests {
     fn every_kind_reads_back_from_its_byte() {
         let known = (0..=u8::MAX).filter_map(Kind::of);
         assert!(known.clone().all(|kind| Kind::of(kind as u8) == Some(kind)));
-        assert_eq!(known.count(), 13);
+        assert_eq!(known.count(), 16);
     }
 }

@@ -97,6 +97,24 @@ pub struct Segment {
 }
 
 impl Segment {
+    /// What is there before one is read.
+    pub const NONE: Self = Self {
+        key: FlowKey {
+            a: [0; 4],
+            b: [0; 4],
+            a_port: 0,
+            b_port: 0,
+        },
+        from_a: false,
+        seq: Seq(0),
+        ack: Seq(0),
+        flags: 0,
+        ttl: 0,
+        window: 0,
+        payload_at: 0,
+        payload_len: 0,
+    };
+
     /// Whether `flag` is set.
     #[inline(always)]
     pub const fn has(&self, flag: u8) -> bool {

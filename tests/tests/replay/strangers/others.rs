@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use harness::pcap;
+use tracer_ebpf::first::{First, first};
 
 use crate::inputs::{lines, outcome, written};
 
@@ -83,5 +84,26 @@ fn no_other_protocol_is_taken_for_a_login_wherever_its_capture_begins() {
                 assert_eq!(line.get("tds"), None, "{title}: {line:#}");
             }
         }
+    }
+}
+
+#[test]
+fn no_other_protocol_begins_as_tds_does_wherever_one_looks() {
+    for capture in captures() {
+        let packets = pcap::packets(&capture).unwrap();
+        let begun: Vec<_> = packets
+            .iter()
+            .filter_map(|packet| {
+                let payload = packet.payload();
+                first(payload, 0, payload.len() as u32)
+            })
+            .collect();
+        // An old client of SQL Server begins as one of Sybase does.
+        let expected = if capture.ends_with("sybase-tds5.pcap") {
+            vec![First::OldLogin]
+        } else {
+            Vec::new()
+        };
+        assert_eq!(begun, expected, "{}", capture.display());
     }
 }

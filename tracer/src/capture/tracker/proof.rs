@@ -1,18 +1,17 @@
 //! Whether a connection on an unknown port is SQL Server's: its first exchange must prove it.
 
-use std::ops::RangeInclusive;
-
 use tracer_ebpf::{
     event::{Direction, Event},
+    first::{First, first},
     flow::FlowKey,
-    framing::{self, Boundary, Framing, Header, TDS_HEADER, content_type, packet_type},
+    framing::{self, Boundary, Framing, Header, TDS_HEADER, packet_type},
     packet::{Segment, tcp_flag},
 };
 
 use crate::{
     record::LossReason,
     session::{Checksum, Engine, Input, Listener},
-    tds::{login7::Login7, prelogin::Prelogin},
+    tds::prelogin::Prelogin,
 };
 
 /// Inputs held back of one connection; a first exchange has far fewer.
@@ -22,17 +21,11 @@ const MAX_HELD: usize = 64;
 const MAX_PACKET: u32 = 4096;
 /// What names an option of PRELOGIN: its token, offset and length (MS-TDS 2.2.6.5).
 const OPTION: usize = 5;
-/// TDS 7.0 to 7.4, as the highest byte of LOGIN7's version.
-const VERSIONS: RangeInclusive<u32> = 0x70..=0x74;
 /// The tokens a reply to a login may begin with: ERROR, INFO, LOGINACK, ENVCHANGE, SSPI, FEDAUTHINFO.
 const FIRST_TOKENS: [u8; 6] = [0xAA, 0xAB, 0xAD, 0xE3, 0xED, 0xEE];
 
 /// What a server answers PRELOGIN with: its own type, and the client's where it mirrors that.
 const REPLIES: [u8; 2] = [packet_type::TABULAR_RESULT, packet_type::PRELOGIN];
-
-const CLIENT_HELLO: u8 = 1;
-/// TDS 8.0 in ALPN, with its length.
-const ALPN_TDS_8: &[u8] = b"\x07tds/8.0";
 
 /// Whether a segment may be the first of a connection that proves to be SQL Server's: a SYN, the
 /// answer to one, or what only a client of it begins with. `kept` was kept of the packet.
@@ -40,8 +33,12 @@ pub(super) fn begins(segment: &Segment, kept: &[u8]) -> bool {
     if segment.has(tcp_flag::SYN) {
         return true;
     }
-    let payload = payload(segment, kept);
-    is_prelogin(payload, &[packet_type::PRELOGIN]) || is_login(payload) || is_strict_hello(payload)
+    begun(payload(segment, kept)).is_some()
+}
+
+/// What a client of SQL Server begins with these bytes.
+fn begun(payload: &[u8]) -> Option<First> {
+    first(payload, 0, payload.len() as u32)
 }
 
 fn payload<'a>(segment: &Segment, kept: &'a [u8]) -> &'a [u8] {
@@ -62,7 +59,7 @@ pub(super) struct Candidate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
     Prelogin,
-    /// The login itself: PRELOGIN may be left out (jTDS without TLS does).
+    /// The login itself.
     Login,
 }
 
@@ -133,18 +130,21 @@ impl Candidate {
         }
         let payload = payload(segment, kept);
         match (from, self.asked) {
-            (Direction::ToServer, None) if is_prelogin(payload, &[packet_type::PRELOGIN]) => {
-                self.asked = Some(Asked::Prelogin);
-                Verdict::Open
-            }
-            (Direction::ToServer, None) if is_login(payload) => {
-                self.asked = Some(Asked::Login);
-                Verdict::Open
-            }
-            (Direction::ToServer, None) if is_strict_hello(payload) => Verdict::Proven,
+            (Direction::ToServer, None) => match begun(payload) {
+                Some(First::Strict) => Verdict::Proven,
+                Some(First::Prelogin) => {
+                    self.asked = Some(Asked::Prelogin);
+                    Verdict::Open
+                }
+                Some(First::Login | First::OldLogin) => {
+                    self.asked = Some(Asked::Login);
+                    Verdict::Open
+                }
+                None => Verdict::Stranger,
+            },
             // A retransmission, or the rest of the message.
             (Direction::ToServer, Some(_)) => Verdict::Open,
-            (Direction::ToClient, Some(Asked::Prelogin)) if is_prelogin(payload, &REPLIES) => {
+            (Direction::ToClient, Some(Asked::Prelogin)) if answers_prelogin(payload) => {
                 Verdict::Proven
             }
             (Direction::ToClient, Some(Asked::Login)) if is_login_reply(payload) => Verdict::Proven,
@@ -168,36 +168,16 @@ fn packet(payload: &[u8]) -> Option<(Header, &[u8])> {
     }
 }
 
-/// A whole prelogin message, with a version; where it is cut, at least an option that should be one.
-fn is_prelogin(payload: &[u8], kinds: &[u8]) -> bool {
+/// A whole answer to PRELOGIN, with a version; where it is cut, at least an option that should be one.
+fn answers_prelogin(payload: &[u8]) -> bool {
     let Some((header, body)) = packet(payload) else {
         return false;
     };
     let is_cut = payload.len() < header.len as usize;
-    kinds.contains(&header.kind)
+    REPLIES.contains(&header.kind)
         && header.ends_message()
         && Prelogin::decode(body)
             .is_ok_and(|prelogin| prelogin.version.is_some() || is_cut && body.len() >= OPTION)
-}
-
-/// The start of a LOGIN7: of a version there is, and as long as its packet says, or longer where more
-/// packets follow.
-fn is_login(payload: &[u8]) -> bool {
-    let Some((header, body)) =
-        packet(payload).filter(|(header, _)| header.kind == packet_type::LOGIN7)
-    else {
-        return false;
-    };
-    let (Some(len), Ok(login)) = (body.first_chunk(), Login7::decode(body)) else {
-        return false;
-    };
-    let (len, room) = (u32::from_le_bytes(*len), header.len - TDS_HEADER);
-    let agrees = if header.ends_message() {
-        len == room
-    } else {
-        len > room
-    };
-    agrees && VERSIONS.contains(&(login.tds_version.0 >> 24))
 }
 
 /// The start of a reply that can follow a LOGIN7.
@@ -211,80 +191,38 @@ fn is_login_reply(payload: &[u8]) -> bool {
     })
 }
 
-/// TLS first, which offers TDS 8.0 and so means it: TDS 7 has its TLS inside its own packets.
-fn is_strict_hello(payload: &[u8]) -> bool {
-    payload.first() == Some(&content_type::HANDSHAKE)
-        && payload.get(5) == Some(&CLIENT_HELLO)
-        && payload
-            .windows(ALPN_TDS_8.len())
-            .any(|name| name == ALPN_TDS_8)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// FreeTDS: VERSION, ENCRYPTION, INSTOPT, THREADID, MARS.
-    const REQUEST: &[u8] = &[
-        0x12, 1, 0, 0x2F, 0, 0, 0, 0, 0, 0, 0x1A, 0, 6, 1, 0, 0x20, 0, 1, 2, 0, 0x21, 0, 1, 3, 0,
+    /// `FreeTDS`' PRELOGIN, as its answer: VERSION, ENCRYPTION, INSTOPT, THREADID, MARS.
+    const ANSWER: &[u8] = &[
+        0x04, 1, 0, 0x2F, 0, 0, 0, 0, 0, 0, 0x1A, 0, 6, 1, 0, 0x20, 0, 1, 2, 0, 0x21, 0, 1, 3, 0,
         0x22, 0, 4, 4, 0, 0x26, 0, 1, 0xFF, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     ];
+    /// The start of what a server says to a login: ENVCHANGE.
+    const REPLY: &[u8] = &[0x04, 1, 1, 0x61, 0, 0x33, 1, 0, 0xE3, 0x0F, 0, 1];
 
     #[test]
-    fn a_prelogin_is_recognised_by_its_table() {
-        assert!(is_prelogin(REQUEST, &[packet_type::PRELOGIN]));
-        assert!(!is_prelogin(REQUEST, &[packet_type::TABULAR_RESULT]));
-        for (at, value) in [(1, 0), (2, 0x20), (8, 1), (10, 0xF0), (12, 5)] {
-            let mut other = REQUEST.to_vec();
-            other[at] = value;
-            assert!(!is_prelogin(&other, &[packet_type::PRELOGIN]), "byte {at}");
-        }
-        for length in 0..13 {
-            assert!(!is_prelogin(&REQUEST[..length], &[packet_type::PRELOGIN]));
-        }
-    }
-
-    /// jTDS 1.3.1 without TLS: the first packet of the connection, up to the first field.
-    const LOGIN: &[u8] = &[
-        0x10, 1, 0, 0xB0, 0, 0, 1, 0, 0xA8, 0, 0, 0, 0, 0, 0, 0x71, 0, 0, 0, 0, 7, 0, 0, 0, 0x7B,
-        0, 0, 0, 0, 0, 0, 0, 0xE0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x56, 0,
-    ];
-    /// The start of what a server says to it: ENVCHANGE.
-    const ANSWER: &[u8] = &[0x04, 1, 1, 0x61, 0, 0x33, 1, 0, 0xE3, 0x0F, 0, 1];
-
-    #[test]
-    fn a_login_without_prelogin_is_recognised_by_its_length_and_version() {
-        assert!(is_login(LOGIN));
-        assert!(is_login_reply(ANSWER));
-        for (at, value) in [(0, 0x12), (3, 0xB1), (8, 0xA9), (15, 0x60)] {
-            let mut other = LOGIN.to_vec();
-            other[at] = value;
-            assert!(!is_login(&other), "byte {at}");
-        }
-        for length in 0..TDS_HEADER as usize + 36 {
-            assert!(!is_login(&LOGIN[..length]));
-        }
-        for (at, value) in [(0, 0x12), (1, 0x20), (2, 0x20), (8, 0x81)] {
+    fn an_answer_to_prelogin_is_recognised_by_its_table() {
+        assert!(answers_prelogin(ANSWER));
+        for (at, value) in [(0, 3), (1, 0), (2, 0x20), (8, 1), (10, 0xF0), (12, 5)] {
             let mut other = ANSWER.to_vec();
             other[at] = value;
-            assert!(!is_login_reply(&other), "byte {at}");
+            assert!(!answers_prelogin(&other), "byte {at}");
+        }
+        for length in 0..13 {
+            assert!(!answers_prelogin(&ANSWER[..length]));
         }
     }
 
     #[test]
-    fn other_protocols_are_strangers() {
-        let tls = [&[22, 3, 1, 0, 40, 1, 0, 0, 36][..], &[3; 36]].concat();
-        let http_2 = [&tls[..], b"\x02h2"].concat();
-        let strict = [&tls[..], ALPN_TDS_8].concat();
-        assert!(is_strict_hello(&strict));
-        for payload in [
-            &tls[..],
-            &http_2,
-            b"GET / HTTP/1.1\r\n\r\n",
-            b"SSH-2.0-x",
-            &[],
-        ] {
-            assert!(!is_strict_hello(payload) && !is_prelogin(payload, &REPLIES));
+    fn a_reply_to_a_login_is_recognised_by_its_first_token() {
+        assert!(is_login_reply(REPLY));
+        for (at, value) in [(0, 0x12), (1, 0x20), (2, 0x20), (8, 0x81)] {
+            let mut other = REPLY.to_vec();
+            other[at] = value;
+            assert!(!is_login_reply(&other), "byte {at}");
         }
     }
 }

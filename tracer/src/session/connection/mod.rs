@@ -125,7 +125,15 @@ impl Connection {
             }
             Some(Kind::Fin) => self.fin(side, event, report),
             Some(Kind::Rst) => self.rst(side, event, report),
-            Some(Kind::Owner | Kind::SocketEnd | Kind::Translated | Kind::Datagram) | None => {}
+            Some(
+                Kind::Owner
+                | Kind::SocketEnd
+                | Kind::Translated
+                | Kind::Datagram
+                | Kind::Opening
+                | Kind::Bound,
+            )
+            | None => {}
         }
         self.stands(report);
     }
