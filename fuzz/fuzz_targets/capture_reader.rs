@@ -2,11 +2,10 @@
 
 #![no_main]
 
-use std::collections::BTreeSet;
-
 use libfuzzer_sys::fuzz_target;
 use tds_tracer_fuzz::Heard;
 use tracer::{
+    ports::Ports,
     capture::{
         link::network_layer,
         reader::CaptureReader,
@@ -20,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(mut reader) = CaptureReader::new(bytes) else {
         return;
     };
-    let mut tracker = Tracker::new(BTreeSet::new(), true);
+    let mut tracker = Tracker::new(Ports::default(), true);
     let mut engine = Engine::new(Config::default());
     let mut heard = Heard::default();
     let mut last_ns = 0;

@@ -6,7 +6,7 @@
 use crate::{
     config::Config,
     event::{Direction, Opening, Passed},
-    flow::{Flow, Half, Point},
+    flow::{Flow, Half, Point, decided},
     observe::{self, Sighting, Sink},
     packet::{
         Segment,
@@ -132,7 +132,15 @@ impl Opening {
         for (segment, now) in self.segments() {
             let flow = flow.get_or_insert_with(|| Flow::new(&segment, true, now));
             let seen = Sighting { now, point };
-            observe::packet(flow, &segment, [].as_slice(), seen, config, || false, sink);
+            observe::packet(
+                flow,
+                &segment,
+                [].as_slice(),
+                seen,
+                config,
+                || decided::NO,
+                sink,
+            );
         }
     }
 
@@ -252,7 +260,15 @@ mod tests {
             let point = Point::new(0, false);
             let seen = Sighting { now, point };
             let (config, sink) = (Config::default(), &mut Heard::default());
-            observe::packet(flow, &segment, [].as_slice(), seen, &config, || false, sink);
+            observe::packet(
+                flow,
+                &segment,
+                [].as_slice(),
+                seen,
+                &config,
+                || decided::NO,
+                sink,
+            );
             // Where they are counted is left to the first packet that is.
             flow.half(Direction::ToServer).point = Point(0);
             flow.half(Direction::ToClient).point = Point(0);

@@ -11,6 +11,7 @@ pub mod dns;
 pub mod doctor;
 mod exit;
 pub mod host;
+pub mod ports;
 pub mod probe;
 pub mod record;
 pub mod replay;

@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt::Display,
     fs,
     io::{self, IsTerminal, Write},
@@ -27,6 +27,7 @@ use crate::{
     },
     exit::{PARTIAL, UNUSABLE},
     host,
+    ports::Ports,
     record::{Body, Event, Login, LossReason, Nanos, Outcome, Record, identity::Policy},
     session::{Config, Decided, Engine, IncidentLimits, Input, Listener},
     sink::{Output, Sent, Settings, Summary},
@@ -44,8 +45,8 @@ const PROGRESS_EVERY: u64 = 65_536;
 pub struct ReplayOptions {
     /// Captures, one at least; `-` is standard input.
     pub files: Vec<PathBuf>,
-    /// Ports of SQL Server; empty where they are to be found out.
-    pub ports: BTreeSet<u16>,
+    /// Ports of SQL Server.
+    pub ports: Ports,
     /// Look into tunnels.
     pub decapsulate: bool,
     /// What is written, where and how.

@@ -2,12 +2,11 @@
 
 mod datagrams;
 mod memory;
+mod opening;
+mod ports;
 mod status;
 
-use std::{
-    collections::BTreeSet, io, net::IpAddr, path::PathBuf, process::ExitCode, sync::Arc,
-    time::Duration,
-};
+use std::{io, net::IpAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::{
@@ -23,10 +22,12 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use self::{
     memory::Memory,
+    ports::{Source as Learned, Watched, Word},
     status::{Moment, Tally, resident},
 };
 use crate::{
     host::{self, Earlier, Hierarchy, Processes},
+    ports::Ports,
     probe::{self, Notice, Probe, Selection, Source},
     record::{
         Agent, AgentAction, AgentRecord, Body, Event as EventName, Login, LossReason, Nanos,
@@ -58,8 +59,8 @@ const READER_GONE: &str = "reader_gone";
 /// What `run` is to do.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
-    /// Watched TCP ports, one at least.
-    pub ports: BTreeSet<u16>,
+    /// Watched TCP ports.
+    pub ports: Ports,
     /// Watched interfaces.
     pub interfaces: Selection,
     /// The control group whose sockets' processes are told; the host's root unless given.
@@ -137,7 +138,8 @@ async fn watch(options: &RunOptions) -> anyhow::Result<ExitCode> {
 fn probe_options(options: &RunOptions, groups: Option<Arc<Hierarchy>>) -> probe::Options {
     let filter = &options.output.filter;
     probe::Options {
-        ports: options.ports.iter().copied().collect(),
+        ports: options.ports.known().into_iter().collect(),
+        auto: options.ports.auto,
         interfaces: options.interfaces.clone(),
         login_bytes: options.login_bytes,
         max_flows: options.max_flows,
@@ -179,6 +181,7 @@ struct Watcher {
     probe: Probe,
     engine: Engine,
     owners: Owners,
+    ports: Watched,
     records: Records,
     memory: Memory,
     to_stdout: bool,
@@ -190,15 +193,22 @@ struct Watcher {
 struct Records {
     output: Output,
     decided: Vec<Decided>,
+    /// Where SQL Server is said to be.
+    words: Vec<Word>,
     tally: Tally,
-    /// Ports that SQL Browser has announced.
-    announced: Vec<u16>,
     closed: bool,
 }
 
 impl Listener for Records {
     fn login(&mut self, login: &Login) -> bool {
         self.tally.login(login);
+        if let Some(redirect) = &login.redirect {
+            self.words.push(Word {
+                port: redirect.port,
+                address: redirect.address.parse().ok(),
+                source: Learned::Redirect,
+            });
+        }
         self.output.filter().wants_login(login)
     }
 
@@ -207,12 +217,16 @@ impl Listener for Records {
         self.closed |= self.output.send(record) == Sent::Closed;
     }
 
-    fn announced(&mut self, (_, port): (IpAddr, u16)) {
-        self.announced.push(port);
+    fn announced(&mut self, server: (IpAddr, u16)) {
+        self.words.push(Word::of(server, Learned::SqlBrowser));
     }
 
-    /// Where it is sent the client connects before anybody could be told to look there.
+    /// The login has said so, by name or address.
     fn redirected(&mut self, _: (IpAddr, u16)) {}
+
+    fn served(&mut self, server: (IpAddr, u16)) {
+        self.words.push(Word::of(server, Learned::Traffic));
+    }
 
     fn decided(&mut self, decided: Decided) {
         self.decided.push(decided);
@@ -223,6 +237,10 @@ impl Watcher {
     fn new(options: &RunOptions, mut probe: Probe, processes: Processes, output: Output) -> Self {
         let filter = output.filter();
         let now = wall(&mut probe);
+        let mut ports = Watched::new(options.ports.clone());
+        // After the hooks are attached, so that no socket falls between.
+        ports.find_servers(probe.now());
+        let earlier = Earlier::scan(&ports.all(), processes.groups());
         let config = Config {
             max_connections: options.max_flows as usize,
             identity: options.identities.clone(),
@@ -239,15 +257,12 @@ impl Watcher {
         Self {
             probe,
             engine: Engine::new(config),
-            owners: Owners {
-                // After the hooks are attached, so that no socket falls between.
-                earlier: Earlier::scan(&options.ports, processes.groups()),
-                processes,
-            },
+            owners: Owners { processes, earlier },
+            ports,
             records: Records {
                 output,
                 decided: Vec::new(),
-                announced: Vec::new(),
+                words: Vec::new(),
                 tally: Tally::new(now),
                 closed: false,
             },
@@ -276,6 +291,7 @@ impl Watcher {
             self.say(degraded("state", &complaint));
         }
         self.say(start);
+        self.learn();
     }
 
     /// Writes down what is usual by now.
@@ -331,18 +347,21 @@ impl Watcher {
             probe,
             engine,
             owners,
+            ports,
             records,
             ..
         } = self;
+        let now = probe.now();
         engine.set_wall_offset(probe.wall_offset());
         let taken = probe.drain(BATCH, |record| tell(engine, owners, record, records));
         records.tally.events(taken);
         for decided in records.decided.drain(..) {
             probe.decide(decided.key, decided.born, decided.without_sessions);
         }
-        for port in records.announced.drain(..) {
-            probe.watch(port);
+        for word in records.words.drain(..) {
+            ports.hear(word, now);
         }
+        self.learn();
         taken < BATCH
     }
 
@@ -356,6 +375,21 @@ impl Watcher {
         if self.ticks.is_multiple_of(LOSS_TICKS) {
             self.losses();
             self.records.closed |= self.to_stdout && Output::reader_is_gone();
+        }
+    }
+
+    /// Watches the ports that were learned, and says so.
+    fn learn(&mut self) {
+        let changes = self.ports.changes();
+        if changes.is_empty() {
+            return;
+        }
+        let all: Vec<_> = self.ports.all().into_iter().collect();
+        if let Err(error) = self.probe.set_ports(&all) {
+            self.say(degraded("ports", &error.to_string()));
+        }
+        for change in changes {
+            self.say(change);
         }
     }
 
@@ -416,9 +450,13 @@ impl Watcher {
     }
 
     fn status(&mut self) {
+        let now = self.probe.now();
+        self.ports.age(now, || self.engine.open());
+        self.learn();
         let moment = Moment {
             now: wall(&mut self.probe),
             connections: self.engine.standing(),
+            learned_ports: self.ports.learned(),
             memory: resident(),
         };
         let status = self.records.tally.status(moment);
@@ -521,5 +559,7 @@ fn tell(engine: &mut Engine, owners: &mut Owners, record: probe::Record<'_>, to:
         probe::Record::SocketEnd(end) => engine.on_event(Input::SocketEnd(end), to),
         probe::Record::Translated(other) => engine.on_event(Input::Translated(other), to),
         probe::Record::Datagram(told, packet) => datagrams::tell(engine, owners, &told, packet, to),
+        probe::Record::Opening(opening) => opening::tell(&opening, engine, to),
+        probe::Record::Bound(bound) => to.words.extend(Word::of_process(&bound)),
     }
 }

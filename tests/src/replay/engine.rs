@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 use serde_json::Value;
 use tracer::{
     capture::tracker::{Sighted, Tracker},
+    ports::Ports,
     record::Record,
     session::{Config, Decided, Engine, Input, Listener},
 };
@@ -44,7 +45,7 @@ impl Replayed {
     /// Servers are at these ports; where none is named, wherever TDS is spoken.
     pub fn new(ports: impl Into<BTreeSet<u16>>, config: Config) -> Self {
         Self {
-            tracker: Tracker::new(ports.into(), config.requests),
+            tracker: Tracker::new(Ports::from(ports.into()), config.requests),
             engine: Engine::new(config),
             heard: Heard::default(),
             last_ns: 0,

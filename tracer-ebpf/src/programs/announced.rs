@@ -10,6 +10,7 @@ use aya_ebpf::{
 use tracer_ebpf::datagram::MAX_ANSWER;
 
 use super::{
+    candidate,
     maps::{self, Scratch},
     traffic,
 };
@@ -113,7 +114,7 @@ unsafe fn port(run: *const u8, at: u32, len: u32) -> Option<u16> {
 
 #[inline(always)]
 fn announce(port: u16) {
-    if maps::is_watched(port) {
+    if maps::is_watched(port) || !candidate::are_asked_for() {
         return;
     }
     let Some(count) = ANNOUNCED.get_ptr_mut(0) else {

@@ -26,9 +26,7 @@ use super::{
     maps::{self, EVENTS, SOCKET_STAGES},
     ring,
     skb::Skb,
-    socket,
-    stage::Stage,
-    wake,
+    socket, stage, wake,
 };
 
 /// The packet goes on.
@@ -55,10 +53,10 @@ const COST: u64 = 1 << 18;
 /// How much of it may be saved: that of 512.
 const SAVINGS: u64 = 512 << 18;
 
-/// The programs' places behind the stages of both kinds.
-const IN: u32 = 2 * Stage::COUNT;
+/// The programs' places.
+const IN: u32 = stage::DATAGRAMS;
 const OUT: u32 = IN + 1;
-pub(super) const ANNOUNCES: u32 = OUT + 1;
+const ANNOUNCES: u32 = OUT + 1;
 
 /// A socket that asks.
 #[repr(C)]
@@ -151,9 +149,9 @@ fn look(ctx: &SkBuffContext, ingress: bool) -> Option<()> {
     // SAFETY: the socket is the context's own.
     let told = unsafe {
         if matches!(seen.way, Way::Answer) {
-            tell::<{ MAX_ANSWER as usize }>(skb, socket, &seen, at_asker, now, ingress)
+            tell::<{ MAX_ANSWER as usize }>(skb, socket, at_asker, now, ingress)
         } else {
-            tell::<{ MAX_QUESTION as usize }>(skb, socket, &seen, at_asker, now, ingress)
+            tell::<{ MAX_QUESTION as usize }>(skb, socket, at_asker, now, ingress)
         }
     };
     if !told {
@@ -214,7 +212,6 @@ fn may_tell(now: u64) -> bool {
 unsafe fn tell<const RUN: usize>(
     skb: *mut __sk_buff,
     socket: *mut bpf_sock,
-    seen: &Seen,
     at_asker: bool,
     now: u64,
     ingress: bool,

@@ -72,6 +72,16 @@ pub(super) unsafe fn of(socket: *mut bpf_sock) -> *mut Endpoint {
     unsafe { ENDPOINTS.of(socket) }
 }
 
+/// Keeps nothing on a socket any more.
+///
+/// # Safety
+/// The socket is a context's own.
+#[inline(always)]
+pub(super) unsafe fn forget(socket: *mut bpf_sock) {
+    // SAFETY: by the caller.
+    unsafe { ENDPOINTS.forget(socket) };
+}
+
 /// Keeps this on a socket, in place of what it has; null where it has no room.
 ///
 /// # Safety

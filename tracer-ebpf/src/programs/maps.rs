@@ -15,7 +15,12 @@ use tracer_ebpf::{
     packet::Segment,
 };
 
-use super::{clock::Clock, datagrams, endpoint::Endpoint, log, stage::Stage};
+use super::{
+    clock::Clock,
+    endpoint::Endpoint,
+    log,
+    stage::{self, Stage},
+};
 
 /// Set before the load: constants to the verifier.
 #[unsafe(no_mangle)]
@@ -62,10 +67,9 @@ static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(LossReason::COUN
 pub(super) static STAGES: ProgramArray = ProgramArray::with_max_entries(Stage::COUNT, 0);
 
 /// The same, for the packets of sockets, since a map's programs are all of one type: of connections in the
-/// table, then of those on their socket, then what looks at datagrams.
+/// table, then of those on their socket, then those of candidates and of datagrams.
 #[map]
-pub(super) static SOCKET_STAGES: ProgramArray =
-    ProgramArray::with_max_entries(1 + datagrams::ANNOUNCES, 0);
+pub(super) static SOCKET_STAGES: ProgramArray = ProgramArray::with_max_entries(stage::ALL, 0);
 
 /// What is to be kept on an accepted socket; the stack is too small.
 #[map]

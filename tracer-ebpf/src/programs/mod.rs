@@ -1,6 +1,8 @@
 //! One file per hook, and what they share.
 
 mod announced;
+mod ask;
+mod candidate;
 mod classify;
 mod clock;
 mod datagrams;

@@ -12,14 +12,14 @@ use aya_ebpf::{
     cty::c_void,
     helpers::{
         bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid,
-        bpf_get_current_uid_gid, bpf_get_netns_cookie, bpf_ktime_get_boot_ns, bpf_sk_storage_get,
-        bpf_skb_cgroup_id,
+        bpf_get_current_uid_gid, bpf_get_netns_cookie, bpf_ktime_get_boot_ns,
+        bpf_sk_storage_delete, bpf_sk_storage_get, bpf_skb_cgroup_id,
     },
     macros::{btf_map, cgroup_sock, cgroup_sock_addr, sock_ops},
     programs::{SockAddrContext, SockContext, SockOpsContext},
 };
 use tracer_ebpf::{
-    event::{Kind, Owner, SocketEnd, role},
+    event::{Bound, Kind, Opening, Owner, SocketEnd, role},
     flow::FlowKey,
     key::mapped,
     loss::LossReason,
@@ -27,7 +27,7 @@ use tracer_ebpf::{
 };
 
 use super::{
-    datagrams, endpoint, maps, ring,
+    candidate, datagrams, endpoint, maps, ring,
     storage::{INHERITED, SocketStorage},
     syns, wake,
 };
@@ -147,7 +147,8 @@ fn connect(ctx: &SockAddrContext) {
         )
     };
     let port = u16::from_be(port as u16);
-    let is_wanted = protocol == PROTOCOL_TCP && maps::is_watched(port)
+    let may_be_watched = candidate::are_asked_for() || maps::is_watched(port);
+    let is_wanted = protocol == PROTOCOL_TCP && may_be_watched
         || protocol == PROTOCOL_UDP && datagrams::is_service(port);
     if is_wanted && !socket.is_null() {
         hold(ctx.as_ptr(), socket.cast());
@@ -183,18 +184,47 @@ pub fn tds_bind6(ctx: SockContext) -> i32 {
 fn bind(ctx: &SockContext) {
     // SAFETY: reads the context.
     let (protocol, port) = unsafe { ((*ctx.sock).protocol, (*ctx.sock).src_port) };
-    if protocol == PROTOCOL_TCP && maps::is_watched(port as u16) {
-        hold(ctx.as_ptr(), ctx.as_ptr());
+    let port = port as u16;
+    if protocol != PROTOCOL_TCP || !(candidate::are_asked_for() || maps::is_watched(port)) {
+        return;
     }
+    hold(ctx.as_ptr(), ctx.as_ptr());
+    if candidate::are_asked_for() && port != 0 && is_sql_server() {
+        bound(port);
+    }
+}
+
+/// Whether the process at hand has the name of SQL Server's.
+#[inline(always)]
+fn is_sql_server() -> bool {
+    bpf_get_current_comm().is_ok_and(|name| name[..9] == *b"sqlservr\0")
+}
+
+/// Tells that it may listen on a port.
+#[inline(always)]
+fn bound(port: u16) {
+    let bound = Bound {
+        kind: Kind::Bound as u8,
+        reserved: [0],
+        port,
+        pid: (bpf_get_current_pid_tgid() >> 32) as u32,
+    };
+    send(&bound, wake::socket());
 }
 
 /// The kernel's TCP: a connection begins, is accepted, or changes its state.
 #[sock_ops]
 pub fn tds_sockets(ctx: SockOpsContext) -> u32 {
     match ctx.op() {
-        TCP_CONNECT | ACTIVE_ESTABLISHED => began(&ctx, role::CLIENT),
+        TCP_CONNECT => {
+            connects(&ctx);
+            began(&ctx, role::CLIENT);
+        }
+        ACTIVE_ESTABLISHED => began(&ctx, role::CLIENT),
         PASSIVE_ESTABLISHED => {
-            accepted(&ctx);
+            if !is_candidate(&ctx) {
+                accepted(&ctx);
+            }
             began(&ctx, role::SERVER);
         }
         STATE if ctx.arg(1) == TCP_CLOSE => ended(&ctx),
@@ -215,22 +245,42 @@ fn key(ctx: &SockOpsContext) -> Option<(FlowKey, bool)> {
     if !to_server && !maps::is_watched(local) {
         return None;
     }
+    Some((addresses(ctx).0, to_server))
+}
+
+/// The connection's key, and whether the local side is side `a` of it.
+#[inline(always)]
+fn addresses(ctx: &SockOpsContext) -> (FlowKey, bool) {
+    let mut key = FlowKey::default();
+    let is_a = name(ctx.ops, &mut key);
+    (key, is_a)
+}
+
+/// The same, apart: older kernels follow each place where it is done, and what compilers share between these
+/// reads memory that has no value on some way there.
+#[inline(never)]
+fn name(ops: *mut bpf_sock_ops, to: &mut FlowKey) -> bool {
     // SAFETY: reads the context. Volatile, and all of it: a load whose place in the context
     // depends on the family is one that the verifier refuses.
-    let (here4, there4, here6, there6) = unsafe {
+    let (family, local, remote, here4, there4, here6, there6) = unsafe {
         (
-            (&raw const (*ctx.ops).local_ip4).read_volatile(),
-            (&raw const (*ctx.ops).remote_ip4).read_volatile(),
-            words(&raw const (*ctx.ops).local_ip6),
-            words(&raw const (*ctx.ops).remote_ip6),
+            (&raw const (*ops).family).read_volatile(),
+            (&raw const (*ops).local_port).read_volatile() as u16,
+            u32::from_be((&raw const (*ops).remote_port).read_volatile()) as u16,
+            (&raw const (*ops).local_ip4).read_volatile(),
+            (&raw const (*ops).remote_ip4).read_volatile(),
+            words(&raw const (*ops).local_ip6),
+            words(&raw const (*ops).remote_ip6),
         )
     };
-    let (here, there) = if ctx.family() == AF_INET {
+    let (here, there) = if family == AF_INET {
         (mapped(here4), mapped(there4))
     } else {
         (here6, there6)
     };
-    Some((FlowKey::of(here, local, there, remote).0, to_server))
+    let (key, is_a) = FlowKey::of(here, local, there, remote);
+    *to = key;
+    is_a
 }
 
 /// # Safety
@@ -286,6 +336,56 @@ fn began(ctx: &SockOpsContext, role: u32) {
         name: holder.name,
     };
     send(&owner, wake::socket());
+}
+
+/// Whether ports are learned from packets: where these are seen at sockets.
+#[inline(always)]
+fn asks() -> bool {
+    candidate::are_asked_for() && SOCKETS.load() != 0
+}
+
+/// The context's socket; null where it has none.
+#[inline(always)]
+fn socket_of(ctx: &SockOpsContext) -> *mut bpf_sock {
+    // SAFETY: reads the context.
+    unsafe { (*ctx.ops).__bindgen_anon_2.sk }
+}
+
+/// A socket connects: where neither port is watched its first bytes will be asked what it speaks.
+#[inline(always)]
+fn connects(ctx: &SockOpsContext) {
+    if !asks() || key(ctx).is_some() {
+        return;
+    }
+    let socket = socket_of(ctx);
+    if socket.is_null() {
+        return;
+    }
+    let (key, is_a) = addresses(ctx);
+    // SAFETY: the socket is the context's own.
+    unsafe { candidate::connects(socket, &key, is_a) };
+    let _ = ctx.set_cb_flags(ctx.cb_flags().cast_signed() | STATE_CALLS);
+}
+
+/// The same of a socket that is accepted; whether it is so.
+#[inline(always)]
+fn is_candidate(ctx: &SockOpsContext) -> bool {
+    if !asks() {
+        return false;
+    }
+    let socket = socket_of(ctx);
+    if socket.is_null() {
+        return false;
+    }
+    let (key, is_a) = addresses(ctx);
+    let (client_isn, _) = isns(ctx, role::SERVER);
+    let is_watched = maps::is_watched(ctx.local_port() as u16);
+    // SAFETY: the socket is the context's own.
+    let is = unsafe { candidate::is_accepted(socket, &key, is_a, client_isn, is_watched) };
+    if is {
+        let _ = ctx.set_cb_flags(ctx.cb_flags().cast_signed() | STATE_CALLS);
+    }
+    is
 }
 
 /// The initial sequence numbers of client and server: of a socket that was just established, the one
@@ -374,6 +474,55 @@ pub(super) unsafe fn tell_group(socket: *mut bpf_sock, skb: *mut __sk_buff, key:
     ring::send(&owner, BPF_RB_NO_WAKEUP.into())
 }
 
+/// Forgets who holds a socket that is not watched.
+///
+/// # Safety
+/// The socket is a context's own.
+#[inline(always)]
+pub(super) unsafe fn let_go(socket: *mut bpf_sock) {
+    let holders = ptr::from_ref(&HOLDERS).cast_mut().cast();
+    // SAFETY: by the caller. Where there is none, there is nothing to delete.
+    unsafe { bpf_sk_storage_delete(holders, socket.cast()) };
+}
+
+/// Tells who holds the socket of a connection that is watched from now on; whether there was room.
+///
+/// # Safety
+/// The socket is a context's own.
+#[inline(never)]
+pub(super) unsafe fn tell_owner(
+    socket: *mut bpf_sock,
+    opening: &Opening,
+    key: &FlowKey,
+    is_client: bool,
+) -> bool {
+    // SAFETY: by the caller; null, or given by the helper for as long as the socket lives.
+    let Some(holder) = (unsafe { holder_of(socket).as_ref() }) else {
+        return true;
+    };
+    // A client's is told as it is where it connects.
+    let (role, client_isn, server_isn) = if is_client {
+        (role::CLIENT, Seq(0), Seq(0))
+    } else {
+        (role::SERVER, opening.syn.seq, opening.answered.back(1))
+    };
+    let owner = Owner {
+        kind: Kind::Owner as u8,
+        reserved: [0; 7],
+        time: opening.time,
+        held: holder.time,
+        cgroup: holder.cgroup,
+        key: *key,
+        role,
+        pid: holder.pid,
+        uid: holder.uid,
+        client_isn,
+        server_isn,
+        name: holder.name,
+    };
+    ring::send(&owner, BPF_RB_NO_WAKEUP.into())
+}
+
 /// A connection is accepted: its state goes from the table to its socket, unless the client's is on this
 /// host too.
 #[inline(always)]
@@ -422,10 +571,17 @@ fn is_server_a(ctx: &SockOpsContext, key: &FlowKey) -> bool {
 
 #[inline(always)]
 fn ended(ctx: &SockOpsContext) {
-    let Some((key, to_server)) = key(ctx) else {
-        return;
+    if asks() && !socket_of(ctx).is_null() {
+        // SAFETY: the socket is the context's own.
+        unsafe { candidate::forget(socket_of(ctx)) };
+    }
+    let (key, to_server) = match told_by(ctx) {
+        Some(told) => told,
+        None => match key(ctx) {
+            Some(watched) => watched,
+            None => return,
+        },
     };
-    let key = told_by(ctx).unwrap_or(key);
     // SAFETY: reads the context.
     let (srtt, retransmits) = unsafe { ((*ctx.ops).srtt_us, (*ctx.ops).total_retrans) };
     let end = SocketEnd {
@@ -453,9 +609,10 @@ fn last() -> u32 {
     if SOCKETS.load() == 0 { 0 } else { role::LAST }
 }
 
-/// The addresses that the context's connection is told by, where its socket keeps them.
+/// The addresses that the context's connection is told by, and whether its socket is the client's, where that
+/// keeps them.
 #[inline(always)]
-fn told_by(ctx: &SockOpsContext) -> Option<FlowKey> {
+fn told_by(ctx: &SockOpsContext) -> Option<(FlowKey, bool)> {
     if SOCKETS.load() == 0 {
         return None;
     }
@@ -465,7 +622,8 @@ fn told_by(ctx: &SockOpsContext) -> Option<FlowKey> {
         if socket.is_null() {
             return None;
         }
-        Some(endpoint::of(socket).as_ref()?.key)
+        let endpoint = endpoint::of(socket).as_ref()?;
+        (endpoint.foreign == 0).then_some((endpoint.key, endpoint.is_client != 0))
     }
 }
 

@@ -55,6 +55,16 @@ impl<T, const FLAGS: usize> SocketStorage<T, FLAGS> {
         unsafe { bpf_sk_storage_get(self.map(), socket.cast(), ptr::null_mut(), 0).cast() }
     }
 
+    /// What is kept on a socket, or zeros that are from now on; null where it has no room.
+    ///
+    /// # Safety
+    /// The socket is the context's own.
+    #[inline(always)]
+    pub(super) unsafe fn of_or_new(&self, socket: *mut bpf_sock) -> *mut T {
+        // SAFETY: by the caller.
+        unsafe { bpf_sk_storage_get(self.map(), socket.cast(), ptr::null_mut(), CREATE).cast() }
+    }
+
     /// Keeps this on a socket, or zeros where it is null, in place of what the socket has; null where it has
     /// no room.
     ///
@@ -62,10 +72,20 @@ impl<T, const FLAGS: usize> SocketStorage<T, FLAGS> {
     /// The socket is the context's own, and `value` is null or a map's value.
     #[inline(always)]
     pub(super) unsafe fn keep(&self, socket: *mut bpf_sock, value: *mut T) -> *mut T {
-        // SAFETY: by the caller. Where there is none, there is nothing to delete.
+        // SAFETY: by the caller.
         unsafe {
-            bpf_sk_storage_delete(self.map(), socket.cast());
+            self.forget(socket);
             bpf_sk_storage_get(self.map(), socket.cast(), value.cast(), CREATE).cast()
         }
+    }
+
+    /// Keeps nothing on a socket any more.
+    ///
+    /// # Safety
+    /// The socket is the context's own.
+    #[inline(always)]
+    pub(super) unsafe fn forget(&self, socket: *mut bpf_sock) {
+        // SAFETY: by the caller. Where there is none, there is nothing to delete.
+        unsafe { bpf_sk_storage_delete(self.map(), socket.cast()) };
     }
 }

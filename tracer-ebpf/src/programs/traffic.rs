@@ -18,7 +18,7 @@ use tracer_ebpf::{
 };
 
 use super::{
-    datagrams,
+    ask, candidate, datagrams,
     endpoint::{self, Endpoint},
     follow,
     hook::Hook,
@@ -33,11 +33,11 @@ use super::{
 };
 
 /// The packet goes on. Anything else would drop it, or tell its sender that the way is crowded.
-const PASS: i32 = 1;
+pub(super) const PASS: i32 = 1;
 const SOCK_STREAM: u32 = 1;
 const PROTOCOL_TCP: u32 = 6;
 const AF_INET: u32 = 2;
-const TCP_LISTEN: u32 = 10;
+pub(super) const TCP_LISTEN: u32 = 10;
 
 /// A packet that a socket is about to be given.
 #[cgroup_skb]
@@ -62,25 +62,28 @@ fn look(ctx: &SkBuffContext, ingress: bool) -> Option<()> {
     }
     let (local, remote) = ports(socket);
     // A socket that resets its connection has let go of its port.
-    if local != 0 && !maps::is_either_watched(local, remote) {
+    let is_watched = local == 0 || maps::is_either_watched(local, remote);
+    if !is_watched && !candidate::is_marked(local, remote) {
+        if candidate::are_asked_for() && remote == 0 && is_listener(socket) {
+            ask::hand_over(ctx, ingress);
+        } else {
+            datagrams::go_on(ctx, local, remote, ingress);
+        }
+        return None;
+    }
+    let Some(socket) = stream(socket) else {
         datagrams::go_on(ctx, local, remote, ingress);
         return None;
-    }
-    // SAFETY: the socket is the context's own.
-    let socket = unsafe { bpf_sk_fullsock(socket) };
-    if socket.is_null() {
-        return None;
-    }
-    // The kernel answers for closed ports by a raw socket of its own.
-    // SAFETY: just checked.
-    if unsafe { (*socket).type_ != SOCK_STREAM || (*socket).protocol != PROTOCOL_TCP } {
-        datagrams::go_on(ctx, local, remote, ingress);
-        return None;
-    }
+    };
     // SAFETY: the socket is the context's own.
     let endpoint = unsafe { endpoint::of(socket) };
-    if local == 0 && endpoint.is_null() {
-        return None;
+    if endpoint.is_null() {
+        if candidate::is_marked(local, remote) && !ask::was_asked(ctx.skb.skb) {
+            ask::hand_over(ctx, ingress);
+        }
+        if local == 0 || !is_watched {
+            return None;
+        }
     }
     if ingress && is_plainly_copy(ctx.skb.skb, endpoint) {
         return None;
@@ -95,6 +98,40 @@ fn look(ctx: &SkBuffContext, ingress: bool) -> Option<()> {
     seen.follow(endpoint, scratch);
     give_back(ctx.skb.skb);
     Some(())
+}
+
+/// Whether a packet's socket listens.
+#[inline(always)]
+fn is_listener(socket: *mut bpf_sock) -> bool {
+    // SAFETY: the socket is the context's own.
+    unsafe { (*socket).state == TCP_LISTEN }
+}
+
+/// The socket of a packet of TCP.
+#[inline(always)]
+pub(super) fn socket(skb: *mut __sk_buff) -> Option<*mut bpf_sock> {
+    // SAFETY: reads the context.
+    let socket = unsafe { (*skb).__bindgen_anon_2.sk };
+    if socket.is_null() {
+        return None;
+    }
+    stream(socket)
+}
+
+/// The same, by a packet's socket.
+#[inline(always)]
+fn stream(socket: *mut bpf_sock) -> Option<*mut bpf_sock> {
+    // SAFETY: the socket is the context's own.
+    let socket = unsafe { bpf_sk_fullsock(socket) };
+    if socket.is_null() {
+        return None;
+    }
+    // The kernel answers for closed ports by a raw socket of its own.
+    // SAFETY: just checked.
+    if unsafe { (*socket).type_ != SOCK_STREAM || (*socket).protocol != PROTOCOL_TCP } {
+        return None;
+    }
+    Some(socket)
 }
 
 /// A packet, and the socket it belongs to.
@@ -118,7 +155,7 @@ impl Seen<'_> {
         let (segment, scratch) = unsafe { (&mut (*scratch).segment, &mut *scratch) };
         // SAFETY: reads the socket.
         if unsafe { (*self.socket).state } == TCP_LISTEN {
-            self.name_opening(segment, scratch);
+            name_opening(segment, self.local, self.ingress, || scratch.clock.read());
             let ifindex = self.ifindex();
             return self.go_on(None, ifindex, segment, scratch);
         }
@@ -183,21 +220,6 @@ impl Seen<'_> {
         Some(())
     }
 
-    /// The addresses that a connection is told by which a listener is asked for. Its answer leaves under the
-    /// port that was asked for, where that was rewritten.
-    #[inline(always)]
-    fn name_opening(&self, segment: &mut Segment, scratch: &mut Scratch) {
-        if !self.ingress && segment.source_port() != self.local {
-            let (here, there) = segment.addresses();
-            let port = segment.destination_port();
-            (segment.key, segment.from_a) = FlowKey::of(here, self.local, there, port);
-        }
-        if self.ingress && segment.flags & (tcp_flag::SYN | tcp_flag::ACK) == tcp_flag::SYN {
-            syns::arrives(segment, scratch.clock.read());
-        }
-        syns::name(segment, self.ingress);
-    }
-
     /// A connection whose socket has nothing of it yet: it opens, or is older than the programs.
     #[inline(always)]
     fn begin(&self, segment: &Segment, scratch: &mut Scratch) -> Option<*mut Endpoint> {
@@ -251,29 +273,61 @@ impl Seen<'_> {
     /// The socket's own addresses, and whether it is side `a`.
     #[inline(always)]
     fn name(&self) -> (FlowKey, bool) {
-        // SAFETY: reads the socket.
-        unsafe {
-            let socket = &*self.socket;
-            let remote = u16::from_be(socket.dst_port);
-            if socket.family == AF_INET {
-                let (here, there) = (mapped(socket.src_ip4), mapped(socket.dst_ip4));
-                FlowKey::of(here, self.local, there, remote)
-            } else {
-                FlowKey::of(socket.src_ip6, self.local, socket.dst_ip6, remote)
-            }
-        }
+        name(self.socket, self.local)
     }
 
     /// The packet's interface, where the agent knows it by that number.
     #[inline(always)]
     fn ifindex(&self) -> u32 {
-        // SAFETY: the socket is the context's own; reads the context.
-        unsafe {
-            if socket::is_at_home(self.socket.cast()) {
-                (*self.ctx.skb.skb).ifindex
-            } else {
-                0
-            }
+        ifindex(self.socket, self.ctx.skb.skb)
+    }
+}
+
+/// The addresses that a connection is told by which a listener is asked for. Its answer leaves under the
+/// port that was asked for, where that was rewritten.
+#[inline(always)]
+pub(super) fn name_opening(
+    segment: &mut Segment,
+    local: u16,
+    ingress: bool,
+    now: impl FnOnce() -> u64,
+) {
+    if !ingress && segment.source_port() != local {
+        let (here, there) = segment.addresses();
+        let port = segment.destination_port();
+        (segment.key, segment.from_a) = FlowKey::of(here, local, there, port);
+    }
+    if ingress && segment.flags & (tcp_flag::SYN | tcp_flag::ACK) == tcp_flag::SYN {
+        syns::arrives(segment, now());
+    }
+    syns::name(segment, ingress);
+}
+
+/// The addresses of a socket with this port, and whether it is side `a`.
+#[inline(always)]
+pub(super) fn name(socket: *mut bpf_sock, local: u16) -> (FlowKey, bool) {
+    // SAFETY: reads the socket.
+    unsafe {
+        let socket = &*socket;
+        let remote = u16::from_be(socket.dst_port);
+        if socket.family == AF_INET {
+            let (here, there) = (mapped(socket.src_ip4), mapped(socket.dst_ip4));
+            FlowKey::of(here, local, there, remote)
+        } else {
+            FlowKey::of(socket.src_ip6, local, socket.dst_ip6, remote)
+        }
+    }
+}
+
+/// The packet's interface, where the agent knows it by that number.
+#[inline(always)]
+pub(super) fn ifindex(socket: *mut bpf_sock, skb: *mut __sk_buff) -> u32 {
+    // SAFETY: the socket is the context's own; reads the context.
+    unsafe {
+        if socket::is_at_home(socket.cast()) {
+            (*skb).ifindex
+        } else {
+            0
         }
     }
 }
@@ -336,7 +390,7 @@ fn ports(socket: *mut bpf_sock) -> (u16, u16) {
 
 /// The packet's segment.
 #[inline(always)]
-fn walk(skb: *mut __sk_buff) -> Option<Segment> {
+pub(super) fn walk(skb: *mut __sk_buff) -> Option<Segment> {
     // SAFETY: reads the context.
     let link = Link::Network(u16::from_be(unsafe { (*skb).protocol } as u16));
     let linear = Linear::of(skb);

@@ -3,7 +3,7 @@
 //! The other host's capture is made from a real one: it has packets that were under way, another clock,
 //! other times to live and checksums, and perhaps segments that a network card has cut or joined.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 use serde_json::{Value, json};
 use tracer_ebpf::{
@@ -13,6 +13,7 @@ use tracer_ebpf::{
 
 use super::{link::network_layer, reader::CaptureReader, sighted::Sighted, tracker::Tracker};
 use crate::{
+    ports::Ports,
     record::{Body, Record},
     session::{Config, Decided, Engine, Listener},
 };
@@ -216,7 +217,7 @@ impl Listener for Heard {
 
 /// What is said of each connection. The points are those of one file, or of two.
 fn said(packets: &[(u32, Seen)], of_two_files: bool) -> Vec<String> {
-    let mut tracker = Tracker::new(BTreeSet::new(), true);
+    let mut tracker = Tracker::new(Ports::default(), true);
     let mut engine = Engine::new(Config::default());
     let mut heard = Heard::default();
     let mut last = 0;

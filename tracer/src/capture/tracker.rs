@@ -1,6 +1,6 @@
 //! Connections of a capture, and the events the kernel would have told of them.
 
-use std::{collections::BTreeSet, mem, net::IpAddr};
+use std::{mem, net::IpAddr};
 
 use foldhash::HashSet;
 use tracer_ebpf::{
@@ -21,6 +21,7 @@ use self::{
 pub use super::sighted::Sighted;
 use super::{checksum::tcp_checksum, datagrams};
 use crate::{
+    ports::Ports,
     record::LossReason,
     session::{Carried, Decided, Engine, Input, Listener},
 };
@@ -29,8 +30,6 @@ mod proof;
 mod table;
 mod teller;
 
-/// The port SQL Server is known by without proof.
-const SQL_SERVER_PORT: u16 = 1433;
 /// Servers remembered as SQL Server's.
 const MAX_SERVERS: usize = 65_536;
 /// Checksums of each side looked at in one connection: enough for the vote on the vantage.
@@ -41,16 +40,16 @@ type Endpoint = ([u32; 4], u16);
 /// Turns packets into the engine's input.
 #[derive(Debug)]
 pub struct Tracker {
-    ports: BTreeSet<u16>,
+    ports: Ports,
     servers: HashSet<Endpoint>,
     flows: Table,
     config: Config,
 }
 
 impl Tracker {
-    /// Watches these ports; none means port 1433 and whatever proves to be TDS. Each request is told, or they
+    /// Watches these ports, and where they are learned whatever proves to be TDS. Each request is told, or they
     /// are counted.
-    pub fn new(ports: BTreeSet<u16>, tells_requests: bool) -> Self {
+    pub fn new(ports: Ports, tells_requests: bool) -> Self {
         Self {
             ports,
             servers: HashSet::default(),
@@ -178,7 +177,7 @@ impl Tracker {
         let opens = observe::opens(segment, from_watched, to_watched);
         let (to_server, candidate) = match opens {
             Opens::Watched { to_server } => (to_server, None),
-            _ if self.ports.is_empty() && proof::begins(segment, seen.network.1) => {
+            _ if self.ports.auto && proof::begins(segment, seen.network.1) => {
                 (true, Some(Box::default()))
             }
             Opens::Foreign => (false, None),
@@ -194,11 +193,7 @@ impl Tracker {
     }
 
     fn is_server(&self, (address, port): Endpoint) -> bool {
-        if self.ports.is_empty() {
-            port == SQL_SERVER_PORT || self.servers.contains(&(address, port))
-        } else {
-            self.ports.contains(&port)
-        }
+        self.ports.contains(port) || (self.ports.auto && self.servers.contains(&(address, port)))
     }
 
     /// Does with a connection what its packet asks for.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::OutputArgs;
-use crate::{replay::ReplayOptions, sink::Overflow};
+use crate::{ports::Ports, replay::ReplayOptions, sink::Overflow};
 
 /// Options of `replay`, as typed.
 #[derive(Clone, Debug, Args)]
@@ -14,10 +14,11 @@ pub struct ReplayArgs {
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 
-    /// TCP port of SQL Server; may be given more than once. Without it every port on which the
-    /// first exchange proves to be TDS, or that is announced
-    #[arg(long = "port", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    ports: Vec<u16>,
+    /// TCP ports of SQL Server, such as `1433,11000-11999`; may be given more than once. `auto`, and
+    /// without it: 1433, and every port on which the first exchange proves to be TDS, or that is
+    /// announced
+    #[arg(long = "port", value_name = "PORTS")]
+    ports: Vec<Ports>,
 
     /// Look into VXLAN, GENEVE, GRE and IP-in-IP
     #[arg(long)]
@@ -37,7 +38,7 @@ impl ReplayArgs {
         } = self;
         Ok(ReplayOptions {
             files,
-            ports: ports.into_iter().collect(),
+            ports: Ports::all(ports),
             decapsulate,
             output: output.settings(Overflow::Wait)?,
             identities: output.identities()?,

@@ -9,6 +9,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::{OutputArgs, values};
 use crate::{
+    ports::Ports,
     probe::{Selection, Source},
     run::RunOptions,
     sink::Overflow,
@@ -17,10 +18,10 @@ use crate::{
 /// Options of `run`, as typed.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// TCP port of SQL Server; may be given more than once
-    #[arg(long = "port", value_name = "PORT", default_value = "1433",
-        value_parser = clap::value_parser!(u16).range(1..))]
-    ports: Vec<u16>,
+    /// TCP ports of SQL Server, such as `1433,11000-11999`; may be given more than once. `auto`: 1433,
+    /// those that are learned, and any on which a connection's first bytes prove to be TDS
+    #[arg(long = "port", value_name = "PORTS", default_value = "auto")]
+    ports: Vec<Ports>,
 
     /// Watch only interfaces of this name or pattern (`eth*`); may be given more than once
     #[arg(long = "iface", value_name = "PATTERN")]
@@ -136,7 +137,7 @@ impl RunArgs {
             log_level,
         } = self;
         Ok(RunOptions {
-            ports: ports.into_iter().collect(),
+            ports: Ports::all(ports),
             interfaces: Selection {
                 selected: interfaces,
                 excluded,

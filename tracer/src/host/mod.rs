@@ -7,6 +7,7 @@ mod earlier;
 mod hierarchy;
 mod namespaces;
 mod process;
+mod servers;
 
 use std::fs;
 
@@ -15,6 +16,7 @@ pub use earlier::Earlier;
 pub use hierarchy::{Hierarchy, NoGroup};
 pub use namespaces::{has_the_hosts_pids, is_in_a_chosen_network};
 pub use process::Processes;
+pub use servers::{is_sql_server_at, named, sql_servers};
 
 /// The host's name, for `host.name`.
 pub fn name() -> String {

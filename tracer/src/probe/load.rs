@@ -16,9 +16,16 @@ use crate::host::{Hierarchy, missing_capabilities};
 
 /// What the probe is to do.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 pub struct Options {
     /// The TCP ports of servers.
     pub ports: Vec<u16>,
+    /// Whether connections on other ports are watched too, once their first bytes prove that they are SQL
+    /// Server's.
+    pub auto: bool,
     /// The interfaces to watch.
     pub interfaces: Selection,
     /// Bytes of a login copied per direction.
@@ -45,6 +52,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             ports: vec![1433],
+            auto: false,
             interfaces: Selection::default(),
             login_bytes: tracer_ebpf::config::Config::LOGIN_BYTES,
             max_flows: 65_536,
@@ -67,8 +75,9 @@ const STAGES: [&str; 5] = [
     "tds_ending",
     "tds_runs",
 ];
-/// The same where packets are seen at sockets: of connections in the table, and on their socket.
-const SOCKET_STAGES: [&str; 10] = [
+/// The same where packets are seen at sockets: of connections in the table, on their socket, and of those that
+/// may be SQL Server's.
+const SOCKET_STAGES: [&str; 12] = [
     "tds_socket_opening",
     "tds_socket_login",
     "tds_socket_command",
@@ -79,8 +88,10 @@ const SOCKET_STAGES: [&str; 10] = [
     "tds_owned_command",
     "tds_owned_ending",
     "tds_owned_runs",
+    "tds_ask_in",
+    "tds_ask_out",
 ];
-/// What looks at the datagrams of sockets, behind these in their map.
+/// What looks at the datagrams of sockets, behind those and [`TRAFFIC`] in their map.
 const DATAGRAMS: [&str; 3] = ["tds_datagram_in", "tds_datagram_out", "tds_announced"];
 /// The classifiers.
 const CLASSIFIERS: [&str; 4] = ["tds_ether_in", "tds_ether_out", "tds_ip_in", "tds_ip_out"];
@@ -141,6 +152,7 @@ pub(super) fn load(options: &Options, source: Source) -> Result<Programs, StartE
     let mut ebpf = EbpfLoader::new()
         .override_global("CONFIG", &config, true)
         .override_global("SOCKETS", &sockets, true)
+        .override_global("AUTO", &u32::from(options.auto), true)
         .override_global("HOME", &home, true)
         .override_global("SYN_COST", &syn_cost, true)
         .override_global("DATAGRAMS", &datagrams, true)
@@ -186,15 +198,12 @@ fn socket_programs(ebpf: &mut Ebpf, datagrams: u32) -> Result<ProgramArray<MapDa
     let mut stages =
         ProgramArray::try_from(map(ebpf, "SOCKET_STAGES")?).map_err(StartError::map)?;
     let beside = DATAGRAMS.into_iter().filter(|_| datagrams != level::OFF);
-    for (index, name) in (0..).zip(SOCKET_STAGES.into_iter().chain(beside)) {
+    let all = SOCKET_STAGES.into_iter().chain(TRAFFIC).chain(beside);
+    for (index, name) in (0..).zip(all) {
         let program = traffic(ebpf, name)?;
         program.load().map_err(|error| refused(name, &error))?;
         let fd = program.fd().map_err(|error| refused(name, &error))?;
         stages.set(index, fd, 0).map_err(StartError::map)?;
-    }
-    for name in TRAFFIC {
-        let program = traffic(ebpf, name)?;
-        program.load().map_err(|error| refused(name, &error))?;
     }
     Ok(stages)
 }

@@ -195,27 +195,13 @@ impl Probe {
     }
 
     /// Watches these ports from now on, and no others.
-    fn set_ports(&mut self, ports: &[u16]) -> Result<(), StartError> {
+    ///
+    /// # Errors
+    /// [`StartError::Map`] where the kernel refuses.
+    pub fn set_ports(&mut self, ports: &[u16]) -> Result<(), StartError> {
         self.ports
             .set(0, load::bits(ports), 0)
             .map_err(StartError::map)
-    }
-
-    /// Watches one more port from now on. The programs have done so themselves, but two of them that do it
-    /// at the same time may undo it.
-    pub fn watch(&mut self, port: u16) {
-        let Ok(mut ports) = self.ports.get(&0, 0) else {
-            return;
-        };
-        let word = &mut ports[usize::from(port >> 6)];
-        let bit = 1 << (port & 63);
-        if *word & bit != 0 {
-            return;
-        }
-        *word |= bit;
-        if let Err(error) = self.ports.set(0, ports, 0) {
-            tracing::debug!(%error, port, "an announced port could not be watched");
-        }
     }
 
     /// Tells the kernel that the login of the connection born then is decided: from its next

@@ -9,7 +9,7 @@ use aya::{
 use tokio::io::unix::AsyncFd;
 use tracer_ebpf::{
     datagram::Datagram,
-    event::{Event, Kind, Owner, SocketEnd, Translated},
+    event::{Bound, Event, Kind, Opening, Owner, SocketEnd, Translated},
 };
 
 use super::{StartError, load};
@@ -27,6 +27,10 @@ pub enum Record<'a> {
     Translated(Translated),
     /// What is asked or answered beside a login; with the packet's first bytes.
     Datagram(Datagram, &'a [u8]),
+    /// How a connection opened that has proved to be SQL Server's.
+    Opening(Opening),
+    /// A process by the name of SQL Server's has bound a socket.
+    Bound(Bound),
 }
 
 impl<'a> Record<'a> {
@@ -41,6 +45,8 @@ impl<'a> Record<'a> {
                 let kept = bytes.get(Datagram::SIZE..)?.get(..datagram.kept as usize)?;
                 Some(Self::Datagram(datagram, kept))
             }
+            Kind::Opening => Opening::read(bytes).map(Self::Opening),
+            Kind::Bound => Bound::read(bytes).map(Self::Bound),
             _ => {
                 let event = Event::read(bytes)?;
                 let run = bytes.get(Event::SIZE..)?.get(..event.run_len as usize)?;

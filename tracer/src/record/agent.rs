@@ -1,6 +1,6 @@
 //! What the agent says of itself.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -25,6 +25,10 @@ pub struct Agent {
     pub version: Option<Text>,
     /// Which interface.
     pub interface: Option<Text>,
+    /// Which port.
+    pub port: Option<u16>,
+    /// Where on that SQL Server is, as far as it was said.
+    pub address: Option<IpAddr>,
     /// Hooks in use, such as `tcx` or `clsact`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<Text>,
@@ -56,6 +60,8 @@ pub struct Status {
     pub events: Count,
     /// What was not seen, by reason.
     pub losses: BTreeMap<LossReason, Count>,
+    /// Ports that are watched because they were learned; left out where none may be.
+    pub learned_ports: Option<Count>,
     /// Memory of the agent that is in use.
     pub memory_bytes: Option<Count>,
 }
@@ -67,6 +73,8 @@ impl Agent {
             action,
             version: None,
             interface: None,
+            port: None,
+            address: None,
             hooks: Vec::new(),
             reason: None,
             detail: None,
@@ -89,6 +97,10 @@ pub enum AgentAction {
     InterfaceAdded,
     /// An interface is gone.
     InterfaceRemoved,
+    /// A port is watched from now on: SQL Server is at it.
+    PortAdded,
+    /// A port is no longer watched.
+    PortRemoved,
     /// Nothing: it says that it is alive.
     Status,
 }

@@ -449,6 +449,8 @@ pub(crate) fn agent() -> Record {
     let agent = Agent {
         version: Some("0.1.0".into()),
         interface: Some("eth0".into()),
+        port: Some(11_000),
+        address: Some(IpAddr::from([192, 0, 2, 10])),
         hooks: vec!["tcx".into(), "cgroup".into()],
         reason: Some("requested".into()),
         detail: Some("watches port 1433".into()),
@@ -467,6 +469,7 @@ pub(crate) fn status() -> Record {
         logins: BTreeMap::from([(Outcome::Success, Count(85)), (Outcome::Failed, Count(2))]),
         events: Count(4200),
         losses: BTreeMap::from([(LossReason::RingFull, Count(12))]),
+        learned_ports: Some(Count(2)),
         memory_bytes: Some(Count(58 << 20)),
     };
     let agent = Agent {

@@ -84,6 +84,8 @@ fn of_action(action: AgentAction) -> Severity {
         | AgentAction::Stop
         | AgentAction::InterfaceAdded
         | AgentAction::InterfaceRemoved
+        | AgentAction::PortAdded
+        | AgentAction::PortRemoved
         | AgentAction::Status => Severity::Info,
     }
 }

@@ -23,6 +23,7 @@ pub(super) struct Tally {
 pub(super) struct Moment {
     pub(super) now: Timestamp,
     pub(super) connections: Standing,
+    pub(super) learned_ports: Option<u64>,
     pub(super) memory: Option<Count>,
 }
 
@@ -60,6 +61,7 @@ impl Tally {
         let Moment {
             now,
             connections,
+            learned_ports,
             memory,
         } = moment;
         let Self {
@@ -80,6 +82,7 @@ impl Tally {
             logins,
             events,
             losses,
+            learned_ports: learned_ports.map(Count),
             memory_bytes: memory,
         });
         agent
@@ -108,6 +111,7 @@ mod tests {
                 undecided: 2,
                 joined_late: 3,
             },
+            learned_ports: None,
             memory: None,
         };
         tally.events(40);

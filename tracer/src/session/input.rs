@@ -280,6 +280,9 @@ pub trait Listener {
         self.announced(server);
     }
 
+    /// A server has answered a login there.
+    fn served(&mut self, _server: (IpAddr, u16)) {}
+
     /// A login is decided: the kernel need not copy its connection's bytes any more.
     fn decided(&mut self, decided: Decided);
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use tracer_ebpf::{
     flow::Point,
     packet::tcp_flag::{ACK, FIN, RST, SYN},
@@ -52,7 +54,10 @@ impl Listener for Heard {
 impl Replay {
     fn of(ports: &[u16]) -> Self {
         Self {
-            tracker: Tracker::new(ports.iter().copied().collect(), true),
+            tracker: Tracker::new(
+                Ports::from(ports.iter().copied().collect::<BTreeSet<_>>()),
+                true,
+            ),
             engine: Engine::new(session::Config::default()),
             heard: Heard::default(),
             now: SECOND,

@@ -2,8 +2,8 @@
 
 use crate::{
     record::{
-        Body, Confidence, ConnectionFacts, LoginRecord, NamedPhase, Nanos, Outcome, PendingRecord,
-        Phase, PhaseName, PhaseRecord, Side as RecordSide, Stranger,
+        Body, Confidence, ConnectionFacts, LoginRecord, NamedPhase, Nanos, Outcome, OutcomeKind,
+        PendingRecord, Phase, PhaseName, PhaseRecord, Side as RecordSide, Stranger,
     },
     session::{
         input::Side,
@@ -33,6 +33,10 @@ impl Report<'_> {
             if let Some(phase) = facts.phases.of(span.name) {
                 self.phase(wire, span.name, phase, span.to);
             }
+        }
+        if facts.login.kind() == OutcomeKind::Answered {
+            let server = &facts.server;
+            self.listener.served((server.address, server.port));
         }
         if !self.listener.login(&facts.login) {
             return true;
