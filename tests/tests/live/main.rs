@@ -13,6 +13,7 @@ mod outcomes;
 mod output;
 mod paths;
 mod phases;
+mod ports;
 mod processes;
 mod requests;
 mod resolutions;
