@@ -100,11 +100,28 @@ fn main() -> Result<()> {
     let bare = pings(&mut trial, &listener, false, &message, &message)?;
     drop(trial);
     println!("{:<44} {bare:8.1} ns", "a record, and nothing else");
+    let row = |name: &str, ns: f64| println!("{name:<44} {ns:8.1} ns {:6.2}", ns / bare);
+
+    let learning = Options {
+        auto: true,
+        ..options.clone()
+    };
+    let mut trial = AtSockets::start(&learning, false)?;
+    let ns = pings(&mut trial, &unwatched, false, &message, &message)?;
+    row("unwatched, where ports are learned", ns);
+    row(
+        "an unwatched connection, the same",
+        connections(&mut trial, &unwatched, Some(&message))?,
+    );
+    drop(trial);
 
     let mut trial = AtSockets::start(&options, false)?;
-    let row = |name: &str, ns: f64| println!("{name:<44} {ns:8.1} ns {:6.2}", ns / bare);
     let ns = pings(&mut trial, &unwatched, false, &message, &message)?;
     row("unwatched", ns);
+    row(
+        "an unwatched connection, all programs",
+        connections(&mut trial, &unwatched, Some(&message))?,
+    );
     drop(trial);
     let beside = Options {
         datagrams: level::FULL,
@@ -118,14 +135,19 @@ fn main() -> Result<()> {
     let inside = [0x41; 16];
     let quiet = pings(&mut trial, &listener, true, &inside, &inside)?;
     row("watched, decided, no header due", quiet);
-    let ns = pings(
-        &mut trial,
-        &listener,
-        true,
-        &message,
-        &packet(4, 1, 100, 100),
-    )?;
+    let answer = packet(4, 1, 100, 100);
+    let ns = pings(&mut trial, &listener, true, &message, &answer)?;
+    row("a header counted, on top of that", ns - quiet);
+    drop(trial);
+    let telling = Options {
+        requests: requests::TOLD,
+        ..options.clone()
+    };
+    let mut trial = AtSockets::start(&telling, false)?;
+    let ns = pings(&mut trial, &listener, true, &message, &answer)?;
     row("a header told, on top of that", ns - quiet);
+    drop(trial);
+    let mut trial = AtSockets::start(&options, false)?;
     let mut login = packet(0x10, 1, 1400, 1400);
     login[8..12].copy_from_slice(&1392_u32.to_le_bytes());
     row(
