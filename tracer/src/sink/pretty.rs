@@ -282,6 +282,9 @@ impl Render for Pretty {
 
 fn agent_text(agent: &Agent) -> Result<String, fmt::Error> {
     let mut text = format!("agent: {}", word(agent.action));
+    if let Some(port) = agent.port {
+        write!(text, ", {port}")?;
+    }
     for part in [&agent.interface, &agent.reason, &agent.detail]
         .into_iter()
         .flatten()
