@@ -16,7 +16,7 @@ use tracer::{
         trial::sockets::{AtSockets, Spent},
     },
 };
-use tracer_ebpf::datagram::level;
+use tracer_ebpf::{config::requests, datagram::level};
 
 const ROUNDS: usize = 15;
 /// Exchanges of one round.

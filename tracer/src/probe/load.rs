@@ -16,10 +16,6 @@ use crate::host::{Hierarchy, missing_capabilities};
 
 /// What the probe is to do.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is an option of its own"
-)]
 pub struct Options {
     /// The TCP ports of servers.
     pub ports: Vec<u16>,
