@@ -17,6 +17,11 @@ const NAME_SERVER: &str = "10.77.0.53";
 
 /// A question from the client, and the answer a millisecond later: this address, or that there is no such name.
 fn resolves(name: &str, found: Option<[u8; 4]>, start_ns: u64) -> [Packet; 2] {
+    resolves_after(MILLISECOND, name, found, start_ns)
+}
+
+/// The same with an answer that comes so much later.
+fn resolves_after(took_ns: u64, name: &str, found: Option<[u8; 4]>, start_ns: u64) -> [Packet; 2] {
     let (client, server) = (end(CLIENT, 40_000), end(NAME_SERVER, 53));
     let mut message = Message::new_query(7);
     let name = Name::new_unchecked(name);
@@ -35,7 +40,7 @@ fn resolves(name: &str, found: Option<[u8; 4]>, start_ns: u64) -> [Packet; 2] {
     let answered = message.build_bytes_vec().unwrap();
     [
         datagram(start_ns, client, server, &asked),
-        datagram(start_ns + MILLISECOND, server, client, &answered),
+        datagram(start_ns + took_ns, server, client, &answered),
     ]
 }
 
@@ -85,4 +90,32 @@ fn what_was_asked_long_before_or_has_another_address_leads_to_nothing() {
         assert_eq!(attempt["parts"].as_array().unwrap().len(), 1);
         assert!(!said.contains("sql.example"), "{said}");
     }
+}
+
+#[test]
+fn a_name_that_was_resolved_late_is_why_the_attempt_took_long() {
+    let start = connection()[0].time_ns;
+    for took in [1500, 5000, 12_000] {
+        let took = took * MILLISECOND;
+        let begin = start - took - MILLISECOND;
+        let (attempt, _) = followed(&resolves_after(took, "sql.example", Some(LAB), begin));
+        let why = &attempt["diagnosis"][0];
+        assert_eq!(why["cause"], "name_resolution", "{attempt:#}");
+        assert_eq!(why["evidence"]["resolution_ns"], took);
+    }
+}
+
+#[test]
+fn names_of_a_search_list_that_were_slow_are_why_the_attempt_took_long() {
+    let start = connection()[0].time_ns;
+    let second = 1000 * MILLISECOND;
+    let names = [
+        resolves_after(second, "sql.one.example", None, start - 2030 * MILLISECOND),
+        resolves_after(second, "sql.two.example", None, start - 1029 * MILLISECOND),
+        resolves("sql.example", Some(LAB), start - 20 * MILLISECOND),
+    ];
+    let (attempt, _) = followed(&names.concat());
+    let why = &attempt["diagnosis"][0];
+    assert_eq!(why["cause"], "dns_search_list", "{attempt:#}");
+    assert_eq!(why["evidence"]["names"], 2);
 }

@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, net::IpAddr};
 
 use super::{Found, LEAST, MOST, causes};
-use crate::record::{Confidence, Diagnosis, Outcome, PartKind, PartOutcome, Text};
+use crate::record::{Confidence, Diagnosis, Outcome, PartKind, PartOutcome, RecordType, Text};
 
 /// A part of an attempt. Times are nanoseconds.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,12 @@ pub(in crate::session) struct Step<'a> {
     pub(in crate::session) decisive: bool,
     /// What was told of its login.
     pub(in crate::session) causes: &'a [Diagnosis],
+    /// What a name server was asked about.
+    pub(in crate::session) name: Option<&'a str>,
+    /// What it was asked for.
+    pub(in crate::session) record_type: Option<RecordType>,
+    /// How often.
+    pub(in crate::session) requests: u32,
 }
 
 /// An attempt that is over.
@@ -65,6 +71,13 @@ impl Whole<'_> {
         took >= self.slow && took >= self.duration / 5 * 2
     }
 
+    /// Whether a part is a question to a name server for one of these, before any connection.
+    pub(super) fn asks_for(&self, step: &Step<'_>, types: &[RecordType]) -> bool {
+        let is_one = step.record_type.is_some_and(|of| types.contains(&of));
+        let mut connections = self.steps.iter().filter(|step| step.is_connection());
+        is_one && connections.all(|connection| connection.start >= step.start)
+    }
+
     /// The connections that did not lose a race, in the order in which they began.
     pub(super) fn connections(&self) -> impl Iterator<Item = &Step<'_>> {
         let connections = self.steps.iter().filter(|step| step.is_connection());
@@ -75,6 +88,14 @@ impl Whole<'_> {
     pub(super) fn decisive(&self) -> Option<&Step<'_>> {
         self.steps.iter().find(|step| step.decisive)
     }
+}
+
+/// From the first of these parts' beginning to the last one's end, nanoseconds.
+pub(super) fn span(steps: &[&Step<'_>]) -> u64 {
+    let from = steps.iter().map(|step| step.start).min();
+    let to = steps.iter().map(|step| step.start + step.took).max();
+    to.unwrap_or_default()
+        .saturating_sub(from.unwrap_or_default())
 }
 
 /// The causes that fit, most likely first: what the attempt shows, and what was told of the login that
@@ -124,7 +145,7 @@ fn told(cause: &super::Cause, found: Found) -> Diagnosis {
 #[cfg(test)]
 pub(super) mod samples {
     use super::*;
-    use crate::session::diagnosis::Cause;
+    use crate::{record::ResolutionOutcome, session::diagnosis::Cause};
 
     pub(in crate::session::diagnosis) const SECOND: u64 = 1_000_000_000;
 
@@ -144,6 +165,28 @@ pub(super) mod samples {
             loser: false,
             decisive: false,
             causes: &[],
+            name: None,
+            record_type: None,
+            requests: 0,
+        }
+    }
+
+    /// A question to a name server, from one second to another.
+    pub(in crate::session::diagnosis) fn question(
+        name: &'static str,
+        record_type: RecordType,
+        outcome: ResolutionOutcome,
+        (start, end): (u64, u64),
+    ) -> Step<'static> {
+        Step {
+            kind: PartKind::Dns,
+            outcome: PartOutcome::Resolution(outcome),
+            server: None,
+            heard: outcome != ResolutionOutcome::Timeout,
+            name: Some(name),
+            record_type: Some(record_type),
+            requests: 1,
+            ..connection(0, Outcome::Success, (start, end))
         }
     }
 

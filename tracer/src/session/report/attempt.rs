@@ -98,6 +98,9 @@ impl Report<'_> {
             loser: part.loser,
             decisive: decisive.is_some_and(|decisive| std::ptr::eq(decisive, *part)),
             causes: &part.causes,
+            name: part.name.as_ref().map(Text::as_str),
+            record_type: part.asked.map(|asked| asked.record_type),
+            requests: part.asked.map_or(0, |asked| asked.requests),
         });
         let (start, end) = (attempt.start(), attempt.end());
         ranked_of(&Whole {

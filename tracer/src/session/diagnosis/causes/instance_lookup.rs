@@ -16,7 +16,7 @@ pub(super) const CAUSE: Cause = Cause {
             No answer came, or it came late. Some drivers wait for it as long as they wait for the \
             login.",
         signs: "Of an attempt: its `lookup` was not answered, or took a second or longer. Told in `attempt` \
-            lines only, so far in replay.",
+            lines only.",
         against: "A connection that goes well at once all the same: the client knew the port.",
         confirm: "On the server's host: is the SQL Server Browser service running, and does the firewall \
             let UDP 1434 in and its answers out. The `lookup` line says who was asked and how often.",

@@ -13,6 +13,8 @@ mod client_slow;
 mod closed_without_error;
 mod connection_limit;
 mod database_resuming;
+mod dns_search_list;
+mod dns_twin_query_lost;
 mod domain_controller_far;
 mod domain_controller_queue;
 mod domain_controller_slow;
@@ -29,6 +31,7 @@ mod listen_backlog;
 mod login_rejected;
 mod login_storm;
 mod middlebox_reset;
+mod name_resolution;
 mod network_slow;
 mod not_sql_server;
 mod not_strict_server;
@@ -40,6 +43,7 @@ mod path_mtu;
 mod port_closed;
 mod probe;
 mod redirect_blocked;
+mod reverse_lookup_before_connect;
 mod revocation_check_blocked;
 mod sequential_dead_address;
 mod serial_open;
@@ -118,6 +122,10 @@ pub(super) const ALL: &[&Cause] = &[
     &parallel_race_lost::CAUSE,
     &parallel_race_won_by_dead_backend::CAUSE,
     &sequential_dead_address::CAUSE,
+    &dns_twin_query_lost::CAUSE,
+    &dns_search_list::CAUSE,
+    &reverse_lookup_before_connect::CAUSE,
+    &name_resolution::CAUSE,
     &instance_lookup::CAUSE,
     &stale_instance_answer::CAUSE,
     &unexplained_time::CAUSE,
@@ -136,6 +144,13 @@ pub(super) const OF_ATTEMPTS: &[(&Cause, FitsAttempt)] = &[
         &sequential_dead_address::CAUSE,
         sequential_dead_address::fits,
     ),
+    (&dns_twin_query_lost::CAUSE, dns_twin_query_lost::fits),
+    (&dns_search_list::CAUSE, dns_search_list::fits),
+    (
+        &reverse_lookup_before_connect::CAUSE,
+        reverse_lookup_before_connect::fits,
+    ),
+    (&name_resolution::CAUSE, name_resolution::fits),
     (&instance_lookup::CAUSE, instance_lookup::fits),
     (&stale_instance_answer::CAUSE, stale_instance_answer::fits),
     (&unexplained_time::CAUSE, unexplained_time::fits),

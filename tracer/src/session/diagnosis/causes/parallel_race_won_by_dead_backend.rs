@@ -18,7 +18,7 @@ pub(super) const CAUSE: Cause = Cause {
             a load balancer or proxy, which has no living server behind it; another one would have.",
         signs: "Of an attempt: connections raced, the winner asked and the server's side has said not one \
             byte, and so the attempt failed. The surer where a loser had been accepted too \
-            (`losers_accepted`). Told in `attempt` lines only, so far in replay.",
+            (`losers_accepted`). Told in `attempt` lines only.",
         against: "A server that is silent towards everybody: then it is \
             [`server_silent`](#server_silent) without a race.",
         confirm: "The proxy's own log and health checks; log in at each address with \

@@ -17,7 +17,7 @@ pub(super) const CAUSE: Cause = Cause {
             for one that is dead before it goes on to the next.",
         signs: "Of an attempt: a connection that was refused or never answered, then one to another address \
             with the same port, a second or more after the first had begun (`lost_ns`). Told in `attempt` \
-            lines only, so far in replay.",
+            lines only.",
         against: "An address that answers at other times: the server or the way was down for a while.",
         confirm: "Resolve the name on the client's host and try each address; of a listener \
             `sys.availability_group_listener_ip_addresses` says which one is online.",

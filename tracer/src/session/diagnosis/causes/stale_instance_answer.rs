@@ -16,7 +16,7 @@ pub(super) const CAUSE: Cause = Cause {
             got no answer: the instance has restarted at another port, is stopped, or a firewall lets \
             UDP 1434 through but not that port.",
         signs: "Of an attempt: the lookup was answered, and the first connection to the announced port was \
-            refused or never answered. Told in `attempt` lines only, so far in replay.",
+            refused or never answered. Told in `attempt` lines only.",
         against: "A server whose connections are refused for want of room: others get through meanwhile.",
         confirm: "SQL Server's error log says at which port the instance listens; try the port that the \
             `lookup` line has from the client's host.",

@@ -16,7 +16,7 @@ pub(super) const CAUSE: Cause = Cause {
             connection, or between two connections. The client was busy with something that is not seen \
             here: it resolved a name, waited for a thread, or paused before it tried again.",
         signs: "Of an attempt: `unexplained_ns` is a second or longer, and two fifths of its duration or more. \
-            Told in `attempt` lines only, so far in replay.",
+            Told in `attempt` lines only.",
         against: "Parts that a capture does not have, because they passed another way; an address that did not answer \
             and that was waited for.",
         confirm: "On the client's host: name resolution (`resolvectl query`), processor limits, the driver's \
