@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use tracer_ebpf::{datagram::Datagram, event::Owner, flow::FlowKey, seq::Seq};
 
-use super::{Owners, Records};
+use super::{owners::Owners, records::Records};
 use crate::{capture::datagrams, session::Engine};
 
 /// Tells the engine what a packet of a socket says. It is read as a captured one is; the socket knows its own

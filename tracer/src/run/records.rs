@@ -1,0 +1,83 @@
+//! From the kernel's records to the engine's, and where those go.
+
+use std::net::IpAddr;
+
+use super::{
+    datagrams, opening,
+    owners::Owners,
+    ports::{Source as Learned, Word},
+    status::Tally,
+};
+use crate::{
+    probe,
+    record::{Login, Record},
+    session::{Decided, Engine, Input, Listener},
+    sink::{Output, Sent},
+};
+
+/// Where the engine's records go.
+pub(super) struct Records {
+    pub(super) output: Output,
+    pub(super) decided: Vec<Decided>,
+    /// Where SQL Server is said to be.
+    pub(super) words: Vec<Word>,
+    pub(super) tally: Tally,
+    pub(super) closed: bool,
+}
+
+impl Listener for Records {
+    fn login(&mut self, login: &Login) -> bool {
+        self.tally.login(login);
+        if let Some(redirect) = &login.redirect {
+            self.words.push(Word {
+                port: redirect.port,
+                address: redirect.address.parse().ok(),
+                source: Learned::Redirect,
+            });
+        }
+        self.output.filter().wants_login(login)
+    }
+
+    fn record(&mut self, record: Record) {
+        self.tally.told(&record.body);
+        self.closed |= self.output.send(record) == Sent::Closed;
+    }
+
+    fn announced(&mut self, server: (IpAddr, u16)) {
+        self.words.push(Word::of(server, Learned::SqlBrowser));
+    }
+
+    /// The login has said so, by name or address.
+    fn redirected(&mut self, _: (IpAddr, u16)) {}
+
+    fn served(&mut self, server: (IpAddr, u16)) {
+        self.words.push(Word::of(server, Learned::Traffic));
+    }
+
+    fn decided(&mut self, decided: Decided) {
+        self.decided.push(decided);
+    }
+}
+
+/// Tells the engine what the kernel has told.
+pub(super) fn tell(
+    engine: &mut Engine,
+    owners: &mut Owners,
+    record: probe::Record<'_>,
+    to: &mut Records,
+) {
+    match record {
+        probe::Record::Event(event, run) => {
+            for owner in owners.of_earlier(&event) {
+                engine.on_event(Input::Owner(owner), to);
+            }
+            engine.on_event(Input::Event(&event, run), to);
+        }
+        probe::Record::Owner(owner) => engine.on_event(Input::Owner(owners.of(owner)), to),
+        probe::Record::SocketEnd(end) => engine.on_event(Input::SocketEnd(end), to),
+        probe::Record::Translated(other) => engine.on_event(Input::Translated(other), to),
+        probe::Record::Datagram(told, packet) => datagrams::tell(engine, owners, &told, packet, to),
+        probe::Record::Opening(opening) => opening::tell(&opening, engine, to),
+        probe::Record::Bound(bound) => to.words.extend(Word::of_process(&bound)),
+    }
+}

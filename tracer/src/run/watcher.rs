@@ -1,0 +1,342 @@
+//! The agent at work: what it does in turn, and what it says of itself.
+
+use std::{io, process::ExitCode, time::Duration};
+
+use anyhow::Context;
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
+
+use super::{
+    RunOptions, Signals,
+    memory::Memory,
+    owners::Owners,
+    ports::Watched,
+    records::{Records, tell},
+    status::{Moment, Tally, resident},
+};
+use crate::{
+    host::{Earlier, Processes},
+    probe::{Notice, Probe},
+    record::{
+        Agent, AgentAction, AgentRecord, Body, Event as EventName, LossReason, Record, Text,
+        Timestamp,
+    },
+    session::{Carried, Config, Engine, Input, Listener as _},
+    sink::{Destination, Output},
+};
+
+/// How often time is looked at where no packet comes.
+const TICK: Duration = Duration::from_millis(100);
+/// Ticks between two looks at the kernel's loss counters.
+const LOSS_TICKS: u32 = 10;
+/// How often the agent says how it does.
+const STATUS: Duration = Duration::from_mins(1);
+/// How often what is usual at servers is written down, in statuses.
+const SAVES: u32 = 5;
+/// Records taken from the ring before anything else gets its turn.
+const BATCH: usize = 4096;
+/// How long a reader that does not read is waited for at the end.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the ring is read at the end, nanoseconds.
+const LAST_LOOK: u64 = 1_000_000_000;
+/// Why the agent stops where nobody reads what it writes.
+const READER_GONE: &str = "reader_gone";
+
+/// The agent at work.
+pub(super) struct Watcher {
+    probe: Probe,
+    engine: Engine,
+    owners: Owners,
+    ports: Watched,
+    records: Records,
+    memory: Memory,
+    to_stdout: bool,
+    ticks: u32,
+    statuses: u32,
+}
+
+impl Watcher {
+    pub(super) fn new(
+        options: &RunOptions,
+        mut probe: Probe,
+        processes: Processes,
+        output: Output,
+    ) -> Self {
+        let filter = output.filter();
+        let now = wall(&mut probe);
+        let mut ports = Watched::new(options.ports.clone());
+        // After the hooks are attached, so that no socket falls between.
+        ports.find_servers(probe.now());
+        let earlier = Earlier::scan(&ports.all(), processes.groups());
+        let config = Config {
+            max_connections: options.max_flows as usize,
+            identity: options.identities.clone(),
+            wall_offset: probe.wall_offset(),
+            pending_after: options.pending_after.0,
+            slow: filter.slow.map_or(Config::SLOW, |slow| slow.0),
+            phases: filter.wants(EventName::Phase),
+            requests: filter.wants(EventName::Request),
+            incidents: filter
+                .wants(EventName::Incident)
+                .then_some(options.incidents),
+            ..Config::default()
+        };
+        Self {
+            probe,
+            engine: Engine::new(config),
+            owners: Owners { processes, earlier },
+            ports,
+            records: Records {
+                output,
+                decided: Vec::new(),
+                words: Vec::new(),
+                tally: Tally::new(now),
+                closed: false,
+            },
+            memory: Memory::new(options.state.clone()),
+            to_stdout: options.output.destination == Destination::Stdout,
+            ticks: 0,
+            statuses: 0,
+        }
+    }
+
+    /// Says what is watched from now on, and with what.
+    pub(super) fn started(&mut self) {
+        let mut start = Agent::new(AgentAction::Start);
+        start.version = Some(Text::from(env!("CARGO_PKG_VERSION")));
+        start.hooks = self
+            .probe
+            .hooks()
+            .iter()
+            .map(|hook| Text::from(*hook))
+            .collect();
+        self.notices();
+        if let Some(shortfall) = self.owners.processes.shortfall() {
+            self.say(degraded("process", shortfall));
+        }
+        if let Some(complaint) = self.memory.recall(&mut self.engine) {
+            self.say(degraded("state", &complaint));
+        }
+        self.say(start);
+        self.learn();
+    }
+
+    /// Writes down what is usual by now.
+    async fn keep(&mut self) {
+        if let Some(complaint) = self.memory.keep(&self.engine).await {
+            self.say(degraded("state", &complaint));
+        }
+    }
+
+    pub(super) async fn until_stopped(
+        &mut self,
+        duration: Option<Duration>,
+        signals: &mut Signals,
+    ) -> &'static str {
+        let mut status = interval_at(Instant::now() + STATUS, STATUS);
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let end = async {
+            match duration {
+                Some(duration) => tokio::time::sleep(duration).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                () = self.probe.ready() => {}
+                _ = tick.tick() => self.tick(),
+                _ = status.tick() => {
+                    self.status();
+                    self.statuses += 1;
+                    if self.statuses.is_multiple_of(SAVES) {
+                        self.keep().await;
+                    }
+                }
+                _ = signals.interrupt.recv() => return "interrupt",
+                _ = signals.terminate.recv() => return "terminate",
+                _ = signals.hang_up.recv() => self.records.output.reopen(),
+                () = &mut end => return "duration",
+            }
+            self.notices();
+            self.drain();
+            self.records.output.flush();
+            if self.records.closed || self.records.output.is_closed() {
+                return READER_GONE;
+            }
+        }
+    }
+
+    /// Takes what the kernel has told; whether that was all.
+    fn drain(&mut self) -> bool {
+        let Self {
+            probe,
+            engine,
+            owners,
+            ports,
+            records,
+            ..
+        } = self;
+        let now = probe.now();
+        engine.set_wall_offset(probe.wall_offset());
+        let taken = probe.drain(BATCH, |record| tell(engine, owners, record, records));
+        records.tally.events(taken);
+        for decided in records.decided.drain(..) {
+            probe.decide(decided.key, decided.born, decided.without_sessions);
+        }
+        for word in records.words.drain(..) {
+            ports.hear(word, now);
+        }
+        self.learn();
+        taken < BATCH
+    }
+
+    fn tick(&mut self) {
+        // Read before the ring: what is still in there must not find its time passed.
+        let now = self.probe.now();
+        if self.drain() {
+            self.engine.pass_time(now, &mut self.records);
+        }
+        self.ticks += 1;
+        if self.ticks.is_multiple_of(LOSS_TICKS) {
+            self.losses();
+            self.records.closed |= self.to_stdout && Output::reader_is_gone();
+        }
+    }
+
+    /// Watches the ports that were learned, and says so.
+    fn learn(&mut self) {
+        let changes = self.ports.changes();
+        if changes.is_empty() {
+            return;
+        }
+        let all: Vec<_> = self.ports.all().into_iter().collect();
+        if let Err(error) = self.probe.set_ports(&all) {
+            self.say(degraded("ports", &error.to_string()));
+        }
+        for change in changes {
+            self.say(change);
+        }
+    }
+
+    fn losses(&mut self) {
+        for (reason, count) in self.probe.losses() {
+            self.engine.on_event(
+                Input::Loss(LossReason::from(reason), count),
+                &mut self.records,
+            );
+        }
+        let unreadable = self.probe.unreadable();
+        if unreadable > 0 {
+            let input = Input::Loss(LossReason::MalformedEvent, unreadable);
+            self.engine.on_event(input, &mut self.records);
+        }
+    }
+
+    /// Tells what changed about the probe.
+    fn notices(&mut self) {
+        for notice in self.probe.notices() {
+            let agent = match notice {
+                Notice::Named { ifindex, name } => {
+                    self.engine.name_interface(ifindex, name);
+                    continue;
+                }
+                Notice::Attached {
+                    ifindex,
+                    name,
+                    hook,
+                } => {
+                    self.engine.name_interface(ifindex, name.clone());
+                    Agent {
+                        interface: Some(Text::from(name.as_str())),
+                        hooks: vec![Text::from(hook.name())],
+                        ..Agent::new(AgentAction::InterfaceAdded)
+                    }
+                }
+                Notice::Detached { name, .. } => Agent {
+                    interface: Some(Text::from(name.as_str())),
+                    ..Agent::new(AgentAction::InterfaceRemoved)
+                },
+                Notice::Degraded { what, reason } => degraded(what, &reason),
+            };
+            self.say(agent);
+        }
+    }
+
+    /// Tells what every open connection has carried, the last packets included.
+    fn count(&mut self) {
+        for key in self.engine.open() {
+            if let Some((born, sent)) = self.probe.carried(key) {
+                let tally = self.probe.tally(key);
+                let carried = Box::new(Carried { sent, tally });
+                let counted = Input::Counted(key, born, carried);
+                self.engine.on_event(counted, &mut self.records);
+            }
+        }
+    }
+
+    fn status(&mut self) {
+        let now = self.probe.now();
+        self.ports.age(now, || self.engine.open());
+        self.learn();
+        let moment = Moment {
+            now: wall(&mut self.probe),
+            connections: self.engine.standing(),
+            learned_ports: self.ports.learned(),
+            memory: resident(),
+        };
+        let status = self.records.tally.status(moment);
+        self.say(status);
+    }
+
+    fn say(&mut self, agent: Agent) {
+        let timestamp = wall(&mut self.probe);
+        let body = Body::Agent(AgentRecord { agent });
+        self.records.record(Record { timestamp, body });
+    }
+
+    /// Tells every open connection as far as it came, and leaves the kernel as it was.
+    pub(super) async fn stop(mut self, reason: &str) -> anyhow::Result<ExitCode> {
+        // Under load the ring fills as fast as it is read.
+        let enough = self.probe.now().saturating_add(LAST_LOOK);
+        while !self.drain() && self.probe.now() < enough {}
+        self.losses();
+        // SYNs that are held back now are told no more.
+        self.losses();
+        self.records.output.take_your_time(PATIENCE);
+        self.count();
+        self.engine.finish(self.probe.now(), &mut self.records);
+        self.keep().await;
+        if let Some(complaint) = self.memory.kept().await {
+            self.say(degraded("state", &complaint));
+        }
+        self.say(Agent {
+            reason: Some(Text::from(reason)),
+            ..Agent::new(AgentAction::Stop)
+        });
+        self.probe.stop().await;
+        match self.records.output.finish(PATIENCE) {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                tracing::warn!("the output's reader does not read: the last records were dropped");
+            }
+            written => {
+                written.context("writing the output")?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Something works less well than it could, and why.
+fn degraded(what: &str, reason: &str) -> Agent {
+    Agent {
+        reason: Some(Text::from(what)),
+        detail: Some(Text::from(reason)),
+        ..Agent::new(AgentAction::Degraded)
+    }
+}
+
+/// The probe's clock as the stream tells times.
+fn wall(probe: &mut Probe) -> Timestamp {
+    Timestamp::from_nanoseconds(i128::from(probe.now()) + i128::from(probe.wall_offset()))
+}
