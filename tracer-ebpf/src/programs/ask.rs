@@ -23,7 +23,7 @@ use super::{
     ring,
     skb::Skb,
     socket,
-    stage::{ASK, LOOK},
+    stage::LOOK,
     syns,
     traffic::{self, PASS, TCP_LISTEN},
     wake,
@@ -41,21 +41,6 @@ pub fn tds_ask_in(ctx: SkBuffContext) -> i32 {
 pub fn tds_ask_out(ctx: SkBuffContext) -> i32 {
     ask(&ctx, false);
     PASS
-}
-
-/// Hands a packet over to these programs. Returns where they are not there.
-#[inline(always)]
-pub(super) fn hand_over(ctx: &SkBuffContext, ingress: bool) {
-    // SAFETY: returns only where the other program is not there.
-    unsafe { SOCKET_STAGES.tail_call(ctx, ASK + u32::from(!ingress)) };
-    maps::lose(LossReason::Gone);
-}
-
-/// Whether a packet has been here.
-#[inline(always)]
-pub(super) fn was_asked(skb: *mut __sk_buff) -> bool {
-    // SAFETY: reads the context.
-    unsafe { (*skb).cb[1] != 0 }
 }
 
 /// What comes of a packet.

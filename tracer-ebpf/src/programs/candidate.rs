@@ -8,9 +8,10 @@ use core::cell::UnsafeCell;
 
 use aya_ebpf::{
     Global,
-    bindings::bpf_sock,
+    bindings::{__sk_buff, bpf_sock},
     macros::{btf_map, map},
     maps::LruHashMap,
+    programs::SkBuffContext,
 };
 use tracer_ebpf::{
     event::{Kind, Opening},
@@ -21,7 +22,9 @@ use tracer_ebpf::{
 };
 
 use super::{
-    endpoint, maps,
+    endpoint,
+    maps::{self, SOCKET_STAGES},
+    stage::ASK,
     storage::{OWN, SocketStorage},
     syns,
 };
@@ -94,6 +97,21 @@ pub(super) fn are_asked_for() -> bool {
 pub(super) fn is_marked(local: u16, remote: u16) -> bool {
     // SAFETY: memory of the programs.
     are_asked_for() && unsafe { MARKS.at(place(local, remote)).read_volatile() } != 0
+}
+
+/// Hands a packet over to the programs that ask it. Returns where they are not there.
+#[inline(always)]
+pub(super) fn hand_over(ctx: &SkBuffContext, ingress: bool) {
+    // SAFETY: returns only where the other program is not there.
+    unsafe { SOCKET_STAGES.tail_call(ctx, ASK + u32::from(!ingress)) };
+    maps::lose(LossReason::Gone);
+}
+
+/// Whether a packet has been there.
+#[inline(always)]
+pub(super) fn was_asked(skb: *mut __sk_buff) -> bool {
+    // SAFETY: reads the context.
+    unsafe { (*skb).cb[1] != 0 }
 }
 
 /// One connection to a port, from one address, has a place of its own.

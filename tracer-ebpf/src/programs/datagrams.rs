@@ -5,7 +5,6 @@
 use core::ptr::from_ref;
 
 use aya_ebpf::{
-    Global,
     bindings::{__sk_buff, bpf_sock},
     helpers::{
         bpf_ktime_get_boot_ns, bpf_ringbuf_discard, bpf_ringbuf_reserve, bpf_ringbuf_submit,
@@ -35,10 +34,6 @@ const AF_INET: u32 = 2;
 const PROTOCOL_UDP: u32 = 17;
 const PROTOCOL_ICMP: u32 = 1;
 const PROTOCOL_ICMPV6: u32 = 58;
-
-/// Which datagrams are told, by [`level`]: a constant to the verifier.
-#[unsafe(no_mangle)]
-static DATAGRAMS: Global<u32> = Global::new(level::OFF);
 
 /// Sockets of this host that have asked, and when last. The oldest gives way.
 #[map]
@@ -73,20 +68,14 @@ struct Room<const RUN: usize> {
     run: [u8; RUN],
 }
 
-/// Whether a port is that of a service whose datagrams are told.
-#[inline(always)]
-pub(super) fn is_service(port: u16) -> bool {
-    datagram::is_service(port, DATAGRAMS.load())
-}
-
 /// Goes on with what looks at datagrams where a socket with these ports may have sent or be given one.
 /// Returns where it may not. A socket that is not connected knows no other end.
 #[inline(always)]
 pub(super) fn go_on(ctx: &SkBuffContext, local: u16, remote: u16, ingress: bool) {
-    if DATAGRAMS.load() == level::OFF {
+    if maps::datagrams() == level::OFF {
         return;
     }
-    if remote == 0 || is_service(remote) || is_service(local) {
+    if remote == 0 || maps::is_service(remote) || maps::is_service(local) {
         let place = if ingress { IN } else { OUT };
         // SAFETY: returns only where the other program is not there.
         unsafe { SOCKET_STAGES.tail_call(ctx, place) };
@@ -130,7 +119,7 @@ fn look(ctx: &SkBuffContext, ingress: bool) -> Option<()> {
         _ => return None,
     }
     let packet = Skb::of(skb);
-    let seen = datagram::walk(&packet, ethertype, DATAGRAMS.load())?;
+    let seen = datagram::walk(&packet, ethertype, maps::datagrams())?;
     let at_asker = match seen.way {
         Way::Question => !ingress,
         Way::Answer => ingress,

@@ -8,6 +8,7 @@ use aya_ebpf::{
 };
 use tracer_ebpf::{
     config::{Config, requests},
+    datagram::{self, level},
     event::Event,
     flow::{Flow, FlowKey, decided},
     loss::LossReason,
@@ -29,6 +30,10 @@ static CONFIG: Global<Config> = Global::new(Config {
     requests: requests::COUNTED,
     withhold_unframed: 1,
 });
+
+/// Which datagrams are told, by [`level`]: a constant to the verifier.
+#[unsafe(no_mangle)]
+static DATAGRAMS: Global<u32> = Global::new(level::OFF);
 
 /// The watched ports, one bit each: one entry, so that one lookup serves both ports of a packet.
 #[map]
@@ -129,6 +134,18 @@ pub(super) struct Record {
 #[inline(always)]
 pub(super) fn config() -> Config {
     CONFIG.load()
+}
+
+/// Which datagrams are told: see [`level`].
+#[inline(always)]
+pub(super) fn datagrams() -> u32 {
+    DATAGRAMS.load()
+}
+
+/// Whether a port is that of a service whose datagrams are told.
+#[inline(always)]
+pub(super) fn is_service(port: u16) -> bool {
+    datagram::is_service(port, datagrams())
 }
 
 /// Whether a port is watched.

@@ -27,7 +27,7 @@ use tracer_ebpf::{
 };
 
 use super::{
-    candidate, datagrams, endpoint, maps, ring,
+    candidate, endpoint, maps, ring,
     storage::{INHERITED, SocketStorage},
     syns, wake,
 };
@@ -149,7 +149,7 @@ fn connect(ctx: &SockAddrContext) {
     let port = u16::from_be(port as u16);
     let may_be_watched = candidate::are_asked_for() || maps::is_watched(port);
     let is_wanted = protocol == PROTOCOL_TCP && may_be_watched
-        || protocol == PROTOCOL_UDP && datagrams::is_service(port);
+        || protocol == PROTOCOL_UDP && maps::is_service(port);
     if is_wanted && !socket.is_null() {
         hold(ctx.as_ptr(), socket.cast());
     }

@@ -18,7 +18,7 @@ use tracer_ebpf::{
 };
 
 use super::{
-    ask, candidate, datagrams,
+    candidate, datagrams,
     endpoint::{self, Endpoint},
     follow,
     hook::Hook,
@@ -65,7 +65,7 @@ fn look(ctx: &SkBuffContext, ingress: bool) -> Option<()> {
     let is_watched = local == 0 || maps::is_either_watched(local, remote);
     if !is_watched && !candidate::is_marked(local, remote) {
         if candidate::are_asked_for() && remote == 0 && is_listener(socket) {
-            ask::hand_over(ctx, ingress);
+            candidate::hand_over(ctx, ingress);
         } else {
             datagrams::go_on(ctx, local, remote, ingress);
         }
@@ -78,8 +78,8 @@ fn look(ctx: &SkBuffContext, ingress: bool) -> Option<()> {
     // SAFETY: the socket is the context's own.
     let endpoint = unsafe { endpoint::of(socket) };
     if endpoint.is_null() {
-        if candidate::is_marked(local, remote) && !ask::was_asked(ctx.skb.skb) {
-            ask::hand_over(ctx, ingress);
+        if candidate::is_marked(local, remote) && !candidate::was_asked(ctx.skb.skb) {
+            candidate::hand_over(ctx, ingress);
         }
         if local == 0 || !is_watched {
             return None;

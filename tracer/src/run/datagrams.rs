@@ -4,8 +4,11 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use tracer_ebpf::{datagram::Datagram, event::Owner, flow::FlowKey, seq::Seq};
 
-use super::{owners::Owners, records::Records};
-use crate::{capture::datagrams, session::Engine};
+use super::owners::Owners;
+use crate::{
+    capture::datagrams,
+    session::{Engine, Listener},
+};
 
 /// Tells the engine what a packet of a socket says. It is read as a captured one is; the socket knows its own
 /// ends better, whose packets may have had other addresses on the way.
@@ -14,7 +17,7 @@ pub(super) fn tell(
     owners: &mut Owners,
     told: &Datagram,
     packet: &[u8],
-    to: &mut Records,
+    to: &mut dyn Listener,
 ) {
     let Some((service, mut read)) = datagrams::read((told.ethertype, packet), told.time) else {
         return;

@@ -3,6 +3,7 @@
 //! `symptoms` are the facts, `neighbours` what others did meanwhile, each of `causes` one file: a
 //! signature and a page. `whole` is of attempts, what `symptoms` is of logins. All of it is pure: the same symptoms always give the same causes.
 
+mod attempts;
 mod causes;
 mod found;
 mod neighbours;
@@ -21,10 +22,11 @@ use self::neighbours::{Spread, Typical};
 pub(crate) use self::pages::every;
 pub use self::pages::{explain, list, reference};
 pub(in crate::session) use self::{
+    attempts::ranked_of,
     found::Ranked,
     neighbours::{Around, Me, Neighbours, Place, Wait},
     symptoms::{Closing, Ended, Lost, Part, Symptoms},
-    whole::{Step, Whole, ranked_of},
+    whole::{Step, Whole},
 };
 use crate::record::Whom;
 

@@ -1,9 +1,8 @@
-//! Why a whole attempt failed or took long: what none of its connections shows alone.
+//! An attempt as a whole: what none of its connections shows alone.
 
-use std::{cmp::Ordering, net::IpAddr};
+use std::net::IpAddr;
 
-use super::{Found, LEAST, MOST, causes};
-use crate::record::{Confidence, Diagnosis, Outcome, PartKind, PartOutcome, RecordType, Text};
+use crate::record::{Diagnosis, Outcome, PartKind, PartOutcome, RecordType};
 
 /// A part of an attempt. Times are nanoseconds.
 #[derive(Clone, Copy, Debug)]
@@ -98,54 +97,10 @@ pub(super) fn span(steps: &[&Step<'_>]) -> u64 {
         .saturating_sub(from.unwrap_or_default())
 }
 
-/// The causes that fit, most likely first: what the attempt shows, and what was told of the login that
-/// decided it. None where it went well in no more than its time.
-pub(in crate::session) fn ranked_of(whole: &Whole<'_>) -> Vec<Diagnosis> {
-    if whole.is_good() && whole.duration < whole.slow {
-        return own(whole).cloned().collect();
-    }
-    let fitting = causes::OF_ATTEMPTS.iter().filter_map(|(cause, fits)| {
-        let found = fits(whole).filter(|found| found.confidence >= LEAST)?;
-        Some(told(cause, found))
-    });
-    let mut ranked: Vec<_> = fitting.collect();
-    let knows_more = !ranked.is_empty();
-    let own = own(whole).filter(|own| {
-        let known = ranked.iter().any(|other| other.cause == own.cause);
-        !(known || knows_more && own.cause.as_str() == causes::UNKNOWN.slug)
-    });
-    let own: Vec<_> = own.cloned().collect();
-    ranked.extend(own);
-    ranked.sort_by(|one, other| {
-        let surer = other.confidence.0.partial_cmp(&one.confidence.0);
-        surer.unwrap_or(Ordering::Equal)
-    });
-    ranked.truncate(MOST);
-    ranked
-}
-
-fn own<'a>(whole: &'a Whole<'_>) -> impl Iterator<Item = &'a Diagnosis> {
-    whole.decisive().into_iter().flat_map(|step| step.causes)
-}
-
-fn told(cause: &super::Cause, found: Found) -> Diagnosis {
-    let evidence = found.evidence.into_iter();
-    Diagnosis {
-        cause: Text::fixed(cause.slug),
-        confidence: Confidence(found.confidence),
-        whom: found.whom.or(cause.whom),
-        evidence: evidence
-            .map(|(name, value)| (Text::fixed(name), value))
-            .collect(),
-        meaning: cause.meaning,
-        seen: cause.seen,
-    }
-}
-
 #[cfg(test)]
 pub(super) mod samples {
     use super::*;
-    use crate::{record::ResolutionOutcome, session::diagnosis::Cause};
+    use crate::{record::ResolutionOutcome, session::diagnosis::Found};
 
     pub(in crate::session::diagnosis) const SECOND: u64 = 1_000_000_000;
 
@@ -212,11 +167,10 @@ pub(super) mod samples {
     }
 
     /// How sure a cause is of an attempt; 0 where it does not fit.
-    pub(in crate::session::diagnosis) fn sure(cause: &Cause, whole: &Whole<'_>) -> f64 {
-        let ranked = ranked_of(whole);
-        let mut of = ranked
-            .iter()
-            .filter(|told| told.cause.as_str() == cause.slug);
-        of.next().map_or(0.0, |told| told.confidence.0)
+    pub(in crate::session::diagnosis) fn sure(
+        fits: impl Fn(&Whole<'_>) -> Option<Found>,
+        whole: &Whole<'_>,
+    ) -> f64 {
+        fits(whole).map_or(0.0, |found| found.confidence)
     }
 }

@@ -77,8 +77,8 @@ mod tests {
         let login = connection(2, Outcome::Success, (2, 3));
         let first = missing("sql1.lab.pods.local", (0, 1));
         let second = missing("sql1.lab.local", (1, 2));
-        assert!(sure(&CAUSE, &whole([first, second, found, login])) > 0.8);
+        assert!(sure(fits, &whole([first, second, found, login])) > 0.8);
         let other = missing("sql9.lab.local", (1, 2));
-        assert!(sure(&CAUSE, &whole([first, other, found, login])) < 0.1);
+        assert!(sure(fits, &whole([first, other, found, login])) < 0.1);
     }
 }

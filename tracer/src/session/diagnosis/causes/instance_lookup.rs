@@ -71,12 +71,12 @@ mod tests {
     #[test]
     fn a_lookup_without_an_answer_and_a_late_one_are_why() {
         let silent = whole([lookup(LookupOutcome::Timeout, 5 * SECOND)]);
-        assert!(sure(&CAUSE, &silent) > 0.9);
+        assert!(sure(fits, &silent) > 0.9);
         let login = connection(2, Outcome::Success, (3, 4));
         let late = whole([lookup(LookupOutcome::Answered, 3 * SECOND), login]);
-        assert!(sure(&CAUSE, &late) > 0.8);
+        assert!(sure(fits, &late) > 0.8);
         let slow = connection(2, Outcome::Success, (0, 9));
         let quick = whole([lookup(LookupOutcome::Answered, SECOND / 1000), slow]);
-        assert!(sure(&CAUSE, &quick) < 0.1);
+        assert!(sure(fits, &quick) < 0.1);
     }
 }

@@ -65,13 +65,10 @@ mod tests {
         let slow = ResolutionOutcome::Answered;
         let login = || connection(2, Outcome::Success, (3, 4));
         let asked = question("sql1", RecordType::A, slow, (0, 3));
-        assert!(sure(&CAUSE, &whole([asked, login()])) > 0.8);
+        assert!(sure(fits, &whole([asked, login()])) > 0.8);
         let quick = question("sql1", RecordType::A, slow, (3, 3));
-        assert!(sure(&CAUSE, &whole([quick, login()])) < 0.1);
+        assert!(sure(fits, &whole([quick, login()])) < 0.1);
         let slow = connection(2, Outcome::Success, (3, 30));
-        assert!(
-            sure(&CAUSE, &whole([asked, slow])) < 0.1,
-            "most of it is not"
-        );
+        assert!(sure(fits, &whole([asked, slow])) < 0.1, "most of it is not");
     }
 }

@@ -69,13 +69,13 @@ mod tests {
     fn an_address_that_is_dead_and_tried_first_costs_the_time_until_the_next() {
         let dead = connection(2, Outcome::Unreachable, (0, 3));
         let alive = connection(3, Outcome::Success, (7, 8));
-        assert!(sure(&CAUSE, &whole([dead, alive])) > 0.9);
+        assert!(sure(fits, &whole([dead, alive])) > 0.9);
         // Another one of the same address is a second try.
         let same = connection(2, Outcome::Success, (7, 8));
-        assert!(sure(&CAUSE, &whole([dead, same])) < 0.1);
+        assert!(sure(fits, &whole([dead, same])) < 0.1);
         // Who is refused goes on at once.
         let refused = connection(2, Outcome::Refused, (0, 0));
         let slow = connection(3, Outcome::Success, (0, 8));
-        assert!(sure(&CAUSE, &whole([refused, slow])) < 0.1);
+        assert!(sure(fits, &whole([refused, slow])) < 0.1);
     }
 }

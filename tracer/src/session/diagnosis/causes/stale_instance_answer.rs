@@ -61,9 +61,9 @@ mod tests {
         };
         for outcome in [Outcome::Refused, Outcome::Unreachable] {
             let dead = whole([lookup, connection(1, outcome, (0, 7))]);
-            assert!(sure(&CAUSE, &dead) > 0.8);
+            assert!(sure(fits, &dead) > 0.8);
         }
         let slow = whole([lookup, connection(1, Outcome::Success, (0, 7))]);
-        assert!(sure(&CAUSE, &slow) < 0.1);
+        assert!(sure(fits, &slow) < 0.1);
     }
 }

@@ -49,10 +49,10 @@ mod tests {
     #[test]
     fn time_that_no_part_accounts_for_is_the_clients() {
         let mut gap = whole([connection(2, Outcome::Success, (0, 4))]);
-        assert!(sure(&CAUSE, &gap) < 0.1);
+        assert!(sure(fits, &gap) < 0.1);
         gap.unexplained = 3 * SECOND;
-        assert!(sure(&CAUSE, &gap) > 0.5);
+        assert!(sure(fits, &gap) > 0.5);
         gap.unexplained = SECOND;
-        assert!(sure(&CAUSE, &gap) < 0.1, "most of it is explained");
+        assert!(sure(fits, &gap) < 0.1, "most of it is explained");
     }
 }
