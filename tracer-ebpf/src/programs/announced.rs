@@ -1,5 +1,7 @@
 //! The ports that SQL Browser announces: they are watched before the client that has asked can connect there.
 
+use core::mem::offset_of;
+
 use aya_ebpf::{
     bindings::__sk_buff,
     helpers::bpf_skb_load_bytes,
@@ -11,7 +13,7 @@ use tracer_ebpf::datagram::MAX_ANSWER;
 
 use super::{
     candidate,
-    maps::{self, Scratch},
+    maps::{self, Record, Scratch},
     traffic,
 };
 
@@ -54,7 +56,9 @@ fn read(skb: *mut __sk_buff, scratch: *mut Scratch) -> Option<()> {
         }
         // In memory, of which the verifier remembers nothing: it would follow each of them anew.
         let count = &raw mut (*scratch).record.filled;
-        let places = run.add(2 * MAX_ANSWER as usize).cast::<u32>();
+        let room = (&raw mut (*scratch).record)
+            .byte_add(offset_of!(Record, run) + 2 * MAX_ANSWER as usize);
+        let places = room.cast::<u32>();
         count.write_volatile(0);
         let mut last = 0_u32;
         for at in HEADERS..MAX_ANSWER {

@@ -199,6 +199,10 @@ pub(super) unsafe fn is_accepted(
 }
 
 /// How the connection opens that a listener sees this segment of.
+#[expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "the key would be copied to the stack"
+)]
 #[inline(never)]
 pub(super) fn opens(segment: &Segment, now: u64) {
     let opening = OPENINGS.get_ptr_mut(&segment.key);

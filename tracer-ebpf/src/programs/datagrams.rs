@@ -165,7 +165,7 @@ fn is_told(seen: &Seen, at_asker: bool, now: u64) -> bool {
     match seen.way {
         Way::Question if at_asker => {
             // Where it has no room, the answer is not told.
-            let _ = ASKERS.insert(&asker, &now, 0);
+            let _ = ASKERS.insert(&asker, now, 0);
             true
         }
         Way::Unreachable => true,
@@ -222,7 +222,7 @@ unsafe fn tell<const RUN: usize>(
         lay_out(&raw mut (*room).head, socket);
         let head = &mut (*room).head;
         head.kind = Kind::Datagram as u8;
-        head.at_asker = at_asker as u8;
+        head.at_asker = u8::from(at_asker);
         head.ethertype = u16::from_be((*skb).protocol as u16);
         head.kept = len;
         head.time = now;
