@@ -5,13 +5,13 @@
 use libfuzzer_sys::fuzz_target;
 use tds_tracer_fuzz::Heard;
 use tracer::{
-    ports::Ports,
     capture::{
         link::network_layer,
         reader::CaptureReader,
         tracker::{Sighted, Tracker},
         tunnel::decapsulate,
     },
+    ports::Ports,
     session::{Config, Engine},
 };
 
