@@ -10,7 +10,7 @@ use libfuzzer_sys::{
 use tds_tracer_fuzz::Heard;
 use tracer::{
     record::{LossReason, Process},
-    session::{Checksum, Config, Engine, Input, SocketOwner},
+    session::{Carried, Checksum, Config, Engine, Input, SocketOwner},
 };
 use tracer_ebpf::{
     event::{Counters, Direction, Event, SocketEnd},
@@ -182,7 +182,11 @@ fuzz_target!(|actions: Vec<Action<'_>>| {
                     last_data: world.now,
                     ..Counters::default()
                 };
-                Input::Counted(key(*connection), born, Box::new([counters; 2]))
+                let carried = Carried {
+                    sent: [counters; 2],
+                    tally: None,
+                };
+                Input::Counted(key(*connection), born, Box::new(carried))
             }
             Action::Loss(count) => Input::Loss(LossReason::RingFull, (*count).into()),
         };
