@@ -34,6 +34,3 @@ pub mod tally;
 #[cfg(test)]
 mod test_messages;
 pub mod wanted;
-
-/// Changes whenever a record, a map or a rule of the contract changes shape.
-pub const ABI_VERSION: u32 = 2;

@@ -11,7 +11,7 @@ use harness::net::{self, Network, SERVER_V4};
 use harness::peer::Peer;
 use harness::process::run;
 use harness::replay;
-use harness::root_or_skip;
+use harness::{driver_or_skip, root_or_skip};
 use serde_json::Value;
 
 use crate::run::alone;
@@ -80,7 +80,7 @@ fn shape(attempt: &Value) -> Value {
 
 #[test]
 fn whoever_asks_for_an_instance_is_followed_from_the_question_to_the_login() {
-    root_or_skip!("SQL Browser live");
+    root_or_skip!("whoever asks for an instance is followed from the question to the login");
     let _alone = alone();
     for (driver, encrypt) in [
         (Driver::Tsql, Encrypt::Off),
@@ -88,9 +88,7 @@ fn whoever_asks_for_an_instance_is_followed_from_the_question_to_the_login() {
         (Driver::Odbc, Encrypt::On),
         (Driver::Tedious, Encrypt::On),
     ] {
-        if driver.missing() {
-            continue;
-        }
+        driver_or_skip!(driver);
         let network = Network::new().unwrap();
         let _servers = Servers::start(&network, &[]);
         let capture = Capture::start_whole(&network.client, net::INTERFACE, 41_433).unwrap();
@@ -151,11 +149,9 @@ fn parts(attempt: &Value) -> &Vec<Value> {
 
 #[test]
 fn the_server_s_host_tells_what_its_sql_browser_is_asked() {
-    root_or_skip!("SQL Browser live");
+    root_or_skip!("the server's host tells what its SQL Browser is asked");
     let _alone = alone();
-    if Driver::Tsql.missing() {
-        return;
-    }
+    driver_or_skip!(Driver::Tsql);
     let network = Network::new().unwrap();
     let _servers = Servers::start(&network, &[]);
     let mut agent = Agent::start(&network.server, &[]).unwrap();
@@ -190,11 +186,9 @@ fn the_server_s_host_tells_what_its_sql_browser_is_asked() {
 
 #[test]
 fn attempts_of_processes_at_the_same_time_never_mix() {
-    root_or_skip!("SQL Browser live");
+    root_or_skip!("attempts of processes at the same time never mix");
     let _alone = alone();
-    if Driver::Tsql.missing() {
-        return;
-    }
+    driver_or_skip!(Driver::Tsql);
     let network = Network::new().unwrap();
     let _servers = Servers::start(&network, &[]);
     let mut agent = Agent::start(&network.client, &[]).unwrap();
@@ -234,11 +228,9 @@ fn attempts_of_processes_at_the_same_time_never_mix() {
 
 #[test]
 fn a_question_that_is_lost_is_asked_again_and_silence_is_told() {
-    root_or_skip!("SQL Browser live");
+    root_or_skip!("a question that is lost is asked again and silence is told");
     let _alone = alone();
-    if Driver::PythonTds.missing() {
-        return;
-    }
+    driver_or_skip!(Driver::Tsql);
     let network = Network::new().unwrap();
     let _servers = Servers::start(&network, &[]);
     let mut agent = Agent::start(&network.client, &[]).unwrap();
@@ -258,11 +250,9 @@ fn a_question_that_is_lost_is_asked_again_and_silence_is_told() {
 
 #[test]
 fn without_side_traffic_nothing_of_it_is_told() {
-    root_or_skip!("SQL Browser live");
+    root_or_skip!("without side traffic nothing of it is told");
     let _alone = alone();
-    if Driver::Tsql.missing() {
-        return;
-    }
+    driver_or_skip!(Driver::Tsql);
     let network = Network::new().unwrap();
     let _servers = Servers::start(&network, &[]);
     let options = ["--side-traffic", "off", "--port", "42433"];
@@ -285,7 +275,7 @@ fn without_side_traffic_nothing_of_it_is_told() {
 
 #[test]
 fn a_flood_of_questions_is_told_to_a_bound_and_the_rest_is_counted() {
-    root_or_skip!("SQL Browser live");
+    root_or_skip!("a flood of questions is told to a bound and the rest is counted");
     let _alone = alone();
     let network = Network::new().unwrap();
     let agent = Agent::start(&network.client, &[]).unwrap();

@@ -5,6 +5,7 @@
 mod authentication;
 mod close;
 mod floods;
+mod here;
 mod life;
 mod lookups;
 mod loss;

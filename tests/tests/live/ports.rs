@@ -16,34 +16,15 @@ use harness::process::{Running, run};
 use harness::{driver_or_skip, root_or_skip};
 use serde_json::Value;
 
+use crate::here::Here;
 use crate::run::{PORT, alone};
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_mins(1);
 /// Ports that nobody has named.
 const OTHER: u16 = 15_433;
 const ELSEWHERE: u16 = 15_434;
 /// Where processes of SQL Server listen. Agents of other tests learn of them too, since all see all processes.
 const OF_PROCESSES: [u16; 2] = [15_435, 15_436];
-
-/// Which ends are on the agent's host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Here {
-    Client,
-    Server,
-    Both,
-}
-
-impl Here {
-    const ALL: [Self; 3] = [Self::Client, Self::Server, Self::Both];
-
-    const fn vantage(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Server => "server",
-            Self::Both => "both",
-        }
-    }
-}
 
 /// Two hosts, an agent that names no port, and a server on one that nobody has named.
 struct Place {

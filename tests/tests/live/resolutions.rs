@@ -12,7 +12,7 @@ use harness::net::{self, Network, SERVER_V4};
 use harness::peer::Peer;
 use harness::process::run;
 use harness::replay;
-use harness::root_or_skip;
+use harness::{driver_or_skip, root_or_skip};
 use serde_json::{Value, json};
 
 use crate::run::{PORT, alone};
@@ -124,7 +124,7 @@ const NONE: [&str; 2] = ["no_such_name"; 2];
 
 #[test]
 fn the_name_of_the_server_is_told_and_no_other() {
-    root_or_skip!("name resolution live");
+    root_or_skip!("the name of the server is told and no other");
     let _alone = alone();
     let place = Place::new("", &[]);
     let client = &place.network.client;
@@ -143,7 +143,7 @@ fn the_name_of_the_server_is_told_and_no_other() {
 
 #[test]
 fn each_name_of_a_search_list_that_was_tried_in_vain_is_told() {
-    root_or_skip!("name resolution live");
+    root_or_skip!("each name of a search list that was tried in vain is told");
     let _alone = alone();
     let place = Place::new("search bad.test worse.test good.test", &[]);
     let live = attempt(&place, &[], &mut place.connects("sql"));
@@ -154,7 +154,9 @@ fn each_name_of_a_search_list_that_was_tried_in_vain_is_told() {
 
 #[test]
 fn an_answer_that_is_lost_of_two_is_told_by_how_often_and_how_long_it_was_asked_for() {
-    root_or_skip!("name resolution live");
+    root_or_skip!(
+        "an answer that is lost of two is told by how often and how long it was asked for"
+    );
     let _alone = alone();
     let place = Place::new("options timeout:1", &["--drops", "AAAA"]);
     let live = attempt(&place, &[], &mut place.connects("sql.good.test"));
@@ -168,7 +170,7 @@ fn an_answer_that_is_lost_of_two_is_told_by_how_often_and_how_long_it_was_asked_
 
 #[test]
 fn a_name_server_that_does_not_know_the_address_is_told_before_the_connection() {
-    root_or_skip!("name resolution live");
+    root_or_skip!("a name server that does not know the address is told before the connection");
     let _alone = alone();
     let place = Place::new("options timeout:1 attempts:1", &["--silent", "PTR"]);
     let live = attempt(&place, &[], &mut place.connects("ptr:sql.good.test"));
@@ -178,7 +180,7 @@ fn a_name_server_that_does_not_know_the_address_is_told_before_the_connection() 
 
 #[test]
 fn the_names_of_processes_at_the_same_time_never_mix() {
-    root_or_skip!("name resolution live");
+    root_or_skip!("the names of processes at the same time never mix");
     let _alone = alone();
     let names = ["one.test", "two.test", "three.test", "four.test"];
     let known: Vec<_> = names
@@ -209,11 +211,9 @@ fn the_names_of_processes_at_the_same_time_never_mix() {
 
 #[test]
 fn an_instance_by_name_is_told_from_the_name_to_the_login() {
-    root_or_skip!("name resolution live");
+    root_or_skip!("an instance by name is told from the name to the login");
     let _alone = alone();
-    if Driver::Tsql.missing() {
-        return;
-    }
+    driver_or_skip!(Driver::Tsql);
     let place = Place::new("", &[]);
     let listen = format!("{SERVER_V4}:1434");
     let instance = format!("SALES={PORT}");
@@ -240,7 +240,7 @@ fn an_instance_by_name_is_told_from_the_name_to_the_login() {
 
 #[test]
 fn names_are_not_looked_at_where_only_sql_browser_is_asked_for() {
-    root_or_skip!("name resolution live");
+    root_or_skip!("names are not looked at where only SQL Browser is asked for");
     let _alone = alone();
     let place = Place::new("", &[]);
     let options = ["--side-traffic", "sql"];

@@ -12,39 +12,12 @@ use harness::process::{Running, run};
 use harness::root_or_skip;
 use serde_json::{Value, json};
 
+use crate::here::Here;
 use crate::run::PORT;
 
 const LIMIT: Duration = Duration::from_mins(1);
 /// Namespaces that come and go.
 const COUNT: usize = 10;
-
-/// Which ends are on this host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Here {
-    Client,
-    Server,
-    Both,
-}
-
-impl Here {
-    const ALL: [Self; 3] = [Self::Client, Self::Server, Self::Both];
-
-    const fn vantage(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Server => "server",
-            Self::Both => "both",
-        }
-    }
-
-    /// The program of the process that is told.
-    const fn process(self) -> &'static str {
-        match self {
-            Self::Client | Self::Both => "raw-client",
-            Self::Server => "scenario-server",
-        }
-    }
-}
 
 /// A connection by a client with these arguments to a server with these: its `login` and `close`.
 fn told(here: Here, address: &str, server: &[&str], client: &[&str]) -> (Value, Value) {

@@ -11,8 +11,8 @@ use crate::{
     tally::{Tally, Word, may_hold_message},
 };
 
-/// How often the requests of a connection that is in use are told, nanoseconds: of one that nobody sees
-/// end, so much is missing at most.
+/// How often the sums of a connection that is in use are told, nanoseconds: of one that nobody sees end, what
+/// was asked within so much since they were told last is missing at most.
 const TOLD_EVERY: u64 = 10_000_000_000;
 
 /// What a step needs of a connection's tally.

@@ -1,3 +1,4 @@
+mod count;
 mod ends;
 mod fast_open;
 mod flood;
@@ -31,9 +32,19 @@ struct Wire {
 struct Heard {
     told: Vec<(Event, Vec<u8>)>,
     lost: Vec<LossReason>,
+    /// Where requests are counted, if they are.
+    tally: Option<Tally>,
 }
 
 impl Sink<[u8]> for Heard {
+    fn tally(&mut self) -> Option<&mut Tally> {
+        self.tally.as_mut()
+    }
+
+    fn relate_tally(&mut self, told: &Told<'_>) {
+        self.told.push((told.event(), Vec::new()));
+    }
+
     fn tell(&mut self, event: &Event, packet: &[u8], at: u32) {
         let at = at as usize;
         let run = packet.get(at..at + event.run_len as usize);
