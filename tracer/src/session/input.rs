@@ -36,7 +36,7 @@ pub struct Config {
     pub phases: bool,
     /// Tell `request` records.
     pub requests: bool,
-    /// Tell `attempt` records, joined by addresses and times.
+    /// Tell `attempt` records: joined by process where it is known, else by addresses and times.
     pub attempts: bool,
     /// What makes an incident; `None` where nobody wants to hear of them.
     pub incidents: Option<IncidentLimits>,
