@@ -3,7 +3,7 @@
 //!
 //! The core — [`tds`], [`dns`], [`session`] and [`record`] — does no I/O and reads no clock: it takes bytes
 //! and times. [`probe`] feeds it from the kernel, [`capture`] from pcap files, and [`sink`] writes
-//! what it says; [`host`] knows the processes behind the sockets.
+//! what it says; [`metrics`] counts it for Prometheus; [`host`] knows the processes behind the sockets.
 
 pub mod capture;
 pub mod cli;
@@ -11,6 +11,7 @@ pub mod dns;
 pub mod doctor;
 mod exit;
 pub mod host;
+pub mod metrics;
 pub mod ports;
 pub mod probe;
 pub mod record;

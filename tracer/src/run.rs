@@ -9,7 +9,7 @@ mod records;
 mod status;
 mod watcher;
 
-use std::{io, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,6 +19,7 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 use self::watcher::Watcher;
 use crate::{
     host::{self, Hierarchy, Processes},
+    metrics::Metrics,
     ports::Ports,
     probe::{self, Probe, Selection, Source},
     record::{Event as EventName, Nanos, identity::Policy},
@@ -60,6 +61,8 @@ pub struct RunOptions {
     pub duration: Option<Duration>,
     /// Where is remembered what is usual at servers; nothing is where it is not given.
     pub state: Option<PathBuf>,
+    /// Where metrics are asked for; nowhere unless given.
+    pub metrics: Option<SocketAddr>,
     /// Level of the agent's own log.
     pub log_level: LevelFilter,
 }
@@ -100,12 +103,18 @@ async fn watch(options: &RunOptions) -> anyhow::Result<ExitCode> {
         .open(&host::name())
         .context("opening the output")?
         .gathering(GATHERED);
+    let metrics = options.metrics.map(listen).transpose()?;
     let groups = Hierarchy::choose(options.cgroup.as_deref())?;
     let probe = Probe::start(&probe_options(options, groups.clone())).await?;
-    let mut agent = Watcher::new(options, probe, Processes::new(groups), output);
+    let mut agent = Watcher::new(options, probe, Processes::new(groups), output, metrics);
     agent.started();
     let reason = agent.until_stopped(options.duration, &mut signals).await;
     agent.stop(reason).await
+}
+
+/// Metrics, told at this address from now on.
+fn listen(address: SocketAddr) -> anyhow::Result<Metrics> {
+    Metrics::listen(address).with_context(|| format!("listening at {address} for metrics"))
 }
 
 fn probe_options(options: &RunOptions, groups: Option<Arc<Hierarchy>>) -> probe::Options {
@@ -119,7 +128,7 @@ fn probe_options(options: &RunOptions, groups: Option<Arc<Hierarchy>>) -> probe:
         ring_bytes: options.ring_bytes,
         requests: if filter.wants(EventName::Request) {
             requests::TOLD
-        } else if filter.wants(EventName::Close) {
+        } else if filter.wants(EventName::Close) || options.metrics.is_some() {
             requests::COUNTED
         } else {
             requests::IGNORED

@@ -10,6 +10,7 @@ mod life;
 mod lookups;
 mod loss;
 mod mars;
+mod metrics;
 mod outcomes;
 mod output;
 mod paths;

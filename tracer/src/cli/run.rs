@@ -1,6 +1,6 @@
 //! `tds-tracer run`.
 
-use std::{env, path::PathBuf, time::Duration};
+use std::{env, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 use glob::Pattern;
@@ -70,6 +70,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIRECTORY")]
     state: Option<PathBuf>,
 
+    /// Answer whoever asks for Prometheus metrics (`/metrics`) and the agent's health (`/-/healthy`,
+    /// `/-/ready`) at this port of the loopback address, or at `ADDRESS:PORT`; nobody is answered unless given
+    #[arg(long, value_name = "[ADDRESS:]PORT", value_parser = values::listener)]
+    metrics: Option<SocketAddr>,
+
     /// How much the agent says of its own work on standard error: off, error, warn, info, debug or
     /// trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
@@ -134,6 +139,7 @@ impl RunArgs {
             side_traffic,
             duration,
             state,
+            metrics,
             log_level,
         } = self;
         Ok(RunOptions {
@@ -154,6 +160,7 @@ impl RunArgs {
             side_traffic: side_traffic.meant(),
             duration,
             state: state.or_else(given_by_systemd),
+            metrics,
             log_level,
         })
     }

@@ -1,6 +1,9 @@
 //! Values that are typed with units.
 
-use std::time::Duration;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use jiff::SignedDuration;
 
@@ -31,6 +34,15 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     };
     let parsed = parsed.filter(|duration| !duration.is_zero());
     parsed.ok_or_else(|| "give a time such as 30s, 5m or 1h".to_owned())
+}
+
+/// Where to listen, as `9433` of the loopback address or `192.0.2.1:9433`.
+pub(super) fn listener(text: &str) -> Result<SocketAddr, String> {
+    let address = match text.parse::<u16>() {
+        Ok(port) => Some((Ipv4Addr::LOCALHOST, port).into()),
+        Err(_) => text.parse().ok(),
+    };
+    address.ok_or_else(|| "give a port, or an address and port such as 192.0.2.1:9433".to_owned())
 }
 
 /// Bytes, as `65536`, `64K` or `8M`.

@@ -9,6 +9,7 @@ use super::{
     status::Tally,
 };
 use crate::{
+    metrics::Metrics,
     probe,
     record::{Login, Record},
     session::{Decided, Engine, Input, Listener},
@@ -18,6 +19,8 @@ use crate::{
 /// Where the engine's records go.
 pub(super) struct Records {
     pub(super) output: Output,
+    /// They are counted there, whoever else asks for them.
+    pub(super) metrics: Option<Metrics>,
     pub(super) decided: Vec<Decided>,
     /// Where SQL Server is said to be.
     pub(super) words: Vec<Word>,
@@ -35,11 +38,14 @@ impl Listener for Records {
                 source: Learned::Redirect,
             });
         }
-        self.output.filter().wants_login(login)
+        self.metrics.is_some() || self.output.filter().wants_login(login)
     }
 
     fn record(&mut self, record: Record) {
         self.tally.told(&record.body);
+        if let Some(metrics) = &mut self.metrics {
+            metrics.record(&record);
+        }
         self.closed |= self.output.send(record) == Sent::Closed;
     }
 

@@ -14,6 +14,8 @@ pub(super) struct Tally {
     /// Connections, since the agent started.
     seen: u64,
     events: Count,
+    /// Of records that came from the kernel, since the agent started.
+    events_in_all: u64,
     logins: BTreeMap<Outcome, Count>,
     losses: BTreeMap<LossReason, Count>,
 }
@@ -33,6 +35,7 @@ impl Tally {
             since,
             seen: 0,
             events: Count(0),
+            events_in_all: 0,
             logins: BTreeMap::new(),
             losses: BTreeMap::new(),
         }
@@ -41,6 +44,12 @@ impl Tally {
     /// Counts records that came from the kernel.
     pub(super) fn events(&mut self, count: usize) {
         self.events += count as u64;
+        self.events_in_all += count as u64;
+    }
+
+    /// Records that came from the kernel, since the agent started.
+    pub(super) fn events_in_all(&self) -> u64 {
+        self.events_in_all
     }
 
     /// Counts a login, whether or not anybody asked for it.
@@ -68,10 +77,12 @@ impl Tally {
             since,
             seen: seen_before,
             events,
+            events_in_all,
             logins,
             losses,
         } = std::mem::replace(self, Self::new(now));
         self.seen = connections.seen;
+        self.events_in_all = events_in_all;
         let mut agent = Agent::new(AgentAction::Status);
         agent.status = Some(Status {
             since,
@@ -87,6 +98,12 @@ impl Tally {
         });
         agent
     }
+}
+
+/// Time of processors that this process took, seconds.
+pub(super) fn processor() -> f64 {
+    let taken = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    taken.tv_sec as f64 + taken.tv_nsec as f64 / 1e9
 }
 
 /// Memory of this process that is in use, bytes.

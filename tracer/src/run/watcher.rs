@@ -11,10 +11,11 @@ use super::{
     owners::Owners,
     ports::Watched,
     records::{Records, tell},
-    status::{Moment, Tally, resident},
+    status::{Moment, Tally, processor, resident},
 };
 use crate::{
     host::{Earlier, Processes},
+    metrics::{Health, Metrics},
     probe::{Notice, Probe},
     record::{
         Agent, AgentAction, AgentRecord, Body, Event as EventName, LossReason, Record, Text,
@@ -60,6 +61,7 @@ impl Watcher {
         mut probe: Probe,
         processes: Processes,
         output: Output,
+        metrics: Option<Metrics>,
     ) -> Self {
         let filter = output.filter();
         let now = wall(&mut probe);
@@ -77,7 +79,8 @@ impl Watcher {
             requests: filter.wants(EventName::Request),
             incidents: filter
                 .wants(EventName::Incident)
-                .then_some(options.incidents),
+                .then_some(options.incidents)
+                .or(metrics.as_ref().map(|_| options.incidents)),
             ..Config::default()
         };
         Self {
@@ -87,6 +90,7 @@ impl Watcher {
             ports,
             records: Records {
                 output,
+                metrics,
                 decided: Vec::new(),
                 words: Vec::new(),
                 tally: Tally::new(now),
@@ -118,6 +122,7 @@ impl Watcher {
         }
         self.say(start);
         self.learn();
+        self.measure();
     }
 
     /// Writes down what is usual by now.
@@ -200,6 +205,7 @@ impl Watcher {
         self.ticks += 1;
         if self.ticks.is_multiple_of(LOSS_TICKS) {
             self.losses();
+            self.measure();
             self.records.closed |= self.to_stdout && Output::reader_is_gone();
         }
     }
@@ -217,6 +223,21 @@ impl Watcher {
         for change in changes {
             self.say(change);
         }
+    }
+
+    /// Tells how the agent does to whoever asks for metrics.
+    fn measure(&mut self) {
+        let Some(metrics) = &mut self.records.metrics else {
+            return;
+        };
+        metrics.health(&Health {
+            connections: self.engine.standing(),
+            events: self.records.tally.events_in_all(),
+            learned_ports: self.ports.learned(),
+            output: self.records.output.progress(),
+            memory: resident().map(|bytes| bytes.0),
+            processor: processor(),
+        });
     }
 
     fn losses(&mut self) {
@@ -285,6 +306,9 @@ impl Watcher {
             learned_ports: self.ports.learned(),
             memory: resident(),
         };
+        if let Some(metrics) = &mut self.records.metrics {
+            metrics.minute();
+        }
         let status = self.records.tally.status(moment);
         self.say(status);
     }

@@ -18,7 +18,7 @@ use anstream::{AutoStream, ColorChoice};
 pub use self::{
     filter::{EventSet, EventSetError, Filter},
     pretty::Pretty,
-    queue::{Output, Overflow, Sent},
+    queue::{Output, Overflow, Progress, Sent},
     writer::Summary,
 };
 use crate::record::{LineError, LineFormat, Naming, Record, RunId};

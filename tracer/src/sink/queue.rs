@@ -48,6 +48,17 @@ pub enum Sent {
     Closed,
 }
 
+/// What became of records that were sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Written.
+    pub written: u64,
+    /// Dropped, since the reader was too slow.
+    pub dropped: u64,
+    /// Not written yet.
+    pub waiting: usize,
+}
+
 /// An open output. Dropping it lets the writer end in its own time; [`Output::finish`] waits.
 #[derive(Debug)]
 pub struct Output {
@@ -199,6 +210,15 @@ impl Output {
         let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
         let asked = poll(&mut watched, Some(&Timespec::default()));
         asked == Ok(1) && watched[0].revents().contains(PollFlags::ERR)
+    }
+
+    /// What became of the records so far.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            written: self.shared.written.load(Ordering::Relaxed),
+            dropped: self.shared.lost.load(Ordering::Relaxed),
+            waiting: self.shared.waiting.load(Ordering::Relaxed) + self.gathered.len(),
+        }
     }
 
     /// The reader has gone, or writing failed.

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::{Receiver, TryRecvError},
     },
     thread,
@@ -41,6 +41,10 @@ pub(super) struct Shared {
     dropped: Mutex<Option<Dropped>>,
     /// Records handed over and not rendered yet.
     pub(super) waiting: AtomicUsize,
+    /// Records written.
+    pub(super) written: AtomicU64,
+    /// Records dropped, reported or not.
+    pub(super) lost: AtomicU64,
     /// Several records are handed over at once.
     pub(super) gathers: AtomicBool,
     pub(super) reopen: AtomicBool,
@@ -57,6 +61,7 @@ pub(super) struct Dropped {
 
 impl Shared {
     pub(super) fn count_dropped(&self, at: Timestamp) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
         let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
         let dropped = dropped.get_or_insert(Dropped {
             count: 0,
@@ -232,6 +237,9 @@ impl Writer {
     fn write_line(&mut self) -> io::Result<()> {
         self.target.write_all(&self.line)?;
         self.summary.written += 1;
+        self.shared
+            .written
+            .store(self.summary.written, Ordering::Relaxed);
         Ok(())
     }
 

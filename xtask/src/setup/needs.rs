@@ -66,6 +66,8 @@ pub(crate) const ALL: &[Need] = &[
     Need::program("krb5kdc", &["krb5-kdc"], TEST),
     Need::program("kadmin.local", &["krb5-admin-server"], TEST),
     Need::program("kinit", &["krb5-user"], TEST),
+    Need::program("promtool", &["prometheus"], TEST),
+    Need::program("curl", &["curl"], TEST),
     Need::program("tcpdump", &["tcpdump"], TEST),
     Need::program("tshark", &["tshark"], TEST),
     Need::program("editcap", &["wireshark-common"], TEST),

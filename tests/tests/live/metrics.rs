@@ -1,0 +1,261 @@
+//! What Prometheus is told: a real one asks, and its own checker finds nothing to say.
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use harness::agent::{Agent, Record, of};
+use harness::drivers::{Driver, Encrypt, Login};
+use harness::net::{Namespace, Network, SERVER_V4};
+use harness::peer::{Peer, program, workspace};
+use harness::process::{Running, run};
+use harness::root::skip;
+use harness::{driver_or_skip, root_or_skip};
+
+const LIMIT: Duration = Duration::from_mins(1);
+/// Where the agent answers.
+const METRICS: &str = "127.0.0.1:9433";
+/// Where Prometheus does.
+const PROMETHEUS: &str = "127.0.0.1:9090";
+/// What Prometheus is told to ask.
+const ASKED: &str = "{global: {scrape_interval: 1s}, scrape_configs: [{job_name: tds, static_configs: \
+                     [{targets: ['127.0.0.1:9433']}]}]}";
+
+/// Two hosts, an agent that answers, and a server.
+struct Place {
+    network: Network,
+    agent: Agent,
+    _server: Peer,
+}
+
+impl Place {
+    fn new(options: &[&str]) -> Self {
+        let network = Network::new().unwrap();
+        let agent = Agent::start(
+            &network.client,
+            &[&["--metrics", METRICS][..], options].concat(),
+        )
+        .unwrap();
+        let listen = format!("{SERVER_V4}:1433");
+        let server = Peer::scenario(Some(&network.server), &["--listen", &listen]).unwrap();
+        Self {
+            network,
+            agent,
+            _server: server,
+        }
+    }
+
+    fn log_in(&self, times: usize) {
+        for _ in 0..times {
+            let login = Login::to(SERVER_V4, 1433, Encrypt::Off);
+            let fared = Driver::Tsql
+                .run(Some(&self.network.client), &login)
+                .unwrap();
+            assert!(fared.ok, "{}", fared.output);
+        }
+    }
+
+    /// A connection to a port that nobody listens on.
+    fn be_refused(&self) {
+        let mut client = self.network.client.command(program("raw-client").unwrap());
+        let (status, _) = run(client.arg(format!("{SERVER_V4}:1434")), "", LIMIT).unwrap();
+        assert!(!status.success());
+    }
+
+    /// What is told when asked like this.
+    fn ask(&self, path: &str, options: &[&str]) -> String {
+        let mut curl = self.network.client.command("curl");
+        curl.args(["--silent", "--show-error"]).args(options);
+        let (_, told) = run(curl.arg(format!("http://{METRICS}{path}")), "", LIMIT).unwrap();
+        told
+    }
+
+    /// Asks until that is told.
+    fn until(&self, told: &str) -> String {
+        let end = Instant::now() + LIMIT;
+        loop {
+            let text = self.ask("/metrics", &[]);
+            if text.lines().any(|line| line == told) {
+                return text;
+            }
+            assert!(Instant::now() < end, "no `{told}` in {text}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn stop(self) -> Record {
+        self.agent.stop().unwrap()
+    }
+}
+
+/// The text with the address of the server that is logged in to.
+fn of_server(text: &str) -> String {
+    text.replace("SERVER", SERVER_V4)
+}
+
+fn promtool(host: &Namespace, arguments: &[&str], input: &str) -> (bool, String) {
+    let mut command = host.command("promtool");
+    let (status, told) = run(command.args(arguments), input, LIMIT).unwrap();
+    (status.success(), told)
+}
+
+/// Whether Prometheus has an answer.
+fn found(host: &Namespace, url: &str, query: &str) -> bool {
+    let (good, told) = promtool(host, &["query", "instant", url, query], "");
+    good && told.contains(" => ")
+}
+
+#[test]
+fn each_login_is_counted_whatever_the_output_leaves_out() {
+    root_or_skip!("each login is counted whatever the output leaves out");
+    driver_or_skip!(Driver::Tsql);
+    let place = Place::new(&[
+        "--port",
+        "1433,1434",
+        "--slow",
+        "60000",
+        "--events",
+        "login,agent",
+    ]);
+    place.log_in(3);
+    place.be_refused();
+    let closed = &of_server(
+        "tds_closes_total{server=\"SERVER:1433\",by=\"client\",how=\"fin\",class=\"normal\"} 3",
+    );
+    let text = place.until(closed);
+    let logins =
+        &of_server("tds_logins_total{server=\"SERVER:1433\",error=\"\",outcome=\"success\",");
+    let success: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with(logins))
+        .collect();
+    assert!(
+        matches!(success[..], [one] if one.ends_with(" 3")),
+        "{text}"
+    );
+    let refused =
+        &of_server("tds_logins_total{server=\"SERVER:1434\",error=\"\",outcome=\"refused\",");
+    assert!(text.lines().any(|line| line.starts_with(refused)), "{text}");
+    assert!(text.contains(&of_server(
+        "tds_login_duration_seconds_count{server=\"SERVER:1433\",outcome=\"success\"} 3\n"
+    )));
+    assert!(text.contains("tds_tracer_connections{state=\"open\"}"));
+    let (good, complaints) = promtool(&place.network.client, &["check", "metrics"], &text);
+    assert!(good && complaints.is_empty(), "{complaints}");
+    let record = place.stop();
+    let logins = of(&record.events, "login");
+    assert!(
+        logins
+            .iter()
+            .all(|login| login["login"]["outcome"] == "refused"),
+        "{logins:?}"
+    );
+}
+
+#[test]
+fn prometheus_asks_and_finds_the_logins() {
+    root_or_skip!("prometheus asks and finds the logins");
+    driver_or_skip!(Driver::Tsql);
+    let place = Place::new(&[]);
+    let host = &place.network.client;
+    let folder = std::env::temp_dir().join(format!("tds-tracer-prometheus-{}", host.name()));
+    fs::create_dir_all(&folder).unwrap();
+    let asked = folder.join("asked.yml");
+    fs::write(&asked, ASKED).unwrap();
+    let mut prometheus = host.command("prometheus");
+    prometheus
+        .arg(format!("--config.file={}", asked.display()))
+        .arg(format!(
+            "--storage.tsdb.path={}",
+            folder.join("kept").display()
+        ))
+        .arg(format!("--web.listen-address={PROMETHEUS}"))
+        .args(["--log.level=error"]);
+    let prometheus = Running::start(&mut prometheus).unwrap();
+    place.log_in(5);
+    let query =
+        &of_server("sum(tds_logins_total{outcome=\"success\",server=\"SERVER:1433\"}) == 5");
+    let url = format!("http://{PROMETHEUS}");
+    let end = Instant::now() + LIMIT;
+    while !found(host, &url, query) {
+        assert!(Instant::now() < end, "{}", prometheus.errors());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let slow = "histogram_quantile(0.5, sum by (le) (tds_login_phase_duration_seconds_bucket{phase=\"login\",side=\"server\"})) > 0";
+    assert!(found(host, &url, slow));
+    prometheus.stop("TERM").unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+    place.stop();
+}
+
+#[test]
+fn who_asks_for_its_health_or_badly_is_answered() {
+    root_or_skip!("who asks for its health or badly is answered");
+    let place = Place::new(&[]);
+    place.until("tds_tracer_learned_ports 0");
+    assert_eq!(place.ask("/-/healthy", &[]), "ok\n");
+    assert_eq!(place.ask("/-/ready", &[]), "ok\n");
+    let code = ["--output", "/dev/null", "--write-out", "%{http_code}"];
+    assert_eq!(place.ask("/etc/passwd", &code), "404");
+    assert_eq!(
+        place.ask("/metrics", &[&code[..], &["--request", "POST"]].concat()),
+        "405"
+    );
+    let open_metrics = place.ask(
+        "/metrics",
+        &["--header", "Accept: application/openmetrics-text"],
+    );
+    assert!(open_metrics.ends_with("# EOF\n"), "{open_metrics}");
+    let accept = "Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+    let kind = [
+        "--output",
+        "/dev/null",
+        "--write-out",
+        "%{content_type}",
+        "--header",
+        accept,
+    ];
+    assert!(
+        place
+            .ask("/metrics", &kind)
+            .starts_with("application/vnd.google.protobuf")
+    );
+    // Nobody who keeps a connection open and says nothing keeps others from being answered.
+    let idle: Vec<_> = (0..16)
+        .map(|_| {
+            let mut command = place.network.client.command("bash");
+            Running::start_held(command.args(["-c", "exec 3<>/dev/tcp/127.0.0.1/9433; read x <&3"]))
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(place.ask("/-/healthy", &["--max-time", "50"]), "ok\n");
+    drop(idle);
+    place.stop();
+}
+
+#[test]
+fn an_address_that_is_taken_is_an_error_before_anything_is_attached() {
+    root_or_skip!("an address that is taken is an error before anything is attached");
+    let place = Place::new(&[]);
+    let mut second = place.network.client.command(program("tds-tracer").unwrap());
+    second.args(["run", "--metrics", METRICS]);
+    let output = Command::output(&mut second).unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        !output.status.success() && error.contains("listening at 127.0.0.1:9433 for metrics"),
+        "{error}"
+    );
+    place.stop();
+}
+
+#[test]
+fn alerts_fire_when_they_should_and_only_then() {
+    if Command::new("promtool").arg("--version").output().is_err() {
+        skip("promtool", "alerts fire when they should and only then");
+        return;
+    }
+    let rules = workspace().join("packaging/prometheus/tds-tracer.rules.test.yaml");
+    let mut tested = Command::new("promtool");
+    let (status, told) = run(tested.args(["test", "rules"]).arg(rules), "", LIMIT).unwrap();
+    assert!(status.success(), "{told}");
+}
