@@ -5,6 +5,7 @@
 mod doctor;
 mod output;
 mod replay;
+mod report;
 mod run;
 mod values;
 
@@ -15,7 +16,9 @@ use std::{
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-pub use self::{doctor::DoctorArgs, output::OutputArgs, replay::ReplayArgs, run::RunArgs};
+pub use self::{
+    doctor::DoctorArgs, output::OutputArgs, replay::ReplayArgs, report::ReportArgs, run::RunArgs,
+};
 use crate::{exit::UNUSABLE, record, session};
 
 /// Says of every SQL Server login how long each phase took, who was waited for, and why.
@@ -38,6 +41,8 @@ enum Command {
     Run(RunArgs),
     /// Say about captures what would have been said live.
     Replay(ReplayArgs),
+    /// Make a page of what happened, from lines or captures, to look at and to hand on.
+    Report(ReportArgs),
     /// Print the JSON Schema of the output.
     Schema,
     /// Say what a cause in `diagnosis` means, how to confirm it, and what helps.
@@ -79,6 +84,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => crate::run::run(&args.meant()?),
         Command::Replay(args) => crate::replay::replay(&args.meant()?),
+        Command::Report(args) => crate::report::report(&args.meant()),
         Command::Doctor(args) => crate::doctor::doctor(&args.meant()),
         Command::Schema => print(record::schema_text().as_bytes()),
         Command::Explain { cause, all } => explain(cause.as_deref(), all),

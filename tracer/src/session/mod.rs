@@ -48,7 +48,7 @@ mod wire;
 pub use baselines::{Baselines, ServerBaseline};
 #[cfg(test)]
 pub(crate) use diagnosis::every;
-pub use diagnosis::{explain, list, reference};
+pub use diagnosis::{Words, explain, list, reference, words};
 pub use engine::Engine;
 pub use input::{
     Carried, Checksum, Config, Datagram, Decided, IncidentLimits, Input, Listener, Said,

@@ -15,6 +15,7 @@ use std::{
 
 use anstream::{AutoStream, ColorChoice};
 
+pub(crate) use self::pretty::why;
 pub use self::{
     filter::{EventSet, EventSetError, Filter},
     pretty::Pretty,

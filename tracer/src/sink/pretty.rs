@@ -12,6 +12,8 @@ use std::{
 
 use anstyle::{AnsiColor, Style};
 
+pub(crate) use self::why::why;
+
 use super::Render;
 use crate::record::{
     Agent, AttemptRecord, Body, CloseClass, CloseRecord, ConnectionFacts, Count, Endpoint,
@@ -67,7 +69,7 @@ impl Pretty {
             text.push('\n');
         }
         if !facts.diagnosis.is_empty() {
-            let line = format!("  {}\n", why::why(&facts.diagnosis)?);
+            let line = format!("  {}\n", why(&facts.diagnosis)?);
             text.push_str(&self.paint(DOUBTFUL, &line));
         }
         Ok(text)
@@ -211,7 +213,7 @@ impl Pretty {
         text.push('\n');
         // Of one connection alone its login has said it.
         if attempt.parts.len() > 1 && !attempt.diagnosis.is_empty() {
-            let line = format!("  {}\n", why::why(&attempt.diagnosis)?);
+            let line = format!("  {}\n", why(&attempt.diagnosis)?);
             text.push_str(&self.paint(DOUBTFUL, &line));
         }
         Ok(text)

@@ -1,5 +1,6 @@
 //! What is written, and what is left out of it.
 
+mod report;
 mod summary;
 
 use harness::replay::events;

@@ -20,7 +20,7 @@ use self::found::Found;
 use self::neighbours::{Spread, Typical};
 #[cfg(test)]
 pub(crate) use self::pages::every;
-pub use self::pages::{explain, list, reference};
+pub use self::pages::{Words, explain, list, reference, words};
 pub(in crate::session) use self::{
     attempts::ranked_of,
     found::Ranked,

@@ -47,6 +47,30 @@ pub(crate) fn every() -> Vec<Diagnosis> {
     all().map(told).collect()
 }
 
+/// What is said of a cause in a report.
+#[derive(Clone, Copy, Debug)]
+pub struct Words {
+    /// It in a few words.
+    pub meaning: &'static str,
+    /// What was seen of it, in words around the evidence; see [`crate::record::Diagnosis::seen`].
+    pub seen: &'static str,
+    /// Where it is seen confirmed, in Markdown.
+    pub confirm: &'static str,
+    /// What helps, in Markdown.
+    pub mend: &'static str,
+}
+
+/// The words of a cause; `None` where there is none of that name.
+pub fn words(slug: &str) -> Option<Words> {
+    let cause = all().find(|cause| cause.slug == slug)?;
+    Some(Words {
+        meaning: cause.meaning,
+        seen: cause.seen,
+        confirm: cause.page.confirm,
+        mend: cause.page.mend,
+    })
+}
+
 /// The page of a cause; `None` where there is none of that name.
 pub fn explain(slug: &str) -> Option<String> {
     all().find(|cause| cause.slug == slug).map(page)

@@ -15,7 +15,7 @@ const MOST: usize = 4;
 const SURE: f64 = 0.5;
 
 /// What was seen, the likeliest cause, how sure that is, and whom to call.
-pub(super) fn why(causes: &[Diagnosis]) -> Result<String, fmt::Error> {
+pub(crate) fn why(causes: &[Diagnosis]) -> Result<String, fmt::Error> {
     let mut text = String::new();
     let Some(first) = causes.first() else {
         return Ok(text);

@@ -1,0 +1,51 @@
+//! Charts, as SVG in the page: looks are the style sheet's, by class.
+
+mod timeline;
+mod waterfall;
+
+pub(super) use self::{timeline::timeline, waterfall::waterfall};
+
+/// A text in SVG or HTML.
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+/// A round figure of which a few fit into `whole`: 1, 2 or 5 and noughts.
+fn round_step(whole: u64, most: u64) -> u64 {
+    let mut step = 1;
+    loop {
+        for factor in [1, 2, 5] {
+            if whole / (step * factor) <= most {
+                return step * factor;
+            }
+        }
+        step = match step.checked_mul(10) {
+            Some(next) if next < u64::MAX / 5 => next,
+            _ => return step,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::round_step;
+
+    #[test]
+    fn a_scale_has_a_few_round_steps() {
+        assert_eq!(round_step(14_200_000_000, 6), 5_000_000_000);
+        assert_eq!(round_step(3, 6), 1);
+        assert_eq!(round_step(0, 6), 1);
+        assert!(u64::MAX / round_step(u64::MAX, 6) <= 60);
+    }
+}
