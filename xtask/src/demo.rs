@@ -40,7 +40,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     host::require_root("the demo")?;
     setup::ensure(For::Demo)?;
-    peers::build_all()?;
+    peers::build_demo()?;
 
     let client = Namespace::new("client")?;
     let server = Namespace::new("server")?;

@@ -9,9 +9,9 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 
 use crate::{
+    ebpf::BOOTSTRAP,
     process::{cargo, command, output, root, run as run_it},
     setup,
-    toolchain::BOOTSTRAP,
 };
 
 /// Options of `fuzz`.

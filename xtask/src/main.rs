@@ -5,6 +5,7 @@
 
 mod bench;
 mod demo;
+mod ebpf;
 mod fuzz;
 mod generated;
 mod host;
@@ -15,8 +16,6 @@ mod peers;
 mod process;
 mod setup;
 mod test;
-#[path = "../../tracer/build/toolchain.rs"]
-mod toolchain;
 mod vm;
 
 use std::process::ExitCode;
@@ -50,6 +49,8 @@ enum Command {
     Fuzz(fuzz::Args),
     /// Make faults happen to real drivers, and count how often the agent names the right cause (root)
     Lab(lab::Args),
+    /// Compile the kernel programs into the checked-in objects, after every change to them
+    Ebpf(ebpf::Args),
     /// Check the house rules that no compiler knows
     Lint,
     /// What runs inside the emulator
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         Command::Causes(args) => generated::run(&generated::CAUSES, &args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Lab(args) => lab::run(&args),
+        Command::Ebpf(args) => ebpf::run(&args),
         Command::Lint => lint::run(),
         Command::VmGuest(args) => vm::guest::run(&args),
     };

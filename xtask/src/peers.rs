@@ -72,6 +72,19 @@ pub(crate) fn build_all() -> Result<()> {
     run(&mut cargo(["build", "--workspace", "--features", FEATURE]))
 }
 
+/// Builds what the demo shows: the agent and the server.
+pub(crate) fn build_demo() -> Result<()> {
+    let mut build = cargo([
+        "build",
+        "--package",
+        "tracer",
+        "--package",
+        "tds-tracer-tests",
+    ]);
+    build.args(["--features", "tds-tracer-tests/mock"]);
+    run(build.args(["--bin", "tds-tracer", "--bin", "mock-server"]))
+}
+
 /// Installs the clients that neither Debian nor cargo's registry has; says what it does.
 pub(crate) fn install_clients() -> Result<()> {
     build_all()?;

@@ -8,6 +8,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::ebpf;
+
 /// The workspace's root, wherever the command was called from.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -23,7 +25,7 @@ pub(crate) fn target() -> PathBuf {
 /// `cargo` in the workspace's root.
 pub(crate) fn cargo<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new("cargo");
-    command.args(args).current_dir(root());
+    command.args(args).current_dir(root()).envs(ebpf::others());
     command
 }
 

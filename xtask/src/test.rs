@@ -2,7 +2,6 @@
 
 use std::{
     env,
-    process::Command,
     time::{Duration, Instant},
 };
 
@@ -10,10 +9,10 @@ use anyhow::{Result, anyhow, bail};
 use clap::Parser;
 
 use crate::{
+    ebpf::{self, EbpfToolchain},
     fuzz, host, lint, peers,
-    process::{cargo, command, root, run as run_it, target},
+    process::{cargo, run as run_it, target},
     setup::{self, For},
-    toolchain::{BOOTSTRAP, EbpfToolchain},
     vm,
 };
 
@@ -33,6 +32,7 @@ type Check = fn() -> Result<()>;
 const CHECKS: &[(&str, Check)] = &[
     ("format", format),
     ("house rules", lint::run),
+    ("kernel programs", ebpf::check),
     ("clippy, host", clippy_host),
     ("clippy, kernel programs", clippy_ebpf),
     ("build", peers::build_all),
@@ -121,32 +121,14 @@ fn clippy_host() -> Result<()> {
 
 fn clippy_ebpf() -> Result<()> {
     let toolchain = EbpfToolchain::find().map_err(|why| anyhow!(why))?;
-    let mut clippy = command("rustup", ["run", &toolchain.name, "cargo", "clippy"]);
+    let mut clippy = ebpf::cargo_of(&toolchain, "clippy");
     clippy
-        .current_dir(root())
         .args(["--package", "tracer-ebpf", "--bins", "--release"])
-        .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core"])
         .arg("--target-dir")
         .arg(target().join("clippy-ebpf"))
         .args(["--", "-D", "warnings"])
-        .env("RUSTFLAGS", "--cfg=bpf_target_arch=\"x86_64\"");
-    if toolchain.stable {
-        clippy.env(BOOTSTRAP, "1");
-    }
-    run_it(without_cargo(&mut clippy))
-}
-
-/// This process runs under cargo, whose word about the compiler must not reach another toolchain.
-fn without_cargo(command: &mut Command) -> &mut Command {
-    for name in [
-        "RUSTC",
-        "RUSTC_WORKSPACE_WRAPPER",
-        "RUSTUP_TOOLCHAIN",
-        "CARGO",
-    ] {
-        command.env_remove(name);
-    }
-    command
+        .env("RUSTFLAGS", ebpf::REGISTERS);
+    run_it(&mut clippy)
 }
 
 fn tests() -> Result<()> {

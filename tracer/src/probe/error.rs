@@ -20,7 +20,7 @@ pub enum StartError {
     NoRingBuffer,
     /// The binary was built without the programs.
     #[error(
-        "this binary was built without the kernel programs (AYA_BUILD_SKIP): build it again with `cargo xtask setup` done"
+        "this binary was built without the kernel programs (AYA_BUILD_SKIP): build it again without that"
     )]
     NoPrograms,
     /// The kernel refuses a program.

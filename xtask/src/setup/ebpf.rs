@@ -5,14 +5,15 @@
 use anyhow::{Context as _, Result};
 
 use crate::{
+    ebpf::{EbpfToolchain, LINKED, LLVM_PREFIX, bpf_linker},
     process::{cargo, command, run, succeeds},
     setup::{For, apt::is_installed, say},
-    toolchain::{EbpfToolchain, LINKED, bpf_linker},
 };
 
 const COMPILER: &[&str] = &["rustc-web", "cargo-web", "rust-web-src"];
 /// What `bpf-linker` links with. Its LLVM is the compiler's.
 const LLVM: &[&str] = &[
+    "llvm-22",
     "llvm-22-dev",
     "libpolly-22-dev",
     "libzstd-dev",
@@ -20,7 +21,6 @@ const LLVM: &[&str] = &[
     "libxml2-dev",
     "g++",
 ];
-const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 const LINKER_VERSION: &str = "0.13.0";
 
 /// Debian's packages that are missing for building the kernel programs: none where a toolchain

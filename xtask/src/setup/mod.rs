@@ -16,8 +16,10 @@ use crate::{
 /// What is about to be run, and so what has to be there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum For {
-    /// Compiling the workspace, kernel programs included
+    /// Compiling the agent
     Build,
+    /// `cargo xtask ebpf`: compiling the kernel programs
+    Ebpf,
     /// `cargo xtask demo`
     Demo,
     /// `cargo xtask vm`
@@ -40,7 +42,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Makes sure that all that `purpose` needs is installed, saying each step before it is taken.
 pub(crate) fn ensure(purpose: For) -> Result<()> {
-    if !succeeds(&mut command("rustup", ["--version"])) {
+    let kernel_half = matches!(purpose, For::Ebpf | For::Test);
+    if kernel_half && !succeeds(&mut command("rustup", ["--version"])) {
         bail!("rustup is missing: the kernel programs need a second toolchain beside the first");
     }
     let mut packages: Vec<&str> = needs::ALL
@@ -49,13 +52,17 @@ pub(crate) fn ensure(purpose: For) -> Result<()> {
         .flat_map(Need::packages)
         .copied()
         .collect();
-    packages.extend(ebpf::missing_packages());
+    if kernel_half {
+        packages.extend(ebpf::missing_packages());
+    }
     packages.sort_unstable();
     packages.dedup();
     let mut steps = apt::install(&packages)?;
-    steps += components()?;
-    steps += ebpf::ensure(purpose)?;
+    if kernel_half {
+        steps += ebpf::ensure(purpose)?;
+    }
     if purpose == For::Test {
+        steps += components()?;
         steps += cargo_deny()? + cargo_fuzz()?;
     }
     if steps == 0 {

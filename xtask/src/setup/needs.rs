@@ -22,9 +22,9 @@ pub(crate) struct Need {
     purposes: &'static [For],
 }
 
-const EVERY: &[For] = &[For::Build, For::Demo, For::Vm, For::Test];
+const EVERY: &[For] = &[For::Build, For::Ebpf, For::Demo, For::Vm, For::Test];
 const NET: &[For] = &[For::Demo, For::Vm, For::Test];
-/// Those that build the tests' peers.
+/// Those that build one peer at least.
 const PEERS: &[For] = &[For::Demo, For::Test];
 const VM: &[For] = &[For::Vm, For::Test];
 const TEST: &[For] = &[For::Test];
@@ -42,7 +42,7 @@ pub(crate) const ALL: &[Need] = &[
     Need {
         probe: Probe::Works("pkg-config", &["--exists", "openssl"]),
         packages: &["pkg-config", "libssl-dev"],
-        purposes: EVERY,
+        purposes: PEERS,
     },
     Need::program("ip", &["iproute2"], NET),
     Need::program("nsenter", &["util-linux"], NET),
@@ -51,12 +51,12 @@ pub(crate) const ALL: &[Need] = &[
     Need {
         probe: Probe::Works("pkg-config", &["--exists", "mit-krb5-gssapi"]),
         packages: &["pkg-config", "libkrb5-dev"],
-        purposes: PEERS,
+        purposes: TEST,
     },
     Need {
         probe: Probe::Works("sh", &["-c", LIBCLANG]),
         packages: &["libclang-14-dev"],
-        purposes: PEERS,
+        purposes: TEST,
     },
     Need {
         probe: Probe::Works("sh", &["-c", FREETDS_ODBC]),

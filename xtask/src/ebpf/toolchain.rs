@@ -1,5 +1,5 @@
-//! Which toolchain builds the kernel programs: one rule, for the build script and for
-//! `cargo xtask setup`, which installs what this finds missing.
+//! Which toolchain builds the kernel programs: what `cargo xtask ebpf` takes, and `cargo xtask setup` installs where
+//! this finds it missing.
 //!
 //! It takes `core` from source (`-Z build-std`) and a `bpf-linker`. Two ways lead there: a nightly
 //! with the `rust-src` component, and Debian's `rustc-web` with its own matching library source,
@@ -11,12 +11,22 @@ use std::{
     process::{Command, Stdio},
 };
 
+use anyhow::{Context as _, Result};
+
+use crate::{
+    host::find_program,
+    process::{command, output},
+};
+
 /// Names a rustup toolchain to use in place of the ones looked for.
 pub(crate) const OVERRIDE: &str = "TDS_TRACER_EBPF_TOOLCHAIN";
 /// Lets a stable compiler accept `-Z` options.
 pub(crate) const BOOTSTRAP: &str = "RUSTC_BOOTSTRAP";
 /// The name under which set-up links Debian's compiler into rustup.
 pub(crate) const LINKED: &str = "ebpf";
+
+/// Debian's LLVM of the compiler's version.
+pub(crate) const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 
 /// A toolchain that can build the kernel programs.
 #[derive(Debug)]
@@ -32,7 +42,7 @@ impl EbpfToolchain {
     ///
     /// A linked `ebpf` goes before nightly: it exists only where set-up made it, together with a
     /// `bpf-linker` of the same LLVM.
-    pub(crate) fn find() -> Result<Self, String> {
+    pub(crate) fn find() -> std::result::Result<Self, String> {
         if bpf_linker().is_none() {
             return Err(missing("there is no bpf-linker"));
         }
@@ -59,6 +69,35 @@ impl EbpfToolchain {
             stable,
         })
     }
+
+    /// The compiler and its LLVM, as they name themselves.
+    pub(crate) fn version(&self) -> Result<String> {
+        let text = rustc(&self.name, &["--version", "--verbose"]).context("no word of rustc")?;
+        let llvm = text.lines().find(|line| line.starts_with("LLVM version"));
+        let rustc = text.lines().next().unwrap_or_default();
+        Ok(format!("{rustc}, {}", llvm.unwrap_or_default()))
+    }
+
+    /// A copier that knows the objects: the compiler's own, or that of the LLVM that the linker was built with.
+    pub(crate) fn objcopy(&self) -> Result<PathBuf> {
+        let sysroot = rustc(&self.name, &["--print", "sysroot"]).context("no word of rustc")?;
+        let host = rustc(&self.name, &["--print", "host-tuple"]).context("no word of rustc")?;
+        let own = format!("{sysroot}/lib/rustlib/{host}/bin/rust-objcopy");
+        [
+            PathBuf::from(own),
+            PathBuf::from(LLVM_PREFIX).join("bin/llvm-objcopy"),
+        ]
+        .into_iter()
+        .chain(find_program("llvm-objcopy"))
+        .find(|program| program.is_file())
+        .context("there is no llvm-objcopy")
+    }
+
+    /// Where its source of the library is.
+    pub(crate) fn library(&self) -> Result<PathBuf> {
+        let sysroot = rustc(&self.name, &["--print", "sysroot"]).context("no word of rustc")?;
+        Ok(Path::new(&sysroot).join("lib/rustlib/src/rust"))
+    }
 }
 
 /// Where `bpf-linker` is, searched as the compiler will: along `PATH`.
@@ -67,6 +106,13 @@ pub(crate) fn bpf_linker() -> Option<PathBuf> {
     env::split_paths(&path)
         .map(|dir| dir.join("bpf-linker"))
         .find(|file| file.is_file())
+}
+
+/// The linker, as it names itself.
+pub(crate) fn linker_version() -> Result<String> {
+    Ok(output(&mut command("bpf-linker", ["--version"]))?
+        .trim()
+        .to_owned())
 }
 
 fn rustc(toolchain: &str, args: &[&str]) -> Option<String> {
