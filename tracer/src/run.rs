@@ -6,17 +6,22 @@ mod opening;
 mod owners;
 mod ports;
 mod records;
+mod reload;
 mod status;
 mod watcher;
 
-use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap, ffi::OsString, io, net::SocketAddr, path::PathBuf, process::ExitCode,
+    sync::Arc, time::Duration,
+};
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracer_ebpf::config::requests;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-use self::watcher::Watcher;
+pub use self::reload::Reread;
+use self::watcher::{SetLogLevel, Watcher};
 use crate::{
     host::{self, Hierarchy, Processes},
     metrics::Metrics,
@@ -65,25 +70,41 @@ pub struct RunOptions {
     pub metrics: Option<SocketAddr>,
     /// Level of the agent's own log.
     pub log_level: LevelFilter,
+    /// Each option by its name, as it was said.
+    pub said: BTreeMap<String, Vec<OsString>>,
+}
+
+impl RunOptions {
+    /// What makes an incident, where anybody asks for those.
+    fn incidents_told(&self) -> Option<IncidentLimits> {
+        let asked = self.output.filter.wants(EventName::Incident) || self.metrics.is_some();
+        asked.then_some(self.incidents)
+    }
 }
 
 /// Watches live connections until a signal, the duration, or the reader's end.
 ///
 /// # Errors
 /// Where this host does not allow it; nothing is left attached then.
-pub fn run(options: &RunOptions) -> anyhow::Result<ExitCode> {
-    tracing_subscriber::fmt()
+pub fn run(options: &RunOptions, reread: Reread) -> anyhow::Result<ExitCode> {
+    let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)
         // It would be said on standard error that standard error is gone.
         .log_internal_errors(false)
         .with_env_filter(log_filter(options.log_level))
         .with_ansi(false)
-        .init();
+        .with_filter_reloading();
+    let filter = log.reload_handle();
+    log.init();
+    let set_log_level: SetLogLevel = Box::new(move |level| {
+        // It fails only where nobody logs any more.
+        drop(filter.reload(log_filter(level)));
+    });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    runtime.block_on(watch(options))
+    runtime.block_on(watch(options, reread, set_log_level))
 }
 
 /// At `debug` the loader would bury what the programs say under every relocation.
@@ -95,7 +116,11 @@ fn log_filter(level: LevelFilter) -> EnvFilter {
     })
 }
 
-async fn watch(options: &RunOptions) -> anyhow::Result<ExitCode> {
+async fn watch(
+    options: &RunOptions,
+    reread: Reread,
+    set_log_level: SetLogLevel,
+) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen().context("listening for signals")?;
     // Before anything is attached, so that nothing has to be undone.
     let output = options
@@ -107,6 +132,7 @@ async fn watch(options: &RunOptions) -> anyhow::Result<ExitCode> {
     let groups = Hierarchy::choose(options.cgroup.as_deref())?;
     let probe = Probe::start(&probe_options(options, groups.clone())).await?;
     let mut agent = Watcher::new(options, probe, Processes::new(groups), output, metrics);
+    agent.may_reload(reread, set_log_level);
     agent.started();
     let reason = agent.until_stopped(options.duration, &mut signals).await;
     agent.stop(reason).await
@@ -118,7 +144,6 @@ fn listen(address: SocketAddr) -> anyhow::Result<Metrics> {
 }
 
 fn probe_options(options: &RunOptions, groups: Option<Arc<Hierarchy>>) -> probe::Options {
-    let filter = &options.output.filter;
     probe::Options {
         ports: options.ports.known().into_iter().collect(),
         auto: options.ports.auto,
@@ -126,18 +151,24 @@ fn probe_options(options: &RunOptions, groups: Option<Arc<Hierarchy>>) -> probe:
         login_bytes: options.login_bytes,
         max_flows: options.max_flows,
         ring_bytes: options.ring_bytes,
-        requests: if filter.wants(EventName::Request) {
-            requests::TOLD
-        } else if filter.wants(EventName::Close) || options.metrics.is_some() {
-            requests::COUNTED
-        } else {
-            requests::IGNORED
-        },
+        requests: requests_of(options),
         clean_up: true,
         groups,
         source: options.source,
         datagrams: options.side_traffic,
         ..probe::Options::default()
+    }
+}
+
+/// What the kernel does with requests, for what is wanted of them.
+fn requests_of(options: &RunOptions) -> u32 {
+    let filter = &options.output.filter;
+    if filter.wants(EventName::Request) {
+        requests::TOLD
+    } else if filter.wants(EventName::Close) || options.metrics.is_some() {
+        requests::COUNTED
+    } else {
+        requests::IGNORED
     }
 }
 

@@ -22,6 +22,13 @@ pub(crate) const SCHEMA: Generated = Generated {
     written_by: "schema",
 };
 
+/// The JSON Schema of the configuration.
+pub(crate) const CONFIG: Generated = Generated {
+    path: "docs/config.schema.json",
+    command: &["config", "schema"],
+    written_by: "config-schema",
+};
+
 /// The pages of causes.
 pub(crate) const CAUSES: Generated = Generated {
     path: "docs/causes.md",

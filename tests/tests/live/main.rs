@@ -4,6 +4,7 @@
 
 mod authentication;
 mod close;
+mod configuration;
 mod floods;
 mod here;
 mod life;

@@ -2,24 +2,37 @@
 //!
 //! Exit status: 0 where everything was done, 1 where part of it was, 2 where nothing could be.
 
+mod config;
 mod doctor;
 mod output;
+mod reload;
 mod replay;
 mod report;
 mod run;
+mod settings;
+mod typed;
 mod values;
 
 use std::{
+    env,
     io::{self, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use self::typed::{NotTyped, Typed, run_of, typed};
 pub use self::{
-    doctor::DoctorArgs, output::OutputArgs, replay::ReplayArgs, report::ReportArgs, run::RunArgs,
+    config::{ConfigCommand, ConfigFile},
+    doctor::DoctorArgs,
+    output::OutputArgs,
+    reload::ReloadArgs,
+    replay::ReplayArgs,
+    report::ReportArgs,
+    run::RunArgs,
 };
-use crate::{exit::UNUSABLE, record, session};
+use crate::{exit::UNUSABLE, record, run::RunOptions, session};
 
 /// Says of every SQL Server login how long each phase took, who was waited for, and why.
 #[derive(Debug, Parser)]
@@ -43,6 +56,11 @@ enum Command {
     Replay(ReplayArgs),
     /// Make a page of what happened, from lines or captures, to look at and to hand on.
     Report(ReportArgs),
+    /// Say what is configured, and by what.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Let the agent that runs read its configuration anew.
+    Reload(ReloadArgs),
     /// Print the JSON Schema of the output.
     Schema,
     /// Say what a cause in `diagnosis` means, how to confirm it, and what helps.
@@ -62,27 +80,65 @@ enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Print the manual page.
+    /// Print the manual page, or write those of all commands into a folder.
     #[command(hide = true)]
-    Man,
+    Man {
+        /// The folder.
+        #[arg(value_name = "DIRECTORY")]
+        into: Option<PathBuf>,
+    },
 }
 
 /// Does what the command line asks.
 pub fn main() -> ExitCode {
-    let done = match Cli::try_parse() {
-        Ok(cli) => dispatch(cli.command),
-        Err(error) if !error.use_stderr() => error
+    let done = match typed(env::args_os()) {
+        Ok(typed) => dispatch(typed),
+        Err(NotTyped::Line(error)) if !error.use_stderr() => error
             .print()
             .map_err(Into::into)
             .map(|()| ExitCode::SUCCESS),
-        Err(error) => Err(anyhow::Error::msg(one_line(&error))),
+        Err(error) => Err(in_one_line(&error)),
     };
     done.unwrap_or_else(|error| complain(&error))
 }
 
-fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+fn in_one_line(error: &NotTyped) -> anyhow::Error {
+    match error {
+        NotTyped::Line(error) => anyhow::Error::msg(one_line(error)),
+        files @ NotTyped::Files(_) => anyhow::Error::msg(files.to_string()),
+    }
+}
+
+/// What `run` is to do by the command line of this process, and the files and the environment as they are now.
+fn run_options() -> anyhow::Result<RunOptions> {
+    let typed = typed(env::args_os()).map_err(|error| in_one_line(&error))?;
+    let said = typed.said().collect();
+    match typed.cli.command {
+        Command::Run(args) => Ok(RunOptions {
+            said,
+            ..args.meant()?
+        }),
+        _ => anyhow::bail!("this process is no `run`"),
+    }
+}
+
+fn config(command: &ConfigCommand, typed: &Typed) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run(args) => crate::run::run(&args.meant()?),
+        ConfigCommand::Check(_) => config::checked(&typed.settings),
+        ConfigCommand::Show(_) => config::show(&typed.options, typed.of_options(), &typed.settings),
+        ConfigCommand::Template => config::print_template(&run_of(&Cli::command())),
+        ConfigCommand::Schema => config::print_schema(&run_of(&Cli::command())),
+    }
+}
+
+fn dispatch(typed: Typed) -> anyhow::Result<ExitCode> {
+    if let Command::Config(command) = &typed.cli.command {
+        return config(command, &typed);
+    }
+    match typed.cli.command {
+        Command::Run(_) => crate::run::run(&run_options()?, run_options),
+        Command::Config(_) => Ok(ExitCode::SUCCESS),
+        Command::Reload(args) => args.send(),
         Command::Replay(args) => crate::replay::replay(&args.meant()?),
         Command::Report(args) => crate::report::report(&args.meant()),
         Command::Doctor(args) => crate::doctor::doctor(&args.meant()),
@@ -93,7 +149,11 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             clap_complete::generate(shell, &mut Cli::command(), "tds-tracer", &mut script);
             print(&script)
         }
-        Command::Man => {
+        Command::Man { into: Some(into) } => {
+            clap_mangen::generate_to(Cli::command(), into)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man { into: None } => {
             let mut page = Vec::new();
             clap_mangen::Man::new(Cli::command()).render(&mut page)?;
             print(&page)
@@ -166,7 +226,7 @@ mod tests {
             ("tds-tracer run --port 70000", "70000 is not in 1..=65535"),
             ("tds-tracer run --ring-bytes 100000", "use 131072"),
             ("tds-tracer run --events logn", "use login, pending, close"),
-            ("tds-tracer run --slow soon", "milliseconds"),
+            ("tds-tracer run --slow soon", "250ms or 2s"),
             ("tds-tracer run --duration soon", "30s"),
             ("tds-tracer run --pending 0", "30s"),
             ("tds-tracer run --format xml", "json, pretty"),

@@ -9,7 +9,7 @@ use super::values;
 use crate::{
     record::{Naming, Nanos, RunId, identity::Policy},
     session::IncidentLimits,
-    sink::{Destination, EventSet, Filter, Format, Overflow, Settings},
+    sink::{Bound, Destination, EventSet, Filter, Format, Overflow, Settings},
 };
 
 /// Options of the output, as typed.
@@ -24,14 +24,14 @@ pub struct OutputArgs {
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
     events: Option<EventSet>,
 
-    /// Only logins that took longer than this many milliseconds, failed or are pending, with their
+    /// Only logins that took longer than this, such as `250ms` or `2s`, failed or are pending, with their
     /// close; lookups and attempts likewise. What took longer is a warning. Logins that took so long,
-    /// or 1000 where it is not given, are told why
-    #[arg(long, value_name = "MS", value_parser = values::milliseconds)]
+    /// or a second where it is not given, are told why. A bare number is of milliseconds
+    #[arg(long, value_name = "TIME", value_parser = values::milliseconds)]
     slow: Option<Nanos>,
 
-    /// Tell a login as pending that is undecided after this many seconds; also `90s` or `2m`
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = values::duration)]
+    /// Tell a login as pending that is undecided after this time, such as `90s` or `2m`
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::duration)]
     pending: Duration,
 
     /// An incident opens when so many logins go wrong for the same cause
@@ -55,6 +55,15 @@ pub struct OutputArgs {
     /// Append to a file instead of standard output; SIGHUP opens it anew
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+
+    /// Move the output file away before it gets longer than this, such as `64M` or `1G`
+    #[arg(long, value_name = "BYTES", value_parser = values::output_bytes)]
+    output_max_bytes: Option<u64>,
+
+    /// Keep so many that were moved away: `FILE.1` is the youngest
+    #[arg(long, value_name = "COUNT", default_value_t = 5,
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
+    output_keep: u32,
 
     /// The run's name in every line, instead of a random one
     #[arg(long, value_name = "HEX", hide = true)]
@@ -89,10 +98,7 @@ impl OutputArgs {
             SchemaName::Ecs => Naming::Ecs,
         };
         Ok(Settings {
-            destination: self
-                .output
-                .clone()
-                .map_or(Destination::Stdout, Destination::File),
+            destination: self.destination(),
             format: match self.format {
                 FormatName::Json => Format::Json(naming),
                 FormatName::Pretty => Format::Pretty,
@@ -104,6 +110,17 @@ impl OutputArgs {
             },
             overflow,
         })
+    }
+
+    fn destination(&self) -> Destination {
+        let bound = self.output_max_bytes.map(|bytes| Bound {
+            bytes,
+            keep: self.output_keep,
+        });
+        match &self.output {
+            Some(path) => Destination::File(path.clone(), bound),
+            None => Destination::Stdout,
+        }
     }
 
     fn run(&self) -> anyhow::Result<RunId> {

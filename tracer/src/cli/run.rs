@@ -1,13 +1,13 @@
 //! `tds-tracer run`.
 
-use std::{env, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, env, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 use glob::Pattern;
 use tracer_ebpf::datagram::level;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::{OutputArgs, values};
+use super::{OutputArgs, config::ConfigFile, values};
 use crate::{
     ports::Ports,
     probe::{Selection, Source},
@@ -23,12 +23,12 @@ pub struct RunArgs {
     #[arg(long = "port", value_name = "PORTS", default_value = "auto")]
     ports: Vec<Ports>,
 
-    /// Watch only interfaces of this name or pattern (`eth*`); may be given more than once
-    #[arg(long = "iface", value_name = "PATTERN")]
+    /// Watch only interfaces of these names or patterns (`eth*,ens*`); may be given more than once
+    #[arg(long = "iface", value_name = "PATTERNS", value_delimiter = ',')]
     interfaces: Vec<Pattern>,
 
-    /// Leave out interfaces of this name or pattern; may be given more than once
-    #[arg(long = "exclude-iface", value_name = "PATTERN")]
+    /// Leave out interfaces of these names or patterns; may be given more than once
+    #[arg(long = "exclude-iface", value_name = "PATTERNS", value_delimiter = ',')]
     excluded: Vec<Pattern>,
 
     /// Watch the sockets of this control group, by its directory, instead of the host's root's
@@ -79,6 +79,9 @@ pub struct RunArgs {
     /// trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: LevelFilter,
+
+    #[command(flatten)]
+    config: ConfigFile,
 }
 
 /// See [`Source`].
@@ -141,6 +144,7 @@ impl RunArgs {
             state,
             metrics,
             log_level,
+            config: _,
         } = self;
         Ok(RunOptions {
             ports: Ports::all(ports),
@@ -162,6 +166,7 @@ impl RunArgs {
             state: state.or_else(given_by_systemd),
             metrics,
             log_level,
+            said: BTreeMap::new(),
         })
     }
 }

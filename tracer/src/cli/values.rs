@@ -9,31 +9,31 @@ use jiff::SignedDuration;
 
 use crate::record::Nanos;
 
-/// Milliseconds, as `250` or `0.5`.
+/// A time with its unit, as [`duration`]; a bare number is of milliseconds.
 pub(super) fn milliseconds(text: &str) -> Result<Nanos, String> {
-    let value: f64 = text.parse().map_err(|_not_a_number| wrong_milliseconds())?;
-    let duration = Duration::try_from_secs_f64(value / 1000.0);
-    let duration = duration.map_err(|_negative_or_too_long| wrong_milliseconds())?;
-    u64::try_from(duration.as_nanos())
+    let duration = match text.parse::<f64>() {
+        Ok(value) => Duration::try_from_secs_f64(value / 1000.0).ok(),
+        Err(_) => with_unit(text),
+    };
+    duration
+        .and_then(|duration| u64::try_from(duration.as_nanos()).ok())
         .map(Nanos)
-        .map_err(|_too_long| wrong_milliseconds())
+        .ok_or_else(|| "give a time such as 250ms or 2s".to_owned())
 }
 
-fn wrong_milliseconds() -> String {
-    "give a number of milliseconds, such as 250 or 0.5".to_owned()
-}
-
-/// A duration, as `90`, `90s` or `1m 30s`.
+/// A time with its unit, as `90s`, `1m 30s` or `1.5h`; a bare number is of seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed = match text.parse::<u32>() {
         Ok(seconds) => Some(Duration::from_secs(seconds.into())),
-        Err(_) => text
-            .parse::<SignedDuration>()
-            .ok()
-            .and_then(|d| Duration::try_from(d).ok()),
+        Err(_) => with_unit(text),
     };
     let parsed = parsed.filter(|duration| !duration.is_zero());
     parsed.ok_or_else(|| "give a time such as 30s, 5m or 1h".to_owned())
+}
+
+fn with_unit(text: &str) -> Option<Duration> {
+    let signed = text.parse::<SignedDuration>().ok()?;
+    Duration::try_from(signed).ok()
 }
 
 /// Where to listen, as `9433` of the loopback address or `192.0.2.1:9433`.
@@ -45,8 +45,8 @@ pub(super) fn listener(text: &str) -> Result<SocketAddr, String> {
     address.ok_or_else(|| "give a port, or an address and port such as 192.0.2.1:9433".to_owned())
 }
 
-/// Bytes, as `65536`, `64K` or `8M`.
-fn bytes(text: &str) -> Result<u32, String> {
+/// Bytes, as `65536`, `64K`, `8M` or `1G`.
+fn bytes(text: &str) -> Result<u64, String> {
     let (digits, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
         Some(at) => text.split_at(at),
         None => (text, ""),
@@ -55,9 +55,10 @@ fn bytes(text: &str) -> Result<u32, String> {
         "" => 0,
         "K" | "KiB" => 10,
         "M" | "MiB" => 20,
+        "G" | "GiB" => 30,
         _ => return Err(wrong_bytes()),
     };
-    let value: u32 = digits.parse().map_err(|_not_a_number| wrong_bytes())?;
+    let value: u64 = digits.parse().map_err(|_not_a_number| wrong_bytes())?;
     value.checked_mul(1 << shift).ok_or_else(wrong_bytes)
 }
 
@@ -65,22 +66,31 @@ fn wrong_bytes() -> String {
     "give a number of bytes, such as 65536, 64K or 8M".to_owned()
 }
 
+/// Bytes that an output file may have: one line has up to 64 KiB.
+pub(super) fn output_bytes(text: &str) -> Result<u64, String> {
+    const LEAST: u64 = 1 << 20;
+    match bytes(text)? {
+        least @ LEAST.. => Ok(least),
+        _ => Err("use 1M at least".to_owned()),
+    }
+}
+
 /// Bytes kept of each direction of a login.
 pub(super) fn login_bytes(text: &str) -> Result<u32, String> {
     match bytes(text)? {
-        kept @ 512..=131_072 => Ok(kept),
+        kept @ 512..=131_072 => Ok(kept as u32),
         _ => Err("use 512 to 128K: no LOGIN7 is longer than 128K".to_owned()),
     }
 }
 
 /// Size of a ring buffer: the kernel wants a power of two, a page at least.
 pub(super) fn ring_bytes(text: &str) -> Result<u32, String> {
-    const LEAST: u32 = 16 << 10;
-    const MOST: u32 = 1 << 30;
+    const LEAST: u64 = 16 << 10;
+    const MOST: u64 = 1 << 30;
     let asked = bytes(text)?;
     let nearest = asked.clamp(LEAST, MOST).next_power_of_two();
     if nearest == asked {
-        Ok(asked)
+        Ok(asked as u32)
     } else {
         Err(format!("the kernel wants a power of two: use {nearest}"))
     }
@@ -94,9 +104,11 @@ mod tests {
     use crate::record::Nanos;
 
     #[test]
-    fn milliseconds_may_have_decimals() {
+    fn milliseconds_may_have_decimals_or_units() {
         assert_eq!(milliseconds("250"), Ok(Nanos(250_000_000)));
         assert_eq!(milliseconds("0.5"), Ok(Nanos(500_000)));
+        assert_eq!(milliseconds("250ms"), Ok(Nanos(250_000_000)));
+        assert_eq!(milliseconds("1.5s"), Ok(Nanos(1_500_000_000)));
         for wrong in ["-1", "inf", "NaN", "", "1e300"] {
             assert!(milliseconds(wrong).is_err(), "{wrong}");
         }
@@ -106,6 +118,7 @@ mod tests {
     fn durations_are_seconds_or_have_units() {
         assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         for wrong in ["0", "-5s", "soon", ""] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }

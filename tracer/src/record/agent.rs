@@ -101,6 +101,8 @@ pub enum AgentAction {
     PortAdded,
     /// A port is no longer watched.
     PortRemoved,
+    /// It read its configuration anew.
+    Reload,
     /// Nothing: it says that it is alive.
     Status,
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    AgentAction, Attempt, Body, Close, CloseClass, Incident, IncidentOutcome, Login, Lookup,
+    Agent, AgentAction, Attempt, Body, Close, CloseClass, Incident, IncidentOutcome, Login, Lookup,
     LookupOutcome, Nanos,
 };
 
@@ -30,7 +30,7 @@ impl Body {
             Self::Attempt(record) => of_attempt(&record.attempt, slow),
             Self::Incident(record) => of_incident(&record.incident),
             Self::Pending(_) | Self::Loss(_) => Severity::Warn,
-            Self::Agent(record) => of_action(record.agent.action),
+            Self::Agent(record) => of_agent(&record.agent),
             Self::Phase(_) | Self::Request(_) | Self::Mars(_) => Severity::Info,
         }
     }
@@ -77,15 +77,18 @@ fn of_incident(incident: &Incident) -> Severity {
     }
 }
 
-fn of_action(action: AgentAction) -> Severity {
-    match action {
+fn of_agent(agent: &Agent) -> Severity {
+    let all_taken = || matches!(agent.reason.as_deref(), Some("applied" | "unchanged"));
+    match agent.action {
         AgentAction::Degraded => Severity::Warn,
+        AgentAction::Reload if !all_taken() => Severity::Warn,
         AgentAction::Start
         | AgentAction::Stop
         | AgentAction::InterfaceAdded
         | AgentAction::InterfaceRemoved
         | AgentAction::PortAdded
         | AgentAction::PortRemoved
+        | AgentAction::Reload
         | AgentAction::Status => Severity::Info,
     }
 }

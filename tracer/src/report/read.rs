@@ -98,7 +98,10 @@ fn replayed(path: PathBuf, identities: Policy) -> io::Result<PipeReader> {
         ports: Ports::all(Vec::new()),
         decapsulate: false,
         output: Settings {
-            destination: Destination::File(format!("/proc/self/fd/{}", to.as_raw_fd()).into()),
+            destination: Destination::File(
+                format!("/proc/self/fd/{}", to.as_raw_fd()).into(),
+                None,
+            ),
             format: Format::Json(Naming::Native),
             run: RunId(0),
             filter: Filter::default(),

@@ -101,6 +101,12 @@ impl Watched {
         }
     }
 
+    /// Takes other ports that are named; those that were learned stay.
+    pub(super) fn name(&mut self, ports: Ports) {
+        self.learned.retain(|port, _| !ports.contains(*port));
+        self.ports = ports;
+    }
+
     /// Takes a word that SQL Server is at a port.
     pub(super) fn hear(&mut self, word: Word, now: u64) {
         if !self.ports.auto || self.ports.contains(word.port) || word.port == 0 {

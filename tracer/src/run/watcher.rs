@@ -4,9 +4,10 @@ use std::{io, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
+use tracing_subscriber::filter::LevelFilter;
 
 use super::{
-    RunOptions, Signals,
+    Reread, RunOptions, Signals,
     memory::Memory,
     owners::Owners,
     ports::Watched,
@@ -42,15 +43,21 @@ const LAST_LOOK: u64 = 1_000_000_000;
 /// Why the agent stops where nobody reads what it writes.
 const READER_GONE: &str = "reader_gone";
 
+/// Changes how much the agent says of its own work.
+pub(super) type SetLogLevel = Box<dyn Fn(LevelFilter)>;
+
 /// The agent at work.
 pub(super) struct Watcher {
     probe: Probe,
-    engine: Engine,
+    pub(super) engine: Engine,
     owners: Owners,
-    ports: Watched,
-    records: Records,
+    pub(super) ports: Watched,
+    pub(super) records: Records,
+    /// As they are in effect.
+    pub(super) options: RunOptions,
+    pub(super) reread: Reread,
+    pub(super) set_log_level: SetLogLevel,
     memory: Memory,
-    to_stdout: bool,
     ticks: u32,
     statuses: u32,
 }
@@ -77,10 +84,7 @@ impl Watcher {
             slow: filter.slow.map_or(Config::SLOW, |slow| slow.0),
             phases: filter.wants(EventName::Phase),
             requests: filter.wants(EventName::Request),
-            incidents: filter
-                .wants(EventName::Incident)
-                .then_some(options.incidents)
-                .or(metrics.as_ref().map(|_| options.incidents)),
+            incidents: options.incidents_told(),
             ..Config::default()
         };
         Self {
@@ -96,11 +100,19 @@ impl Watcher {
                 tally: Tally::new(now),
                 closed: false,
             },
+            options: options.clone(),
+            reread: || anyhow::bail!("there is nothing to read"),
+            set_log_level: Box::new(|_| {}),
             memory: Memory::new(options.state.clone()),
-            to_stdout: options.output.destination == Destination::Stdout,
             ticks: 0,
             statuses: 0,
         }
+    }
+
+    /// Lets it read its configuration anew when it is asked to.
+    pub(super) fn may_reload(&mut self, reread: Reread, set_log_level: SetLogLevel) {
+        self.reread = reread;
+        self.set_log_level = set_log_level;
     }
 
     /// Says what is watched from now on, and with what.
@@ -160,7 +172,7 @@ impl Watcher {
                 }
                 _ = signals.interrupt.recv() => return "interrupt",
                 _ = signals.terminate.recv() => return "terminate",
-                _ = signals.hang_up.recv() => self.records.output.reopen(),
+                _ = signals.hang_up.recv() => self.reload(),
                 () = &mut end => return "duration",
             }
             self.notices();
@@ -206,7 +218,8 @@ impl Watcher {
         if self.ticks.is_multiple_of(LOSS_TICKS) {
             self.losses();
             self.measure();
-            self.records.closed |= self.to_stdout && Output::reader_is_gone();
+            let to_stdout = self.options.output.destination == Destination::Stdout;
+            self.records.closed |= to_stdout && Output::reader_is_gone();
         }
     }
 
@@ -216,12 +229,17 @@ impl Watcher {
         if changes.is_empty() {
             return;
         }
+        self.watch();
+        for change in changes {
+            self.say(change);
+        }
+    }
+
+    /// Lets the kernel know the ports as they are.
+    pub(super) fn watch(&mut self) {
         let all: Vec<_> = self.ports.all().into_iter().collect();
         if let Err(error) = self.probe.set_ports(&all) {
             self.say(degraded("ports", &error.to_string()));
-        }
-        for change in changes {
-            self.say(change);
         }
     }
 
@@ -313,7 +331,7 @@ impl Watcher {
         self.say(status);
     }
 
-    fn say(&mut self, agent: Agent) {
+    pub(super) fn say(&mut self, agent: Agent) {
         let timestamp = wall(&mut self.probe);
         let body = Body::Agent(AgentRecord { agent });
         self.records.record(Record { timestamp, body });

@@ -4,7 +4,7 @@ use tracer_ebpf::flow::FlowKey;
 
 use super::{
     baselines::Baselines,
-    input::{Config, Datagram, Input, Listener, Standing},
+    input::{Adjustable, Config, Datagram, Input, Listener, Standing},
     lookups::Lookups,
     report::Shared,
     table::Table,
@@ -56,6 +56,20 @@ impl Engine {
     /// Changes what is added to an event's time to get nanoseconds since 1970.
     pub fn set_wall_offset(&mut self, offset: i64) {
         self.shared.config.wall_offset = offset;
+    }
+
+    /// Takes other settings for what is told from here on.
+    pub fn set(&mut self, adjusted: Adjustable) {
+        self.shared.incidents.set_limits(adjusted.incidents);
+        let config = &mut self.shared.config;
+        config.incidents = adjusted.incidents;
+        config.pending_after = adjusted.pending_after;
+        config.slow = adjusted.slow;
+        config.phases = adjusted.phases;
+        config.requests = adjusted.requests;
+        if let Some(identity) = adjusted.identity {
+            config.identity = identity;
+        }
     }
 
     /// Names an interface.

@@ -42,6 +42,23 @@ pub struct Config {
     pub incidents: Option<IncidentLimits>,
 }
 
+/// Of [`Config`] what may change while connections are open.
+#[derive(Clone, Debug)]
+pub struct Adjustable {
+    /// What may be said of users, domains and workstations; as before where it is not said.
+    pub identity: Option<Policy>,
+    /// See [`Config::pending_after`].
+    pub pending_after: u64,
+    /// See [`Config::slow`].
+    pub slow: u64,
+    /// See [`Config::phases`].
+    pub phases: bool,
+    /// See [`Config::requests`].
+    pub requests: bool,
+    /// See [`Config::incidents`].
+    pub incidents: Option<IncidentLimits>,
+}
+
 /// What makes an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IncidentLimits {

@@ -51,6 +51,6 @@ pub(crate) use diagnosis::every;
 pub use diagnosis::{Words, explain, list, reference, words};
 pub use engine::Engine;
 pub use input::{
-    Carried, Checksum, Config, Datagram, Decided, IncidentLimits, Input, Listener, Said,
-    SocketOwner, Standing,
+    Adjustable, Carried, Checksum, Config, Datagram, Decided, IncidentLimits, Input, Listener,
+    Said, SocketOwner, Standing,
 };

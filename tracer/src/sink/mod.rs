@@ -3,6 +3,7 @@
 //! [`Filter`] decides what is said, a [`Render`] how, and [`Output`] writes it without ever holding
 //! up whoever produces it.
 
+mod file;
 mod filter;
 mod pretty;
 mod queue;
@@ -17,6 +18,7 @@ use anstream::{AutoStream, ColorChoice};
 
 pub(crate) use self::pretty::why;
 pub use self::{
+    file::Bound,
     filter::{EventSet, EventSetError, Filter},
     pretty::Pretty,
     queue::{Output, Overflow, Progress, Sent},
@@ -50,8 +52,8 @@ pub enum Format {
 pub enum Destination {
     /// Standard output.
     Stdout,
-    /// A file, appended to; see [`Output::reopen`].
-    File(PathBuf),
+    /// A file, appended to, with a bound or without; see [`Output::reopen`].
+    File(PathBuf, Option<Bound>),
 }
 
 /// How records are written.
@@ -72,20 +74,24 @@ pub struct Settings {
 impl Settings {
     /// Opens the output for records of this host.
     pub fn open(&self, host: &str) -> io::Result<Output> {
-        let render: Box<dyn Render> = match self.format {
+        Output::open(
+            &self.destination,
+            self.render(host),
+            self.filter.clone(),
+            self.overflow,
+        )
+    }
+
+    /// What turns this host's records into bytes.
+    fn render(&self, host: &str) -> Box<dyn Render> {
+        match self.format {
             Format::Json(naming) => Box::new(LineFormat {
                 run: self.run,
                 slow: self.filter.slow,
                 ..LineFormat::new(host, naming)
             }),
             Format::Pretty => Box::new(Pretty::new(self.wants_colour())),
-        };
-        Output::open(
-            &self.destination,
-            render,
-            self.filter.clone(),
-            self.overflow,
-        )
+        }
     }
 
     /// On a terminal that can, unless `NO_COLOR` and its kin say otherwise.

@@ -16,8 +16,9 @@ use std::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{
-    Destination, Filter, Render,
-    writer::{LULL, Message, Shared, Summary, Target, Writer, open_file},
+    Destination, Filter, Render, Settings,
+    file::{Appended, Endless, Target},
+    writer::{LULL, Message, Shared, Summary, Writer},
 };
 use crate::record::Record;
 
@@ -83,25 +84,12 @@ impl Output {
         filter: Filter,
         overflow: Overflow,
     ) -> io::Result<Self> {
-        let (file, path) = match destination {
-            // A duplicate of the descriptor: the standard library's handle flushes every line.
-            Destination::Stdout => (File::from(io::stdout().as_fd().try_clone_to_owned()?), None),
-            Destination::File(path) => (open_file(path)?, Some(path.clone())),
-        };
-        Ok(Self::start(
-            Target {
-                writer: Box::new(file),
-                path,
-            },
-            render,
-            filter,
-            overflow,
-            QUEUE,
-        ))
+        let target = target(destination)?;
+        Ok(Self::start(target, render, filter, overflow, QUEUE))
     }
 
     fn start(
-        target: Target,
+        target: Box<dyn Target>,
         render: Box<dyn Render>,
         filter: Filter,
         overflow: Overflow,
@@ -226,11 +214,23 @@ impl Output {
         self.shared.closed.load(Ordering::Acquire)
     }
 
-    /// Opens a file anew after it was moved away; standard output stays as it is.
-    pub fn reopen(&self) {
-        self.shared.reopen.store(true, Ordering::Release);
-        // A writer that ended needs no waking.
-        drop(self.queue.send(Message::Wake));
+    /// Opens a file anew after it was moved away; standard output stays as it is. Where that fails
+    /// the old one is written on.
+    pub fn reopen(&mut self, destination: &Destination) -> io::Result<()> {
+        if *destination != Destination::Stdout {
+            let target = target(destination)?;
+            self.flush();
+            // A writer that ended needs none.
+            drop(self.queue.send(Message::Target(target)));
+        }
+        Ok(())
+    }
+
+    /// From here on records are chosen and written as these settings say, where they are written to aside.
+    pub fn set(&mut self, settings: &Settings, host: &str) {
+        self.flush();
+        self.filter = settings.filter.clone();
+        drop(self.queue.send(Message::Render(settings.render(host))));
     }
 
     /// Writes what is queued and ends. A reader that left is no error; one that does not read is
@@ -265,6 +265,18 @@ impl Output {
             }
         }
     }
+}
+
+/// Opens what is written to.
+fn target(destination: &Destination) -> io::Result<Box<dyn Target>> {
+    Ok(match destination {
+        // A duplicate of the descriptor: the standard library's handle flushes every line.
+        Destination::Stdout => {
+            let stdout = io::stdout().as_fd().try_clone_to_owned()?;
+            Box::new(Endless(File::from(stdout)))
+        }
+        Destination::File(path, bound) => Box::new(Appended::open(path, *bound)?),
+    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
 //! The thread that writes: renders what is queued, numbers it, and says what was dropped.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, BufWriter, ErrorKind, Write},
-    path::{Path, PathBuf},
+    io::{self, BufWriter, ErrorKind, Write as _},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -13,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use super::Render;
+use super::{Render, file::Target};
 use crate::record::{Body, Count, LineError, Loss, LossReason, LossRecord, Record, Timestamp};
 
 /// How long the writer lets records gather before it writes them out: being woken for each costs
@@ -29,11 +27,12 @@ pub struct Summary {
     pub dropped: u64,
 }
 
-#[derive(Debug)]
 pub(super) enum Message {
     Records(Vec<Record>),
-    /// Nothing but a reason to look at the flags.
-    Wake,
+    /// From here on they are written there.
+    Target(Box<dyn Target>),
+    /// From here on they are written so.
+    Render(Box<dyn Render>),
 }
 
 #[derive(Debug, Default)]
@@ -47,7 +46,6 @@ pub(super) struct Shared {
     pub(super) lost: AtomicU64,
     /// Several records are handed over at once.
     pub(super) gathers: AtomicBool,
-    pub(super) reopen: AtomicBool,
     pub(super) closed: AtomicBool,
 }
 
@@ -80,29 +78,9 @@ impl Shared {
     }
 }
 
-/// Where the bytes go, and how to open it anew.
-pub(super) struct Target {
-    pub(super) writer: Box<dyn Write + Send>,
-    pub(super) path: Option<PathBuf>,
-}
-
-impl Write for Target {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.writer.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
-    }
-}
-
-pub(super) fn open_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
-}
-
 /// Writes what comes through the queue.
 pub(super) struct Writer {
-    target: BufWriter<Target>,
+    target: BufWriter<Box<dyn Target>>,
     render: Box<dyn Render>,
     shared: Arc<Shared>,
     line: Vec<u8>,
@@ -114,7 +92,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(
-        target: Target,
+        target: Box<dyn Target>,
         render: Box<dyn Render>,
         shared: Arc<Shared>,
         capacity: usize,
@@ -164,9 +142,17 @@ impl Writer {
                 }
             };
             rested = false;
-            self.reopen_if_asked()?;
-            let Message::Records(batch) = message else {
-                continue;
+            let batch = match message {
+                Message::Records(batch) => batch,
+                Message::Target(target) => {
+                    self.target.flush()?;
+                    *self.target.get_mut() = target;
+                    continue;
+                }
+                Message::Render(render) => {
+                    self.render = render;
+                    continue;
+                }
             };
             // Who gathers records has waited for others already.
             rested = self.shared.gathers.load(Ordering::Relaxed);
@@ -235,23 +221,16 @@ impl Writer {
     }
 
     fn write_line(&mut self) -> io::Result<()> {
+        let ahead = self.target.buffer().len() + self.line.len();
+        if !self.target.get_ref().has_room(ahead) {
+            self.target.flush()?;
+            self.target.get_mut().make_room(self.line.len())?;
+        }
         self.target.write_all(&self.line)?;
         self.summary.written += 1;
         self.shared
             .written
             .store(self.summary.written, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn reopen_if_asked(&mut self) -> io::Result<()> {
-        if !self.shared.reopen.swap(false, Ordering::AcqRel) {
-            return Ok(());
-        }
-        self.target.flush()?;
-        let target = self.target.get_mut();
-        if let Some(path) = &target.path {
-            target.writer = Box::new(open_file(path)?);
-        }
         Ok(())
     }
 }

@@ -76,6 +76,15 @@ impl Incidents {
         }
     }
 
+    /// Takes other limits. The window stays, by which what was seen is kept; and where nobody wants to hear of
+    /// incidents any more, whoever writes leaves them out.
+    pub(in crate::session) fn set_limits(&mut self, limits: Option<IncidentLimits>) {
+        let Some(limits) = limits.map(Limits::of) else {
+            return;
+        };
+        self.limits.get_or_insert(limits).logins = limits.logins;
+    }
+
     /// Whether anybody wants to hear of incidents.
     pub(in crate::session) const fn are_wanted(&self) -> bool {
         self.limits.is_some()

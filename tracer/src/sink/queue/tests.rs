@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{Output, Overflow, Sent};
 use crate::{
     record::{LineFormat, Naming, samples},
-    sink::{Destination, Filter, writer::Target},
+    sink::{Destination, Filter, file::Endless},
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -20,10 +20,7 @@ fn render() -> LineFormat {
 
 fn pipe(overflow: Overflow, capacity: usize) -> (PipeReader, Output) {
     let (reader, writer) = io::pipe().expect("a pipe");
-    let target = Target {
-        writer: Box::new(writer),
-        path: None,
-    };
+    let target = Box::new(Endless(writer));
     (
         reader,
         Output::start(
@@ -135,7 +132,7 @@ fn a_file_that_was_moved_away_is_opened_anew() {
     let folder = std::env::temp_dir().join(format!("tds-tracer-reopen-{}", std::process::id()));
     fs::create_dir_all(&folder).expect("a folder");
     let (path, moved) = (folder.join("events"), folder.join("events.1"));
-    let destination = Destination::File(path.clone());
+    let destination = Destination::File(path.clone(), None);
     let mut output = Output::open(
         &destination,
         Box::new(render()),
@@ -148,7 +145,7 @@ fn a_file_that_was_moved_away_is_opened_anew() {
         std::thread::sleep(Duration::from_millis(1));
     }
     fs::rename(&path, &moved).expect("moved");
-    output.reopen();
+    output.reopen(&destination).expect("opened");
     output.send(samples::agent());
     output.finish(PATIENCE).expect("an end");
 
