@@ -5,6 +5,7 @@
 
 mod bench;
 mod demo;
+mod dist;
 mod ebpf;
 mod fuzz;
 mod generated;
@@ -43,6 +44,8 @@ enum Command {
     Bench(bench::Args),
     /// Print the JSON Schema of the event stream, or write the checked-in copy
     Schema(generated::Args),
+    /// Print the JSON Schema of the configuration, or write the checked-in copy
+    ConfigSchema(generated::Args),
     /// Print the page of causes, or write the checked-in copy
     Causes(generated::Args),
     /// Run each fuzz target for a bounded time
@@ -51,6 +54,10 @@ enum Command {
     Lab(lab::Args),
     /// Compile the kernel programs into the checked-in objects, after every change to them
     Ebpf(ebpf::Args),
+    /// Make what is handed out: static binary, packages, image, and what proves them
+    Dist(dist::Args),
+    /// Install the Debian package in a root of its own, ask it, and purge it again (root)
+    InstallTrial(dist::InstallArgs),
     /// Check the house rules that no compiler knows
     Lint,
     /// What runs inside the emulator
@@ -66,10 +73,13 @@ fn main() -> ExitCode {
         Command::Vm(args) => vm::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Schema(args) => generated::run(&generated::SCHEMA, &args),
+        Command::ConfigSchema(args) => generated::run(&generated::CONFIG, &args),
         Command::Causes(args) => generated::run(&generated::CAUSES, &args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Lab(args) => lab::run(&args),
         Command::Ebpf(args) => ebpf::run(&args),
+        Command::Dist(args) => dist::run(&args),
+        Command::InstallTrial(args) => dist::install(&args),
         Command::Lint => lint::run(),
         Command::VmGuest(args) => vm::guest::run(&args),
     };

@@ -9,6 +9,7 @@ use anyhow::{Result, anyhow, bail};
 use clap::Parser;
 
 use crate::{
+    dist,
     ebpf::{self, EbpfToolchain},
     fuzz, host, lint, peers,
     process::{cargo, run as run_it, target},
@@ -36,6 +37,8 @@ const CHECKS: &[(&str, Check)] = &[
     ("clippy, host", clippy_host),
     ("clippy, kernel programs", clippy_ebpf),
     ("build", peers::build_all),
+    ("Debian package", dist::briefly),
+    ("Debian package", dist::briefly),
     ("tests", tests),
     ("fuzz targets", fuzz::briefly),
     ("documentation", documentation),

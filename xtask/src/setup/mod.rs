@@ -22,6 +22,8 @@ pub(crate) enum For {
     Ebpf,
     /// `cargo xtask demo`
     Demo,
+    /// `cargo xtask dist`
+    Dist,
     /// `cargo xtask vm`
     Vm,
     /// `cargo xtask test`, which is all of the above

@@ -22,12 +22,22 @@ pub(crate) struct Need {
     purposes: &'static [For],
 }
 
-const EVERY: &[For] = &[For::Build, For::Ebpf, For::Demo, For::Vm, For::Test];
+const EVERY: &[For] = &[
+    For::Build,
+    For::Ebpf,
+    For::Demo,
+    For::Dist,
+    For::Vm,
+    For::Test,
+];
 const NET: &[For] = &[For::Demo, For::Vm, For::Test];
 /// Those that build one peer at least.
 const PEERS: &[For] = &[For::Demo, For::Test];
 const VM: &[For] = &[For::Vm, For::Test];
 const TEST: &[For] = &[For::Test];
+const DIST: &[For] = &[For::Dist];
+/// Those that take programs apart.
+const BINARIES: &[For] = &[For::Dist, For::Vm, For::Test];
 
 /// The library that reads C headers for the bindings to MIT's Kerberos.
 const LIBCLANG: &str = "for file in /usr/lib/llvm-*/lib/libclang.so /usr/lib*/libclang.so; do \
@@ -72,13 +82,15 @@ pub(crate) const ALL: &[Need] = &[
     Need::program("tshark", &["tshark"], TEST),
     Need::program("editcap", &["wireshark-common"], TEST),
     Need::program("zstd", &["zstd"], TEST),
+    Need::program("rpmbuild", &["rpm"], DIST),
+    Need::program("debootstrap", &["debootstrap"], DIST),
     Need::program("time", &["time"], TEST),
     Need::program("bpftool", &["bpftool"], VM),
     Need::program("qemu-system-x86_64", &["qemu-system-x86"], VM),
     Need::program("busybox", &["busybox-static"], VM),
     Need::program("cpio", &["cpio"], VM),
     Need::program("depmod", &["kmod"], VM),
-    Need::program("strip", &["binutils"], VM),
+    Need::program("strip", &["binutils"], BINARIES),
     Need::program("xz", &["xz-utils"], VM),
     Need {
         probe: Probe::Works("python3", &["-c", "import venv, ensurepip"]),

@@ -1,0 +1,173 @@
+//! The binary: static, without a path of where it was built, and what a debugger wants beside it.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum;
+
+use super::{VERSION, named};
+use crate::process::{cargo, command, output, root, run};
+
+/// No longer than this, bytes.
+const MOST: u64 = 12 << 20;
+/// Of a program that only tests load.
+const TRIAL: &[u8] = b"tds_advance";
+
+/// The processors there are packages for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Target {
+    #[value(name = "x86-64")]
+    X86_64,
+}
+
+impl Target {
+    /// Rust's name.
+    pub(super) const fn triple(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64-unknown-linux-gnu",
+        }
+    }
+
+    /// Debian's name, which is also the image's.
+    pub(super) const fn debian(self) -> &'static str {
+        match self {
+            Self::X86_64 => "amd64",
+        }
+    }
+
+    /// Fedora's name.
+    pub(super) const fn rpm(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+        }
+    }
+}
+
+/// What was built.
+pub(super) struct Built {
+    /// The agent as it is handed out.
+    pub(super) agent: PathBuf,
+    /// What its debugger wants.
+    debug: PathBuf,
+    /// An agent that this machine can run, for what it says of itself.
+    pub(super) own: PathBuf,
+    machine: Target,
+}
+
+pub(super) fn all(machine: Target, folder: &Path) -> Result<Built> {
+    let mut build = cargo([
+        "build",
+        "--quiet",
+        "--profile",
+        "dist",
+        "--package",
+        "tracer",
+    ]);
+    build
+        .args(["--target", machine.triple(), "--target-dir"])
+        .arg(folder)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags()?.join("\x1f"))
+        .env("CFLAGS", c_flags()?.join(" "));
+    run(&mut build)?;
+    let whole = folder.join(machine.triple()).join("dist/tds-tracer");
+    let agent = stripped(&whole, folder)?;
+    let debug = folder.join("tds-tracer.debug");
+    output(
+        command("objcopy", ["--only-keep-debug"])
+            .arg(&whole)
+            .arg(&debug),
+    )?;
+    let link = format!("--add-gnu-debuglink={}", debug.display());
+    output(command("objcopy", [link]).arg(&agent))?;
+    check(&agent)?;
+    Ok(Built {
+        own: agent.clone(),
+        agent,
+        debug,
+        machine,
+    })
+}
+
+/// A copy without what only a debugger wants.
+pub(super) fn stripped(agent: &Path, into: &Path) -> Result<PathBuf> {
+    let smaller = named(into, "tds-tracer");
+    output(command("strip", ["-o"]).arg(&smaller).arg(agent))?;
+    Ok(smaller)
+}
+
+/// Static, and each folder by another name.
+fn flags() -> Result<Vec<String>> {
+    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+    let renamed = folders()?.into_iter();
+    flags.extend(renamed.map(|(from, to)| format!("--remap-path-prefix={from}={to}")));
+    Ok(flags)
+}
+
+/// The same for what is written in C.
+fn c_flags() -> Result<Vec<String>> {
+    let renamed = folders()?.into_iter();
+    Ok(renamed
+        .map(|(from, to)| format!("-ffile-prefix-map={from}={to}"))
+        .collect())
+}
+
+/// Folders of this machine, and what they are called instead.
+fn folders() -> Result<Vec<(String, &'static str)>> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home
+        .or_else(|| env::home_dir().map(|home| home.join(".cargo")))
+        .context("no home of cargo")?;
+    let mut folders = vec![(root().display().to_string(), ".")];
+    for registry in fs::read_dir(home.join("registry/src"))? {
+        folders.push((registry?.path().display().to_string(), "registry"));
+    }
+    Ok(folders)
+}
+
+/// Fails where the agent is not what it has to be.
+fn check(agent: &Path) -> Result<()> {
+    let bytes = fs::read(agent)?;
+    let holds = |word: &[u8]| bytes.windows(word.len()).any(|window| window == word);
+    for (folder, _) in folders()? {
+        if holds(folder.as_bytes()) {
+            bail!("the agent names {folder}, where it was built");
+        }
+    }
+    if holds(TRIAL) {
+        bail!("the agent has programs that only tests load");
+    }
+    if bytes.len() as u64 > MOST {
+        bail!(
+            "the agent has {} bytes, which are more than {MOST}",
+            bytes.len()
+        );
+    }
+    let segments = output(command("readelf", ["--program-headers", "--wide"]).arg(agent))?;
+    if segments.contains("INTERP") {
+        bail!("the agent is not static");
+    }
+    println!("tds-tracer: {} bytes, static", bytes.len());
+    Ok(())
+}
+
+impl Built {
+    /// Hands the agent out as it is.
+    pub(super) fn keep(&self, into: &Path) -> Result<PathBuf> {
+        self.copy(&self.agent, into, "")
+    }
+
+    /// Hands out what its debugger wants.
+    pub(super) fn keep_debug(&self, into: &Path) -> Result<PathBuf> {
+        self.copy(&self.debug, into, ".debug")
+    }
+
+    fn copy(&self, file: &Path, into: &Path, kind: &str) -> Result<PathBuf> {
+        let machine = self.machine.debian();
+        let copy = named(into, &format!("tds-tracer-{VERSION}-linux-{machine}{kind}"));
+        fs::copy(file, &copy)?;
+        Ok(copy)
+    }
+}

@@ -1,0 +1,128 @@
+//! What is handed out: a static binary, packages of it for Debian and Fedora and their kin, an image, and what proves
+//! that they are what they say.
+//!
+//! The same sources give the same bytes: every time in them is the last commit's, every owner root, every order by name.
+
+mod build;
+mod deb;
+mod oci;
+mod rpm;
+mod sbom;
+mod stage;
+mod trial;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Result, bail};
+use clap::Parser;
+
+pub(crate) use self::trial::{Args as InstallArgs, run as install};
+use self::{build::Target, stage::Stage};
+use crate::{
+    process::{command, output, root, target},
+    setup::{self, For},
+};
+
+/// Options of `dist`.
+#[derive(Parser)]
+pub(crate) struct Args {
+    /// For which processor
+    #[arg(long, value_enum, default_value = "x86-64")]
+    machine: Target,
+    /// Only the Debian package of the agent that the tests run with, and what is in it
+    #[arg(long)]
+    brief: bool,
+    /// Do it twice, in two folders, and fail where the two differ
+    #[arg(long)]
+    twice: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.brief {
+        return briefly();
+    }
+    setup::ensure(For::Dist)?;
+    let made = target().join("dist");
+    make(args.machine, &target().join("dist-build"), &made)?;
+    if args.twice {
+        let again = target().join("dist-again");
+        make(args.machine, &target().join("dist-build-again"), &again)?;
+        same(&made, &again)?;
+        println!("both are the same, byte by byte");
+    }
+    Ok(())
+}
+
+/// Builds into one folder, and hands out from another.
+fn make(machine: Target, folder: &Path, into: &Path) -> Result<()> {
+    fresh(into)?;
+    let built = build::all(machine, folder)?;
+    let stage = Stage::new(&built.agent, &built.own, &into.join("stage"))?;
+    let files = [
+        built.keep(into)?,
+        built.keep_debug(into)?,
+        deb::pack(&stage, machine, into)?,
+        rpm::pack(&stage, machine, into)?,
+        oci::pack(&built.agent, machine, into)?,
+        sbom::write(machine, into)?,
+    ];
+    fs::remove_dir_all(into.join("stage"))?;
+    let mut sums = command(
+        "sha256sum",
+        files.iter().filter_map(|file| file.file_name()),
+    );
+    let sums = output(sums.current_dir(into))?;
+    fs::write(into.join("SHA256SUMS"), &sums)?;
+    print!("{sums}");
+    Ok(())
+}
+
+/// What `cargo xtask test` has time for: the Debian package of the agent that the tests ran with, and what is in it.
+pub(crate) fn briefly() -> Result<()> {
+    let into = target().join("dist-brief");
+    fresh(&into)?;
+    let agent = build::stripped(&target().join("debug/tds-tracer"), &into)?;
+    let stage = Stage::new(&agent, &agent, &into.join("stage"))?;
+    let package = deb::pack(&stage, Target::X86_64, &into)?;
+    deb::check(&package)?;
+    fs::remove_dir_all(&into)?;
+    Ok(())
+}
+
+fn fresh(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    Ok(fs::create_dir_all(folder)?)
+}
+
+/// Fails where two folders differ.
+fn same(one: &Path, other: &Path) -> Result<()> {
+    let sums = |folder: &Path| fs::read_to_string(folder.join("SHA256SUMS"));
+    let (one, other) = (sums(one)?, sums(other)?);
+    let differing: Vec<&str> = one
+        .lines()
+        .filter(|line| !other.lines().any(|other| other == *line))
+        .collect();
+    if !differing.is_empty() {
+        bail!("these differ the second time:\n{}", differing.join("\n"));
+    }
+    Ok(())
+}
+
+/// The time that everything is of: the last commit's, seconds since 1970.
+fn epoch() -> Result<String> {
+    let mut git = command("git", ["log", "-1", "--format=%ct"]);
+    Ok(output(git.current_dir(root()))?.trim().to_owned())
+}
+
+/// The agent's version.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A file's name in a folder, which it has there.
+fn named(folder: &Path, name: &str) -> PathBuf {
+    folder.join(name)
+}
