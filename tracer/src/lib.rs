@@ -7,6 +7,7 @@
 
 pub mod capture;
 pub mod cli;
+pub mod confine;
 pub mod dns;
 pub mod doctor;
 mod exit;

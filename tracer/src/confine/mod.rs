@@ -1,0 +1,63 @@
+//! What the agent gives up once it is at work: all that it does not need for that.
+//!
+//! Each step is the thread's that takes it and of those that it starts, and holds for good. One that this kernel does
+//! not offer, or that is not allowed, is left out with a reason; the others hold all the same.
+
+mod calls;
+mod capabilities;
+mod files;
+
+use std::path::PathBuf;
+
+use rustix::{
+    process::{DumpableBehavior, set_dumpable_behavior},
+    thread::set_no_new_privs,
+};
+
+/// What a thread goes on needing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The kernel programs: their maps, and attaching them to interfaces that come.
+    pub programs: bool,
+    /// Files in `/proc` that are of other users' processes.
+    pub processes: bool,
+    /// Files anywhere, to be read.
+    pub reads: bool,
+    /// Folders in which files are written.
+    pub writes: Vec<PathBuf>,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Which.
+    pub what: &'static str,
+    /// What holds from now on, or why it does not.
+    pub held: Result<String, String>,
+}
+
+/// Takes every step for this thread, and for those that it starts from now on.
+pub fn confine(needs: &Needs) -> Vec<Step> {
+    let step = |what, held| Step { what, held };
+    // In this order: what a later step takes away, an earlier one needs.
+    vec![
+        step(
+            "no_new_privs",
+            set_no_new_privs(true)
+                .map(|()| "no program that it starts gets more".to_owned())
+                .map_err(|error| error.to_string()),
+        ),
+        step(
+            "dumpable",
+            set_dumpable_behavior(DumpableBehavior::NotDumpable)
+                .map(|()| {
+                    "no core dump, and no other process of its user reads its memory".to_owned()
+                })
+                .map_err(|error| error.to_string()),
+        ),
+        step("bounding_set", capabilities::empty_bounding_set()),
+        step("capabilities", capabilities::keep(needs)),
+        step("landlock", files::restrict(needs)),
+        step("seccomp", calls::restrict()),
+    ]
+}

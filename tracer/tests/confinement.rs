@@ -1,0 +1,153 @@
+//! A process that has given up what it does not need tries all the same.
+
+use std::{
+    env, fs,
+    fs::File,
+    io::{self, Read as _, Seek as _},
+    os::unix::process::CommandExt as _,
+    path::PathBuf,
+    process::{Command, Stdio},
+    thread,
+};
+
+use tracer::confine::{Needs, Step, confine};
+
+/// Set in the process that tries: the folder that it may write in.
+const TRIES: &str = "TDS_TRACER_TEST_TRIES";
+
+/// A folder of its own, gone with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let path = env::temp_dir().join(format!("tds-tracer-confined-{}", std::process::id()));
+        fs::create_dir_all(path.join("its own")).expect("a folder");
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+/// Runs one of the tests below by itself, in a process of its own.
+fn alone(test: &str) {
+    let folder = Folder::new();
+    let mut process = Command::new(env::current_exe().expect("this program"));
+    process.args(["--exact", test, "--nocapture", "--test-threads=1"]);
+    let output = process.env(TRIES, &folder.0).output().expect("a process");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{said}");
+}
+
+fn is_held(steps: &[Step], what: &str) -> bool {
+    steps
+        .iter()
+        .any(|step| step.what == what && step.held.is_ok())
+}
+
+/// This thread's account by the kernel, opened before it may not be any more.
+struct Account(File);
+
+impl Account {
+    fn open() -> Self {
+        Self(File::open("/proc/thread-self/status").expect("an account"))
+    }
+
+    fn line(&self, name: &str) -> String {
+        let mut text = String::new();
+        (&self.0).rewind().expect("the beginning");
+        (&self.0).read_to_string(&mut text).expect("text");
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_default().trim().to_owned()
+    }
+}
+
+/// What a thread does not get any more, whatever it needs.
+fn tries_in_vain(steps: &[Step], account: &Account) {
+    assert!(is_held(steps, "no_new_privs"), "{steps:?}");
+    assert!(is_held(steps, "seccomp"), "{steps:?}");
+    assert_eq!(account.line("NoNewPrivs:"), "1");
+    assert_eq!(account.line("Seccomp:"), "2");
+    let denied = |error: io::Error| error.raw_os_error() == Some(libc::EPERM);
+    assert!(
+        Command::new("/bin/true")
+            .status()
+            .is_err_and(|error| matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES)))
+    );
+    let made = rustix::fs::mknodat(
+        rustix::fs::CWD,
+        "/dev/null2",
+        rustix::fs::FileType::Fifo,
+        0o600.into(),
+        0,
+    );
+    assert!(made.is_err_and(|error| denied(error.into())));
+    let kept = u64::from_str_radix(&account.line("CapEff:"), 16).expect("a set");
+    let (perfmon, sys_admin) = (1 << 38, 1 << 21);
+    assert_eq!(kept & (perfmon | sys_admin), 0, "{kept:x}");
+    if is_held(steps, "bounding_set") {
+        assert_eq!(account.line("CapBnd:"), "0000000000000000");
+    }
+}
+
+#[test]
+fn a_writer_writes_in_its_folder_and_reaches_nothing_else() {
+    let Some(folder) = env::var_os(TRIES).map(PathBuf::from) else {
+        return alone("a_writer_writes_in_its_folder_and_reaches_nothing_else");
+    };
+    let account = Account::open();
+    let own = folder.join("its own");
+    let needs = Needs {
+        writes: vec![own.clone()],
+        ..Needs::default()
+    };
+    let steps = confine(&needs);
+    tries_in_vain(&steps, &account);
+    assert_eq!(account.line("CapPrm:"), "0000000000000000");
+    fs::write(own.join("events"), "one").expect("written");
+    fs::rename(own.join("events"), own.join("events.1")).expect("moved");
+    // What a thread gives up, those that it starts do not have.
+    let from_a_thread = thread::spawn(move || fs::write(own.join("events"), "two"));
+    from_a_thread.join().expect("an end").expect("written");
+    if is_held(&steps, "landlock") {
+        let elsewhere = fs::write(folder.join("elsewhere"), "three");
+        assert!(elsewhere.is_err_and(|error| error.raw_os_error() == Some(libc::EACCES)));
+        assert!(File::open("/etc/passwd").is_err());
+        assert!(std::net::TcpListener::bind("127.0.0.1:0").is_err());
+    }
+}
+
+#[test]
+fn who_tells_processes_goes_on_seeing_them() {
+    if env::var_os(TRIES).is_none() {
+        return alone("who_tells_processes_goes_on_seeing_them");
+    }
+    let account = Account::open();
+    let is_root = rustix::process::geteuid().is_root();
+    // It ends with what it reads from.
+    let mut strangers = Command::new("cat");
+    strangers
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    if is_root {
+        // Nobody's.
+        strangers.uid(65_534);
+    }
+    let mut stranger = strangers.spawn().expect("a process");
+    let steps = confine(&Needs {
+        programs: true,
+        processes: true,
+        reads: true,
+        writes: Vec::new(),
+    });
+    let executable = fs::read_link(format!("/proc/{}/exe", stranger.id()));
+    // It may not send a signal any more.
+    let killed = stranger.kill();
+    tries_in_vain(&steps, &account);
+    assert!(killed.is_err());
+    executable.expect("an executable");
+}
