@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    thread,
 };
 
 use clap::ValueEnum;
@@ -14,6 +15,7 @@ use glob::Pattern;
 use serde::Serialize;
 
 use crate::{
+    confine::{Needs, Step, confine},
     exit::UNUSABLE,
     host::{self, Hierarchy},
     probe::{self, Notice, Probe, Selection, Source},
@@ -118,6 +120,7 @@ pub fn doctor(options: &DoctorOptions) -> anyhow::Result<ExitCode> {
         findings.push(runtime.block_on(sockets(groups.clone())));
     }
     findings.extend(runtime.block_on(trial(groups)));
+    findings.extend(confinement());
     let usable = findings
         .iter()
         .all(|finding| finding.verdict != Verdict::Missing);
@@ -351,6 +354,36 @@ async fn trial(groups: Option<Arc<Hierarchy>>) -> Vec<Finding> {
     }
     probe.stop().await;
     findings
+}
+
+/// What the agent can give up once it is at work, tried on a thread that then ends.
+fn confinement() -> Vec<Finding> {
+    let needs = |processes| Needs {
+        programs: processes,
+        processes,
+        reads: processes,
+        writes: Vec::new(),
+    };
+    let reading = thread::spawn(move || confine(&needs(true))).join();
+    // The thread that writes reaches no process, so files can be kept from it.
+    let writing = thread::spawn(move || confine(&needs(false))).join();
+    let of = |steps: thread::Result<Vec<Step>>| steps.unwrap_or_default().into_iter();
+    let files = of(writing).filter(|step| step.what == "landlock");
+    let others = of(reading).filter(|step| step.what != "landlock");
+    others.chain(files).map(given_up).collect()
+}
+
+fn given_up(step: Step) -> Finding {
+    match step.held {
+        Ok(held) => Finding::good(step.what, held),
+        Err(reason) => Finding::lacking(
+            step.what,
+            Verdict::Degraded,
+            reason,
+            "that step towards least privilege; the others hold",
+            "SECURITY.md says what each one needs",
+        ),
+    }
 }
 
 fn attachment(notice: &Notice) -> Option<Finding> {

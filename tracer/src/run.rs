@@ -1,5 +1,6 @@
 //! `tds-tracer run`: live connections, from the kernel's ring buffer to the output.
 
+mod confinement;
 mod datagrams;
 mod memory;
 mod opening;
@@ -7,6 +8,7 @@ mod owners;
 mod ports;
 mod records;
 mod reload;
+mod service;
 mod status;
 mod watcher;
 
@@ -70,6 +72,8 @@ pub struct RunOptions {
     pub metrics: Option<SocketAddr>,
     /// Level of the agent's own log.
     pub log_level: LevelFilter,
+    /// Whether what is not needed any more is given up once it is at work.
+    pub confine: bool,
     /// Each option by its name, as it was said.
     pub said: BTreeMap<String, Vec<OsString>>,
 }
@@ -134,8 +138,11 @@ async fn watch(
     let mut agent = Watcher::new(options, probe, Processes::new(groups), output, metrics);
     agent.may_reload(reread, set_log_level);
     agent.started();
+    agent.confine();
+    service::ready();
     let reason = agent.until_stopped(options.duration, &mut signals).await;
-    agent.stop(reason).await
+    service::stopping();
+    Box::pin(agent.stop(reason)).await
 }
 
 /// Metrics, told at this address from now on.

@@ -115,7 +115,7 @@ fn what_is_in_effect_is_shown_with_who_says_so() {
     for (line, source) in [
         ("slow = \"250ms\"", format!("# {}:1", configuration.file())),
         ("port = [5]", "# --port".to_owned()),
-        ("max-flows = 65536", "# default".to_owned()),
+        ("login-bytes = 16384", "# default".to_owned()),
         ("# output =", "# not set".to_owned()),
     ] {
         let found = said.lines().find(|said| said.starts_with(line));

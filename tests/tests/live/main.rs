@@ -24,6 +24,7 @@ mod rewritten;
 mod run;
 mod said;
 mod secrets;
+mod service;
 mod sockets;
 mod tls;
 mod waits;

@@ -9,6 +9,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::{OutputArgs, config::ConfigFile, values};
 use crate::{
+    host,
     ports::Ports,
     probe::{Selection, Source},
     run::RunOptions,
@@ -47,10 +48,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "BYTES", default_value = "16384", value_parser = values::login_bytes)]
     login_bytes: u32,
 
-    /// Connections watched at once; the oldest gives way to the next
-    #[arg(long, value_name = "COUNT", default_value_t = 65_536,
+    /// Connections watched at once; the oldest gives way to the next. 65536, or as many as the control group's
+    /// memory is enough for
+    #[arg(long, value_name = "COUNT",
         value_parser = clap::value_parser!(u32).range(16..=16_777_216))]
-    max_flows: u32,
+    max_flows: Option<u32>,
 
     /// Size of the buffer between kernel and agent: a power of two
     #[arg(long, value_name = "BYTES", default_value = "8M", value_parser = values::ring_bytes)]
@@ -80,8 +82,34 @@ pub struct RunArgs {
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: LevelFilter,
 
+    /// Give up, once at work, what is not needed any more: capabilities, system calls, files
+    #[arg(long, value_name = "SWITCH", value_enum, default_value = "on")]
+    confine: Switch,
+
     #[command(flatten)]
     config: ConfigFile,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+/// Connections watched where nobody says how many.
+const FLOWS: u32 = 65_536;
+/// What one takes at most while its login is undecided, in the agent and in the kernel, bytes.
+const FLOW_BYTES: u64 = 6 << 10;
+/// What the agent takes without any, bytes.
+const BASE_BYTES: u64 = 64 << 20;
+/// However little memory there is, so many are watched.
+const FEWEST: u32 = 1024;
+
+/// As many as the memory is enough for that the control group leaves.
+fn flows_in(memory: Option<u64>) -> u32 {
+    let room = memory.map(|bytes| bytes.saturating_sub(BASE_BYTES) / FLOW_BYTES);
+    let flows = room.map_or(FLOWS, |room| u32::try_from(room).unwrap_or(FLOWS));
+    flows.clamp(FEWEST, FLOWS)
 }
 
 /// See [`Source`].
@@ -144,6 +172,7 @@ impl RunArgs {
             state,
             metrics,
             log_level,
+            confine,
             config: _,
         } = self;
         Ok(RunOptions {
@@ -159,14 +188,28 @@ impl RunArgs {
             pending_after: output.pending(),
             incidents: output.incidents(),
             login_bytes,
-            max_flows,
+            max_flows: max_flows.unwrap_or_else(|| flows_in(host::memory_limit())),
             ring_bytes,
             side_traffic: side_traffic.meant(),
             duration,
             state: state.or_else(given_by_systemd),
             metrics,
             log_level,
+            confine: confine == Switch::On,
             said: BTreeMap::new(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::flows_in;
+
+    #[test]
+    fn as_many_connections_are_watched_as_memory_is_enough_for() {
+        assert_eq!(flows_in(None), 65_536);
+        assert_eq!(flows_in(Some(256 << 20)), 32_768);
+        assert_eq!(flows_in(Some(1 << 40)), 65_536);
+        assert_eq!(flows_in(Some(1 << 20)), 1024);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{RunOptions, requests_of, watcher::Watcher};
+use super::{RunOptions, confinement::output_folder, requests_of, service, watcher::Watcher};
 use crate::{
     host,
     record::{Agent, AgentAction, Event as EventName, Text},
@@ -32,7 +32,9 @@ impl Watcher {
     /// Reads the configuration anew, takes of it what can be taken now, and says what came of it. The output file
     /// is opened anew whatever is said.
     pub(super) fn reload(&mut self) {
+        service::reloading();
         let outcome = self.reread();
+        service::ready();
         let (reason, detail) = match outcome {
             Ok(outcome) => outcome,
             Err(error) => ("refused", Some(format!("{error:#}; all is as it was"))),
@@ -47,8 +49,10 @@ impl Watcher {
     fn reread(&mut self) -> anyhow::Result<(&'static str, Option<String>)> {
         let new = (self.reread)();
         let destination = match &new {
-            Ok(new) => &new.output.destination,
-            Err(_) => &self.options.output.destination,
+            Ok(new) if output_folder(new) == output_folder(&self.options) => {
+                &new.output.destination
+            }
+            _ => &self.options.output.destination,
         };
         let reopened = self.records.output.reopen(destination);
         let mut new = new?;
@@ -87,6 +91,8 @@ impl Watcher {
             // The kernel programs are loaded for one of the two.
             "port" => new.ports.auto != self.options.ports.auto,
             "events" => requests_of(new) != requests_of(&self.options),
+            // The thread that writes reaches no other.
+            "output" => output_folder(new) != output_folder(&self.options),
             name => !ALIVE.contains(&name),
         };
         changed
@@ -146,6 +152,7 @@ fn keep(name: &str, old: &RunOptions, new: &mut RunOptions) {
     match name {
         "port" => new.ports = old.ports.clone(),
         "metrics" => new.metrics = old.metrics,
+        "output" => new.output.destination = old.output.destination.clone(),
         "events" => new.output.filter.events = old.output.filter.events,
         // No other is looked at again once the agent runs.
         _ => {}

@@ -12,6 +12,7 @@ use super::{
     owners::Owners,
     ports::Watched,
     records::{Records, tell},
+    service,
     status::{Moment, Tally, processor, resident},
 };
 use crate::{
@@ -50,7 +51,7 @@ pub(super) type SetLogLevel = Box<dyn Fn(LevelFilter)>;
 pub(super) struct Watcher {
     probe: Probe,
     pub(super) engine: Engine,
-    owners: Owners,
+    pub(super) owners: Owners,
     pub(super) ports: Watched,
     pub(super) records: Records,
     /// As they are in effect.
@@ -58,6 +59,8 @@ pub(super) struct Watcher {
     pub(super) reread: Reread,
     pub(super) set_log_level: SetLogLevel,
     memory: Memory,
+    /// So many ticks lie between two signs of life for the service manager.
+    alive_ticks: Option<u32>,
     ticks: u32,
     statuses: u32,
 }
@@ -104,6 +107,7 @@ impl Watcher {
             reread: || anyhow::bail!("there is nothing to read"),
             set_log_level: Box::new(|_| {}),
             memory: Memory::new(options.state.clone()),
+            alive_ticks: service::watched_every().map(ticks),
             ticks: 0,
             statuses: 0,
         }
@@ -214,7 +218,13 @@ impl Watcher {
         if self.drain() {
             self.engine.pass_time(now, &mut self.records);
         }
-        self.ticks += 1;
+        self.ticks = self.ticks.wrapping_add(1);
+        if self
+            .alive_ticks
+            .is_some_and(|ticks| self.ticks.is_multiple_of(ticks))
+        {
+            service::alive();
+        }
         if self.ticks.is_multiple_of(LOSS_TICKS) {
             self.losses();
             self.measure();
@@ -367,6 +377,12 @@ impl Watcher {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The ticks in that time: one at least.
+fn ticks(time: Duration) -> u32 {
+    let ticks = time.as_nanos() / TICK.as_nanos();
+    u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
 }
 
 /// Something works less well than it could, and why.

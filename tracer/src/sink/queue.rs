@@ -20,7 +20,7 @@ use super::{
     file::{Appended, Endless, Target},
     writer::{LULL, Message, Shared, Summary, Writer},
 };
-use crate::record::Record;
+use crate::{confine::Needs, record::Record};
 
 /// Records that wait for the writer: some seconds of a busy server, some megabytes.
 const QUEUE: usize = 4096;
@@ -231,6 +231,11 @@ impl Output {
         self.flush();
         self.filter = settings.filter.clone();
         drop(self.queue.send(Message::Render(settings.render(host))));
+    }
+
+    /// The thread that writes gives up what it does not need.
+    pub fn confine(&self, needs: Needs) {
+        drop(self.queue.send(Message::Confine(needs)));
     }
 
     /// Writes what is queued and ends. A reader that left is no error; one that does not read is

@@ -12,7 +12,10 @@ use std::{
 };
 
 use super::{Render, file::Target};
-use crate::record::{Body, Count, LineError, Loss, LossReason, LossRecord, Record, Timestamp};
+use crate::{
+    confine::{Needs, confine},
+    record::{Body, Count, LineError, Loss, LossReason, LossRecord, Record, Timestamp},
+};
 
 /// How long the writer lets records gather before it writes them out: being woken for each costs
 /// the sender more than all else.
@@ -33,6 +36,8 @@ pub(super) enum Message {
     Target(Box<dyn Target>),
     /// From here on they are written so.
     Render(Box<dyn Render>),
+    /// From here on this thread needs no more than this.
+    Confine(Needs),
 }
 
 #[derive(Debug, Default)]
@@ -147,6 +152,12 @@ impl Writer {
                 Message::Target(target) => {
                     self.target.flush()?;
                     *self.target.get_mut() = target;
+                    continue;
+                }
+                Message::Confine(needs) => {
+                    for step in confine(&needs) {
+                        tracing::debug!("while writing, {}: {:?}", step.what, step.held);
+                    }
                     continue;
                 }
                 Message::Render(render) => {

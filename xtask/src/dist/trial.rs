@@ -46,7 +46,7 @@ fn try_in(place: &Path, package: &Path) -> Result<()> {
             &["tds-tracer", "config", "check"],
             "/etc/tds-tracer/config.toml: right",
         ),
-        (&["tds-tracer", "config", "show"], "max-flows = "),
+        (&["tds-tracer", "config", "show"], "login-bytes = "),
     ] {
         let text = inside(place, words)?;
         if !text.contains(said) {

@@ -78,7 +78,7 @@ fn the_command_line_goes_before_the_later_file_before_the_earlier_before_what_is
         files.option(&[], "ring-bytes"),
         is("4M", "/conf.d/10-slow.toml:2")
     );
-    assert_eq!(files.option(&[], "max-flows"), is("65536", "default"));
+    assert_eq!(files.option(&[], "login-bytes"), is("16384", "default"));
     assert_eq!(files.option(&[], "output"), is("", "not set"));
 }
 
@@ -151,5 +151,8 @@ fn the_template_is_right_whatever_of_it_is_set() {
     let all: Vec<String> = text.lines().map(set).collect();
     let files = Files::new("template", &[("config.toml", &all.join("\n"))]);
     files.typed(&[]).map(drop).expect("right");
-    assert!(all.iter().any(|line| line == "max-flows = 65536"), "{text}");
+    assert!(
+        all.iter().any(|line| line == "login-bytes = 16384"),
+        "{text}"
+    );
 }

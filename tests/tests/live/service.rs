@@ -1,0 +1,103 @@
+//! The agent as a service: what its manager is told, and what it has given up.
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::Command;
+
+use harness::agent::Agent;
+use harness::net::Namespace;
+use harness::peer::program;
+use harness::root_or_skip;
+
+use crate::life::{LIMIT, wait_until};
+
+/// A service manager's ear, gone with it.
+struct Manager {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+impl Manager {
+    fn new() -> Self {
+        let name = format!("tdst-{}-notify", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(LIMIT)).unwrap();
+        Self { socket, path }
+    }
+
+    /// Listens until a word is said.
+    fn hears(&self, word: &str) {
+        let mut heard = [0; 256];
+        loop {
+            let length = self.socket.recv(&mut heard).expect(word);
+            if String::from_utf8_lossy(&heard[..length]).contains(word) {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Manager {
+    fn drop(&mut self) {
+        fs::remove_file(&self.path).ok();
+    }
+}
+
+#[test]
+fn its_manager_is_told_what_it_does_and_that_it_is_alive() {
+    root_or_skip!("its manager is told what it does and that it is alive");
+    let host = Namespace::new("l").unwrap();
+    let manager = Manager::new();
+    let mut command = host.command(program("tds-tracer").unwrap());
+    command
+        .args(["run", "--cgroup", &host.group()])
+        .env("NOTIFY_SOCKET", &manager.path)
+        .env("WATCHDOG_USEC", "1000000");
+    let agent = Agent::start_by(&mut command).unwrap();
+    manager.hears("READY=1");
+    manager.hears("WATCHDOG=1");
+    let pid = agent.pid().to_string();
+    let told = Command::new("kill").args(["-HUP", &pid]).status().unwrap();
+    assert!(told.success());
+    manager.hears("RELOADING=1");
+    manager.hears("READY=1");
+    assert!(agent.stop().unwrap().success);
+    manager.hears("STOPPING=1");
+}
+
+/// What the kernel says of a thread.
+fn account(thread: &str, name: &str) -> String {
+    let text = fs::read_to_string(thread).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap().trim().to_owned()
+}
+
+#[test]
+fn at_work_none_of_its_threads_has_what_it_does_not_need() {
+    root_or_skip!("at work none of its threads has what it does not need");
+    let host = Namespace::new("l").unwrap();
+    let agent = Agent::start(&host, &[]).unwrap();
+    let tasks = format!("/proc/{}/task", agent.pid());
+    let threads = || {
+        let threads = fs::read_dir(&tasks)
+            .unwrap()
+            .map(|thread| thread.unwrap().path());
+        threads
+            .map(|thread| thread.join("status").display().to_string())
+            .collect::<Vec<_>>()
+    };
+    let is_confined = |thread: &String| account(thread, "Seccomp:") == "2";
+    let confined = agent
+        .wait(LIMIT, |_| threads().iter().all(is_confined))
+        .unwrap();
+    assert!(confined, "{:?}", threads());
+    let needed: u64 = 1 << 12 | 1 << 19 | 1 << 39;
+    for thread in threads() {
+        let kept = u64::from_str_radix(&account(&thread, "CapPrm:"), 16).unwrap();
+        assert_eq!(kept & !needed, 0, "{thread}: {kept:x}");
+        assert_eq!(account(&thread, "NoNewPrivs:"), "1", "{thread}");
+    }
+    assert!(agent.stop().unwrap().success);
+}
