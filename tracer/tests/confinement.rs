@@ -137,12 +137,16 @@ fn who_tells_processes_goes_on_seeing_them() {
         // Nobody's.
         strangers.uid(65_534);
     }
+    #[expect(
+        clippy::zombie_processes,
+        reason = "this thread may wait for it no more, and ends"
+    )]
     let mut stranger = strangers.spawn().expect("a process");
     let steps = confine(&Needs {
         programs: true,
         processes: true,
         reads: true,
-        writes: Vec::new(),
+        ..Needs::default()
     });
     let executable = fs::read_link(format!("/proc/{}/exe", stranger.id()));
     // It may not send a signal any more.

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use libc::c_long;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 
+use super::Needs;
+
 /// Memory, threads, time and ends.
 const PROCESS: &[c_long] = &[
     libc::SYS_brk,
@@ -128,6 +130,9 @@ const KERNEL: &[c_long] = &[
     libc::SYS_socketpair,
 ];
 
+/// Taking connections, where that is asked for.
+const ANSWERS: &[c_long] = &[libc::SYS_accept4];
+
 /// What older processors' tables have beside those.
 #[cfg(target_arch = "x86_64")]
 const OLDER: &[c_long] = &[
@@ -149,18 +154,16 @@ const OLDER: &[c_long] = &[
 const OLDER: &[c_long] = &[];
 
 /// This thread, and those that it starts, make no other calls.
-pub(super) fn restrict() -> Result<String, String> {
-    let filter = filter().map_err(|error| error.to_string())?;
+pub(super) fn restrict(needs: &Needs) -> Result<String, String> {
+    let answers = if needs.answers { ANSWERS } else { &[] };
+    let allowed = [PROCESS, FILES, KERNEL, OLDER, answers].concat();
+    let count = allowed.len();
+    let filter = filter(allowed).map_err(|error| error.to_string())?;
     apply_filter(&filter).map_err(|error| error.to_string())?;
-    let count = [PROCESS, FILES, KERNEL, OLDER]
-        .iter()
-        .map(|calls| calls.len())
-        .sum::<usize>();
     Ok(format!("{count} system calls, and no other"))
 }
 
-fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
-    let allowed = [PROCESS, FILES, KERNEL, OLDER].concat();
+fn filter(allowed: Vec<c_long>) -> Result<BpfProgram, seccompiler::BackendError> {
     let rules: BTreeMap<_, _> = allowed.into_iter().map(|call| (call, Vec::new())).collect();
     SeccompFilter::new(
         rules,

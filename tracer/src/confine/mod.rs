@@ -15,6 +15,10 @@ use rustix::{
 };
 
 /// What a thread goes on needing.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is needed or not, whatever the others are"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// The kernel programs: their maps, and attaching them to interfaces that come.
@@ -23,6 +27,8 @@ pub struct Needs {
     pub processes: bool,
     /// Files anywhere, to be read.
     pub reads: bool,
+    /// Taking connections that others open to it.
+    pub answers: bool,
     /// Folders in which files are written.
     pub writes: Vec<PathBuf>,
 }
@@ -58,6 +64,6 @@ pub fn confine(needs: &Needs) -> Vec<Step> {
         step("bounding_set", capabilities::empty_bounding_set()),
         step("capabilities", capabilities::keep(needs)),
         step("landlock", files::restrict(needs)),
-        step("seccomp", calls::restrict()),
+        step("seccomp", calls::restrict(needs)),
     ]
 }

@@ -26,6 +26,8 @@ use prometheus_client::{
 };
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::confine::{Needs, confine};
+
 /// Connections answered at once; others wait.
 const CONNECTIONS: usize = 16;
 /// How long a request's head may take.
@@ -34,6 +36,15 @@ const HEAD: Duration = Duration::from_secs(5);
 const WHOLE: Duration = Duration::from_mins(2);
 /// An agent that did not say so for as long is not alive.
 const ALIVE: Duration = Duration::from_secs(10);
+
+/// What it takes to answer.
+const NEEDS: Needs = Needs {
+    programs: false,
+    processes: false,
+    reads: false,
+    answers: true,
+    writes: Vec::new(),
+};
 
 /// Where metrics and health are asked for, until it is dropped.
 #[derive(Debug)]
@@ -86,6 +97,10 @@ impl Endpoint {
         thread::Builder::new()
             .name("metrics".to_owned())
             .spawn(move || {
+                // It reads what others send: it has nothing that they could take.
+                for step in confine(&NEEDS) {
+                    tracing::debug!("metrics, {}: {:?}", step.what, step.held);
+                }
                 runtime.block_on(async {
                     tokio::select! {
                         _ = ended => {}

@@ -25,6 +25,7 @@ impl Watcher {
             programs: true,
             processes: self.owners.processes.groups().is_some(),
             reads: true,
+            answers: false,
             writes,
         }
     }
