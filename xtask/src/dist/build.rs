@@ -54,7 +54,7 @@ pub(super) struct Built {
     debug: PathBuf,
     /// An agent that this machine can run, for what it says of itself.
     pub(super) own: PathBuf,
-    machine: Target,
+    pub(super) machine: Target,
 }
 
 pub(super) fn all(machine: Target, folder: &Path) -> Result<Built> {
@@ -73,16 +73,23 @@ pub(super) fn all(machine: Target, folder: &Path) -> Result<Built> {
         .env("CFLAGS", c_flags()?.join(" "));
     run(&mut build)?;
     let whole = folder.join(machine.triple()).join("dist/tds-tracer");
-    let agent = stripped(&whole, folder)?;
+    let built = given(&whole, machine, folder)?;
+    check(&built.agent)?;
+    Ok(built)
+}
+
+/// An agent that was built already, taken apart.
+pub(super) fn given(whole: &Path, machine: Target, folder: &Path) -> Result<Built> {
+    fs::create_dir_all(folder)?;
+    let agent = stripped(whole, folder)?;
     let debug = folder.join("tds-tracer.debug");
     output(
         command("objcopy", ["--only-keep-debug"])
-            .arg(&whole)
+            .arg(whole)
             .arg(&debug),
     )?;
     let link = format!("--add-gnu-debuglink={}", debug.display());
     output(command("objcopy", [link]).arg(&agent))?;
-    check(&agent)?;
     Ok(Built {
         own: agent.clone(),
         agent,

@@ -20,7 +20,10 @@ use anyhow::{Result, bail};
 use clap::Parser;
 
 pub(crate) use self::trial::{Args as InstallArgs, run as install};
-use self::{build::Target, stage::Stage};
+use self::{
+    build::{Built, Target},
+    stage::Stage,
+};
 use crate::{
     process::{command, output, root, target},
     setup::{self, For},
@@ -35,6 +38,9 @@ pub(crate) struct Args {
     /// Only the Debian package of the agent that the tests run with, and what is in it
     #[arg(long)]
     brief: bool,
+    /// Package this agent, whatever it is, instead of building one
+    #[arg(long, value_name = "PATH", conflicts_with = "twice")]
+    agent: Option<PathBuf>,
     /// Do it twice, in two folders, and fail where the two differ
     #[arg(long)]
     twice: bool,
@@ -46,20 +52,26 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     setup::ensure(For::Dist)?;
     let made = target().join("dist");
-    make(args.machine, &target().join("dist-build"), &made)?;
+    let folder = target().join("dist-build");
+    let built = match &args.agent {
+        Some(agent) => build::given(agent, args.machine, &folder)?,
+        None => build::all(args.machine, &folder)?,
+    };
+    make(&built, &made)?;
     if args.twice {
         let again = target().join("dist-again");
-        make(args.machine, &target().join("dist-build-again"), &again)?;
+        let folder = target().join("dist-build-again");
+        make(&build::all(args.machine, &folder)?, &again)?;
         same(&made, &again)?;
         println!("both are the same, byte by byte");
     }
     Ok(())
 }
 
-/// Builds into one folder, and hands out from another.
-fn make(machine: Target, folder: &Path, into: &Path) -> Result<()> {
+/// Hands out what was built.
+fn make(built: &Built, into: &Path) -> Result<()> {
     fresh(into)?;
-    let built = build::all(machine, folder)?;
+    let machine = built.machine;
     let stage = Stage::new(&built.agent, &built.own, &into.join("stage"))?;
     let files = [
         built.keep(into)?,
