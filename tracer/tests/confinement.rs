@@ -151,6 +151,8 @@ fn who_tells_processes_goes_on_seeing_them() {
     let executable = fs::read_link(format!("/proc/{}/exe", stranger.id()));
     // It may not send a signal any more.
     let killed = stranger.kill();
+    // Nor wait for it.
+    drop(stranger.wait());
     tries_in_vain(&steps, &account);
     assert!(killed.is_err());
     executable.expect("an executable");

@@ -73,9 +73,9 @@ pub(super) fn all(machine: Target, folder: &Path) -> Result<Built> {
         .env("CFLAGS", c_flags()?.join(" "));
     run(&mut build)?;
     let whole = folder.join(machine.triple()).join("dist/tds-tracer");
-    let built = given(&whole, machine, folder)?;
-    check(&built.agent)?;
-    Ok(built)
+    let taken_apart = given(&whole, machine, folder)?;
+    check(&taken_apart.agent)?;
+    Ok(taken_apart)
 }
 
 /// An agent that was built already, taken apart.
