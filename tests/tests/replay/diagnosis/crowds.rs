@@ -155,3 +155,48 @@ fn a_pool_that_opens_one_after_the_other_is_told_for_it() {
     assert!(sure_of(last, "serial_open") >= 0.5, "{last}");
     assert!(sure_of(&logins[1], "serial_open") < 0.1);
 }
+
+#[test]
+fn a_batch_that_waits_behind_another_one_waits_for_few_workers() {
+    // Three workers, 800 ms each; who comes later waits for them.
+    let scripts: Vec<_> = (0..6_u16)
+        .map(|n| {
+            let begins = u64::from(n) * 40 * MILLISECOND;
+            let turn = u64::from(n / 3 + 1) * 800 * MILLISECOND;
+            let started = u64::from(n % 3) * 40 * MILLISECOND;
+            waits(
+                CLEAR,
+                PRELOGIN,
+                (20_000 + n, begins, turn + started - begins),
+            )
+        })
+        .collect();
+    let logins = told(&scripts);
+    let slow: Vec<_> = logins.iter().filter(|line| !top(line).is_empty()).collect();
+    assert_eq!(slow.len(), 3, "{logins:#?}");
+    let all: Vec<_> = slow.iter().map(|line| top(line)).collect();
+    assert!(
+        all.iter().all(|top| *top == "server_threads_exhausted"),
+        "{all:?}"
+    );
+}
+
+#[test]
+fn the_first_that_waits_behind_another_one_at_the_domain_controller_is_told_of_the_queue() {
+    const NTLM: &str = "captures/tsql-lab-ntlm-loginonly";
+    // So many packets have passed when the server owes its answer to the client's token.
+    let asked = 15;
+    let scripts = [
+        waits(NTLM, asked, (20_000, 0, 600 * MILLISECOND)),
+        waits(NTLM, asked, (20_001, 100 * MILLISECOND, 1100 * MILLISECOND)),
+    ];
+    let logins = told(&scripts);
+    assert_eq!(top(&logins[1]), "domain_controller_queue", "{}", logins[1]);
+    // Where the first took as long, each takes its time.
+    let scripts = [
+        waits(NTLM, asked, (20_000, 0, 1100 * MILLISECOND)),
+        waits(NTLM, asked, (20_001, 100 * MILLISECOND, 1100 * MILLISECOND)),
+    ];
+    let logins = told(&scripts);
+    assert_eq!(top(&logins[1]), "domain_controller_slow", "{}", logins[1]);
+}

@@ -34,6 +34,8 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let confidence = match (around.steps, around.ahead) {
         (3.., 2..) if symptoms.queues() => 0.85,
         (2.., 1..) if symptoms.queues() => 0.75,
+        // The first that waits behind another one.
+        (1, 1..) if symptoms.queues() => 0.65,
         (_, 2..) if grows => 0.65,
         // Who was alone waited as long, or nobody was ahead.
         _ => return None,
@@ -56,6 +58,7 @@ mod tests {
     use crate::{
         record::{Auth, AuthKind, PhaseName},
         session::diagnosis::{
+            Spread,
             symptoms::Who,
             tests::{fits, misses, ntlm, slow},
         },
@@ -69,6 +72,28 @@ mod tests {
         assert!(misses(&CAUSE, &login), "nobody is ahead");
         (login.around.steps, login.around.ahead) = (6, 7);
         assert!(fits(&CAUSE, &login) > 0.8);
+    }
+
+    #[test]
+    fn the_first_that_waits_behind_another_one_waits_longer_than_that_one_did() {
+        let auth = ntlm();
+        let mut login = slow(PhaseName::Auth, Who::Server);
+        login.auth = Some(&auth);
+        (login.around.steps, login.around.ahead) = (1, 1);
+        assert!(
+            misses(&CAUSE, &login),
+            "how long one alone waits is not known"
+        );
+        let took = login.worst().expect("a wait").took;
+        let alone = |most| Spread {
+            count: 1,
+            least: most,
+            most,
+        };
+        login.around.alone = alone(took / 2);
+        assert!(fits(&CAUSE, &login) > 0.6);
+        login.around.alone = alone(took);
+        assert!(misses(&CAUSE, &login), "who is alone waits as long");
     }
 
     #[test]

@@ -46,8 +46,10 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let crowd = if around.stalled >= 5 { 0.1 } else { 0.0 };
     let mut confidence = crowd
         + match () {
-            // Each takes its time, whenever it came.
-            () if around.own_pace >= 2 && around.own_pace > around.joined => 0.2,
+            // Each takes its time, whenever it came, and however many wait.
+            () if around.own_pace >= 2 && around.own_pace > around.joined && !symptoms.queues() => {
+                0.2
+            }
             // Whoever waits for the same thing is released at the same time, whenever it came.
             () if around.joined >= 2 => 0.85,
             // They wait for each other.
@@ -73,6 +75,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
 mod tests {
     use super::*;
     use crate::session::diagnosis::{
+        Spread,
         symptoms::Who,
         tests::{fits, misses, slow},
     };
@@ -118,6 +121,23 @@ mod tests {
             (0.5..0.7).contains(&sure),
             "they came and left together: {sure}"
         );
+    }
+
+    #[test]
+    fn a_batch_that_waits_as_long_as_each_other_but_longer_than_one_alone_waits_for_few_workers() {
+        let mut batch = slow(PhaseName::Prelogin, Who::Server);
+        let took = batch.worst().expect("a wait").took;
+        (batch.around.stalled, batch.around.own_pace) = (5, 2);
+        (batch.around.steps, batch.around.ahead) = (3, 4);
+        assert!(fits(&CAUSE, &batch) >= 0.8, "who is alone is not known");
+        batch.around.alone = Spread {
+            count: 1,
+            least: took,
+            most: took,
+        };
+        assert!(fits(&CAUSE, &batch) < 0.4, "who is alone waits as long");
+        batch.around.alone.most = took / 2;
+        assert!(fits(&CAUSE, &batch) >= 0.8);
     }
 
     #[test]

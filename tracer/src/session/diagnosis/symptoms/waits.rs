@@ -94,6 +94,8 @@ impl Symptoms<'_> {
         let around = &self.around;
         match () {
             () if around.stalled < 2 => 0.75,
+            // They wait for each other.
+            () if self.queues() => 0.45,
             () if around.own_pace >= 2 && around.own_pace > around.joined => 0.75,
             // They came together and left together: who knows.
             () if around.joined < 2 && around.steps < 2 && around.released >= 2 => 0.6,
@@ -109,12 +111,13 @@ impl Symptoms<'_> {
     }
 
     /// Whether logins of its kind wait for each other: they are answered one after the other, and who is
-    /// alone waits less.
+    /// alone waits less. A single answer shows that only where it is known how long one alone waits.
     pub(in crate::session::diagnosis) fn queues(&self) -> bool {
         let around = &self.around;
         let took = self.worst().map_or(0, |worst| worst.took);
         let alone = around.alone.count > 0 && around.alone.most >= took / 5 * 4;
-        around.steps >= 2 && around.ahead >= 1 && !alone
+        let stepped = around.steps >= 2 || around.steps == 1 && around.alone.count > 0;
+        stepped && around.ahead >= 1 && !alone
     }
 
     /// How likely it is that such a wait is a domain controller's.
