@@ -56,16 +56,20 @@ fn summary(score: &Score, text: &mut String) -> fmt::Result {
         score.untold,
     )?;
     let (slow, quick): (Vec<_>, Vec<_>) = score.healthy().partition(|verdict| verdict.took >= SLOW);
+    let elsewhere = slow.iter().filter(|verdict| verdict.blames_others());
+    let elsewhere = elsewhere.count();
     let told = |of: &[&Verdict]| of.iter().filter(|verdict| !verdict.is_right()).count();
     writeln!(
         text,
         "Healthy logins among them, a `login` and a `close` line each: {} lines of logins of less than a second, of \
          which {} name a cause above 0.5; {} of logins that took longer, as they do where others use the machine, of \
-         which {} name one.\n",
+         which {} name one: {} the client, as its process took most of that time, and {} anybody else.\n",
         quick.len(),
         told(&quick),
         slow.len(),
         told(&slow),
+        told(&slow) - elsewhere,
+        elsewhere,
     )
 }
 

@@ -61,6 +61,13 @@ impl Verdict {
         }
     }
 
+    /// Whether the first cause, more likely than not, is nothing that the client itself did.
+    pub fn blames_others(&self) -> bool {
+        let clients = ["client_slow", "client_starved"];
+        let first = self.told.first().filter(|first| first.confidence > 0.5);
+        first.is_some_and(|first| !clients.contains(&first.cause.as_str()))
+    }
+
     /// All of it, for whoever looks into it.
     pub fn line(&self) -> Value {
         let list = |told: &[Told]| -> Vec<_> {

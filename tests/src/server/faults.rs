@@ -61,6 +61,9 @@ pub struct Faults {
     /// Closes at this step instead of answering.
     #[arg(long, value_name = "STEP")]
     pub close_at: Option<Step>,
+    /// Closes at this step, and reads nothing more: a RST where something is unread, else a FIN.
+    #[arg(long, value_name = "STEP")]
+    pub drop_at: Option<Step>,
     /// Resets at this step instead of answering.
     #[arg(long, value_name = "STEP")]
     pub reset_at: Option<Step>,
@@ -122,6 +125,12 @@ impl Faults {
         }
         if self.close_at == Some(step) {
             return Err(ended("closed as planned"));
+        }
+        if self.drop_at == Some(step) {
+            return Err(io::Error::new(
+                io::ErrorKind::ConnectionReset,
+                "dropped as planned",
+            ));
         }
         if self.reset_at == Some(step) {
             SockRef::from(tcp).set_linger(Some(Duration::ZERO))?;

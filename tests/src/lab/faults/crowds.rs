@@ -133,7 +133,7 @@ pub(super) fn dead_authenticator(trial: &mut Trial<'_>) -> Result<()> {
 pub(super) fn connection_limit(trial: &mut Trial<'_>) -> Result<()> {
     let before = trial.draw.number(1..=3);
     let spare = before.to_string();
-    let how = trial.draw.one(&["--close-at", "--reset-at"]);
+    let how = trial.draw.one(&super::server::DROPS);
     let _server = trial.server(&[how, "accept", "--spare", &spare])?;
     trial.healthy(before)?;
     let count = trial.draw.number(4..=7);

@@ -242,7 +242,7 @@ pub(crate) const FAULTS: &[Fault] = &[
     ),
     Fault::new(
         "TDS 7 to a server of TDS 8.0 only",
-        &["not_sql_server"],
+        &["strict_only_server"],
         tls::only_strict,
     ),
     Fault::new(

@@ -95,17 +95,20 @@ pub(super) fn late_reply(trial: &mut Trial<'_>) -> Result<()> {
 }
 
 pub(super) fn dropped_at_accept(trial: &mut Trial<'_>) -> Result<()> {
-    dropped(trial, "accept")
+    dropped(trial, &DROPS, "accept")
 }
 
 pub(super) fn dropped_at_login(trial: &mut Trial<'_>) -> Result<()> {
-    dropped(trial, "login")
+    dropped(trial, &["--close-at", "--reset-at"], "login")
 }
 
-fn dropped(trial: &mut Trial<'_>, step: &str) -> Result<()> {
+/// How a server turns away whom it has not listened to.
+pub(super) const DROPS: [&str; 2] = ["--drop-at", "--reset-at"];
+
+fn dropped(trial: &mut Trial<'_>, how: &[&str], step: &str) -> Result<()> {
     let driver = trial.driver(&ALL);
     let login = trial.login(driver);
-    let how = trial.draw.one(&["--close-at", "--reset-at"]);
+    let how = trial.draw.one(how);
     at_server(trial, &[how, step], driver, &login)
 }
 

@@ -129,8 +129,22 @@ pub(super) fn not_strict(trial: &mut Trial<'_>) -> Result<()> {
 }
 
 pub(super) fn only_strict(trial: &mut Trial<'_>) -> Result<()> {
+    let authority = Authority::new(trial);
+    let _server = trial.server(&[
+        "--encrypt",
+        "strict",
+        "--certificate-out",
+        &authority.path(),
+    ])?;
+    let before = trial.draw.number(0..=2);
+    trial.healthy_by(before, &STRICT, |login| {
+        login.encrypt = Encrypt::Strict;
+        login.certificate = Some(authority.0.clone());
+    })?;
     let driver = trial.driver(&ALL);
-    fails(trial, &["--encrypt", "strict"], driver)
+    let mut login = trial.encrypted(driver);
+    login.timeout = 8;
+    trial.goes_wrong(driver, &login)
 }
 
 /// A file with a certificate, gone afterwards.

@@ -11,6 +11,7 @@ use crate::{
 };
 
 const CLEAR: &str = "captures/odbc18-lab-clear";
+const STRICT: &str = "captures/odbc18-lab-strict13";
 
 fn told(scripts: &[Script]) -> Vec<Value> {
     let heard = hear(&together(scripts), 1433, Config::default());
@@ -127,4 +128,38 @@ fn a_server_that_is_usually_quick_makes_a_shorter_wait_a_long_one() {
     // Where nothing is known of the server it is not.
     let alone = told(&[waits(CLEAR, 8, (21_000, 0, 400 * MILLISECOND))]);
     assert!(alone[0].get("diagnosis").is_none());
+}
+
+/// A connection from this port, so long after one moment for all, whenever it was captured.
+fn begins(script: &Script, port: u16, at: u64) -> Script {
+    let moment = 2_000_000_000 * SECOND;
+    let captured = script.steps[0].time_ns();
+    script.copy(port, moment - captured + at)
+}
+
+#[test]
+fn a_server_that_leaves_over_prelogin_and_lets_in_who_begins_with_tls_wants_tds_8() {
+    let strict = Script::after(STRICT, 0);
+    let strict = Script::after(STRICT, strict.length());
+    let mut closed = Script::after(CLEAR, 4);
+    closed.wait(MILLISECOND).close(Server);
+    let mut reset = Script::after(CLEAR, 4);
+    reset.wait(MILLISECOND).reset(Server);
+    for (left, sure) in [(closed, 0.55), (reset, 0.35)] {
+        let alone = told(&[begins(&left, 20_000, 0)]);
+        let alone = sure_of(&alone[0], "strict_only_server");
+        assert!((sure..sure + 0.1).contains(&alone), "{alone}");
+        let both = told(&[
+            begins(&strict, 21_000, 0),
+            begins(&left, 20_000, 5 * SECOND),
+        ]);
+        assert_eq!(top(&both[1]), "strict_only_server", "{both:#?}");
+        assert!(sure_of(&both[1], "strict_only_server") > 0.8, "{}", both[1]);
+        // Who begins with PRELOGIN too gets in.
+        let both = told(&[
+            begins(&healthy(21_000, 0), 21_000, 0),
+            begins(&left, 20_000, 5 * SECOND),
+        ]);
+        assert_eq!(top(&both[1]), "connection_limit", "{}", both[1]);
+    }
 }

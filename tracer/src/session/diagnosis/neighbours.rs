@@ -74,6 +74,8 @@ pub(in crate::session) struct Me {
     pub(in crate::session) syn_again: bool,
     /// Its data had to be.
     pub(in crate::session) resent: bool,
+    /// It begins with TLS, as in TDS 8.0.
+    pub(in crate::session) strict: bool,
     /// Its round trip, nanoseconds.
     pub(in crate::session) round_trip: Option<u64>,
 }

@@ -208,6 +208,15 @@ impl Symptoms<'_> {
         self.ended_as(&[Timeout, TlsFailed, Reset, Closed, Aborted])
     }
 
+    /// Whether the server left at once after PRELOGIN, without a word.
+    pub(super) fn left_over_prelogin(&self) -> bool {
+        let ended = self.ended.filter(|ended| ended.by == Side::Server);
+        let at_once = ended.is_some_and(|ended| !ended.foreign && ended.after < SECOND);
+        let asked = self.tds.is_some() && self.tcp.bytes.server.0 == 0;
+        let dropped = self.ended_as(&[Outcome::Reset, Outcome::Closed]);
+        at_once && asked && dropped && self.stopped_at(PhaseName::Prelogin)
+    }
+
     pub(super) fn part(&self, name: PhaseName) -> Option<&Part> {
         self.parts.iter().find(|part| part.name == name)
     }

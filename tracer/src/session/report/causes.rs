@@ -2,8 +2,8 @@
 
 use crate::{
     record::{
-        AuthKind, Close, CloseClass, CloseMeans, ConnectionFacts, Login, Outcome, OutcomeKind,
-        PhaseName, Side as RecordSide,
+        AuthKind, Close, CloseClass, CloseMeans, ConnectionFacts, Encryption, Login, Outcome,
+        OutcomeKind, PhaseName, Side as RecordSide,
     },
     session::{
         diagnosis::{
@@ -55,6 +55,10 @@ impl Report<'_> {
                 .of_login()
                 .iter()
                 .any(|(name, phase)| *name != PhaseName::Handshake && phase.retransmits > 0),
+            strict: facts
+                .tds
+                .as_ref()
+                .is_some_and(|tds| tds.encryption == Some(Encryption::Strict)),
             round_trip: facts.tcp.rtt_ns.map(|rtt| rtt.0),
         };
         let took = facts.login.duration_ns.unwrap_or_default().0;

@@ -18,7 +18,8 @@ pub(super) const CAUSE: Cause = Cause {
         signs: "A FIN or RST of the server within a second of the last message, without one byte of it; \
             the more logins go the same way, the surer.",
         against: "A RST that came another way than the server's packets: then see \
-            [`middlebox_reset`](#middlebox_reset). A single one may be anything.",
+            [`middlebox_reset`](#middlebox_reset). A FIN after PRELOGIN, where nobody who begins with it gets \
+            in: see [`strict_only_server`](#strict_only_server). A single one may be anything.",
         confirm: "`SELECT @@MAX_CONNECTIONS`, `sp_configure 'user connections'`, error 17809 in the error \
             log; XEvent `connectivity_ring_buffer_recorded`. In Azure the service tier's limits of \
             workers and sessions (errors 10928, 10929).",
@@ -45,6 +46,13 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
         0..2 => 0.5,
         2..5 => 0.7,
         5.. => 0.85,
+    };
+    // Whoever takes no more reads nothing of theirs: what is unread makes its end a RST.
+    let was_read = symptoms.left_over_prelogin() && symptoms.around.good_plain == 0;
+    let confidence = match was_read {
+        true if symptoms.around.good_strict > 0 => confidence * 0.5,
+        true if !ended.reset => confidence * 0.7,
+        _ => confidence,
     };
     Some(
         Found::at(confidence)

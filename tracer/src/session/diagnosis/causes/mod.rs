@@ -55,6 +55,7 @@ mod server_slow_tls;
 mod server_threads_exhausted;
 mod snat_suspected;
 mod stale_instance_answer;
+mod strict_only_server;
 mod strict_without_certificate;
 mod syn_unanswered;
 mod tls_no_common_cipher;
@@ -79,6 +80,7 @@ pub(super) const ALL: &[&Cause] = &[
     &server_slow_tls::CAUSE,
     &server_slow_login::CAUSE,
     &server_silent::CAUSE,
+    &strict_only_server::CAUSE,
     &connection_limit::CAUSE,
     &password_hash_cost::CAUSE,
     &database_resuming::CAUSE,

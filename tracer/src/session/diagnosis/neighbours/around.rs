@@ -33,6 +33,10 @@ pub(in crate::session) struct Around {
     pub(in crate::session) good: u32,
     /// Of these, those that began after one had ended as this one did.
     pub(in crate::session) good_between: u32,
+    /// Of the last logins to the server, those that began with TLS and did what their clients wanted.
+    pub(in crate::session) good_strict: u32,
+    /// And those that began with PRELOGIN.
+    pub(in crate::session) good_plain: u32,
     /// Of the last few seconds, logins whose SYN had to be sent again.
     pub(in crate::session) syn_again: u32,
     /// Of the last few seconds, logins whose data had to be sent again.

@@ -47,6 +47,7 @@ struct Past {
     outcome: Option<Outcome>,
     syn_again: bool,
     resent: bool,
+    strict: bool,
 }
 
 /// A server.
@@ -202,6 +203,7 @@ impl Server {
             outcome: me.outcome,
             syn_again: me.syn_again,
             resent: me.resent,
+            strict: me.strict,
         };
         keep(&mut self.past, past, MAX_PAST);
         if me.outcome.is_some_and(Outcome::is_good) {
@@ -247,6 +249,9 @@ impl Server {
         let is_same = |past: &Past| !is_good(past) && past.outcome == me.outcome;
         let first = lately.clone().find(|past| is_same(past));
         let first = first.map_or(u64::MAX, |past| past.started);
+        let good = self.past.iter().filter(|past| is_good(past));
+        into.good_strict = count(good.clone().filter(|past| past.strict).count());
+        into.good_plain = count(good.filter(|past| !past.strict).count());
         for past in lately {
             let good = is_good(past);
             into.good += u32::from(good);
@@ -270,10 +275,13 @@ impl Server {
                 into.stalled += 1;
                 let both = other.answered && wait.answered;
                 let together = both && other.until.abs_diff(wait.until) <= moment;
-                let apart = other.asked.abs_diff(wait.asked) > moment;
+                let gap = other.asked.abs_diff(wait.asked);
+                let apart = gap > moment;
+                // Or much further apart than they were answered.
+                let closer = gap > MOMENT && other.until.abs_diff(wait.until) <= gap / 4;
                 let as_long = both && took.abs_diff(wait.took()) <= wait.took() / 10;
                 into.released += u32::from(together);
-                into.joined += u32::from(together && apart);
+                into.joined += u32::from(together && (apart || closer));
                 into.own_pace += u32::from(as_long && apart && !together);
             }
             if overlaps && other.answered && took >= SHORT && other.until <= wait.until {

@@ -14,6 +14,7 @@ fn me(wait: Option<Wait>, now: u64) -> Me {
         outcome: Some(Outcome::Success),
         syn_again: false,
         resent: false,
+        strict: false,
         round_trip: None,
     }
 }
