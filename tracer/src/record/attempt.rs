@@ -28,8 +28,8 @@ pub struct AttemptClient {
 #[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Attempt {
-    /// As in the `attempt` of its connections' lines. It is the id of the connection that was told
-    /// first, the same from either host.
+    /// As in the `attempt` of its connections' lines. It follows from `tds.connection_guid` of the connection that
+    /// was told first, or is that connection's id where the client gave none: the same from either host.
     pub id: AttemptId,
     /// When its first packet passed.
     pub start: Timestamp,
@@ -93,6 +93,10 @@ pub struct Part {
     pub connection_id: Option<ConnectionId>,
     /// It is a connection that was slower than another one opened in parallel, and given up for it.
     pub loser: Option<bool>,
+    /// It is a connection of a proxy's, which passes on what the client says on another one of the attempt.
+    pub proxied: Option<bool>,
+    /// It is a connection to the failover partner that the server tried before has told of.
+    pub partner: Option<bool>,
 }
 
 /// Kinds of steps.

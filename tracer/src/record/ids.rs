@@ -47,7 +47,7 @@ hex_id! {
 }
 
 hex_id! {
-    /// The name of an attempt: that of its connection which was told first.
+    /// The name of an attempt: it follows from its connection which was told first.
     AttemptId
 }
 

@@ -313,6 +313,8 @@ pub(crate) fn attempt() -> Record {
         requests: None,
         connection_id: Some(connection_ref().id),
         loser: None,
+        proxied: None,
+        partner: None,
     };
     let resolved = PartOutcome::Resolution(ResolutionOutcome::Answered);
     let answered = PartOutcome::Lookup(LookupOutcome::Answered);

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, net::IpAddr};
 use foldhash::HashMap;
 
 use super::{
-    attempts::{Asked, Done, Resolved, Who},
+    attempts::{Asked, Done, Resolved, Role, Who},
     input::{Datagram, Said},
 };
 use crate::{
@@ -90,6 +90,7 @@ impl Query {
             server: None,
             heard: answered.is_some(),
             loser: false,
+            role: Role::Own,
             causes: Box::default(),
         }
     }

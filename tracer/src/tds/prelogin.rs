@@ -78,6 +78,12 @@ impl Guid {
     pub fn is_nil(self) -> bool {
         self.0 == [0; 16]
     }
+
+    /// Its first and its last eight bytes, as they are on the wire.
+    pub fn halves(self) -> [u64; 2] {
+        let all = u128::from_be_bytes(self.0);
+        [all >> 64, all & u128::from(u64::MAX)].map(|half| half as u64)
+    }
 }
 
 impl fmt::Display for Guid {

@@ -2,20 +2,18 @@
 
 use std::net::IpAddr;
 
-use super::{Handle, LookedUp, Named, Verdict};
+use super::{
+    Handle, LookedUp, Named, Verdict,
+    follow::{self, FOLLOWED, Returns},
+};
 use crate::{
     record::{
         AttemptId, ConnectionId, Diagnosis, LookupOutcome, Outcome, PartKind, PartOutcome,
         RecordType, Target, Text,
     },
     session::wire::End,
+    tds::prelogin::Guid,
 };
-
-/// How long after an announcement a connection to there follows it: a driver may ask for the name of
-/// the server once more in between, which takes up to five seconds.
-pub(super) const FOLLOWED: u64 = 5_000_000_000;
-/// How long after it was refused a client goes on to the next address: at once, if it has one.
-const ELSEWHERE: u64 = 500_000_000;
 
 /// Where somebody listens; the address is not known where it was announced by name.
 pub(in crate::session) type Place = (Option<IpAddr>, u16);
@@ -32,6 +30,8 @@ pub(in crate::session) struct Done {
     pub(in crate::session) asked: Option<Asked>,
     pub(in crate::session) connection: Option<ConnectionId>,
     pub(in crate::session) loser: bool,
+    /// What its connection is to the attempt.
+    pub(in crate::session) role: Role,
     /// Where a connection went.
     pub(in crate::session) server: Option<End>,
     /// The server has said something.
@@ -55,6 +55,18 @@ pub(in crate::session) struct Resolved {
     pub(in crate::session) parts: Vec<Done>,
 }
 
+/// What a connection is to its attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::session) enum Role {
+    /// The client's own, to the server that it means.
+    #[default]
+    Own,
+    /// The client's own, to the failover partner of the server that it has tried.
+    ToPartner,
+    /// A proxy's, which passes on what the client says on another one.
+    Proxied,
+}
+
 /// Parts of a connection that is followed.
 #[derive(Clone, Debug)]
 pub(super) struct Try {
@@ -70,11 +82,26 @@ pub(super) struct Try {
     pub(super) spoke: bool,
     pub(super) ended: Option<Ending>,
     pub(super) successor: Successor,
+    pub(super) role: Role,
+    /// What its client says of itself.
+    pub(super) said: Said,
+    /// It is part of its attempt because it may be the next try, and parts so many come with it.
+    pub(super) again: Option<usize>,
+}
+
+/// What a client says of itself in PRELOGIN (MS-TDS section 2.2.6.5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::session) struct Said {
+    /// THREADID, of its thread; some drivers name their process there.
+    pub(in crate::session) thread: Option<u32>,
+    /// TRACEID, of this connection.
+    pub(in crate::session) connection: Option<Guid>,
 }
 
 /// How a connection's login was decided.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ending {
+    pub(super) at: u64,
     pub(super) outcome: Outcome,
     /// Neither side has said a byte.
     pub(super) silent: bool,
@@ -100,6 +127,9 @@ impl Try {
             spoke: false,
             ended: None,
             successor: Successor::None,
+            role: Role::Own,
+            said: Said::default(),
+            again: None,
         }
     }
 
@@ -128,6 +158,8 @@ pub(in crate::session) struct Attempt {
     pub(super) tries: Vec<Try>,
     /// Where its next connection goes.
     pub(super) expected: Vec<Place>,
+    /// Its client is likely to try again.
+    pub(super) returns: bool,
     /// Until when another part may follow.
     pub(in crate::session) until: u64,
 }
@@ -144,6 +176,7 @@ impl Attempt {
             parts: Vec::new(),
             tries: Vec::new(),
             expected: Vec::new(),
+            returns: false,
             until: 0,
         }
     }
@@ -200,7 +233,8 @@ impl Attempt {
     /// The part that says what came of it: the login that won, else the last one.
     pub(in crate::session) fn decisive(&self) -> Option<&Done> {
         let own = self.parts.iter();
-        let own = own.filter(|part| !part.loser && part.kind != PartKind::Dns);
+        let own = own
+            .filter(|part| !part.loser && part.role != Role::Proxied && part.kind != PartKind::Dns);
         let won = |part: &&Done| part.outcome == PartOutcome::Login(Outcome::Success);
         let last = own.clone().max_by_key(|part| (part.start, part.end));
         let last = last.or_else(|| self.parts.last());
@@ -236,30 +270,13 @@ impl Attempt {
         self.tries.iter().any(|one| one.ended.is_none())
     }
 
-    /// Whether a connection to there is the one that is to follow.
-    pub(super) fn expects(&self, server: &End, at: u64) -> bool {
-        let there = |(address, port): &Place| {
-            *port == server.port && address.is_none_or(|address| address == server.address)
-        };
-        at <= self.until && !self.is_open() && self.expected.iter().any(there)
-    }
-
-    /// Whether its last connection was refused, and one to there may be the next.
-    pub(super) fn tries_elsewhere(&self, server: &End, at: u64) -> bool {
-        let refused = self.tries.last().is_some_and(|last| {
-            let outcome = last.ended.map(|ending| ending.outcome);
-            outcome == Some(Outcome::Refused) && last.server.port == server.port
-        });
-        let mut addresses = self.tries.iter().map(|one| one.server.address);
-        let is_new = addresses.all(|address| address != server.address);
-        refused && is_new && at <= self.until && !self.is_open()
-    }
-
     /// A connection of it is opened.
     pub(super) fn opens(&mut self, one: Try) {
         self.target.port.get_or_insert(one.server.port);
-        self.expected.clear();
-        self.until = 0;
+        if one.again.is_none() {
+            self.expected.clear();
+            self.until = 0;
+        }
         self.connections = self.connections.saturating_add(1);
         // Most have one only.
         self.tries.reserve_exact(1);
@@ -267,7 +284,7 @@ impl Attempt {
     }
 
     /// The login of a connection of it is decided.
-    pub(super) fn decided(&mut self, verdict: &Verdict, loser: bool) -> Named {
+    pub(super) fn decided(&mut self, verdict: &Verdict, role: Role, loser: bool) -> Named {
         let Verdict {
             id,
             start,
@@ -278,6 +295,8 @@ impl Attempt {
             redirect,
             server,
             heard,
+            returns,
+            guid,
             ..
         } = *verdict;
         let own = self.target.clone();
@@ -286,7 +305,7 @@ impl Attempt {
             instance: own.instance.or_else(|| target.instance.clone()),
             port: own.port.or(target.port),
         };
-        if !loser {
+        if !loser && role != Role::Proxied {
             self.client = verdict.client;
         }
         self.parts.reserve_exact(1);
@@ -299,22 +318,29 @@ impl Attempt {
             asked: None,
             connection: Some(id),
             loser,
+            role,
             server: Some(server),
             heard,
             causes: Box::default(),
         });
-        let patience = match (outcome, redirect) {
-            (Outcome::Redirected, Some(place)) => {
-                self.expected.push(place);
-                FOLLOWED
-            }
-            (Outcome::Refused, _) => ELSEWHERE,
-            _ => 0,
-        };
-        self.until = self.until.max(at.saturating_add(patience));
+        if outcome == Outcome::Redirected {
+            self.expected.extend(redirect);
+        }
+        let until = at.saturating_add(follow::patience(outcome, redirect, returns));
+        if !loser && role != Role::Proxied {
+            self.returns = returns != Returns::Never;
+            // Who got in does not try again.
+            self.until = if self.returns {
+                self.until.max(until)
+            } else {
+                until
+            };
+        }
         self.named += 1;
         Named {
-            id: *self.id.get_or_insert(AttemptId(id.0)),
+            id: *self
+                .id
+                .get_or_insert(guid.map_or(AttemptId(id.0), named_by)),
             number: self.named,
             loser,
         }
@@ -331,6 +357,7 @@ impl Attempt {
             parts,
             tries,
             expected,
+            returns,
             until,
         } = other;
         let (earlier, later) = if parts
@@ -355,6 +382,30 @@ impl Attempt {
         self.parts.extend(parts);
         self.tries.extend(tries);
         self.expected.extend(expected);
+        self.returns |= returns;
         self.until = self.until.max(until);
     }
+
+    /// A connection turns out to be no next try of it.
+    pub(super) fn gives_up(&mut self, handle: Handle) -> Option<Self> {
+        let place = self.tries.iter().position(|one| one.handle == handle)?;
+        let mut one = self.tries.remove(place);
+        let with = one.again.take()?;
+        self.connections = self.connections.saturating_sub(1);
+        let parts = self.parts.split_off(self.parts.len().saturating_sub(with));
+        let name = parts.iter().find_map(|part| part.name.clone());
+        let mut other = Self {
+            parts,
+            ..Self::of(self.client)
+        };
+        other.target.name = name;
+        other.opens(one);
+        Some(other)
+    }
+}
+
+/// The name of an attempt whose client has named its connection: the same wherever that is read.
+fn named_by(guid: Guid) -> AttemptId {
+    let [low, high] = guid.halves();
+    AttemptId(low ^ high.rotate_left(1))
 }

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use super::{
-    Attempt, Handle, Named, Resolved, Verdict,
+    Attempt, Handle, Named, Resolved, Role, Said, Verdict,
     attempt::{Ending, Successor, Try},
+    follow::Opened,
     rules::{self, Lost},
 };
 use crate::record::{ConnectionId, Diagnosis};
@@ -90,8 +91,24 @@ impl Client {
     }
 
     /// A connection is opened.
-    pub(super) fn opens(&mut self, client: IpAddr, one: Try, resolved: Resolved) {
+    pub(super) fn opens(
+        &mut self,
+        client: IpAddr,
+        mut one: Try,
+        resolved: Resolved,
+        opened: &Opened<'_>,
+    ) {
         if let Some(attempt) = self.awaiting(&one) {
+            attempt.opens(one);
+            attempt.resolves(resolved);
+            return;
+        }
+        if let Some(attempt) = self.trying_again(&one, opened) {
+            let to_partner = |before: &Try| opened.partner_of.contains(&before.server);
+            if attempt.tries.iter().any(to_partner) {
+                one.role = Role::ToPartner;
+            }
+            one.again = Some(resolved.parts.len());
             attempt.opens(one);
             attempt.resolves(resolved);
             return;
@@ -111,15 +128,75 @@ impl Client {
         if let Some(place) = self.attempts.iter().position(expects) {
             return self.attempts.get_mut(place).filter(room);
         }
-        let places = self.attempts.iter().enumerate();
-        let mut refused = places
-            .filter(|(_, attempt)| attempt.tries_elsewhere(&one.server, one.opened))
-            .map(|(place, _)| place);
-        let (only, other) = (refused.next()?, refused.next());
-        if other.is_some() {
+        let refused = |attempt: &Attempt| attempt.tries_elsewhere(&one.server, one.opened);
+        let only = self.only(refused)?;
+        self.attempts.get_mut(only).filter(room)
+    }
+
+    /// The attempt of which a connection is the next try: the only one that it may be. Where others go on
+    /// at the same time it is nobody's: of a process those to the same server, of an address all.
+    fn trying_again(&mut self, one: &Try, opened: &Opened<'_>) -> Option<&mut Attempt> {
+        let only = self.only(|attempt| attempt.tries_again(one, opened))?;
+        let others = self.attempts.iter().enumerate();
+        let mut others = others.filter(|(place, _)| *place != only);
+        let in_doubt = others.any(|(_, other)| !opened.by_process || other.is_open_to(&one.server));
+        if in_doubt {
             return None;
         }
-        self.attempts.get_mut(only).filter(room)
+        self.attempts.get_mut(only)
+    }
+
+    /// Where the only such attempt is.
+    fn only(&self, is_one: impl Fn(&Attempt) -> bool) -> Option<usize> {
+        let places = self.attempts.iter().enumerate();
+        let mut places = places.filter(|(_, attempt)| is_one(attempt));
+        let (only, other) = (places.next()?, places.next());
+        other.is_none().then_some(only.0)
+    }
+
+    /// A client says who it is: where that is not who has tried before, it is no next try.
+    pub(super) fn says(&mut self, handle: Handle, said: Said) {
+        let Some(place) = self.place(handle) else {
+            return;
+        };
+        let attempt = &mut self.attempts[place];
+        let Some(one) = attempt.tries.iter_mut().find(|one| one.handle == handle) else {
+            return;
+        };
+        one.said = said;
+        let is_again = one.again.is_some();
+        let mut others = attempt.tries.iter().filter(|one| one.handle != handle);
+        let differs = |other: &Try| {
+            let both = other.said.thread.zip(said.thread);
+            both.is_some_and(|(one, other)| one != other)
+        };
+        if is_again && others.any(differs) {
+            let other = attempt.gives_up(handle);
+            self.attempts.extend(other);
+        }
+    }
+
+    /// Room for another attempt: the oldest one that only waits for what may follow is over.
+    pub(super) fn make_room(&mut self, over: &mut Vec<Attempt>) {
+        if let Some(place) = self.attempts.iter().position(|attempt| !attempt.is_open()) {
+            over.push(self.attempts.remove(place));
+        }
+    }
+
+    /// Takes out the attempt that consists of one connection only, as far as it is known.
+    pub(super) fn take_alone(&mut self, handle: Handle) -> Option<Attempt> {
+        let place = self.place(handle)?;
+        let attempt = &self.attempts[place];
+        let is_alone = attempt.tries.len() == 1 && attempt.id.is_none();
+        is_alone.then(|| self.attempts.remove(place))
+    }
+
+    /// A proxy's connection passes on what this client says on another one.
+    pub(super) fn goes_through(&mut self, handle: Handle, proxied: Attempt) {
+        match self.place(handle) {
+            Some(place) => self.attempts[place].absorb(proxied),
+            None => self.attempts.push(proxied),
+        }
     }
 
     /// Notes the connection that is not answered and after which this one is opened, if it is one alone.
@@ -141,6 +218,7 @@ impl Client {
     pub(super) fn decided(&mut self, handle: Handle, verdict: &Verdict) -> Option<Named> {
         let one = self.find(handle)?;
         one.ended = Some(Ending {
+            at: verdict.at,
             outcome: verdict.outcome,
             silent: verdict.silent,
         });
@@ -154,7 +232,7 @@ impl Client {
             loser = lost == Lost::Race;
         }
         let attempt = self.attempts.get_mut(place)?;
-        Some(attempt.decided(verdict, loser))
+        Some(attempt.decided(verdict, one.role, loser))
     }
 
     /// The attempt for which a connection was given up: where several may be, the only one whose client
@@ -198,9 +276,9 @@ impl Client {
     }
 
     /// Why a connection's login failed or took long.
-    pub(super) fn explain(&mut self, connection: ConnectionId, causes: &[Diagnosis]) {
+    pub(super) fn explain(&mut self, connection: ConnectionId, causes: &[Diagnosis]) -> bool {
         let mut attempts = self.attempts.iter_mut();
-        attempts.any(|attempt| attempt.explain(connection, causes));
+        attempts.any(|attempt| attempt.explain(connection, causes))
     }
 
     /// A connection is none that is told.

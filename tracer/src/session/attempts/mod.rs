@@ -6,6 +6,8 @@
 
 mod attempt;
 mod client;
+mod follow;
+mod partners;
 mod rules;
 
 use std::{
@@ -16,10 +18,16 @@ use std::{
 
 use foldhash::HashMap;
 
-pub(in crate::session) use self::attempt::{Asked, Attempt, Done, Place, Resolved};
-use self::{attempt::Try, client::Client};
+use self::{attempt::Try, client::Client, follow::Opened, partners::Partners};
+pub(in crate::session) use self::{
+    attempt::{Asked, Attempt, Done, Place, Resolved, Role, Said},
+    follow::Returns,
+};
 use super::wire::End;
-use crate::record::{AttemptId, ConnectionId, Diagnosis, Outcome, PartKind, Process, Target};
+use crate::{
+    record::{AttemptId, ConnectionId, Diagnosis, Outcome, PartKind, Process, Target, Text},
+    tds::prelogin::Guid,
+};
 
 /// Connections followed at once; a further one is an attempt of its own.
 const MAX_TRIES: usize = 16_384;
@@ -77,6 +85,12 @@ pub(in crate::session) struct Verdict {
     pub(in crate::session) heard: bool,
     /// Where the server has sent the client.
     pub(in crate::session) redirect: Option<Place>,
+    /// Whether the client is likely to try again.
+    pub(in crate::session) returns: Returns,
+    /// How the client has named the connection.
+    pub(in crate::session) guid: Option<Guid>,
+    /// The failover partner that the server has told.
+    pub(in crate::session) partner: Option<Text>,
 }
 
 /// What came of a lookup.
@@ -108,6 +122,9 @@ pub(in crate::session) struct Attempts {
     /// Whose a connection is.
     homes: HashMap<Handle, Who>,
     last: Handle,
+    /// Undecided ones by the name that their client gave them.
+    guids: HashMap<Guid, Handle>,
+    partners: Partners,
     /// When is looked after whom, the next one first; what a client's own time contradicts is old.
     timers: BinaryHeap<Reverse<(u64, Who)>>,
     /// Connections that were opened last: where the two families race, a client has two addresses.
@@ -129,6 +146,9 @@ impl Attempts {
         at: u64,
         resolved: Resolved,
     ) -> Handle {
+        if let Some(own) = self.clients.get_mut(&who).filter(|own| own.is_full()) {
+            own.make_room(&mut self.over);
+        }
         let is_full = self.clients.get(&who).is_some_and(Client::is_full);
         if self.homes.len() >= MAX_TRIES || is_full {
             return 0;
@@ -141,7 +161,14 @@ impl Attempts {
         let probes = self.is_probing(who, at);
         let own = self.clients.entry(who).or_default();
         own.probes = probes;
-        own.opens(client, Try::new(self.last, server, at), resolved);
+        let partner_of = self.partners.of(&server, resolved.name.as_ref());
+        let name = resolved.name.clone();
+        let opened = Opened {
+            by_process: matches!(who, Who::Process(_)),
+            name: name.as_ref(),
+            partner_of: &partner_of,
+        };
+        own.opens(client, Try::new(self.last, server, at), resolved, &opened);
         if self.recent.len() >= MAX_RECENT {
             self.recent.pop_front();
         }
@@ -166,6 +193,52 @@ impl Attempts {
         self.change(handle, at, |one| one.spoke = true);
     }
 
+    /// The client says who it is, and how it names the connection. Where it has named another one so that
+    /// was there before this one was opened, a proxy passes on what it hears there.
+    pub(in crate::session) fn says(&mut self, handle: Handle, said: Said, at: u64) {
+        let Some(who) = self.homes.get(&handle).copied() else {
+            return;
+        };
+        if let Some(own) = self.clients.get_mut(&who) {
+            own.says(handle, said);
+        }
+        if let Some(guid) = said.connection
+            && let Some(other) = self.guids.insert(guid, handle)
+        {
+            self.passes_on(other, handle, at);
+        }
+        self.review(who, at);
+    }
+
+    /// What is said on one connection is passed on on another one, as it seems.
+    fn passes_on(&mut self, outer: Handle, inner: Handle, at: u64) {
+        let homes = self.homes.get(&outer).zip(self.homes.get(&inner));
+        let Some((client, proxy)) = homes.map(|(client, proxy)| (*client, *proxy)) else {
+            return;
+        };
+        let ends = |who: &Who, handle| self.clients.get(who).and_then(|own| own.get(handle));
+        let both = ends(&client, outer).zip(ends(&proxy, inner));
+        let follows = both.is_some_and(|(outer, inner)| {
+            let there = outer.established.is_some_and(|there| there <= inner.opened);
+            there && outer.server != inner.server
+        });
+        if !follows {
+            return;
+        }
+        let own = self.clients.get_mut(&proxy);
+        let Some(mut attempt) = own.and_then(|own| own.take_alone(inner)) else {
+            return;
+        };
+        for one in &mut attempt.tries {
+            one.role = Role::Proxied;
+        }
+        if let Some(own) = self.clients.get_mut(&client) {
+            own.goes_through(outer, attempt);
+            self.homes.insert(inner, client);
+        }
+        self.review(proxy, at);
+    }
+
     /// Others may wait for what becomes of it.
     fn change(&mut self, handle: Handle, now: u64, change: impl FnOnce(&mut Try)) {
         let Some(client) = self.homes.get(&handle).copied() else {
@@ -184,7 +257,16 @@ impl Attempts {
 
     /// A connection's login is decided: the attempt that it is part of.
     pub(in crate::session) fn decided(&mut self, handle: Handle, verdict: &Verdict) -> Named {
-        let (id, at) = (AttemptId(verdict.id.0), verdict.at);
+        let at = verdict.at;
+        if let Some(guid) = verdict
+            .guid
+            .filter(|guid| self.guids.get(guid) == Some(&handle))
+        {
+            self.guids.remove(&guid);
+        }
+        if let Some(partner) = &verdict.partner {
+            self.partners.learn(verdict.server, partner);
+        }
         let client = self.homes.remove(&handle);
         let client = client.map(|client| self.winners_client(client, handle, verdict));
         let own = client.and_then(|client| self.clients.get_mut(&client));
@@ -195,9 +277,8 @@ impl Attempts {
         }
         let mut alone = Attempt::of(verdict.client);
         alone.connections = 1;
-        let named = alone.decided(verdict, false);
+        let named = alone.decided(verdict, Role::Own, false);
         self.over.push(alone);
-        debug_assert_eq!(named.id, id);
         named
     }
 
@@ -251,10 +332,14 @@ impl Attempts {
         }
         // Its process may have become known since it was opened.
         for who in [Who::of(client, process), Who::Address(client)] {
-            if let Some(own) = self.clients.get_mut(&who) {
-                own.explain(connection, causes);
+            let own = self.clients.get_mut(&who);
+            if own.is_some_and(|own| own.explain(connection, causes)) {
+                return;
             }
         }
+        // A proxy's connection is its client's.
+        let all = &mut self.clients.values_mut();
+        all.any(|own| own.explain(connection, causes));
     }
 
     /// A connection is none that is told.
@@ -262,6 +347,10 @@ impl Attempts {
         if let Some(client) = self.homes.remove(&handle)
             && let Some(own) = self.clients.get_mut(&client)
         {
+            let said = own.get(handle).and_then(|one| one.said.connection);
+            if let Some(guid) = said.filter(|guid| self.guids.get(guid) == Some(&handle)) {
+                self.guids.remove(&guid);
+            }
             own.forget(handle);
             self.review(client, at);
         }
@@ -353,6 +442,7 @@ impl Attempts {
         all.sort_by_key(|attempt| (attempt.start(), attempt.client, attempt.id));
         self.over.extend(all);
         self.homes.clear();
+        self.guids.clear();
         self.recent.clear();
         self.probing.clear();
         self.timers.clear();

@@ -3,6 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::record::{LookupOutcome, PartOutcome};
 
+mod again;
+
 const MILLISECOND: u64 = 1_000_000;
 const SECOND: u64 = 1000 * MILLISECOND;
 const START: u64 = 1000 * SECOND;
@@ -34,6 +36,8 @@ struct Ends {
     outcome: Outcome,
     silent: bool,
     redirect: Option<Place>,
+    returns: Returns,
+    partner: Option<&'static str>,
 }
 
 impl Ends {
@@ -43,6 +47,16 @@ impl Ends {
             outcome,
             silent: false,
             redirect: None,
+            returns: Returns::Never,
+            partner: None,
+        }
+    }
+
+    /// One whose client is likely to try again at once.
+    fn returns(outcome: Outcome) -> Self {
+        Self {
+            returns: Returns::AtOnce,
+            ..Self::as_(outcome)
         }
     }
 
@@ -138,6 +152,9 @@ impl Lived {
             server,
             heard: !ends.silent,
             redirect: ends.redirect,
+            returns: ends.returns,
+            guid: None,
+            partner: ends.partner.map(Text::from),
         };
         let named = self.attempts.decided(handle, &verdict);
         self.told.extend(self.attempts.take_over());
@@ -163,6 +180,7 @@ impl Lived {
                 asked: None,
                 connection: None,
                 loser: false,
+                role: Role::Own,
                 server: None,
                 heard: true,
                 causes: Box::default(),
@@ -507,9 +525,9 @@ fn an_attempt_is_told_when_nothing_can_follow_any_more() {
     let first = lived.opens(1, server(2, 1433), 0);
     lived.begins(first, MILLISECOND);
     lived.ends(first, Ends::sent_to((None, 1500)), 5 * MILLISECOND);
-    lived.passes(attempt::FOLLOWED);
+    lived.passes(follow::FOLLOWED);
     assert_eq!(lived.told.len(), 0);
-    lived.passes(attempt::FOLLOWED + 6 * MILLISECOND);
+    lived.passes(follow::FOLLOWED + 6 * MILLISECOND);
     assert_eq!(lived.told.len(), 1);
     assert!(lived.attempts.clients.is_empty() && lived.attempts.timers.is_empty());
 }

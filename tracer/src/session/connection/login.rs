@@ -24,6 +24,10 @@ impl Connection {
             return;
         };
         let decision = login.read(side, self.wire.last_seen, report.shared);
+        if let Some(said) = login.introduces() {
+            let attempts = &mut report.shared.attempts;
+            attempts.says(login.attempt, said, self.wire.last_seen);
+        }
         if let Some(decision) = decision {
             self.decide(decision, None, report);
             self.read_tail(side, report);
@@ -139,7 +143,7 @@ impl Connection {
         report.joins(
             login.attempt,
             &self.wire,
-            conclusion.decision.at,
+            (conclusion.decision.at, login.named()),
             &mut facts,
         );
         let place = login.place.take();

@@ -9,7 +9,7 @@ use tracer_ebpf::{
 use crate::{
     record::{Outcome, OutcomeKind, PhaseName},
     session::{
-        attempts::Handle,
+        attempts::{Handle, Said},
         diagnosis::Place,
         dialogue::{
             Context, Decision, Dialogue,
@@ -25,6 +25,7 @@ use crate::{
         },
         wire::Wire,
     },
+    tds::prelogin::Guid,
 };
 
 /// Bytes of no known message after which a connection joined late counts as past its login.
@@ -51,6 +52,8 @@ pub(in crate::session) struct Undecided {
     pub(super) left: Option<Left>,
     /// How the attempt that it is part of knows it.
     pub(super) attempt: Handle,
+    /// The attempt knows what the client says of itself.
+    introduced: bool,
     /// When the client's socket closed, where it is on this host.
     pub(super) client_closed: Option<u64>,
     pub(super) pending_was_told: bool,
@@ -63,6 +66,25 @@ pub(in crate::session) struct Undecided {
 }
 
 impl Undecided {
+    /// What the client says of itself, once.
+    pub(super) fn introduces(&mut self) -> Option<Said> {
+        let asked = self.dialogue.contents.asked.as_ref();
+        let asked = asked.filter(|_| self.attempt != 0 && !self.introduced)?;
+        let thread = asked.thread_id.filter(|thread| *thread != 0);
+        self.introduced = true;
+        Some(Said {
+            thread,
+            connection: self.named(),
+        })
+    }
+
+    /// How the client names its connection.
+    pub(super) fn named(&self) -> Option<Guid> {
+        let trace = self.dialogue.contents.trace();
+        let guid = trace.map(|trace| trace.connection);
+        guid.filter(|guid| !guid.is_nil())
+    }
+
     pub(super) fn new(from_start: bool) -> Self {
         Self {
             streams: Default::default(),
@@ -72,6 +94,7 @@ impl Undecided {
             unheard: None,
             left: None,
             attempt: 0,
+            introduced: false,
             client_closed: None,
             pending_was_told: false,
             early_fin: None,

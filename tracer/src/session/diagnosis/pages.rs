@@ -32,7 +32,7 @@ All of it is read from the connection itself, from what other logins to the same
 attempt it is, where those are put together. `diagnosis` in an `attempt` line has what the attempt shows as a whole, and the
 causes of the login that decided it. What the host, token hosts and domain controllers themselves would show is not looked
 at yet: the causes `client_starved`, `syn_dropped_here`, `ephemeral_ports`, `conntrack_full`, `no_attempt`, `kdc_slow`,
-`spn_unknown`, `spn_malformed`, `clock_skew`, `imds_slow`, `proxy_in_path` and `failover_partner_unreachable` are not told.
+`spn_unknown`, `spn_malformed`, `clock_skew` and `imds_slow` are not told.
 ";
 
 /// All causes.

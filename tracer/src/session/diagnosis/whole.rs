@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use crate::record::{Diagnosis, Outcome, PartKind, PartOutcome, RecordType};
+use crate::{
+    record::{Diagnosis, Outcome, PartKind, PartOutcome, RecordType},
+    session::attempts::Role,
+};
 
 /// A part of an attempt. Times are nanoseconds.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +20,8 @@ pub(in crate::session) struct Step<'a> {
     /// The server has said something.
     pub(in crate::session) heard: bool,
     pub(in crate::session) loser: bool,
+    /// What its connection is to the attempt.
+    pub(in crate::session) role: Role,
     /// It is the one that decides what came of the attempt.
     pub(in crate::session) decisive: bool,
     /// What was told of its login.
@@ -118,6 +123,7 @@ pub(super) mod samples {
             server: Some((IpAddr::from([10, 0, 0, last]), 1433)),
             heard: outcome.is_good(),
             loser: false,
+            role: Role::Own,
             decisive: false,
             causes: &[],
             name: None,

@@ -8,14 +8,15 @@ use super::Report;
 use crate::{
     record::{
         Attempt as Told, AttemptClient, AttemptId, AttemptRecord, AttemptRef, Body,
-        ConnectionFacts, Diagnosis, Nanos, Outcome, Part, PartKind, Target, Text,
+        ConnectionFacts, Diagnosis, Nanos, Outcome, Part, PartKind, Stranger, Target, Text,
     },
     session::{
-        attempts::{Attempt, Done, Handle, Verdict},
+        attempts::{Attempt, Done, Handle, Returns, Role, Verdict},
         diagnosis::{Step, Whole, ranked_of},
         input::Side,
         wire::Wire,
     },
+    tds::prelogin::Guid,
 };
 
 impl Report<'_> {
@@ -24,7 +25,7 @@ impl Report<'_> {
         &mut self,
         handle: Handle,
         wire: &Wire,
-        at: u64,
+        (at, guid): (u64, Option<Guid>),
         facts: &mut ConnectionFacts,
     ) {
         if !self.shared.config.attempts {
@@ -34,7 +35,10 @@ impl Report<'_> {
             self.shared.attempts.forget(handle, at);
             return;
         }
-        let verdict = verdict(wire, at, facts);
+        let verdict = Verdict {
+            guid,
+            ..verdict(wire, at, facts)
+        };
         if let Some((Some(address), port)) = verdict.redirect {
             self.redirected((address, port));
         }
@@ -96,6 +100,7 @@ impl Report<'_> {
             server: part.server.map(|end| (end.address, end.port)),
             heard: part.heard,
             loser: part.loser,
+            role: part.role,
             decisive: decisive.is_some_and(|decisive| std::ptr::eq(decisive, *part)),
             causes: &part.causes,
             name: part.name.as_ref().map(Text::as_str),
@@ -157,6 +162,48 @@ fn verdict(wire: &Wire, at: u64, facts: &ConnectionFacts) -> Verdict {
         server: identity.server,
         heard: wire.sent[1].bytes > 0,
         redirect: redirect.map(|to| (to.address.parse().ok(), to.port)),
+        returns: returns(facts),
+        guid: None,
+        partner: facts
+            .tds
+            .as_ref()
+            .and_then(|tds| tds.mirror_partner.clone()),
+    }
+}
+
+/// Errors that pass, after which drivers try again: of Azure SQL Database, which moves or wakes a database
+/// or is short of something.
+const PASSING: [u32; 14] = [
+    4221, 10928, 10929, 40143, 40197, 40501, 40540, 40613, 42108, 42109, 49918, 49919, 49920, 615,
+];
+
+/// Whether a client is likely to try again. Whoever opens a connection and leaves without a word, or speaks
+/// another protocol, has not tried.
+fn returns(facts: &ConnectionFacts) -> Returns {
+    let login = &facts.login;
+    let strange = login
+        .stranger
+        .is_some_and(|stranger| stranger != Stranger::Silent);
+    match login.outcome.unwrap_or_default() {
+        _ if strange => Returns::Never,
+        Outcome::Failed => {
+            let mut errors = login.error.iter().chain(&login.further_errors);
+            let passes = errors.any(|error| PASSING.contains(&error.number));
+            if passes {
+                Returns::Later
+            } else {
+                Returns::Never
+            }
+        }
+        Outcome::Aborted if facts.tds.is_none() => Returns::Never,
+        Outcome::Timeout
+        | Outcome::Unreachable
+        | Outcome::Refused
+        | Outcome::Reset
+        | Outcome::Closed
+        | Outcome::TlsFailed
+        | Outcome::Aborted => Returns::AtOnce,
+        _ => Returns::Never,
     }
 }
 
@@ -171,6 +218,8 @@ fn described(part: &Done, start: u64) -> Part {
         requests: part.asked.map(|asked| asked.requests),
         connection_id: part.connection,
         loser: part.loser.then_some(true),
+        proxied: (part.role == Role::Proxied).then_some(true),
+        partner: (part.role == Role::ToPartner).then_some(true),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
         Nanos, PartKind, PartOutcome, Target, Text,
     },
     session::{
-        attempts::{Done, LookedUp, Who},
+        attempts::{Done, LookedUp, Role, Who},
         exchange::{Announced, Exchange, Fate},
     },
     tds::browser::{Instance, Kind},
@@ -84,6 +84,7 @@ impl Report<'_> {
             asked: None,
             connection: None,
             loser: false,
+            role: Role::Own,
             server: None,
             heard: lookup.outcome == LookupOutcome::Answered,
             causes: Box::default(),

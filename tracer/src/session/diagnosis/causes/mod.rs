@@ -20,6 +20,7 @@ mod domain_controller_queue;
 mod domain_controller_slow;
 mod domain_controller_unreachable;
 mod encryption_downgraded;
+mod failover_partner_unreachable;
 mod federated_token_slow;
 mod idle_drop;
 mod initial_database;
@@ -42,6 +43,7 @@ mod password_hash_cost;
 mod path_mtu;
 mod port_closed;
 mod probe;
+mod proxy_in_path;
 mod redirect_blocked;
 mod reverse_lookup_before_connect;
 mod revocation_check_blocked;
@@ -124,6 +126,8 @@ pub(super) const ALL: &[&Cause] = &[
     &parallel_race_lost::CAUSE,
     &parallel_race_won_by_dead_backend::CAUSE,
     &sequential_dead_address::CAUSE,
+    &failover_partner_unreachable::CAUSE,
+    &proxy_in_path::CAUSE,
     &dns_twin_query_lost::CAUSE,
     &dns_search_list::CAUSE,
     &reverse_lookup_before_connect::CAUSE,
@@ -146,6 +150,15 @@ pub(super) const OF_ATTEMPTS: &[(&Cause, FitsAttempt)] = &[
         &sequential_dead_address::CAUSE,
         sequential_dead_address::fits,
     ),
+    (
+        &failover_partner_unreachable::CAUSE,
+        failover_partner_unreachable::fits,
+    ),
+    (
+        &attempt_slice_expired::CAUSE,
+        attempt_slice_expired::fits_attempt,
+    ),
+    (&proxy_in_path::CAUSE, proxy_in_path::fits),
     (&dns_twin_query_lost::CAUSE, dns_twin_query_lost::fits),
     (&dns_search_list::CAUSE, dns_search_list::fits),
     (

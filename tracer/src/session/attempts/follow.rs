@@ -1,0 +1,105 @@
+//! Where an attempt may go on, and until when. Times are nanoseconds.
+
+use std::net::IpAddr;
+
+use super::attempt::{Attempt, Place, Try};
+use crate::{record::Outcome, record::Text, session::wire::End};
+
+/// How long after an announcement a connection to there follows it: a driver may ask for the name of
+/// the server once more in between, which takes up to five seconds.
+pub(super) const FOLLOWED: u64 = 5_000_000_000;
+/// How long after it was refused a client goes on to the next address: at once, if it has one.
+const ELSEWHERE: u64 = 500_000_000;
+/// How long drivers pause before they try again: a tenth of a second, and twice as long each time, up to
+/// one second.
+const AT_ONCE: u64 = 1_300_000_000;
+/// The same after an error that passes: ten seconds, unless they are told otherwise
+/// (`ConnectRetryInterval`).
+const LATER: u64 = 11_000_000_000;
+/// No timeout of a driver is longer: who tries again after that does so on its own account.
+const LONGEST: u64 = 120_000_000_000;
+/// Tries of one attempt to the same servers.
+const MOST_TRIES: usize = 16;
+
+/// Whether a client is likely to try again where a login came to nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::session) enum Returns {
+    /// It got what it wanted, or what no second try would change.
+    #[default]
+    Never,
+    /// It was not answered, or not let speak.
+    AtOnce,
+    /// The server said that it will be different soon.
+    Later,
+}
+
+/// How long an attempt waits for what may follow.
+pub(super) fn patience(outcome: Outcome, redirect: Option<Place>, returns: Returns) -> u64 {
+    let again = match returns {
+        Returns::Never => 0,
+        Returns::AtOnce => AT_ONCE,
+        Returns::Later => LATER,
+    };
+    match (outcome, redirect) {
+        (Outcome::Redirected, Some(_)) => FOLLOWED,
+        (Outcome::Refused, _) => again.max(ELSEWHERE),
+        _ => again,
+    }
+}
+
+/// What is known of a connection that opens, beside where it goes.
+#[derive(Debug)]
+pub(super) struct Opened<'a> {
+    /// It is a process's own, and not one of all behind an address.
+    pub(super) by_process: bool,
+    /// The name that it goes to.
+    pub(super) name: Option<&'a Text>,
+    /// Servers that have told that this one is their failover partner.
+    pub(super) partner_of: &'a [End],
+}
+
+impl Attempt {
+    /// Whether a connection to there is the one that is to follow.
+    pub(super) fn expects(&self, server: &End, at: u64) -> bool {
+        let there = |(address, port): &(Option<IpAddr>, u16)| {
+            *port == server.port && address.is_none_or(|address| address == server.address)
+        };
+        at <= self.until && !self.is_open() && self.expected.iter().any(there)
+    }
+
+    /// Whether its last connection was refused, and one to there may be the next.
+    pub(super) fn tries_elsewhere(&self, server: &End, at: u64) -> bool {
+        let refused = self.tries.last().is_some_and(|last| {
+            let ended = last
+                .ended
+                .filter(|ended| at <= ended.at.saturating_add(ELSEWHERE));
+            let outcome = ended.map(|ending| ending.outcome);
+            outcome == Some(Outcome::Refused) && last.server.port == server.port
+        });
+        let mut addresses = self.tries.iter().map(|one| one.server.address);
+        let is_new = addresses.all(|address| address != server.address);
+        refused && is_new && at <= self.until && !self.is_open()
+    }
+
+    /// Whether it came to nothing, and this connection may be its next try: to the same server, to
+    /// another address of the same name, or to the failover partner.
+    pub(super) fn tries_again(&self, one: &Try, opened: &Opened<'_>) -> bool {
+        let in_time =
+            one.opened <= self.until && one.opened <= self.start().saturating_add(LONGEST);
+        if !self.returns || !in_time || self.is_open() || self.tries.len() >= MOST_TRIES {
+            return false;
+        }
+        let of_name = opened.name.is_some() && opened.name == self.target.name.as_ref();
+        self.tries.iter().any(|before| {
+            let alternative = of_name && before.server.port == one.server.port;
+            let partner = opened.partner_of.contains(&before.server);
+            before.server == one.server || alternative || partner
+        })
+    }
+
+    /// Whether one of its connections goes to that server, and is not decided.
+    pub(super) fn is_open_to(&self, server: &End) -> bool {
+        let mut tries = self.tries.iter();
+        tries.any(|one| one.ended.is_none() && one.server == *server)
+    }
+}
