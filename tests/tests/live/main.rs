@@ -2,6 +2,7 @@
 //! for what is promised. Of each connection the agent's lines are checked against a packet capture of
 //! the same run, and against what replay says of that capture.
 
+mod attempts;
 mod authentication;
 mod close;
 mod configuration;

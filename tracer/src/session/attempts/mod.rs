@@ -205,12 +205,14 @@ impl Attempts {
         if let Some(guid) = said.connection
             && let Some(other) = self.guids.insert(guid, handle)
         {
+            // A capture's connections are told once they prove to be SQL Server's.
             self.passes_on(other, handle, at);
+            self.passes_on(handle, other, at);
         }
         self.review(who, at);
     }
 
-    /// What is said on one connection is passed on on another one, as it seems.
+    /// What is said on one connection may be passed on on the other one.
     fn passes_on(&mut self, outer: Handle, inner: Handle, at: u64) {
         let homes = self.homes.get(&outer).zip(self.homes.get(&inner));
         let Some((client, proxy)) = homes.map(|(client, proxy)| (*client, *proxy)) else {
