@@ -23,7 +23,7 @@ pub(super) fn misses(cause: &Cause, symptoms: &Symptoms<'_>) -> bool {
     (cause.fits)(symptoms).is_none()
 }
 
-fn part(name: PhaseName, who: Who, took: u64) -> Part {
+pub(super) fn part(name: PhaseName, who: Who, took: u64) -> Part {
     let share = |one| Nanos(if one == who { took } else { 0 });
     Part {
         name,

@@ -19,8 +19,8 @@ pub(super) const CAUSE: Cause = Cause {
         means: "The client owed the next message for long: its process was busy, short of threads or of \
             processor time, or it waited for something that is not seen here.",
         signs: "The longest wait is the client's, and no cause fits that knows what a client does there.",
-        against: "A certificate that it may be checking, a token that it fetches. Whether its process \
-            could run is not looked at yet.",
+        against: "A certificate that it may be checking, a token that it fetches; a server that does not read \
+            ([`zero_window`](#zero_window)). Whether its process could run is not looked at yet.",
         confirm: "On the client's host: processor limits of its container (`cpu.stat`, `nr_throttled`), \
             run queue, thread pool of the runtime (`dotnet-counters`: *ThreadPool Queue Length*), \
             garbage collection.",
@@ -42,9 +42,11 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
         PhaseName::Auth => symptoms.auth_kind() == AuthKind::Entra || symptoms.wants_token(),
         _ => false,
     };
+    // It can not speak while the server does not read.
+    let shut_out = symptoms.tcp.zero_window.server > 0;
     let by_server = symptoms.ended.is_some_and(|ended| ended.by == Side::Server);
     Some(
-        Found::at(if elsewhere { 0.5 } else { 0.75 })
+        Found::at(if elsewhere || shut_out { 0.5 } else { 0.75 })
             .with(
                 "zero_windows",
                 Some(symptoms.tcp.zero_window.client).filter(|count| *count > 0),
@@ -63,6 +65,13 @@ mod tests {
         assert!(fits(&CAUSE, &slow(PhaseName::Prelogin, Who::Client)) >= 0.7);
         assert!(fits(&CAUSE, &slow(PhaseName::Login, Who::Client)) >= 0.7);
         assert!(misses(&CAUSE, &slow(PhaseName::Login, Who::Server)));
+    }
+
+    #[test]
+    fn a_client_that_the_servers_shut_window_keeps_from_speaking_may_not_be_slow() {
+        let mut login = slow(PhaseName::Login, Who::Client);
+        login.tcp.zero_window.server = 1;
+        assert!(fits(&CAUSE, &login) <= 0.5);
     }
 
     #[test]

@@ -26,16 +26,26 @@ pub(super) const CAUSE: Cause = Cause {
 };
 
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
-    let stall = symptoms.stalled_by(Who::Network)?;
-    let lost = symptoms.lost.time;
-    if lost >= stall.took / 2 {
+    let stall = symptoms.stall().or(symptoms.worst())?;
+    let in_all: u64 = symptoms
+        .parts
+        .iter()
+        .map(|part| symptoms.waited(part.name, Who::Network))
+        .fold(0, u64::saturating_add);
+    // A round trip in each phase adds up.
+    let adds_up = symptoms.is_slow() && in_all >= symptoms.duration / 5 * 3;
+    let stalls = symptoms.stalled_by(Who::Network).is_some();
+    let is_it = stall.who == Who::Network && (stalls || adds_up);
+    if !is_it || symptoms.lost.time >= stall.took / 2 {
         return None;
     }
     let rtt = symptoms.tcp.rtt_ns?;
     let usual = symptoms.around.usual_round_trip;
     let odd = usual.is_some_and(|usual| rtt.0 / 3 >= usual);
     // Of a handshake alone it may be the server's host as well.
-    let alone = stall.phase == PhaseName::Handshake;
+    let first = symptoms.waited(PhaseName::Handshake, Who::Network);
+    let alone =
+        stall.phase == PhaseName::Handshake && in_all.saturating_sub(first) < in_all / 5 * 2;
     let confidence = match (odd, alone) {
         (true, false) => 0.85,
         (true, true) => 0.5,
@@ -43,6 +53,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     };
     Some(
         Found::at(confidence)
+            .took("network_ns", in_all)
             .with("rtt_ns", rtt)
             .with("usual_rtt_ns", usual.map(Nanos)),
     )
@@ -53,7 +64,7 @@ mod tests {
     use super::*;
     use crate::session::diagnosis::{
         symptoms::SECOND,
-        tests::{fits, misses, slow},
+        tests::{fits, misses, part, slow},
     };
 
     #[test]
@@ -63,6 +74,12 @@ mod tests {
         assert!(fits(&CAUSE, &login) > 0.6);
         login.around.usual_round_trip = Some(30_000_000);
         assert!(fits(&CAUSE, &login) > 0.8);
+        let mut short = login.clone();
+        short.parts = [PhaseName::Handshake, PhaseName::Prelogin, PhaseName::Login]
+            .map(|name| part(name, Who::Network, SECOND / 2))
+            .to_vec();
+        short.duration = SECOND / 2 * 3;
+        assert!(fits(&CAUSE, &short) > 0.8, "it adds up");
         login.lost.time = 4 * SECOND;
         assert!(misses(&CAUSE, &login), "packets were lost");
     }
