@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use super::{
     Attempt, Handle, Named, Resolved, Role, Said, Verdict,
-    attempt::{Ending, Successor, Try},
     follow::Opened,
     rules::{self, Lost},
+    tries::{Ending, Successor, Try},
 };
 use crate::record::{ConnectionId, Diagnosis};
 

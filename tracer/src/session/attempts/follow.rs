@@ -2,8 +2,14 @@
 
 use std::net::IpAddr;
 
-use super::attempt::{Attempt, Place, Try};
-use crate::{record::Outcome, record::Text, session::wire::End};
+use super::{
+    attempt::{Attempt, Place},
+    tries::Try,
+};
+use crate::{
+    record::{Outcome, Text},
+    session::wire::End,
+};
 
 /// How long after an announcement a connection to there follows it: a driver may ask for the name of
 /// the server once more in between, which takes up to five seconds.

@@ -2,7 +2,7 @@
 
 use super::{
     Verdict,
-    attempt::{Successor, Try},
+    tries::{Successor, Try},
 };
 use crate::record::Outcome;
 
