@@ -1,14 +1,16 @@
 """Hands packets on from device to device, changed on their way as networks change them.
 
 Of every three arguments the first names a device to read from, the second one to write to, the third what is
-changed. A device named tun:NAME is made; the others are there, and Ethernet.
+changed; CHANGE=MILLISECONDS holds packets back for so long. A device named tun:NAME is made; the others are there, and Ethernet.
 """
 
 import fcntl
+import heapq
 import select
 import socket
 import struct
 import sys
+import time
 
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 1, 0x1000
 ALL_FRAMES, OUTGOING = socket.htons(3), 4
@@ -137,18 +139,32 @@ CHANGES = {
 }
 
 
+def way(device, change):
+    name, _, late = change.partition("=")
+    return device, CHANGES[name], int(late or 0) / 1000
+
+
 def main():
     names = sys.argv[1:]
     devices = {name: Device(name) for name in {*names[::3], *names[1::3]}}
-    ways = {devices[i]: (devices[o], CHANGES[change]) for i, o, change in zip(names[::3], names[1::3], names[2::3])}
+    ways = {devices[i]: way(devices[o], change) for i, o, change in zip(names[::3], names[1::3], names[2::3])}
+    held, count = [], 0
     print("ready", flush=True)
     while True:
-        for device in select.select(list(ways), [], [])[0]:
-            out, change = ways[device]
+        wait = max(0, held[0][0] - time.monotonic()) if held else None
+        for device in select.select(list(ways), [], [], wait)[0]:
+            out, change, late = ways[device]
             try:
                 for packet in device.read():
                     for changed in change(packet):
-                        out.write(changed)
+                        count += 1
+                        heapq.heappush(held, (time.monotonic() + late, count, out, changed))
+            except OSError as error:
+                print(error, file=sys.stderr, flush=True)
+        while held and held[0][0] <= time.monotonic():
+            _, _, out, packet = heapq.heappop(held)
+            try:
+                out.write(packet)
             except OSError as error:
                 # A device that is not up yet loses what is sent to it.
                 print(error, file=sys.stderr, flush=True)

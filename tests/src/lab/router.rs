@@ -19,6 +19,8 @@ pub(crate) const NARROW_UP: &str = "narrow_up";
 /// One of six packets is lost.
 pub(crate) const LOSSY: &str = "lossy";
 
+/// The server's window is shut, whatever it says, once its SYN-ACK has passed.
+pub(crate) const SHUT: &str = "shut";
 /// Every packet comes twice.
 pub(crate) const TWICE: &str = "twice";
 
@@ -58,6 +60,12 @@ pub(crate) fn rules(clients: Ipv4Addr, servers: Ipv4Addr) -> String {
     add(NARROW_DOWN, &[long(NARROW_DOWN, "saddr")]);
     add(NARROW_UP, &[long(NARROW_UP, "daddr")]);
     add(LOSSY, &both(LOSSY, "numgen random mod 6 == 0 drop"));
+    add(
+        SHUT,
+        &[format!(
+            "ip saddr @{SHUT} tcp flags & (syn | rst | fin) == 0 tcp window set 0"
+        )],
+    );
     let twice = [("daddr", servers), ("saddr", clients)];
     add(
         TWICE,

@@ -18,7 +18,8 @@ use crate::agent::Agent;
 use crate::capture::{Capture, Captured};
 use crate::lab::router;
 use crate::net::{INTERFACE, Namespace, cable};
-use crate::process::run;
+use crate::peer::workspace;
+use crate::process::{Running, run};
 
 /// SQL Server's port.
 pub(crate) const PORT: u16 = 1433;
@@ -208,6 +209,31 @@ impl Site {
     pub(crate) fn treat(&self, set: &str, address: Ipv4Addr) -> Result<()> {
         let line = format!("add element ip lab {set} {{ {address} }}");
         inside(&self.router, "nft", &[&line], "")
+    }
+
+    /// Has the router leave that.
+    pub(crate) fn leave(&self, set: &str, address: Ipv4Addr) -> Result<()> {
+        let line = format!("delete element ip lab {set} {{ {address} }}");
+        inside(&self.router, "nft", &[&line], "")
+    }
+
+    /// Holds back what goes to a run's server for so many milliseconds, as long as what is given lives.
+    pub(crate) fn hold_back(&self, place: Place, late: u64) -> Result<Running> {
+        let name = format!("late{}", place.0);
+        let (device, change) = (format!("tun:{name}"), format!("none={late}"));
+        let mut command = self.router.command("python3");
+        command.arg(workspace().join("tests/drivers/relay.py"));
+        let mut relay = Running::start(command.args([&device, &device, &change]))?;
+        if !relay.wait_lines(LIMIT, |lines| lines.iter().any(|line| line == "ready")) {
+            bail!("nothing is held back: {}", relay.errors());
+        }
+        let (server, table) = (place.server(), 1000 + u32::from(place.0));
+        let way = format!(
+            "link set {name} up\nroute add default dev {name} table {table}\n\
+             rule add iif clients0 to {server} lookup {table}\n"
+        );
+        batch(&self.router, &way)?;
+        Ok(relay)
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) enum Line {
     Login,
     /// Of the connection's end.
     Close,
+    /// Of the attempt that it is part of.
+    Attempt,
 }
 
 impl Line {
@@ -40,6 +42,7 @@ impl Line {
         match self {
             Self::Login => "login",
             Self::Close => "close",
+            Self::Attempt => "attempt",
         }
     }
 }

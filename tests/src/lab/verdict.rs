@@ -118,7 +118,7 @@ pub(super) fn all(ran: &[Ran], watched: &Seen, seed: u64) -> Result<Verdicts> {
         for known in &ran.known {
             // What comes after a socket is gone only an interface shows.
             let [first, other] = match ran.fault.line {
-                Line::Login => [&sources[0], &sources[1]],
+                Line::Login | Line::Attempt => [&sources[0], &sources[1]],
                 Line::Close => [&sources[1], &sources[0]],
             };
             let events: &[Line] = if known.faulty {
@@ -132,6 +132,12 @@ pub(super) fn all(ran: &[Ran], watched: &Seen, seed: u64) -> Result<Verdicts> {
                     continue;
                 };
                 let id = key(line);
+                // Neither the capture nor the agent at the interface has datagrams.
+                let is_packets_alone = *event != Line::Attempt;
+                let about = match event {
+                    Line::Attempt => &line["attempt"],
+                    Line::Login | Line::Close => &line["login"],
+                };
                 let verdict = Verdict {
                     fault: ran.fault.name,
                     run: ran.number,
@@ -139,13 +145,16 @@ pub(super) fn all(ran: &[Ran], watched: &Seen, seed: u64) -> Result<Verdicts> {
                     right: if known.faulty { ran.fault.causes } else { &[] },
                     faulty: known.faulty,
                     told: told(line),
-                    replayed: replayed.get(&id).map(|line| told(line)),
-                    elsewhere: other.of(*event, known).map(told),
-                    outcome: line["login"]["outcome"]
-                        .as_str()
-                        .unwrap_or("none")
-                        .to_owned(),
-                    took: line["login"]["duration_ns"].as_u64().unwrap_or(0),
+                    replayed: replayed
+                        .get(&id)
+                        .filter(|_| is_packets_alone)
+                        .map(|line| told(line)),
+                    elsewhere: other
+                        .of(*event, known)
+                        .filter(|_| is_packets_alone)
+                        .map(told),
+                    outcome: about["outcome"].as_str().unwrap_or("none").to_owned(),
+                    took: about["duration_ns"].as_u64().unwrap_or(0),
                     seen: json!({ "line": line, "client": known.output }),
                 };
                 of_run.push(verdict);
@@ -181,7 +190,9 @@ fn some(mut all: Vec<Verdict>, mut draw: Draw) -> Vec<Verdict> {
 }
 
 fn told(line: &Value) -> Vec<Told> {
-    let causes = line["diagnosis"].as_array().map_or(&[][..], Vec::as_slice);
+    let causes = [&line["diagnosis"], &line["attempt"]["diagnosis"]];
+    let causes = causes.into_iter().find_map(Value::as_array);
+    let causes = causes.map_or(&[][..], Vec::as_slice);
     let told = |cause: &Value| {
         Some(Told {
             cause: cause["cause"].as_str()?.to_owned(),
@@ -206,8 +217,11 @@ fn by_connection(events: &[Value]) -> BTreeMap<(String, String), &Value> {
     lines
 }
 
-/// An account, by event, process and server.
-struct Lines<'a>(BTreeMap<(&'a str, u64, &'a str), &'a Value>);
+/// An account: lines by event, process and server, and those of attempts by their id.
+struct Lines<'a> {
+    own: BTreeMap<(&'a str, u64, &'a str), &'a Value>,
+    attempts: BTreeMap<&'a str, &'a Value>,
+}
 
 impl<'a> Lines<'a> {
     fn new(events: &'a [Value]) -> Self {
@@ -225,12 +239,21 @@ impl<'a> Lines<'a> {
                 *first = line;
             }
         }
-        Self(lines)
+        let attempts = events.iter().filter(|line| line["event"] == "attempt");
+        let attempts = attempts.filter_map(|line| Some((line["attempt"]["id"].as_str()?, line)));
+        Self {
+            own: lines,
+            attempts: attempts.collect(),
+        }
     }
 
     fn of(&self, line: Line, known: &Known) -> Option<&'a Value> {
-        self.0
-            .get(&(line.event(), known.process.into(), known.server.as_str()))
-            .copied()
+        let (process, server) = (known.process.into(), known.server.as_str());
+        let own = |event| self.own.get(&(event, process, server)).copied();
+        if line != Line::Attempt {
+            return own(line.event());
+        }
+        let attempt = own(Line::Login.event())?["attempt"]["id"].as_str()?;
+        self.attempts.get(attempt).copied()
     }
 }

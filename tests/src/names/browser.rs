@@ -1,6 +1,7 @@
 //! SQL Browser (MC-SQLR): answers what it knows, and is silent otherwise.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
@@ -19,6 +20,9 @@ pub struct Options {
     /// Answers only the second question and those that follow.
     #[arg(long)]
     not_the_first: bool,
+    /// Thinks for so many milliseconds before it answers.
+    #[arg(long, default_value_t = 0)]
+    late: u64,
 }
 
 /// Of all hosts; some clients ask one of them so.
@@ -43,6 +47,7 @@ pub fn serve(options: &Options) -> Result<()> {
             continue;
         }
         let told = options.told(&buffer[..len]);
+        std::thread::sleep(Duration::from_millis(options.late));
         if !told.is_empty() {
             let size = u16::try_from(told.len())?.to_le_bytes();
             let answer = [&[ANSWER], &size[..], told.as_bytes()].concat();

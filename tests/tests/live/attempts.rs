@@ -43,9 +43,10 @@ impl Place {
     }
 
     fn server(&self, address: &str, port: u16, arguments: &[&str]) -> Peer {
-        let address = match address.contains(':') {
-            true => format!("[{address}]:{port}"),
-            false => format!("{address}:{port}"),
+        let address = if address.contains(':') {
+            format!("[{address}]:{port}")
+        } else {
+            format!("{address}:{port}")
         };
         let listen = ["--listen", &address];
         Peer::scenario(Some(&self.network.server), &[&listen, arguments].concat()).unwrap()

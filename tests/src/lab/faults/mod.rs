@@ -72,6 +72,13 @@ impl Fault {
         }
     }
 
+    const fn of_attempt(self) -> Self {
+        Self {
+            line: Line::Attempt,
+            ..self
+        }
+    }
+
     const fn quick(self) -> Self {
         Self {
             is_quick: true,
@@ -256,6 +263,27 @@ pub(crate) const FAULTS: &[Fault] = &[
         &["client_slow", "client_starved"],
         client::starved,
     ),
+    Fault::new(
+        "a network that became slow",
+        &["network_slow"],
+        network::slow,
+    ),
+    Fault::new(
+        "a window that is shut for a while",
+        &["zero_window"],
+        network::shut_window,
+    ),
+    Fault::new(
+        "a server that restarts under a pool",
+        &["port_closed"],
+        server::restarts,
+    ),
+    Fault::new(
+        "a SQL Browser that thinks",
+        &["instance_lookup"],
+        server::slow_browser,
+    )
+    .of_attempt(),
     Fault::new("a client that leaves", &["client_gave_up"], client::leaves),
 ];
 

@@ -153,3 +153,46 @@ pub(super) fn twice(trial: &mut Trial<'_>) -> Result<()> {
     trial.site.treat(router::TWICE, trial.place.server())?;
     trial.healthy(2)
 }
+
+/// A round trip that is longer than it was.
+pub(super) fn slow(trial: &mut Trial<'_>) -> Result<()> {
+    let drivers = [
+        Driver::Tsql,
+        Driver::Pymssql,
+        Driver::Odbc,
+        Driver::FreetdsOdbc,
+        Driver::MssqlTds,
+        Driver::Tiberius,
+    ];
+    let _server = trial.server(&[])?;
+    // From eight on it is known what is usual.
+    let before = trial.draw.one(&[1, 9]);
+    trial.healthy_by(before, &[Driver::Tsql, Driver::Pymssql], |_| {})?;
+    let late = trial.draw.number(400..=800);
+    let _late = trial.site.hold_back(trial.place, late)?;
+    let driver = trial.driver(&drivers);
+    let mut login = trial.login(driver);
+    login.timeout = 60;
+    trial.goes_wrong(driver, &login)
+}
+
+/// The server reads nothing for a while, as it seems to its client.
+pub(super) fn shut_window(trial: &mut Trial<'_>) -> Result<()> {
+    let mut server = trial.server(&[])?;
+    let before = trial.draw.number(0..=2);
+    trial.healthy(before)?;
+    let driver = trial.driver(&PATIENT);
+    let mut login = trial.login(driver);
+    login.timeout = 60;
+    let shut = trial.draw.number(1500..=3500);
+    let address = trial.place.server();
+    trial.site.treat(router::SHUT, address)?;
+    let client = trial.start(driver, &login)?;
+    came(&mut server, "past prelogin", before as usize + 1)?;
+    std::thread::sleep(Duration::from_millis(shut));
+    trial.site.leave(router::SHUT, address)?;
+    let process = client.pid();
+    let output = client.fares()?.output;
+    trial.keep(process, driver, true, &output);
+    Ok(())
+}

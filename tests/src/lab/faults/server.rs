@@ -3,9 +3,10 @@
 use anyhow::{Result, ensure};
 
 use super::{ALL, PATIENT, at_server};
-use crate::drivers::{Driver, Encrypt};
+use crate::drivers::{Driver, Encrypt, Errand};
 use crate::lab::router;
 use crate::lab::trial::{LIMIT, Trial, arrives, says};
+use crate::peer::Peer;
 
 /// The server's name of its first connection.
 const FIRST: u64 = 51;
@@ -212,4 +213,52 @@ pub(super) fn stranger(trial: &mut Trial<'_>) -> Result<()> {
 pub(super) fn patience(trial: &mut Trial<'_>, driver: Driver) -> u32 {
     let least = if driver == Driver::PythonTds { 15 } else { 3 };
     trial.draw.number(least..=least * 2 + 1) as u32
+}
+
+/// A server goes while a pool has its connections, and is back a little later.
+pub(super) fn restarts(trial: &mut Trial<'_>) -> Result<()> {
+    let driver = trial.driver(&ALL);
+    let server = trial.server(&[])?;
+    let mut pool = Vec::new();
+    for _ in 0..trial.draw.number(1..=3) {
+        let one = trial
+            .draw
+            .one(&[Driver::Tsql, Driver::Pymssql, Driver::PythonTds]);
+        let mut login = trial.login(one);
+        login.errand = Errand::Stay;
+        pool.push(trial.start(one, &login)?);
+    }
+    drop(server);
+    let mut login = trial.login(driver);
+    login.timeout = 4;
+    trial.goes_wrong(driver, &login)?;
+    for client in pool {
+        client.ends()?;
+    }
+    let _server = trial.server(&[])?;
+    trial.healthy(1)
+}
+
+/// SQL Browser takes its time to say where the instance is.
+pub(super) fn slow_browser(trial: &mut Trial<'_>) -> Result<()> {
+    let drivers = [Driver::Tsql, Driver::FreetdsOdbc];
+    let _server = trial.server(&[])?;
+    let listen = format!("{}:1434", trial.place.server());
+    let late = trial.draw.number(1200..=3000).to_string();
+    let known = format!("LAB={}", crate::lab::site::PORT);
+    let options = [
+        "browser",
+        "--listen",
+        &listen,
+        "--instance",
+        &known,
+        "--late",
+        &late,
+    ];
+    let _browser = Peer::names(trial.site.servers(), &options)?;
+    let driver = trial.driver(&drivers);
+    let mut login = trial.login(driver);
+    login.instance = Some("LAB".to_owned());
+    login.timeout = 30;
+    trial.goes_wrong(driver, &login)
 }
