@@ -41,6 +41,8 @@ pub struct Attempt {
     pub target: Target,
     /// How many connections it took.
     pub connections: u32,
+    /// The session that it is to recover, where its login says that it does.
+    pub recovers: Option<Recovered>,
     /// What it consists of, in the order in which the parts began.
     pub parts: Vec<Part>,
     /// Before, between and after the parts.
@@ -57,6 +59,15 @@ impl Attempt {
         let spoke = self.parts.iter().any(|part| part.kind == PartKind::Login);
         self.outcome.failed(None) && (spoke || self.outcome != Outcome::Aborted)
     }
+}
+
+/// A session whose connection is gone (MS-TDS section 2.2.6.4, SESSIONRECOVERY).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Recovered {
+    /// The connection, which the same client had to the same server, and which ended last.
+    pub connection_id: ConnectionId,
+    /// How long nothing had passed on it when it began to end.
+    pub idle_ns: Nanos,
 }
 
 /// What a client meant to reach, as far as it said.

@@ -40,7 +40,7 @@ pub use self::{
     agent::{Agent, AgentAction, AgentRecord, Status},
     attempt::{
         Attempt, AttemptClient, AttemptRecord, AttemptRef, Part, PartKind, PartOutcome, RecordType,
-        ResolutionOutcome, Target,
+        Recovered, ResolutionOutcome, Target,
     },
     close::{Close, CloseClass, CloseMeans, ClosedBy},
     connection::{

@@ -330,6 +330,7 @@ pub(crate) fn attempt() -> Record {
             port: Some(57139),
         },
         connections: 2,
+        recovers: None,
         parts: vec![
             Part {
                 record_type: Some(RecordType::Aaaa),

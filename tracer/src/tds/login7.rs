@@ -51,6 +51,8 @@ pub struct Login7 {
     pub sspi: Option<Range<usize>>,
     /// Feature extension ids in the order sent (MS-TDS 2.2.6.4, `FeatureOpt`).
     pub features: Vec<u8>,
+    /// The SESSIONRECOVERY feature has the state of a session that was lost. It is never read.
+    pub recovers: bool,
     /// The FEDAUTH feature, if sent.
     pub fedauth: Option<FedAuth>,
     /// What the driver says of itself, if it does.
@@ -135,6 +137,7 @@ impl Login7 {
             .sspi
             .take()
             .filter(|range| Some(range) == other.sspi.as_ref());
+        self.recovers &= other.recovers;
         self.fedauth = self.fedauth.filter(|_| other.fedauth.is_some());
         self.user_agent
             .take_if(|mine| Some(&*mine) != other.user_agent.as_ref());
@@ -167,6 +170,7 @@ impl Login7 {
             sspi_len: 0,
             sspi: None,
             features: Vec::new(),
+            recovers: false,
             fedauth: None,
             user_agent: None,
             truncated: false,
@@ -246,6 +250,7 @@ impl Login7 {
                 });
             }
             let len = reader.u32()? as usize;
+            self.recovers |= id == FEATURE_SESSION_RECOVERY && len > 0;
             if id == FEATURE_FEDAUTH && len > 0 {
                 self.fedauth = Some(fedauth(Reader::starting_at(body, reader.at()).u8()?));
             }
@@ -298,6 +303,7 @@ const DATABASE: usize = 68;
 const SSPI: usize = 78;
 const SSPI_LONG: usize = 90;
 
+const FEATURE_SESSION_RECOVERY: u8 = 0x01;
 const FEATURE_FEDAUTH: u8 = 0x02;
 const FEATURE_USER_AGENT: u8 = 0x10;
 const FEATURE_END: u8 = 0xFF;
@@ -362,6 +368,23 @@ mod tests {
         );
         assert_eq!(login.database.as_deref(), Some("master"));
         assert!(!login.truncated);
+    }
+
+    #[test]
+    fn a_login_that_brings_a_lost_sessions_state_recovers_it() {
+        // That there may be one is said with every login, without data.
+        assert!(!Login7::decode(FEDAUTH).unwrap().recovers);
+        let mut message = FEDAUTH.to_vec();
+        let at = message
+            .windows(6)
+            .position(|w| w == [1, 0, 0, 0, 0, 0xFF])
+            .unwrap();
+        message.splice(at + 1..at + 5, [4, 0, 0, 0, 7, 7, 7, 7]);
+        let length = u32::try_from(message.len()).unwrap();
+        message[..4].copy_from_slice(&length.to_le_bytes());
+        let login = Login7::decode(&message).unwrap();
+        assert!(login.recovers);
+        assert_eq!(login.features.len(), 8);
     }
 
     #[test]

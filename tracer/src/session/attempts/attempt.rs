@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{
-    Handle, LookedUp, Named, Verdict,
+    Gone, Handle, LookedUp, Named, Verdict,
     follow::{self, FOLLOWED, Returns},
     tries::{Role, Try},
 };
@@ -72,6 +72,8 @@ pub(in crate::session) struct Attempt {
     pub(super) tries: Vec<Try>,
     /// Where its next connection goes.
     pub(super) expected: Vec<Place>,
+    /// The connection whose session it recovers.
+    pub(in crate::session) recovers: Option<Gone>,
     /// Its client is likely to try again.
     pub(super) returns: bool,
     /// Until when another part may follow.
@@ -90,6 +92,7 @@ impl Attempt {
             parts: Vec::new(),
             tries: Vec::new(),
             expected: Vec::new(),
+            recovers: None,
             returns: false,
             until: 0,
         }
@@ -271,6 +274,7 @@ impl Attempt {
             parts,
             tries,
             expected,
+            recovers,
             returns,
             until,
         } = other;
@@ -296,6 +300,7 @@ impl Attempt {
         self.parts.extend(parts);
         self.tries.extend(tries);
         self.expected.extend(expected);
+        self.recovers = self.recovers.or(recovers);
         self.returns |= returns;
         self.until = self.until.max(until);
     }

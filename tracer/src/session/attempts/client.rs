@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{
-    Attempt, Handle, Named, Resolved, Role, Said, Verdict,
+    Attempt, Gone, Handle, Named, Resolved, Role, Said, Verdict,
     follow::Opened,
     rules::{self, Lost},
     tries::{Ending, Successor, Try},
@@ -215,7 +215,12 @@ impl Client {
     }
 
     /// A connection's login is decided.
-    pub(super) fn decided(&mut self, handle: Handle, verdict: &Verdict) -> Option<Named> {
+    pub(super) fn decided(
+        &mut self,
+        handle: Handle,
+        verdict: &Verdict,
+        gone: Option<Gone>,
+    ) -> Option<Named> {
         let one = self.find(handle)?;
         one.ended = Some(Ending {
             at: verdict.at,
@@ -232,6 +237,7 @@ impl Client {
             loser = lost == Lost::Race;
         }
         let attempt = self.attempts.get_mut(place)?;
+        attempt.recovers = attempt.recovers.or(gone);
         Some(attempt.decided(verdict, one.role, loser))
     }
 

@@ -7,6 +7,7 @@
 mod attempt;
 mod client;
 mod follow;
+mod gone;
 mod partners;
 mod proxies;
 mod rules;
@@ -23,9 +24,10 @@ use foldhash::HashMap;
 pub(in crate::session) use self::{
     attempt::{Asked, Attempt, Done, Place, Resolved},
     follow::Returns,
+    gone::Gone,
     tries::{Role, Said},
 };
-use self::{client::Client, follow::Opened, partners::Partners, tries::Try};
+use self::{client::Client, follow::Opened, gone::Lately, partners::Partners, tries::Try};
 use super::wire::End;
 use crate::{
     record::{AttemptId, ConnectionId, Diagnosis, Outcome, PartKind, Process, Target, Text},
@@ -90,6 +92,8 @@ pub(in crate::session) struct Verdict {
     pub(in crate::session) redirect: Option<Place>,
     /// Whether the client is likely to try again.
     pub(in crate::session) returns: Returns,
+    /// It recovers the session of a connection that is gone.
+    pub(in crate::session) recovers: bool,
     /// How the client has named the connection.
     pub(in crate::session) guid: Option<Guid>,
     /// The failover partner that the server has told.
@@ -128,6 +132,7 @@ pub(in crate::session) struct Attempts {
     /// Undecided ones by the name that their client gave them.
     guids: HashMap<Guid, Handle>,
     partners: Partners,
+    gone: Lately,
     /// When is looked after whom, the next one first; what a client's own time contradicts is old.
     timers: BinaryHeap<Reverse<(u64, Who)>>,
     /// Connections that were opened last: where the two families race, a client has two addresses.
@@ -226,8 +231,10 @@ impl Attempts {
         }
         let client = self.homes.remove(&handle);
         let client = client.map(|client| self.winners_client(client, handle, verdict));
+        let gone = client.filter(|_| verdict.recovers);
+        let gone = gone.and_then(|who| self.gone.recovered(who, verdict.server, verdict.start));
         let own = client.and_then(|client| self.clients.get_mut(&client));
-        let named = own.and_then(|own| own.decided(handle, verdict));
+        let named = own.and_then(|own| own.decided(handle, verdict, gone));
         if let (Some(named), Some(client)) = (named, client) {
             self.review(client, at);
             return named;
@@ -297,6 +304,11 @@ impl Attempts {
         // A proxy's connection is its client's.
         let all = &mut self.clients.values_mut();
         all.any(|own| own.explain(connection, causes));
+    }
+
+    /// A connection that was in use begins to end.
+    pub(in crate::session) fn closes(&mut self, gone: Gone) {
+        self.gone.add(gone);
     }
 
     /// A connection is none that is told.

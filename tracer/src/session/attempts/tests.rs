@@ -37,6 +37,7 @@ struct Ends {
     silent: bool,
     redirect: Option<Place>,
     returns: Returns,
+    recovers: bool,
     partner: Option<&'static str>,
 }
 
@@ -48,6 +49,7 @@ impl Ends {
             silent: false,
             redirect: None,
             returns: Returns::Never,
+            recovers: false,
             partner: None,
         }
     }
@@ -153,6 +155,7 @@ impl Lived {
             heard: !ends.silent,
             redirect: ends.redirect,
             returns: ends.returns,
+            recovers: ends.recovers,
             guid: None,
             partner: ends.partner.map(Text::from),
         };

@@ -143,7 +143,7 @@ impl Connection {
         report.joins(
             login.attempt,
             &self.wire,
-            (conclusion.decision.at, login.named()),
+            (conclusion.decision.at, login.named(), login.recovers()),
             &mut facts,
         );
         let place = login.place.take();

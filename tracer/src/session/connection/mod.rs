@@ -16,7 +16,7 @@ use tracer_ebpf::{
 
 use self::{settled::Settled, undecided::Undecided};
 use super::{
-    attempts::Handle,
+    attempts::{Gone, Handle, Who},
     dialogue::usage::Usage,
     input::{Side, SocketOwner},
     report::{About, Report},
@@ -248,6 +248,7 @@ impl Connection {
 
     pub(super) fn fin_passes(&mut self, side: Side, event: &Event, report: &mut Report<'_>) {
         self.note_missed(side, event);
+        self.leaves_attempt(event.time, report);
         self.begin_end(side, event.time, acknowledged(event));
         self.wire.ends.fin(event.time, side);
         if event.tcp_flags & tcp_flag::ACK != 0 {
@@ -267,6 +268,7 @@ impl Connection {
             return;
         }
         self.early_fin_passes(true, report);
+        self.leaves_attempt(event.time, report);
         self.begin_end(side, event.time, acknowledged(event));
         if side == Side::ToServer {
             self.wire.ends.note_strain(&self.wire.sent);
@@ -319,6 +321,28 @@ impl Connection {
                 self.about.partial.insert(PartialReason::Gap);
             }
         }
+    }
+
+    /// A connection that was in use begins to end: its session may be recovered.
+    fn leaves_attempt(&self, at: u64, report: &mut Report<'_>) {
+        let begins = self.wire.ends.began().is_none() && !self.wire.untimed;
+        let id = match &self.state {
+            State::Settled(settled) if begins => settled.in_use(),
+            _ => None,
+        };
+        let Some(id) = id.filter(|_| report.shared.config.attempts) else {
+            return;
+        };
+        let identity = self.wire.identity();
+        let [client, server] = &self.wire.sent;
+        let last = client.last_data.max(server.last_data);
+        report.shared.attempts.closes(Gone {
+            who: Who::of(identity.client.address, self.about.process.as_deref()),
+            server: identity.server,
+            id,
+            at,
+            idle: at.saturating_sub(last),
+        });
     }
 
     /// The connection begins to end: how things stood then.

@@ -3,7 +3,7 @@
 use tracer_ebpf::event::Event;
 
 use crate::{
-    record::{Nanos, Outcome},
+    record::{ConnectionId, Nanos, Outcome},
     session::{
         diagnosis::Ranked,
         input::Side,
@@ -51,6 +51,11 @@ pub(in crate::session) struct Settled {
 }
 
 impl Settled {
+    /// Its name, if its login went well.
+    pub(super) fn in_use(&self) -> Option<ConnectionId> {
+        (self.outcome == Some(Outcome::Success)).then(|| self.kept.id())
+    }
+
     /// After a decision.
     pub(super) fn decided(
         kept: Kept,

@@ -78,6 +78,12 @@ impl Undecided {
         })
     }
 
+    /// Whether it recovers the session of a connection that is gone, as far as that can be read.
+    pub(super) fn recovers(&self) -> bool {
+        let login = self.dialogue.contents.login7.as_ref();
+        login.is_some_and(|login| login.recovers)
+    }
+
     /// How the client names its connection.
     pub(super) fn named(&self) -> Option<Guid> {
         let trace = self.dialogue.contents.trace();

@@ -8,7 +8,8 @@ use super::Report;
 use crate::{
     record::{
         Attempt as Told, AttemptClient, AttemptId, AttemptRecord, AttemptRef, Body,
-        ConnectionFacts, Diagnosis, Nanos, Outcome, Part, PartKind, Stranger, Target, Text,
+        ConnectionFacts, Diagnosis, Nanos, Outcome, Part, PartKind, Recovered, Stranger, Target,
+        Text,
     },
     session::{
         attempts::{Attempt, Done, Handle, Returns, Role, Verdict},
@@ -25,7 +26,7 @@ impl Report<'_> {
         &mut self,
         handle: Handle,
         wire: &Wire,
-        (at, guid): (u64, Option<Guid>),
+        (at, guid, recovers): (u64, Option<Guid>, bool),
         facts: &mut ConnectionFacts,
     ) {
         if !self.shared.config.attempts {
@@ -36,6 +37,7 @@ impl Report<'_> {
             return;
         }
         let verdict = Verdict {
+            recovers,
             guid,
             ..verdict(wire, at, facts)
         };
@@ -75,6 +77,10 @@ impl Report<'_> {
             outcome: attempt.outcome(),
             target: attempt.target.clone(),
             connections: attempt.connections,
+            recovers: attempt.recovers.map(|gone| Recovered {
+                connection_id: gone.id,
+                idle_ns: Nanos(gone.idle),
+            }),
             unexplained_ns: Nanos(unexplained),
             parts: parts.iter().map(|part| described(part, start)).collect(),
             diagnosis,
@@ -163,6 +169,7 @@ fn verdict(wire: &Wire, at: u64, facts: &ConnectionFacts) -> Verdict {
         heard: wire.sent[1].bytes > 0,
         redirect: redirect.map(|to| (to.address.parse().ok(), to.port)),
         returns: returns(facts),
+        recovers: false,
         guid: None,
         partner: facts
             .tds

@@ -141,6 +141,11 @@ impl Report<'_> {
 }
 
 impl Kept {
+    /// The connection's name.
+    pub(in crate::session) const fn id(&self) -> ConnectionId {
+        self.id
+    }
+
     /// Notes a phase that ended after the login.
     pub(in crate::session) fn add_phase(&mut self, name: PhaseName, phase: &Phase) {
         let mut bytes = std::mem::take(&mut self.own).into_vec();

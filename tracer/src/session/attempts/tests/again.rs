@@ -229,3 +229,35 @@ fn those_that_only_wait_make_room_for_others() {
     lived.passes(10 * SECOND);
     assert_eq!(lived.told.len(), 400);
 }
+
+#[test]
+fn a_login_that_recovers_a_session_names_the_connection_that_is_gone() {
+    let mut lived = Lived {
+        pid: Some(7),
+        ..Lived::default()
+    };
+    for (pid, id) in [(7, 70), (8, 80)] {
+        lived.attempts.closes(Gone {
+            who: Who::Process(pid),
+            server: server(2, 1433),
+            id: ConnectionId(id),
+            at: START,
+            idle: 300 * SECOND,
+        });
+    }
+    let recovers = Ends {
+        recovers: true,
+        ..Ends::as_(Outcome::Success)
+    };
+    for _ in 0..2 {
+        let again = lived.opens(1, server(2, 1433), SECOND);
+        lived.ends(again, recovers, SECOND + MILLISECOND);
+    }
+    let gone: Vec<_> = lived.told.iter().map(|told| told.recovers).collect();
+    let one = gone[0].expect("a connection that is gone");
+    assert_eq!((one.id, one.idle), (ConnectionId(70), 300 * SECOND));
+    assert_eq!(
+        gone[1], None,
+        "each is recovered once, and by its own process"
+    );
+}
