@@ -1,8 +1,8 @@
 //! Watches SQL Server logins from the Linux kernel and says which phase took how long, who was
 //! waited for, and why.
 //!
-//! The core — [`tds`], [`dns`], [`session`] and [`record`] — does no I/O and reads no clock: it takes bytes
-//! and times. [`probe`] feeds it from the kernel, [`capture`] from pcap files, and [`sink`] writes
+//! The core — [`tds`], [`dns`], [`kerberos`], [`session`] and [`record`] — does no I/O and reads no clock: it
+//! takes bytes and times. [`probe`] feeds it from the kernel, [`capture`] from pcap files, and [`sink`] writes
 //! what it says; [`metrics`] counts it for Prometheus; [`host`] knows the processes behind the sockets.
 
 pub mod capture;
@@ -12,6 +12,7 @@ pub mod dns;
 pub mod doctor;
 mod exit;
 pub mod host;
+pub mod kerberos;
 pub mod metrics;
 pub mod ports;
 pub mod probe;

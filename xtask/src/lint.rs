@@ -23,6 +23,7 @@ const RULES: &[Rule] = &[
         under: &[
             "tracer/src/tds",
             "tracer/src/dns",
+            "tracer/src/kerberos",
             "tracer/src/session",
             "tracer/src/record",
         ],
