@@ -5,6 +5,7 @@ mod hello;
 mod ja4;
 mod names;
 mod sealing;
+mod server_name;
 
 use tls_parser::{TlsMessage, TlsMessageHandshake, parse_tls_message_handshake};
 
@@ -14,6 +15,7 @@ pub use alert::Alert;
 pub use hello::{ClientHello, ServerHello};
 pub use ja4::Fingerprints;
 pub use names::{group_name, signature_algorithm_name, version_name};
+pub use server_name::server_name;
 
 /// The content types of TLS records.
 pub mod content_type {
