@@ -3,7 +3,7 @@
 //! The kernel programs, the replay of captures, the fuzzers and the tests all run this code: how a
 //! packet is walked ([`packet`]), what a connection remembers ([`flow`]), where the next message
 //! header is ([`framing`]), what of a message leaves the kernel ([`wanted`]), and what is told
-//! about it ([`event`], [`tally`]); which datagrams are told beside them ([`datagram`]). [`observe`] puts them
+//! about it ([`event`], [`tally`]); which datagrams and connections are told beside them ([`datagram`], [`beside`]). [`observe`] puts them
 //! together, one packet at a time.
 //!
 //! Nothing here allocates, panics, or depends on anything.
@@ -14,6 +14,7 @@
     reason = "the verifier follows packet pointers only within one function"
 )]
 
+pub mod beside;
 pub mod bytes;
 pub mod config;
 pub mod datagram;

@@ -6,6 +6,10 @@ use simple_dns::{Packet, PacketFlag, QTYPE, RCODE, TYPE, header_buffer, rdata::R
 
 /// UDP port of a name server.
 pub const PORT: u16 = 53;
+/// The same where everybody on the network is asked, by the name itself (RFC 6762).
+pub const MULTICAST_PORT: u16 = 5353;
+/// The same, as Windows does (RFC 4795).
+pub const LINK_LOCAL_PORT: u16 = 5355;
 /// Records of one message; no host has so many addresses that one datagram could hold more.
 const MAX_RECORDS: u16 = 128;
 /// Addresses of one answer that are kept: drivers try up to 64 at once (`MultiSubnetFailover`).
@@ -57,10 +61,12 @@ pub struct Answer {
     pub addresses: Vec<IpAddr>,
     /// There is something of the kind that was asked for, or there may be: not all of the answer is at hand.
     pub has_any: bool,
+    /// The server has left some of it out, since it did not fit into a datagram: it is to be asked by TCP.
+    pub is_cut: bool,
 }
 
 /// Reads a message that asks one thing, of a kind that is looked at. Of an answer of which only the first bytes
-/// are at hand, no addresses are read.
+/// are at hand, the records are read that are whole.
 pub fn decode(bytes: &[u8]) -> Option<Message> {
     let counts = [
         header_buffer::answers(bytes).ok()?,
@@ -74,9 +80,24 @@ pub fn decode(bytes: &[u8]) -> Option<Message> {
     if let Some(packet) = Packet::parse(bytes).ok().filter(|_| reads) {
         return message(&packet, true);
     }
-    let mut question = bytes.to_vec();
-    question.get_mut(HEADER - 6..HEADER)?.fill(0);
-    message(&Packet::parse(&question).ok()?, false)
+    let mut cut = bytes.to_vec();
+    let mut first = |answers: u16| {
+        let counts = cut.get_mut(HEADER - 6..HEADER)?;
+        counts.fill(0);
+        counts[..2].copy_from_slice(&answers.to_be_bytes());
+        message(&Packet::parse(&cut).ok()?, false)
+    };
+    // The most of them that can be read.
+    let (mut least, mut most) = (0, counts[0].min(MAX_RECORDS));
+    while least < most {
+        let half = least + (most - least).div_ceil(2);
+        if first(half).is_some() {
+            least = half;
+        } else {
+            most = half - 1;
+        }
+    }
+    first(least)
 }
 
 fn message(packet: &Packet<'_>, whole: bool) -> Option<Message> {
@@ -103,6 +124,7 @@ fn message(packet: &Packet<'_>, whole: bool) -> Option<Message> {
             },
             addresses: addresses.collect(),
             has_any: !whole || records.clone().any(of_kind),
+            is_cut: packet.has_flags(PacketFlag::TRUNCATION),
         }
     });
     Some(Message {
@@ -201,12 +223,13 @@ mod tests {
     }
 
     #[test]
-    fn of_a_cut_answer_the_question_is_known() {
+    fn of_a_cut_answer_what_is_whole_is_known() {
         let whole = answer("sql.example", &[0x0A00_0001, 0x0A00_0002]);
         let read = decode(&whole[..whole.len() - 2]).unwrap();
         assert_eq!(read.name, "sql.example");
         let answer = read.answer.unwrap();
-        assert_eq!((answer.addresses, answer.has_any), (Vec::new(), true));
+        let first = IpAddr::from([10, 0, 0, 1]);
+        assert_eq!((answer.addresses, answer.has_any), (vec![first], true));
     }
 
     #[test]

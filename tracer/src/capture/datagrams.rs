@@ -15,11 +15,15 @@ use crate::{
 };
 
 const ICMP: u8 = 1;
-const UDP: u8 = 17;
+pub(super) const UDP: u8 = 17;
 const ICMPV6: u8 = 58;
-const UDP_HEADER: usize = 8;
+pub(super) const UDP_HEADER: usize = 8;
 /// Before the packet that ICMP quotes (RFC 792, RFC 4443 section 3.1).
-const ICMP_HEADER: usize = 8;
+pub(super) const ICMP_HEADER: usize = 8;
+
+/// Where a message of name resolution says that it is an answer (RFC 1035 section 4.1.1).
+const FLAGS: usize = 2;
+const IS_ANSWER: u8 = 0x80;
 
 /// ICMP "destination unreachable", and the one code of it that is said of packets too long.
 const UNREACHABLE: u8 = 3;
@@ -40,7 +44,7 @@ impl Service {
     fn at(port: u16) -> Option<Self> {
         match port {
             PORT => Some(Self::Browser),
-            dns::PORT => Some(Self::Dns),
+            dns::PORT | dns::MULTICAST_PORT | dns::LINK_LOCAL_PORT => Some(Self::Dns),
             _ => None,
         }
     }
@@ -57,18 +61,19 @@ impl Service {
 /// What a packet tells of an exchange with SQL Browser or a name server, if anything.
 pub(crate) fn read(network: Network<'_>, time: u64) -> Option<(Service, Datagram<'_>)> {
     let (protocol, payload) = first_part(network)?;
-    match (network.0, protocol) {
-        (_, UDP) => datagram(network, payload, time),
-        (ETHERTYPE_IPV4, ICMP) => match *payload {
-            [UNREACHABLE, code, ..] if code != FRAGMENTATION_NEEDED => {
-                unreachable(ETHERTYPE_IPV4, payload, time)
-            }
-            _ => None,
-        },
-        (ETHERTYPE_IPV6, ICMPV6) if payload.first() == Some(&UNREACHABLE_V6) => {
-            unreachable(ETHERTYPE_IPV6, payload, time)
-        }
-        _ => None,
+    if protocol == UDP {
+        return datagram(network, payload, time);
+    }
+    is_unreachable(network.0, protocol, payload).then_some(())?;
+    unreachable(network.0, payload, time)
+}
+
+/// Whether a packet's payload is ICMP's word that another one did not arrive.
+pub(super) fn is_unreachable(ethertype: u16, protocol: u8, payload: &[u8]) -> bool {
+    match (ethertype, protocol, payload) {
+        (ETHERTYPE_IPV4, ICMP, [UNREACHABLE, code, ..]) => *code != FRAGMENTATION_NEEDED,
+        (ETHERTYPE_IPV6, ICMPV6, [UNREACHABLE_V6, ..]) => true,
+        _ => false,
     }
 }
 
@@ -82,7 +87,12 @@ fn datagram<'a>(network: Network<'a>, udp: &'a [u8], time: u64) -> Option<(Servi
     // Behind it an Ethernet frame may be filled up.
     let kept = &kept[..kept.len().min(len)];
     // An administrator's program may ask from the same port.
-    let answers = from == Some(Service::Browser) && kept.first() == Some(&ANSWER);
+    let answers = match from {
+        Some(Service::Browser) => kept.first() == Some(&ANSWER),
+        // And one that everybody hears goes from that port to that port.
+        Some(Service::Dns) => kept.get(FLAGS).is_some_and(|flags| flags & IS_ANSWER != 0),
+        None => false,
+    };
     let datagram = if to.is_some() && !answers {
         Datagram {
             time,
@@ -122,7 +132,7 @@ fn unreachable(ethertype: u16, icmp: &[u8], time: u64) -> Option<(Service, Datag
 }
 
 /// Source and destination.
-fn addresses((ethertype, bytes): Network<'_>) -> Option<[IpAddr; 2]> {
+pub(super) fn addresses((ethertype, bytes): Network<'_>) -> Option<[IpAddr; 2]> {
     match ethertype {
         ETHERTYPE_IPV4 => {
             let address = |at| Some(Ipv4Addr::from(*bytes.get(at..)?.first_chunk::<4>()?).into());

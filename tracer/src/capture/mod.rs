@@ -12,10 +12,12 @@
 //! - [`interfaces`]: which of them are the same in several files.
 //! - [`tunnel`]: from an outer network header to the innermost one.
 //! - `datagrams`: from a network header to what is asked of SQL Browser, and what it answers.
+//! - `beside`: to a packet of another service that a login may wait for.
 //! - `sighted`: a packet as the tracker takes it in.
 //! - [`checksum`]: which packets had not left their host when they were captured.
 //! - [`tracker`]: connections, and the events the kernel would have told of them.
 
+pub(crate) mod beside;
 #[cfg(test)]
 mod both_hosts;
 pub mod checksum;

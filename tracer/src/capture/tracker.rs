@@ -19,7 +19,7 @@ use self::{
     teller::Teller,
 };
 pub use super::sighted::Sighted;
-use super::{checksum::tcp_checksum, datagrams};
+use super::{beside, checksum::tcp_checksum, datagrams};
 use crate::{
     ports::Ports,
     record::LossReason,
@@ -111,10 +111,15 @@ impl Tracker {
                     datagrams::read(seen.network, seen.time_ns)
                 {
                     engine.on_event(service.input(datagram), to);
+                } else if let Some(datagram) = beside::datagram(seen.network, seen.time_ns) {
+                    engine.on_event(Input::Beside(datagram), to);
                 }
                 return;
             }
         };
+        if let Some(beside) = beside::segment(&segment, kept, seen.time_ns) {
+            engine.on_event(Input::Beside(beside), to);
+        }
         let config = self.config;
         let known = self.flows.get_mut(&segment.key);
         let course = known.map(|known| (known.course(&segment, seen), known));

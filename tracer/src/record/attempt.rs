@@ -24,7 +24,8 @@ pub struct AttemptClient {
     pub address: IpAddr,
 }
 
-/// The name's resolution, the lookup, the connections that were opened in parallel, one after the other or by redirect.
+/// The name's resolution, the lookup, the connections that were opened in parallel, one after the other or by redirect,
+/// and what other services were asked meanwhile.
 #[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Attempt {
@@ -100,6 +101,12 @@ pub struct Part {
     pub record_type: Option<RecordType>,
     /// How often that was sent, likewise.
     pub requests: Option<u32>,
+    /// The answer was too long for a datagram, and was asked for again by TCP, likewise.
+    pub tcp: Option<bool>,
+    /// Who was asked, of `kdc`, `ldap`, `token` and `revocation`.
+    pub address: Option<IpAddr>,
+    /// What Kerberos said instead of a ticket, of a `kdc` part (RFC 4120 section 7.5.9).
+    pub error_code: Option<i32>,
     /// Whose `login` line tells the rest.
     pub connection_id: Option<ConnectionId>,
     /// It is a connection that was slower than another one opened in parallel, and given up for it.
@@ -122,6 +129,22 @@ pub enum PartKind {
     Connect,
     /// A connection with a login, from its first packet to the deciding one.
     Login,
+    /// A Kerberos server (KDC) was asked for a ticket.
+    Kdc,
+    /// A directory (LDAP) was asked, as for the nearest domain controller.
+    Ldap,
+    /// A host was asked for a federated token: one of Entra's, another security token service, or the endpoint of
+    /// a managed identity.
+    Token,
+    /// A host was asked whether a certificate is revoked.
+    Revocation,
+}
+
+impl PartKind {
+    /// Whether it is of SQL Server, and no step on the way there.
+    pub const fn is_of_server(self) -> bool {
+        matches!(self, Self::Lookup | Self::Connect | Self::Login)
+    }
 }
 
 /// What came of a step.
@@ -134,6 +157,22 @@ pub enum PartOutcome {
     Lookup(LookupOutcome),
     /// Of a question to a name server.
     Resolution(ResolutionOutcome),
+    /// Of a question to another service.
+    Service(ServiceOutcome),
+}
+
+/// What came of a question to a service that is neither a name server nor SQL Server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceOutcome {
+    /// It has said something; what, is not looked at.
+    Answered,
+    /// It says that it gives no ticket: see `error_code`.
+    Error,
+    /// Nobody listens there.
+    Refused,
+    /// It had said nothing when the client went on, or left.
+    Unanswered,
 }
 
 /// What came of a question to a name server (RFC 1035 section 4.1.1).

@@ -40,7 +40,7 @@ pub use self::{
     agent::{Agent, AgentAction, AgentRecord, Status},
     attempt::{
         Attempt, AttemptClient, AttemptRecord, AttemptRef, Part, PartKind, PartOutcome, RecordType,
-        Recovered, ResolutionOutcome, Target,
+        Recovered, ResolutionOutcome, ServiceOutcome, Target,
     },
     close::{Close, CloseClass, CloseMeans, ClosedBy},
     connection::{

@@ -17,8 +17,8 @@ use super::{
     LookupAnswer, LookupKind, LookupOutcome, LookupRecord, Loss, LossReason, LossRecord,
     MarsRecord, MarsSession, NamedPhase, Nanos, Outcome, Part, PartKind, PartOutcome,
     PendingRecord, PhaseName, PhaseRecord, Phases, Record, RecordType, Request, RequestKind,
-    RequestRecord, ResolutionOutcome, Server, Side, Sides, SqlError, Status, Target, Tcp,
-    Timestamp, Whom,
+    RequestRecord, ResolutionOutcome, Server, ServiceOutcome, Side, Sides, SqlError, Status,
+    Target, Tcp, Timestamp, Whom,
 };
 
 const START: Timestamp = Timestamp(1_795_376_726_077_542_569);
@@ -311,6 +311,9 @@ pub(crate) fn attempt() -> Record {
         name: Some("sql1.lab.test".into()),
         record_type: None,
         requests: None,
+        tcp: None,
+        address: None,
+        error_code: None,
         connection_id: Some(connection_ref().id),
         loser: None,
         proxied: None,
@@ -318,6 +321,7 @@ pub(crate) fn attempt() -> Record {
     };
     let resolved = PartOutcome::Resolution(ResolutionOutcome::Answered);
     let answered = PartOutcome::Lookup(LookupOutcome::Answered);
+    let no_ticket = PartOutcome::Service(ServiceOutcome::Error);
     let [aborted, success] = [Outcome::Aborted, Outcome::Success].map(PartOutcome::Login);
     let attempt = Attempt {
         id: AttemptId(0x0123_4567_89ab_cdef),
@@ -335,7 +339,13 @@ pub(crate) fn attempt() -> Record {
             Part {
                 record_type: Some(RecordType::Aaaa),
                 requests: Some(2),
+                tcp: Some(true),
                 ..part(PartKind::Dns, 0, 0, resolved)
+            },
+            Part {
+                address: Some(IpAddr::from([10, 77, 0, 9])),
+                error_code: Some(7),
+                ..part(PartKind::Kdc, 0, 600_000, no_ticket)
             },
             part(PartKind::Lookup, 0, 700_000, answered),
             Part {

@@ -1,12 +1,14 @@
 //! Connections, rebuilt from events: the way in.
 
-use tracer_ebpf::flow::FlowKey;
+use tracer_ebpf::{beside::port, flow::FlowKey};
 
 use super::{
+    attempts::Who,
     baselines::Baselines,
-    input::{Adjustable, Config, Datagram, Input, Listener, Standing},
+    input::{Adjustable, Beside, Config, Datagram, Input, Listener, Standing},
     lookups::Lookups,
     report::Shared,
+    services::Owner,
     table::Table,
 };
 
@@ -91,6 +93,11 @@ impl Engine {
                 self.shared.resolutions.take(datagram);
                 return;
             }
+            Input::Beside(beside) => {
+                self.pass_time(beside.time, listener);
+                self.beside(beside);
+                return;
+            }
             _ => {}
         }
         if let Input::Event(event, _) = &input {
@@ -113,7 +120,7 @@ impl Engine {
                 self.table.counted(&key, born, &carried, report);
             }
             Input::Loss(reason, count) => report.shared.lose(reason, count),
-            Input::Browser(_) | Input::Dns(_) => {}
+            Input::Browser(_) | Input::Dns(_) | Input::Beside(_) => {}
         }
     }
 
@@ -124,6 +131,32 @@ impl Engine {
             report.announced(announced.server);
             self.table.announced(announced, datagram.time);
         }
+    }
+
+    /// A service is asked, for the sake of the only connection that its client has at work, or of one to come.
+    fn beside(&mut self, beside: &Beside<'_>) {
+        if !self.shared.config.attempts {
+            return;
+        }
+        let Shared {
+            attempts,
+            resolutions,
+            services,
+            ..
+        } = &mut self.shared;
+        let who = Who::of(beside.client.0, beside.process);
+        if beside.service.1 == port::DNS {
+            resolutions.passes(who, beside);
+            return;
+        }
+        services.take(who, beside, || {
+            let owner = match attempts.at_work(who) {
+                [None, _] => Owner::Nobody,
+                [Some(only), None] => Owner::One(only),
+                _ => Owner::Doubtful,
+            };
+            (owner, resolutions.name_of(who, beside.service.0))
+        });
     }
 
     /// Lets time pass up to `now`, before what happens then is told: whoever has waited long enough
@@ -144,6 +177,7 @@ impl Engine {
             self.next_tick = now.saturating_add(TICK);
             self.table.tidy(now, &mut self.shared.report(listener));
             self.shared.resolutions.forget(now);
+            self.shared.services.forget(now);
             self.shared.tell_losses(now, listener);
         }
     }

@@ -212,6 +212,65 @@ pub enum Said<'a> {
     Unreachable,
 }
 
+/// A packet between a client and a service that a login may wait for: a Kerberos server, a directory, a host of
+/// tokens or of revocation lists, a name server that is asked by TCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beside<'a> {
+    /// When it passed, nanoseconds as in events.
+    pub time: u64,
+    /// Who asks, and the port it asks from.
+    pub client: (IpAddr, u16),
+    /// Who is asked.
+    pub service: (IpAddr, u16),
+    /// How.
+    pub transport: Transport,
+    /// What the packet is.
+    pub sign: Sign<'a>,
+    /// Of TCP: when the connection's first SYN passed, where that was not told at its time.
+    pub opened: Option<u64>,
+    /// Of TCP: when it was accepted, likewise.
+    pub accepted: Option<u64>,
+    /// The process that asks, where its socket is on this host and known.
+    pub process: Option<&'a Process>,
+}
+
+/// What carries a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// What a packet is to a question and its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign<'a> {
+    /// The client's SYN.
+    Opens,
+    /// The answer to it.
+    Accepts,
+    /// The client says something.
+    Asks(Piece<'a>),
+    /// The service does.
+    Answers(Piece<'a>),
+    /// A RST of the service, or ICMP's word that a datagram did not arrive.
+    Refuses,
+    /// The client's RST, or a FIN.
+    Ends,
+}
+
+/// A segment's payload, or a datagram's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece<'a> {
+    /// Of TCP: the sequence number of its first byte.
+    pub seq: Seq,
+    /// What is at hand of it.
+    pub kept: &'a [u8],
+    /// Bytes there were on the wire.
+    pub len: usize,
+}
+
 /// What the engine is told.
 #[derive(Debug)]
 pub enum Input<'a> {
@@ -242,6 +301,8 @@ pub enum Input<'a> {
     Browser(Datagram<'a>),
     /// A name server is asked, or answers.
     Dns(Datagram<'a>),
+    /// Another service is asked, or answers.
+    Beside(Beside<'a>),
     /// What a connection has carried when nobody watches any more; born as in events.
     Counted(FlowKey, u64, Box<Carried>),
     /// Something was not seen, so many times since the last word of it.

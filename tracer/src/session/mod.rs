@@ -16,6 +16,7 @@
 //! | `exchange` | one question to SQL Browser, and what came back |
 //! | `attempts` | what belongs to one attempt of a client to log in |
 //! | `resolutions` | which names a client has asked for |
+//! | `services` | what else a client has asked, of whom |
 //! | `verdict` | phases, waits, outcome and close, from the ledger and from TCP |
 //! | `diagnosis` | why: causes, and what a login's neighbours did |
 //! | `incidents` | logins that go wrong together, more than usually do |
@@ -38,6 +39,7 @@ mod ledger;
 mod lookups;
 mod report;
 mod resolutions;
+mod services;
 mod stream;
 mod table;
 #[cfg(test)]
@@ -51,6 +53,6 @@ pub(crate) use diagnosis::every;
 pub use diagnosis::{Words, explain, list, reference, words};
 pub use engine::Engine;
 pub use input::{
-    Adjustable, Carried, Checksum, Config, Datagram, Decided, IncidentLimits, Input, Listener,
-    Said, SocketOwner, Standing,
+    Adjustable, Beside, Carried, Checksum, Config, Datagram, Decided, IncidentLimits, Input,
+    Listener, Piece, Said, Sign, SocketOwner, Standing, Transport,
 };

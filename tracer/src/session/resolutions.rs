@@ -1,13 +1,16 @@
 //! Questions for names and addresses, until a connection shows that they were asked for its sake. Those of
 //! which none does are forgotten: nobody is told what else a process looks for.
 
+mod streams;
+
 use std::{collections::VecDeque, net::IpAddr};
 
 use foldhash::HashMap;
 
+use self::streams::Streams;
 use super::{
     attempts::{Asked, Done, Resolved, Role, Who},
-    input::{Datagram, Said},
+    input::{Beside, Datagram, Said},
 };
 use crate::{
     dns::{self, Answer, Code, Kind, Message},
@@ -39,6 +42,8 @@ struct Query {
     asked_last: u64,
     requests: u32,
     answered: Option<(u64, Answer)>,
+    /// It was asked by TCP, at first or in the end.
+    tcp: bool,
 }
 
 impl Query {
@@ -85,7 +90,9 @@ impl Query {
                     Kind::Ptr => RecordType::Ptr,
                 },
                 requests: self.requests,
+                tcp: self.tcp,
             }),
+            service: None,
             connection: None,
             server: None,
             heard: answered.is_some(),
@@ -100,6 +107,7 @@ impl Query {
 #[derive(Debug, Default)]
 pub(in crate::session) struct Resolutions {
     clients: HashMap<Who, VecDeque<Query>>,
+    streams: Streams,
 }
 
 impl Resolutions {
@@ -108,27 +116,86 @@ impl Resolutions {
         let (address, port) = datagram.asker;
         let who = Who::of(address, datagram.process);
         let time = datagram.time;
-        match datagram.said {
-            Said::Question(bytes) => {
-                if let Some(message) = dns::decode(bytes).filter(|read| read.answer.is_none()) {
-                    self.asked(who, port, &message, time);
-                }
-            }
-            Said::Answer { kept, .. } => {
-                let Some(message) = dns::decode(kept) else {
-                    return;
-                };
-                // The first answer counts: one of two that are asked together is asked for again with the
-                // other, where that was lost.
-                if let Some(query) = self.find(who, port, &message)
-                    && query.answered.is_none()
-                {
-                    query.answered = message.answer.map(|answer| (time, answer));
-                }
-            }
+        let bytes = match datagram.said {
+            Said::Question(bytes) => bytes,
+            Said::Answer { kept, .. } => kept,
             // The next server is asked, or the same again.
-            Said::Unreachable => {}
+            Said::Unreachable => return,
+        };
+        let Some(message) = dns::decode(bytes) else {
+            return;
+        };
+        match (datagram.said, &message.answer) {
+            (Said::Question(_), None) => self.asked(who, port, &message, time),
+            (Said::Answer { .. }, Some(_)) if address.is_multicast() => {
+                self.announced(message, time);
+            }
+            (Said::Answer { .. }, Some(_)) => self.answered(who, port, message, time),
+            _ => {}
         }
+    }
+
+    /// Takes in a packet of a connection to a name server.
+    pub(in crate::session) fn passes(&mut self, who: Who, beside: &Beside<'_>) {
+        let time = beside.time;
+        for message in self.streams.take(who, beside) {
+            match message.answer {
+                None => self.asked_by_tcp(who, beside.client.1, &message, time),
+                Some(_) => self.answered(who, beside.client.1, message, time),
+            }
+        }
+    }
+
+    /// The first answer counts: one of two that are asked together is asked for again with the other, where that
+    /// was lost.
+    fn answered(&mut self, who: Who, port: u16, message: Message, at: u64) {
+        if let Some(query) = self.find(who, port, &message)
+            && query.answered.is_none()
+        {
+            query.answered = message.answer.map(|answer| (at, answer));
+        }
+    }
+
+    /// An answer that everybody on the network hears (RFC 6762).
+    fn announced(&mut self, message: Message, at: u64) {
+        let Some(answer) = message.answer else {
+            return;
+        };
+        for query in self.clients.values_mut().flatten() {
+            let is_it = query.kind == message.kind && query.name.as_str() == message.name;
+            if is_it && query.port == dns::MULTICAST_PORT && query.answered.is_none() {
+                query.answered = Some((at, answer.clone()));
+            }
+        }
+    }
+
+    /// What did not fit into a datagram is asked for once more: that is one question.
+    fn asked_by_tcp(&mut self, who: Who, port: u16, message: &Message, at: u64) {
+        let mut own = self.clients.get_mut(&who).into_iter().flatten().rev();
+        let cut = own.find(|query| {
+            let is_cut = query
+                .answered
+                .as_ref()
+                .is_some_and(|(_, answer)| answer.is_cut);
+            is_cut && query.kind == message.kind && query.name.as_str() == message.name
+        });
+        if let Some(query) = cut {
+            (query.port, query.id, query.tcp) = (port, message.id, true);
+            query.answered = None;
+            query.asked_last = at;
+            return;
+        }
+        self.asked(who, port, message, at);
+        if let Some(query) = self.find(who, port, message) {
+            query.tcp = true;
+        }
+    }
+
+    /// The name by which a client has found an address, just before.
+    pub(in crate::session) fn name_of(&self, who: Who, address: IpAddr) -> Option<Text> {
+        let own = self.clients.get(&who)?;
+        let query = own.iter().rev().find(|query| query.has(address))?;
+        Some(query.name.clone())
     }
 
     fn asked(&mut self, who: Who, port: u16, message: &Message, at: u64) {
@@ -159,6 +226,7 @@ impl Resolutions {
             asked_last: at,
             requests: 1,
             answered: None,
+            tcp: false,
         });
     }
 
@@ -218,6 +286,7 @@ impl Resolutions {
 
     /// Forgets what was asked long ago.
     pub(in crate::session) fn forget(&mut self, now: u64) {
+        self.streams.forget(now.saturating_sub(MEMORY));
         self.clients.retain(|_, own| {
             own.retain(|query| query.last().saturating_add(MEMORY) > now);
             !own.is_empty()

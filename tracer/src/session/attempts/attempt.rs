@@ -8,6 +8,7 @@ use super::{
     tries::{Role, Try},
 };
 use crate::{
+    kerberos::Refusal,
     record::{
         AttemptId, ConnectionId, Diagnosis, LookupOutcome, Outcome, PartKind, PartOutcome,
         RecordType, Target, Text,
@@ -29,6 +30,8 @@ pub(in crate::session) struct Done {
     pub(in crate::session) name: Option<Text>,
     /// What a name server was asked, if it was.
     pub(in crate::session) asked: Option<Asked>,
+    /// Which other service was, likewise.
+    pub(in crate::session) service: Option<Box<Service>>,
     pub(in crate::session) connection: Option<ConnectionId>,
     pub(in crate::session) loser: bool,
     /// What its connection is to the attempt.
@@ -46,6 +49,18 @@ pub(in crate::session) struct Done {
 pub(in crate::session) struct Asked {
     pub(in crate::session) record_type: RecordType,
     pub(in crate::session) requests: u32,
+    /// By TCP in the end.
+    pub(in crate::session) tcp: bool,
+}
+
+/// A service that was asked, which is neither a name server nor SQL Browser.
+#[derive(Clone, Debug)]
+pub(in crate::session) struct Service {
+    pub(in crate::session) address: IpAddr,
+    /// What Kerberos said instead of a ticket.
+    pub(in crate::session) refusal: Option<Refusal>,
+    /// It gives a machine its tokens.
+    pub(in crate::session) is_imds: bool,
 }
 
 /// What name servers were asked for an attempt's sake.
@@ -131,7 +146,7 @@ impl Attempt {
 
     /// Whether nothing but names was asked, or nothing at all done.
     pub(super) fn is_idle(&self) -> bool {
-        self.tries.is_empty() && self.parts.iter().all(|part| part.kind == PartKind::Dns)
+        self.tries.is_empty() && !self.parts.iter().any(|part| part.kind.is_of_server())
     }
 
     /// When its first part began.
@@ -151,7 +166,7 @@ impl Attempt {
     pub(in crate::session) fn decisive(&self) -> Option<&Done> {
         let own = self.parts.iter();
         let own = own
-            .filter(|part| !part.loser && part.role != Role::Proxied && part.kind != PartKind::Dns);
+            .filter(|part| !part.loser && part.role != Role::Proxied && part.kind.is_of_server());
         let won = |part: &&Done| part.outcome == PartOutcome::Login(Outcome::Success);
         let last = own.clone().max_by_key(|part| (part.start, part.end));
         let last = last.or_else(|| self.parts.last());
@@ -164,7 +179,11 @@ impl Attempt {
             Some(PartOutcome::Login(outcome)) => outcome,
             Some(PartOutcome::Lookup(LookupOutcome::Timeout)) => Outcome::Timeout,
             Some(PartOutcome::Lookup(LookupOutcome::Unreachable)) => Outcome::Unreachable,
-            Some(PartOutcome::Lookup(LookupOutcome::Answered) | PartOutcome::Resolution(_))
+            Some(
+                PartOutcome::Lookup(LookupOutcome::Answered)
+                | PartOutcome::Resolution(_)
+                | PartOutcome::Service(_),
+            )
             | None => Outcome::Unknown,
         }
     }
@@ -180,6 +199,17 @@ impl Attempt {
     pub(super) fn came_to_nothing(&self) -> bool {
         let raced = self.parts.iter().any(|part| part.loser);
         raced && !self.tries.iter().any(|one| one.spoke)
+    }
+
+    /// Its connections, those that are over too.
+    pub(in crate::session) fn handles(&self) -> Vec<Handle> {
+        self.tries.iter().map(|one| one.handle).collect()
+    }
+
+    /// Its connection that is undecided, the last one of several.
+    pub(super) fn at_work(&self) -> Option<Handle> {
+        let open = self.tries.iter().rev().find(|one| one.ended.is_none());
+        open.map(|one| one.handle)
     }
 
     /// Whether a connection of it is undecided.
@@ -233,6 +263,7 @@ impl Attempt {
             outcome: PartOutcome::Login(outcome),
             name: target.name.clone(),
             asked: None,
+            service: None,
             connection: Some(id),
             loser,
             role,

@@ -44,6 +44,11 @@ impl Client {
         self.attempts.len() > 1
     }
 
+    /// A connection of each attempt that is undecided.
+    pub(super) fn at_work(&self) -> impl Iterator<Item = Handle> {
+        self.attempts.iter().filter_map(Attempt::at_work)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.attempts.is_empty()
     }
@@ -70,6 +75,11 @@ impl Client {
     pub(super) fn get(&self, handle: Handle) -> Option<&Try> {
         let mut tries = self.attempts.iter().flat_map(|one| &one.tries);
         tries.find(|one| one.handle == handle)
+    }
+
+    /// When the attempt of a connection began.
+    pub(super) fn start_of(&self, handle: Handle) -> Option<u64> {
+        Some(self.attempts.get(self.place(handle)?)?.start())
     }
 
     /// Whether a connection was given up for another one of this client.

@@ -22,7 +22,7 @@ use std::{
 use foldhash::HashMap;
 
 pub(in crate::session) use self::{
-    attempt::{Asked, Attempt, Done, Place, Resolved},
+    attempt::{Asked, Attempt, Done, Place, Resolved, Service},
     follow::Returns,
     gone::Gone,
     tries::{Role, Said},
@@ -184,6 +184,18 @@ impl Attempts {
         self.last
     }
 
+    /// The connection for whose sake a client may do something now; a second one where that is not sure.
+    pub(in crate::session) fn at_work(&self, who: Who) -> [Option<Handle>; 2] {
+        let own = self.clients.get(&who);
+        let mut all = own.into_iter().flat_map(Client::at_work);
+        [all.next(), all.next()]
+    }
+
+    /// When the attempt began that a connection of this client is part of.
+    pub(in crate::session) fn start_of(&self, who: Who, handle: Handle) -> Option<u64> {
+        self.clients.get(&who)?.start_of(handle)
+    }
+
     /// The client sends its SYN again.
     pub(in crate::session) fn syn_again(&mut self, handle: Handle, at: u64) {
         self.change(handle, at, |one| one.syn_again(at));
@@ -329,7 +341,7 @@ impl Attempts {
     pub(in crate::session) fn mute(&mut self, id: ConnectionId) {
         let is_it = |attempt: &Attempt| {
             let parts = attempt.parts.iter();
-            let mut own = parts.filter(|part| part.kind != PartKind::Dns);
+            let mut own = parts.filter(|part| part.kind.is_of_server());
             own.next().is_some_and(|only| only.connection == Some(id)) && own.next().is_none()
         };
         self.over.retain(|attempt| !is_it(attempt));
@@ -406,7 +418,7 @@ impl Attempts {
             .drain()
             .flat_map(|(_, own)| own.into_attempts());
         let mut all: Vec<_> = all
-            .filter(|attempt| attempt.parts.iter().any(|part| part.kind != PartKind::Dns))
+            .filter(|attempt| attempt.parts.iter().any(|part| part.kind.is_of_server()))
             .collect();
         all.sort_by_key(|attempt| (attempt.start(), attempt.client, attempt.id));
         self.over.extend(all);

@@ -181,6 +181,7 @@ impl Lived {
                 outcome: PartOutcome::Lookup(outcome),
                 name: Some(name.into()),
                 asked: None,
+                service: None,
                 connection: None,
                 loser: false,
                 role: Role::Own,

@@ -146,8 +146,8 @@ impl Connection {
             (conclusion.decision.at, login.named(), login.recovers()),
             &mut facts,
         );
-        let place = login.place.take();
-        let causes = report.diagnose(&mut facts, &self.wire, &conclusion, place);
+        let asked = (login.attempt, login.place.take());
+        let causes = report.diagnose(&mut facts, &self.wire, &conclusion, asked);
         report.explains(&facts, &self.wire);
         let about = (&*facts, &self.wire);
         let incident = report.counts(about, &conclusion, &causes, login.pending_was_told);
@@ -310,7 +310,8 @@ impl Connection {
         }
         let mut facts = report.describe(&self.wire, &self.about, &login.dialogue, &conclusion);
         facts.login.outcome = None;
-        let causes = report.diagnose(&mut facts, &self.wire, &conclusion, login.place);
+        let asked = (login.attempt, login.place);
+        let causes = report.diagnose(&mut facts, &self.wire, &conclusion, asked);
         report.counts((&*facts, &self.wire), &conclusion, &causes, false);
         report.pending(facts, now);
         report.incidents();

@@ -1,13 +1,14 @@
 //! Why a login failed or was slow: causes that fit what was seen of it and of its neighbours.
 //!
 //! `symptoms` are the facts, `neighbours` what others did meanwhile, each of `causes` one file: a
-//! signature and a page. `whole` is of attempts, what `symptoms` is of logins. All of it is pure: the same symptoms always give the same causes.
+//! signature and a page. `whole` is of attempts, what `symptoms` is of logins; `questions` are what other services were asked for either. All of it is pure: the same symptoms always give the same causes.
 
 mod attempts;
 mod causes;
 mod found;
 mod neighbours;
 mod pages;
+mod questions;
 mod symptoms;
 #[cfg(test)]
 mod tests;

@@ -195,6 +195,8 @@ mod tests {
             "asked",
             "usual_ns",
             "stalled_with_it",
+            "questions",
+            "unanswered_questions",
         ];
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/session/diagnosis/causes");
         for cause in all() {

@@ -5,9 +5,12 @@ mod waits;
 
 pub(super) use self::waits::Who;
 use super::neighbours::Around;
-use crate::record::{
-    Auth, AuthKind, Outcome, PhaseName, Side, SqlError, Stranger, Tcp, Tds, Text, Timestamp, Tls,
-    Waited,
+use crate::{
+    record::{
+        Auth, AuthKind, Outcome, PhaseName, Side, SqlError, Stranger, Tcp, Tds, Text, Timestamp,
+        Tls, Waited,
+    },
+    session::{attempts::Done, services::Controllers},
 };
 
 pub(super) const SECOND: u64 = 1_000_000_000;
@@ -115,6 +118,10 @@ pub(in crate::session) struct Symptoms<'a> {
     /// From here on a wait is long.
     pub(in crate::session) slow: u64,
     pub(in crate::session) around: Around,
+    /// What other services were asked for its sake.
+    pub(in crate::session) beside: &'a [Done],
+    /// What the server's host asked of domain controllers meanwhile.
+    pub(in crate::session) controllers: Controllers,
     /// The answer came so long after the client had left.
     pub(in crate::session) late_reply: Option<u64>,
     pub(in crate::session) closing: Option<Closing>,
@@ -144,6 +151,8 @@ impl Default for Symptoms<'_> {
             partial: false,
             slow: SECOND,
             around: Around::default(),
+            beside: &[],
+            controllers: Controllers::default(),
             late_reply: None,
             closing: None,
         }

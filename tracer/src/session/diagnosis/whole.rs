@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::{
     record::{Diagnosis, Outcome, PartKind, PartOutcome, RecordType},
-    session::attempts::Role,
+    session::attempts::{Done, Role},
 };
 
 /// A part of an attempt. Times are nanoseconds.
@@ -32,6 +32,8 @@ pub(in crate::session) struct Step<'a> {
     pub(in crate::session) record_type: Option<RecordType>,
     /// How often.
     pub(in crate::session) requests: u32,
+    /// The part, as it was told.
+    pub(in crate::session) done: Option<&'a Done>,
 }
 
 /// An attempt that is over.
@@ -129,6 +131,7 @@ pub(super) mod samples {
             name: None,
             record_type: None,
             requests: 0,
+            done: None,
         }
     }
 
@@ -160,7 +163,9 @@ pub(super) mod samples {
         last.decisive = true;
         let outcome = match last.outcome {
             PartOutcome::Login(outcome) => outcome,
-            PartOutcome::Lookup(_) | PartOutcome::Resolution(_) => Outcome::Timeout,
+            PartOutcome::Lookup(_) | PartOutcome::Resolution(_) | PartOutcome::Service(_) => {
+                Outcome::Timeout
+            }
         };
         let end = steps.iter().map(|step| step.start + step.took).max();
         Whole {

@@ -57,7 +57,10 @@ impl Report<'_> {
 
     /// Tells the attempts that are over.
     pub(in crate::session) fn attempts(&mut self) {
-        for attempt in self.shared.attempts.take_over() {
+        for mut attempt in self.shared.attempts.take_over() {
+            let at = attempt.end();
+            let beside = self.shared.services.claim(&attempt.handles(), at);
+            attempt.parts.extend(beside);
             self.attempt(&attempt);
         }
     }
@@ -82,7 +85,10 @@ impl Report<'_> {
                 idle_ns: Nanos(gone.idle),
             }),
             unexplained_ns: Nanos(unexplained),
-            parts: parts.iter().map(|part| described(part, start)).collect(),
+            parts: parts
+                .iter()
+                .map(|part| self.described(part, start))
+                .collect(),
             diagnosis,
         };
         let address = attempt.client;
@@ -112,6 +118,7 @@ impl Report<'_> {
             name: part.name.as_ref().map(Text::as_str),
             record_type: part.asked.map(|asked| asked.record_type),
             requests: part.asked.map_or(0, |asked| asked.requests),
+            done: Some(*part),
         });
         let (start, end) = (attempt.start(), attempt.end());
         ranked_of(&Whole {
@@ -121,6 +128,30 @@ impl Report<'_> {
             steps: steps.collect(),
             slow: self.shared.config.slow,
         })
+    }
+
+    fn described(&self, part: &Done, start: u64) -> Part {
+        let service = part.service.as_deref();
+        let refusal = service.and_then(|service| service.refusal.as_ref());
+        // Of Kerberos it is a name of somebody in the domain.
+        let identity = &self.shared.config.identity;
+        let name = refusal.and_then(|refusal| identity.apply(&refusal.service.name()));
+        Part {
+            kind: part.kind,
+            start_ns: Nanos(part.start.saturating_sub(start)),
+            duration_ns: Nanos(part.end.saturating_sub(part.start)),
+            outcome: part.outcome,
+            name: part.name.clone().or(name),
+            record_type: part.asked.map(|asked| asked.record_type),
+            requests: part.asked.map(|asked| asked.requests),
+            tcp: part.asked.and_then(|asked| asked.tcp.then_some(true)),
+            address: service.map(|service| service.address),
+            error_code: refusal.map(|refusal| refusal.code),
+            connection_id: part.connection,
+            loser: part.loser.then_some(true),
+            proxied: (part.role == Role::Proxied).then_some(true),
+            partner: (part.role == Role::ToPartner).then_some(true),
+        }
     }
 
     /// Why a login, which was decided just now, failed or took long: its attempt may have no other reason.
@@ -211,22 +242,6 @@ fn returns(facts: &ConnectionFacts) -> Returns {
         | Outcome::TlsFailed
         | Outcome::Aborted => Returns::AtOnce,
         _ => Returns::Never,
-    }
-}
-
-fn described(part: &Done, start: u64) -> Part {
-    Part {
-        kind: part.kind,
-        start_ns: Nanos(part.start.saturating_sub(start)),
-        duration_ns: Nanos(part.end.saturating_sub(part.start)),
-        outcome: part.outcome,
-        name: part.name.clone(),
-        record_type: part.asked.map(|asked| asked.record_type),
-        requests: part.asked.map(|asked| asked.requests),
-        connection_id: part.connection,
-        loser: part.loser.then_some(true),
-        proxied: (part.role == Role::Proxied).then_some(true),
-        partner: (part.role == Role::ToPartner).then_some(true),
     }
 }
 

@@ -3,15 +3,17 @@
 use crate::{
     record::{
         AuthKind, Close, CloseClass, CloseMeans, ConnectionFacts, Encryption, Login, Outcome,
-        OutcomeKind, PhaseName, Side as RecordSide,
+        OutcomeKind, PhaseName, Side as RecordSide, Vantage,
     },
     session::{
+        attempts::{Done, Handle, Who},
         diagnosis::{
             Around, Closing, Ended, Lost, Me, Part, Place, Ranked, Symptoms, Wait, ranked,
             ranked_at_close,
         },
         input::Side,
         ledger::Ledger,
+        services::{Controllers, Services},
         wire::Wire,
     },
 };
@@ -20,6 +22,8 @@ use super::{Conclusion, Report};
 
 /// A login that took less, nanoseconds, and went well needs no neighbours to explain it.
 const QUICK: u64 = 250_000_000;
+/// A server may look for a domain controller so long before a login, nanoseconds.
+const CONTROLLER_BEFORE: u64 = 1_000_000_000;
 
 impl Report<'_> {
     /// Says why a login went wrong or was slow, or is not decided yet; where it is over, its neighbours
@@ -29,10 +33,11 @@ impl Report<'_> {
         facts: &mut ConnectionFacts,
         wire: &Wire,
         conclusion: &Conclusion,
-        place: Option<Place>,
+        (handle, place): (Handle, Option<Place>),
     ) -> Box<[Ranked]> {
         let shared = &mut *self.shared;
         let at = conclusion.decision.at;
+        let (beside, controllers) = asked(&mut shared.services, handle, facts, (wire, at));
         let mut wait = longest_wait(conclusion).filter(|_| !wire.untimed);
         if let (Some(wait), Some(place)) = (&mut wait, place) {
             wait.ahead = shared.neighbours.ahead(place, wait.phase);
@@ -69,6 +74,8 @@ impl Report<'_> {
         };
         let symptoms = Symptoms {
             around,
+            beside: &beside,
+            controllers,
             lost: lost(&conclusion.ledger, wire.started, at),
             ended: ended(wire, conclusion),
             answer_lacks: conclusion.answer_lacks,
@@ -86,6 +93,25 @@ impl Report<'_> {
         facts.diagnosis = ranked.iter().map(Ranked::told).collect();
         ranked.into()
     }
+}
+
+/// What other services were asked for the sake of a login that stands so at a moment, and what the server's host
+/// asked of domain controllers.
+fn asked(
+    services: &mut Services,
+    handle: Handle,
+    facts: &ConnectionFacts,
+    (wire, at): (&Wire, u64),
+) -> (Vec<Done>, Controllers) {
+    let tls = facts.tls.as_deref();
+    let certificate = tls.and_then(|tls| tls.certificate.as_ref());
+    let hosts = certificate.map_or(&[][..], |certificate| &certificate.crl_hosts);
+    let is_servers = facts.connection.vantage == Vantage::Server;
+    let process = facts.process.as_ref().filter(|_| is_servers);
+    let server = Who::of(wire.identity().server.address, process);
+    let from = wire.started.saturating_sub(CONTROLLER_BEFORE);
+    let controllers = services.controllers(server, from, at);
+    (services.of(handle, hosts, at), controllers)
 }
 
 /// What is told of causes at a connection's end: those of its login, and what the end shows, whose last

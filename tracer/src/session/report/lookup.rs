@@ -82,6 +82,7 @@ impl Report<'_> {
             outcome: PartOutcome::Lookup(lookup.outcome),
             name: lookup.instance.clone(),
             asked: None,
+            service: None,
             connection: None,
             loser: false,
             role: Role::Own,

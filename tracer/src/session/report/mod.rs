@@ -36,6 +36,7 @@ use super::{
     input::{Config, Decided, Listener, Standing},
     ledger::{Debt, Ledger},
     resolutions::Resolutions,
+    services::Services,
     verdict::phases::Span,
     wire::{End, Identity, Wire},
 };
@@ -54,6 +55,7 @@ pub(in crate::session) struct Shared {
     commons: Commons,
     pub(in crate::session) attempts: Attempts,
     pub(in crate::session) resolutions: Resolutions,
+    pub(in crate::session) services: Services,
     pub(in crate::session) neighbours: Neighbours,
     pub(in crate::session) incidents: Incidents,
     /// What time it is, nanoseconds as in events.
@@ -102,6 +104,7 @@ impl Shared {
             commons: Commons::default(),
             attempts: Attempts::default(),
             resolutions: Resolutions::default(),
+            services: Services::default(),
             neighbours: Neighbours::default(),
             memory: Zeroizing::default(),
             fingerprints: Fingerprints::default(),

@@ -193,10 +193,14 @@ impl Table {
         let Shared {
             attempts,
             resolutions,
+            services,
             ..
         } = &mut *report.shared;
         let resolved = resolutions.followed(who, ends.server.address, event.born);
-        attempts.opens(who, client, ends.server, event.born, resolved)
+        let handle = attempts.opens(who, client, ends.server, event.born, resolved);
+        let from = attempts.start_of(who, handle).unwrap_or(event.born);
+        services.followed(who, handle, from);
+        handle
     }
 
     /// Takes a connection in. The table grows by a little at a time: twice as much room as is needed is

@@ -166,7 +166,8 @@ mod tests {
             "speaks" => json!("http"),
             "lookup" => json!("timeout"),
             "means" => json!("the login is disabled"),
-            "self_signed" | "server_gave_up" | "unanswered" => json!(true),
+            "token_hosts" | "blocked_hosts" => json!(["a.lab.test"]),
+            "self_signed" | "fell_back" | "server_gave_up" | "unanswered" => json!(true),
             name if name.ends_with("_ns") => json!(1_250_000_000),
             _ => json!(7),
         }

@@ -10,6 +10,7 @@ mod client_gave_up;
 mod client_hello_lost;
 mod client_hello_refused;
 mod client_slow;
+mod clock_skew;
 mod closed_without_error;
 mod connection_limit;
 mod database_resuming;
@@ -23,8 +24,10 @@ mod encryption_downgraded;
 mod failover_partner_unreachable;
 mod federated_token_slow;
 mod idle_drop;
+mod imds_slow;
 mod initial_database;
 mod instance_lookup;
+mod kdc_slow;
 mod kerberos_fallback;
 mod kerberos_rejected;
 mod late_reply;
@@ -56,6 +59,8 @@ mod server_slow_prelogin;
 mod server_slow_tls;
 mod server_threads_exhausted;
 mod snat_suspected;
+mod spn_malformed;
+mod spn_unknown;
 mod stale_instance_answer;
 mod strict_only_server;
 mod strict_without_certificate;
@@ -94,7 +99,12 @@ pub(super) const ALL: &[&Cause] = &[
     &domain_controller_far::CAUSE,
     &domain_controller_queue::CAUSE,
     &domain_controller_unreachable::CAUSE,
+    &clock_skew::CAUSE,
+    &spn_unknown::CAUSE,
+    &spn_malformed::CAUSE,
+    &kdc_slow::CAUSE,
     &kerberos_fallback::CAUSE,
+    &imds_slow::CAUSE,
     &federated_token_slow::CAUSE,
     &certificate_rejected::CAUSE,
     &certificate_expired::CAUSE,
@@ -166,6 +176,16 @@ pub(super) const OF_ATTEMPTS: &[(&Cause, FitsAttempt)] = &[
         reverse_lookup_before_connect::fits,
     ),
     (&name_resolution::CAUSE, name_resolution::fits),
+    (&kdc_slow::CAUSE, kdc_slow::fits_attempt),
+    (&imds_slow::CAUSE, imds_slow::fits_attempt),
+    (
+        &federated_token_slow::CAUSE,
+        federated_token_slow::fits_attempt,
+    ),
+    (
+        &domain_controller_unreachable::CAUSE,
+        domain_controller_unreachable::fits_attempt,
+    ),
     (&instance_lookup::CAUSE, instance_lookup::fits),
     (&stale_instance_answer::CAUSE, stale_instance_answer::fits),
     (&unexplained_time::CAUSE, unexplained_time::fits),
