@@ -2,7 +2,7 @@
 //!
 //! Here is which of them are told, and the record that tells one: the packet's first bytes, as they were.
 
-use crate::{bytes::Bytes, key::mapped, layout::record, packet::ethertype};
+use crate::{beside, bytes::Bytes, key::mapped, layout::record, packet::ethertype};
 
 /// UDP ports of services that are asked.
 pub mod service {
@@ -10,6 +10,10 @@ pub mod service {
     pub const BROWSER: u16 = 1434;
     /// Name resolution (RFC 1035).
     pub const DNS: u16 = 53;
+    /// The same, where everybody on the network is asked (RFC 6762).
+    pub const MULTICAST_DNS: u16 = 5353;
+    /// The same, as Windows does (RFC 4795).
+    pub const LINK_LOCAL_DNS: u16 = 5355;
 }
 
 /// Which datagrams are told.
@@ -18,7 +22,7 @@ pub mod level {
     pub const OFF: u32 = 0;
     /// SQL Browser's.
     pub const SQL: u32 = 1;
-    /// Those of name resolution too.
+    /// Those of name resolution, Kerberos and LDAP too, and connections to services that a login may wait for.
     pub const FULL: u32 = 2;
 }
 
@@ -28,7 +32,7 @@ pub const MAX_QUESTION: u32 = 512;
 pub const MAX_ANSWER: u32 = 1024;
 
 record! {
-    /// A datagram; `kept` bytes of the packet follow the record, from its network header on.
+    /// A datagram, or a segment of a connection to a service; `kept` bytes of the packet follow the record, from its network header on.
     Datagram {
         /// [`crate::event::Kind::Datagram`].
         kind: u8,
@@ -58,6 +62,10 @@ record! {
         uid: u32,
         /// Fills up to the next field.
         reserved: u32,
+        /// Of a connection: when its first SYN passed, nanoseconds as above; 0 of a datagram.
+        opened: u64,
+        /// When that was answered, likewise; 0 where it was not.
+        accepted: u64,
         /// The thread's name, zero-padded.
         name: [u8; 16],
     }
@@ -100,7 +108,25 @@ const UNREACHABLE_V6: u8 = 1;
 /// Whether a port is that of a service whose datagrams are told.
 #[inline(always)]
 pub const fn is_service(port: u16, level: u32) -> bool {
-    level != level::OFF && port == service::BROWSER || level == level::FULL && port == service::DNS
+    let is_asked_often = matches!(
+        port,
+        service::DNS | service::MULTICAST_DNS | service::LINK_LOCAL_DNS
+    );
+    level != level::OFF && port == service::BROWSER
+        || level == level::FULL && (is_asked_often || beside::is_datagram_service(port))
+}
+
+/// How many bytes of a packet may be told: of Kerberos what kind of message it is, and what an error says, of LDAP
+/// nothing behind the headers.
+#[inline(always)]
+pub fn most<B: Bytes + ?Sized>(packet: &B, seen: &Seen) -> u32 {
+    let at = seen.payload_at;
+    match seen.service {
+        beside::port::KERBEROS if beside::is_kerberos_error(packet, at) => u32::MAX,
+        beside::port::KERBEROS => at + 1,
+        beside::port::LDAP => at,
+        _ => u32::MAX,
+    }
 }
 
 /// What a packet that begins with its network header tells, if it is a datagram of a service. One behind
@@ -238,6 +264,26 @@ mod tests {
         let told = [level::OFF, level::SQL, level::FULL]
             .map(|level| walk(&question[..], ethertype::IPV4, level).is_some());
         assert_eq!(told, [false, false, true]);
+    }
+
+    #[test]
+    fn of_a_ticket_only_its_kind_is_told_and_of_an_error_all() {
+        let told = |first: u8| {
+            let packet = ipv4(
+                PROTOCOL_UDP,
+                &[&ports(88, 40_000)[..], &[first; 64]].concat(),
+            );
+            let seen = walk(&packet[..], ethertype::IPV4, level::FULL).unwrap();
+            most(&packet[..], &seen)
+        };
+        assert_eq!((told(0x6B), told(0x6D)), (29, 29));
+        assert_eq!(told(0x7E), u32::MAX);
+        let ldap = ipv4(
+            PROTOCOL_UDP,
+            &[&ports(40_000, 389)[..], &[0x30; 64]].concat(),
+        );
+        let seen = walk(&ldap[..], ethertype::IPV4, level::FULL).unwrap();
+        assert_eq!(most(&ldap[..], &seen), 28);
     }
 
     #[test]

@@ -43,7 +43,8 @@ const NAME_LEN: u8 = 30;
 const NAME_LENGTHS: [u32; 6] = [30, 61, 92, 123, 170, 201];
 /// Where its version is.
 const OLD_VERSION: u32 = 458;
-const CLIENT_HELLO: u8 = 1;
+/// The message of TLS that a client begins with.
+pub(crate) const CLIENT_HELLO: u8 = 1;
 /// From the record's start to the session's id: headers, version and random.
 const SESSION_ID: u32 = 43;
 const ALPN: u16 = 16;
@@ -145,12 +146,17 @@ fn is_old_login<B: Bytes + ?Sized>(packet: &B, body: u32, room: u32) -> bool {
 /// Whether a `ClientHello` offers TDS 8.0 by ALPN (RFC 7301), as far as it is in this packet.
 #[inline(always)]
 fn offers_tds<B: Bytes + ?Sized>(packet: &B, at: u32, len: u32) -> bool {
-    extension(packet, at, at + len).is_some_and(|names| names_tds(packet, names))
+    extension(packet, at, at + len, ALPN).is_some_and(|names| names_tds(packet, names))
 }
 
-/// Where the names of ALPN begin.
+/// Where the list in a hello's extension of this kind begins.
 #[inline(always)]
-fn extension<B: Bytes + ?Sized>(packet: &B, at: u32, end: u32) -> Option<u32> {
+pub(crate) fn extension<B: Bytes + ?Sized>(
+    packet: &B,
+    at: u32,
+    end: u32,
+    kind: u16,
+) -> Option<u32> {
     let [session] = packet.load(at + SESSION_ID)?;
     let mut at = at + SESSION_ID + 1 + u32::from(session);
     let ciphers = u16::from_be_bytes(packet.load(at)?);
@@ -162,7 +168,7 @@ fn extension<B: Bytes + ?Sized>(packet: &B, at: u32, end: u32) -> Option<u32> {
         if at >= end {
             return None;
         }
-        if u16::from_be_bytes([k1, k0]) == ALPN {
+        if u16::from_be_bytes([k1, k0]) == kind {
             // Behind its own header and the list's length.
             return Some(at + 6);
         }

@@ -150,7 +150,7 @@ fn opens(skb: *mut __sk_buff, local: u16, ingress: bool) {
 
 /// Reads the packet's segment, apart: the stack of those that follow is small.
 #[inline(never)]
-fn read(skb: *mut __sk_buff, to: &mut Segment) -> bool {
+pub(super) fn read(skb: *mut __sk_buff, to: &mut Segment) -> bool {
     // SAFETY: reads the context.
     let link = Link::Network(u16::from_be(unsafe { (*skb).protocol } as u16));
     // What cannot be walked is no loss: nobody has said that it matters.
@@ -161,7 +161,7 @@ fn read(skb: *mut __sk_buff, to: &mut Segment) -> bool {
 
 /// Whether a client of SQL Server begins with these bytes.
 #[inline(never)]
-fn proves(skb: *mut __sk_buff, at: u32, len: u32) -> bool {
+pub(super) fn proves(skb: *mut __sk_buff, at: u32, len: u32) -> bool {
     first(&Skb::of(skb), at, len).is_some()
 }
 

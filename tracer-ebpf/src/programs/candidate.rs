@@ -14,6 +14,7 @@ use aya_ebpf::{
     programs::SkBuffContext,
 };
 use tracer_ebpf::{
+    datagram::level,
     event::{Kind, Opening},
     flow::FlowKey,
     loss::LossReason,
@@ -24,7 +25,7 @@ use tracer_ebpf::{
 use super::{
     endpoint,
     maps::{self, SOCKET_STAGES},
-    stage::ASK,
+    stage::{ASK, BESIDE},
     storage::{OWN, SocketStorage},
     syns,
 };
@@ -79,8 +80,9 @@ pub(super) struct Candidate {
     pub(super) is_client: u8,
     /// 1: it is told by other addresses than its socket has, whose other end says so.
     pub(super) is_renamed: u8,
-    /// Fills up.
-    reserved: u8,
+    /// 0: its port is of no service that is looked at ([`tracer_ebpf::beside`]). 1: it is, and has not been asked.
+    /// Else 2, and the segments of its answer that were told.
+    pub(super) beside: u8,
 }
 
 #[btf_map]
@@ -92,18 +94,26 @@ pub(super) fn are_asked_for() -> bool {
     AUTO.load() != 0
 }
 
+/// Whether sockets are candidates at all: for their own sake, or for that of logins that may wait for them.
+#[inline(always)]
+pub(super) fn are_marked() -> bool {
+    are_asked_for() || maps::datagrams() == level::FULL
+}
+
 /// Whether a packet with these ports may be a candidate's.
 #[inline(always)]
 pub(super) fn is_marked(local: u16, remote: u16) -> bool {
     // SAFETY: memory of the programs.
-    are_asked_for() && unsafe { MARKS.at(place(local, remote)).read_volatile() } != 0
+    are_marked() && unsafe { MARKS.at(place(local, remote)).read_volatile() } != 0
 }
 
-/// Hands a packet over to the programs that ask it. Returns where they are not there.
+/// Hands a packet over to the programs that ask it, those of services first where its other end may be one.
+/// Returns where they are not there.
 #[inline(always)]
-pub(super) fn hand_over(ctx: &SkBuffContext, ingress: bool) {
+pub(super) fn hand_over(ctx: &SkBuffContext, remote: u16, ingress: bool) {
+    let place = if maps::is_beside(remote) { BESIDE } else { ASK };
     // SAFETY: returns only where the other program is not there.
-    unsafe { SOCKET_STAGES.tail_call(ctx, ASK + u32::from(!ingress)) };
+    unsafe { SOCKET_STAGES.tail_call(ctx, place + u32::from(!ingress)) };
     maps::lose(LossReason::Gone);
 }
 
@@ -140,18 +150,21 @@ pub(super) unsafe fn of(socket: *mut bpf_sock) -> *mut Candidate {
     unsafe { CANDIDATES.of(socket) }
 }
 
-/// A socket connects to a port that is not watched.
+/// A socket connects to a port that is not watched, and may be of a service.
 ///
 /// # Safety
 /// The socket is a context's own.
 #[inline(always)]
-pub(super) unsafe fn connects(socket: *mut bpf_sock, key: &FlowKey, is_a: bool) {
+pub(super) unsafe fn connects(socket: *mut bpf_sock, key: &FlowKey, is_a: bool, beside: bool) {
     // It may have had a connection before.
     // SAFETY: by the caller.
     unsafe { endpoint::forget(socket) };
     // SAFETY: by the caller.
     let kept = unsafe { keep(socket, key, is_a, true, place(key.a_port, key.b_port)) };
-    if kept.is_null() {
+    // SAFETY: just given by the helper.
+    if let Some(kept) = unsafe { kept.as_mut() } {
+        kept.beside = u8::from(beside);
+    } else {
         maps::lose(LossReason::FlowTableFull);
     }
 }

@@ -130,17 +130,25 @@ fn look(ctx: &SkBuffContext, ingress: bool) -> Option<()> {
     if !is_told(&seen, at_asker, now) {
         return None;
     }
-    if !may_tell(now) {
+    if !may_tell(&DATAGRAMS_PAID, now) {
         maps::lose(LossReason::DatagramHeld);
         return None;
     }
     let announces = matches!(seen.way, Way::Answer) && seen.service == service::BROWSER;
+    let what = What {
+        at_asker,
+        now,
+        ingress,
+        most: datagram::most(&packet, &seen),
+        opened: 0,
+        accepted: 0,
+    };
     // SAFETY: the socket is the context's own.
     let told = unsafe {
         if matches!(seen.way, Way::Answer) {
-            tell::<{ MAX_ANSWER as usize }>(skb, socket, at_asker, now, ingress)
+            tell::<{ MAX_ANSWER as usize }>(skb, socket, &what)
         } else {
-            tell::<{ MAX_QUESTION as usize }>(skb, socket, at_asker, now, ingress)
+            tell::<{ MAX_QUESTION as usize }>(skb, socket, &what)
         }
     };
     if !told {
@@ -179,8 +187,8 @@ fn is_told(seen: &Seen, at_asker: bool, now: u64) -> bool {
 /// Whether one more may be told now: so many at a time and in a second on each processor, and none where
 /// the agent is far behind.
 #[inline(always)]
-fn may_tell(now: u64) -> bool {
-    let Some(paid) = DATAGRAMS_PAID.get_ptr_mut(0) else {
+pub(super) fn may_tell(paid: &PerCpuArray<u64>, now: u64) -> bool {
+    let Some(paid) = paid.get_ptr_mut(0) else {
         return false;
     };
     // SAFETY: an array's memory is never unmapped. Whoever interrupts may get one for nothing.
@@ -193,17 +201,29 @@ fn may_tell(now: u64) -> bool {
     true
 }
 
-/// Tells a datagram; whether there was room.
+/// What is to be told of a packet beside its bytes.
+pub(super) struct What {
+    /// It is told at the socket of who asks.
+    pub(super) at_asker: bool,
+    pub(super) now: u64,
+    pub(super) ingress: bool,
+    /// Bytes of it that may be told.
+    pub(super) most: u32,
+    /// See [`Datagram::opened`].
+    pub(super) opened: u64,
+    /// See [`Datagram::accepted`].
+    pub(super) accepted: u64,
+}
+
+/// Tells a packet; whether there was room.
 ///
 /// # Safety
 /// The socket is the context's own.
 #[inline(always)]
-unsafe fn tell<const RUN: usize>(
+pub(super) unsafe fn tell<const RUN: usize>(
     skb: *mut __sk_buff,
     socket: *mut bpf_sock,
-    at_asker: bool,
-    now: u64,
-    ingress: bool,
+    what: &What,
 ) -> bool {
     // SAFETY: the map is a ring buffer. What it gives is whole, and handed back below on each way.
     unsafe {
@@ -212,7 +232,7 @@ unsafe fn tell<const RUN: usize>(
         if room.is_null() {
             return false;
         }
-        let len = core::hint::black_box((*skb).len.min(RUN as u32));
+        let len = core::hint::black_box((*skb).len.min(RUN as u32).min(what.most));
         let len = (len.wrapping_sub(1) & (RUN as u32 - 1)) + 1;
         if bpf_skb_load_bytes(skb.cast(), 0, (&raw mut (*room).run).cast(), len) < 0 {
             bpf_ringbuf_discard(room.cast(), 0);
@@ -222,11 +242,13 @@ unsafe fn tell<const RUN: usize>(
         lay_out(&raw mut (*room).head, socket);
         let head = &mut (*room).head;
         head.kind = Kind::Datagram as u8;
-        head.at_asker = u8::from(at_asker);
+        head.at_asker = u8::from(what.at_asker);
         head.ethertype = u16::from_be((*skb).protocol as u16);
         head.kept = len;
-        head.time = now;
-        bpf_ringbuf_submit(room.cast(), wake::packet(ingress));
+        head.time = what.now;
+        head.opened = what.opened;
+        head.accepted = what.accepted;
+        bpf_ringbuf_submit(room.cast(), wake::packet(what.ingress));
     }
     true
 }

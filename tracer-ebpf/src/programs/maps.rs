@@ -7,6 +7,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf},
 };
 use tracer_ebpf::{
+    beside,
     config::{Config, requests},
     datagram::{self, level},
     event::Event,
@@ -146,6 +147,12 @@ pub(super) fn datagrams() -> u32 {
 #[inline(always)]
 pub(super) fn is_service(port: u16) -> bool {
     datagram::is_service(port, datagrams())
+}
+
+/// Whether connections to a port are looked at for the sake of logins that may wait for them.
+#[inline(always)]
+pub(super) fn is_beside(port: u16) -> bool {
+    datagrams() == level::FULL && beside::is_service(port)
 }
 
 /// Whether a port is watched.

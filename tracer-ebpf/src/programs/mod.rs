@@ -2,6 +2,7 @@
 
 mod announced;
 mod ask;
+mod beside;
 mod candidate;
 mod classify;
 mod clock;

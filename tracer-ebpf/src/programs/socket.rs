@@ -147,7 +147,8 @@ fn connect(ctx: &SockAddrContext) {
         )
     };
     let port = u16::from_be(port as u16);
-    let may_be_watched = candidate::are_asked_for() || maps::is_watched(port);
+    let may_be_watched =
+        candidate::are_asked_for() || maps::is_watched(port) || maps::is_beside(port);
     let is_wanted = protocol == PROTOCOL_TCP && may_be_watched
         || protocol == PROTOCOL_UDP && maps::is_service(port);
     if is_wanted && !socket.is_null() {
@@ -354,7 +355,8 @@ fn socket_of(ctx: &SockOpsContext) -> *mut bpf_sock {
 /// A socket connects: where neither port is watched its first bytes will be asked what it speaks.
 #[inline(always)]
 fn connects(ctx: &SockOpsContext) {
-    if !asks() || key(ctx).is_some() {
+    let beside = maps::is_beside(u32::from_be(ctx.remote_port()) as u16);
+    if !(asks() || beside && SOCKETS.load() != 0) || key(ctx).is_some() {
         return;
     }
     let socket = socket_of(ctx);
@@ -363,7 +365,7 @@ fn connects(ctx: &SockOpsContext) {
     }
     let (key, is_a) = addresses(ctx);
     // SAFETY: the socket is the context's own.
-    unsafe { candidate::connects(socket, &key, is_a) };
+    unsafe { candidate::connects(socket, &key, is_a, beside) };
     let _ = ctx.set_cb_flags(ctx.cb_flags().cast_signed() | STATE_CALLS);
 }
 
@@ -571,7 +573,8 @@ fn is_server_a(ctx: &SockOpsContext, key: &FlowKey) -> bool {
 
 #[inline(always)]
 fn ended(ctx: &SockOpsContext) {
-    if asks() && !socket_of(ctx).is_null() {
+    let may_be_marked = candidate::are_marked() && SOCKETS.load() != 0;
+    if may_be_marked && !socket_of(ctx).is_null() {
         // SAFETY: the socket is the context's own.
         unsafe { candidate::forget(socket_of(ctx)) };
     }

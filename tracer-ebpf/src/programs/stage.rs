@@ -22,5 +22,7 @@ pub(super) const ASK: u32 = 2 * Stage::COUNT;
 pub(super) const LOOK: u32 = ASK + 2;
 /// Where those of datagrams are: on their way in, then out, then of what SQL Browser announces.
 pub(super) const DATAGRAMS: u32 = LOOK + 2;
+/// Where those of connections to other services are: on their way in, then out.
+pub(super) const BESIDE: u32 = DATAGRAMS + 3;
 /// How many programs there are for the packets of sockets.
-pub(super) const ALL: u32 = DATAGRAMS + 3;
+pub(super) const ALL: u32 = BESIDE + 2;

@@ -65,7 +65,7 @@ fn look(ctx: &SkBuffContext, ingress: bool) -> Option<()> {
     let is_watched = local == 0 || maps::is_either_watched(local, remote);
     if !is_watched && !candidate::is_marked(local, remote) {
         if candidate::are_asked_for() && remote == 0 && is_listener(socket) {
-            candidate::hand_over(ctx, ingress);
+            candidate::hand_over(ctx, 0, ingress);
         } else {
             datagrams::go_on(ctx, local, remote, ingress);
         }
@@ -79,7 +79,7 @@ fn look(ctx: &SkBuffContext, ingress: bool) -> Option<()> {
     let endpoint = unsafe { endpoint::of(socket) };
     if endpoint.is_null() {
         if candidate::is_marked(local, remote) && !candidate::was_asked(ctx.skb.skb) {
-            candidate::hand_over(ctx, ingress);
+            candidate::hand_over(ctx, remote, ingress);
         }
         if local == 0 || !is_watched {
             return None;

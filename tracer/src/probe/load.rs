@@ -89,6 +89,8 @@ const SOCKET_STAGES: [&str; 12] = [
 ];
 /// What looks at the datagrams of sockets, behind those and [`TRAFFIC`] in their map.
 const DATAGRAMS: [&str; 3] = ["tds_datagram_in", "tds_datagram_out", "tds_announced"];
+/// What looks at connections to other services, behind those.
+const BESIDE: [&str; 2] = ["tds_beside_in", "tds_beside_out"];
 /// The classifiers.
 const CLASSIFIERS: [&str; 4] = ["tds_ether_in", "tds_ether_out", "tds_ip_in", "tds_ip_out"];
 /// What sees the packets of sockets, on their way in and out.
@@ -193,7 +195,11 @@ fn classifiers(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, StartError> {
 fn socket_programs(ebpf: &mut Ebpf, datagrams: u32) -> Result<ProgramArray<MapData>, StartError> {
     let mut stages =
         ProgramArray::try_from(map(ebpf, "SOCKET_STAGES")?).map_err(StartError::map)?;
-    let beside = DATAGRAMS.into_iter().filter(|_| datagrams != level::OFF);
+    let beside = BESIDE.into_iter().filter(|_| datagrams == level::FULL);
+    let beside = DATAGRAMS
+        .into_iter()
+        .filter(|_| datagrams != level::OFF)
+        .chain(beside);
     let all = SOCKET_STAGES.into_iter().chain(TRAFFIC).chain(beside);
     for (index, name) in (0..).zip(all) {
         let program = traffic(ebpf, name)?;

@@ -1,13 +1,19 @@
 //! What is asked and answered beside a login, from the kernel's record to the engine.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
-use tracer_ebpf::{datagram::Datagram, event::Owner, flow::FlowKey, seq::Seq};
+use tracer_ebpf::{
+    datagram::Datagram,
+    event::Owner,
+    flow::FlowKey,
+    packet::{Link, walk},
+    seq::Seq,
+};
 
 use super::owners::Owners;
 use crate::{
-    capture::datagrams,
-    session::{Engine, Listener},
+    capture::{beside, datagrams},
+    session::{Beside, Engine, Input, Listener},
 };
 
 /// Tells the engine what a packet of a socket says. It is read as a captured one is; the socket knows its own
@@ -19,18 +25,37 @@ pub(super) fn tell(
     packet: &[u8],
     to: &mut dyn Listener,
 ) {
-    let Some((service, mut read)) = datagrams::read((told.ethertype, packet), told.time) else {
-        return;
-    };
+    let network = (told.ethertype, packet);
     let process = (told.pid != 0).then(|| owners.processes.of(&owner(told)));
     let own = address(told.local).map(|address| (address, told.local_port));
     let other = address(told.remote);
-    if told.at_asker != 0 {
-        read.asker = own.unwrap_or(read.asker);
-        read.browser = other.unwrap_or(read.browser);
-        read.process = process.as_ref();
+    if let Some((service, mut read)) = datagrams::read(network, told.time) {
+        if told.at_asker != 0 {
+            read.asker = own.unwrap_or(read.asker);
+            read.browser = other.unwrap_or(read.browser);
+            read.process = process.as_ref();
+        }
+        engine.on_event(service.input(read), to);
+        return;
     }
-    engine.on_event(service.input(read), to);
+    let read = beside::datagram(network, told.time).or_else(|| segment(told, packet));
+    if let Some(mut read) = read {
+        read.client = own.unwrap_or(read.client);
+        read.service.0 = other.unwrap_or(read.service.0);
+        read.process = process.as_ref();
+        engine.on_event(Input::Beside(read), to);
+    }
+}
+
+/// A segment of a connection to a service.
+fn segment<'a>(told: &Datagram, packet: &'a [u8]) -> Option<Beside<'a>> {
+    let walked = walk(packet, Link::Network(told.ethertype)).ok()?;
+    let read = beside::segment(&walked, packet, told.time)?;
+    Some(Beside {
+        opened: Some(told.opened).filter(|at| *at != 0),
+        accepted: Some(told.accepted).filter(|at| *at != 0),
+        ..read
+    })
 }
 
 /// Whose socket it is.
@@ -53,10 +78,6 @@ fn owner(told: &Datagram) -> Owner {
 
 /// An address of a socket; `None` where it has none of its own.
 fn address(words: [u32; 4]) -> Option<IpAddr> {
-    let mut bytes = [0; 16];
-    for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
-        place.copy_from_slice(&word.to_ne_bytes());
-    }
-    let address = Ipv6Addr::from(bytes).to_canonical();
+    let address = beside::address(words);
     (!address.is_unspecified()).then_some(address)
 }

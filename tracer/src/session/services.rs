@@ -6,6 +6,7 @@ mod talk;
 use std::{collections::VecDeque, net::IpAddr};
 
 use foldhash::HashMap;
+use tracer_ebpf::beside::port;
 
 pub(in crate::session) use self::talk::Owner;
 use self::talk::Talk;
@@ -70,9 +71,12 @@ impl Services {
         }
         let is_first = match (beside.transport, beside.sign) {
             (Transport::Tcp, Sign::Opens) | (Transport::Udp, Sign::Asks(_)) => true,
-            // How it opened is told only now.
-            (Transport::Tcp, _) => beside.opened.is_some(),
-            (Transport::Udp, _) => false,
+            // How it opened is told only now: where it asks, is refused, or is answered late.
+            (Transport::Tcp, Sign::Asks(_) | Sign::Refuses) => beside.opened.is_some(),
+            (Transport::Tcp, Sign::Answers(_)) => {
+                beside.opened.is_some() && beside.service.1 == port::HTTP
+            }
+            _ => false,
         };
         if !is_first {
             return;

@@ -30,9 +30,8 @@ time has none; `encryption_downgraded` is told of it all the same, and its `clos
 
 All of it is read from the connection itself, from what other logins to the same server did meanwhile, and from whose
 attempt it is, where those are put together. `diagnosis` in an `attempt` line has what the attempt shows as a whole, and the
-causes of the login that decided it. What the host, token hosts and domain controllers themselves would show is not looked
-at yet: the causes `client_starved`, `syn_dropped_here`, `ephemeral_ports`, `conntrack_full`, `no_attempt`, `kdc_slow`,
-`spn_unknown`, `spn_malformed`, `clock_skew` and `imds_slow` are not told.
+causes of the login that decided it. What the host itself would show is not looked at yet: the causes `client_starved`,
+`syn_dropped_here`, `ephemeral_ports`, `conntrack_full` and `no_attempt` are not told.
 ";
 
 /// All causes.

@@ -1,3 +1,5 @@
+mod by_tcp;
+
 use simple_dns::{
     CLASS, Name, Packet, PacketFlag, Question, RCODE, ResourceRecord, TYPE,
     rdata::{A, AAAA, RData},

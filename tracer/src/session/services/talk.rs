@@ -98,6 +98,10 @@ impl Talk {
         let time = beside.time;
         if let Some(accepted) = beside.accepted {
             self.accepted.get_or_insert(accepted);
+            if matches!(beside.sign, Sign::Answers(_)) {
+                // Of some only a late answer is told.
+                self.asked.get_or_insert(accepted);
+            }
         }
         match beside.sign {
             Sign::Opens => self.asked_last = self.asked_last.max(time),

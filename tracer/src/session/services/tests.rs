@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use tracer_ebpf::{beside::port, seq::Seq};
+use tracer_ebpf::seq::Seq;
 
 use super::*;
 use crate::session::input::Piece;
