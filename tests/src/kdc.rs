@@ -1,6 +1,7 @@
 //! Kerberos: MIT's KDC with one user and one SQL Server, on loopback and in a directory of its own.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::ffi::{OsStr, OsString};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::drivers::PASSWORD;
+use crate::net::Namespace;
 use crate::process::{Running, run};
 
 const REALM: &str = "LAB.TEST";
@@ -53,30 +55,59 @@ impl Kdc {
 
     /// The same for a user of another name, which makes the ticket as long as it is.
     pub fn start_for(user: &str) -> Result<Self> {
-        let directory = Directory::new()?;
-        let port = free_port()?;
-        directory.write("krb5.conf", &configuration(port))?;
-        directory.write("kdc.conf", &kdc_configuration(directory.path(), port))?;
+        let own = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        let kdc = Self::create(None, (own, own), user, &[SPN])?;
+        // Fetched here, for hosts of the tests do not reach the KDC.
+        kdc.directory.run("kvno", &[SPN], "")?;
+        Ok(kdc)
+    }
+
+    /// Starts it on a host where it listens at the first address and is asked at the second, knowing these services.
+    /// [`USER`] has no ticket for any of them yet.
+    pub fn start_on(
+        host: &Namespace,
+        places: (SocketAddr, SocketAddr),
+        services: &[&str],
+    ) -> Result<Self> {
+        Self::create(Some(host), places, USER, services)
+    }
+
+    fn create(
+        host: Option<&Namespace>,
+        (listens, asked): (SocketAddr, SocketAddr),
+        user: &str,
+        services: &[&str],
+    ) -> Result<Self> {
+        let mut directory = Directory::new()?;
+        directory.write("krb5.conf", &configuration(asked))?;
+        directory.write("kdc.conf", &kdc_configuration(directory.path(), listens))?;
         let create = ["create", "-s", "-r", REALM, "-P", "master"];
         directory.run("kdb5_util", &create, "")?;
         let keytabs = [Key::Former, Key::Current].map(|key| directory.file(key.file()));
-        for request in [
-            &["add_principal", "-pw", PASSWORD, user],
-            &["add_principal", "-randkey", SPN][..],
+        let mut requests = vec![vec!["add_principal", "-pw", PASSWORD, user]];
+        for service in services {
+            requests.push(vec!["add_principal", "-randkey", service]);
             // Each takes a new key.
-            &["ktadd", "-k", &keytabs[0], SPN],
-            &["ktadd", "-k", &keytabs[1], SPN],
-        ] {
-            let arguments = [&["-r", REALM], request].concat();
+            requests.extend(
+                keytabs
+                    .each_ref()
+                    .map(|to| vec!["ktadd", "-k", to, service]),
+            );
+        }
+        for request in requests {
+            let arguments = [&["-r", REALM], &request[..]].concat();
             directory.run("kadmin.local", &arguments, "")?;
         }
+        directory.host = host.map(|host| {
+            let enter = host.command("env");
+            let before = enter.get_args().map(OsStr::to_os_string);
+            (enter.get_program().to_os_string(), before.collect())
+        });
         let running = Running::start(directory.command("krb5kdc").arg("-n"))?;
         if !running.wait_errors("commencing operation", LIMIT) {
             bail!("the KDC does not start: {}", running.errors());
         }
-        // Fetched here, for hosts of the tests do not reach the KDC.
         directory.run("kinit", &[user], &format!("{PASSWORD}\n"))?;
-        directory.run("kvno", &[SPN], "")?;
         Ok(Self {
             _running: running,
             directory,
@@ -86,6 +117,23 @@ impl Kdc {
     /// What a client needs: the user's tickets.
     pub fn client(&self) -> Environment {
         self.directory.environment()
+    }
+
+    /// The same of a client whose clock is so many seconds behind the KDC's: to what its tickets' file says of that
+    /// (MIT's format of such files, version 4, tag 1) the client sets its clock.
+    pub fn client_behind(&self, seconds: i32) -> Result<Environment> {
+        let path = self.directory.file("tickets");
+        let mut bytes = std::fs::read(&path)?;
+        let offset = bytes.get_mut(8..12).context("no file of tickets")?;
+        offset.copy_from_slice(&(-seconds).to_be_bytes());
+        std::fs::write(&path, bytes)?;
+        Ok(self.client())
+    }
+
+    /// The same of a client that asks for tickets at another address.
+    pub fn client_asking(&self, other: SocketAddr) -> Result<Environment> {
+        self.directory.write("krb5.conf", &configuration(other))?;
+        Ok(self.client())
     }
 
     /// What a server needs: its key.
@@ -134,23 +182,21 @@ macro_rules! kdc_or_skip {
 }
 
 /// What clients and servers know: one realm, and never to ask DNS.
-fn configuration(port: u16) -> String {
+fn configuration(asked: SocketAddr) -> String {
     format!(
         "[libdefaults]\ndefault_realm = {REALM}\ndns_lookup_kdc = false\n\
          dns_lookup_realm = false\ndns_canonicalize_hostname = false\nrdns = false\n\
          udp_preference_limit = 1\n\n\
-         [realms]\n{REALM} = {{\nkdc = {}:{port}\n}}\n",
-        Ipv4Addr::LOCALHOST
+         [realms]\n{REALM} = {{\nkdc = {asked}\n}}\n"
     )
 }
 
-fn kdc_configuration(directory: &Path, port: u16) -> String {
+fn kdc_configuration(directory: &Path, listens: SocketAddr) -> String {
     let directory = directory.display();
     format!(
-        "[kdcdefaults]\nkdc_listen = \"\"\nkdc_tcp_listen = {}:{port}\n\n\
+        "[kdcdefaults]\nkdc_listen = {listens}\nkdc_tcp_listen = {listens}\n\n\
          [realms]\n{REALM} = {{\ndatabase_name = {directory}/principal\n\
-         key_stash_file = {directory}/stash\n}}\n\n[logging]\nkdc = STDERR\n",
-        Ipv4Addr::LOCALHOST
+         key_stash_file = {directory}/stash\n}}\n\n[logging]\nkdc = STDERR\n"
     )
 }
 
@@ -168,7 +214,14 @@ fn path() -> String {
 }
 
 /// A directory of its own, and what runs with its files.
-struct Directory(PathBuf);
+struct Directory {
+    path: PathBuf,
+    /// Where it runs, if not on this host.
+    host: Option<Enter>,
+}
+
+/// How a command gets onto a host: the program, and what comes before the command.
+type Enter = (OsString, Vec<OsString>);
 
 impl Directory {
     fn new() -> Result<Self> {
@@ -177,19 +230,19 @@ impl Directory {
         let name = format!("tds-tracer-{}-{count}.kdc", std::process::id());
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir(&path).with_context(|| path.display().to_string())?;
-        Ok(Self(path))
+        Ok(Self { path, host: None })
     }
 
     fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     fn file(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
+        self.path.join(name).display().to_string()
     }
 
     fn write(&self, name: &str, text: &str) -> Result<()> {
-        Ok(std::fs::write(self.0.join(name), text)?)
+        Ok(std::fs::write(self.path.join(name), text)?)
     }
 
     /// Nothing of this host's own Kerberos is read or written.
@@ -203,7 +256,14 @@ impl Directory {
     }
 
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
+        let mut command = match &self.host {
+            Some((enter, before)) => {
+                let mut command = Command::new(enter);
+                command.args(before).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
         command.env("PATH", path()).envs(self.environment());
         command
     }
@@ -220,6 +280,6 @@ impl Directory {
 impl Drop for Directory {
     fn drop(&mut self) {
         // In a temporary directory, where what is left behind does no harm.
-        std::fs::remove_dir_all(&self.0).ok();
+        std::fs::remove_dir_all(&self.path).ok();
     }
 }

@@ -21,6 +21,7 @@ pub mod root;
 pub mod secrets;
 pub mod sequences;
 pub mod server;
+pub mod slow;
 pub mod sweep;
 pub mod traffic;
 pub mod visitor;

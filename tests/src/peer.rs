@@ -42,6 +42,11 @@ impl Peer {
         Self::start(Some(host), "name-server", arguments, Environment::new())
     }
 
+    /// Starts a service that takes its time.
+    pub fn slow(host: &Namespace, arguments: &[&str]) -> Result<Self> {
+        Self::start(Some(host), "slow-server", arguments, Environment::new())
+    }
+
     fn start(
         host: Option<&Namespace>,
         name: &str,

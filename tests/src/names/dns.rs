@@ -1,6 +1,7 @@
 //! Name resolution (RFC 1035), which is late, silent or ignorant as told.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -11,7 +12,7 @@ use simple_dns::{CLASS, Name, Packet, PacketFlag, QTYPE, RCODE, ResourceRecord, 
 use super::pair;
 
 /// What it knows.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct Options {
     /// Where it listens.
     #[arg(long)]
@@ -31,6 +32,9 @@ pub struct Options {
     /// Does not answer the first question of this type for a host that it knows.
     #[arg(long)]
     drops: Option<String>,
+    /// Says by UDP only that the answer is too long, and answers by TCP.
+    #[arg(long)]
+    cuts: bool,
 }
 
 const TTL: u32 = 60;
@@ -41,7 +45,16 @@ const TTL: u32 = 60;
 /// Where it cannot listen.
 pub fn serve(options: &Options) -> Result<()> {
     let socket = UdpSocket::bind(options.listen)?;
+    let listener = TcpListener::bind(options.listen)?;
     println!("listening {}", socket.local_addr()?);
+    let by_tcp = options.clone();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let options = by_tcp.clone();
+            // A resolver keeps its connection. One that leaves in between is done.
+            std::thread::spawn(move || options.serve_tcp(&client).ok());
+        }
+    });
     let mut buffer = [0; 1024];
     let mut drops = options.drops.clone();
     loop {
@@ -57,10 +70,23 @@ pub fn serve(options: &Options) -> Result<()> {
             drops = None;
             continue;
         }
-        let answer = options.answer(&question)?;
+        let answer = if options.cuts {
+            cut(&question)?
+        } else {
+            options.answer(&question)?
+        };
         std::thread::sleep(Duration::from_millis(options.delay));
         socket.send_to(&answer, from)?;
     }
+}
+
+/// An answer that says only that it would be too long.
+fn cut(asked: &Packet<'_>) -> Result<Vec<u8>> {
+    let mut answer = Packet::new_reply(asked.id());
+    // A server that does not look further would not be believed.
+    answer.set_flags(PacketFlag::TRUNCATION | PacketFlag::RECURSION_AVAILABLE);
+    answer.questions.clone_from(&asked.questions);
+    Ok(answer.build_bytes_vec()?)
 }
 
 /// The type that is asked for.
@@ -72,6 +98,19 @@ fn kind(packet: &Packet<'_>) -> Option<String> {
 }
 
 impl Options {
+    /// Answers what comes on a connection, each message after its length.
+    fn serve_tcp(&self, mut client: &TcpStream) -> Result<()> {
+        loop {
+            let mut length = [0; 2];
+            client.read_exact(&mut length)?;
+            let mut question = vec![0; u16::from_be_bytes(length).into()];
+            client.read_exact(&mut question)?;
+            let answer = self.answer(&Packet::parse(&question)?)?;
+            let length = u16::try_from(answer.len())?.to_be_bytes();
+            client.write_all(&[&length[..], &answer].concat())?;
+        }
+    }
+
     fn knows(&self, asked: &Packet<'_>) -> bool {
         let name = asked.questions.first().map(|one| one.qname.to_string());
         self.hosts

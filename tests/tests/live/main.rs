@@ -26,6 +26,7 @@ mod run;
 mod said;
 mod secrets;
 mod service;
+mod services;
 mod sockets;
 mod tls;
 mod waits;

@@ -142,6 +142,33 @@ fn the_name_of_the_server_is_told_and_no_other() {
 }
 
 #[test]
+fn an_answer_too_long_for_a_datagram_is_one_question_that_went_on_by_tcp() {
+    root_or_skip!("an answer too long for a datagram is one question that went on by TCP");
+    let _alone = alone();
+    let place = Place::new("", &["--cuts"]);
+    let client = &place.network.client;
+    let capture = Capture::start_whole(client, net::INTERFACE, PORT).unwrap();
+    let live = attempt(&place, &[], &mut place.connects("sql.good.test"));
+    let captured = capture.stop().unwrap();
+    let replayed = of(&replay::events(captured.file()).unwrap(), "attempt");
+    for attempt in [&live, &replayed[0]["attempt"]] {
+        assert_eq!(
+            steps(attempt)[..2],
+            both("sql.good.test", FOUND),
+            "{attempt:#}"
+        );
+        for place in [0, 1] {
+            let part = &attempt["parts"][place];
+            assert_eq!(
+                (&part["requests"], &part["tcp"]),
+                (&json!(1), &json!(true)),
+                "{attempt:#}"
+            );
+        }
+    }
+}
+
+#[test]
 fn each_name_of_a_search_list_that_was_tried_in_vain_is_told() {
     root_or_skip!("each name of a search list that was tried in vain is told");
     let _alone = alone();
