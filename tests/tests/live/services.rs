@@ -36,17 +36,23 @@ struct Seen {
     said: String,
 }
 
-fn seen(network: &Network, options: &[&str], needles: &[Needle], client: impl FnOnce()) -> Seen {
+fn seen(
+    network: &Network,
+    options: &[&str],
+    needles: impl Fn() -> Vec<Needle>,
+    client: impl FnOnce(),
+) -> Seen {
     let capture = Capture::start_whole(&network.client, net::INTERFACE, PORT).unwrap();
     let mut agent = Agent::start(&network.client, options).unwrap();
     client();
     agent.wait_for("attempt", 1, LIMIT).unwrap();
-    secrets::assert_not_in_memory(agent.pid(), needles);
-    secrets::assert_not_in_maps(agent.pid(), needles);
+    let needles = needles();
+    secrets::assert_not_in_memory(agent.pid(), &needles);
+    secrets::assert_not_in_maps(agent.pid(), &needles);
     let captured = capture.stop().unwrap();
     let record = agent.stop().unwrap();
     let said = format!("{:?} {}", record.events, record.log);
-    let found = secrets::found(needles, said.as_bytes());
+    let found = secrets::found(&needles, said.as_bytes());
     assert_eq!(found, Vec::<&str>::new(), "{said}");
     let attempts = of(&record.events, "attempt");
     assert_eq!(attempts.len(), 1, "{:#?}", record.events);
@@ -133,9 +139,11 @@ impl Domain {
         login.by_ticket(&self.kdc);
         login.environment = environment;
         login.timeout = 40;
-        let needles = Needle::of(PASSWORD);
         let client = &self.network.client;
-        seen(&self.network, options, &needles, || {
+        // A client without a ticket has sent none.
+        let tickets = || secrets::kerberos(&self.kdc.tokens().unwrap_or_default());
+        let needles = || [Needle::of(PASSWORD), tickets()].concat();
+        seen(&self.network, options, needles, || {
             Driver::Tsql.run(Some(client), &login).unwrap();
         })
     }
@@ -157,10 +165,9 @@ fn a_ticket_that_comes_late_is_told_and_that_the_login_waited_for_it() {
     );
     assert_eq!(seen.live["outcome"], "success");
     seen.assert_cause("kdc_slow");
-    let tickets = secrets::kerberos(&domain.kdc.tokens().unwrap());
-    assert_eq!(
-        secrets::found(&tickets, seen.said.as_bytes()),
-        Vec::<&str>::new()
+    assert!(
+        !domain.kdc.tokens().unwrap().is_empty(),
+        "no ticket was looked for"
     );
 }
 
@@ -260,13 +267,17 @@ fn a_machines_own_token_that_comes_late_is_told_before_the_connection() {
     root_or_skip!("a machine's own token that comes late is told before the connection");
     let _alone = alone();
     let (network, _peers) = machine(LATE);
-    let needles = Needle::of(PASSWORD);
     for options in [&[][..], &["--port", "1433"]] {
-        let seen = seen(&network, options, &needles, || {
-            let mut client = network.client.command("python3");
-            let (imds, sql) = (format!("{IMDS}:80"), format!("{SERVER_V4}:{PORT}"));
-            run(client.args(["-c", CLIENT, &imds, &sql]), "", LIMIT).unwrap();
-        });
+        let seen = seen(
+            &network,
+            options,
+            || Needle::of(PASSWORD),
+            || {
+                let mut client = network.client.command("python3");
+                let (imds, sql) = (format!("{IMDS}:80"), format!("{SERVER_V4}:{PORT}"));
+                run(client.args(["-c", CLIENT, &imds, &sql]), "", LIMIT).unwrap();
+            },
+        );
         seen.assert_parts("token", &[json!(["answered", null])]);
         let first = &seen.live["parts"][0];
         assert_eq!(
@@ -348,7 +359,7 @@ fn a_host_of_revocation_lists_that_nobody_reaches_is_why_the_client_is_silent() 
     let listen = format!("{SERVER_V4}:{PORT}");
     let arguments = ["--listen", &listen, "--encrypt", "on"];
     let _sql = Peer::scenario(Some(&network.server), &arguments).unwrap();
-    let seen = seen(&network, &[], &[], || {
+    let seen = seen(&network, &[], Vec::new, || {
         let mut client = network.client.command("unshare");
         let bind = "mount --bind $0 /etc/resolv.conf && exec \"$@\"";
         client.args(["--mount", "sh", "-c", bind]).arg(&resolver);
