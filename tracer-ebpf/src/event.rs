@@ -55,7 +55,8 @@ pub enum Kind {
     Owner = 16,
     /// What the kernel's TCP knew when the socket closed: a [`SocketEnd`].
     SocketEnd = 17,
-    /// A connection's packets have other addresses than its socket: a [`Translated`].
+    /// A connection's packets have other addresses than its socket, or are seen at interfaces too: a
+    /// [`Translated`].
     Translated = 18,
     /// What is asked or answered beside a login: a [`crate::datagram::Datagram`].
     Datagram = 19,
@@ -108,6 +109,16 @@ pub mod mark {
     pub const FIRST: u8 = 0x40;
     /// When it was is not known: a capture may not say. The kernel always does.
     pub const UNTIMED: u8 = 0x80;
+}
+
+/// Where packets are seen at interfaces beside sockets, [`Event::beside`].
+pub mod beside {
+    /// At a socket, or where there is no other source.
+    pub const NO: u8 = 0;
+    /// At an interface, on its way out.
+    pub const OUT: u8 = 1;
+    /// At an interface, on its way in.
+    pub const IN: u8 = 2;
 }
 
 /// Which way a packet goes.
@@ -188,7 +199,9 @@ record! {
         /// The connection's addresses and ports.
         key: FlowKey,
         /// 1: the client is side `a` of the key. 0: side `b`.
-        client_is_a: u16,
+        client_is_a: u8,
+        /// Whether it was seen beside sockets: see [`beside`].
+        beside: u8,
         /// Parts of the stream that the bytes which follow are of, each with its [`Span`], all of these
         /// first. 0: they are of one part, and come alone.
         parts: u16,
@@ -219,6 +232,11 @@ record! {
 impl Event {
     /// Bytes that the span of a part takes.
     pub const SPAN: usize = size_of::<Span>();
+
+    /// Whether it was seen at an interface beside sockets.
+    pub const fn is_beside(&self) -> bool {
+        self.beside != beside::NO
+    }
 
     /// The parts of the stream that a record with these bytes tells, each with as many of its bytes as
     /// there are.
@@ -306,7 +324,8 @@ record! {
 }
 
 record! {
-    /// A connection's packets have other addresses than its socket: its host rewrites them.
+    /// A connection's packets have other addresses than its socket: its host rewrites them. Or they have
+    /// the same, and what was told of them at interfaces is the socket's to tell.
     Translated {
         /// [`Kind::Translated`].
         kind: u8,

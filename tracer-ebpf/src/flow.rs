@@ -10,27 +10,42 @@ use crate::{
 
 pub use crate::key::FlowKey;
 
-/// Where a packet was seen: an interface, 0 where its number says nothing to the agent, and whether on its
-/// way in or out. A value of 0 is no point.
+/// Where a packet was seen: an interface, 0 where its number says nothing to the agent, whether on its
+/// way in or out, and whether beside sockets. A value of 0 is no point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct Point(pub u32);
 
 /// Tells a point from none.
 const SEEN: u32 = 2;
+/// Tells a point at an interface beside sockets.
+const BESIDE: u32 = 4;
 
 impl Point {
     /// The point of one hook.
     #[inline(always)]
     #[must_use]
     pub const fn new(ifindex: u32, ingress: bool) -> Self {
-        Self(ifindex << 2 | SEEN | ingress as u32)
+        Self(ifindex << 3 | SEEN | ingress as u32)
+    }
+
+    /// The same, of an interface that is watched beside sockets.
+    #[inline(always)]
+    #[must_use]
+    pub const fn beside_sockets(self) -> Self {
+        Self(self.0 | BESIDE)
+    }
+
+    /// Whether it is beside sockets: see [`crate::event::beside`].
+    #[inline(always)]
+    pub const fn beside(self) -> u8 {
+        ((self.0 & BESIDE) / BESIDE) as u8 * (1 + (self.0 & 1) as u8)
     }
 
     /// The interface.
     #[inline(always)]
     pub const fn ifindex(self) -> u32 {
-        self.0 >> 2
+        self.0 >> 3
     }
 }
 

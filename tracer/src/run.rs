@@ -48,6 +48,8 @@ pub struct RunOptions {
     pub cgroup: Option<PathBuf>,
     /// Where packets are seen; the agent's choice where it is not said.
     pub source: Option<Source>,
+    /// Whether interfaces are watched beside sockets.
+    pub transit: bool,
     /// What is written, where and how.
     pub output: Settings,
     /// What becomes of names of users, domains and workstations.
@@ -162,6 +164,7 @@ fn probe_options(options: &RunOptions, groups: Option<Arc<Hierarchy>>) -> probe:
         clean_up: true,
         groups,
         source: options.source,
+        transit: options.transit,
         datagrams: options.side_traffic,
         ..probe::Options::default()
     }

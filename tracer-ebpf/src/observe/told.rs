@@ -71,7 +71,8 @@ impl Told<'_> {
         event.number = saying.number;
         event.ifindex = seen.point.ifindex();
         copy_key(&mut event.key, &segment.key);
-        event.client_is_a = u16::from(flow.client_is_a);
+        event.client_is_a = flow.client_is_a;
+        event.beside = seen.point.beside();
         event.parts = saying.parts;
         // A SYN may have payload, which begins behind it.
         event.seq = match saying.kind {

@@ -8,12 +8,14 @@ use tracer_ebpf::{
 };
 
 use super::{
+    clock::Clock,
     follow,
     hook::Hook,
     maps::{self, STAGES, Scratch},
+    passing,
     skb::Linear,
     stage::Stage,
-    table,
+    table::{self, Which},
     tallies::{self, Kept},
     tell,
 };
@@ -73,10 +75,26 @@ fn classify(ctx: &TcContext, link: Link, ingress: bool) -> Option<()> {
     let (segment, scratch) = unsafe { (&(*scratch).segment, &mut *scratch) };
     // SAFETY: reads the context.
     let ifindex = unsafe { (*ctx.skb.skb).ifindex };
-    let (flow, opened) = table::find(segment, scratch, || maps::is_whole(ifindex))?;
-    let point = Point::new(ifindex, ingress);
+    let may_open = |clock: &mut Clock| {
+        maps::is_whole(ifindex) && (!passing::is_beside() || passing::opens(segment, clock))
+    };
+    let (flow, opened) = table::find(segment, scratch, which(), may_open)?;
+    let mut point = Point::new(ifindex, ingress);
+    if passing::is_beside() {
+        point = point.beside_sockets();
+    }
     follow::follow(&Packets(ctx), flow, opened, point, ingress, scratch);
     Some(())
+}
+
+/// Where the connections are.
+#[inline(always)]
+fn which() -> Which {
+    if passing::is_beside() {
+        Which::Passing
+    } else {
+        Which::Own
+    }
 }
 
 /// The segment of a watched packet.
@@ -125,7 +143,7 @@ impl Hook for Packets<'_> {
 
     #[inline(always)]
     fn flow(&self, scratch: &Scratch) -> Option<*mut Flow> {
-        maps::flow(&scratch.segment.key)
+        which().flow(&scratch.segment.key)
     }
 
     #[inline(always)]
@@ -135,7 +153,12 @@ impl Hook for Packets<'_> {
 
     #[inline(always)]
     fn forget(&self, scratch: &Scratch) {
-        table::forget(&scratch.segment.key);
+        table::forget(which(), &scratch.segment.key);
+    }
+
+    #[inline(always)]
+    fn is_told_elsewhere(&self, flow: &Flow, segment: &Segment, now: u64) -> bool {
+        passing::is_beside() && passing::is_told(flow, segment, now)
     }
 
     #[inline(always)]

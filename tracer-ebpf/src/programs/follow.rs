@@ -61,7 +61,7 @@ pub(super) fn follow<H: Hook>(
     if step.is(found::STRANGE) {
         maps::lose(LossReason::OutOfWindow);
     }
-    if !step.is_quiet() {
+    if !step.is_quiet() && !hook.is_told_elsewhere(flow, segment, now) {
         scratch.seen = seen;
         scratch.born = born;
         scratch.record.ingress = u32::from(ingress);

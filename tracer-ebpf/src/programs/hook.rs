@@ -2,7 +2,7 @@
 //! lives, and how they go on.
 
 use aya_ebpf::bindings::__sk_buff;
-use tracer_ebpf::flow::Flow;
+use tracer_ebpf::{flow::Flow, packet::Segment};
 
 use super::{maps::Scratch, stage::Stage, tallies::Kept};
 
@@ -25,6 +25,12 @@ pub(super) trait Hook {
 
     /// Nothing of the connection at hand is to come.
     fn forget(&self, scratch: &Scratch);
+
+    /// Whether another hook tells what would be told of a segment of a connection.
+    #[inline(always)]
+    fn is_told_elsewhere(&self, _flow: &Flow, _segment: &Segment, _now: u64) -> bool {
+        false
+    }
 
     /// Goes on with a part. Returns only where that is not there.
     fn go(&self, stage: Stage);

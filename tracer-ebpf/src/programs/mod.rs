@@ -13,6 +13,7 @@ mod follow;
 mod hook;
 mod log;
 mod maps;
+mod passing;
 mod ring;
 mod skb;
 mod socket;

@@ -7,6 +7,10 @@ use tracer_ebpf::{flow::FlowKey, packet::Segment, seq::Seq};
 /// How long a host may take to deliver a SYN to itself, nanoseconds.
 const ON_ITS_WAY: u64 = 1_000_000_000;
 
+/// How long a SYN may be on its way to an interface, or until it is sent again, nanoseconds: by default a
+/// client gives up after so long (`tcp_syn_retries`).
+const REPEATED: u64 = 128_000_000_000;
+
 /// A SYN that a socket has sent.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -78,6 +82,16 @@ pub(super) fn arrives(segment: &Segment, now: u64) {
         // Without room the two ends are told apart.
         let _ = NAMES.insert(segment.key, sent.name, 0);
     }
+}
+
+/// The addresses that the connection is told by whose SYN this is, where a socket of this host has sent it.
+#[inline(always)]
+pub(super) fn sent_by(segment: &Segment, now: u64) -> Option<&'static FlowKey> {
+    let sent = SYNS.get_ptr(segment.seq.0)?;
+    // SAFETY: an entry's memory is never unmapped.
+    let sent = unsafe { &*sent };
+    let is_it = sent.window == segment.window && now.wrapping_sub(sent.time) < REPEATED;
+    is_it.then_some(&sent.name.key)
 }
 
 /// Whether the SYN with this number, which the socket of these addresses has sent, has arrived at a listener

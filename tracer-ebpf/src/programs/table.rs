@@ -7,15 +7,46 @@ use tracer_ebpf::{
 };
 
 use super::{
+    clock::Clock,
     log,
     maps::{self, Scratch},
-    tallies,
+    passing, tallies,
 };
+
+/// Which table: that of connections at sockets, or at interfaces where nothing else is watched; or that of
+/// what passes interfaces beside sockets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    Own,
+    Passing,
+}
+
+impl Which {
+    /// A connection.
+    #[inline(always)]
+    pub(super) fn flow(self, key: &FlowKey) -> Option<*mut Flow> {
+        match self {
+            Self::Own => maps::flow(key),
+            Self::Passing => passing::flow(key),
+        }
+    }
+
+    #[inline(always)]
+    fn remember(self, key: &FlowKey, flow: &Flow) -> Option<*mut Flow> {
+        match self {
+            Self::Own => maps::remember(key, flow),
+            Self::Passing => passing::remember(key, flow),
+        }
+    }
+}
 
 /// Forgets a connection of which nothing is to come.
 #[inline(always)]
-pub(super) fn forget(key: &FlowKey) {
-    maps::forget(key);
+pub(super) fn forget(which: Which, key: &FlowKey) {
+    match which {
+        Which::Own => maps::forget(key),
+        Which::Passing => passing::forget(key),
+    }
     tallies::forget(key);
 }
 
@@ -25,10 +56,11 @@ pub(super) fn forget(key: &FlowKey) {
 pub(super) fn find<'a>(
     segment: &Segment,
     scratch: &mut Scratch,
-    may_open: impl FnOnce() -> bool,
+    which: Which,
+    may_open: impl FnOnce(&mut Clock) -> bool,
 ) -> Option<(&'a mut Flow, Option<u64>)> {
     let mut rival = Rival::default();
-    if let Some(flow) = maps::flow(&segment.key) {
+    if let Some(flow) = which.flow(&segment.key) {
         // SAFETY: an entry's memory is never unmapped; a direction is written by one processor.
         let flow = unsafe { &mut *flow };
         if !flow.is_reopened_by(segment) {
@@ -43,7 +75,7 @@ pub(super) fn find<'a>(
         Opens::Watched { to_server } => Some(to_server),
         Opens::Foreign => None,
     };
-    if !may_open() {
+    if !may_open(&mut scratch.clock) {
         return None;
     }
     let now = scratch.clock.read();
@@ -52,7 +84,7 @@ pub(super) fn find<'a>(
     if segment.has(tcp_flag::ACK) && rival.claim != claim::NONE {
         scratch.flow.follow(&rival);
     }
-    let flow = maps::remember(&segment.key, &scratch.flow)?;
+    let flow = which.remember(&segment.key, &scratch.flow)?;
     to_server?;
     log::remembered(segment);
     // SAFETY: as above.

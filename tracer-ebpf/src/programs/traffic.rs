@@ -23,11 +23,12 @@ use super::{
     follow,
     hook::Hook,
     maps::{self, SOCKET_STAGES, Scratch},
-    ring,
+    passing, ring,
     skb::{Linear, Skb},
     socket,
     stage::Stage,
-    syns, table,
+    syns,
+    table::{self, Which},
     tallies::{self, Kept},
     tell,
 };
@@ -213,7 +214,7 @@ impl Seen<'_> {
             let hook = Traffic::<OWNED>(self.ctx);
             follow::follow(&hook, flow, None, point, self.ingress, scratch);
         } else {
-            let (flow, opened) = table::find(segment, scratch, || true)?;
+            let (flow, opened) = table::find(segment, scratch, Which::Own, |_| true)?;
             let hook = Traffic::<IN_TABLE>(self.ctx);
             follow::follow(&hook, flow, opened, point, self.ingress, scratch);
         }
@@ -301,6 +302,9 @@ pub(super) fn name_opening(
         syns::arrives(segment, now());
     }
     syns::name(segment, ingress);
+    if ingress {
+        passing::is_heard(segment);
+    }
 }
 
 /// The addresses of a socket with this port, and whether it is side `a`.
@@ -505,7 +509,7 @@ impl<const PLACE: u32> Hook for Traffic<'_, PLACE> {
     #[inline(always)]
     fn forget(&self, scratch: &Scratch) {
         if PLACE == IN_TABLE {
-            table::forget(&scratch.segment.key);
+            table::forget(Which::Own, &scratch.segment.key);
         }
     }
 

@@ -41,6 +41,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "SOURCE", value_enum, default_value = "auto")]
     source: SourceArg,
 
+    /// Watch the interfaces of this network namespace beside the sockets: for what is forwarded, what a
+    /// firewall drops, and SYNs to closed ports
+    #[arg(long)]
+    transit: bool,
+
     #[command(flatten)]
     output: OutputArgs,
 
@@ -163,6 +168,7 @@ impl RunArgs {
             excluded,
             cgroup,
             source,
+            transit,
             output,
             login_bytes,
             max_flows,
@@ -183,6 +189,7 @@ impl RunArgs {
             },
             cgroup,
             source: source.meant(),
+            transit,
             output: output.settings(Overflow::Drop)?,
             identities: output.identities()?,
             pending_after: output.pending(),

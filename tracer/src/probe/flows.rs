@@ -27,7 +27,8 @@ unsafe impl Pod for Value {}
 
 /// The connections that the programs know by their addresses, and their requests.
 pub(super) struct Flows {
-    flows: HashMap<MapData, Key, Value>,
+    /// The last one's are those that are seen at interfaces beside sockets.
+    tables: [HashMap<MapData, Key, Value>; 2],
     tallies: HashMap<MapData, Key, Kept>,
 }
 
@@ -45,18 +46,24 @@ unsafe impl Pod for Kept {}
 impl Flows {
     pub(super) fn of(ebpf: &mut Ebpf) -> Result<Self, StartError> {
         let flows = load::map(ebpf, "FLOWS")?.try_into();
+        let passing = load::map(ebpf, "PASSING")?.try_into();
         let tallies = load::map(ebpf, "TABLE_TALLIES")?.try_into();
         Ok(Self {
-            flows: flows.map_err(StartError::map)?,
+            tables: [
+                flows.map_err(StartError::map)?,
+                passing.map_err(StartError::map)?,
+            ],
             tallies: tallies.map_err(StartError::map)?,
         })
     }
 
-    /// When a connection was born, and what both sides have sent since; `None` where the programs do
-    /// not know it.
-    pub(super) fn carried(&self, key: FlowKey) -> Option<(u64, [Counters; 2])> {
-        let Value(flow) = self.flows.get(&Key(key), 0).ok()?;
-        Some((flow.born, [flow.client().sent, flow.server().sent]))
+    /// When a connection was born, and what both sides have sent since; nothing where the programs do
+    /// not know it. Under the same addresses sockets and interfaces may know one each.
+    pub(super) fn carried(&self, key: FlowKey) -> impl Iterator<Item = (u64, [Counters; 2])> {
+        self.tables.iter().filter_map(move |flows| {
+            let Value(flow) = flows.get(&Key(key), 0).ok()?;
+            Some((flow.born, [flow.client().sent, flow.server().sent]))
+        })
     }
 
     /// The requests of a connection; `None` where the programs do not count them.

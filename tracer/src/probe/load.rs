@@ -16,6 +16,10 @@ use crate::host::{Hierarchy, missing_capabilities};
 
 /// What the probe is to do.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 pub struct Options {
     /// The TCP ports of servers.
     pub ports: Vec<u16>,
@@ -40,6 +44,8 @@ pub struct Options {
     pub groups: Option<Arc<Hierarchy>>,
     /// Where packets are seen; the agent's choice where it is not said.
     pub source: Option<Source>,
+    /// Whether interfaces are watched beside sockets, for what these do not show.
+    pub transit: bool,
     /// Which datagrams are told, by [`tracer_ebpf::datagram::level`].
     pub datagrams: u32,
 }
@@ -58,6 +64,7 @@ impl Default for Options {
             clean_up: true,
             groups: None,
             source: None,
+            transit: false,
             datagrams: level::OFF,
         }
     }
@@ -100,6 +107,11 @@ pub(super) const TRAFFIC: [&str; 2] = ["tds_socket_in", "tds_socket_out"];
 const LOG_BYTES: u32 = 1 << 17;
 const NO_LOG_BYTES: u32 = 4096;
 
+/// SYNs that listeners were given, remembered where interfaces are watched beside sockets.
+const HEARD: u32 = 4096;
+/// The size of a map that is not used.
+const UNUSED: u32 = 64;
+
 /// What telling a SYN uses up of a processor's time for that, nanoseconds: 1,900 a second are told.
 const SYN_COST: u64 = 1 << 19;
 
@@ -114,7 +126,7 @@ static OBJECT: &Aligned<[u8]> =
 pub(super) struct Programs {
     pub(super) ebpf: Ebpf,
     /// Keeps the stages in their places.
-    _stages: ProgramArray<MapData>,
+    _stages: Vec<ProgramArray<MapData>>,
     log: Option<EbpfLogger<&'static dyn Log>>,
 }
 
@@ -141,6 +153,12 @@ pub(super) fn load(options: &Options, source: Source) -> Result<Programs, StartE
     let level: u8 = if logs { Level::Debug as u8 } else { 0 };
     let log_bytes = if logs { LOG_BYTES } else { NO_LOG_BYTES };
     let sockets = u32::from(source == Source::Sockets);
+    let beside = source == Source::Sockets && options.transit;
+    let (passing, heard) = if beside {
+        (options.max_flows, HEARD)
+    } else {
+        (UNUSED, UNUSED)
+    };
     let datagrams = match source {
         Source::Sockets => options.datagrams,
         Source::Interfaces => level::OFF,
@@ -150,6 +168,7 @@ pub(super) fn load(options: &Options, source: Source) -> Result<Programs, StartE
     let mut ebpf = EbpfLoader::new()
         .override_global("CONFIG", &config, true)
         .override_global("SOCKETS", &sockets, true)
+        .override_global("BESIDE", &u32::from(beside), true)
         .override_global("AUTO", &u32::from(options.auto), true)
         .override_global("HOME", &home, true)
         .override_global("SYN_COST", &syn_cost, true)
@@ -157,14 +176,19 @@ pub(super) fn load(options: &Options, source: Source) -> Result<Programs, StartE
         .override_global(aya_log::LEVEL, &level, true)
         .map_max_entries("AYA_LOGS", log_bytes)
         .map_max_entries("FLOWS", options.max_flows)
+        .map_max_entries("PASSING", passing)
+        .map_max_entries("HEARD", heard)
         .map_max_entries("TABLE_TALLIES", options.max_flows)
         .map_max_entries("EVENTS", options.ring_bytes)
         .load(&OBJECT.0)
         .map_err(|error| refusal(&error))?;
-    let stages = match source {
-        Source::Sockets => socket_programs(&mut ebpf, datagrams)?,
-        Source::Interfaces => classifiers(&mut ebpf)?,
-    };
+    let mut stages = Vec::new();
+    if source == Source::Sockets {
+        stages.push(socket_programs(&mut ebpf, datagrams)?);
+    }
+    if source == Source::Interfaces || beside {
+        stages.push(classifiers(&mut ebpf)?);
+    }
     let log = if logs {
         Some(EbpfLogger::init(&mut ebpf).map_err(StartError::map)?)
     } else {

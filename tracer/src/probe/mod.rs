@@ -102,6 +102,8 @@ pub struct Probe {
     change: Option<Change>,
     mark: Result<Mark, String>,
     source: Source,
+    /// Whether interfaces are watched beside sockets.
+    transit: bool,
     selection: Selection,
     attached: BTreeMap<u32, Attached>,
     names: BTreeMap<u32, String>,
@@ -185,6 +187,7 @@ impl Probe {
             change: None,
             mark: Mark::take().map_err(|error| format!("no mark for the filters: {error}")),
             source,
+            transit: options.transit,
             selection: options.interfaces.clone(),
             attached: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -243,8 +246,8 @@ impl Probe {
     }
 
     /// When a connection was born, and what the client and the server have sent in it up to now, the
-    /// packets included of which nothing was told; `None` where the kernel does not know it.
-    pub fn carried(&self, key: FlowKey) -> Option<(u64, [Counters; 2])> {
+    /// packets included of which nothing was told; nothing where the kernel does not know it.
+    pub fn carried(&self, key: FlowKey) -> impl Iterator<Item = (u64, [Counters; 2])> {
         self.flows.carried(key)
     }
 
@@ -275,10 +278,10 @@ impl Probe {
 
     /// The hooks in use, by name.
     pub fn hooks(&self) -> Vec<&'static str> {
-        if self.source == Source::Sockets {
-            return vec!["cgroup_skb"];
-        }
         let mut hooks: Vec<_> = self.attached.values().map(|at| at.hook().name()).collect();
+        if self.source == Source::Sockets {
+            hooks.push("cgroup_skb");
+        }
         hooks.sort_unstable();
         hooks.dedup();
         hooks
@@ -308,9 +311,11 @@ impl Probe {
             self.names.insert(index, name.clone());
             self.notices.push(Notice::Named {
                 ifindex: index,
-                name,
+                name: name.clone(),
             });
-            return;
+            if !self.transit {
+                return;
+            }
         }
         if let Some(attached) = self.attached.get(&index) {
             let hook = attached.hook();
@@ -418,7 +423,9 @@ impl Probe {
             _ => None,
         });
         match refused {
-            Some(reason) if self.attached.is_empty() => Err(StartError::NothingAttached(reason)),
+            Some(reason) if self.attached.is_empty() && self.source == Source::Interfaces => {
+                Err(StartError::NothingAttached(reason))
+            }
             _ => Ok(()),
         }
     }

@@ -30,8 +30,9 @@ impl Choice {
         if let Some(source) = options.source {
             return Self::Only(source);
         }
-        // Interfaces are named, or a network was chosen by its namespace.
-        if options.interfaces.is_limited() || is_in_a_chosen_network() {
+        // Interfaces are named, or a network was chosen by its namespace; unless it is for what passes there
+        // beside sockets.
+        if !options.transit && (options.interfaces.is_limited() || is_in_a_chosen_network()) {
             return Self::Only(Source::Interfaces);
         }
         match options.groups.as_deref() {

@@ -315,7 +315,7 @@ impl Watcher {
     /// Tells what every open connection has carried, the last packets included.
     fn count(&mut self) {
         for key in self.engine.open() {
-            if let Some((born, sent)) = self.probe.carried(key) {
+            for (born, sent) in self.probe.carried(key) {
                 let tally = self.probe.tally(key);
                 let carried = Box::new(Carried { sent, tally });
                 let counted = Input::Counted(key, born, carried);

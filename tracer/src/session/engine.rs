@@ -108,7 +108,7 @@ impl Engine {
             Input::Event(event, run) => self.table.event(event, run, report),
             Input::Owner(owner) => self.table.owner(owner, report),
             Input::SocketEnd(end) => self.table.socket_end(&end, report),
-            Input::Translated(translated) => self.table.translated(translated),
+            Input::Translated(translated) => self.table.translated(translated, report),
             Input::Checksum {
                 key,
                 direction,

@@ -4,6 +4,7 @@ mod announced;
 mod evicted;
 mod openings;
 mod owners;
+mod passing;
 mod redirects;
 mod rewritten;
 mod slot;
@@ -72,7 +73,13 @@ impl Table {
     /// Something happened to a connection.
     pub(in crate::session) fn event(&mut self, event: &Event, run: &[u8], report: &mut Report<'_>) {
         let late = event.marks & mark::JOINED_LATE != 0;
-        if let Some(slot) = self.slots.get_mut(&event.key) {
+        if self.is_told_at_sockets(event) {
+            return;
+        }
+        let before = self.passes_here(event);
+        if let Some(slot) = self.slots.get_mut(&event.key)
+            && before.is_none()
+        {
             if slot.takes_syn(event) {
                 if event.kind == Kind::Syn as u8 {
                     report.shared.attempts.syn_again(slot.attempt(), event.time);
@@ -105,13 +112,20 @@ impl Table {
                 Slot::Over(_) | Slot::Same(_) | Slot::Syns(_) => {}
             }
         }
-        self.begin(event, run, report);
+        self.begin(before, event, run, report);
     }
 
-    fn begin(&mut self, event: &Event, run: &[u8], report: &mut Report<'_>) {
+    /// A connection is met; `before` is the same, where it was seen at interfaces.
+    fn begin(
+        &mut self,
+        before: Option<FlowKey>,
+        event: &Event,
+        run: &[u8],
+        report: &mut Report<'_>,
+    ) {
         let late = event.marks & mark::JOINED_LATE != 0;
         let tells = is_end(event) || event.kind == Kind::Ack as u8;
-        if self.evicted.covers(event) {
+        if self.evicted.covers(event) || !passing::may_open(event) {
             return;
         }
         // Stragglers of a connection that is forgotten already.
@@ -124,9 +138,9 @@ impl Table {
             return;
         }
         self.make_room(event.time, report);
-        let before = self.passed_before(event);
+        let before = self.passed_before(event).or(before);
         if let Some(before) = before
-            && self.is_nearer(&before)
+            && self.is_nearer(&before, event)
         {
             self.pass_on(before, event, report);
             return;

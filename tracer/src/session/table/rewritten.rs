@@ -39,15 +39,19 @@ impl Table {
         (before != event.key && slot.has_only_shaken_hands()).then_some(before)
     }
 
-    /// Whether the client's socket is on this host and has a connection's addresses. If not, the last
-    /// ones are nearest to the server's.
-    pub(super) fn is_nearer(&self, key: &FlowKey) -> bool {
-        matches!(self.slots.get(key), Some(Slot::Open(connection)) if connection.about.is_clients)
+    /// Whether a socket on this host has a connection's addresses, and not those of an event: the client's,
+    /// or any where the event is seen beside sockets. If not, the last ones are nearest to the server's.
+    pub(super) fn is_nearer(&self, key: &FlowKey, event: &Event) -> bool {
+        let slot = self.slots.get(key);
+        let is_clients =
+            matches!(slot, Some(Slot::Open(connection)) if connection.about.is_clients);
+        is_clients || event.is_beside() && slot.and_then(Slot::is_beside) == Some(false)
     }
 
     /// A connection passes under other addresses too.
     pub(super) fn pass_on(&mut self, key: FlowKey, event: &Event, report: &mut Report<'_>) {
-        if let Some(Slot::Open(connection)) = self.slots.get_mut(&key) {
+        let slot = self.slots.get_mut(&key);
+        if let Some(Slot::Open(connection)) = slot.map(|slot| slot.grown(report)) {
             let client_is_a = event.client_is_a != 0;
             connection
                 .wire
@@ -61,26 +65,45 @@ impl Table {
 
     /// A connection that opens is one that has passed before, and is told by the addresses it has now.
     pub(super) fn replace(&mut self, key: FlowKey, by: &mut Connection, report: &mut Report<'_>) {
-        let Some(slot) = self.slots.swap_remove(&key) else {
+        let Some((before, born)) = self.step_aside(key, report) else {
             return;
         };
-        let (mut before, born) = match slot {
+        by.wire.passed_as(&before.wire);
+        if key != by.wire.key {
+            self.is_same(key, born, by.wire.key, report);
+        }
+    }
+
+    /// A connection is told by others from now on; with the kernel's name for it.
+    pub(super) fn step_aside(
+        &mut self,
+        key: FlowKey,
+        report: &mut Report<'_>,
+    ) -> Option<(Box<Connection>, u64)> {
+        let (mut before, born) = match self.slots.swap_remove(&key)? {
             Slot::Syns(syns) => (syns.grow(report), syns.started()),
             Slot::Open(connection) => {
                 let born = connection.wire.born();
                 (connection, born)
             }
-            Slot::Over(_) | Slot::Same(_) => return,
+            Slot::Over(_) | Slot::Same(_) => return None,
         };
         before.steps_aside(report);
-        by.wire.passed_as(&before.wire);
         report.shared.standing.joins();
-        self.is_same(key, born, by.wire.key, report);
+        Some((before, born))
     }
 
     /// A connection's packets have other addresses than its socket; it may be before the first of them is
     /// told.
-    pub(in crate::session) fn translated(&mut self, translated: Translated) {
+    pub(in crate::session) fn translated(
+        &mut self,
+        translated: Translated,
+        report: &mut Report<'_>,
+    ) {
+        self.withdraw(&translated, report);
+        if translated.key == translated.other {
+            return;
+        }
         let key = self.told_by(translated.key);
         match self.slots.get_mut(&key) {
             Some(Slot::Open(connection)) if connection.is_untold() => {
@@ -106,7 +129,13 @@ impl Table {
     }
 
     /// What passes under these addresses is told by others.
-    fn is_same(&mut self, key: FlowKey, born: u64, told_by: FlowKey, report: &mut Report<'_>) {
+    pub(super) fn is_same(
+        &mut self,
+        key: FlowKey,
+        born: u64,
+        told_by: FlowKey,
+        report: &mut Report<'_>,
+    ) {
         // No byte of it is needed twice.
         report.decided(Decided {
             key,

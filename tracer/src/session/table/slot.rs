@@ -3,6 +3,7 @@
 use tracer_ebpf::{
     event::{Event, Kind},
     flow::FlowKey,
+    seq::Seq,
 };
 
 use super::syns::Syns;
@@ -52,6 +53,24 @@ impl Slot {
         match self {
             Self::Syns(syns) => Some(syns.started()),
             Self::Open(connection) => Some(connection.wire.started),
+            Self::Over(_) | Self::Same(_) => None,
+        }
+    }
+
+    /// Whether an open connection is seen at interfaces beside sockets.
+    pub(super) fn is_beside(&self) -> Option<bool> {
+        match self {
+            Self::Syns(syns) => Some(syns.is_beside()),
+            Self::Open(connection) => Some(connection.wire.is_beside),
+            Self::Over(_) | Self::Same(_) => None,
+        }
+    }
+
+    /// The client's initial sequence number, of an open connection.
+    pub(super) fn client_isn(&self) -> Option<Seq> {
+        match self {
+            Self::Syns(syns) => Some(syns.client_isn()),
+            Self::Open(connection) => Some(connection.wire.sent[0].isn),
             Self::Over(_) | Self::Same(_) => None,
         }
     }

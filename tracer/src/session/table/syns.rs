@@ -3,7 +3,10 @@
 //! A flood of SYNs is many of those, and all that a login may need takes twenty times as much memory.
 //! So its events are kept as they came until there is more to it.
 
-use tracer_ebpf::event::{Direction, Event, Kind, mark};
+use tracer_ebpf::{
+    event::{Direction, Event, Kind, mark},
+    seq::Seq,
+};
 
 use crate::session::{
     attempts::Handle,
@@ -45,6 +48,14 @@ impl Syns {
 
     pub(super) fn started(&self) -> u64 {
         self.events[0].born
+    }
+
+    pub(super) fn is_beside(&self) -> bool {
+        self.events[0].is_beside()
+    }
+
+    pub(super) fn client_isn(&self) -> Seq {
+        self.events[0].client.isn
     }
 
     fn last_seen(&self) -> u64 {

@@ -7,7 +7,7 @@ mod vantage;
 mod when;
 
 use tracer_ebpf::{
-    event::{Counters, Event, SocketEnd, mark, role},
+    event::{Counters, Event, SocketEnd, beside, mark, role},
     flow::FlowKey,
 };
 
@@ -34,6 +34,8 @@ pub(in crate::session) struct Wire {
     pub(in crate::session) joined_late: bool,
     /// When some of its packets passed is not known.
     pub(in crate::session) untimed: bool,
+    /// Its packets are seen at interfaces, beside sockets that tell others.
+    pub(in crate::session) is_beside: bool,
     /// What the client and the server have sent.
     pub(in crate::session) sent: [Counters; 2],
     rare: Option<Box<Rare>>,
@@ -96,6 +98,7 @@ impl Wire {
             last_seen: event.time,
             joined_late: event.marks & mark::JOINED_LATE != 0,
             untimed: false,
+            is_beside: event.is_beside(),
             sent: [event.client, event.server],
             rare: None,
             socket: None,
@@ -120,6 +123,9 @@ impl Wire {
         self.untimed |= event.marks & mark::UNTIMED != 0;
         self.count(&[event.client, event.server]);
         self.last_seen = self.last_seen.max(event.time);
+        if event.beside == beside::IN {
+            self.evidence.comes_in(side);
+        }
         self.ends.passes(self.last_seen);
         self.number(event.number, side)
     }
@@ -282,8 +288,12 @@ impl Wire {
     /// Its SYN has passed before, under these addresses.
     pub(in crate::session) fn passed_as(&mut self, before: &Self) {
         let rare = self.rare.get_or_insert_default();
-        rare.others = [before.others(), &[before.identity()]].concat();
+        rare.others = before.others().to_vec();
+        if before.key != self.key {
+            rare.others.push(before.identity());
+        }
         rare.outermost = rare.others.first().copied();
+        self.evidence.came_in(&before.evidence);
     }
 
     /// The connection's name, the same from either host; once given it does not change.

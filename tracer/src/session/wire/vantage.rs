@@ -18,6 +18,8 @@ pub(in crate::session) struct Evidence {
     checksums: Option<Box<[(u32, u32); 2]>>,
     /// Hops each side's packets had behind them.
     hops: [Option<u8>; 2],
+    /// Whose packets are seen, beside sockets, where they come in.
+    inward: [bool; 2],
     /// Round trip to the server's host and to the client's, as far as the handshake tells them.
     legs: [When; 2],
 }
@@ -49,6 +51,18 @@ impl Evidence {
         self.hops[direction as usize].get_or_insert(hops(ttl));
     }
 
+    /// A packet comes in at an interface, and no socket tells its connection.
+    pub(in crate::session) fn comes_in(&mut self, direction: Direction) {
+        self.inward[direction as usize] = true;
+    }
+
+    /// Packets have come in under other addresses.
+    pub(in crate::session) fn came_in(&mut self, before: &Self) {
+        for (inward, before) in self.inward.iter_mut().zip(before.inward) {
+            *inward |= before;
+        }
+    }
+
     /// The round trips to the server's host and to the client's that the handshake took.
     pub(in crate::session) fn handshake(&mut self, legs: [Option<u64>; 2]) {
         self.legs = legs.map(When::from);
@@ -63,6 +77,9 @@ impl Evidence {
             r if r & role::CLIENT != 0 => return Vantage::Client,
             r if r & role::SERVER != 0 => return Vantage::Server,
             _ => {}
+        }
+        if self.inward == [true; 2] {
+            return Vantage::Transit;
         }
         // What has hops behind it has left its host, whatever its checksum.
         let offloads = |direction: Direction| {
@@ -153,6 +170,17 @@ mod tests {
             }
             assert_eq!(evidence.side(), side, "{ttls:?}, {checksum:?}");
         }
+    }
+
+    #[test]
+    fn what_comes_in_from_both_sides_and_has_no_socket_passes_through() {
+        let mut evidence = Evidence::default();
+        evidence.comes_in(Direction::ToServer);
+        assert_eq!(evidence.side(), Vantage::Unknown, "it may end here");
+        evidence.comes_in(Direction::ToClient);
+        assert_eq!(evidence.side(), Vantage::Transit);
+        evidence.socket(role::CLIENT);
+        assert_eq!(evidence.side(), Vantage::Client);
     }
 
     #[test]
