@@ -29,4 +29,5 @@ mod service;
 mod services;
 mod sockets;
 mod tls;
+mod transit;
 mod waits;

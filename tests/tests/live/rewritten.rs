@@ -125,6 +125,9 @@ fn a_connection_through_a_host_that_rewrites_addresses_is_told_once() {
         for source in [&[][..], &AT_INTERFACES] {
             way.is_told_once(&hosts.host, source);
         }
+        if way.also.is_some() {
+            way.is_told_once(&hosts.host, &["--transit"]);
+        }
     }
 }
 
