@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// PRELOGIN with a version and encryption off, in one packet.
 const PRELOGIN: [u8; 26] = [
@@ -24,6 +24,10 @@ const HERE: &str = "here";
 /// Connects, sends, waits and leaves.
 #[derive(Parser)]
 #[command(about)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 struct Options {
     /// Where to connect to.
     address: SocketAddr,
@@ -51,6 +55,9 @@ struct Options {
     /// Port to connect from; with a count the first of as many.
     #[arg(long)]
     from_port: Option<u16>,
+    /// Connects by MPTCP.
+    #[arg(long)]
+    mptcp: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -76,7 +83,11 @@ fn main() -> Result<()> {
 
 fn converse(options: &Options, turn: u16) -> Result<()> {
     let from_port = options.from_port.map(|port| port + turn);
-    let mut tcp = connect(options.address, from_port)?;
+    let mut tcp = if options.mptcp {
+        connect_by_mptcp(options.address)?
+    } else {
+        connect(options.address, from_port)?
+    };
     let words: &[u8] = match options.send {
         Send::Nothing => &[],
         Send::Prelogin => &PRELOGIN,
@@ -101,6 +112,14 @@ fn converse(options: &Options, turn: u16) -> Result<()> {
         SockRef::from(&tcp).set_linger(Some(Duration::ZERO))?;
     }
     Ok(())
+}
+
+/// Connects by MPTCP, which a server that knows only TCP answers as such.
+fn connect_by_mptcp(address: SocketAddr) -> Result<TcpStream> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::MPTCP))?;
+    socket.connect(&address.into())?;
+    Ok(socket.into())
 }
 
 /// Connects from a port if one is given: then without a limit, for which it would have to sleep.

@@ -153,6 +153,19 @@ fn a_listener_for_both_families_and_one_that_sends_syn_cookies_are_told_alike() 
 }
 
 #[test]
+fn a_connection_by_mptcp_is_told_as_any_other_is() {
+    root_or_skip!("a connection by MPTCP is told as any other is");
+    for here in Here::ALL {
+        let client = [
+            "--mptcp", "--send", "prelogin", "--read", "--wait", "0", "--end", "fin",
+        ];
+        let (login, close) = told(here, SERVER_V4, &["--encrypt", "off"], &client);
+        assert_eq!(login["login"]["outcome"], "aborted", "{login:#}");
+        assert_close(&close, "client", "fin");
+    }
+}
+
+#[test]
 fn namespaces_that_live_for_a_moment_are_seen() {
     root_or_skip!("namespaces that live for a moment are seen");
     let host = Namespace::new("h").unwrap();
