@@ -144,7 +144,7 @@ pub mod claim {
     pub const HELD: u8 = 4;
 }
 
-/// A SYN-ACK that is held back with the SYN that it answers.
+/// A SYN-ACK that is held back with the SYN that it answers, or that passes no hook.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Answer {
@@ -154,8 +154,32 @@ pub struct Answer {
     pub window: u16,
     /// Its time to live.
     pub ttl: u8,
+    /// 1: it is not seen, only that the kernel's TCP sends it then. What it has in its headers is not known.
+    pub unseen: u8,
     /// Fills up.
-    pub reserved: [u8; 5],
+    pub reserved: [u8; 4],
+}
+
+impl Answer {
+    /// The kernel's TCP sends one, which may yet be seen.
+    #[inline(always)]
+    pub const fn sent(&mut self, now: u64) {
+        if self.time == 0 {
+            self.time = now;
+            self.window = 0;
+            self.ttl = 0;
+            self.unseen = 1;
+        }
+    }
+
+    /// One that was sent is seen too.
+    #[inline(always)]
+    pub(crate) const fn is_seen(&mut self) {
+        if self.unseen != 0 {
+            self.time = 0;
+            self.unseen = 0;
+        }
+    }
 }
 
 impl Rival {
@@ -243,7 +267,8 @@ impl Flow {
                 time: 0,
                 window: 0,
                 ttl: 0,
-                reserved: [0; 5],
+                unseen: 0,
+                reserved: [0; 4],
             },
             client_is_a: u8::from(segment.from_a == from_client),
             joined_late: u8::from(!opens || segment.has(ACK)),

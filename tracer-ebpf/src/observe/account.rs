@@ -16,6 +16,9 @@ use crate::{
     },
 };
 
+/// For how long a server sends a SYN-ACK once, nanoseconds (RFC 6298 section 2).
+const SYN_ACK_SENT_ONCE: u64 = 1_000_000_000;
+
 /// Whether the moment of a packet matters to the nanosecond: something may be told of it, or it ends
 /// a message. Others only move counters on.
 #[inline(always)]
@@ -97,6 +100,7 @@ pub fn account(
     let half = flow.half(direction);
     if segment.has(SYN) {
         synchronise(half, segment);
+        flow.answer.is_seen();
         step.shakes_hands(if segment.has(ACK) {
             Kind::SynAck
         } else {
@@ -134,7 +138,7 @@ pub fn account(
     {
         flow.established = 1;
         step.shakes_hands(Kind::Ack);
-        tells_of_answer(flow, segment);
+        tells_of_answer(flow, segment, now, step);
     }
     if segment.payload_len > 0 {
         payload(flow, segment, config, step, fresh, is_decided);
@@ -180,9 +184,10 @@ fn stray(flow: &mut Flow, segment: &Segment, seen: Sighting, step: &mut Step) {
 }
 
 /// The client's first word after its SYN acknowledges a SYN-ACK that was not seen: so the server's stream
-/// is known from its start. A server that answers with SYN cookies sends one by no socket.
+/// is known from its start. A server that answers with SYN cookies sends one by no socket; of another one it
+/// may be known when it was sent.
 #[inline(never)]
-fn tells_of_answer(flow: &mut Flow, segment: &Segment) {
+fn tells_of_answer(flow: &mut Flow, segment: &Segment, now: u64, step: &mut Step) {
     let client = flow.client();
     let is_first = client.syn != 0 && segment.seq == client.sent.isn.add(1);
     let server = flow.half(Direction::ToClient);
@@ -195,6 +200,15 @@ fn tells_of_answer(flow: &mut Flow, segment: &Segment) {
     server.sent.isn = segment.ack.back(1);
     server.next_seq = segment.ack;
     server.next_header = segment.ack;
+    // After that time it was sent again, and which one this acknowledges is not known.
+    let sent = flow.answer.time;
+    if flow.answer.unseen != 0 && now.wrapping_sub(sent) < SYN_ACK_SENT_ONCE {
+        let server = flow.half(Direction::ToClient);
+        server.sent.packets = server.sent.packets.wrapping_add(1);
+        server.sent.acked_at = sent;
+        server.acked = segment.seq;
+        step.find(found::LATE_ANSWER);
+    }
 }
 
 /// A SYN-ACK that acknowledges a SYN without the payload that came with it.

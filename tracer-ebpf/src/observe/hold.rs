@@ -39,7 +39,8 @@ pub fn hold(flow: &mut Flow, segment: &Segment, seen: Sighting, step: &mut Step)
                 time: seen.now,
                 window: segment.window,
                 ttl: segment.ttl,
-                reserved: [0; 5],
+                unseen: 0,
+                reserved: [0; 4],
             };
         }
         return false;
@@ -71,7 +72,7 @@ pub(super) fn release(flow: &mut Flow, segment: &Segment, step: &mut Step) {
         flow.rival.claim = claim::PROVEN;
         step.find(found::LATE_SYN | found::RELEASED);
     }
-    if flow.answer.time != 0 {
+    if flow.answer.time != 0 && flow.answer.unseen == 0 {
         step.find(found::LATE_ANSWER);
     }
 }

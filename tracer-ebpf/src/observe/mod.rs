@@ -181,6 +181,7 @@ fn tell_syn<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
 fn tell_answer<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) {
     let answer = scene.flow.answer;
     scene.flow.answer.time = 0;
+    scene.flow.answer.unseen = 0;
     let syn_ack = Segment {
         from_a: scene.flow.client_is_a == 0,
         seq: scene.flow.server().sent.isn,

@@ -1,3 +1,4 @@
+mod answers;
 mod count;
 mod ends;
 mod fast_open;

@@ -37,7 +37,9 @@ const ALLOW: i32 = 1;
 const PROTOCOL_TCP: u32 = 6;
 const PROTOCOL_UDP: u32 = 17;
 const AF_INET: u32 = 2;
+const AF_INET6: u32 = 10;
 const TCP_CLOSE: u32 = 7;
+const TIMEOUT_INIT: u32 = 1;
 const TCP_CONNECT: u32 = 3;
 const ACTIVE_ESTABLISHED: u32 = 4;
 const PASSIVE_ESTABLISHED: u32 = 5;
@@ -217,6 +219,7 @@ fn bound(port: u16) {
 #[sock_ops]
 pub fn tds_sockets(ctx: SockOpsContext) -> u32 {
     match ctx.op() {
+        TIMEOUT_INIT => answers(&ctx),
         TCP_CONNECT => {
             connects(&ctx);
             began(&ctx, role::CLIENT);
@@ -232,6 +235,25 @@ pub fn tds_sockets(ctx: SockOpsContext) -> u32 {
         _ => {}
     }
     ALLOW as u32
+}
+
+/// A SYN is answered, by a request that is no whole socket yet. By IPv6 no hook sees the answer before Linux
+/// 6.6; by IPv4 every one is seen.
+#[inline(never)]
+fn answers(ctx: &SockOpsContext) {
+    // SAFETY: reads the context.
+    let (family, is_whole) = unsafe { ((*ctx.ops).family, (*ctx.ops).is_fullsock) };
+    if SOCKETS.load() == 0 || is_whole != 0 || family != AF_INET6 {
+        return;
+    }
+    let Some((key, _)) = key(ctx) else {
+        return;
+    };
+    let name = syns::told_by(&key).map_or(key, |name| name.key);
+    if let Some(flow) = maps::flow(&name) {
+        // SAFETY: an entry's memory is never unmapped; takes no arguments.
+        unsafe { (*flow).answer.sent(bpf_ktime_get_boot_ns()) };
+    }
 }
 
 /// The connection's key, and whether the local side is the client; `None` where neither port is

@@ -162,9 +162,9 @@ impl Wire {
         first
     }
 
-    /// A SYN: how far it has come.
+    /// A SYN: how far it has come; 0 of one that was not seen itself.
     pub(in crate::session) fn syn_ttl(&mut self, side: Side, ttl: u8) {
-        self.syn_ttl[side as usize] = Some(ttl);
+        self.syn_ttl[side as usize] = (ttl != 0).then_some(ttl);
     }
 
     /// Whether a RST took another path than its side's data: then a middlebox sent it.
