@@ -2,12 +2,13 @@
 //!
 //! `ok NAME` or `FAIL NAME: why`. Whatever else is of use goes to standard error, the console.
 
+mod agent;
 mod hooks;
 mod stranger;
 
 use std::{
-    fs::{self, File},
-    net::{Ipv4Addr, SocketAddr},
+    fs,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
     process::{Child, Command, Stdio},
     thread,
@@ -18,6 +19,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Parser, Subcommand};
 use serde_json::Value;
 
+use self::agent::Agent;
 use crate::{
     process::{command, output},
     vm::tds,
@@ -26,11 +28,14 @@ use crate::{
 const AGENT: &str = "/bin/tds-tracer";
 const PORT: u16 = 1433;
 /// The source of packets that leaves traces of its own, such as filters.
-const INTERFACES: &str = "interfaces";
+const INTERFACES: &[&str] = &["interfaces"];
+/// Both sources, beside each other.
+const TRANSIT: &[&str] = &["sockets", "--side-traffic", "off", "--transit"];
+/// The sockets of a control group: of a server's and not of its client's.
+const SERVED: &[&str] = &["sockets", "--side-traffic", "off", "--cgroup", SERVERS];
+const SERVERS: &str = "/sys/fs/cgroup/servers";
 /// Emulation is slow, the verifier most of all; nothing waits for this long unless it fails.
-const PATIENCE: Duration = Duration::from_secs(90);
-/// Lines of the agent's log that a failure shows.
-const LOG_LINES: usize = 40;
+const PATIENCE: Duration = Duration::from_mins(4);
 
 /// Options of the guest.
 #[derive(Parser)]
@@ -66,7 +71,7 @@ fn checks() -> Result<()> {
     check("doctor", doctor);
     let veth = Link::new("early", 1)?;
     check("agent at sockets", || {
-        let agent = Agent::start("sockets", "sockets")?;
+        let agent = Agent::start("sockets", &["sockets"])?;
         check("login over loopback, at sockets", || {
             login_is_seen(&agent, &Server::on_loopback()?)
         });
@@ -74,6 +79,29 @@ fn checks() -> Result<()> {
             login_is_seen(&agent, &Server::behind(&veth)?)
         });
         check("nothing lost at sockets", || nothing_lost(&agent));
+        agent.stop()
+    });
+    check("agent at the server's sockets", || {
+        fs::create_dir(SERVERS)?;
+        let agent = Agent::start("served", SERVED)?;
+        check("login by IPv6, the server's waits too", || {
+            let login = served(&agent, &Server::apart()?)?;
+            let waits = &login["phases"]["handshake"]["server_ns"];
+            ensure!(waits.as_u64() > Some(0), "no waits: {login}");
+            Ok(())
+        });
+        agent.stop()
+    });
+    check("agent at sockets and interfaces", || {
+        let agent = Agent::start("beside", TRANSIT)?;
+        check("login over veth, told once", || {
+            let server = Server::behind(&veth)?;
+            login_is_seen(&agent, &server)?;
+            let told = agent.all(|event| event["event"] == "login")?;
+            ensure!(told.len() == 1, "told {} times", told.len());
+            Ok(())
+        });
+        check("nothing lost beside sockets", || nothing_lost(&agent));
         agent.stop()
     });
     check("agent at interfaces", || {
@@ -139,102 +167,6 @@ fn doctor() -> Result<()> {
     Ok(())
 }
 
-/// The agent, writing JSON lines to a file.
-struct Agent {
-    child: Child,
-    events: String,
-    log: String,
-}
-
-impl Agent {
-    /// Starts it and waits for its own word that it watches.
-    fn start(name: &str, source: &str) -> Result<Self> {
-        let (events, log) = (format!("/tmp/{name}.jsonl"), format!("/tmp/{name}.log"));
-        // The verifier's words are in the agent's log at this level.
-        let child = Command::new(AGENT)
-            .args(["run", "--log-level", "debug", "--source", source])
-            .stdin(Stdio::null())
-            .stdout(File::create(&events)?)
-            .stderr(File::create(&log)?)
-            .spawn()
-            .context("cannot start the agent")?;
-        let mut agent = Self { child, events, log };
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            if let Some(status) = agent.child.try_wait()? {
-                bail!("the agent ended with {status}: {}", agent.last_words()?);
-            }
-            if agent.find(|event| event["event"] == "agent")?.is_some() {
-                // Its line is written when it begins; interfaces follow.
-                thread::sleep(Duration::from_secs(1));
-                return Ok(agent);
-            }
-            thread::sleep(Duration::from_millis(100));
-        }
-        bail!("the agent did not say that it watches")
-    }
-
-    /// The log's last line; the lines before it go to the console.
-    fn last_words(&self) -> Result<String> {
-        let log = fs::read_to_string(&self.log)?;
-        let lines: Vec<&str> = log.lines().collect();
-        for line in &lines[lines.len().saturating_sub(LOG_LINES)..] {
-            eprintln!("{line}");
-        }
-        Ok((*lines.last().unwrap_or(&"without a word")).to_owned())
-    }
-
-    /// The events for which `wanted` holds, as of now.
-    fn all(&self, wanted: impl Fn(&Value) -> bool) -> Result<Vec<Value>> {
-        let text = fs::read_to_string(&self.events)?;
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        let event = |line: &str| serde_json::from_str(line).with_context(|| line.to_owned());
-        let mut events: Vec<Value> = whole.lines().map(event).collect::<Result<_>>()?;
-        events.retain(wanted);
-        Ok(events)
-    }
-
-    /// The first of them.
-    fn find(&self, wanted: impl Fn(&Value) -> bool) -> Result<Option<Value>> {
-        Ok(self.all(wanted)?.into_iter().next())
-    }
-
-    fn wait_for(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            if let Some(event) = self.find(&wanted)? {
-                return Ok(event);
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-        eprintln!("{}", fs::read_to_string(&self.events)?);
-        bail!("no {what} event")
-    }
-
-    fn stop(mut self) -> Result<()> {
-        output(&mut command(
-            "kill",
-            ["-TERM", &self.child.id().to_string()],
-        ))?;
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait()? {
-                ensure!(status.success(), "the agent ended with {status}");
-                return Ok(());
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-        self.kill()?;
-        bail!("the agent did not end on SIGTERM")
-    }
-
-    fn kill(mut self) -> Result<()> {
-        self.child.kill()?;
-        self.child.wait()?;
-        Ok(())
-    }
-}
-
 /// A namespace behind a veth pair.
 struct Link {
     namespace: String,
@@ -285,6 +217,13 @@ impl Server {
         Self::start(inside, SocketAddr::from((link.server, PORT)))
     }
 
+    /// One by IPv6, in a control group of its own.
+    fn apart() -> Result<Self> {
+        let line = format!("echo $$ > {SERVERS}/cgroup.procs; exec /bin/xtask vm-guest serve $0");
+        let address = SocketAddr::from((Ipv6Addr::LOCALHOST, PORT));
+        Self::start(command("sh", ["-c", &line]), address)
+    }
+
     fn start(mut command: Command, address: SocketAddr) -> Result<Self> {
         let child = command
             .arg(address.to_string())
@@ -307,6 +246,11 @@ impl Drop for Server {
 
 /// One login by a process of its own, and what the agent must say about it.
 fn login_is_seen(agent: &Agent, server: &Server) -> Result<()> {
+    served(agent, server).map(drop)
+}
+
+/// The same, and what it has said.
+fn served(agent: &Agent, server: &Server) -> Result<Value> {
     let to = server.address.to_string();
     let mut client = command("/bin/xtask", ["vm-guest", "login", &to]).spawn()?;
     let pid = client.id();
@@ -346,7 +290,7 @@ fn login_is_seen(agent: &Agent, server: &Server) -> Result<()> {
         "closed by: {}",
         close["close"]
     );
-    Ok(())
+    Ok(login)
 }
 
 /// The client's process, or on loopback, where both sides are local, the server's.
