@@ -11,6 +11,7 @@ mod reload;
 mod service;
 mod status;
 mod watcher;
+mod witnesses;
 
 use std::{
     collections::BTreeMap, ffi::OsString, io, net::SocketAddr, path::PathBuf, process::ExitCode,

@@ -13,13 +13,12 @@ use procfs::{
     net::{TcpNetEntry, TcpState},
     process::{FDTarget, Process, all_processes},
 };
-use rustix::time::{ClockId, clock_gettime};
 use tracer_ebpf::{
     event::{Owner, role},
     flow::FlowKey,
 };
 
-use super::{hierarchy::Hierarchy, namespaces::has_the_hosts_pids};
+use super::{hierarchy::Hierarchy, namespaces::has_the_hosts_pids, now};
 
 /// Sockets on watched ports that are older than the agent, with whoever holds them.
 #[derive(Debug, Default)]
@@ -228,13 +227,6 @@ fn owner(process: &Process) -> Owner {
     }
     owner.held = now();
     owner
-}
-
-/// The hooks' clock, in nanoseconds.
-fn now() -> u64 {
-    let time = clock_gettime(ClockId::Boottime);
-    let nanoseconds = i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec);
-    u64::try_from(nanoseconds).unwrap_or_default()
 }
 
 fn key(local: SocketAddr, remote: SocketAddr) -> FlowKey {

@@ -9,8 +9,11 @@ mod memory;
 mod namespaces;
 mod process;
 mod servers;
+mod witness;
 
 use std::fs;
+
+use rustix::time::{ClockId, clock_gettime};
 
 pub use capabilities::missing_capabilities;
 pub use earlier::Earlier;
@@ -19,6 +22,7 @@ pub use memory::memory_limit;
 pub use namespaces::{has_the_hosts_pids, is_in_a_chosen_network};
 pub use process::Processes;
 pub use servers::{is_sql_server_at, named, sql_servers};
+pub use witness::Witness;
 
 /// The host's name, for `host.name`.
 pub fn name() -> String {
@@ -27,4 +31,11 @@ pub fn name() -> String {
         "" => "localhost".to_owned(),
         name => name.to_owned(),
     }
+}
+
+/// The hooks' clock, in nanoseconds.
+fn now() -> u64 {
+    let time = clock_gettime(ClockId::Boottime);
+    let nanoseconds = i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec);
+    u64::try_from(nanoseconds).unwrap_or_default()
 }

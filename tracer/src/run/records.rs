@@ -7,12 +7,14 @@ use super::{
     owners::Owners,
     ports::{Source as Learned, Word},
     status::Tally,
+    witnesses,
 };
 use crate::{
+    host::Witness,
     metrics::Metrics,
     probe,
     record::{Login, Record},
-    session::{Decided, Engine, Input, Listener},
+    session::{Decided, Engine, HostFacts, Input, Listener, Question},
     sink::{Output, Sent},
 };
 
@@ -26,6 +28,8 @@ pub(super) struct Records {
     pub(super) words: Vec<Word>,
     pub(super) tally: Tally,
     pub(super) closed: bool,
+    /// What this host has to say of logins.
+    pub(super) witness: Witness,
 }
 
 impl Listener for Records {
@@ -39,6 +43,10 @@ impl Listener for Records {
             });
         }
         self.metrics.is_some() || self.output.filter().wants_login(login)
+    }
+
+    fn host(&mut self, question: &Question<'_>) -> HostFacts {
+        self.witness.says(question)
     }
 
     fn record(&mut self, record: Record) {
@@ -61,6 +69,7 @@ impl Listener for Records {
     }
 
     fn decided(&mut self, decided: Decided) {
+        self.witness.decided(witnesses::ends(&decided.key));
         self.decided.push(decided);
     }
 }
@@ -79,7 +88,11 @@ pub(super) fn tell(
             }
             engine.on_event(Input::Event(&event, run), to);
         }
-        probe::Record::Owner(owner) => engine.on_event(Input::Owner(owners.of(owner)), to),
+        probe::Record::Owner(owner) => {
+            let owner = owners.of(owner);
+            witnesses::tell(&owner, &mut to.witness);
+            engine.on_event(Input::Owner(owner), to);
+        }
         probe::Record::SocketEnd(end) => engine.on_event(Input::SocketEnd(end), to),
         probe::Record::Translated(other) => engine.on_event(Input::Translated(other), to),
         probe::Record::Datagram(told, packet) => datagrams::tell(engine, owners, &told, packet, to),

@@ -16,7 +16,7 @@ use super::{
     status::{Moment, Tally, processor, resident},
 };
 use crate::{
-    host::{Earlier, Processes},
+    host::{Earlier, Processes, Witness},
     metrics::{Health, Metrics},
     probe::{Notice, Probe},
     record::{
@@ -102,6 +102,7 @@ impl Watcher {
                 words: Vec::new(),
                 tally: Tally::new(now),
                 closed: false,
+                witness: Witness::new(),
             },
             options: options.clone(),
             reread: || anyhow::bail!("there is nothing to read"),
@@ -228,6 +229,10 @@ impl Watcher {
         if self.ticks.is_multiple_of(LOSS_TICKS) {
             self.losses();
             self.measure();
+            self.records.witness.tick();
+            if let Some(refused) = self.records.witness.refusal() {
+                self.say(degraded("host", &refused));
+            }
             let to_stdout = self.options.output.destination == Destination::Stdout;
             self.records.closed |= to_stdout && Output::reader_is_gone();
         }

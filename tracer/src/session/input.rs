@@ -10,6 +10,7 @@ use tracer_ebpf::{
     tally::Tally,
 };
 
+use super::host::{HostFacts, Question};
 use crate::record::{Login, LossReason, Process, Record, Text, Timestamp, identity::Policy};
 
 /// One side of a connection, named by the way its packets go.
@@ -345,6 +346,11 @@ pub trait Listener {
     /// What came of a login, before its record is made; whether anybody wants that.
     fn login(&mut self, _login: &Login) -> bool {
         true
+    }
+
+    /// What this host says of a login that was slow or went wrong; nothing where nobody knows it.
+    fn host(&mut self, _question: &Question<'_>) -> HostFacts {
+        HostFacts::default()
     }
 
     /// A record.

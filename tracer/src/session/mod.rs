@@ -7,6 +7,7 @@
 //!
 //! | module | what it knows |
 //! |---|---|
+//! | `host` | what this host says of the time that a login took: types only |
 //! | `input` | what the engine is told, and who listens: types only |
 //! | `baselines` | what is usual at servers, as it is kept: types only |
 //! | `wire` | TCP of one connection: handshake, ends, counters, round trip, vantage, names |
@@ -33,6 +34,7 @@ mod diagnosis;
 mod dialogue;
 mod engine;
 mod exchange;
+mod host;
 mod incidents;
 mod input;
 mod ledger;
@@ -52,6 +54,9 @@ pub use baselines::{Baselines, ServerBaseline};
 pub(crate) use diagnosis::every;
 pub use diagnosis::{Words, explain, list, reference, words};
 pub use engine::Engine;
+pub use host::{
+    Conntrack, HostFacts, ListenerFacts, NetFacts, ProcessFacts, Question, SocketFacts,
+};
 pub use input::{
     Adjustable, Beside, Carried, Checksum, Config, Datagram, Decided, IncidentLimits, Input,
     Listener, Piece, Said, Sign, SocketOwner, Standing, Transport,

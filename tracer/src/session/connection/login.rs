@@ -146,7 +146,7 @@ impl Connection {
             (conclusion.decision.at, login.named(), login.recovers()),
             &mut facts,
         );
-        let asked = (login.attempt, login.place.take());
+        let asked = (login.attempt, login.place.take(), self.about.is_clients);
         let causes = report.diagnose(&mut facts, &self.wire, &conclusion, asked);
         report.explains(&facts, &self.wire);
         let about = (&*facts, &self.wire);
@@ -310,7 +310,7 @@ impl Connection {
         }
         let mut facts = report.describe(&self.wire, &self.about, &login.dialogue, &conclusion);
         facts.login.outcome = None;
-        let asked = (login.attempt, login.place);
+        let asked = (login.attempt, login.place, self.about.is_clients);
         let causes = report.diagnose(&mut facts, &self.wire, &conclusion, asked);
         report.counts((&*facts, &self.wire), &conclusion, &causes, false);
         report.pending(facts, now);

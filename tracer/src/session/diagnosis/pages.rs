@@ -30,8 +30,12 @@ time has none; `encryption_downgraded` is told of it all the same, and its `clos
 
 All of it is read from the connection itself, from what other logins to the same server did meanwhile, and from whose
 attempt it is, where those are put together. `diagnosis` in an `attempt` line has what the attempt shows as a whole, and the
-causes of the login that decided it. What the host itself would show is not looked at yet: the causes `client_starved`,
-`syn_dropped_here`, `ephemeral_ports`, `conntrack_full` and `no_attempt` are not told.
+causes of the login that decided it.
+
+Live the host adds what it knows: whether the client's process could run, what lay unread in its socket, how full the
+socket was that the server listens on, and what the network namespaces of both ends counted meanwhile. It is looked at as a
+login begins, each second while one is not decided, and at the end of one that failed or was slow. A counter that others
+move too is never sure alone. In replay nothing is known of a host.
 ";
 
 /// All causes.

@@ -1,5 +1,6 @@
 //! What was seen of one login: facts only.
 
+mod host;
 mod tls;
 mod waits;
 
@@ -10,7 +11,7 @@ use crate::{
         Auth, AuthKind, Outcome, PhaseName, Side, SqlError, Stranger, Tcp, Tds, Text, Timestamp,
         Tls, Waited,
     },
-    session::{attempts::Done, services::Controllers},
+    session::{attempts::Done, host::HostFacts, services::Controllers},
 };
 
 pub(super) const SECOND: u64 = 1_000_000_000;
@@ -122,6 +123,8 @@ pub(in crate::session) struct Symptoms<'a> {
     pub(in crate::session) beside: &'a [Done],
     /// What the server's host asked of domain controllers meanwhile.
     pub(in crate::session) controllers: Controllers,
+    /// What this host says of its time.
+    pub(in crate::session) host: HostFacts,
     /// The answer came so long after the client had left.
     pub(in crate::session) late_reply: Option<u64>,
     pub(in crate::session) closing: Option<Closing>,
@@ -153,6 +156,7 @@ impl Default for Symptoms<'_> {
             around: Around::default(),
             beside: &[],
             controllers: Controllers::default(),
+            host: HostFacts::default(),
             late_reply: None,
             closing: None,
         }

@@ -11,10 +11,11 @@ use crate::{
             Around, Closing, Ended, Lost, Me, Part, Place, Ranked, Symptoms, Wait, ranked,
             ranked_at_close,
         },
+        host::{HostFacts, Question},
         input::Side,
         ledger::Ledger,
         services::{Controllers, Services},
-        wire::Wire,
+        wire::{End, Wire},
     },
 };
 
@@ -33,7 +34,7 @@ impl Report<'_> {
         facts: &mut ConnectionFacts,
         wire: &Wire,
         conclusion: &Conclusion,
-        (handle, place): (Handle, Option<Place>),
+        (handle, place, is_clients): (Handle, Option<Place>, bool),
     ) -> Box<[Ranked]> {
         let shared = &mut *self.shared;
         let at = conclusion.decision.at;
@@ -72,10 +73,25 @@ impl Report<'_> {
             Some(place) => shared.neighbours.around(place, facts.server.port, &me),
             None => Around::default(),
         };
+        let host = if is_well {
+            HostFacts::default()
+        } else {
+            let identity = wire.identity();
+            let end = |end: End| (end.address, end.port);
+            self.listener.host(&Question {
+                client: end(identity.client),
+                server: end(identity.server),
+                process: facts.process.as_ref().filter(|_| is_clients),
+                from: wire.started,
+                to: me.now,
+                owed: longest_debt(conclusion).filter(|_| !wire.untimed),
+            })
+        };
         let symptoms = Symptoms {
             around,
             beside: &beside,
             controllers,
+            host,
             lost: lost(&conclusion.ledger, wire.started, at),
             ended: ended(wire, conclusion),
             answer_lacks: conclusion.answer_lacks,
@@ -222,6 +238,18 @@ fn longest_wait(conclusion: &Conclusion) -> Option<Wait> {
         consider(since, at, false);
     }
     longest
+}
+
+/// The longest time for which the client owed a message: from when to when.
+fn longest_debt(conclusion: &Conclusion) -> Option<(u64, u64)> {
+    let at = conclusion.decision.at;
+    let steps = conclusion.ledger.steps().iter();
+    let steps: Vec<_> = steps.take_while(|step| step.at <= at).collect();
+    let ends = steps.iter().skip(1).map(|step| step.at).chain([at]);
+    let debts = steps.iter().zip(ends);
+    let debts = debts.filter(|(step, _)| step.owed_by == Side::ToServer);
+    let debts = debts.map(|(step, end)| (step.at, end));
+    debts.max_by_key(|(since, until)| until.saturating_sub(*since))
 }
 
 /// The phase that a question belongs to: it begins no later, and ends after it.

@@ -20,7 +20,8 @@ pub(super) const CAUSE: Cause = Cause {
             processor time, or it waited for something that is not seen here.",
         signs: "The longest wait is the client's, and no cause fits that knows what a client does there.",
         against: "A certificate that it may be checking, a token that it fetches; a server that does not read \
-            ([`zero_window`](#zero_window)). Whether its process could run is not looked at yet.",
+            ([`zero_window`](#zero_window)). Where its process is on the agent's host and could not run it is \
+            [`client_starved`](#client_starved).",
         confirm: "On the client's host: processor limits of its container (`cpu.stat`, `nr_throttled`), \
             run queue, thread pool of the runtime (`dotnet-counters`: *ThreadPool Queue Length*), \
             garbage collection.",
@@ -36,6 +37,9 @@ pub(super) const CAUSE: Cause = Cause {
 
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let stall = symptoms.stalled_by(Who::Client)?;
+    if symptoms.starved().is_some() {
+        return None;
+    }
     // Others know what it waits for there.
     let elsewhere = match stall.phase {
         PhaseName::Tls => symptoms.certificate().is_some() && stall.took >= 4 * SECOND,

@@ -2,7 +2,10 @@
 
 use crate::{
     record::{Outcome, Whom},
-    session::diagnosis::{Cause, Found, Page, Symptoms},
+    session::{
+        diagnosis::{Cause, Found, Page, Symptoms},
+        host::ListenerFacts,
+    },
 };
 
 pub(super) const CAUSE: Cause = Cause {
@@ -11,13 +14,15 @@ pub(super) const CAUSE: Cause = Cause {
     meaning: "the queue for new connections was full",
     seen: "the SYN was sent {syn_retransmits} times more, like those of \
            {others_whose_syn_was_sent_again} others, while {accepted_lately} got in|the SYN was \
-           answered with a reset, while {accepted_lately} others got in",
+           answered with a reset, while {accepted_lately} others got in|{accept_queue} connections waited to be \
+           accepted where {accept_queue_room} may, and {listener_drops} SYNs were dropped meanwhile",
     fits,
     page: Page {
         means: "More connections arrived than SQL Server took from its listening socket. Windows resets \
             what finds no place, Linux drops the SYN, which the client sends again after one second.",
         signs: "Resets in answer to some SYNs while others are accepted between them; or several logins at once whose \
-            SYN had to be sent again.",
+            SYN had to be sent again. Where the server is on the agent's host, the listening socket itself: more \
+            waited than may (`accept_queue`, `accept_queue_room`), and it dropped SYNs (`listener_drops`).",
         against: "Data that had to be sent again too: then packets are lost. A single login: one SYN may \
             be lost anywhere.",
         confirm: "On Linux `nstat -az TcpExtListenOverflows TcpExtListenDrops` and `ss -ltn` (Recv-Q \
@@ -31,6 +36,15 @@ pub(super) const CAUSE: Cause = Cause {
 
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let around = &symptoms.around;
+    if let Some(listener) = symptoms.dropping_listener().filter(ListenerFacts::is_full) {
+        return Some(
+            Found::at(0.95)
+                .with("syn_retransmits", symptoms.tcp.syn_retransmits)
+                .with("listener_drops", listener.dropped)
+                .with("accept_queue", listener.waiting)
+                .with("accept_queue_room", listener.room),
+        );
+    }
     if symptoms.ended_as(&[Outcome::Refused]) && around.good > 0 {
         // Windows refuses what finds no place, and takes the next one that does.
         let confidence = match around.good_between {
@@ -84,6 +98,24 @@ mod tests {
         assert!(fits(&CAUSE, &refused) >= 0.7);
         refused.around.good_between = 0;
         assert!(misses(&CAUSE, &refused), "nobody is accepted any more");
+    }
+
+    #[test]
+    fn a_socket_that_was_full_and_dropped_syns_is_proof_for_one_alone() {
+        let mut late = slow(PhaseName::Handshake, Who::Network);
+        late.tcp.syn_retransmits = Some(1);
+        let full = ListenerFacts {
+            waiting: 2,
+            room: 1,
+            dropped: 1,
+            ..ListenerFacts::default()
+        };
+        late.host.listener = Some(full);
+        assert!(fits(&CAUSE, &late) > 0.9);
+        late.host.listener = Some(ListenerFacts { dropped: 0, ..full });
+        assert!(misses(&CAUSE, &late), "it dropped nothing");
+        late.host.listener = Some(ListenerFacts { waiting: 0, ..full });
+        assert!(misses(&CAUSE, &late), "it had room");
     }
 
     #[test]

@@ -10,9 +10,11 @@ mod client_gave_up;
 mod client_hello_lost;
 mod client_hello_refused;
 mod client_slow;
+mod client_starved;
 mod clock_skew;
 mod closed_without_error;
 mod connection_limit;
+mod conntrack_full;
 mod database_resuming;
 mod dns_search_list;
 mod dns_twin_query_lost;
@@ -64,6 +66,7 @@ mod spn_unknown;
 mod stale_instance_answer;
 mod strict_only_server;
 mod strict_without_certificate;
+mod syn_dropped_here;
 mod syn_unanswered;
 mod tls_no_common_cipher;
 mod tls_no_common_signature;
@@ -79,6 +82,8 @@ pub(super) const ALL: &[&Cause] = &[
     &port_closed::CAUSE,
     &syn_unanswered::CAUSE,
     &listen_backlog::CAUSE,
+    &syn_dropped_here::CAUSE,
+    &conntrack_full::CAUSE,
     &snat_suspected::CAUSE,
     &redirect_blocked::CAUSE,
     &server_slow_accept::CAUSE,
@@ -119,6 +124,7 @@ pub(super) const ALL: &[&Cause] = &[
     &not_strict_server::CAUSE,
     &strict_without_certificate::CAUSE,
     &encryption_downgraded::CAUSE,
+    &client_starved::CAUSE,
     &client_slow::CAUSE,
     &client_gave_up::CAUSE,
     &attempt_slice_expired::CAUSE,

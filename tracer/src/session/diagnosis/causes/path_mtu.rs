@@ -63,7 +63,8 @@ fn sent_in_vain(symptoms: &Symptoms<'_>) -> Option<Found> {
         Found::at(confidence)
             .with("copies", lost.copies)
             .with("segment_bytes", lost.length)
-            .with("resent_by", by),
+            .with("resent_by", by)
+            .with("path_mtu", symptoms.host.socket.path_mtu),
     )
 }
 

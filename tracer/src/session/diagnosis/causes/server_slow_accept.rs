@@ -2,19 +2,25 @@
 
 use crate::{
     record::{Nanos, PhaseName, Whom},
-    session::diagnosis::{Cause, Found, Page, Symptoms, symptoms::Who},
+    session::diagnosis::{
+        Cause, Found, Page, Symptoms,
+        symptoms::{SECOND, Who},
+    },
 };
 
 pub(super) const CAUSE: Cause = Cause {
     slug: "server_slow_accept",
     whom: Some(Whom::Database),
-    meaning: "its SYN was answered late",
-    seen: "the SYN was answered after {waited_ns}[, where it usually takes {usual_rtt_ns}]",
+    meaning: "it was let in late",
+    seen: "connections waited {accept_queue_ns} to be accepted, {accept_queue} at once|the SYN was answered after \
+           {waited_ns}[, where it usually takes {usual_rtt_ns}]",
     fits,
     page: Page {
         means: "The server's host, or whatever answers for it (a proxy, a load balancer, a firewall), \
             answered the SYN late.",
-        signs: "One SYN, and its answer after a second or more, or after ten times the usual round trip.",
+        signs: "One SYN, and its answer after a second or more, or after ten times the usual round trip. Where the \
+            server is on the agent's host: connections that the kernel had taken waited in the socket that listens, and \
+            nobody accepted them, for as long as PRELOGIN waited (`accept_queue`, `accept_queue_ns`).",
         against: "SYNs that were sent again; a round trip that is long as a rule.",
         confirm: "A capture on the server's host: whether the SYN arrives late or is answered late. \
             `sys.dm_os_schedulers` and the host's processor queue.",
@@ -25,6 +31,9 @@ pub(super) const CAUSE: Cause = Cause {
 
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let stall = symptoms.stall()?;
+    if stall.phase == PhaseName::Prelogin && stall.who == Who::Server {
+        return waits_to_be_accepted(symptoms, stall.took);
+    }
     let in_handshake = stall.phase == PhaseName::Handshake && stall.who != Who::Client;
     let lost = symptoms.tcp.syn_retransmits.is_none_or(|again| again > 0);
     if !in_handshake || lost {
@@ -36,10 +45,44 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     Some(Found::at(confidence).with("usual_rtt_ns", usual.map(Nanos)))
 }
 
+/// The server's kernel has taken the connection, and SQL Server does not take it from there.
+fn waits_to_be_accepted(symptoms: &Symptoms<'_>, took: u64) -> Option<Found> {
+    let listener = symptoms.host.listener?;
+    let queued = listener.waiting_for.filter(|queued| *queued > 0)?;
+    // It is looked at each second.
+    let most_of_it = queued.saturating_add(2 * SECOND) >= took;
+    Some(
+        Found::at(if most_of_it { 0.85 } else { 0.5 })
+            .with("accept_queue", listener.waiting)
+            .with("accept_queue_room", listener.room)
+            .took("accept_queue_ns", queued),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::diagnosis::tests::{fits, misses, slow};
+    use crate::session::{
+        diagnosis::tests::{fits, misses, slow},
+        host::ListenerFacts,
+    };
+
+    #[test]
+    fn connections_that_wait_to_be_accepted_for_as_long_as_prelogin_does_are_why() {
+        let mut late = slow(PhaseName::Prelogin, Who::Server);
+        assert!(misses(&CAUSE, &late));
+        let mut listener = ListenerFacts {
+            waiting: 1,
+            room: 128,
+            waiting_for: Some(0),
+            dropped: 0,
+        };
+        late.host.listener = Some(listener);
+        assert!(misses(&CAUSE, &late), "each waits for a moment");
+        listener.waiting_for = Some(4 * SECOND);
+        late.host.listener = Some(listener);
+        assert!(fits(&CAUSE, &late) > 0.8);
+    }
 
     #[test]
     fn a_late_answer_to_the_syn_counts_where_the_round_trip_is_usually_short() {

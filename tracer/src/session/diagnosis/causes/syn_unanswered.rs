@@ -35,6 +35,8 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let confidence = match (tries, symptoms.around.good) {
         // It was sent there, which says more.
         _ if symptoms.around.was_sent_here => 0.5,
+        // The host that it went to knows why.
+        _ if symptoms.dropping_listener().is_some() => 0.5,
         // Others get through: it is not a filter between the two hosts.
         (_, 1..) => 0.6,
         (1, 0) => 0.7,

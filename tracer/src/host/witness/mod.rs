@@ -1,0 +1,373 @@
+//! What this host has to say of logins: whether the client could run, what its socket held, and what the
+//! network namespaces of both ends counted meanwhile.
+//!
+//! Looked at is as a login begins, each second while one is not decided, and once more when somebody asks:
+//! never more often than every quarter of a second. Of what may not be read nothing is told.
+
+mod counters;
+mod cpu;
+mod diag;
+mod history;
+mod networks;
+
+use std::{
+    collections::VecDeque,
+    io::ErrorKind,
+    net::{IpAddr, SocketAddr},
+};
+
+use procfs::process::Process;
+
+use self::{
+    cpu::{Limits, Mounts, Standing},
+    diag::Held,
+    history::History,
+    networks::Network,
+};
+use super::{namespaces::has_the_hosts_pids, now};
+use crate::session::{HostFacts, ProcessFacts, Question, SocketFacts};
+
+/// Processes, network namespaces and logins followed; those that were seen the longest time ago give way.
+const MAX_CLIENTS: usize = 64;
+const MAX_NETWORKS: usize = 32;
+const MAX_LOGINS: usize = 256;
+/// How long a client is followed that begins no login any more, nanoseconds.
+const INTEREST: u64 = 120_000_000_000;
+/// Nothing is looked at again sooner.
+const REST: u64 = 250_000_000;
+/// How long the limits of a process are taken to be the same.
+const LIMITS_LAST: u64 = 10_000_000_000;
+
+/// A client's process.
+#[derive(Debug)]
+struct Client {
+    process: Process,
+    network: Option<u64>,
+    limits: (u64, Limits),
+    /// When it began a login last.
+    used: u64,
+    samples: History<Standing>,
+}
+
+/// A login that is not decided.
+#[derive(Debug)]
+struct Login {
+    /// Both ends; which of them is the client's is not said before somebody asks.
+    ends: [SocketAddr; 2],
+    client: i32,
+    samples: History<Held>,
+}
+
+/// What this host has to say.
+#[derive(Debug)]
+pub struct Witness {
+    /// Whether a process's id is the one that `/proc` lists it by.
+    has_hosts_pids: bool,
+    home: Option<u64>,
+    mounts: Mounts,
+    clients: Vec<Client>,
+    networks: Vec<Network>,
+    logins: VecDeque<Login>,
+    /// Why sockets are not asked for, once that was refused.
+    refused: Option<String>,
+    refusal_was_told: bool,
+}
+
+impl Default for Witness {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Witness {
+    /// It knows of nobody yet.
+    pub fn new() -> Self {
+        let myself = Process::myself().ok();
+        Self {
+            has_hosts_pids: has_the_hosts_pids(),
+            home: myself.as_ref().and_then(networks::of),
+            mounts: Mounts::find(),
+            clients: Vec::new(),
+            networks: Vec::new(),
+            logins: VecDeque::new(),
+            refused: None,
+            refusal_was_told: false,
+        }
+    }
+
+    /// A process opens a connection between these ends.
+    pub fn begins(&mut self, pid: u32, ends: [SocketAddr; 2]) {
+        if pid == 0 || !self.has_hosts_pids {
+            return;
+        }
+        let now = now();
+        if self.logins.len() >= MAX_LOGINS {
+            self.logins.pop_front();
+        }
+        self.logins.push_back(Login {
+            ends,
+            client: pid.cast_signed(),
+            samples: History::default(),
+        });
+        if let Some(network) = self.client(pid, now).and_then(|client| client.network) {
+            self.glance(network, now);
+        }
+    }
+
+    /// A process accepts connections.
+    pub fn accepts(&mut self, pid: u32) {
+        if pid == 0 || !self.has_hosts_pids {
+            return;
+        }
+        if let Ok(process) = Process::new(pid.cast_signed())
+            && let Some(network) = self.network(process)
+        {
+            self.glance(network, now());
+        }
+    }
+
+    /// A login between these ends is decided.
+    pub fn decided(&mut self, ends: [SocketAddr; 2]) {
+        if let Some(place) = self.logins.iter().position(|login| login.ends == ends) {
+            self.logins.remove(place);
+        }
+    }
+
+    /// A second has passed.
+    pub fn tick(&mut self) {
+        let now = now();
+        self.clients
+            .retain(|client| now.saturating_sub(client.used) < INTEREST);
+        self.networks.retain(Network::is_there);
+        if self.logins.is_empty() {
+            return;
+        }
+        for client in &mut self.clients {
+            let is_waited_for = |login: &Login| login.client == client.process.pid();
+            if self.logins.iter().any(is_waited_for) {
+                client.look(&self.mounts, now);
+            }
+        }
+        let networks: Vec<_> = self.networks.iter().map(|network| network.id).collect();
+        for network in networks {
+            self.look_at(network, now);
+        }
+    }
+
+    /// What it has to say of a login.
+    pub fn says(&mut self, question: &Question<'_>) -> HostFacts {
+        let now = now();
+        let mut facts = HostFacts::default();
+        if let Some(network) = self.of_server(question.server) {
+            self.glance(network, now);
+            if let Some(network) = self.networks.iter().find(|one| one.id == network) {
+                facts.server_net = network.counted(question.from);
+                facts.listener = network.listener(question.server, question.from);
+            }
+        }
+        let pid = question.process.map_or(0, |process| process.pid);
+        let client = pid.cast_signed();
+        let mut clients = self.clients.iter_mut();
+        let Some(client) = clients.find(|one| pid != 0 && one.process.pid() == client) else {
+            return facts;
+        };
+        if client.samples.is_older(now, REST) {
+            client.look(&self.mounts, now);
+        }
+        if let Some((from, to)) = question.owed {
+            facts.process = client.between(from, to);
+        }
+        if let Some(network) = client.network {
+            self.glance(network, now);
+            let network = self.networks.iter().find(|one| one.id == network);
+            facts.client_net = network
+                .map(|network| network.counted(question.from))
+                .unwrap_or_default();
+        }
+        facts.socket = self.socket(question);
+        facts
+    }
+
+    /// What cannot be told here, and why.
+    pub fn shortfalls(&self) -> Vec<&'static str> {
+        let mut shortfalls = Vec::new();
+        if !self.has_hosts_pids {
+            return vec!["in another pid namespace than the host's: nothing is known of processes"];
+        }
+        if !self.mounts.show_limits() {
+            shortfalls.push("no control groups that limit processor time are mounted");
+        }
+        if !self.mounts.show_pressure() {
+            shortfalls.push("no control group tells its pressure");
+        }
+        shortfalls
+    }
+
+    /// Why sockets may not be asked for, once; it was found out by asking.
+    pub fn refusal(&mut self) -> Option<String> {
+        let refused = self.refused.take().filter(|_| !self.refusal_was_told)?;
+        self.refusal_was_told = true;
+        Some(refused)
+    }
+
+    /// The client's process, looked at now unless it was just before.
+    fn client(&mut self, pid: u32, now: u64) -> Option<&Client> {
+        let known = |client: &Client| client.process.pid() == pid.cast_signed();
+        let place = match self.clients.iter().position(known) {
+            Some(place) if self.clients[place].process.is_alive() => place,
+            Some(place) => {
+                // Another has its id.
+                self.clients.swap_remove(place);
+                self.meet(pid, now)?
+            }
+            None => self.meet(pid, now)?,
+        };
+        let client = &mut self.clients[place];
+        client.used = now;
+        if client.samples.is_older(now, REST) {
+            client.look(&self.mounts, now);
+        }
+        self.clients.get(place)
+    }
+
+    fn meet(&mut self, pid: u32, now: u64) -> Option<usize> {
+        let process = Process::new(pid.cast_signed()).ok()?;
+        if self.clients.len() >= MAX_CLIENTS {
+            let clients = self.clients.iter().enumerate();
+            let (oldest, _) = clients.min_by_key(|(_, client)| client.used)?;
+            self.clients.swap_remove(oldest);
+        }
+        let limits = (now, self.mounts.limits(&process));
+        let network = Process::new(pid.cast_signed()).ok();
+        let network = network.and_then(|process| self.network(process));
+        self.clients.push(Client {
+            process,
+            network,
+            limits,
+            used: now,
+            samples: History::default(),
+        });
+        Some(self.clients.len() - 1)
+    }
+
+    /// The network namespace of a process, followed from now on.
+    fn network(&mut self, by: Process) -> Option<u64> {
+        let id = networks::of(&by)?;
+        match self.networks.iter_mut().find(|network| network.id == id) {
+            Some(known) if !known.is_there() => known.by = by,
+            Some(_) => {}
+            None => {
+                if self.networks.len() >= MAX_NETWORKS {
+                    self.networks.remove(0);
+                }
+                self.networks.push(Network::new(id, by, self.home));
+            }
+        }
+        Some(id)
+    }
+
+    /// The only network namespace in which somebody listens there; `None` where several could be it.
+    fn of_server(&self, server: (IpAddr, u16)) -> Option<u64> {
+        let mut all = self.networks.iter();
+        let only = all.find(|network| network.listens(server))?;
+        let others = all.any(|network| network.listens(server));
+        (!others).then_some(only.id)
+    }
+
+    /// Looks at a network namespace unless it did just before.
+    fn glance(&mut self, id: u64, now: u64) {
+        let network = self.networks.iter().find(|network| network.id == id);
+        if network.is_some_and(|network| network.samples.is_older(now, REST)) {
+            self.look_at(id, now);
+        }
+    }
+
+    fn look_at(&mut self, id: u64, now: u64) {
+        let here = |login: &&mut Login| {
+            let mut clients = self.clients.iter();
+            let client = clients.find(|client| client.process.pid() == login.client);
+            client.is_some_and(|client| client.network == Some(id))
+        };
+        let logins = self.logins.iter_mut().filter(here);
+        let mut logins: Vec<_> = logins.take(diag::MOST_ASKED).collect();
+        let ends = logins.iter().map(|login| client_first(login.ends));
+        let ends = ends.collect();
+        let mut networks = self.networks.iter_mut();
+        let Some(network) = networks.find(|network| network.id == id) else {
+            return;
+        };
+        match network.look(now, ends) {
+            Ok(held) => {
+                for (login, held) in logins.iter_mut().zip(held) {
+                    if let Some(held) = held {
+                        login.samples.add(now, held);
+                    }
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                self.refused = Some(error.to_string());
+            }
+            // Its process is gone.
+            Err(_) => {}
+        }
+    }
+
+    /// What the client's socket held while the client owed.
+    fn socket(&self, question: &Question<'_>) -> SocketFacts {
+        let [local, remote] =
+            [question.client, question.server].map(|(address, port)| (address, port).into());
+        let mut logins = self.logins.iter();
+        let login = logins.find(|login| client_first(login.ends) == (local, remote));
+        let Some(login) = login else {
+            return SocketFacts::default();
+        };
+        let (from, to) = question.owed.unwrap_or_default();
+        let while_owed: Vec<_> = login.samples.within(from, to).collect();
+        let unread = while_owed.iter().filter(|(_, held)| held.unread > 0);
+        let first = unread.clone().next().map(|(at, _)| *at);
+        let last = unread.clone().next_back().map(|(at, _)| *at);
+        SocketFacts {
+            unread: while_owed.iter().map(|(_, held)| held.unread).max(),
+            unread_for: first.zip(last).map(|(first, last)| last - first),
+            path_mtu: login.samples.last().and_then(|(_, held)| held.path_mtu),
+        }
+    }
+}
+
+impl Client {
+    /// Looks at it; of one that is gone what was known stays.
+    fn look(&mut self, mounts: &Mounts, now: u64) {
+        if now.saturating_sub(self.limits.0) > LIMITS_LAST {
+            self.limits = (now, mounts.limits(&self.process));
+        }
+        if let Some(standing) = Standing::of(&self.process, &self.limits.1) {
+            self.samples.add(now, standing);
+        }
+    }
+
+    /// How it fared from then to then. Where that lies between two moments, those count: the figures are
+    /// then of a longer time, which is told.
+    fn between(&self, from: u64, to: u64) -> ProcessFacts {
+        let Some(((first, then), (last, now))) = self.samples.between(from, to) else {
+            return ProcessFacts::default();
+        };
+        let mut facts = now.since(then, last.saturating_sub(*first));
+        let stopped = self.samples.within(from, to);
+        let mut stopped = stopped.filter(|(_, standing)| standing.stopped);
+        let first = stopped.next().map(|(at, _)| *at);
+        facts.stopped = first.map(|first| {
+            let last = stopped.next_back().map_or(first, |(at, _)| *at);
+            last - first
+        });
+        facts
+    }
+}
+
+/// The ends of a connection, the client's first: it is given one of the high ports.
+fn client_first([one, other]: [SocketAddr; 2]) -> (SocketAddr, SocketAddr) {
+    if one.port() >= other.port() {
+        (one, other)
+    } else {
+        (other, one)
+    }
+}
