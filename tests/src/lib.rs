@@ -9,6 +9,7 @@ pub mod expect;
 pub mod group;
 pub mod kdc;
 pub mod lab;
+pub mod limit;
 pub mod middle;
 pub mod names;
 pub mod nat;

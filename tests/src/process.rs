@@ -245,6 +245,18 @@ pub fn run(command: &mut Command, input: &str, limit: Duration) -> Result<(ExitS
     Ok((status, text))
 }
 
+/// Waits for something that others do; fails where it is not done within `limit`.
+pub fn until(limit: Duration, mut done: impl FnMut() -> bool) -> Result<()> {
+    let end = Instant::now() + limit;
+    while !done() {
+        if Instant::now() > end {
+            bail!("waited in vain for {limit:?}");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
 fn read_all(mut pipe: impl Read) -> String {
     let mut bytes = Vec::new();
     // What could be read is all there is to show.

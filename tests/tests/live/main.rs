@@ -8,6 +8,7 @@ mod close;
 mod configuration;
 mod floods;
 mod here;
+mod host;
 mod life;
 mod lookups;
 mod loss;
