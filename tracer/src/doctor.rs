@@ -1,5 +1,7 @@
 //! `tds-tracer doctor`: what this host allows, found out by trying it.
 
+mod evidence;
+
 use std::{
     fmt::Write as _,
     fs,
@@ -109,7 +111,8 @@ pub fn doctor(options: &DoctorOptions) -> anyhow::Result<ExitCode> {
         capabilities(&missing),
         cgroup(groups.as_deref()),
         pids(),
-        tracefs(),
+        evidence::evidence(),
+        evidence::calls(),
         btf(),
     ];
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -254,14 +257,6 @@ fn pids() -> Finding {
         "executables, and the processes of sockets older than the agent",
         "run in the host's pid namespace (`--pid=host`, `hostPID: true`)",
     )
-}
-
-fn tracefs() -> Finding {
-    let mounted = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"]
-        .into_iter()
-        .find(|path| Path::new(path).join("events").is_dir());
-    // Nothing here needs it; it is looked at since other tools' advice often starts with it.
-    Finding::good("tracefs", mounted.unwrap_or("not mounted; not needed"))
 }
 
 fn btf() -> Finding {
