@@ -34,4 +34,5 @@ pub mod seq;
 pub mod tally;
 #[cfg(test)]
 mod test_messages;
+pub mod tries;
 pub mod wanted;

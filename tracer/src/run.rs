@@ -3,6 +3,7 @@
 mod confinement;
 mod datagrams;
 mod memory;
+mod named;
 mod opening;
 mod owners;
 mod ports;
@@ -23,8 +24,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracer_ebpf::config::requests;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-pub use self::reload::Reread;
 use self::watcher::{SetLogLevel, Watcher};
+pub use self::{named::Wanted, reload::Reread};
 use crate::{
     host::{self, Hierarchy, Processes},
     metrics::Metrics,
@@ -67,6 +68,8 @@ pub struct RunOptions {
     pub ring_bytes: u32,
     /// Which datagrams beside logins are told, by [`tracer_ebpf::datagram::level`].
     pub side_traffic: u32,
+    /// Processes that are watched for what shows no packet.
+    pub watched: Vec<Wanted>,
     /// When to stop.
     pub duration: Option<Duration>,
     /// Where is remembered what is usual at servers; nothing is where it is not given.
@@ -167,6 +170,7 @@ fn probe_options(options: &RunOptions, groups: Option<Arc<Hierarchy>>) -> probe:
         source: options.source,
         transit: options.transit,
         datagrams: options.side_traffic,
+        watches: !options.watched.is_empty(),
         ..probe::Options::default()
     }
 }

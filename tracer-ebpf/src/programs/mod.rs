@@ -24,4 +24,5 @@ mod table;
 mod tallies;
 mod tell;
 mod traffic;
+mod tries;
 mod wake;

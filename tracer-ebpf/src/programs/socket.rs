@@ -29,7 +29,7 @@ use tracer_ebpf::{
 use super::{
     candidate, endpoint, maps, ring,
     storage::{INHERITED, SocketStorage},
-    syns, wake,
+    syns, tries, wake,
 };
 
 /// Go on: the hooks only look.
@@ -128,12 +128,18 @@ fn hold(context: *mut c_void, socket: *mut c_void) {
 #[cgroup_sock_addr(connect4)]
 pub fn tds_connect4(ctx: SockAddrContext) -> i32 {
     connect(&ctx);
+    // SAFETY: reads the context, as the kernel gives it for this family.
+    let address = unsafe { mapped((&raw const (*ctx.sock_addr).user_ip4).read_volatile()) };
+    tries_to_connect(&ctx, &address);
     ALLOW
 }
 
 #[cgroup_sock_addr(connect6)]
 pub fn tds_connect6(ctx: SockAddrContext) -> i32 {
     connect(&ctx);
+    // SAFETY: the same, word by word.
+    let address = unsafe { words(&raw const (*ctx.sock_addr).user_ip6) };
+    tries_to_connect(&ctx, &address);
     ALLOW
 }
 
@@ -155,6 +161,16 @@ fn connect(ctx: &SockAddrContext) {
         || protocol == PROTOCOL_UDP && maps::is_service(port);
     if is_wanted && !socket.is_null() {
         hold(ctx.as_ptr(), socket.cast());
+    }
+}
+
+/// A process that may be watched goes there.
+#[inline(always)]
+fn tries_to_connect(ctx: &SockAddrContext, address: &[u32; 4]) {
+    // SAFETY: reads the context.
+    let (protocol, port) = unsafe { ((*ctx.sock_addr).protocol, (*ctx.sock_addr).user_port) };
+    if protocol == PROTOCOL_TCP {
+        tries::connects(address, u16::from_be(port as u16));
     }
 }
 

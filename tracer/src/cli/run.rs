@@ -12,7 +12,7 @@ use crate::{
     host,
     ports::Ports,
     probe::{Selection, Source},
-    run::RunOptions,
+    run::{RunOptions, Wanted},
     sink::Overflow,
 };
 
@@ -67,6 +67,11 @@ pub struct RunArgs {
     /// Browser (`sql`), or name resolution too (`full`)
     #[arg(long, value_name = "WHICH", value_enum, default_value = "full")]
     side_traffic: SideTrafficArg,
+
+    /// Watch this process, by its name or id, also for what shows no packet: a connect that this host refuses, and
+    /// that it tries nothing for as long as `--pending` says; may be given more than once
+    #[arg(long = "watch-process", value_name = "NAME|PID", value_parser = values::process)]
+    watched: Vec<Wanted>,
 
     /// Stop after this time, such as `30s` or `5m`
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
@@ -174,6 +179,7 @@ impl RunArgs {
             max_flows,
             ring_bytes,
             side_traffic,
+            watched,
             duration,
             state,
             metrics,
@@ -198,6 +204,7 @@ impl RunArgs {
             max_flows: max_flows.unwrap_or_else(|| flows_in(host::memory_limit())),
             ring_bytes,
             side_traffic: side_traffic.meant(),
+            watched,
             duration,
             state: state.or_else(given_by_systemd),
             metrics,

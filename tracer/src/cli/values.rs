@@ -7,7 +7,7 @@ use std::{
 
 use jiff::SignedDuration;
 
-use crate::record::Nanos;
+use crate::{record::Nanos, run::Wanted};
 
 /// A time with its unit, as [`duration`]; a bare number is of milliseconds.
 pub(super) fn milliseconds(text: &str) -> Result<Nanos, String> {
@@ -19,6 +19,16 @@ pub(super) fn milliseconds(text: &str) -> Result<Nanos, String> {
         .and_then(|duration| u64::try_from(duration.as_nanos()).ok())
         .map(Nanos)
         .ok_or_else(|| "give a time such as 250ms or 2s".to_owned())
+}
+
+/// A process, by its id or its name.
+pub(super) fn process(text: &str) -> Result<Wanted, String> {
+    match text.parse() {
+        Ok(0) => Err("no process has the id 0".to_owned()),
+        Ok(pid) => Ok(Wanted::Id(pid)),
+        Err(_) if text.trim().is_empty() => Err("give a process's name or id".to_owned()),
+        Err(_) => Ok(Wanted::Name(text.to_owned())),
+    }
 }
 
 /// A time with its unit, as `90s`, `1m 30s` or `1.5h`; a bare number is of seconds.

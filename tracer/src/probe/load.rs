@@ -18,7 +18,7 @@ use crate::host::{Hierarchy, missing_capabilities};
 #[derive(Clone, Debug)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is an option of its own"
+    reason = "each switches something of its own"
 )]
 pub struct Options {
     /// The TCP ports of servers.
@@ -48,6 +48,8 @@ pub struct Options {
     pub transit: bool,
     /// Which datagrams are told, by [`tracer_ebpf::datagram::level`].
     pub datagrams: u32,
+    /// Whether the calls of some processes are watched that fail before any packet.
+    pub watches: bool,
 }
 
 impl Default for Options {
@@ -66,6 +68,7 @@ impl Default for Options {
             source: None,
             transit: false,
             datagrams: level::OFF,
+            watches: false,
         }
     }
 }
@@ -173,6 +176,7 @@ pub(super) fn load(options: &Options, source: Source) -> Result<Programs, StartE
         .override_global("HOME", &home, true)
         .override_global("SYN_COST", &syn_cost, true)
         .override_global("DATAGRAMS", &datagrams, true)
+        .override_global("WATCHES", &u32::from(options.watches), true)
         .override_global(aya_log::LEVEL, &level, true)
         .map_max_entries("AYA_LOGS", log_bytes)
         .map_max_entries("FLOWS", options.max_flows)

@@ -16,12 +16,18 @@ mod ring;
 mod selection;
 mod source;
 pub mod trial;
+mod tries;
 
 use std::collections::BTreeMap;
 
 use aya::maps::{Array, HashMap, MapData};
 use tracer_ebpf::{
-    datagram::level, event::Counters, flow::FlowKey, loss::LossReason, tally::Tally,
+    datagram::level,
+    event::Counters,
+    flow::FlowKey,
+    loss::LossReason,
+    tally::Tally,
+    tries::{Tried, Try},
 };
 
 pub use attach::Hook;
@@ -38,6 +44,7 @@ use losses::Losses;
 use mark::Mark;
 use ring::Ring;
 use source::Choice;
+use tries::Tries;
 
 /// Something about the probe itself that a person may want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +91,8 @@ const FILTERS: &str = "filters";
 const SOCKETS: &str = "sockets";
 /// Who sends datagrams is not known.
 const SENDERS: &str = "senders";
+/// What watched processes try in vain is not seen.
+const WATCHED: &str = "watch_process";
 /// The kernel has no TCX, or does not let it be used.
 const TCX: &str = "tcx";
 
@@ -109,6 +118,8 @@ pub struct Probe {
     names: BTreeMap<u32, String>,
     notices: Vec<Notice>,
     told_tcx: bool,
+    /// Calls of watched processes, where any are watched.
+    tries: Option<Tries>,
     clock: clock::Clock,
 }
 
@@ -156,6 +167,12 @@ impl Probe {
         {
             probe.degraded(SENDERS, reason);
         }
+        if options.watches {
+            match Tries::watch(&mut probe.programs.ebpf) {
+                Ok(tries) => probe.tries = Some(tries),
+                Err(reason) => probe.degraded(WATCHED, reason),
+            }
+        }
         for interface in interfaces {
             probe.appeared(interface).await;
         }
@@ -193,6 +210,7 @@ impl Probe {
             names: BTreeMap::new(),
             notices: Vec::new(),
             told_tcx: false,
+            tries: None,
             clock: clock::Clock::now(),
         })
     }
@@ -254,6 +272,19 @@ impl Probe {
     /// The requests of a connection that the kernel has in its table, where it counts them.
     pub fn tally(&self, key: FlowKey) -> Option<Tally> {
         self.flows.tally(key)
+    }
+
+    /// Watches what a process tries, and others of this name.
+    pub fn watch(&mut self, pid: Option<u32>, name: Option<&str>) {
+        let watched = self.tries.as_mut().map(|tries| tries.add(pid, name));
+        if let Some(Err(error)) = watched {
+            tracing::debug!(%error, "a process could not be handed to the programs");
+        }
+    }
+
+    /// What watched processes have tried since the last call.
+    pub fn tries(&mut self) -> Vec<(Try, Tried)> {
+        self.tries.as_mut().map(Tries::take).unwrap_or_default()
     }
 
     /// What changed about the probe since the last call.

@@ -6,13 +6,19 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-use super::{AttemptId, ConnectionId, Diagnosis, LookupOutcome, Nanos, Outcome, Text, Timestamp};
+use super::{
+    AttemptId, ConnectionId, Diagnosis, LookupOutcome, Nanos, Outcome, Process, Text, Timestamp,
+};
 
 /// `attempt`: an attempt to reach SQL Server is over.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct AttemptRecord {
     /// Who made it.
     pub client: AttemptClient,
+    /// The process that tried, of an attempt that no packet shows: where a connection was made, its `login`
+    /// says whose it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<Process>,
     /// The attempt.
     pub attempt: Attempt,
 }
@@ -20,8 +26,9 @@ pub struct AttemptRecord {
 /// Whose attempt it is: each of its parts has a port of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct AttemptClient {
-    /// IPv4 or IPv6 address; where the two families race, the faster one's.
-    pub address: IpAddr,
+    /// IPv4 or IPv6 address; where the two families race, the faster one's. None where no packet was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
 }
 
 /// The name's resolution, the lookup, the connections that were opened in parallel, one after the other or by redirect,
@@ -36,7 +43,8 @@ pub struct Attempt {
     pub start: Timestamp,
     /// From there to the last packet that decided one of its parts.
     pub duration_ns: Nanos,
-    /// Of the login that won, else of the last part; `unknown` where an answered lookup was the last.
+    /// Of the login that won, else of the last part; `unknown` where an answered lookup was the last, and where no
+    /// packet was sent.
     pub outcome: Outcome,
     /// What the client meant to reach.
     pub target: Target,
@@ -58,7 +66,9 @@ impl Attempt {
     /// leaving.
     pub fn failed(&self) -> bool {
         let spoke = self.parts.iter().any(|part| part.kind == PartKind::Login);
-        self.outcome.failed(None) && (spoke || self.outcome != Outcome::Aborted)
+        let untried = |part: &Part| matches!(part.outcome, PartOutcome::Untried(_));
+        let failed = self.outcome.failed(None) && (spoke || self.outcome != Outcome::Aborted);
+        failed || self.parts.iter().any(untried)
     }
 }
 
@@ -138,6 +148,8 @@ pub enum PartKind {
     Token,
     /// A host was asked whether a certificate is revoked.
     Revocation,
+    /// Nothing was done: the process that is watched sent nothing to SQL Server, and asked nobody where it is.
+    Wait,
 }
 
 impl PartKind {
@@ -159,6 +171,8 @@ pub enum PartOutcome {
     Resolution(ResolutionOutcome),
     /// Of a question to another service.
     Service(ServiceOutcome),
+    /// No packet was sent.
+    Untried(UntriedOutcome),
 }
 
 /// What came of a question to a service that is neither a name server nor SQL Server.
@@ -173,6 +187,16 @@ pub enum ServiceOutcome {
     Refused,
     /// It had said nothing when the client went on, or left.
     Unanswered,
+}
+
+/// Why no packet was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UntriedOutcome {
+    /// This host's kernel refused to connect, or to make a socket.
+    NotSent,
+    /// Nobody asked for it.
+    NothingTried,
 }
 
 /// What came of a question to a name server (RFC 1035 section 4.1.1).

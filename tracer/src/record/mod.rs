@@ -40,7 +40,7 @@ pub use self::{
     agent::{Agent, AgentAction, AgentRecord, Status},
     attempt::{
         Attempt, AttemptClient, AttemptRecord, AttemptRef, Part, PartKind, PartOutcome, RecordType,
-        Recovered, ResolutionOutcome, ServiceOutcome, Target,
+        Recovered, ResolutionOutcome, ServiceOutcome, Target, UntriedOutcome,
     },
     close::{Close, CloseClass, CloseMeans, ClosedBy},
     connection::{

@@ -358,9 +358,17 @@ pub(crate) fn attempt() -> Record {
         diagnosis: vec![diagnosis()],
     };
     let client = AttemptClient {
-        address: client().address,
+        address: Some(client().address),
     };
-    record(9_577_871, Body::Attempt(AttemptRecord { client, attempt }))
+    let process = None;
+    record(
+        9_577_871,
+        Body::Attempt(AttemptRecord {
+            client,
+            process,
+            attempt,
+        }),
+    )
 }
 
 /// An incident that goes on, with every field but its end.

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use super::{
-    datagrams, opening,
+    datagrams,
+    named::Named,
+    opening,
     owners::Owners,
     ports::{Source as Learned, Word},
     status::Tally,
@@ -30,6 +32,8 @@ pub(super) struct Records {
     pub(super) closed: bool,
     /// What this host has to say of logins.
     pub(super) witness: Witness,
+    /// The processes that are watched for what shows no packet.
+    pub(super) named: Named,
 }
 
 impl Listener for Records {
@@ -91,11 +95,15 @@ pub(super) fn tell(
         probe::Record::Owner(owner) => {
             let owner = owners.of(owner);
             witnesses::tell(&owner, &mut to.witness);
+            to.named.connects(&owner);
             engine.on_event(Input::Owner(owner), to);
         }
         probe::Record::SocketEnd(end) => engine.on_event(Input::SocketEnd(end), to),
         probe::Record::Translated(other) => engine.on_event(Input::Translated(other), to),
-        probe::Record::Datagram(told, packet) => datagrams::tell(engine, owners, &told, packet, to),
+        probe::Record::Datagram(told, packet) => {
+            to.named.asks(told.pid);
+            datagrams::tell(engine, owners, &told, packet, to);
+        }
         probe::Record::Opening(opening) => opening::tell(&opening, engine, to),
         probe::Record::Bound(bound) => to.words.extend(Word::of_process(&bound)),
     }

@@ -9,6 +9,7 @@ use tracing_subscriber::filter::LevelFilter;
 use super::{
     Reread, RunOptions, Signals,
     memory::Memory,
+    named::Named,
     owners::Owners,
     ports::Watched,
     records::{Records, tell},
@@ -78,6 +79,8 @@ impl Watcher {
         let mut ports = Watched::new(options.ports.clone());
         // After the hooks are attached, so that no socket falls between.
         ports.find_servers(probe.now());
+        let mut named = Named::new(options.watched.clone(), options.pending_after.0);
+        named.begin(&mut probe);
         let earlier = Earlier::scan(&ports.all(), processes.groups());
         let config = Config {
             max_connections: options.max_flows as usize,
@@ -103,6 +106,7 @@ impl Watcher {
                 tally: Tally::new(now),
                 closed: false,
                 witness: Witness::new(),
+                named,
             },
             options: options.clone(),
             reread: || anyhow::bail!("there is nothing to read"),
@@ -230,6 +234,7 @@ impl Watcher {
             self.losses();
             self.measure();
             self.records.witness.tick();
+            self.untried();
             if let Some(refused) = self.records.witness.refusal() {
                 self.say(degraded("host", &refused));
             }
@@ -283,6 +288,17 @@ impl Watcher {
         let unreadable = self.probe.unreadable();
         if unreadable > 0 {
             let input = Input::Loss(LossReason::MalformedEvent, unreadable);
+            self.engine.on_event(input, &mut self.records);
+        }
+    }
+
+    /// Tells what watched processes did in vain, or that they did nothing.
+    fn untried(&mut self) {
+        let ports = self.ports.all();
+        let Records { named, witness, .. } = &mut self.records;
+        let untried = named.tick(&mut self.probe, &mut self.owners, witness, &ports);
+        for untried in untried {
+            let input = Input::Untried(Box::new(untried));
             self.engine.on_event(input, &mut self.records);
         }
     }

@@ -22,7 +22,8 @@ pub(super) fn ends(key: &FlowKey) -> [SocketAddr; 2] {
         .map(|(words, port)| SocketAddr::new(address(words), port))
 }
 
-fn address(words: [u32; 4]) -> IpAddr {
+/// An address as the kernel programs have it.
+pub(super) fn address(words: [u32; 4]) -> IpAddr {
     let mut octets = [0; 16];
     for (to, word) in octets.chunks_exact_mut(4).zip(words) {
         to.copy_from_slice(&word.to_ne_bytes());

@@ -119,6 +119,7 @@ impl Engine {
             Input::Counted(key, born, carried) => {
                 self.table.counted(&key, born, &carried, report);
             }
+            Input::Untried(untried) => report.untried(&untried),
             Input::Loss(reason, count) => report.shared.lose(reason, count),
             Input::Browser(_) | Input::Dns(_) | Input::Beside(_) => {}
         }

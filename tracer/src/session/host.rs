@@ -107,6 +107,8 @@ pub struct NetFacts {
     pub reverse_path: Option<u64>,
     /// Connections ended for want of memory: `TCPAbortOnMemory`.
     pub out_of_memory: Option<u64>,
+    /// TCP sockets in use: `inuse` of `sockstat`.
+    pub in_use: Option<u64>,
     /// Connections that are over and keep their port for a minute: `tw` of `sockstat`.
     pub time_wait: Option<u64>,
     /// Ports that a client may be given: `ip_local_port_range`.
@@ -126,4 +128,36 @@ pub struct Conntrack {
     pub dropped: u64,
     /// Packets dropped since another connection had taken the same ports.
     pub insert_failed: u64,
+}
+
+/// Something that a watched process did in vain, without a packet; or nothing at all.
+#[derive(Clone, Debug)]
+pub struct Untried {
+    /// The process.
+    pub process: Process,
+    /// Where it wanted to connect.
+    pub server: Option<(IpAddr, u16)>,
+    /// What was in the way.
+    pub hindrance: Hindrance,
+    /// How often.
+    pub count: u64,
+    /// Names that it asked for meanwhile.
+    pub asked: u32,
+    /// When it began.
+    pub from: u64,
+    /// When it had failed last, or what time it is.
+    pub to: u64,
+    /// What its network namespace counts.
+    pub net: NetFacts,
+}
+
+/// Why no packet was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hindrance {
+    /// Nobody asked for it.
+    NothingTried,
+    /// The kernel refused to connect, for this reason (`errno(3)`).
+    Connect(u32),
+    /// It gave no socket.
+    Socket(u32),
 }

@@ -10,7 +10,7 @@ use tracer_ebpf::{
     tally::Tally,
 };
 
-use super::host::{HostFacts, Question};
+use super::host::{HostFacts, Question, Untried};
 use crate::record::{Login, LossReason, Process, Record, Text, Timestamp, identity::Policy};
 
 /// One side of a connection, named by the way its packets go.
@@ -304,6 +304,8 @@ pub enum Input<'a> {
     Dns(Datagram<'a>),
     /// Another service is asked, or answers.
     Beside(Beside<'a>),
+    /// A watched process did something in vain without a packet, or nothing.
+    Untried(Box<Untried>),
     /// What a connection has carried when nobody watches any more; born as in events.
     Counted(FlowKey, u64, Box<Carried>),
     /// Something was not seen, so many times since the last word of it.

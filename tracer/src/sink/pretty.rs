@@ -18,7 +18,7 @@ use super::Render;
 use crate::record::{
     Agent, AttemptRecord, Body, CloseClass, CloseRecord, ConnectionFacts, Count, Endpoint,
     Incident, LineError, Login, LookupOutcome, LookupRecord, Nanos, OutcomeKind, Phase, PhaseName,
-    Record, Server,
+    Record, Server, Text,
 };
 
 /// Columns of a bar as long as the whole login.
@@ -182,12 +182,21 @@ impl Pretty {
 
     /// An attempt and its parts; of one connection alone its `login` says it all.
     fn attempt(&self, record: &AttemptRecord) -> Result<String, fmt::Error> {
-        let AttemptRecord { client, attempt } = record;
+        let AttemptRecord {
+            client,
+            process,
+            attempt,
+        } = record;
+        let process = process.as_ref().and_then(|process| process.name.as_ref());
+        let who = match (client.address, process) {
+            (Some(address), _) => address.to_string(),
+            (None, name) => printable(name.map_or("somebody", Text::as_str)).into_owned(),
+        };
         let style = if attempt.failed() { BAD } else { GOOD };
         let mut text = format!(
             "attempt {}  {}  {}",
             self.paint(style, &word(attempt.outcome)),
-            client.address,
+            who,
             Time(attempt.duration_ns)
         );
         write!(text, "  unexplained {}", Time(attempt.unexplained_ns))?;
@@ -212,7 +221,8 @@ impl Pretty {
         }
         text.push('\n');
         // Of one connection alone its login has said it.
-        if attempt.parts.len() > 1 && !attempt.diagnosis.is_empty() {
+        let is_said = attempt.parts.len() <= 1 && client.address.is_some();
+        if !is_said && !attempt.diagnosis.is_empty() {
             let line = format!("  {}\n", why(&attempt.diagnosis)?);
             text.push_str(&self.paint(DOUBTFUL, &line));
         }

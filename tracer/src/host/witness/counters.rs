@@ -24,6 +24,7 @@ impl Counters {
         let read = |file: &str| text(process, file).unwrap_or_default();
         let netstat = read("net/netstat");
         let counted = |name| value(&netstat, "TcpExt", name);
+        let sockstat = read("net/sockstat");
         Self {
             totals: NetFacts {
                 listen_overflows: counted("ListenOverflows"),
@@ -32,7 +33,8 @@ impl Counters {
                 cookies: counted("SyncookiesSent"),
                 reverse_path: counted("IPReversePathFilter"),
                 out_of_memory: counted("TCPAbortOnMemory"),
-                time_wait: time_wait(&read("net/sockstat")),
+                in_use: sockets(&sockstat, "inuse"),
+                time_wait: sockets(&sockstat, "tw"),
                 ports: None,
                 conntrack: conntrack(&read("net/stat/nf_conntrack")),
             },
@@ -50,6 +52,7 @@ impl Counters {
             cookies: more(now.cookies, then.cookies),
             reverse_path: more(now.reverse_path, then.reverse_path),
             out_of_memory: more(now.out_of_memory, then.out_of_memory),
+            in_use: now.in_use,
             time_wait: now.time_wait,
             ports: now.ports,
             conntrack: now.conntrack.map(|now| {
@@ -81,12 +84,13 @@ fn value(text: &str, section: &str, name: &str) -> Option<u64> {
     values.split_whitespace().nth(place)?.parse().ok()
 }
 
-fn time_wait(sockstat: &str) -> Option<u64> {
+/// How many TCP sockets there are of a kind.
+fn sockets(sockstat: &str, kind: &str) -> Option<u64> {
     let tcp = sockstat
         .lines()
         .find_map(|line| line.strip_prefix("TCP:"))?;
     let mut words = tcp.split_whitespace();
-    words.find(|word| *word == "tw")?;
+    words.find(|word| *word == kind)?;
     words.next()?.parse().ok()
 }
 
@@ -137,8 +141,8 @@ IpExt: 4 5
     fn connections_that_keep_their_port_are_counted() {
         let sockstat =
             "sockets: used 18\nTCP: inuse 1 orphan 0 tw 17 alloc 1 mem 198\nUDP: inuse 0\n";
-        assert_eq!(time_wait(sockstat), Some(17));
-        assert_eq!(time_wait("UDP: inuse 0"), None);
+        assert_eq!(sockets(sockstat, "tw"), Some(17));
+        assert_eq!(sockets("UDP: inuse 0", "tw"), None);
     }
 
     #[test]

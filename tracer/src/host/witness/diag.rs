@@ -59,6 +59,8 @@ pub(super) struct Sockets {
     pub(super) listening: Vec<Listening>,
     /// Of those that were asked for, in their order.
     pub(super) held: Vec<Option<Held>>,
+    /// Ports that a client may be given.
+    pub(super) ports: Option<u32>,
 }
 
 /// Asks for the listening sockets, and for these connections' by their local and remote end; in another
@@ -85,7 +87,10 @@ fn ask_here(connections: &[(SocketAddr, SocketAddr)]) -> io::Result<Sockets> {
     let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
     socket.bind_auto()?;
     socket.set_non_blocking(true)?;
-    let mut sockets = Sockets::default();
+    let mut sockets = Sockets {
+        ports: ports(),
+        ..Sockets::default()
+    };
     for family in [AF_INET, AF_INET6] {
         let request = InetRequest {
             family,
@@ -126,6 +131,14 @@ fn ask_here(connections: &[(SocketAddr, SocketAddr)]) -> io::Result<Sockets> {
         sockets.held.push(held);
     }
     Ok(sockets)
+}
+
+/// How many ports a client may be given, in the network namespace of this thread.
+fn ports() -> Option<u32> {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    let mut ends = range.split_whitespace().map(str::parse::<u32>);
+    let (first, last) = (ends.next()?.ok()?, ends.next()?.ok()?);
+    Some(last.checked_sub(first)? + 1)
 }
 
 fn any(family: u8) -> SocketId {

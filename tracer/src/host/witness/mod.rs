@@ -25,7 +25,7 @@ use self::{
     networks::Network,
 };
 use super::{namespaces::has_the_hosts_pids, now};
-use crate::session::{HostFacts, ProcessFacts, Question, SocketFacts};
+use crate::session::{HostFacts, NetFacts, ProcessFacts, Question, SocketFacts};
 
 /// Processes, network namespaces and logins followed; those that were seen the longest time ago give way.
 const MAX_CLIENTS: usize = 64;
@@ -35,6 +35,8 @@ const MAX_LOGINS: usize = 256;
 const INTEREST: u64 = 120_000_000_000;
 /// Nothing is looked at again sooner.
 const REST: u64 = 250_000_000;
+/// How long a network namespace is remembered that has no process which is known.
+const REMEMBERED: u64 = 10_000_000_000;
 /// How long the limits of a process are taken to be the same.
 const LIMITS_LAST: u64 = 10_000_000_000;
 
@@ -138,7 +140,10 @@ impl Witness {
         let now = now();
         self.clients
             .retain(|client| now.saturating_sub(client.used) < INTEREST);
-        self.networks.retain(Network::is_there);
+        // Of one whose process is gone what was seen is remembered for a while.
+        let lately =
+            |network: &Network| network.is_there() || !network.samples.is_older(now, REMEMBERED);
+        self.networks.retain(lately);
         if self.logins.is_empty() {
             return;
         }
@@ -188,9 +193,33 @@ impl Witness {
         facts
     }
 
+    /// What the network namespace of a process counts since then.
+    pub fn net(&mut self, pid: u32, since: u64) -> NetFacts {
+        let process = Process::new(pid.cast_signed()).ok();
+        let network = process.and_then(|process| self.network(process));
+        // One that is gone has opened connections before.
+        let known = |client: &&Client| client.process.pid() == pid.cast_signed();
+        let client = self.clients.iter().find(known);
+        let network = network.or_else(|| client?.network);
+        let Some(id) = network.filter(|_| self.has_hosts_pids) else {
+            return NetFacts::default();
+        };
+        self.glance(id, now());
+        let network = self.networks.iter().find(|network| network.id == id);
+        network.map_or_else(NetFacts::default, |network| network.counted(since))
+    }
+
     /// What cannot be told here, and why.
     pub fn shortfalls(&self) -> Vec<&'static str> {
         let mut shortfalls = Vec::new();
+        if Process::new(1)
+            .ok()
+            .as_ref()
+            .and_then(networks::of)
+            .is_none()
+        {
+            shortfalls.push("the network namespaces of other processes may not be seen");
+        }
         if !self.has_hosts_pids {
             return vec!["in another pid namespace than the host's: nothing is known of processes"];
         }
@@ -293,7 +322,8 @@ impl Witness {
         let ends = logins.iter().map(|login| client_first(login.ends));
         let ends = ends.collect();
         let mut networks = self.networks.iter_mut();
-        let Some(network) = networks.find(|network| network.id == id) else {
+        let there = networks.find(|network| network.id == id && network.is_there());
+        let Some(network) = there else {
             return;
         };
         match network.look(now, ends) {

@@ -32,6 +32,7 @@ pub(super) struct Network {
 pub(super) struct Sample {
     counters: Counters,
     listening: Vec<Listening>,
+    ports: Option<u32>,
 }
 
 /// The network namespace of a process, by its inode; `None` where that may not be seen.
@@ -68,7 +69,7 @@ impl Network {
             let namespace = File::open(format!("/proc/{}/ns/net", self.by.pid()));
             namespace.and_then(|namespace| diag::ask(Some(namespace), connections))
         };
-        let (Sockets { listening, held }, refused) = match asked {
+        let (sockets, refused) = match asked {
             Ok(sockets) => (sockets, Ok(())),
             Err(error) => (Sockets::default(), Err(error)),
         };
@@ -76,10 +77,11 @@ impl Network {
             now,
             Sample {
                 counters,
-                listening,
+                listening: sockets.listening,
+                ports: sockets.ports,
             },
         );
-        refused.map(|()| held)
+        refused.map(|()| sockets.held)
     }
 
     /// Whether a socket in it takes what comes to that address and port.
@@ -113,7 +115,7 @@ impl Network {
             return NetFacts::default();
         };
         NetFacts {
-            ports: self.ports(),
+            ports: last.ports,
             ..last.counters.since(&first.counters)
         }
     }
@@ -140,18 +142,6 @@ impl Network {
             waiting_for: first.map(|first| queued.next_back().unwrap_or(first) - first),
             dropped: now.drops.unwrap_or(0).saturating_sub(earlier),
         })
-    }
-
-    /// How many ports a client may be given.
-    fn ports(&self) -> Option<u32> {
-        // The range is read as the reader's own network namespace has it.
-        if !self.is_home {
-            return None;
-        }
-        let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
-        let mut ends = range.split_whitespace().map(str::parse::<u32>);
-        let (first, last) = (ends.next()?.ok()?, ends.next()?.ok()?);
-        Some(last.checked_sub(first)? + 1)
     }
 }
 

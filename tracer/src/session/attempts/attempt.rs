@@ -182,7 +182,8 @@ impl Attempt {
             Some(
                 PartOutcome::Lookup(LookupOutcome::Answered)
                 | PartOutcome::Resolution(_)
-                | PartOutcome::Service(_),
+                | PartOutcome::Service(_)
+                | PartOutcome::Untried(_),
             )
             | None => Outcome::Unknown,
         }

@@ -12,6 +12,7 @@ mod questions;
 mod symptoms;
 #[cfg(test)]
 mod tests;
+mod untried;
 mod whole;
 
 use std::cmp::Ordering;
@@ -27,6 +28,7 @@ pub(in crate::session) use self::{
     found::Ranked,
     neighbours::{Around, Me, Neighbours, Place, Wait},
     symptoms::{Closing, Ended, Lost, Part, Symptoms},
+    untried::ranked_of_untried,
     whole::{Step, Whole},
 };
 use crate::record::Whom;

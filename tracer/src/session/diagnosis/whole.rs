@@ -163,9 +163,10 @@ pub(super) mod samples {
         last.decisive = true;
         let outcome = match last.outcome {
             PartOutcome::Login(outcome) => outcome,
-            PartOutcome::Lookup(_) | PartOutcome::Resolution(_) | PartOutcome::Service(_) => {
-                Outcome::Timeout
-            }
+            PartOutcome::Lookup(_)
+            | PartOutcome::Resolution(_)
+            | PartOutcome::Service(_)
+            | PartOutcome::Untried(_) => Outcome::Timeout,
         };
         let end = steps.iter().map(|step| step.start + step.took).max();
         Whole {

@@ -93,7 +93,10 @@ impl Report<'_> {
         };
         let address = attempt.client;
         let body = Body::Attempt(AttemptRecord {
-            client: AttemptClient { address },
+            client: AttemptClient {
+                address: Some(address),
+            },
+            process: None,
             attempt: told,
         });
         self.tell(end.max(attempt.until), body);

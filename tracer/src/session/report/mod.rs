@@ -15,6 +15,7 @@ mod losses;
 mod own;
 mod requests;
 mod strangers;
+mod untried;
 
 use std::net::IpAddr;
 

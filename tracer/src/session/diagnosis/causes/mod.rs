@@ -13,6 +13,7 @@ mod client_slow;
 mod client_starved;
 mod clock_skew;
 mod closed_without_error;
+mod connect_refused_here;
 mod connection_limit;
 mod conntrack_full;
 mod database_resuming;
@@ -23,6 +24,7 @@ mod domain_controller_queue;
 mod domain_controller_slow;
 mod domain_controller_unreachable;
 mod encryption_downgraded;
+mod ephemeral_ports;
 mod failover_partner_unreachable;
 mod federated_token_slow;
 mod idle_drop;
@@ -39,6 +41,7 @@ mod login_storm;
 mod middlebox_reset;
 mod name_resolution;
 mod network_slow;
+mod no_attempt;
 mod not_sql_server;
 mod not_strict_server;
 mod packet_loss;
@@ -76,6 +79,7 @@ mod unknown;
 mod zero_window;
 
 use super::{Cause, Found, whole::Whole};
+use crate::session::host::Untried;
 
 /// All that are looked for; of those that are equally likely the first is told first.
 pub(super) const ALL: &[&Cause] = &[
@@ -151,6 +155,9 @@ pub(super) const ALL: &[&Cause] = &[
     &instance_lookup::CAUSE,
     &stale_instance_answer::CAUSE,
     &unexplained_time::CAUSE,
+    &ephemeral_ports::CAUSE,
+    &connect_refused_here::CAUSE,
+    &no_attempt::CAUSE,
 ];
 
 /// How well a cause fits an attempt; `None` where it does not.
@@ -195,6 +202,16 @@ pub(super) const OF_ATTEMPTS: &[(&Cause, FitsAttempt)] = &[
     (&instance_lookup::CAUSE, instance_lookup::fits),
     (&stale_instance_answer::CAUSE, stale_instance_answer::fits),
     (&unexplained_time::CAUSE, unexplained_time::fits),
+];
+
+/// How well a cause fits what a watched process did without a packet; `None` where it does not.
+type FitsUntried = fn(&Untried) -> Option<Found>;
+
+/// Those that no packet shows.
+pub(super) const OF_UNTRIED: &[(&Cause, FitsUntried)] = &[
+    (&ephemeral_ports::CAUSE, ephemeral_ports::fits),
+    (&connect_refused_here::CAUSE, connect_refused_here::fits),
+    (&no_attempt::CAUSE, no_attempt::fits),
 ];
 
 /// Told where none of them fits.
