@@ -31,4 +31,5 @@ mod services;
 mod sockets;
 mod tls;
 mod transit;
+mod untried;
 mod waits;
