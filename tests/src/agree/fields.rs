@@ -52,6 +52,8 @@ pub(super) struct Latitude {
     pub(super) stranger: bool,
     /// What answers for a socket that is gone, and what comes for it, is of no socket.
     pub(super) reset: bool,
+    /// A cause rests on what the host knows; a capture has no host.
+    pub(super) host: bool,
 }
 
 impl Latitude {
@@ -72,6 +74,7 @@ impl Latitude {
             stranger: is(live, "login.stranger", "other")
                 && !is(replayed, "login.stranger", "other"),
             reset: is(live, "close.class", "benign_reset") || is(live, "close.how", "rst"),
+            host: live.iter().any(is_of_the_host),
         }
     }
 
@@ -83,6 +86,7 @@ impl Latitude {
             late: self.late || other.late,
             stranger: self.stranger || other.stranger,
             reset: self.reset || other.reset,
+            host: self.host || other.host,
         }
     }
 
@@ -103,13 +107,24 @@ impl Latitude {
             // The kernel withholds bytes that no framing vouches for, whatever they are.
             "login.stranger" => live == "other",
             // Causes follow from whose the time was, from the end, and from what is spoken.
-            _ if path.starts_with("diagnosis.") => self.vantage || self.end || self.stranger,
+            _ if path.starts_with("diagnosis.") => {
+                self.vantage || self.end || self.stranger || self.host
+            }
             _ if PARTS.contains(&name) && other.is_none() => self.end,
             _ if name == "network_ns" => self.vantage && at_most(one, other),
             _ if PARTS.contains(&name) => self.vantage && at_most(other, one),
             _ => UNKNOWN_TO_REPLAY.iter().any(|one| path.starts_with(one)),
         }
     }
+}
+
+/// Whether it is a cause, or the evidence of one, that only the host knows.
+fn is_of_the_host((path, value): (&String, &Value)) -> bool {
+    const CAUSES: [&str; 3] = ["client_starved", "syn_dropped_here", "conntrack_full"];
+    const EVIDENCE: [&str; 3] = ["accept_queue", "listener_drops", "path_mtu"];
+    let name = path.rsplit('.').next().unwrap_or_default();
+    let is_cause = value.as_str().is_some_and(|value| CAUSES.contains(&value));
+    path.starts_with("diagnosis.") && (is_cause || EVIDENCE.contains(&name))
 }
 
 /// Whether a vantage tells less than another, and nothing else.

@@ -157,11 +157,14 @@ impl Score {
             .collect()
     }
 
-    /// Of how many connections replay and the agent tell, and of how many the same causes.
+    /// Of how many connections replay and the agent tell, and of how many the same causes. What the host
+    /// knows of a client replay does not.
     pub fn agreed(&self) -> (usize, usize) {
+        let is_hosts = |verdict: &&Verdict| verdict.first_cause() == Some("client_starved");
         agreed(
             self.verdicts
                 .iter()
+                .filter(|verdict| !is_hosts(verdict))
                 .filter_map(|verdict| Some((verdict.first_cause(), verdict.replayed_cause()?))),
         )
     }

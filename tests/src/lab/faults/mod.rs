@@ -254,13 +254,13 @@ pub(crate) const FAULTS: &[Fault] = &[
     ),
     Fault::new(
         "a stopped client",
-        &["client_slow", "client_starved"],
+        &["client_starved", "client_slow"],
         client::stopped,
     )
     .quick(),
     Fault::new(
         "a starved client",
-        &["client_slow", "client_starved"],
+        &["client_starved", "client_slow"],
         client::starved,
     ),
     Fault::new(
