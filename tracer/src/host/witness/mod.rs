@@ -11,7 +11,7 @@ mod history;
 mod networks;
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     io::ErrorKind,
     net::{IpAddr, SocketAddr},
 };
@@ -70,6 +70,10 @@ pub struct Witness {
     clients: Vec<Client>,
     networks: Vec<Network>,
     logins: VecDeque<Login>,
+    /// When a process that accepts was looked at last, and which network namespace a server is in, as found then:
+    /// a flood is not to be looked at login by login.
+    accepting: HashMap<u32, u64>,
+    servers: HashMap<(IpAddr, u16), (u64, Option<u64>)>,
     /// Why sockets are not asked for, once that was refused.
     refused: Option<String>,
     refusal_was_told: bool,
@@ -92,6 +96,8 @@ impl Witness {
             clients: Vec::new(),
             networks: Vec::new(),
             logins: VecDeque::new(),
+            accepting: HashMap::new(),
+            servers: HashMap::new(),
             refused: None,
             refusal_was_told: false,
         }
@@ -121,10 +127,19 @@ impl Witness {
         if pid == 0 || !self.has_hosts_pids {
             return;
         }
+        let now = now();
+        let rests = |at: &u64| now.saturating_sub(*at) < REST;
+        if self.accepting.get(&pid).is_some_and(rests) {
+            return;
+        }
+        if self.accepting.len() >= MAX_LOGINS {
+            self.accepting.clear();
+        }
+        self.accepting.insert(pid, now);
         if let Ok(process) = Process::new(pid.cast_signed())
             && let Some(network) = self.network(process)
         {
-            self.glance(network, now());
+            self.glance(network, now);
         }
     }
 
@@ -163,7 +178,7 @@ impl Witness {
     pub fn says(&mut self, question: &Question<'_>) -> HostFacts {
         let now = now();
         let mut facts = HostFacts::default();
-        if let Some(network) = self.of_server(question.server) {
+        if let Some(network) = self.of_server(question.server, now) {
             self.glance(network, now);
             if let Some(network) = self.networks.iter().find(|one| one.id == network) {
                 facts.server_net = network.counted(question.from);
@@ -243,7 +258,7 @@ impl Witness {
     fn client(&mut self, pid: u32, now: u64) -> Option<&Client> {
         let known = |client: &Client| client.process.pid() == pid.cast_signed();
         let place = match self.clients.iter().position(known) {
-            Some(place) if self.clients[place].process.is_alive() => place,
+            Some(place) if self.clients[place].is_itself(now) => place,
             Some(place) => {
                 // Another has its id.
                 self.clients.swap_remove(place);
@@ -296,7 +311,20 @@ impl Witness {
     }
 
     /// The only network namespace in which somebody listens there; `None` where several could be it.
-    fn of_server(&self, server: (IpAddr, u16)) -> Option<u64> {
+    fn of_server(&mut self, server: (IpAddr, u16), now: u64) -> Option<u64> {
+        let known = self.servers.get(&server);
+        if let Some((_, network)) = known.filter(|(at, _)| now.saturating_sub(*at) < REST) {
+            return *network;
+        }
+        if self.servers.len() >= MAX_LOGINS {
+            self.servers.clear();
+        }
+        let found = self.find_server(server);
+        self.servers.insert(server, (now, found));
+        found
+    }
+
+    fn find_server(&self, server: (IpAddr, u16)) -> Option<u64> {
         let mut all = self.networks.iter();
         let only = all.find(|network| network.listens(server))?;
         let others = all.any(|network| network.listens(server));
@@ -365,6 +393,11 @@ impl Witness {
 }
 
 impl Client {
+    /// Whether its id is still its own: no host starts so many processes within a rest that one is used again.
+    fn is_itself(&self, now: u64) -> bool {
+        !self.samples.is_older(now, REST) || self.process.is_alive()
+    }
+
     /// Looks at it; of one that is gone what was known stays.
     fn look(&mut self, mounts: &Mounts, now: u64) {
         if now.saturating_sub(self.limits.0) > LIMITS_LAST {
