@@ -4,6 +4,7 @@
 //! Looked at is as a login begins, each second while one is not decided, and once more when somebody asks:
 //! never more often than every quarter of a second. Of what may not be read nothing is told.
 
+mod client;
 mod counters;
 mod cpu;
 mod diag;
@@ -18,14 +19,9 @@ use std::{
 
 use procfs::process::Process;
 
-use self::{
-    cpu::{Limits, Mounts, Standing},
-    diag::Held,
-    history::History,
-    networks::Network,
-};
+use self::{client::Client, cpu::Mounts, diag::Held, history::History, networks::Network};
 use super::{namespaces::has_the_hosts_pids, now};
-use crate::session::{HostFacts, NetFacts, ProcessFacts, Question, SocketFacts};
+use crate::session::{HostFacts, NetFacts, Question, SocketFacts};
 
 /// Processes, network namespaces and logins followed; those that were seen the longest time ago give way.
 const MAX_CLIENTS: usize = 64;
@@ -37,19 +33,6 @@ const INTEREST: u64 = 120_000_000_000;
 const REST: u64 = 250_000_000;
 /// How long a network namespace is remembered that has no process which is known.
 const REMEMBERED: u64 = 10_000_000_000;
-/// How long the limits of a process are taken to be the same.
-const LIMITS_LAST: u64 = 10_000_000_000;
-
-/// A client's process.
-#[derive(Debug)]
-struct Client {
-    process: Process,
-    network: Option<u64>,
-    limits: (u64, Limits),
-    /// When it began a login last.
-    used: u64,
-    samples: History<Standing>,
-}
 
 /// A login that is not decided.
 #[derive(Debug)]
@@ -389,40 +372,6 @@ impl Witness {
             unread_for: first.zip(last).map(|(first, last)| last - first),
             path_mtu: login.samples.last().and_then(|(_, held)| held.path_mtu),
         }
-    }
-}
-
-impl Client {
-    /// Whether its id is still its own: no host starts so many processes within a rest that one is used again.
-    fn is_itself(&self, now: u64) -> bool {
-        !self.samples.is_older(now, REST) || self.process.is_alive()
-    }
-
-    /// Looks at it; of one that is gone what was known stays.
-    fn look(&mut self, mounts: &Mounts, now: u64) {
-        if now.saturating_sub(self.limits.0) > LIMITS_LAST {
-            self.limits = (now, mounts.limits(&self.process));
-        }
-        if let Some(standing) = Standing::of(&self.process, &self.limits.1) {
-            self.samples.add(now, standing);
-        }
-    }
-
-    /// How it fared from then to then. Where that lies between two moments, those count: the figures are
-    /// then of a longer time, which is told.
-    fn between(&self, from: u64, to: u64) -> ProcessFacts {
-        let Some(((first, then), (last, now))) = self.samples.between(from, to) else {
-            return ProcessFacts::default();
-        };
-        let mut facts = now.since(then, last.saturating_sub(*first));
-        let stopped = self.samples.within(from, to);
-        let mut stopped = stopped.filter(|(_, standing)| standing.stopped);
-        let first = stopped.next().map(|(at, _)| *at);
-        facts.stopped = first.map(|first| {
-            let last = stopped.next_back().map_or(first, |(at, _)| *at);
-            last - first
-        });
-        facts
     }
 }
 
