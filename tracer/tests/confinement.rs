@@ -137,10 +137,6 @@ fn who_tells_processes_goes_on_seeing_them() {
         // Nobody's.
         strangers.uid(65_534);
     }
-    #[expect(
-        clippy::zombie_processes,
-        reason = "this thread may wait for it no more, and ends"
-    )]
     let mut stranger = strangers.spawn().expect("a process");
     let steps = confine(&Needs {
         programs: true,
