@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         pid,
         ..Process::default()
     };
-    let mut witness = Witness::new();
+    let mut witness = Witness::new(false);
     let mut times = [const { Vec::new() }; 3];
     for _ in 0..TURNS {
         std::thread::sleep(REST);

@@ -138,7 +138,10 @@ async fn watch(
         .open(&host::name())
         .context("opening the output")?
         .gathering(GATHERED);
-    let metrics = options.metrics.map(listen).transpose()?;
+    let metrics = match options.metrics {
+        Some(address) => Some(listen(address, options.confine)?),
+        None => None,
+    };
     let groups = Hierarchy::choose(options.cgroup.as_deref())?;
     let probe = Probe::start(&probe_options(options, groups.clone())).await?;
     let mut agent = Watcher::new(options, probe, Processes::new(groups), output, metrics);
@@ -152,8 +155,9 @@ async fn watch(
 }
 
 /// Metrics, told at this address from now on.
-fn listen(address: SocketAddr) -> anyhow::Result<Metrics> {
-    Metrics::listen(address).with_context(|| format!("listening at {address} for metrics"))
+fn listen(address: SocketAddr, confined: bool) -> anyhow::Result<Metrics> {
+    Metrics::listen(address, confined)
+        .with_context(|| format!("listening at {address} for metrics"))
 }
 
 fn probe_options(options: &RunOptions, groups: Option<Arc<Hierarchy>>) -> probe::Options {

@@ -25,8 +25,8 @@ pub struct ReportArgs {
     #[arg(long, value_enum, default_value_t = FormName::Html)]
     format: FormName,
 
-    /// A login that took longer than this many milliseconds is slow
-    #[arg(long, value_name = "MS", default_value = "1000", value_parser = values::milliseconds)]
+    /// A login that took longer is slow, such as `250ms` or `2s`
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = values::milliseconds)]
     slow: Nanos,
 
     /// How many of the worst logins are shown with all their parts

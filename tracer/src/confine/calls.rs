@@ -133,6 +133,9 @@ const KERNEL: &[c_long] = &[
 /// Taking connections, where that is asked for.
 const ANSWERS: &[c_long] = &[libc::SYS_accept4];
 
+/// Entering namespaces, likewise.
+const NAMESPACES: &[c_long] = &[libc::SYS_setns];
+
 /// What older processors' tables have beside those.
 #[cfg(target_arch = "x86_64")]
 const OLDER: &[c_long] = &[
@@ -156,7 +159,8 @@ const OLDER: &[c_long] = &[];
 /// This thread, and those that it starts, make no other calls.
 pub(super) fn restrict(needs: &Needs) -> Result<String, String> {
     let answers = if needs.answers { ANSWERS } else { &[] };
-    let allowed = [PROCESS, FILES, KERNEL, OLDER, answers].concat();
+    let namespaces = if needs.namespaces { NAMESPACES } else { &[] };
+    let allowed = [PROCESS, FILES, KERNEL, OLDER, answers, namespaces].concat();
     let count = allowed.len();
     let filter = filter(allowed).map_err(|error| error.to_string())?;
     apply_filter(&filter).map_err(|error| error.to_string())?;

@@ -68,6 +68,9 @@ fn wanted(needs: &Needs, held: CapabilitySet) -> CapabilitySet {
     if needs.processes {
         wanted |= CapabilitySet::SYS_PTRACE;
     }
+    if needs.namespaces {
+        wanted |= CapabilitySet::SYS_ADMIN;
+    }
     let is_strangers = |folder: &std::path::PathBuf| {
         let owner = folder.metadata().map(|folder| folder.uid());
         owner.is_ok_and(|owner| owner != geteuid().as_raw())

@@ -27,6 +27,8 @@ pub struct Needs {
     pub processes: bool,
     /// Files anywhere, to be read.
     pub reads: bool,
+    /// Entering other network namespaces.
+    pub namespaces: bool,
     /// Taking connections that others open to it.
     pub answers: bool,
     /// Folders in which files are written.

@@ -27,18 +27,19 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Nothing has happened yet; an endpoint tells it from now on.
+    /// Nothing has happened yet; an endpoint tells it from now on, whose thread gives up all else where it is
+    /// to be confined.
     ///
     /// # Errors
     /// Where nobody can be answered there.
-    pub fn listen(address: SocketAddr) -> io::Result<Self> {
+    pub fn listen(address: SocketAddr, confined: bool) -> io::Result<Self> {
         let mut registry = Registry::default();
         let logins = Logins::new(&mut registry);
         let own = Own::new(&mut registry, SystemTime::now());
         Ok(Self {
             logins,
             own,
-            endpoint: Endpoint::start(address, registry)?,
+            endpoint: Endpoint::start(address, registry, confined)?,
         })
     }
 

@@ -26,6 +26,7 @@ impl Watcher {
             processes: self.owners.processes.groups().is_some(),
             reads: true,
             answers: false,
+            namespaces: false,
             writes,
         }
     }

@@ -105,7 +105,7 @@ impl Watcher {
                 words: Vec::new(),
                 tally: Tally::new(now),
                 closed: false,
-                witness: Witness::new(),
+                witness: Witness::new(options.confine),
                 named,
             },
             options: options.clone(),

@@ -6,6 +6,7 @@ use std::{
     io,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     os::fd::AsFd as _,
+    sync::mpsc::{Sender, SyncSender, channel, sync_channel},
     thread,
 };
 
@@ -23,6 +24,17 @@ use netlink_packet_sock_diag::{
 use netlink_sys::{Socket, protocols::NETLINK_SOCK_DIAG};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use crate::confine::{Needs, confine};
+
+/// What the thread needs that enters namespaces.
+const NEEDS: Needs = Needs {
+    programs: false,
+    processes: false,
+    reads: true,
+    namespaces: true,
+    answers: false,
+    writes: Vec::new(),
+};
 /// Listening sockets that are remembered of a network namespace.
 const MOST: usize = 128;
 /// Sockets that are asked for one by one at a time.
@@ -63,27 +75,66 @@ pub(super) struct Sockets {
     pub(super) ports: Option<u32>,
 }
 
-/// Asks for the listening sockets, and for these connections' by their local and remote end; in another
-/// network namespace than this thread's where one is given.
-pub(super) fn ask(
-    namespace: Option<File>,
+/// A question about sockets in another network namespace.
+struct Question {
+    namespace: File,
     connections: Vec<(SocketAddr, SocketAddr)>,
-) -> io::Result<Sockets> {
-    let Some(namespace) = namespace else {
-        return ask_here(&connections);
-    };
-    // A thread of its own: what it enters is its own affair, and gone with it.
-    let asked = thread::Builder::new().spawn(move || {
-        let network = Some(LinkNameSpaceType::Network);
-        move_into_link_name_space(namespace.as_fd(), network)?;
-        ask_here(&connections)
-    })?;
-    asked
-        .join()
-        .map_err(|_panic| io::Error::other("the thread has failed"))?
+    answer: SyncSender<io::Result<Sockets>>,
 }
 
-fn ask_here(connections: &[(SocketAddr, SocketAddr)]) -> io::Result<Sockets> {
+/// Asks in other network namespaces than the agent's: on a thread of its own, since what it enters is its own
+/// affair, and since the others give up what entering takes.
+#[derive(Debug)]
+pub(super) struct Abroad {
+    questions: Sender<Question>,
+}
+
+impl Abroad {
+    /// Starts the thread; it keeps no more than it needs where it is confined.
+    pub(super) fn start(confined: bool) -> io::Result<Self> {
+        let (questions, asked) = channel::<Question>();
+        let thread = thread::Builder::new().name("namespaces".to_owned());
+        thread.spawn(move || {
+            if confined {
+                for step in confine(&NEEDS) {
+                    tracing::debug!("namespaces, {}: {:?}", step.what, step.held);
+                }
+            }
+            for question in asked {
+                let network = Some(LinkNameSpaceType::Network);
+                let entered = move_into_link_name_space(question.namespace.as_fd(), network);
+                let sockets = match entered {
+                    Ok(()) => ask(&question.connections),
+                    Err(error) => Err(error.into()),
+                };
+                // Whoever has asked waits for it.
+                drop(question.answer.send(sockets));
+            }
+        })?;
+        Ok(Self { questions })
+    }
+
+    /// As [`ask`], in this network namespace.
+    pub(super) fn ask(
+        &self,
+        namespace: File,
+        connections: Vec<(SocketAddr, SocketAddr)>,
+    ) -> io::Result<Sockets> {
+        let gone = || io::Error::other("the thread that asks has ended");
+        let (answer, answered) = sync_channel(1);
+        let question = Question {
+            namespace,
+            connections,
+            answer,
+        };
+        self.questions.send(question).map_err(|_unsent| gone())?;
+        answered.recv().map_err(|_panic| gone())?
+    }
+}
+
+/// Asks for the listening sockets, and for these connections' by their local and remote end, in the network
+/// namespace of this thread.
+pub(super) fn ask(connections: &[(SocketAddr, SocketAddr)]) -> io::Result<Sockets> {
     let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
     socket.bind_auto()?;
     socket.set_non_blocking(true)?;
@@ -256,7 +307,7 @@ mod tests {
 
         let ends = (client.local_addr().unwrap(), address);
         let gone = (address, "127.0.0.1:9".parse().unwrap());
-        let sockets = ask(None, vec![ends, gone]).unwrap();
+        let sockets = ask(&[ends, gone]).unwrap();
 
         let own = sockets.listening.iter();
         let own = own.into_iter().find(|one| one.address == address).unwrap();

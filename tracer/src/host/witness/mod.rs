@@ -19,7 +19,13 @@ use std::{
 
 use procfs::process::Process;
 
-use self::{client::Client, cpu::Mounts, diag::Held, history::History, networks::Network};
+use self::{
+    client::Client,
+    cpu::Mounts,
+    diag::{Abroad, Held},
+    history::History,
+    networks::Network,
+};
 use super::{namespaces::has_the_hosts_pids, now};
 use crate::session::{HostFacts, NetFacts, Question, SocketFacts};
 
@@ -48,6 +54,8 @@ struct Login {
 pub struct Witness {
     /// Whether a process's id is the one that `/proc` lists it by.
     has_hosts_pids: bool,
+    /// `None` where no thread could be started.
+    abroad: Option<Abroad>,
     home: Option<u64>,
     mounts: Mounts,
     clients: Vec<Client>,
@@ -64,16 +72,18 @@ pub struct Witness {
 
 impl Default for Witness {
     fn default() -> Self {
-        Self::new()
+        Self::new(false)
     }
 }
 
 impl Witness {
-    /// It knows of nobody yet.
-    pub fn new() -> Self {
+    /// It knows of nobody yet. Its thread that enters other network namespaces gives up all else where
+    /// it is to be confined.
+    pub fn new(confined: bool) -> Self {
         let myself = Process::myself().ok();
         Self {
             has_hosts_pids: has_the_hosts_pids(),
+            abroad: Abroad::start(confined).ok(),
             home: myself.as_ref().and_then(networks::of),
             mounts: Mounts::find(),
             clients: Vec::new(),
@@ -337,7 +347,7 @@ impl Witness {
         let Some(network) = there else {
             return;
         };
-        match network.look(now, ends) {
+        match network.look(now, ends, self.abroad.as_ref()) {
             Ok(held) => {
                 for (login, held) in logins.iter_mut().zip(held) {
                     if let Some(held) = held {

@@ -10,7 +10,7 @@ use procfs::process::Process;
 
 use super::{
     counters::{Counters, text},
-    diag::{self, Held, Listening, Sockets},
+    diag::{self, Abroad, Held, Listening, Sockets},
     history::History,
 };
 use crate::session::{ListenerFacts, NetFacts};
@@ -61,13 +61,15 @@ impl Network {
         &mut self,
         now: u64,
         connections: Vec<(SocketAddr, SocketAddr)>,
+        abroad: Option<&Abroad>,
     ) -> std::io::Result<Vec<Option<Held>>> {
         let counters = Counters::of(&self.by);
         let asked = if self.is_home {
-            diag::ask(None, connections)
+            diag::ask(&connections)
         } else {
             let namespace = File::open(format!("/proc/{}/ns/net", self.by.pid()));
-            namespace.and_then(|namespace| diag::ask(Some(namespace), connections))
+            let none = || std::io::Error::other("no thread could be started that asks");
+            namespace.and_then(|namespace| abroad.ok_or_else(none)?.ask(namespace, connections))
         };
         let (sockets, refused) = match asked {
             Ok(sockets) => (sockets, Ok(())),
@@ -188,7 +190,7 @@ Local:
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let server = listener.local_addr().unwrap();
         let server = (server.ip(), server.port());
-        network.look(7, Vec::new()).unwrap();
+        network.look(7, Vec::new(), None).unwrap();
         assert!(network.is_there() && network.listens(server));
         let facts = network.listener(server, 7).unwrap();
         assert_eq!((facts.waiting, facts.dropped), (0, 0));
