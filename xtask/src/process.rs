@@ -4,11 +4,10 @@ use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::OnceLock,
 };
 
 use anyhow::{Context as _, Result, bail};
-
-use crate::ebpf;
 
 /// The workspace's root, wherever the command was called from.
 pub(crate) fn root() -> &'static Path {
@@ -25,8 +24,19 @@ pub(crate) fn target() -> PathBuf {
 /// `cargo` in the workspace's root.
 pub(crate) fn cargo<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new("cargo");
-    command.args(args).current_dir(root()).envs(ebpf::others());
     command
+        .args(args)
+        .current_dir(root())
+        .envs(BESIDE.get().map(|(name, value)| (name, value)));
+    command
+}
+
+/// A variable that every `cargo` is given from now on.
+static BESIDE: OnceLock<(&'static str, PathBuf)> = OnceLock::new();
+
+/// Gives every `cargo` a variable from now on; the first such call counts.
+pub(crate) fn give_cargo(name: &'static str, value: PathBuf) {
+    BESIDE.get_or_init(|| (name, value));
 }
 
 /// Any program, with its arguments.

@@ -6,7 +6,7 @@ use clap::{ArgMatches, Args, Command, Subcommand};
 
 use super::{
     RunArgs, print,
-    settings::{Settings, effective, schema, template},
+    settings::{Settings, as_toml, effective, schema, template},
 };
 
 /// Which file is read.
@@ -65,17 +65,6 @@ pub(super) fn show(
         writeln!(text, "{line:<40}  # {}", option.source)?;
     }
     print(text.as_bytes())
-}
-
-/// A value as it stands in a file.
-pub(super) fn as_toml(value: &str) -> String {
-    let is_plain = value.parse::<u64>().is_ok() || value == "true" || value == "false";
-    if is_plain {
-        value.to_owned()
-    } else {
-        // TOML's basic strings escape as JSON's do.
-        serde_json::Value::from(value).to_string()
-    }
 }
 
 pub(super) fn print_template(options: &Command) -> anyhow::Result<ExitCode> {

@@ -4,12 +4,11 @@
 mod compile;
 #[path = "../../../tracer/build/fingerprint.rs"]
 mod fingerprint;
-mod toolchain;
+pub(crate) mod toolchain;
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::OnceLock,
 };
 
 use anyhow::{Result, bail};
@@ -17,10 +16,10 @@ use clap::Parser;
 
 pub(crate) use self::{
     compile::{REGISTERS, cargo_of},
-    toolchain::{BOOTSTRAP, EbpfToolchain, LINKED, LLVM_PREFIX, bpf_linker},
+    toolchain::{BOOTSTRAP, EbpfToolchain},
 };
 use crate::{
-    process::{cargo, root, run as run_it, target},
+    process::{cargo, give_cargo, root, run as run_it, target},
     setup::{self, For},
 };
 
@@ -95,16 +94,8 @@ pub(crate) fn check() -> Result<()> {
     for (name, bytes) in &made.objects {
         fs::write(file(&other, name), bytes)?;
     }
-    OTHERS.get_or_init(|| other);
+    give_cargo(OTHER, other);
     Ok(())
-}
-
-/// The folder of the objects to build with, where that are not those checked in.
-static OTHERS: OnceLock<PathBuf> = OnceLock::new();
-
-/// What cargo has to know to build with other objects than those checked in.
-pub(crate) fn others() -> Option<(&'static str, &'static Path)> {
-    OTHERS.get().map(|folder| (OTHER, folder.as_path()))
 }
 
 /// The objects as this machine's toolchain makes them.

@@ -5,7 +5,7 @@
 use anyhow::{Context as _, Result};
 
 use crate::{
-    ebpf::{EbpfToolchain, LINKED, LLVM_PREFIX, bpf_linker},
+    ebpf::toolchain::{EbpfToolchain, LINKED, LLVM_PREFIX, bpf_linker},
     process::{cargo, command, run, succeeds},
     setup::{For, apt::is_installed, say},
 };

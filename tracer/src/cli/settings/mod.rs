@@ -21,7 +21,7 @@ pub(super) use self::{
     definition::{effective, with_settings},
     file::{Complaint, Setting},
     schema::schema,
-    template::template,
+    template::{as_toml, template},
 };
 
 /// Where files are looked for unless one is named.

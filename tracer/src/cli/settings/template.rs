@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use clap::Command;
 
 use super::definition::{is_switch, settable};
-use crate::cli::config::as_toml;
 
 /// Columns of the text.
 const WIDTH: usize = 98;
@@ -50,4 +49,15 @@ fn wrapped(text: &str) -> Vec<String> {
         }
     }
     lines
+}
+
+/// A value as it stands in a file.
+pub(in crate::cli) fn as_toml(value: &str) -> String {
+    let is_plain = value.parse::<u64>().is_ok() || value == "true" || value == "false";
+    if is_plain {
+        value.to_owned()
+    } else {
+        // TOML's basic strings escape as JSON's do.
+        serde_json::Value::from(value).to_string()
+    }
 }

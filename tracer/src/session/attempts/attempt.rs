@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{
     Gone, Handle, LookedUp, Named, Verdict,
-    follow::{self, FOLLOWED, Returns},
+    patience::{FOLLOWED, Returns, patience},
     tries::{Role, Try},
 };
 use crate::{
@@ -123,10 +123,10 @@ impl Attempt {
             announced,
             resolved,
         } = lookup;
-        let patience = if announced.is_empty() { 0 } else { FOLLOWED };
+        let patient = if announced.is_empty() { 0 } else { FOLLOWED };
         let mut attempt = Self {
             target,
-            until: done.end.saturating_add(patience),
+            until: done.end.saturating_add(patient),
             parts: vec![done],
             expected: announced,
             ..Self::of(client)
@@ -275,7 +275,7 @@ impl Attempt {
         if outcome == Outcome::Redirected {
             self.expected.extend(redirect);
         }
-        let until = at.saturating_add(follow::patience(outcome, redirect, returns));
+        let until = at.saturating_add(patience(outcome, redirect.is_some(), returns));
         if !loser && role != Role::Proxied {
             self.returns = returns != Returns::Never;
             // Who got in does not try again.

@@ -9,6 +9,7 @@ mod client;
 mod follow;
 mod gone;
 mod partners;
+mod patience;
 mod proxies;
 mod rules;
 mod tries;
@@ -23,8 +24,8 @@ use foldhash::HashMap;
 
 pub(in crate::session) use self::{
     attempt::{Asked, Attempt, Done, Place, Resolved, Service},
-    follow::Returns,
     gone::Gone,
+    patience::Returns,
     tries::{Role, Said},
 };
 use self::{client::Client, follow::Opened, gone::Lately, partners::Partners, tries::Try};

@@ -529,9 +529,9 @@ fn an_attempt_is_told_when_nothing_can_follow_any_more() {
     let first = lived.opens(1, server(2, 1433), 0);
     lived.begins(first, MILLISECOND);
     lived.ends(first, Ends::sent_to((None, 1500)), 5 * MILLISECOND);
-    lived.passes(follow::FOLLOWED);
+    lived.passes(patience::FOLLOWED);
     assert_eq!(lived.told.len(), 0);
-    lived.passes(follow::FOLLOWED + 6 * MILLISECOND);
+    lived.passes(patience::FOLLOWED + 6 * MILLISECOND);
     assert_eq!(lived.told.len(), 1);
     assert!(lived.attempts.clients.is_empty() && lived.attempts.timers.is_empty());
 }

@@ -28,7 +28,7 @@ pub(super) const CAUSE: Cause = Cause {
     },
 };
 
-pub(super) fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
+fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     spn_unknown::found(symptoms, true)
 }
 
@@ -51,5 +51,13 @@ mod tests {
         login.beside = &asked;
         assert!(crate::session::diagnosis::tests::fits(&CAUSE, &login) >= 0.9);
         assert!(misses(&spn_unknown::CAUSE, &login));
+    }
+
+    #[test]
+    fn a_name_in_its_right_form_that_the_kdc_does_not_know_is_not_malformed() {
+        let unknown = [refused(code::SERVICE_UNKNOWN, "sql1.lab.test:1433")];
+        let mut login = ended(Outcome::Aborted, PhaseName::Login, Side::Client);
+        login.beside = &unknown;
+        assert!(misses(&CAUSE, &login));
     }
 }

@@ -1,6 +1,5 @@
 //! The Kerberos server does not know SQL Server's name.
 
-use super::spn_malformed;
 use crate::{
     kerberos::code,
     record::{AuthKind, Whom},
@@ -36,7 +35,7 @@ pub(super) const CAUSE: Cause = Cause {
 };
 
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
-    found(symptoms, false).filter(|_| spn_malformed::fits(symptoms).is_none())
+    found(symptoms, false).filter(|_| found(symptoms, true).is_none())
 }
 
 /// How well it fits that Kerberos does not know a SQL Server whose name is so.
@@ -77,7 +76,6 @@ mod tests {
         assert!(misses(&CAUSE, &login));
         login.beside = &unknown;
         assert!(fits(&CAUSE, &login) >= 0.9);
-        assert!(misses(&spn_malformed::CAUSE, &login));
         login.beside = &other;
         assert!(misses(&CAUSE, &login));
     }
