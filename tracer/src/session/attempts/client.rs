@@ -315,10 +315,11 @@ impl Client {
         let mut next = u64::MAX;
         let mut place = 0;
         while let Some(attempt) = self.attempts.get(place) {
-            let at = if attempt.is_open() {
-                u64::MAX
-            } else {
-                self.held_until(place).max(attempt.until)
+            let at = match attempt.until {
+                _ if attempt.is_open() => u64::MAX,
+                // Whoever else may belong to it is looked for when nothing else holds it.
+                until if until > now => until,
+                until => self.held_until(place).max(until),
             };
             if at <= now {
                 over.push(self.attempts.remove(place));
@@ -337,9 +338,9 @@ impl Client {
         let mut until = 0;
         for other in won {
             let attempts = self.attempts.iter().enumerate();
-            let tries = attempts
-                .filter(|(other, _)| *other != place)
-                .flat_map(|(_, attempt)| &attempt.tries);
+            let undecided =
+                attempts.filter(|(other, attempt)| *other != place && attempt.is_open());
+            let tries = undecided.flat_map(|(_, attempt)| &attempt.tries);
             let held = tries.filter_map(|one| rules::may_lose(one, other));
             until = until.max(held.max().unwrap_or(0));
         }
