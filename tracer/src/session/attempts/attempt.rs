@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{
     Gone, Handle, LookedUp, Named, Verdict,
-    patience::{FOLLOWED, Returns, patience},
+    patience::{FOLLOWED, MOST_TRIES, Returns, patience},
     tries::{Role, Try},
 };
 use crate::{
@@ -275,6 +275,12 @@ impl Attempt {
         if outcome == Outcome::Redirected {
             self.expected.extend(redirect);
         }
+        // Of one with so many tries there is no further one, whatever its client does.
+        let returns = if self.tries.len() < MOST_TRIES {
+            returns
+        } else {
+            Returns::Never
+        };
         let until = at.saturating_add(patience(outcome, redirect.is_some(), returns));
         if !loser && role != Role::Proxied {
             self.returns = returns != Returns::Never;

@@ -2,7 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::{attempt::Attempt, patience::ELSEWHERE, tries::Try};
+use super::{
+    attempt::Attempt,
+    patience::{ELSEWHERE, MOST_TRIES},
+    tries::Try,
+};
 use crate::{
     record::{Outcome, Text},
     session::wire::End,
@@ -10,8 +14,6 @@ use crate::{
 
 /// No timeout of a driver is longer: who tries again after that does so on its own account.
 const LONGEST: u64 = 120_000_000_000;
-/// Tries of one attempt to the same servers.
-const MOST_TRIES: usize = 16;
 
 /// What is known of a connection that opens, beside where it goes.
 #[derive(Debug)]

@@ -13,6 +13,8 @@ const AT_ONCE: u64 = 1_300_000_000;
 /// The same after an error that passes: ten seconds, unless they are told otherwise
 /// (`ConnectRetryInterval`).
 const LATER: u64 = 11_000_000_000;
+/// Tries of one attempt to the same servers.
+pub(super) const MOST_TRIES: usize = 16;
 
 /// Whether a client is likely to try again where a login came to nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
