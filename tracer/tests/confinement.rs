@@ -19,8 +19,10 @@ const TRIES: &str = "TDS_TRACER_TEST_TRIES";
 struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
-        let path = env::temp_dir().join(format!("tds-tracer-confined-{}", std::process::id()));
+    /// Tests run beside each other in one process.
+    fn new(test: &str) -> Self {
+        let name = format!("tds-tracer-confined-{}-{test}", std::process::id());
+        let path = env::temp_dir().join(name);
         fs::create_dir_all(path.join("its own")).expect("a folder");
         Self(path)
     }
@@ -34,7 +36,7 @@ impl Drop for Folder {
 
 /// Runs one of the tests below by itself, in a process of its own.
 fn alone(test: &str) {
-    let folder = Folder::new();
+    let folder = Folder::new(test);
     let mut process = Command::new(env::current_exe().expect("this program"));
     process.args(["--exact", test, "--nocapture", "--test-threads=1"]);
     let output = process.env(TRIES, &folder.0).output().expect("a process");
