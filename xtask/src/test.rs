@@ -38,7 +38,6 @@ const CHECKS: &[(&str, Check)] = &[
     ("clippy, kernel programs", clippy_ebpf),
     ("build", peers::build_all),
     ("Debian package", dist::briefly),
-    ("Debian package", dist::briefly),
     ("tests", tests),
     ("fuzz targets", fuzz::briefly),
     ("documentation", documentation),
