@@ -2,7 +2,7 @@
 //! itself does.
 //!
 //! [`Metrics`] takes the records that the output takes, before anybody's filter, and the agent's
-//! own [`Health`]; [`Endpoint`] answers whoever asks for them. Series are bounded: see [`series`].
+//! own [`Health`]; [`Endpoint`] answers whoever asks for them. Series are bounded, by `series`.
 
 mod health;
 mod labels;
