@@ -32,10 +32,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     setup::cargo_fuzz()?;
     let listed = output(&mut cargo_fuzz(&["list"])).context("listing the fuzz targets")?;
     let wanted = args.target.as_deref().unwrap_or_default();
-    if wanted.is_empty() {
-        // One after the other they would leave processors idle.
-        run_it(&mut cargo_fuzz(&["build"]))?;
-    }
     for target in listed.lines().filter(|name| name.contains(wanted)) {
         unpack(target)?;
         run_it(cargo_fuzz(&["run", target, "--"]).args([
