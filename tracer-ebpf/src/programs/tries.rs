@@ -1,6 +1,11 @@
 //! Calls of watched processes that fail before any packet. Nothing of this is attached, or done, unless somebody
 //! asks for it.
 
+#![expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "a map's key and value are passed by where they lie, as the kernel takes them"
+)]
+
 use aya_ebpf::{
     Global,
     bindings::BPF_F_NO_PREALLOC,
