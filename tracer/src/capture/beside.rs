@@ -13,7 +13,7 @@ use super::{
     datagrams::{self, ICMP_HEADER, UDP, UDP_HEADER, addresses},
     tunnel::{Network, first_part},
 };
-use crate::session::{Beside, Piece, Sign, Transport};
+use crate::session::{Beside, Piece, Sign, Transport, address};
 
 /// What a datagram tells of an exchange with a service, or ICMP of one.
 pub(crate) fn datagram(network: Network<'_>, time: u64) -> Option<Beside<'_>> {
@@ -111,15 +111,6 @@ fn sign<'a>(segment: &Segment, packet: &'a [u8], asks: bool) -> Option<Sign<'a>>
         });
     }
     segment.has(tcp_flag::FIN).then_some(Sign::Ends)
-}
-
-/// An address as programs have it.
-pub(crate) fn address(words: [u32; 4]) -> IpAddr {
-    let mut bytes = [0; 16];
-    for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
-        place.copy_from_slice(&word.to_ne_bytes());
-    }
-    std::net::Ipv6Addr::from(bytes).to_canonical()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::values;
 use crate::{
-    record::{Nanos, identity::Policy},
+    record::Nanos,
     report::{Form, ReportOptions},
 };
 
@@ -65,7 +65,6 @@ impl ReportArgs {
             },
             slow,
             worst: worst.into(),
-            identities: Policy::Hide,
             output,
         }
     }

@@ -383,6 +383,12 @@ fn unseen(gathered: &Gathered) -> Vec<String> {
             number(unseen.strange, "line")
         ));
     }
+    if unseen.pending() > 0 {
+        said.push(format!(
+            "{} undecided at the end: whether it would have gone well is not known.",
+            number(unseen.pending() as u64, "login")
+        ));
+    }
     if unseen.partial > 0 {
         said.push(format!(
             "{} not seen whole (`partial`): what is said of those may be less than what happened.",

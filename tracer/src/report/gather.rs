@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{
-    line::{Attempt, Facts, Incident, Line, Moment},
+    line::{Attempt, Connection, Facts, Incident, Line, Moment},
     slow_ones::Chosen,
     spread::Spread,
     text::shown,
@@ -148,10 +148,10 @@ pub(super) struct Unseen {
     pub(super) missing: u64,
     /// Lines that are no lines of the agent.
     pub(super) strange: u64,
-    /// Logins that were undecided when the agent last told of them.
-    pub(super) pending: u64,
     runs: HashMap<String, u64>,
     hosts: HashSet<String>,
+    /// Connections whose login was undecided when it was told of last.
+    pending: HashSet<String>,
 }
 
 impl Unseen {
@@ -169,6 +169,20 @@ impl Unseen {
         if self.hosts.len() < RUNS && !self.hosts.contains(&line.host.name) {
             self.hosts.insert(shown(&line.host.name));
         }
+    }
+
+    /// A login is undecided for long; its `login` line is to follow.
+    fn waits_for(&mut self, connection: Option<Connection>) {
+        if let Some(connection) = connection
+            && self.pending.len() < RUNS
+        {
+            self.pending.insert(shown(&connection.id));
+        }
+    }
+
+    /// Logins of which nothing was told but that they are undecided.
+    pub(super) fn pending(&self) -> usize {
+        self.pending.len()
     }
 
     /// Hosts that told.
@@ -203,11 +217,11 @@ impl Gathered {
     }
 
     /// One line more.
-    pub(super) fn take(&mut self, line: Line) {
+    pub(super) fn take(&mut self, mut line: Line) {
         self.unseen.number(&line);
         match line.event.as_str() {
             "login" => self.login(line),
-            "pending" => self.unseen.pending += 1,
+            "pending" => self.unseen.waits_for(line.facts().connection),
             "attempt" => {
                 if let Some(attempt) = line.attempt {
                     self.attempt(attempt);
@@ -242,6 +256,7 @@ impl Gathered {
         let Some((connection, login)) = facts.connection.as_ref().zip(facts.login.as_ref()) else {
             return;
         };
+        self.unseen.pending.remove(&connection.id);
         let took = login.duration_ns.unwrap_or_default();
         let slow = !failed && login.loser != Some(true) && took > self.slow_from;
         self.logins += 1;

@@ -159,13 +159,10 @@ pub(super) struct Login {
     pub(super) outcome: Option<String>,
     pub(super) basis: Option<String>,
     pub(super) duration_ns: Option<u64>,
-    pub(super) slowest_phase: Option<String>,
     pub(super) error: Option<SqlError>,
     pub(super) app_name: Option<String>,
     pub(super) client_library: Option<String>,
-    pub(super) user: Option<String>,
     pub(super) loser: Option<bool>,
-    pub(super) stranger: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

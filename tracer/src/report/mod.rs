@@ -34,10 +34,7 @@ use std::{
 use anyhow::Context;
 
 use self::{facts::Facts, gather::Gathered};
-use crate::{
-    exit::PARTIAL,
-    record::{Nanos, identity::Policy},
-};
+use crate::{exit::PARTIAL, record::Nanos};
 
 /// What a report is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +60,6 @@ pub struct ReportOptions {
     pub slow: Nanos,
     /// Logins that are shown whole.
     pub worst: usize,
-    /// What becomes of names in captures; in lines they are as the agent wrote them.
-    pub identities: Policy,
     /// Where to; standard output unless given.
     pub output: Option<PathBuf>,
 }
@@ -104,7 +99,7 @@ fn gather(files: &[PathBuf], options: &ReportOptions) -> anyhow::Result<(Gathere
     let mut failed = None;
     let mut read = 0;
     for file in files {
-        match one(file, options, &mut gathered) {
+        match one(file, &mut gathered) {
             Ok(()) => read += 1,
             Err(error) => {
                 // Nobody is left to tell where standard error is gone.
@@ -119,8 +114,8 @@ fn gather(files: &[PathBuf], options: &ReportOptions) -> anyhow::Result<(Gathere
     }
 }
 
-fn one(file: &Path, options: &ReportOptions, gathered: &mut Gathered) -> anyhow::Result<()> {
-    let counted = read::each(file, &options.identities, |line| gathered.take(line))?;
+fn one(file: &Path, gathered: &mut Gathered) -> anyhow::Result<()> {
+    let counted = read::each(file, |line| gathered.take(line))?;
     gathered.unseen.strange += counted.strange;
     if counted.lines == 0 && counted.strange > 0 {
         anyhow::bail!("{}: no line of it is the agent's", file.display());

@@ -37,13 +37,9 @@ pub(super) struct Counted {
 }
 
 /// Reads a file, and hands over its lines one by one.
-pub(super) fn each(
-    path: &Path,
-    identities: &Policy,
-    mut take: impl FnMut(Line),
-) -> anyhow::Result<Counted> {
+pub(super) fn each(path: &Path, mut take: impl FnMut(Line)) -> anyhow::Result<Counted> {
     let mut read = Counted::default();
-    let mut reader = open(path, identities).with_context(|| path.display().to_string())?;
+    let mut reader = open(path).with_context(|| path.display().to_string())?;
     let mut text = Vec::new();
     loop {
         text.clear();
@@ -64,7 +60,7 @@ pub(super) fn each(
     }
 }
 
-fn open(path: &Path, identities: &Policy) -> io::Result<Box<dyn BufRead>> {
+fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     if path == Path::new(STDIN) {
         return Ok(Box::new(BufReader::new(io::stdin())));
     }
@@ -73,10 +69,7 @@ fn open(path: &Path, identities: &Policy) -> io::Result<Box<dyn BufRead>> {
     if first.is_none_or(|first| first == b'{' || first.is_ascii_whitespace()) {
         return Ok(plain);
     }
-    Ok(Box::new(BufReader::new(replayed(
-        path.to_owned(),
-        identities.clone(),
-    )?)))
+    Ok(Box::new(BufReader::new(replayed(path.to_owned())?)))
 }
 
 fn decompressed(mut file: BufReader<File>) -> io::Result<Box<dyn BufRead>> {
@@ -91,7 +84,7 @@ fn decompressed(mut file: BufReader<File>) -> io::Result<Box<dyn BufRead>> {
 }
 
 /// The lines that `replay` says of a capture.
-fn replayed(path: PathBuf, identities: Policy) -> io::Result<PipeReader> {
+fn replayed(path: PathBuf) -> io::Result<PipeReader> {
     let (lines, to) = io::pipe()?;
     let options = ReplayOptions {
         files: vec![path],
@@ -107,7 +100,8 @@ fn replayed(path: PathBuf, identities: Policy) -> io::Result<PipeReader> {
             filter: Filter::default(),
             overflow: Overflow::Wait,
         },
-        identities,
+        // Nobody is named in a report.
+        identities: Policy::Hide,
         pending_after: Nanos(30_000_000_000),
         incidents: IncidentLimits::default(),
     };

@@ -138,6 +138,26 @@ fn lines_that_are_not_here_are_counted() {
     );
 }
 
+#[test]
+fn logins_that_are_still_undecided_at_the_end_are_counted() {
+    let pending = |number| {
+        login(number, 0, |line| {
+            line["event"] = json!("pending");
+            line["login"]["outcome"] = json!(null);
+        })
+    };
+    let decided = login(1, 31_000, |line| line["line"] = json!(4));
+    let facts = facts([pending(1), pending(2), decided]);
+    assert!(
+        facts
+            .unseen
+            .iter()
+            .any(|said| said.starts_with("1 login undecided at the end")),
+        "{:?}",
+        facts.unseen
+    );
+}
+
 /// What a stranger may call himself.
 fn hostile() -> String {
     let bad = "</style></title><script>alert(1)</script><img src=x onerror=alert(1)>\"'`| \u{202E}[x](javascript:1)\n# x\u{0}";

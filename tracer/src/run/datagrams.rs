@@ -13,7 +13,7 @@ use tracer_ebpf::{
 use super::owners::Owners;
 use crate::{
     capture::{beside, datagrams},
-    session::{Beside, Engine, Input, Listener},
+    session::{self, Beside, Engine, Input, Listener},
 };
 
 /// Tells the engine what a packet of a socket says. It is read as a captured one is; the socket knows its own
@@ -78,6 +78,6 @@ fn owner(told: &Datagram) -> Owner {
 
 /// An address of a socket; `None` where it has none of its own.
 fn address(words: [u32; 4]) -> Option<IpAddr> {
-    let address = beside::address(words);
+    let address = session::address(words);
     (!address.is_unspecified()).then_some(address)
 }

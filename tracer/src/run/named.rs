@@ -11,11 +11,11 @@ use tracer_ebpf::{
     tries::{Tried, Try, call},
 };
 
-use super::{owners::Owners, witnesses};
+use super::owners::Owners;
 use crate::{
     host::Witness,
     probe::Probe,
-    session::{Hindrance, SocketOwner, Untried},
+    session::{self, Hindrance, SocketOwner, Untried},
 };
 
 /// Processes watched at once, as many as the kernel's table holds.
@@ -152,7 +152,7 @@ impl Named {
         if key.call == call::SOCKET {
             return Some((Hindrance::Socket(key.errno), None));
         }
-        let server = (witnesses::address(key.address), key.port);
+        let server = (session::address(key.address), key.port);
         Some((Hindrance::Connect(key.errno), Some(server)))
     }
 
@@ -180,7 +180,7 @@ impl Named {
                 asked: seen.asked,
                 from: seen.active,
                 to: now,
-                net: crate::session::NetFacts::default(),
+                net: session::NetFacts::default(),
             });
         }
         silent

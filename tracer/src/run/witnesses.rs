@@ -1,10 +1,13 @@
 //! Whom the host's witness has to look at: the processes at both ends of a connection.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use tracer_ebpf::{event::role, flow::FlowKey};
 
-use crate::{host::Witness, session::SocketOwner};
+use crate::{
+    host::Witness,
+    session::{SocketOwner, address},
+};
 
 /// Tells the witness who has opened or accepted a connection.
 pub(super) fn tell(owner: &SocketOwner, witness: &mut Witness) {
@@ -20,13 +23,4 @@ pub(super) fn tell(owner: &SocketOwner, witness: &mut Witness) {
 pub(super) fn ends(key: &FlowKey) -> [SocketAddr; 2] {
     [(key.a, key.a_port), (key.b, key.b_port)]
         .map(|(words, port)| SocketAddr::new(address(words), port))
-}
-
-/// An address as the kernel programs have it.
-pub(super) fn address(words: [u32; 4]) -> IpAddr {
-    let mut octets = [0; 16];
-    for (to, word) in octets.chunks_exact_mut(4).zip(words) {
-        to.copy_from_slice(&word.to_ne_bytes());
-    }
-    IpAddr::from(octets).to_canonical()
 }

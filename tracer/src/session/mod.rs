@@ -62,3 +62,4 @@ pub use input::{
     Adjustable, Beside, Carried, Checksum, Config, Datagram, Decided, IncidentLimits, Input,
     Listener, Piece, Said, Sign, SocketOwner, Standing, Transport,
 };
+pub(crate) use wire::address;

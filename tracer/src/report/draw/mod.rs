@@ -3,22 +3,14 @@
 mod timeline;
 mod waterfall;
 
+use askama::filters::{Html, escape};
+
 pub(super) use self::{timeline::timeline, waterfall::waterfall};
 
-/// A text in SVG or HTML.
+/// A text in SVG or HTML, as the template has it.
 fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            c => safe.push(c),
-        }
-    }
-    safe
+    let Ok(safe) = escape(text, Html);
+    safe.to_string()
 }
 
 /// A round figure of which a few fit into `whole`: 1, 2 or 5 and noughts.

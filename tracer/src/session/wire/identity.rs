@@ -58,8 +58,8 @@ pub(in crate::session) fn ends(key: &FlowKey, client_is_a: bool) -> (End, End) {
     if client_is_a { (a, b) } else { (b, a) }
 }
 
-/// An address out of a key, IPv4-mapped ones as IPv4.
-fn address(words: [u32; 4]) -> IpAddr {
+/// An address as the kernel programs have it; IPv4-mapped ones as IPv4.
+pub(crate) fn address(words: [u32; 4]) -> IpAddr {
     let mut bytes = [0; 16];
     for (chunk, word) in bytes.chunks_exact_mut(4).zip(words) {
         chunk.copy_from_slice(&word.to_ne_bytes());

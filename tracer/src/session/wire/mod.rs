@@ -11,6 +11,7 @@ use tracer_ebpf::{
     flow::FlowKey,
 };
 
+pub(crate) use self::identity::address;
 pub(in crate::session) use self::{
     ends::{Ends, Reset, unanswered_probes},
     handshake::{ACK_PATIENCE, Handshake, LEAST_SYN_PATIENCE},
