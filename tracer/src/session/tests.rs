@@ -10,8 +10,8 @@ use tracer_ebpf::{
 
 use super::{Checksum, Config, Decided, Engine, Input, Listener, SocketOwner, Standing};
 use crate::record::{
-    Body, Close, CloseMeans, ClosedBy, ConnectionFacts, LossReason, Outcome, PartialReason,
-    Process, Record, Stranger, Vantage,
+    Body, Close, CloseMeans, ClosedBy, ConnectionFacts, LoginRecord, LossReason, Outcome,
+    PartialReason, Process, Record, Stranger, Vantage,
 };
 
 const START: u64 = 1_000_000_000;
@@ -24,8 +24,9 @@ const KEY: FlowKey = FlowKey {
     b_port: 50_000,
 };
 
+/// What the engine has told.
 #[derive(Default)]
-struct Heard(Vec<Record>);
+pub(in crate::session) struct Heard(pub(in crate::session) Vec<Record>);
 
 impl Listener for Heard {
     fn record(&mut self, record: Record) {
@@ -36,7 +37,17 @@ impl Listener for Heard {
 }
 
 impl Heard {
-    fn closes(&self) -> Vec<(&ConnectionFacts, &Close)> {
+    pub(in crate::session) fn logins(&self) -> Vec<&LoginRecord> {
+        let bodies = self.0.iter().map(|record| &record.body);
+        bodies
+            .filter_map(|body| match body {
+                Body::Login(login) => Some(&**login),
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub(in crate::session) fn closes(&self) -> Vec<(&ConnectionFacts, &Close)> {
         let bodies = self.0.iter().map(|record| &record.body);
         bodies
             .filter_map(|body| match body {

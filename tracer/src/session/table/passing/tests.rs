@@ -8,8 +8,8 @@ use tracer_ebpf::{
 };
 
 use crate::{
-    record::{Body, ConnectionFacts, LoginRecord, Outcome, Record, Vantage},
-    session::{Config, Decided, Engine, Input, Listener, Standing},
+    record::{Outcome, Vantage},
+    session::{Config, Engine, Input, Standing, tests::Heard},
 };
 
 const START: u64 = 1_000_000_000;
@@ -20,39 +20,6 @@ const ISN: u32 = 100;
 const SERVER: u32 = 1;
 /// The address by which the host publishes it.
 const PUBLISHED: u32 = 9;
-
-#[derive(Default)]
-struct Heard(Vec<Record>);
-
-impl Listener for Heard {
-    fn record(&mut self, record: Record) {
-        self.0.push(record);
-    }
-
-    fn decided(&mut self, _: Decided) {}
-}
-
-impl Heard {
-    fn logins(&self) -> Vec<&LoginRecord> {
-        let bodies = self.0.iter().map(|record| &record.body);
-        bodies
-            .filter_map(|body| match body {
-                Body::Login(login) => Some(&**login),
-                _ => None,
-            })
-            .collect()
-    }
-
-    fn closes(&self) -> Vec<&ConnectionFacts> {
-        let bodies = self.0.iter().map(|record| &record.body);
-        bodies
-            .filter_map(|body| match body {
-                Body::Close(close) => Some(&close.facts),
-                _ => None,
-            })
-            .collect()
-    }
-}
 
 const fn key(server: u32) -> FlowKey {
     FlowKey {
@@ -169,7 +136,7 @@ fn a_connection_is_told_once_whichever_of_socket_and_interface_is_read_first() {
             let [login] = told.heard.logins()[..] else {
                 panic!("{:#?}", told.heard.0);
             };
-            let [close] = told.heard.closes()[..] else {
+            let [(close, _)] = told.heard.closes()[..] else {
                 panic!("{:#?}", told.heard.0);
             };
             for facts in [&login.facts, close] {
