@@ -24,7 +24,7 @@ pub use self::{
     queue::{Output, Overflow, Progress, Sent},
     writer::Summary,
 };
-use crate::record::{LineError, LineFormat, Naming, Record, RunId};
+use crate::record::{Event, LineError, LineFormat, Naming, Record, RunId};
 
 /// Turns a record into bytes.
 pub trait Render: Send {
@@ -90,7 +90,10 @@ impl Settings {
                 slow: self.filter.slow,
                 ..LineFormat::new(host, naming)
             }),
-            Format::Pretty => Box::new(Pretty::new(self.wants_colour())),
+            Format::Pretty => Box::new(Pretty::new(
+                self.wants_colour(),
+                self.filter.wants(Event::Login),
+            )),
         }
     }
 

@@ -34,12 +34,29 @@ const QUIET: Style = Style::new().dimmed();
 #[derive(Debug)]
 pub struct Pretty {
     colour: bool,
+    tells_logins: bool,
 }
 
 impl Pretty {
-    /// With or without colour.
-    pub fn new(colour: bool) -> Self {
-        Self { colour }
+    /// With or without colour. Where logins are told, what they have said is not said again.
+    pub fn new(colour: bool, tells_logins: bool) -> Self {
+        Self {
+            colour,
+            tells_logins,
+        }
+    }
+
+    /// Whether it has been said: an attempt of one connection is what its `login` says.
+    fn is_said(&self, body: &Body) -> bool {
+        match body {
+            Body::Attempt(AttemptRecord { attempt, .. }) => {
+                let [only] = &attempt.parts[..] else {
+                    return false;
+                };
+                self.tells_logins && only.connection_id.is_some()
+            }
+            _ => false,
+        }
     }
 
     fn paint(&self, style: Style, text: &str) -> String {
@@ -180,7 +197,7 @@ impl Pretty {
         Ok(text)
     }
 
-    /// An attempt and its parts; of one connection alone its `login` says it all.
+    /// An attempt and its parts.
     fn attempt(&self, record: &AttemptRecord) -> Result<String, fmt::Error> {
         let AttemptRecord {
             client,
@@ -283,6 +300,9 @@ impl Render for Pretty {
         _number: u64,
         out: &mut Vec<u8>,
     ) -> Result<(), LineError> {
+        if self.is_said(&record.body) {
+            return Ok(());
+        }
         let time = record.timestamp.to_string();
         // The day is the reader's own; microseconds are enough for the eye.
         let clock = time.get(11..26).unwrap_or(&time);
@@ -391,7 +411,7 @@ mod tests {
 
     fn pretty(record: &Record, colour: bool) -> String {
         let mut out = Vec::new();
-        Pretty::new(colour)
+        Pretty::new(colour, true)
             .render(record, 1, &mut out)
             .expect("text");
         String::from_utf8(out).expect("UTF-8")
@@ -405,6 +425,27 @@ mod tests {
             .collect();
         assert!(!text.contains('\u{1b}'));
         assert_snapshot!(text);
+    }
+
+    #[test]
+    fn an_attempt_of_one_connection_is_told_where_its_login_is_not() {
+        let mut record = samples::all()
+            .into_iter()
+            .find(|record| matches!(record.body, Body::Attempt(_)))
+            .expect("an attempt");
+        let told = |record: &Record, tells_logins| {
+            let mut out = Vec::new();
+            let mut pretty = Pretty::new(false, tells_logins);
+            pretty.render(record, 1, &mut out).expect("text");
+            !out.is_empty()
+        };
+        assert!(told(&record, true));
+        if let Body::Attempt(attempt) = &mut record.body {
+            let parts = &mut attempt.attempt.parts;
+            parts.retain(|part| part.connection_id.is_some());
+            parts.truncate(1);
+        }
+        assert!(!told(&record, true) && told(&record, false));
     }
 
     #[test]
