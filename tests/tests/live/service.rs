@@ -78,7 +78,7 @@ fn account(thread: &str, name: &str) -> String {
 fn at_work_none_of_its_threads_has_what_it_does_not_need() {
     root_or_skip!("at work none of its threads has what it does not need");
     let host = Namespace::new("l").unwrap();
-    let agent = Agent::start(&host, &[]).unwrap();
+    let agent = Agent::start(&host, &["--metrics", "9433"]).unwrap();
     let tasks = format!("/proc/{}/task", agent.pid());
     let threads = || {
         let threads = fs::read_dir(&tasks)
@@ -94,6 +94,13 @@ fn at_work_none_of_its_threads_has_what_it_does_not_need() {
     });
     // CAP_NET_ADMIN, CAP_SYS_PTRACE, CAP_BPF; and CAP_SYS_ADMIN where network namespaces are entered.
     let needed: u64 = 1 << 12 | 1 << 19 | 1 << 39;
+    let names: Vec<_> = threads()
+        .iter()
+        .map(|thread| account(thread, "Name:"))
+        .collect();
+    for name in ["metrics", "namespaces"] {
+        assert!(names.iter().any(|known| known == name), "{names:?}");
+    }
     for thread in threads() {
         let enters = account(&thread, "Name:") == "namespaces";
         let needed = if enters { 1 << 21 } else { needed };
