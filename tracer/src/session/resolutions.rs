@@ -53,6 +53,12 @@ impl Query {
         self.asked_last.max(answered)
     }
 
+    /// Its answer did not fit into a datagram.
+    fn is_cut(&self) -> bool {
+        let answered = self.answered.as_ref();
+        answered.is_some_and(|(_, answer)| answer.is_cut)
+    }
+
     fn is_for_addresses(&self) -> bool {
         self.kind != Kind::Ptr
     }
@@ -169,16 +175,17 @@ impl Resolutions {
         }
     }
 
-    /// What did not fit into a datagram is asked for once more: that is one question.
+    /// What did not fit into a datagram is asked for once more: that is one question. So is its twin, whose own
+    /// answer is not waited for then.
     fn asked_by_tcp(&mut self, who: Who, port: u16, message: &Message, at: u64) {
-        let mut own = self.clients.get_mut(&who).into_iter().flatten().rev();
-        let cut = own.find(|query| {
-            let is_cut = query
-                .answered
-                .as_ref()
-                .is_some_and(|(_, answer)| answer.is_cut);
-            is_cut && query.kind == message.kind && query.name.as_str() == message.name
-        });
+        let own = self.clients.get_mut(&who).into_iter().flatten();
+        let mut same: Vec<_> = own
+            .filter(|query| query.name.as_str() == message.name)
+            .collect();
+        let goes_on = same.iter().any(|query| query.is_cut() || query.tcp);
+        let waits = |query: &Query| goes_on && !query.tcp && query.answered.is_none();
+        let mut same = same.iter_mut().rev();
+        let cut = same.find(|query| query.kind == message.kind && (query.is_cut() || waits(query)));
         if let Some(query) = cut {
             (query.port, query.id, query.tcp) = (port, message.id, true);
             query.answered = None;

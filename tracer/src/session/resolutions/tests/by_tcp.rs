@@ -81,6 +81,31 @@ fn what_does_not_fit_into_a_datagram_is_one_question() {
 }
 
 #[test]
+fn of_two_that_are_asked_together_both_go_on_where_one_does_not_fit() {
+    let mut watched = Watched::of_process(1);
+    watched.asks(5000, 1, NAME, TYPE::A, 0);
+    watched.asks(5000, 2, NAME, TYPE::AAAA, 0);
+    let mut cut = question(1, NAME, TYPE::A);
+    cut.set_flags(PacketFlag::TRUNCATION);
+    watched.says((5000, 1), &mut cut, true, MILLISECOND);
+    watched.passes(Sign::Opens, 2 * MILLISECOND);
+    let both = [(1, TYPE::A), (2, TYPE::AAAA)]
+        .map(|(id, kind)| framed(&question(id, NAME, kind).build_bytes_vec().unwrap()))
+        .concat();
+    watched.passes(Sign::Asks(piece(9, &both, both.len())), 3 * MILLISECOND);
+    // Whoever has asked does not wait for this one any more.
+    let mut late = question(2, NAME, TYPE::AAAA);
+    late.set_flags(PacketFlag::TRUNCATION);
+    watched.says((5000, 2), &mut late, true, 4 * MILLISECOND);
+    let answer = framed(&found(1, 3));
+    watched.passes(
+        Sign::Answers(piece(5, &answer, answer.len())),
+        5 * MILLISECOND,
+    );
+    assert_eq!(tcp(&mut watched), [(1, true), (1, true)]);
+}
+
+#[test]
 fn of_an_answer_of_which_the_first_bytes_are_at_hand_the_first_addresses_are_known() {
     let mut watched = Watched::of_process(1);
     watched.passes(Sign::Opens, 0);
