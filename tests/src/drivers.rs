@@ -11,7 +11,7 @@ use anyhow::Result;
 
 use self::freetds::Freetds;
 use self::install::node_modules;
-pub use self::install::{ensure_node, ensure_python, python};
+pub use self::install::{ensure_clickhouse, ensure_node, ensure_python, python};
 use crate::kdc::{self, Environment, Kdc};
 use crate::net::Namespace;
 use crate::peer::{program, workspace};
@@ -26,6 +26,9 @@ pub const PYTHON_PACKAGES: [&str; 6] = [
     "pyOpenSSL==26.4.0",
     "pyspnego==0.12.4",
 ];
+
+/// ClickHouse's engine as a library. What it names beside it is for data frames.
+pub const CLICKHOUSE_PACKAGE: &str = "chdb-core==26.9.0";
 
 /// The client that Node.js loads, in the version the tests were written for.
 pub const NODE_PACKAGE: &str = "tedious@19.2.2";

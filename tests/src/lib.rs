@@ -6,6 +6,7 @@ pub mod capture;
 pub mod decoded;
 pub mod drivers;
 pub mod expect;
+pub mod fleet;
 pub mod group;
 pub mod kdc;
 pub mod lab;

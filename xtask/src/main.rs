@@ -7,6 +7,7 @@ mod bench;
 mod demo;
 mod dist;
 mod ebpf;
+mod fleet;
 mod fuzz;
 mod generated;
 mod host;
@@ -52,6 +53,8 @@ enum Command {
     Fuzz(fuzz::Args),
     /// Make faults happen to real drivers, and count how often the agent names the right cause (root)
     Lab(lab::Args),
+    /// Write the lines of a fleet that is made up, or load them into ClickHouse and time its questions
+    Fleet(fleet::Args),
     /// Compile the kernel programs into the checked-in objects, after every change to them
     Ebpf(ebpf::Args),
     /// Make what is handed out: static binary, packages, image, and what proves them
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Command::Causes(args) => generated::run(&generated::CAUSES, &args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Lab(args) => lab::run(&args),
+        Command::Fleet(args) => fleet::run(&args),
         Command::Ebpf(args) => ebpf::run(&args),
         Command::Dist(args) => dist::run(&args),
         Command::InstallTrial(args) => dist::install(&args),

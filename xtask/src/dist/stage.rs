@@ -30,6 +30,10 @@ const COPIED: &[(&str, &str)] = &[
         "usr/share/doc/tds-tracer/examples/vector-elastic.yaml",
     ),
     (
+        "packaging/pipelines/vector-clickhouse.yaml",
+        "usr/share/doc/tds-tracer/examples/vector-clickhouse.yaml",
+    ),
+    (
         "packaging/pipelines/fluent-bit.yaml",
         "usr/share/doc/tds-tracer/examples/fluent-bit.yaml",
     ),

@@ -1,0 +1,13 @@
+-- Who logs in most?
+SELECT
+    application,
+    process,
+    server_address,
+    uniqExact(connection_id) AS logins,
+    uniqExact(client_address) AS clients,
+    uniqExactIf(connection_id, outcome NOT IN ('success', 'redirected')) AS failed
+FROM tds.logins FINAL
+WHERE start >= {from:DateTime} AND start < {until:DateTime} AND vantage != 'server'
+GROUP BY application, process, server_address
+ORDER BY logins DESC, application, server_address
+LIMIT 30

@@ -1,0 +1,229 @@
+//! A fleet's lines in ClickHouse: the schema, and the questions that people ask in an incident.
+
+use std::{
+    fmt::Write as _,
+    fs::File,
+    io::BufWriter,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Result;
+use harness::fleet::{
+    Fleet, Plan, Truth, cluster,
+    database::{Database, handed_out, questions, schema, statements},
+    world,
+};
+use tracer::record::Timestamp;
+
+/// A Monday's first hour, on which the fleet's things go wrong.
+const DAY: u64 = 1_795_392_000;
+const FROM: &str = "2026-11-23 00:00:00";
+const MIDDLE: &str = "2026-11-23 00:30:00";
+const UNTIL: &str = "2026-11-23 01:00:00";
+const DAY_SECONDS: u64 = 86_400;
+
+/// A folder that goes with its test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Result<Self> {
+        let name = format!("tds-tracer-fleet-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What stays is in the way of nobody.
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+fn write(path: &Path, day: u64, logins: u64, quiet: bool) -> Result<Truth> {
+    let plan = Plan {
+        logins,
+        minutes: 60,
+        day: Timestamp(day * 1_000_000_000),
+        seed: day,
+        quiet,
+    };
+    Fleet::new(plan, BufWriter::new(File::create(path)?)).write()
+}
+
+/// All questions with their answers, a dozen lines of each.
+fn answers(database: &mut Database, connection: &str) -> Result<String> {
+    const SHOWN: usize = 12;
+    let mut all = String::new();
+    for question in questions()? {
+        let mut parameters = vec![("from", FROM), ("until", UNTIL)];
+        for (name, value) in [("at", MIDDLE), ("connection", connection)] {
+            if question.sql.contains(&format!("{{{name}:")) {
+                parameters.push((name, value));
+            }
+        }
+        let text = database.ask(&question.sql, &parameters, "TSVWithNames")?;
+        let lines = text.lines().count().saturating_sub(1);
+        writeln!(all, "== {}: {lines}", question.name)?;
+        for line in text.lines().take(SHOWN) {
+            all.push_str(line);
+            all.push('\n');
+        }
+    }
+    Ok(all)
+}
+
+fn number(database: &mut Database, sql: &str) -> Result<u64> {
+    Ok(database.ask(sql, &[], "TSV")?.trim().parse()?)
+}
+
+#[test]
+fn every_question_of_the_pack_has_its_one_right_answer() -> Result<()> {
+    let folder = Folder::new("answers")?;
+    let [before, day] = ["before.jsonl", "day.jsonl"].map(|name| folder.0.join(name));
+    let leaked_before = write(&before, DAY - DAY_SECONDS, 4_000, true)?.leaked;
+    let truth = write(&day, DAY, 20_000, false)?;
+    let mut database = Database::open(&folder.0.join("database"), true)?;
+    // The same order of sums in each run.
+    database.run("SET max_threads = 1")?;
+    for lines in [&before, &day] {
+        database.load(lines)?;
+    }
+    database.count_minutes()?;
+
+    let of_day = format!("start >= '{FROM}' AND start < '{UNTIL}'");
+    let connections =
+        format!("SELECT uniqExact(connection_id) FROM tds.logins FINAL WHERE {of_day}");
+    assert_eq!(number(&mut database, &connections)?, truth.connections());
+    for (outcome, right) in &truth.outcomes {
+        let sql = format!("{connections} AND outcome = '{outcome}'");
+        assert_eq!(number(&mut database, &sql)?, *right, "{outcome}");
+        // Counted once, though two hosts tell it.
+        let sql = format!(
+            "SELECT sum(logins) FROM tds.logins_by_minute FINAL WHERE outcome = '{outcome}' \
+             AND minute >= '{FROM}' AND minute < '{UNTIL}'"
+        );
+        assert_eq!(
+            number(&mut database, &sql)?,
+            *right,
+            "{outcome} by the minute"
+        );
+    }
+    for (cause, right) in &truth.causes {
+        let sql = format!("{connections} AND cause = '{cause}'");
+        assert_eq!(number(&mut database, &sql)?, *right, "{cause}");
+    }
+    for (server, right) in &truth.servers {
+        let sql = format!("{connections} AND server_address = '{server}'");
+        assert_eq!(number(&mut database, &sql)?, *right, "{server}");
+    }
+    let both = format!(
+        "SELECT count() FROM (SELECT connection_id FROM tds.logins FINAL WHERE {of_day} \
+         GROUP BY connection_id HAVING uniqExact(host) = 2)"
+    );
+    assert_eq!(number(&mut database, &both)?, truth.seen_twice);
+    let lost = format!(
+        "SELECT sum(lost) FROM tds.agents FINAL WHERE told >= '{FROM}' AND told < '{UNTIL}'"
+    );
+    // What was said in the hour's last moment is told with that host's clock.
+    assert_eq!(number(&mut database, &lost)?, truth.lost);
+    let incidents = database.ask(
+        &format!("SELECT logins, failed FROM tds.incidents FINAL WHERE start >= '{FROM}'"),
+        &[],
+        "TSV",
+    )?;
+    let right: Vec<_> = truth
+        .incidents
+        .iter()
+        .map(|(logins, failed)| format!("{logins}\t{failed}"))
+        .collect();
+    assert_eq!(incidents.lines().collect::<Vec<_>>(), right);
+    let leaks = "SELECT sum(missing) FROM (SELECT max(last) - groupBitmapMerge(lines) AS missing \
+                 FROM tds.arrivals GROUP BY run_id)";
+    let leaked = leaked_before + truth.leaked;
+    assert_eq!(number(&mut database, leaks)?, leaked);
+
+    let worst = database.ask(
+        "SELECT connection_id FROM tds.logins FINAL WHERE cause = 'server_threads_exhausted' AND outcome = 'success' \
+         ORDER BY duration_ns DESC, host LIMIT 1",
+        &[],
+        "TSV",
+    )?;
+    let once = answers(&mut database, worst.trim())?;
+    insta::assert_snapshot!("answers", once);
+
+    // A carrier that delivers all of it again changes no answer.
+    database.load(&day)?;
+    database.count_minutes()?;
+    assert_eq!(answers(&mut database, worst.trim())?, once);
+    Ok(())
+}
+
+#[test]
+fn a_servers_clock_is_known_from_connections_that_both_hosts_saw() -> Result<()> {
+    const CLOSE_ENOUGH_MS: f64 = 0.05;
+    let folder = Folder::new("clocks")?;
+    let day = folder.0.join("day.jsonl");
+    write(&day, DAY, 20_000, false)?;
+    let mut database = Database::open(&folder.0.join("database"), true)?;
+    database.load(&day)?;
+    let question = questions()?
+        .into_iter()
+        .find(|question| question.name == "clocks-of-two-hosts");
+    let Some(question) = question else {
+        unreachable!("the question is in the pack")
+    };
+    let until = [("from", FROM), ("until", UNTIL)];
+    let text = database.ask(&question.sql, &until, "TSV")?;
+    assert_eq!(text.lines().count(), 50);
+    for line in text.lines() {
+        let [client, server, _, ahead, _] = line.split('\t').collect::<Vec<_>>()[..] else {
+            unreachable!("five columns: {line}")
+        };
+        let right = world::clock_ahead_ns(server) - world::clock_ahead_ns(client);
+        let right = right as f64 / 1e6;
+        let said: f64 = ahead.parse()?;
+        assert!((said - right).abs() < CLOSE_ENOUGH_MS, "{line}: {right} ms");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_clusters_schema_is_made_of_the_one_for_a_single_server_and_can_be_read() -> Result<()> {
+    let single = schema()?;
+    let made = cluster::schema(&single)?;
+    let handed_out = std::fs::read_to_string(handed_out().join("cluster.sql"))?;
+    assert!(
+        handed_out == made,
+        "run `cargo xtask fleet cluster --write`"
+    );
+    let folder = Folder::new("cluster")?;
+    let mut database = Database::open(&folder.0.join("database"), false)?;
+    for statement in statements(&made) {
+        database.run(&format!("EXPLAIN AST {}", without_comments(&statement)))?;
+    }
+    Ok(())
+}
+
+fn without_comments(statement: &str) -> String {
+    let kept = statement.lines().filter(|line| !line.starts_with("--"));
+    kept.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn each_question_says_what_it_asks_and_none_is_asked_twice() -> Result<()> {
+    let questions = questions()?;
+    assert!(questions.len() >= 25);
+    let mut asked = std::collections::BTreeSet::new();
+    for question in questions {
+        let first = question.sql.lines().next().unwrap_or_default().to_owned();
+        assert!(
+            first.starts_with("-- ") && first.ends_with('?'),
+            "{}",
+            question.name
+        );
+        assert!(asked.insert(first), "{}", question.name);
+    }
+    Ok(())
+}
