@@ -27,7 +27,7 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 use self::watcher::{SetLogLevel, Watcher};
 pub use self::{named::Wanted, reload::Reread};
 use crate::{
-    host::{self, Hierarchy, Processes},
+    host::{self, Containers, Hierarchy, Processes},
     metrics::Metrics,
     ports::Ports,
     probe::{self, Probe, Selection, Source},
@@ -48,6 +48,10 @@ pub struct RunOptions {
     pub interfaces: Selection,
     /// The control group whose sockets' processes are told; the host's root unless given.
     pub cgroup: Option<PathBuf>,
+    /// Where this host's own files are found: containers' names are among them.
+    pub host_root: PathBuf,
+    /// What Kubernetes calls this node.
+    pub node: Option<String>,
     /// Where packets are seen; the agent's choice where it is not said.
     pub source: Option<Source>,
     /// Whether interfaces are watched beside sockets.
@@ -144,7 +148,9 @@ async fn watch(
     };
     let groups = Hierarchy::choose(options.cgroup.as_deref())?;
     let probe = Probe::start(&probe_options(options, groups.clone())).await?;
-    let mut agent = Watcher::new(options, probe, Processes::new(groups), output, metrics);
+    let containers = Containers::under(options.host_root.clone(), options.node.as_deref());
+    let processes = Processes::new(groups, containers);
+    let mut agent = Watcher::new(options, probe, processes, output, metrics);
     agent.may_reload(reread, set_log_level);
     agent.started();
     agent.confine();

@@ -36,6 +36,15 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIRECTORY")]
     cgroup: Option<PathBuf>,
 
+    /// Read there what this host's container runtimes and kubelet write down of containers' names: where its root
+    /// directory, or those parts of it, are mounted
+    #[arg(long, value_name = "DIRECTORY", default_value = "/")]
+    host_root: PathBuf,
+
+    /// What Kubernetes calls this node, for `k8s.node`
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+
     /// Where packets are seen: at all sockets of the host, or at the interfaces of this network namespace.
     /// `auto`: sockets where they can be had, unless interfaces or a network namespace were chosen
     #[arg(long, value_name = "SOURCE", value_enum, default_value = "auto")]
@@ -172,6 +181,8 @@ impl RunArgs {
             interfaces,
             excluded,
             cgroup,
+            host_root,
+            node,
             source,
             transit,
             output,
@@ -194,6 +205,8 @@ impl RunArgs {
                 excluded,
             },
             cgroup,
+            host_root,
+            node,
             source: source.meant(),
             transit,
             output: output.settings(Overflow::Drop)?,

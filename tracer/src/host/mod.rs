@@ -3,6 +3,7 @@
 
 mod capabilities;
 mod cgroups;
+pub mod containers;
 mod earlier;
 mod hierarchy;
 mod memory;
@@ -16,6 +17,7 @@ use std::fs;
 use rustix::time::{ClockId, clock_gettime};
 
 pub use capabilities::missing_capabilities;
+pub use containers::Containers;
 pub use earlier::Earlier;
 pub use hierarchy::{Hierarchy, NoGroup};
 pub use memory::memory_limit;

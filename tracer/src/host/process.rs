@@ -11,15 +11,18 @@ use std::{
 use procfs::process;
 use tracer_ebpf::event::Owner;
 
-use super::{cgroups::Cgroups, hierarchy::Hierarchy, namespaces::has_the_hosts_pids};
+use super::{
+    cgroups::Cgroups,
+    containers::{Containers, Place},
+    hierarchy::Hierarchy,
+    namespaces::has_the_hosts_pids,
+};
 use crate::record::{Process, Text};
 
 /// Processes remembered; a busy host opens connections from a few again and again.
 const MAX_KNOWN: usize = 4096;
 /// How long an answer is good for. No host starts so many processes meanwhile that an id is used again.
 const LIFETIME: Duration = Duration::from_secs(1);
-/// Hexadecimal digits of a container's id, as Docker, containerd and CRI-O write it.
-const CONTAINER_ID: usize = 64;
 const SECOND: u64 = 1_000_000_000;
 
 /// Id, user, name and control group.
@@ -30,16 +33,18 @@ type Key = (u32, u32, [u8; 16], u64);
 pub struct Processes {
     known: HashMap<Key, (Instant, Process)>,
     cgroups: Cgroups,
+    containers: Containers,
     /// Whether a process's id is the one that `/proc` lists it by.
     has_hosts_pids: bool,
 }
 
 impl Processes {
-    /// Those of this host, with paths in what is seen of its control groups.
-    pub fn new(groups: Option<Arc<Hierarchy>>) -> Self {
+    /// Those of this host, with paths in what is seen of its control groups, and with its containers' names.
+    pub fn new(groups: Option<Arc<Hierarchy>>, containers: Containers) -> Self {
         Self {
             known: HashMap::new(),
             cgroups: Cgroups::of(groups),
+            containers,
             has_hosts_pids: has_the_hosts_pids(),
         }
     }
@@ -75,20 +80,24 @@ impl Processes {
 
     fn look_up(&mut self, owner: &Owner) -> Process {
         let mut process = told(owner);
+        // The path that names a container.
+        let mut inside = None;
         if self.has_hosts_pids
             && let Some(listed) = listed(owner)
         {
-            complete(&mut process, &listed);
+            inside = complete(&mut process, &listed);
         }
         if owner.cgroup != 0 && (process.cgroup.is_none() || self.cgroups.knows_better()) {
             // At the root it may be only because another hierarchy holds it (cgroups(7)).
-            let is_roots = process.cgroup.is_some() && process.container_id.is_none();
+            let is_roots = process.cgroup.is_some() && inside.is_none();
             let path = self.cgroups.path(owner.cgroup);
             let path = path.filter(|path| *path != "/" || is_roots);
-            if let Some(container) = path.and_then(container) {
-                process.container_id = Some(Text::from(container));
-            }
+            let names = |path: &&str| Place::of(path).is_some();
+            inside = path.filter(names).map(str::to_owned).or(inside);
             process.cgroup = path.map(Text::from).or(process.cgroup);
+        }
+        if let Some(place) = inside.as_deref().and_then(Place::of) {
+            self.containers.name(&mut process, &place);
         }
         process
     }
@@ -141,8 +150,8 @@ fn has_thread(process: &process::Process, name: &str) -> bool {
         .any(|thread| thread.comm == name)
 }
 
-/// Adds what `/proc` knows.
-fn complete(process: &mut Process, listed: &process::Process) {
+/// Adds what `/proc` knows; the path that names the container that it is in.
+fn complete(process: &mut Process, listed: &process::Process) -> Option<String> {
     // The hook was told the name of the thread that it interrupted.
     if let Some(name) = text(listed, "comm") {
         process.name = Some(Text::from(name.trim_end()));
@@ -150,10 +159,10 @@ fn complete(process: &mut Process, listed: &process::Process) {
     if let Ok(path) = listed.exe() {
         process.executable = Some(Text::from(&*path.to_string_lossy()));
     }
-    if let Some(groups) = text(listed, "cgroup") {
-        process.container_id = groups.lines().find_map(container).map(Text::from);
-        process.cgroup = path(&groups).map(Text::from);
-    }
+    let groups = text(listed, "cgroup")?;
+    process.cgroup = path(&groups).map(Text::from);
+    let inside = paths(&groups).find(|path| Place::of(path).is_some());
+    inside.map(str::to_owned)
 }
 
 fn text(listed: &process::Process, file: &str) -> Option<String> {
@@ -167,18 +176,16 @@ fn text(listed: &process::Process, file: &str) -> Option<String> {
 /// is at its root, the first path of another that names a container.
 fn path(groups: &str) -> Option<&str> {
     let unified = groups.lines().find_map(|line| line.strip_prefix("0::"));
-    let mut others = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    let mut others = paths(groups);
     match unified {
         Some(path) if path != "/" => Some(path),
-        _ => others.find(|path| container(path).is_some()).or(unified),
+        _ => others.find(|path| Place::of(path).is_some()).or(unified),
     }
 }
 
-/// The container's id in a cgroup's path, whatever is written around it.
-fn container(line: &str) -> Option<&str> {
-    line.rsplit(['/', '-', ':', '.']).find(|part| {
-        part.len() == CONTAINER_ID && part.bytes().all(|byte| byte.is_ascii_hexdigit())
-    })
+/// The paths in all hierarchies.
+fn paths(groups: &str) -> impl Iterator<Item = &str> {
+    groups.lines().filter_map(|line| line.splitn(3, ':').nth(2))
 }
 
 #[cfg(test)]
@@ -186,27 +193,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_container_is_found_in_every_runtimes_path() {
+    fn where_several_hierarchies_hold_a_process_its_container_is_found_in_any() {
         let id = "0123456789abcdef".repeat(4);
-        for path in [
-            format!("0::/system.slice/docker-{id}.scope"),
-            format!("0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-{id}.scope"),
-            format!("0::/kubepods/besteffort/pod1/{id}"),
-            format!("4:memory:/docker/{id}"),
+        let docker = format!("/docker/{id}");
+        for (groups, expected) in [
+            (format!("4:memory:{docker}\n0::/\n"), &*docker),
+            (format!("4:memory:/\n0::{docker}\n"), &docker),
+            (format!("4:memory:{docker}\n0::/a\n"), "/a"),
+            ("4:memory:/b\n0::/\n".to_owned(), "/"),
         ] {
-            assert_eq!(container(&path), Some(id.as_str()), "{path}");
+            assert_eq!(path(&groups), Some(expected), "{groups}");
         }
-        assert_eq!(
-            container("0::/user.slice/user-1000.slice/session-2.scope"),
-            None
-        );
     }
 
     /// As on a host, wherever this runs.
     fn processes() -> Processes {
         Processes {
             has_hosts_pids: true,
-            ..Processes::new(None)
+            ..Processes::new(None, Containers::under("/".into(), None))
         }
     }
 

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
-use super::{ConnectionId, Count, Nanos, Sides, Text, Timestamp};
+use super::{ConnectionId, Container, Count, Kubernetes, Nanos, Sides, Text, Timestamp};
 
 /// The connection itself, as `login` and `close` carry it.
 #[skip_serializing_none]
@@ -130,6 +130,10 @@ pub struct Process {
     pub cgroup: Option<Text>,
     /// The container the cgroup belongs to.
     pub container_id: Option<Text>,
+    /// What else is known of that container.
+    pub container: Option<Container>,
+    /// The pod that the container is in.
+    pub k8s: Option<Kubernetes>,
 }
 
 /// What TCP went through.

@@ -13,7 +13,7 @@ use super::rename::{
 const ECS_VERSION: &str = "8.17.0";
 
 /// Native path and ECS field, where a value moves as it is.
-const MOVED: [(&str, &str); 30] = [
+const MOVED: [(&str, &str); 35] = [
     ("timestamp", "@timestamp"),
     ("host.name", "host.name"),
     ("severity", "log.level"),
@@ -33,6 +33,11 @@ const MOVED: [(&str, &str); 30] = [
     ("process.name", "process.name"),
     ("process.executable", "process.executable"),
     ("process.container_id", "container.id"),
+    ("process.container.name", "container.name"),
+    ("process.container.image", "container.image.name"),
+    ("process.container.runtime", "container.runtime"),
+    ("process.k8s.namespace", "orchestrator.namespace"),
+    ("process.k8s.pod", "orchestrator.resource.name"),
     ("tls.version", "tls.version"),
     ("tls.cipher", "tls.cipher"),
     ("tls.resumed", "tls.resumed"),
@@ -68,6 +73,10 @@ pub fn rename(mut line: Value) -> Value {
     }
     if let Some(complete) = native.peek("phases.tls.complete") {
         put(&mut fields, "tls.established", complete.clone());
+    }
+    if native.peek("process.k8s").is_some() {
+        put(&mut fields, "orchestrator.type", json!("kubernetes"));
+        put(&mut fields, "orchestrator.resource.type", json!("pod"));
     }
     if let Some(number) = native.take("login.error.number") {
         put(&mut fields, "error.code", json!(number.to_string()));

@@ -200,6 +200,8 @@ impl Limits {
                 "tls.certificate",
                 "tds.user_agent",
                 "auth.entra",
+                "auth.ntlm",
+                "process.container",
             ],
             ..Self::of(40, 0)
         },

@@ -7,6 +7,7 @@ mod agent;
 mod attempt;
 mod close;
 mod connection;
+mod container;
 mod diagnosis;
 pub mod ecs;
 pub mod identity;
@@ -47,6 +48,7 @@ pub use self::{
         Connection, ConnectionRef, Endpoint, PartialReason, Process, Server, Tcp, Translation,
         Vantage,
     },
+    container::{Container, Kubernetes, Runtime},
     diagnosis::{Diagnosis, Whom},
     ids::{AttemptId, ConnectionId, IncidentId, RunId, RunIdError},
     incident::{

@@ -11,7 +11,7 @@ use super::rename::{
 };
 
 /// Native path and OpenTelemetry attribute, where a value moves as it is.
-const MOVED: [(&str, &str); 21] = [
+const MOVED: [(&str, &str); 29] = [
     ("timestamp", "timestamp"),
     ("host.name", "host.name"),
     ("client.address", "client.address"),
@@ -24,6 +24,14 @@ const MOVED: [(&str, &str); 21] = [
     ("process.executable", "process.executable.path"),
     ("process.cgroup", "process.linux.cgroup"),
     ("process.container_id", "container.id"),
+    ("process.container.name", "container.name"),
+    ("process.container.image", "container.image.name"),
+    ("process.container.runtime", "container.runtime.name"),
+    ("process.k8s.namespace", "k8s.namespace.name"),
+    ("process.k8s.pod", "k8s.pod.name"),
+    ("process.k8s.pod_uid", "k8s.pod.uid"),
+    ("process.k8s.container", "k8s.container.name"),
+    ("process.k8s.node", "k8s.node.name"),
     ("tls.version", "tls.protocol.version"),
     ("tls.cipher", "tls.cipher"),
     ("tls.resumed", "tls.resumed"),

@@ -7,11 +7,11 @@ use serde_json::json;
 use super::{START, client, connection_ref, server};
 use crate::record::{
     Alert, AlertLevel, AttemptId, AttemptRef, Auth, AuthKind, Basis, Calendar, Certificate,
-    Collation, Confidence, Connection, ConnectionFacts, ConnectionRef, Count, Diagnosis,
-    Encryption, EncryptionOption, Entra, IncidentId, Login, MarsSummary, Nanos, Ntlm, Outcome,
-    PartialReason, Phase, PhaseName, Phases, Process, Quantiles, Redirect, Requests, Side, Sides,
-    SqlError, Tcp, Tds, Text, Tls, TlsHello, Translation, UserAgent, Vantage, Waited, Whom,
-    Written,
+    Collation, Confidence, Connection, ConnectionFacts, ConnectionRef, Container, Count, Diagnosis,
+    Encryption, EncryptionOption, Entra, IncidentId, Kubernetes, Login, MarsSummary, Nanos, Ntlm,
+    Outcome, PartialReason, Phase, PhaseName, Phases, Process, Quantiles, Redirect, Requests,
+    Runtime, Side, Sides, SqlError, Tcp, Tds, Text, Tls, TlsHello, Translation, UserAgent, Vantage,
+    Waited, Whom, Written,
 };
 
 /// Every text of the facts becomes `text`.
@@ -24,6 +24,15 @@ pub(crate) fn fill_texts(facts: &mut ConnectionFacts, text: &Text) {
     process.executable.clone_from(&some);
     process.cgroup.clone_from(&some);
     process.container_id.clone_from(&some);
+    let container = process.container.get_or_insert_default();
+    container.name.clone_from(&some);
+    container.image.clone_from(&some);
+    let k8s = process.k8s.get_or_insert_default();
+    k8s.namespace.clone_from(&some);
+    k8s.pod.clone_from(&some);
+    k8s.pod_uid.clone_from(text);
+    k8s.container.clone_from(&some);
+    k8s.node.clone_from(&some);
     let tds = facts.tds.get_or_insert_default();
     tds.server_program.clone_from(&some);
     tds.features = vec![text.clone(); 12];
@@ -146,14 +155,29 @@ fn translation() -> Translation {
     translation
 }
 
+const POD: &str = "ccf19bc6-503b-4dd0-b33d-e5717fe6613c";
+const CONTAINER: &str = "4f797c539e6c745de61a93ca3ff892358ecbcaccd8414d5db545c38428142970";
+
 fn process() -> Process {
     Process {
         pid: 4711,
         uid: Some(1000),
         name: Some("python3".into()),
         executable: Some("/usr/bin/python3.11".into()),
-        cgroup: Some("/system.slice/shop.service".into()),
-        container_id: Some("0f1e2d3c4b5a".into()),
+        cgroup: Some(format!("/kubepods/burstable/pod{POD}/{CONTAINER}").into()),
+        container_id: Some(CONTAINER.into()),
+        container: Some(Container {
+            name: Some("app".into()),
+            image: Some("registry.example/shop:1.4".into()),
+            runtime: Some(Runtime::Containerd),
+        }),
+        k8s: Some(Kubernetes {
+            namespace: Some("web".into()),
+            pod: Some("shop-0".into()),
+            pod_uid: POD.into(),
+            container: Some("app".into()),
+            node: Some("node-1".into()),
+        }),
     }
 }
 
