@@ -97,6 +97,8 @@ pub struct DoctorOptions {
     pub format: DoctorFormat,
     /// The control group whose sockets' processes are told; the host's root unless given.
     pub cgroup: Option<PathBuf>,
+    /// Where this host's own files are found.
+    pub host_root: PathBuf,
 }
 
 /// Says what this host allows; the status is 0 where the agent can run.
@@ -111,6 +113,7 @@ pub fn doctor(options: &DoctorOptions) -> anyhow::Result<ExitCode> {
         capabilities(&missing),
         cgroup(groups.as_deref()),
         pids(),
+        evidence::names(&options.host_root),
         evidence::evidence(),
         evidence::calls(),
         btf(),

@@ -16,11 +16,29 @@ pub struct DoctorArgs {
     /// As for `run`: the control group whose processes are to be told
     #[arg(long, value_name = "DIRECTORY")]
     cgroup: Option<PathBuf>,
+
+    /// As for `run`: where this host's own files are mounted
+    #[arg(
+        long,
+        value_name = "DIRECTORY",
+        default_value = "/",
+        env = "TDS_TRACER_HOST_ROOT",
+        hide_env = true
+    )]
+    host_root: PathBuf,
 }
 
 impl DoctorArgs {
     pub(super) fn meant(self) -> DoctorOptions {
-        let Self { format, cgroup } = self;
-        DoctorOptions { format, cgroup }
+        let Self {
+            format,
+            cgroup,
+            host_root,
+        } = self;
+        DoctorOptions {
+            format,
+            cgroup,
+            host_root,
+        }
     }
 }

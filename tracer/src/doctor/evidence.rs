@@ -1,13 +1,45 @@
-//! What the host can add to why a login was slow, and what of it cannot be had here.
+//! What the host can add to a login, and what of it cannot be had here.
 
 use std::path::Path;
 
 use super::{Finding, Verdict};
-use crate::host::Witness;
+use crate::host::{Witness, containers::Readable};
 
 /// Where system calls' ends are traced.
 const TRACED: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 const CONNECT: &str = "events/syscalls/sys_exit_connect";
+
+/// What containers and pods are called.
+pub(super) fn names(host_root: &Path) -> Finding {
+    const WHAT: &str = "names";
+    let places = Readable::under(host_root);
+    let refused = places.iter().filter_map(|found| {
+        let refusal = found.refusal.as_ref()?;
+        Some(format!("{}: {refusal}", found.place.display()))
+    });
+    let refused: Vec<_> = refused.collect();
+    if !refused.is_empty() {
+        return Finding::lacking(
+            WHAT,
+            Verdict::Degraded,
+            refused.join("; "),
+            "what containers and pods are called, where no other place says it",
+            "run as root, or let its user read these directories",
+        );
+    }
+    let places: Vec<_> = places
+        .iter()
+        .map(|found| found.place.display().to_string())
+        .collect();
+    Finding::good(
+        WHAT,
+        if places.is_empty() {
+            format!("of containers none are kept below {}", host_root.display())
+        } else {
+            format!("of containers are read in {}", places.join(", "))
+        },
+    )
+}
 
 /// Limits, waits and sockets of processes, and counters.
 pub(super) fn evidence() -> Finding {

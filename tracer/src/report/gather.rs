@@ -96,7 +96,7 @@ impl Column {
             }
             Self::Authentication => facts.auth.as_ref()?.kind.clone()?,
             Self::Encryption => facts.tds.as_ref()?.encryption.clone()?,
-            Self::Container => process?.container_id.as_ref()?.get(..12)?.to_owned(),
+            Self::Container => process?.place()?,
             Self::Host => host.to_owned(),
         };
         (!text.is_empty()).then(|| shown(&text))

@@ -129,6 +129,32 @@ pub(super) struct Process {
     pub(super) pid: u32,
     pub(super) name: Option<String>,
     pub(super) container_id: Option<String>,
+    container: Option<Container>,
+    k8s: Option<Kubernetes>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Container {
+    name: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Kubernetes {
+    namespace: Option<String>,
+    pod: Option<String>,
+}
+
+impl Process {
+    /// Where it runs, by the best name there is: its pod's, its container's, or the beginning of the container's id.
+    pub(super) fn place(&self) -> Option<String> {
+        let pod = self.k8s.as_ref().and_then(|k8s| {
+            let (namespace, pod) = k8s.namespace.as_ref().zip(k8s.pod.as_ref())?;
+            Some(format!("{namespace}/{pod}"))
+        });
+        let name = || self.container.as_ref()?.name.clone();
+        let id = || Some(self.container_id.as_ref()?.get(..12)?.to_owned());
+        pod.or_else(name).or_else(id)
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
