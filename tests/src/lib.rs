@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod agree;
 pub mod capture;
+pub mod contained;
 pub mod decoded;
 pub mod drivers;
 pub mod expect;
@@ -15,6 +16,7 @@ pub mod middle;
 pub mod names;
 pub mod nat;
 pub mod net;
+pub mod node;
 pub mod pcap;
 pub mod peer;
 pub mod process;

@@ -4,6 +4,7 @@
 //! that only its owner can give (the message says the command to run).
 
 mod bench;
+mod chart;
 mod demo;
 mod dist;
 mod ebpf;
@@ -49,6 +50,8 @@ enum Command {
     ConfigSchema(generated::Args),
     /// Print the page of causes, or write the checked-in copy
     Causes(generated::Args),
+    /// Check the Helm chart, and that the plain manifests are what it gives; or write those
+    Chart(chart::Args),
     /// Run each fuzz target for a bounded time
     Fuzz(fuzz::Args),
     /// Make faults happen to real drivers, and count how often the agent names the right cause (root)
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Command::Schema(args) => generated::run(&generated::SCHEMA, &args),
         Command::ConfigSchema(args) => generated::run(&generated::CONFIG, &args),
         Command::Causes(args) => generated::run(&generated::CAUSES, &args),
+        Command::Chart(args) => chart::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Lab(args) => lab::run(&args),
         Command::Fleet(args) => fleet::run(&args),

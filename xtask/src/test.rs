@@ -9,7 +9,7 @@ use anyhow::{Result, anyhow, bail};
 use clap::Parser;
 
 use crate::{
-    dist,
+    chart, dist,
     ebpf::{self, EbpfToolchain},
     fuzz, host, lint, peers,
     process::{cargo, run as run_it, target},
@@ -38,6 +38,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("clippy, kernel programs", clippy_ebpf),
     ("build", peers::build_all),
     ("Debian package", dist::briefly),
+    ("Helm chart", chart::check),
     ("tests", tests),
     ("fuzz targets", fuzz::briefly),
     ("documentation", documentation),

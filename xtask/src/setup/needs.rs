@@ -78,6 +78,7 @@ pub(crate) const ALL: &[Need] = &[
     Need::program("kinit", &["krb5-user"], TEST),
     Need::program("promtool", &["prometheus"], TEST),
     Need::program("curl", &["curl"], TEST),
+    Need::program("crun", &["crun"], TEST),
     Need::program("socat", &["socat"], TEST),
     Need::program("tcpdump", &["tcpdump"], TEST),
     Need::program("tshark", &["tshark"], TEST),

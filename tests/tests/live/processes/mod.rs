@@ -1,7 +1,9 @@
 //! Whose connection it is: of a client's socket, of an accepted one, of one among thousands.
 
+mod contained;
 mod gone;
 mod namespaces;
+mod pods;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

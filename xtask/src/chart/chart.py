@@ -1,0 +1,118 @@
+"""Renders the Helm chart by Helm's own library, and checks what comes out.
+
+    chart.py CHART PLAIN
+
+It lints the chart, renders it in every shape, checks each object by the schemas that Kubernetes publishes, sees that
+wrong values are refused, and writes the plain manifests to PLAIN.
+"""
+
+import sys
+
+import helm_python
+import kubernetes_validate
+import yaml
+
+# The oldest that the chart takes and for which there is a schema, and the newest.
+KUBERNETES = ["1.25", kubernetes_validate.latest_version()]
+# Kinds that the cluster learns from Prometheus' operator, which publishes no such schemas.
+LEARNED = {"ServiceMonitor", "PrometheusRule"}
+PLAIN = {"namespace": {"create": True}}
+# Labels of what Helm installs, and looks after.
+HELMS = ["app.kubernetes.io/managed-by:", "helm.sh/chart:"]
+MADE_BY = "# What the chart in packaging/helm/tds-tracer gives by itself: `cargo xtask chart --write`."
+MONITORED = {
+    "metrics": {
+        "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "prometheusRule": {"enabled": True},
+        "dashboards": {"enabled": True},
+    }
+}
+EVERYTHING = MONITORED | {
+    "image": {"repository": "registry.example/tds-tracer", "tag": "9", "pullPolicy": "Always"},
+    "imagePullSecrets": [{"name": "registry"}],
+    "config": 'slow = "250ms"\nport = [1433]\n',
+    "extraArgs": ["--transit"],
+    "extraEnv": [{"name": "TDS_TRACER_LOG_LEVEL", "value": "debug"}],
+    "names": {"logs": False, "runtime": "cri-o"},
+    "state": {"hostPath": "/var/lib/tds-tracer"},
+    "extraCapabilities": ["SYS_RESOURCE"],
+    "securityContext": {"seLinuxOptions": {"type": "spc_t"}},
+    "affinity": {"nodeAffinity": {}},
+    "priorityClassName": "system-node-critical",
+    "serviceAccount": {"name": "watcher"},
+    "podAnnotations": {"a": "b"},
+    "podLabels": {"c": "d"},
+}
+SHAPES = {"plain": PLAIN, "defaults": {}, "monitored": MONITORED, "everything": EVERYTHING}
+SHAPES |= {name: {"names": {"runtime": name}} for name in ["containerd", "k3s", "microk8s", "docker"]}
+WRONG = [
+    {"nmaes": {}},
+    {"names": {"runtime": "rkt"}},
+    {"metrics": {"port": "9433"}},
+    {"metrics": {"port": 70000}},
+    {"config": {"slow": "250ms"}},
+    {"securityContext": {"privileged": True}},
+]
+
+
+def objects(chart, values):
+    files = chart.render(values, name="tds-tracer", namespace="tds-tracer", is_install=True)
+    texts = [files[name] for name in sorted(files) if name.endswith(".yaml")]
+    documents = [document.strip() for text in texts for document in text.split("\n---\n")]
+    return [document.removeprefix("---\n") for document in documents if document]
+
+
+def check(documents):
+    kinds = [yaml.safe_load(document) for document in documents]
+    for found in kinds:
+        if found["kind"] in LEARNED:
+            continue
+        for version in KUBERNETES:
+            kubernetes_validate.validate(found, version, strict=True)
+    return kinds
+
+
+def privileges(kinds, more):
+    """What the pod may do on its node, which is to be as little as it needs."""
+    (pod,) = [found["spec"]["template"]["spec"] for found in kinds if found["kind"] == "DaemonSet"]
+    (container,) = pod["containers"]
+    context = container["securityContext"]
+    needed = ["BPF", "NET_ADMIN", "PERFMON", "SYS_PTRACE"]
+    assert context["capabilities"] == {"drop": ["ALL"], "add": needed + more}
+    assert context["privileged"] is False and context["allowPrivilegeEscalation"] is False
+    assert context["readOnlyRootFilesystem"] is True
+    assert pod["automountServiceAccountToken"] is False
+    mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+    for volume in pod["volumes"]:
+        if "hostPath" in volume and volume["name"] != "state":
+            assert mounts[volume["name"]]["readOnly"] is True, volume
+    return sorted(volume["hostPath"]["path"] for volume in pod["volumes"] if "hostPath" in volume)
+
+
+def main():
+    place, plain = sys.argv[1:]
+    report = helm_python.lint(place, strict=True, namespace="tds-tracer")
+    messages = [message for message in report["messages"] if message["severity"] > 1]
+    assert not messages and not report["errors"], report
+    chart = helm_python.Chart.load(place)
+    for shape, values in SHAPES.items():
+        documents = objects(chart, values)
+        kinds = check(documents)
+        places = privileges(kinds, values.get("extraCapabilities", []))
+        print(f"{shape}: {len(kinds)} objects; of the node: {', '.join(places)}")
+        if shape == "plain":
+            # A namespace is there before what is in it.
+            documents.sort(key=lambda document: yaml.safe_load(document)["kind"] != "Namespace")
+            lines = "\n---\n".join(documents).splitlines()
+            lines = [line for line in lines if not any(label in line for label in HELMS)]
+            with open(plain, "w", encoding="utf-8") as file:
+                file.write("\n".join([MADE_BY, *lines]) + "\n")
+    for values in WRONG:
+        try:
+            chart.validate_schema(values)
+        except helm_python.HelmError:
+            continue
+        sys.exit(f"these values are not refused: {values}")
+
+
+main()
