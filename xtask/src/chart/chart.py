@@ -3,10 +3,15 @@
     chart.py CHART PLAIN
 
 It lints the chart, renders it in every shape, checks each object by the schemas that Kubernetes publishes, sees that
-wrong values are refused, and writes the plain manifests to PLAIN.
+wrong values are refused, has Prometheus read the alerts and what dashboards ask it, and writes the plain manifests to
+PLAIN.
 """
 
+import json
+import re
+import subprocess
 import sys
+import tempfile
 
 import helm_python
 import kubernetes_validate
@@ -89,6 +94,18 @@ def privileges(kinds, more):
     return sorted(volume["hostPath"]["path"] for volume in pod["volumes"] if "hostPath" in volume)
 
 
+def expressions(kinds):
+    """What dashboards ask Prometheus, as it would be asked, and the alerts: all of it as rules."""
+    groups = [group for found in kinds if found["kind"] == "PrometheusRule" for group in found["spec"]["groups"]]
+    dashboards = [text for found in kinds if "dashboards" in found["metadata"]["name"] for text in found["data"].values()]
+    panels = [panel for text in dashboards for panel in json.loads(text)["panels"]]
+    asked = [target["expr"] for panel in panels for target in panel["targets"]]
+    assert groups and asked
+    asked = [re.sub(r"\$__\w+", "5m", expression).replace("$server", ".*") for expression in asked]
+    rules = [{"record": f"dashboard:{number}", "expr": expression} for number, expression in enumerate(asked)]
+    return yaml.safe_dump({"groups": [*groups, {"name": "dashboards", "rules": rules}]})
+
+
 def main():
     place, plain = sys.argv[1:]
     report = helm_python.lint(place, strict=True, namespace="tds-tracer")
@@ -100,6 +117,11 @@ def main():
         kinds = check(documents)
         places = privileges(kinds, values.get("extraCapabilities", []))
         print(f"{shape}: {len(kinds)} objects; of the node: {', '.join(places)}")
+        if shape == "monitored":
+            with tempfile.NamedTemporaryFile("w", suffix=".yaml") as rules:
+                rules.write(expressions(kinds))
+                rules.flush()
+                subprocess.run(["promtool", "check", "rules", rules.name], check=True)
         if shape == "plain":
             # A namespace is there before what is in it.
             documents.sort(key=lambda document: yaml.safe_load(document)["kind"] != "Namespace")
