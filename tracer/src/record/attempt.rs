@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_with::skip_serializing_none;
 
 use super::{
-    AttemptId, ConnectionId, Diagnosis, LookupOutcome, Nanos, Outcome, Process, Text, Timestamp,
+    AttemptId, ConnectionId, Diagnosis, IncidentId, LookupOutcome, Nanos, Outcome, Process, Text,
+    Timestamp,
 };
 
 /// `attempt`: an attempt to reach SQL Server is over.
@@ -52,6 +53,8 @@ pub struct Attempt {
     pub connections: u32,
     /// The session that it is to recover, where its login says that it does.
     pub recovers: Option<Recovered>,
+    /// The incident that a login of it is part of, where that had opened by then.
+    pub incident: Option<IncidentId>,
     /// What it consists of, in the order in which the parts began.
     pub parts: Vec<Part>,
     /// Before, between and after the parts.

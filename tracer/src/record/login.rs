@@ -64,7 +64,8 @@ pub struct Login {
     /// Another connection of the same attempt was faster, and this one was given up for it: it has not
     /// failed.
     pub loser: Option<bool>,
-    /// The incident that it is part of, where that had opened by then; in `login` lines only.
+    /// The incident that it is part of, where that had opened by then; in the `close` line that which the `login`
+    /// line has named.
     pub incident: Option<IncidentId>,
 }
 

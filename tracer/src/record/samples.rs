@@ -354,6 +354,7 @@ pub(crate) fn attempt() -> Record {
             },
             part(PartKind::Login, 800_000, 8_777_871, success),
         ],
+        incident: Some(IncidentId(0x1d2c_3b4a_5968_7788)),
         unexplained_ns: Nanos(50_000),
         diagnosis: vec![diagnosis()],
     };

@@ -3,15 +3,15 @@
 use std::net::IpAddr;
 
 use super::{
-    Gone, Handle, LookedUp, Named, Verdict,
+    Gone, Handle, LookedUp, Named, Verdict, Why,
     patience::{FOLLOWED, MOST_TRIES, Returns, patience},
     tries::{Role, Try},
 };
 use crate::{
     kerberos::Refusal,
     record::{
-        AttemptId, ConnectionId, Diagnosis, LookupOutcome, Outcome, PartKind, PartOutcome,
-        RecordType, Target, Text,
+        AttemptId, ConnectionId, Diagnosis, IncidentId, LookupOutcome, Outcome, PartKind,
+        PartOutcome, RecordType, Target, Text,
     },
     session::wire::End,
     tds::prelogin::Guid,
@@ -89,6 +89,8 @@ pub(in crate::session) struct Attempt {
     pub(super) expected: Vec<Place>,
     /// The connection whose session it recovers.
     pub(in crate::session) recovers: Option<Gone>,
+    /// The incident that a login of it is part of.
+    pub(in crate::session) incident: Option<IncidentId>,
     /// Its client is likely to try again.
     pub(super) returns: bool,
     /// Until when another part may follow.
@@ -108,6 +110,7 @@ impl Attempt {
             tries: Vec::new(),
             expected: Vec::new(),
             recovers: None,
+            incident: None,
             returns: false,
             until: 0,
         }
@@ -190,10 +193,15 @@ impl Attempt {
     }
 
     /// Says why the login of one of its connections failed or took long; whether it has that one.
-    pub(super) fn explain(&mut self, connection: ConnectionId, causes: &[Diagnosis]) -> bool {
+    pub(super) fn explain(&mut self, connection: ConnectionId, why: Why<'_>) -> bool {
         let mut parts = self.parts.iter_mut();
         let part = parts.find(|part| part.connection == Some(connection));
-        part.map(|part| part.causes = causes.into()).is_some()
+        let Some(part) = part else {
+            return false;
+        };
+        part.causes = why.causes.into();
+        self.incident = why.incident.or(self.incident);
+        true
     }
 
     /// Whether connections raced, and the client has used none.
@@ -313,6 +321,7 @@ impl Attempt {
             tries,
             expected,
             recovers,
+            incident,
             returns,
             until,
         } = other;
@@ -339,6 +348,7 @@ impl Attempt {
         self.tries.extend(tries);
         self.expected.extend(expected);
         self.recovers = self.recovers.or(recovers);
+        self.incident = self.incident.or(incident);
         self.returns |= returns;
         self.until = self.until.max(until);
     }

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use super::{
-    Attempt, Gone, Handle, Named, Resolved, Role, Said, Verdict,
+    Attempt, Gone, Handle, Named, Resolved, Role, Said, Verdict, Why,
     follow::Opened,
     rules::{self, Lost},
     tries::{Ending, Successor, Try},
 };
-use crate::record::{ConnectionId, Diagnosis};
+use crate::record::{ConnectionId, Text};
 
 /// Attempts of one client that go on at once; a further one is not followed.
 const MAX_ATTEMPTS: usize = 256;
@@ -98,6 +98,11 @@ impl Client {
     fn place(&self, handle: Handle) -> Option<usize> {
         let is_of = |attempt: &Attempt| attempt.tries.iter().any(|one| one.handle == handle);
         self.attempts.iter().position(is_of)
+    }
+
+    /// The name that was meant by the attempt that a connection is part of.
+    pub(super) fn name(&self, handle: Handle) -> Option<&Text> {
+        self.attempts[self.place(handle)?].target.name.as_ref()
     }
 
     /// A connection is opened.
@@ -292,9 +297,9 @@ impl Client {
     }
 
     /// Why a connection's login failed or took long.
-    pub(super) fn explain(&mut self, connection: ConnectionId, causes: &[Diagnosis]) -> bool {
+    pub(super) fn explain(&mut self, connection: ConnectionId, why: Why<'_>) -> bool {
         let mut attempts = self.attempts.iter_mut();
-        attempts.any(|attempt| attempt.explain(connection, causes))
+        attempts.any(|attempt| attempt.explain(connection, why))
     }
 
     /// A connection is none that is told.

@@ -31,7 +31,9 @@ pub(in crate::session) use self::{
 use self::{client::Client, follow::Opened, gone::Lately, partners::Partners, tries::Try};
 use super::wire::End;
 use crate::{
-    record::{AttemptId, ConnectionId, Diagnosis, Outcome, PartKind, Process, Target, Text},
+    record::{
+        AttemptId, ConnectionId, Diagnosis, IncidentId, Outcome, PartKind, Process, Target, Text,
+    },
     tds::prelogin::Guid,
 };
 
@@ -112,6 +114,14 @@ pub(in crate::session) struct LookedUp {
     pub(in crate::session) announced: Vec<Place>,
     /// What was asked to find who knows that.
     pub(in crate::session) resolved: Resolved,
+}
+
+/// Why a login failed or took long.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::session) struct Why<'a> {
+    pub(in crate::session) causes: &'a [Diagnosis],
+    /// The incident that it is part of.
+    pub(in crate::session) incident: Option<IncidentId>,
 }
 
 /// How a connection's lines name its attempt.
@@ -292,31 +302,36 @@ impl Attempts {
         other.is_none().then_some(only.0)
     }
 
+    /// The name that the client of a connection has asked for, where it has asked for one.
+    pub(in crate::session) fn name(&self, handle: Handle) -> Option<&Text> {
+        self.clients.get(self.homes.get(&handle)?)?.name(handle)
+    }
+
     /// Why a connection's login, which was decided just now, failed or took long.
     pub(in crate::session) fn explain(
         &mut self,
         client: IpAddr,
         process: Option<&Process>,
         connection: ConnectionId,
-        causes: &[Diagnosis],
+        why: Why<'_>,
     ) {
-        if causes.is_empty() {
+        if why.causes.is_empty() {
             return;
         }
         let mut over = self.over.iter_mut().rev();
-        if over.any(|attempt| attempt.explain(connection, causes)) {
+        if over.any(|attempt| attempt.explain(connection, why)) {
             return;
         }
         // Its process may have become known since it was opened.
         for who in [Who::of(client, process), Who::Address(client)] {
             let own = self.clients.get_mut(&who);
-            if own.is_some_and(|own| own.explain(connection, causes)) {
+            if own.is_some_and(|own| own.explain(connection, why)) {
                 return;
             }
         }
         // A proxy's connection is its client's.
         let all = &mut self.clients.values_mut();
-        all.any(|own| own.explain(connection, causes));
+        all.any(|own| own.explain(connection, why));
     }
 
     /// A connection that was in use begins to end.

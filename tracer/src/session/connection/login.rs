@@ -1,6 +1,10 @@
 //! How a connection's login is read, decided, and told.
 
-use super::{Connection, State, settled::Settled, undecided::Undecided};
+use super::{
+    Connection, State,
+    settled::{Settled, Why},
+    undecided::Undecided,
+};
 use crate::{
     record::{Outcome, PartialReason},
     session::{
@@ -148,11 +152,13 @@ impl Connection {
         );
         let asked = (login.attempt, login.place.take(), self.about.is_clients);
         let causes = report.diagnose(&mut facts, &self.wire, &conclusion, asked);
-        report.explains(&facts, &self.wire);
         let about = (&*facts, &self.wire);
         let incident = report.counts(about, &conclusion, &causes, login.pending_was_told);
-        let kept = report.keep(&mut facts, login.dialogue.contents.trace());
+        facts.login.incident = incident;
+        report.explains(&facts, &self.wire);
         // Other logins are told alike; this is the line's own.
+        facts.login.incident = None;
+        let kept = report.keep(&mut facts, login.dialogue.contents.trace());
         facts.login.incident = incident;
         let id = facts.connection.id;
         let muted = !report.login(facts, &self.wire, &conclusion);
@@ -163,7 +169,8 @@ impl Connection {
         report.attempts();
         self.usage.expect(&login.dialogue);
         let records = login.dialogue.sealed_from(decision.rest).to_vec();
-        let settled = Settled::decided(kept, &conclusion, muted, self.gave_up(), causes);
+        let why = Why { causes, incident };
+        let settled = Settled::decided(kept, &conclusion, muted, self.gave_up(), why);
         self.settle(settled, report);
         self.sealed_records(&records, report);
     }
@@ -312,7 +319,8 @@ impl Connection {
         facts.login.outcome = None;
         let asked = (login.attempt, login.place, self.about.is_clients);
         let causes = report.diagnose(&mut facts, &self.wire, &conclusion, asked);
-        report.counts((&*facts, &self.wire), &conclusion, &causes, false);
+        let about = (&*facts, &self.wire);
+        facts.login.incident = report.counts(about, &conclusion, &causes, false);
         report.pending(facts, now);
         report.incidents();
         self.about.partial = lasting;

@@ -3,7 +3,7 @@
 use tracer_ebpf::event::Event;
 
 use crate::{
-    record::{ConnectionId, Nanos, Outcome},
+    record::{ConnectionId, IncidentId, Nanos, Outcome},
     session::{
         diagnosis::Ranked,
         input::Side,
@@ -22,13 +22,20 @@ struct GivenUp {
     late: Option<Nanos>,
 }
 
+/// Why a login went wrong or was slow.
+#[derive(Debug)]
+pub(super) struct Why {
+    pub(super) causes: Box<[Ranked]>,
+    /// The incident that it is part of.
+    pub(super) incident: Option<IncidentId>,
+}
+
 /// What is kept of a login that went wrong or was slow.
 #[derive(Debug)]
 struct Rare {
     /// When the client gave up on it; the first answer after that is late.
     given_up: Option<GivenUp>,
-    /// Why.
-    causes: Box<[Ranked]>,
+    why: Why,
 }
 
 /// What is kept of a connection whose login is decided.
@@ -62,13 +69,13 @@ impl Settled {
         conclusion: &Conclusion,
         muted: bool,
         gave_up: Option<u64>,
-        causes: Box<[Ranked]>,
+        why: Why,
     ) -> Self {
         let gave_up = gave_up.filter(|_| !conclusion.answered);
-        let rare = (gave_up.is_some() || !causes.is_empty()).then(|| {
+        let rare = (gave_up.is_some() || !why.causes.is_empty()).then(|| {
             Box::new(Rare {
                 given_up: gave_up.map(|at| GivenUp { at, late: None }),
-                causes,
+                why,
             })
         });
         Self {
@@ -125,7 +132,12 @@ impl Settled {
 
     /// Why the login went wrong or was slow.
     pub(super) fn causes(&self) -> &[Ranked] {
-        self.rare.as_ref().map_or(&[], |rare| &rare.causes)
+        self.rare.as_ref().map_or(&[], |rare| &rare.why.causes)
+    }
+
+    /// The incident that the login is part of.
+    pub(super) fn incident(&self) -> Option<IncidentId> {
+        self.rare.as_ref()?.why.incident
     }
 
     /// Whether nobody answered.

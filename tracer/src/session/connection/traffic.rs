@@ -302,6 +302,7 @@ impl Connection {
         let seen = (last, settled.outcome.is_some());
         let mut facts = settled.kept.facts(&self.wire);
         facts.login.late_reply_ns = settled.late_reply();
+        facts.login.incident = settled.incident();
         let mut facts = complete(facts, &self.wire, &self.about, &self.usage, seen);
         let pause = self.wire.ends.pause();
         diagnose_close(&mut facts, (&close, pause), settled.causes());

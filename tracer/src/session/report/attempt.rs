@@ -12,7 +12,7 @@ use crate::{
         Text,
     },
     session::{
-        attempts::{Attempt, Done, Handle, Returns, Role, Verdict},
+        attempts::{Attempt, Done, Handle, Returns, Role, Verdict, Why},
         diagnosis::{Step, Whole, ranked_of},
         input::Side,
         wire::Wire,
@@ -84,6 +84,7 @@ impl Report<'_> {
                 connection_id: gone.id,
                 idle_ns: Nanos(gone.idle),
             }),
+            incident: attempt.incident,
             unexplained_ns: Nanos(unexplained),
             parts: parts
                 .iter()
@@ -163,7 +164,11 @@ impl Report<'_> {
             let client = wire.identity().client.address;
             let attempts = &mut self.shared.attempts;
             let process = facts.process.as_ref();
-            attempts.explain(client, process, facts.connection.id, &facts.diagnosis);
+            let why = Why {
+                causes: &facts.diagnosis,
+                incident: facts.login.incident,
+            };
+            attempts.explain(client, process, facts.connection.id, why);
         }
     }
 }

@@ -52,6 +52,7 @@ impl Report<'_> {
             },
             connections: 0,
             parts: vec![part],
+            incident: None,
             unexplained_ns: Nanos(0),
             recovers: None,
             diagnosis: ranked_of_untried(untried),
