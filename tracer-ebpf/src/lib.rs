@@ -18,6 +18,7 @@ pub mod beside;
 pub mod bytes;
 pub mod config;
 pub mod datagram;
+pub mod dropped;
 pub mod event;
 pub mod first;
 pub mod flow;

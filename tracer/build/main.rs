@@ -1,4 +1,4 @@
-//! Places the kernel programs where the agent embeds them from: `$OUT_DIR/tds-programs`, and beside it `tds-trials`,
+//! Places the kernel programs where the agent embeds them from: `$OUT_DIR/tds-programs` and `tds-drops`, and beside them `tds-trials`,
 //! which only tests and benches load.
 //!
 //! They are checked in, compiled, under `tracer-ebpf/object`, so that a stable toolchain alone builds the agent. Objects
@@ -16,7 +16,7 @@ use std::{
 /// Names the folder of other objects.
 const OTHER: &str = "TDS_TRACER_EBPF_OBJECT";
 const SKIP: &str = "AYA_BUILD_SKIP";
-const OBJECTS: [&str; 2] = ["tds-programs", "tds-trials"];
+const OBJECTS: [&str; 3] = ["tds-programs", "tds-drops", "tds-trials"];
 
 fn main() -> ExitCode {
     if let Err(error) = run() {

@@ -5,6 +5,7 @@
 
 mod attach;
 mod clock;
+mod drops;
 mod error;
 mod flows;
 mod iface;
@@ -31,6 +32,7 @@ use tracer_ebpf::{
 };
 
 pub use attach::Hook;
+pub use drops::{Drops, Loss};
 pub use error::StartError;
 pub use load::{Options, has_ring_buffer};
 pub use ring::Record;

@@ -14,9 +14,9 @@ use super::{
 use crate::{
     host::Witness,
     metrics::Metrics,
-    probe,
-    record::{Login, Record},
-    session::{Decided, Engine, HostFacts, Input, Listener, Question},
+    probe::{self, Drops},
+    record::{Login, Record, Side, Text},
+    session::{Decided, DropFacts, Engine, HostFacts, Input, Listener, Question},
     sink::{Output, Sent},
 };
 
@@ -32,6 +32,8 @@ pub(super) struct Records {
     pub(super) closed: bool,
     /// What this host has to say of logins.
     pub(super) witness: Witness,
+    /// Packets that its kernel has thrown away, where that says so.
+    pub(super) drops: Option<Drops>,
     /// The processes that are watched for what shows no packet.
     pub(super) named: Named,
 }
@@ -50,7 +52,11 @@ impl Listener for Records {
     }
 
     fn host(&mut self, question: &Question<'_>) -> HostFacts {
-        self.witness.says(question)
+        let mut facts = self.witness.says(question);
+        if let Some(drops) = &self.drops {
+            facts.dropped = dropped(drops, question);
+        }
+        facts
     }
 
     fn record(&mut self, record: Record) {
@@ -76,6 +82,24 @@ impl Listener for Records {
         self.witness.decided(witnesses::ends(&decided.key));
         self.decided.push(decided);
     }
+}
+
+/// Packets of a login that this host's kernel has thrown away, those of either side.
+fn dropped(drops: &Drops, question: &Question<'_>) -> Vec<DropFacts> {
+    let (client, server) = (question.client, question.server);
+    let ways = [
+        (Side::Client, client, server),
+        (Side::Server, server, client),
+    ];
+    let dropped = ways.into_iter().filter_map(|(of, from, to)| {
+        let loss = drops.of(from, to, question.from)?;
+        Some(DropFacts {
+            of,
+            count: loss.count,
+            reason: Text::from(loss.reason.as_str()),
+        })
+    });
+    dropped.collect()
 }
 
 /// Tells the engine what the kernel has told.

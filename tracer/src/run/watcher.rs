@@ -19,7 +19,7 @@ use super::{
 use crate::{
     host::{Earlier, Processes, Witness},
     metrics::{Health, Metrics},
-    probe::{Notice, Probe},
+    probe::{Drops, Notice, Probe},
     record::{
         Agent, AgentAction, AgentRecord, Body, Event as EventName, LossReason, Record, Text,
         Timestamp,
@@ -42,6 +42,8 @@ const BATCH: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long the ring is read at the end, nanoseconds.
 const LAST_LOOK: u64 = 1_000_000_000;
+/// The hook that sees which packets the kernel throws away.
+const DROPS: &str = "kfree_skb";
 /// Why the agent stops where nobody reads what it writes.
 const READER_GONE: &str = "reader_gone";
 
@@ -79,6 +81,7 @@ impl Watcher {
         let mut ports = Watched::new(options.ports.clone());
         // After the hooks are attached, so that no socket falls between.
         ports.find_servers(probe.now());
+        let drops = drops(&ports);
         let mut named = Named::new(options.watched.clone(), options.pending_after.0);
         named.begin(&mut probe);
         let earlier = Earlier::scan(&ports.all(), processes.groups());
@@ -106,6 +109,7 @@ impl Watcher {
                 tally: Tally::new(now),
                 closed: false,
                 witness: Witness::new(options.confine),
+                drops,
                 named,
             },
             options: options.clone(),
@@ -128,12 +132,9 @@ impl Watcher {
     pub(super) fn started(&mut self) {
         let mut start = Agent::new(AgentAction::Start);
         start.version = Some(Text::from(env!("CARGO_PKG_VERSION")));
-        start.hooks = self
-            .probe
-            .hooks()
-            .iter()
-            .map(|hook| Text::from(*hook))
-            .collect();
+        let drops = self.records.drops.as_ref().map(|_| DROPS);
+        let hooks = self.probe.hooks().into_iter().chain(drops);
+        start.hooks = hooks.map(Text::from).collect();
         self.notices();
         if let Some(shortfall) = self.owners.processes.shortfall() {
             self.say(degraded("process", shortfall));
@@ -258,6 +259,9 @@ impl Watcher {
     /// Lets the kernel know the ports as they are.
     pub(super) fn watch(&mut self) {
         let all: Vec<_> = self.ports.all().into_iter().collect();
+        if let Some(drops) = &mut self.records.drops {
+            drops.set_ports(&all);
+        }
         if let Err(error) = self.probe.set_ports(&all) {
             self.say(degraded("ports", &error.to_string()));
         }
@@ -404,6 +408,16 @@ impl Watcher {
 fn ticks(time: Duration) -> u32 {
     let ticks = time.as_nanos() / TICK.as_nanos();
     u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
+}
+
+/// Has the kernel say which packets of these ports it throws away; where it does not, the start says so by not
+/// naming the hook.
+fn drops(ports: &Watched) -> Option<Drops> {
+    let all: Vec<_> = ports.all().into_iter().collect();
+    let drops = Drops::watch(&all);
+    drops
+        .inspect_err(|reason| tracing::info!("dropped packets are not seen: {reason}"))
+        .ok()
 }
 
 /// Something works less well than it could, and why.

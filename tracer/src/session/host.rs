@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use crate::record::Process;
+use crate::record::{Process, Side, Text};
 
 /// A login of which is asked.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,19 @@ pub struct HostFacts {
     pub client_net: NetFacts,
     /// Of the one that the server is in.
     pub server_net: NetFacts,
+    /// Packets of it that this host's kernel threw away, by whose they were: none where it does not say.
+    pub dropped: Vec<DropFacts>,
+}
+
+/// Packets of one side that this host's kernel threw away while the login went on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DropFacts {
+    /// Whose they were.
+    pub of: Side,
+    /// How many there were.
+    pub count: u32,
+    /// Why the last one was: the kernel's own name (`enum skb_drop_reason`), without what all of them begin with.
+    pub reason: Text,
 }
 
 /// Whether a process could run.

@@ -23,8 +23,8 @@ use crate::{
     setup::{self, For},
 };
 
-/// The agent's programs, and those that only tests and benches load.
-const OBJECTS: [&str; 2] = ["tds-programs", "tds-trials"];
+/// The agent's programs, in two objects, and those that only tests and benches load.
+const OBJECTS: [&str; 3] = ["tds-programs", "tds-drops", "tds-trials"];
 /// Tells beside the objects what they are of.
 const ORIGIN: &str = "origin.toml";
 /// Names to the build script the folder of other objects than those checked in.

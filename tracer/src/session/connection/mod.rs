@@ -277,6 +277,7 @@ impl Connection {
             at: event.time,
             side,
             ttl: event.ttl,
+            bare: event.tcp_flags & tcp_flag::ACK == 0,
         });
         // What follows a client's FIN tells no more than that did.
         if !self.has_left() {

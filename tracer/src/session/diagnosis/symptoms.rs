@@ -43,6 +43,8 @@ pub(in crate::session) struct Ended {
     pub(in crate::session) reset: bool,
     /// The RST took another path than that side's data.
     pub(in crate::session) foreign: bool,
+    /// It came of somebody who knows of no such connection, though that side has just answered on it.
+    pub(in crate::session) bare: bool,
     /// How long after the last message.
     pub(in crate::session) after: u64,
 }
@@ -110,6 +112,8 @@ pub(in crate::session) struct Symptoms<'a> {
     pub(in crate::session) auth: Option<&'a Auth>,
     /// The name that the client says it connects to.
     pub(in crate::session) server_name: Option<&'a Text>,
+    /// The name that the client has asked a name server for.
+    pub(in crate::session) resolved_name: Option<&'a Text>,
     /// The database that it asks for.
     pub(in crate::session) database: Option<&'a Text>,
     /// The wall clock's time.
@@ -149,6 +153,7 @@ impl Default for Symptoms<'_> {
             tls: None,
             auth: None,
             server_name: None,
+            resolved_name: None,
             database: None,
             at: Timestamp::default(),
             partial: false,

@@ -63,6 +63,7 @@ pub(super) fn ended(outcome: Outcome, phase: PhaseName, by: Side) -> Symptoms<'s
         by,
         reset: outcome == Outcome::Reset,
         foreign: false,
+        bare: false,
         after: 0,
     });
     ended

@@ -87,8 +87,10 @@ impl Report<'_> {
                 owed: longest_debt(conclusion).filter(|_| !wire.untimed),
             })
         };
+        let resolved_name = shared.attempts.name(handle).cloned();
         let symptoms = Symptoms {
             around,
+            resolved_name: resolved_name.as_ref(),
             beside: &beside,
             controllers,
             host,
@@ -317,12 +319,14 @@ fn ended(wire: &Wire, conclusion: &Conclusion) -> Option<Ended> {
             by: side(reset.side),
             reset: true,
             foreign: wire.is_foreign_reset() == Some(true),
+            bare: wire.is_bare_reset(),
             after,
         }),
         (Some(fin), _) => Some(Ended {
             by: side(fin.side),
             reset: false,
             foreign: false,
+            bare: false,
             after,
         }),
         _ => None,

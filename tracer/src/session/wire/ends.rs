@@ -18,6 +18,8 @@ pub(in crate::session) struct Reset {
     pub(in crate::session) side: Side,
     /// Its time to live, or hop limit.
     pub(in crate::session) ttl: u8,
+    /// It acknowledges nothing: so speaks who knows of no such connection.
+    pub(in crate::session) bare: bool,
 }
 
 /// How a connection's packets ended; most of their lives connections have not.
@@ -233,6 +235,7 @@ mod tests {
             at: 15,
             side: ToClient,
             ttl: 64,
+            bare: false,
         });
         assert_eq!(ends.began(), Some(15));
         assert!(ends.has_finished(ToServer) && !ends.has_finished(ToClient));

@@ -178,6 +178,16 @@ impl Wire {
         Some(usual.abs_diff(reset.ttl) > SAME_PATH)
     }
 
+    /// Whether a RST is of somebody who knows of no such connection, though its side has just answered on it and has
+    /// not ended it: a host that has one acknowledges what it resets (RFC 9293 section 3.10.7.1 is of who has none).
+    pub(in crate::session) fn is_bare_reset(&self) -> bool {
+        let answered = |side: Side| self.sent[side as usize].bytes > 0;
+        let reset = self.ends.reset();
+        reset.is_some_and(|reset| {
+            reset.bare && answered(reset.side) && !self.ends.has_finished(reset.side)
+        })
+    }
+
     /// The kernel had forgotten the connection, and names and counts it anew.
     pub(in crate::session) fn renamed(&mut self, born: u64) {
         self.numbers = [0; 2];

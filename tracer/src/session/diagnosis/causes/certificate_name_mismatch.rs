@@ -16,7 +16,8 @@ pub(super) const CAUSE: Cause = Cause {
         means: "The certificate is for other names than the one that the client connects to: an alias, a \
             bare host name, an address, a listener's name.",
         signs: "The client left after the certificate, and the name it asked for is not among the \
-            certificate's (`certificate_names`).",
+            certificate's (`certificate_names`): that of its hello, or, less surely, the one that it asked a name server \
+            for before.",
         against: "An alert that says another reason; a self-signed certificate, which nobody trusts \
             anyway; a client that checks another name than it asks for (`HostNameInCertificate`).",
         confirm: "`tls.sni` against `tls.certificate.subject_alt_names`.",
@@ -36,12 +37,16 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
         return None;
     }
     let certificate = symptoms.certificate()?;
-    let name = symptoms.tls?.sni.as_ref().or(symptoms.server_name)?;
+    let said = symptoms.tls?.sni.as_ref().or(symptoms.server_name);
+    let name = said.or(symptoms.resolved_name)?;
     let names = names(certificate);
     let known = names.iter().any(|known| is_for(known, name));
     // Nobody trusts what signs itself, whatever its name.
     let confidence = if certificate.self_signed == Some(true) {
         0.6
+    } else if said.is_none() {
+        // What a resolver makes of a short name is not what the client looks for.
+        0.75
     } else {
         0.88
     };
@@ -93,6 +98,21 @@ mod tests {
         let mut right = left_tls(certificate(), None);
         right.sni = Some("SQL1.lab.test".into());
         left.tls = Some(&right);
+        assert!(misses(&CAUSE, &left));
+    }
+
+    #[test]
+    fn a_client_that_does_not_say_the_name_is_known_by_what_it_asked_a_name_server_for() {
+        let mut tls = left_tls(certificate(), None);
+        tls.sni = None;
+        let mut left = ended(Outcome::TlsFailed, PhaseName::Tls, Side::Client);
+        left.tls = Some(&tls);
+        assert!(misses(&CAUSE, &left), "nobody knows which name it wants");
+        let other = Text::from("sql9.lab.test");
+        left.resolved_name = Some(&other);
+        assert!((0.7..0.8).contains(&fits(&CAUSE, &left)));
+        let right = Text::from("sql1.lab.test");
+        left.resolved_name = Some(&right);
         assert!(misses(&CAUSE, &left));
     }
 

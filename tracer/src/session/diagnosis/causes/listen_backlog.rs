@@ -1,7 +1,8 @@
 //! The listening socket has no room for another connection.
 
+use super::syn_dropped_here::LISTENER_IS_FULL;
 use crate::{
-    record::{Outcome, Whom},
+    record::{Outcome, Side, Whom},
     session::{
         diagnosis::{Cause, Found, Page, Symptoms},
         host::ListenerFacts,
@@ -15,7 +16,8 @@ pub(super) const CAUSE: Cause = Cause {
     seen: "the SYN was sent {syn_retransmits} times more, like those of \
            {others_whose_syn_was_sent_again} others, while {accepted_lately} got in|the SYN was \
            answered with a reset, while {accepted_lately} others got in|{accept_queue} connections waited to be \
-           accepted where {accept_queue_room} may, and {listener_drops} SYNs were dropped meanwhile",
+           accepted where {accept_queue_room} may, and {listener_drops} SYNs were dropped meanwhile|the server's host \
+           dropped {dropped_packets} packets of the handshake: {drop_reason}",
     fits,
     page: Page {
         means: "More connections arrived than SQL Server took from its listening socket. Windows resets \
@@ -43,6 +45,17 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
                 .with("listener_drops", listener.dropped)
                 .with("accept_queue", listener.waiting)
                 .with("accept_queue_room", listener.room),
+        );
+    }
+    let overflowed = symptoms
+        .dropped_here(Side::Client)
+        .filter(|dropped| dropped.reason.as_str() == LISTENER_IS_FULL && symptoms.misses_its_syn());
+    if let Some(overflowed) = overflowed {
+        return Some(
+            Found::at(0.93)
+                .with("syn_retransmits", symptoms.tcp.syn_retransmits)
+                .with("dropped_packets", overflowed.count)
+                .with("drop_reason", &overflowed.reason),
         );
     }
     if symptoms.ended_as(&[Outcome::Refused]) && around.good > 0 {

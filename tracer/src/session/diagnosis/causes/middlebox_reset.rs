@@ -1,23 +1,25 @@
-//! A RST came another way than its side's data.
+//! A RST came another way than its side's data, or of somebody who knows of no connection.
 
 use crate::{
     record::Whom,
-    session::diagnosis::{Cause, Found, Page, Symptoms},
+    session::diagnosis::{Cause, Found, Page, Symptoms, symptoms::SECOND},
 };
 
 pub(super) const CAUSE: Cause = Cause {
     slug: "middlebox_reset",
     whom: Some(Whom::Network),
     meaning: "something on the way cut the connection",
-    seen: "a reset came in {phase}, by another way than the data|a reset came[ after {idle_ns} of \
-           silence], by another way than the data",
+    seen: "a reset came in {phase} of somebody who knows of no connection{knows_nothing?}, right after \
+           the server had answered on it|a reset came in {phase}, by another way than the data|a reset \
+           came[ after {idle_ns} of silence], by another way than the data",
     fits,
     page: Page {
         means: "A RST arrived in the name of one side that did not come the way that side's packets \
             come: a firewall, an intrusion filter or a load balancer has cut the connection. Both \
             ends see a reset by the other.",
         signs: "The time to live (hop limit) of the RST differs by more than one from that of the same \
-            side's data.",
+            side's data. Or the RST acknowledges nothing (`knows_nothing`), as of a host that has no such connection, \
+            when its side had just answered on it and not ended it.",
         against: "Hosts that send a RST with another initial time to live than data; a path that changed \
             at that moment.",
         confirm: "A capture on both hosts: both receive a RST, none sends it. The log of the device.",
@@ -33,6 +35,10 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
         .is_some_and(|ended| ended.reset && ended.foreign)
     {
         return Some(Found::at(0.88));
+    }
+    let reset = symptoms.ended.filter(|ended| ended.reset && ended.bare);
+    if reset.is_some_and(|reset| reset.after < SECOND) {
+        return Some(Found::at(0.8).with("knows_nothing", true));
     }
     let closing = symptoms.closing?;
     let idle = closing.idle >= super::idle_drop::LEAST;
@@ -52,7 +58,6 @@ mod tests {
         record::{Outcome, PhaseName, Side},
         session::diagnosis::{
             Closing,
-            symptoms::SECOND,
             tests::{ended, fits, misses},
         },
     };
@@ -64,6 +69,20 @@ mod tests {
         let end = reset.ended.as_mut().expect("an end");
         (end.reset, end.foreign) = (true, true);
         assert!(fits(&CAUSE, &reset) > 0.8);
+    }
+
+    #[test]
+    fn a_reset_of_somebody_who_knows_of_no_connection_is_nobodys_either_where_the_server_just_spoke()
+     {
+        let mut reset = ended(Outcome::Reset, PhaseName::Login, Side::Server);
+        let end = reset.ended.as_mut().expect("an end");
+        (end.reset, end.bare, end.after) = (true, true, 1_000_000);
+        assert!(fits(&CAUSE, &reset) >= 0.8);
+        reset.ended.as_mut().expect("an end").after = 60 * SECOND;
+        assert!(
+            misses(&CAUSE, &reset),
+            "the server may have restarted by then"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Packets had to be sent again.
 
 use crate::{
-    record::{Outcome, Whom},
+    record::{Outcome, Side, Whom},
     session::diagnosis::{Cause, Found, Page, Symptoms, symptoms::Who},
 };
 
@@ -9,14 +9,16 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "packet_loss",
     whom: Some(Whom::Network),
     meaning: "packets were lost",
-    seen: "packets were sent again for {lost_ns}[, {resent_by_client} of them by the client][, \
+    seen: "this host's own kernel dropped {dropped_packets} packets of the {dropped_of}'s: {drop_reason}|packets \
+           were sent again for {lost_ns}[, {resent_by_client} of them by the client][, \
            {resent_by_server} by the server][, the SYN {syn_retransmits} times]",
     fits,
     page: Page {
         means: "Packets of the login were lost and sent again. Each loss costs a timer: 0.2 seconds at \
             first, twice as much each time, a second for a SYN.",
         signs: "Segments or SYNs that passed more than once before they were answered, and the time \
-            between the copies (`lost_ns`).",
+            between the copies (`lost_ns`). Where this host itself threw them away its kernel says why \
+            (`drop_reason`, Linux 5.17 with BTF), and it is for whoever runs the host.",
         against: "Only full-size segments ([`path_mtu`](#path_mtu)); SYNs of several logins at once \
             ([`listen_backlog`](#listen_backlog)).",
         confirm: "Counters of interfaces and switches; `nstat -az TcpRetransSegs`, `ethtool -S`; a capture \
@@ -27,7 +29,27 @@ pub(super) const CAUSE: Cause = Cause {
     },
 };
 
+/// This host's own kernel has thrown packets away, and the login waited for somebody since.
+fn dropped_here(symptoms: &Symptoms<'_>) -> Option<Found> {
+    if symptoms.misses_its_syn() || symptoms.stall().is_none() {
+        return None;
+    }
+    let sides = [Side::Server, Side::Client].into_iter();
+    let dropped = sides.filter_map(|of| symptoms.dropped_here(of)).next()?;
+    Some(
+        Found::at(0.9)
+            .call(Whom::Host)
+            .with("dropped_packets", dropped.count)
+            .with("dropped_of", dropped.of)
+            .with("drop_reason", &dropped.reason)
+            .took("lost_ns", symptoms.lost.time),
+    )
+}
+
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
+    if let Some(found) = dropped_here(symptoms) {
+        return Some(found);
+    }
     let lost = &symptoms.lost;
     let syns = symptoms.tcp.syn_retransmits.unwrap_or(0);
     if lost.copies == 0 || symptoms.ended_as(&[Outcome::Unreachable, Outcome::Refused]) {
@@ -37,7 +59,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let full = lost.copies >= 3 && lost.for_good && lost.shortest >= 1000;
     // SYNs of several at once were dropped by the server.
     let dropped = syns > 0 && symptoms.around.syn_again >= 2 && !symptoms.loses_data();
-    let most = symptoms.is_slow() && lost.time >= symptoms.duration / 2;
+    let most = symptoms.is_slow() && lost.time >= symptoms.duration / 5 * 2;
     let felt = lost.time >= symptoms.slow / 2 || most;
     let never = lost.for_good && lost.copies >= 2;
     let worst = symptoms
@@ -62,11 +84,15 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
 mod tests {
     use super::*;
     use crate::{
-        record::{PhaseName, Side},
-        session::diagnosis::{
-            Lost,
-            symptoms::SECOND,
-            tests::{fits, misses, slow},
+        record::PhaseName,
+        session::{
+            diagnosis::{
+                Lost,
+                causes::server_slow_login,
+                symptoms::SECOND,
+                tests::{fits, misses, slow},
+            },
+            host::DropFacts,
         },
     };
 
@@ -87,6 +113,20 @@ mod tests {
     fn time_between_the_copies_of_packets_is_loss() {
         assert!(fits(&CAUSE, &lossy()) > 0.8);
         assert!(misses(&CAUSE, &slow(PhaseName::Login, Who::Network)));
+    }
+
+    #[test]
+    fn what_this_hosts_kernel_threw_away_is_the_hosts_and_no_slow_server() {
+        let mut waits = slow(PhaseName::Login, Who::Server);
+        assert!(misses(&CAUSE, &waits));
+        waits.host.dropped = vec![DropFacts {
+            of: Side::Server,
+            count: 3,
+            reason: "NETFILTER_DROP".into(),
+        }];
+        assert!(fits(&CAUSE, &waits) >= 0.9);
+        assert_eq!(super::fits(&waits).expect("it fits").whom, Some(Whom::Host));
+        assert!(misses(&server_slow_login::CAUSE, &waits));
     }
 
     #[test]

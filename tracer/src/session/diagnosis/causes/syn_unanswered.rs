@@ -37,6 +37,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
         _ if symptoms.around.was_sent_here => 0.5,
         // The host that it went to knows why.
         _ if symptoms.dropping_listener().is_some() => 0.5,
+        _ if !symptoms.host.dropped.is_empty() => 0.5,
         // Others get through: it is not a filter between the two hosts.
         (_, 1..) => 0.6,
         (1, 0) => 0.7,

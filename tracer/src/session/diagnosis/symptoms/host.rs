@@ -2,8 +2,8 @@
 
 use super::{Symptoms, Who};
 use crate::{
-    record::{Outcome, Whom},
-    session::host::ListenerFacts,
+    record::{Outcome, Side, Whom},
+    session::host::{DropFacts, ListenerFacts},
 };
 
 /// Why a client could not go on.
@@ -77,5 +77,10 @@ impl Symptoms<'_> {
     pub(in crate::session::diagnosis) fn dropping_listener(&self) -> Option<ListenerFacts> {
         let listener = self.host.listener?;
         (self.misses_its_syn() && listener.dropped > 0).then_some(listener)
+    }
+
+    /// Packets of a side that this host's own kernel threw away meanwhile.
+    pub(in crate::session::diagnosis) fn dropped_here(&self, of: Side) -> Option<&DropFacts> {
+        self.host.dropped.iter().find(|dropped| dropped.of == of)
     }
 }

@@ -77,7 +77,8 @@ impl Symptoms<'_> {
 
     /// The longest wait, where the server kept it waiting and packets got through.
     pub(in crate::session::diagnosis) fn server_stall(&self) -> Option<Worst> {
-        let heard = !(self.lost.by == Some(Side::Client) && self.lost.for_good);
+        let heard = !(self.lost.by == Some(Side::Client) && self.lost.for_good)
+            && self.host.dropped.is_empty();
         self.stalled_by(Who::Server).filter(|_| heard)
     }
 

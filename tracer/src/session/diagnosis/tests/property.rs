@@ -122,11 +122,12 @@ fn lots() -> impl Strategy<Value = Lost> {
 }
 
 fn ends() -> impl Strategy<Value = (Option<Ended>, Option<Closing>)> {
-    let ended = (sides(), any::<[bool; 2]>(), time());
-    let ended = ended.prop_map(|(by, [reset, foreign], after)| Ended {
+    let ended = (sides(), any::<[bool; 3]>(), time());
+    let ended = ended.prop_map(|(by, [reset, foreign, bare], after)| Ended {
         by,
         reset,
         foreign,
+        bare,
         after,
     });
     let closing = (any::<[bool; 3]>(), time(), few(), few());

@@ -1,0 +1,216 @@
+//! Which packets of watched connections this kernel threw away, and why: an object of its own, for a kernel that
+//! says so (Linux 5.17) and shows its own types (BTF), since what is read lies elsewhere in each.
+
+mod btf;
+
+use std::{fs, net::IpAddr};
+
+use aya::{
+    Ebpf, EbpfLoader, Pod,
+    maps::{Array, HashMap, MapData},
+    programs::RawTracePoint,
+};
+use tracer_ebpf::dropped::{Direction, Dropped, REASONS};
+
+use self::btf::Types;
+use super::{
+    StartError,
+    load::{self, Aligned, chain},
+};
+
+static OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/tds-drops")));
+
+/// Where the kernel shows its types.
+const TYPES: &str = "/sys/kernel/btf/vmlinux";
+const PROGRAM: &str = "tds_dropped";
+const EVENT: &str = "kfree_skb";
+/// What the kernel's names for reasons begin with.
+const PREFIX: &str = "SKB_DROP_REASON_";
+
+/// Reasons for which packets are dropped that should have come through, by the kernel's names without what they
+/// begin with. Copies and what is out of order are dropped by every healthy host.
+const WANTED: [&str; 47] = [
+    "SOCKET_FILTER",
+    "SOCKET_RCVBUFF",
+    "TCP_CSUM",
+    "NETFILTER_DROP",
+    "IP_CSUM",
+    "IP_INHDR",
+    "IP_RPFILTER",
+    "XFRM_POLICY",
+    "PROTO_MEM",
+    "TCP_AUTH_HDR",
+    "TCP_MD5NOTFOUND",
+    "TCP_MD5UNEXPECTED",
+    "TCP_MD5FAILURE",
+    "TCP_AONOTFOUND",
+    "TCP_AOUNEXPECTED",
+    "TCP_AOKEYNOTFOUND",
+    "TCP_AOFAILURE",
+    "SOCKET_BACKLOG",
+    "TCP_RFC7323_PAWS",
+    "TCP_LISTEN_OVERFLOW",
+    "IP_OUTNOROUTES",
+    "BPF_CGROUP_EGRESS",
+    "NEIGH_CREATEFAIL",
+    "NEIGH_FAILED",
+    "NEIGH_QUEUEFULL",
+    "NEIGH_DEAD",
+    "NEIGH_HH_FILLFAIL",
+    "TC_EGRESS",
+    "SECURITY_HOOK",
+    "QDISC_DROP",
+    "QDISC_OVERLIMIT",
+    "QDISC_CONGESTED",
+    "CAKE_FLOOD",
+    "FQ_BAND_LIMIT",
+    "FQ_HORIZON_LIMIT",
+    "FQ_FLOW_LIMIT",
+    "CPU_BACKLOG",
+    "XDP",
+    "TC_INGRESS",
+    "SKB_CSUM",
+    "FULL_RING",
+    "NOMEM",
+    "IP_INADDRERRORS",
+    "IP_INNOROUTES",
+    "IP_LOCAL_SOURCE",
+    "PKT_TOO_BIG",
+    "TCP_MINTTL",
+];
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Key(Direction);
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Value(Dropped);
+
+// SAFETY: it consists of integers, laid out as the program has it, without room between them.
+unsafe impl Pod for Key {}
+// SAFETY: the same.
+unsafe impl Pod for Value {}
+
+/// Packets of one direction that were thrown away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// How many there were.
+    pub count: u32,
+    /// Why the last one was, as the kernel calls it, without what all its names begin with.
+    pub reason: String,
+}
+
+/// The program, and what it has seen.
+pub struct Drops {
+    ports: Array<MapData, [u64; 1024]>,
+    seen: HashMap<MapData, Key, Value>,
+    /// The names of reasons, by their numbers.
+    reasons: Vec<(u32, String)>,
+    /// Keeps it attached.
+    _ebpf: Ebpf,
+}
+
+impl Drops {
+    /// Loads and attaches it for these ports.
+    ///
+    /// # Errors
+    /// Why not, in a line, where the kernel lacks what it takes, or does not let it be used.
+    pub fn watch(ports: &[u16]) -> Result<Self, String> {
+        if OBJECT.0.is_empty() {
+            return Err(StartError::NoPrograms.to_string());
+        }
+        let bytes = fs::read(TYPES).map_err(|error| format!("{TYPES}: {error}"))?;
+        let types = Types::of(&bytes).ok_or_else(|| format!("{TYPES}: it can not be read"))?;
+        let place = |field| {
+            let place = types.field("sk_buff", field);
+            place.ok_or_else(|| format!("the kernel's packets have no {field}"))
+        };
+        let layout = [place("head")?, place("network_header")?, place("protocol")?];
+        let reasons = reasons(&types);
+        if reasons.is_empty() {
+            return Err("the kernel does not say why it drops a packet (Linux 5.17 does)".into());
+        }
+        let mut wanted = [0_u64; (REASONS / 64) as usize];
+        for (number, _) in &reasons {
+            wanted[(number / 64) as usize] |= 1 << (number & 63);
+        }
+        let told = |error: &dyn std::error::Error| error.to_string();
+        let mut ebpf = EbpfLoader::new()
+            .override_global("LAYOUT", &layout, true)
+            .override_global("WANTED", &wanted, true)
+            .load(&OBJECT.0)
+            .map_err(|error| chain(&error))?;
+        let mut own: Array<_, _> =
+            load::array(&mut ebpf, "DROP_PORTS").map_err(|error| told(&error))?;
+        own.set(0, load::bits(ports), 0)
+            .map_err(|error| told(&error))?;
+        let seen = load::map(&mut ebpf, "DROPS").map_err(|error| told(&error))?;
+        let program = ebpf.program_mut(PROGRAM);
+        let program: &mut RawTracePoint = program
+            .and_then(|program| program.try_into().ok())
+            .ok_or_else(|| format!("{PROGRAM} is not in the object"))?;
+        let attached = program.load().and_then(|()| program.attach(EVENT));
+        attached.map_err(|error| format!("skb/{EVENT}: {}", chain(&error)))?;
+        Ok(Self {
+            ports: own,
+            seen: seen.try_into().map_err(|error| told(&error))?,
+            reasons,
+            _ebpf: ebpf,
+        })
+    }
+
+    /// Watches these ports from now on, and no others.
+    pub fn set_ports(&mut self, ports: &[u16]) {
+        if let Err(error) = self.ports.set(0, load::bits(ports), 0) {
+            tracing::debug!(%error, "ports could not be handed to what sees drops");
+        }
+    }
+
+    /// What was thrown away, since then, of what one end sent to the other; moments are nanoseconds of
+    /// `CLOCK_BOOTTIME`.
+    pub fn of(&self, from: (IpAddr, u16), to: (IpAddr, u16), since: u64) -> Option<Loss> {
+        let key = Key(Direction {
+            source: words(from.0),
+            destination: words(to.0),
+            source_port: from.1,
+            destination_port: to.1,
+        });
+        let Value(dropped) = self.seen.get(&key, 0).ok()?;
+        // Of an earlier connection of the same ports all or nothing is counted.
+        if dropped.last < since {
+            return None;
+        }
+        let (_, name) = self.reasons.iter().find(|(of, _)| *of == dropped.reason)?;
+        Some(Loss {
+            count: if dropped.first < since {
+                1
+            } else {
+                dropped.count
+            },
+            reason: name.clone(),
+        })
+    }
+}
+
+/// The reasons that are wanted, as far as this kernel has them.
+fn reasons(types: &Types<'_>) -> Vec<(u32, String)> {
+    let all = types.values("skb_drop_reason").into_iter();
+    let all = all.filter_map(|(number, name)| {
+        let name = name.strip_prefix(PREFIX)?;
+        let is_wanted = number < REASONS && WANTED.contains(&name);
+        is_wanted.then(|| (number, name.to_owned()))
+    });
+    all.collect()
+}
+
+/// An address as the program has it.
+fn words(address: IpAddr) -> [u32; 4] {
+    let address = match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    };
+    let octets = address.octets();
+    let (words, _) = octets.as_chunks();
+    std::array::from_fn(|place| u32::from_ne_bytes(words[place]))
+}
