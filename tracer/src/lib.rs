@@ -11,6 +11,7 @@ pub mod confine;
 pub mod dns;
 pub mod doctor;
 mod exit;
+pub mod extract;
 pub mod host;
 pub mod kerberos;
 pub mod metrics;

@@ -21,7 +21,7 @@ const SLL2_HEADER: usize = 20;
 const PACKET_OUTGOING: u16 = 4;
 
 /// What a packet begins with, after <https://www.tcpdump.org/linktypes.html>.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LinkType {
     /// Ethernet II.
     Ethernet,
@@ -58,6 +58,21 @@ impl LinkType {
             229 => Self::Ipv6,
             276 => Self::LinuxSll2,
             other => Self::Other(other.cast_unsigned() as u16),
+        }
+    }
+
+    /// The number in a capture's header.
+    pub fn number(self) -> u16 {
+        match self {
+            Self::Null => 0,
+            Self::Ethernet => 1,
+            Self::Raw => 101,
+            Self::Loop => 108,
+            Self::LinuxSll => 113,
+            Self::Ipv4 => 228,
+            Self::Ipv6 => 229,
+            Self::LinuxSll2 => 276,
+            Self::Other(number) => number,
         }
     }
 }

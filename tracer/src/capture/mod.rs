@@ -13,6 +13,8 @@
 //! - [`tunnel`]: from an outer network header to the innermost one.
 //! - `datagrams`: from a network header to what is asked of SQL Browser, and what it answers.
 //! - `beside`: to a packet of another service that a login may wait for.
+//! - [`shown`]: what of a packet is told.
+//! - [`writer`]: pcapng, written.
 //! - `sighted`: a packet as the tracker takes it in.
 //! - [`checksum`]: which packets had not left their host when they were captured.
 //! - [`tracker`]: connections, and the events the kernel would have told of them.
@@ -28,6 +30,7 @@ pub mod link;
 pub mod merge;
 pub mod open;
 pub mod reader;
+pub mod shown;
 mod sighted;
 #[cfg(test)]
 mod test_files;
@@ -35,6 +38,7 @@ mod timed;
 pub mod tracker;
 pub mod tunnel;
 mod window;
+pub mod writer;
 
 /// Reads a big-endian 16-bit number, `None` past the end.
 fn be16(bytes: &[u8], at: usize) -> Option<u16> {

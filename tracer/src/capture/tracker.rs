@@ -19,7 +19,7 @@ use self::{
     teller::Teller,
 };
 pub use super::sighted::Sighted;
-use super::{beside, checksum::tcp_checksum, datagrams};
+use super::{beside, checksum::tcp_checksum, datagrams, shown::Shown};
 use crate::{
     ports::Ports,
     record::LossReason,
@@ -44,6 +44,10 @@ pub struct Tracker {
     servers: HashSet<Endpoint>,
     flows: Table,
     config: Config,
+    /// Whether it is noted what of each packet is told.
+    shows: bool,
+    /// Of the packet at hand.
+    shown: Option<Shown>,
 }
 
 impl Tracker {
@@ -63,7 +67,23 @@ impl Tracker {
                 withhold_unframed: 0,
                 ..Config::default()
             },
+            shows: false,
+            shown: None,
         }
+    }
+
+    /// Notes what of each packet is told ([`Self::shown`]), and withholds what the kernel does: what may be a part
+    /// of anything is not told.
+    #[must_use]
+    pub fn showing(mut self) -> Self {
+        self.shows = true;
+        self.config.withhold_unframed = 1;
+        self
+    }
+
+    /// What was told of the last packet; nothing where it is of no connection that is watched.
+    pub fn shown(&self) -> Option<&Shown> {
+        self.shown.as_ref()
     }
 
     /// The connection's login is decided; its bytes are not needed any more.
@@ -97,6 +117,7 @@ impl Tracker {
 
     /// Takes in one packet.
     pub fn packet(&mut self, seen: &Sighted<'_>, engine: &mut Engine, to: &mut dyn Listener) {
+        self.shown = None;
         let (ethertype, kept) = seen.network;
         let bytes = Snapped {
             kept,
@@ -121,8 +142,14 @@ impl Tracker {
             engine.on_event(Input::Beside(beside), to);
         }
         let config = self.config;
+        let shows = self.shows;
         let known = self.flows.get_mut(&segment.key);
         let course = known.map(|known| (known.course(&segment, seen), known));
+        if let Some((_, known)) = &course
+            && shows
+        {
+            self.shown = known.shows(&segment);
+        }
         let tracked = match course {
             Some((Course::Nothing, _)) => return,
             Some((Course::GoesOn, known)) => known,
@@ -144,7 +171,10 @@ impl Tracker {
         if tracked.flow.foreign != 0 {
             return;
         }
-        let observed = tracked.observe(&segment, bytes, seen, &config, engine, to);
+        let mut shown = if shows { tracked.shows(&segment) } else { None };
+        let told = shown.as_mut();
+        let observed = tracked.observe(&segment, bytes, seen, &config, told, engine, to);
+        self.shown = shown;
         self.settle(&segment, seen.time_ns, observed, engine, to);
     }
 
@@ -284,6 +314,13 @@ enum Course {
 }
 
 impl Tracked {
+    /// The packet as one of the connection, of which nothing is told yet.
+    fn shows(&self, segment: &Segment) -> Option<Shown> {
+        let flow = &self.flow;
+        (flow.foreign == 0)
+            .then(|| Shown::new(segment.key, flow.born, flow.direction(segment), segment))
+    }
+
     /// What the packet means to the connection.
     fn course(&mut self, segment: &Segment, seen: &Sighted<'_>) -> Course {
         if self.flow.foreign == 0 && self.copies.is_copy(segment, seen) {
@@ -309,6 +346,7 @@ impl Tracked {
         bytes: Snapped<'_>,
         seen: &Sighted<'_>,
         config: &Config,
+        shown: Option<&mut Shown>,
         engine: &mut Engine,
         to: &mut dyn Listener,
     ) -> Observed {
@@ -321,12 +359,14 @@ impl Tracked {
         self.flow.half(direction).point = seen.point;
         let decided = self.decided;
         let held = self.held_bytes();
+        let before = shown.as_ref().map(|_| *self.flow.half(direction));
         let mut teller = Teller {
             marks: if seen.untimed { mark::UNTIMED } else { 0 },
             candidate: self.candidate.as_deref_mut(),
             tally: &mut self.tally,
             untimed: &mut self.counted_untimed,
             counts: config.requests == requests::COUNTED,
+            shown,
             engine,
             to,
         };
@@ -347,6 +387,10 @@ impl Tracked {
             teller.say(Held::Checksum(direction, checksum), segment.key);
         }
         let half = self.flow.half(direction);
+        if let Some((shown, before)) = teller.shown.as_deref_mut().zip(before) {
+            let payload = bytes.kept.get(segment.payload_at as usize..);
+            shown.headers(&before, half, payload.unwrap_or_default());
+        }
         let is_login = half.message == packet_type::LOGIN7 && half.sealed == 0;
         if is_login && direction == Direction::ToServer && is_cut(segment, bytes.kept) {
             teller.say(Held::CutLogin, segment.key);
@@ -416,7 +460,7 @@ fn ends(segment: &Segment, direction: Direction) -> (Endpoint, Endpoint) {
 }
 
 /// An address as connections have it.
-fn words(address: IpAddr) -> [u32; 4] {
+pub(crate) fn words(address: IpAddr) -> [u32; 4] {
     let address = match address {
         IpAddr::V4(address) => address.to_ipv6_mapped(),
         IpAddr::V6(address) => address,

@@ -4,6 +4,7 @@
 
 mod config;
 mod doctor;
+mod extract;
 mod output;
 mod reload;
 mod replay;
@@ -26,6 +27,7 @@ use self::typed::{NotTyped, Typed, run_of, typed};
 pub use self::{
     config::{ConfigCommand, ConfigFile},
     doctor::DoctorArgs,
+    extract::ExtractArgs,
     output::OutputArgs,
     reload::ReloadArgs,
     replay::ReplayArgs,
@@ -56,6 +58,8 @@ enum Command {
     Replay(ReplayArgs),
     /// Make a page of what happened, from lines or captures, to look at and to hand on.
     Report(ReportArgs),
+    /// Take connections out of captures, without what is secret, to hand them on.
+    Extract(ExtractArgs),
     /// Say what is configured, and by what.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -141,6 +145,7 @@ fn dispatch(typed: Typed) -> anyhow::Result<ExitCode> {
         Command::Reload(args) => args.send(),
         Command::Replay(args) => crate::replay::replay(&args.meant()?),
         Command::Report(args) => crate::report::report(&args.meant()),
+        Command::Extract(args) => crate::extract::extract(&args.meant()?),
         Command::Doctor(args) => crate::doctor::doctor(&args.meant()),
         Command::Schema => print(record::schema_text().as_bytes()),
         Command::Explain { cause, all } => explain(cause.as_deref(), all),

@@ -7,7 +7,10 @@ use std::{
 
 use jiff::SignedDuration;
 
-use crate::{record::Nanos, run::Wanted};
+use crate::{
+    record::{ConnectionId, Nanos, Outcome},
+    run::Wanted,
+};
 
 /// A time with its unit, as [`duration`]; a bare number is of milliseconds.
 pub(super) fn milliseconds(text: &str) -> Result<Nanos, String> {
@@ -19,6 +22,23 @@ pub(super) fn milliseconds(text: &str) -> Result<Nanos, String> {
         .and_then(|duration| u64::try_from(duration.as_nanos()).ok())
         .map(Nanos)
         .ok_or_else(|| "give a time such as 250ms or 2s".to_owned())
+}
+
+/// A connection's id.
+pub(super) fn connection(text: &str) -> Result<ConnectionId, String> {
+    text.parse()
+        .map_err(|_not_an_id| "give an id of 16 hex digits, as `connection.id` has it".to_owned())
+}
+
+/// How a login ended.
+pub(super) fn outcome(text: &str) -> Result<Outcome, String> {
+    let found = Outcome::ALL
+        .into_iter()
+        .find(|outcome| outcome.as_str() == text);
+    found.ok_or_else(|| {
+        let names = Outcome::ALL.map(Outcome::as_str).join(", ");
+        format!("use one of {names}")
+    })
 }
 
 /// A process, by its id or its name.

@@ -70,10 +70,26 @@ impl FromStr for RunId {
     type Err = RunIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_hex = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let number = is_hex.then(|| u64::from_str_radix(text, 16).ok());
-        number.flatten().map(Self).ok_or(RunIdError)
+        number(text).map(Self).ok_or(RunIdError)
     }
+}
+
+/// Text that is no connection's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a connection's id is 16 hex digits")]
+pub struct ConnectionIdError;
+
+impl FromStr for ConnectionId {
+    type Err = ConnectionIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        number(text).map(Self).ok_or(ConnectionIdError)
+    }
+}
+
+fn number(text: &str) -> Option<u64> {
+    let is_hex = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex.then(|| u64::from_str_radix(text, 16).ok()).flatten()
 }
 
 #[cfg(test)]

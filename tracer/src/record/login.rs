@@ -161,6 +161,21 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Redirected,
+        Self::Success,
+        Self::Failed,
+        Self::Refused,
+        Self::Unreachable,
+        Self::Timeout,
+        Self::TlsFailed,
+        Self::Reset,
+        Self::Closed,
+        Self::Aborted,
+        Self::Unknown,
+    ];
+
     /// The name as it is written.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -50,7 +50,7 @@ pub use self::{
     },
     container::{Container, Kubernetes, Runtime},
     diagnosis::{Diagnosis, Whom},
-    ids::{AttemptId, ConnectionId, IncidentId, RunId, RunIdError},
+    ids::{AttemptId, ConnectionId, ConnectionIdError, IncidentId, RunId, RunIdError},
     incident::{
         Affected, AffectedClient, AffectedName, AffectedServer, Incident, IncidentAction,
         IncidentLogin, IncidentOutcome, IncidentRecord, IncidentScope,

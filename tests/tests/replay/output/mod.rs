@@ -1,5 +1,6 @@
 //! What is written, and what is left out of it.
 
+mod extract;
 mod report;
 mod summary;
 

@@ -9,7 +9,10 @@ use tracer_ebpf::{
     tally::Tally,
 };
 
-use super::proof::{Candidate, Held};
+use super::{
+    super::shown::Shown,
+    proof::{Candidate, Held},
+};
 use crate::{
     record::LossReason,
     session::{Engine, Input, Listener},
@@ -26,6 +29,8 @@ pub(super) struct Teller<'a> {
     pub(super) untimed: &'a mut bool,
     /// Whether they are counted.
     pub(super) counts: bool,
+    /// Where it is noted what of the packet is told.
+    pub(super) shown: Option<&'a mut Shown>,
     pub(super) engine: &'a mut Engine,
     pub(super) to: &'a mut dyn Listener,
 }
@@ -85,6 +90,9 @@ impl Sink<Snapped<'_>> for Teller<'_> {
 
 impl Teller<'_> {
     fn event(&mut self, event: &Event, run: &[u8]) {
+        if let Some(shown) = &mut self.shown {
+            shown.event(event, run);
+        }
         let marked;
         let event = if self.marks == 0 {
             event
