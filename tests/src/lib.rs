@@ -22,6 +22,7 @@ pub mod peer;
 pub mod process;
 pub mod replay;
 pub mod root;
+pub mod screen;
 pub mod secrets;
 pub mod sequences;
 pub mod server;

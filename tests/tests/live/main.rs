@@ -30,6 +30,7 @@ mod service;
 mod services;
 mod sockets;
 mod tls;
+mod top;
 mod transit;
 mod untried;
 mod waits;

@@ -11,6 +11,7 @@ mod replay;
 mod report;
 mod run;
 mod settings;
+mod top;
 mod typed;
 mod values;
 
@@ -33,6 +34,7 @@ pub use self::{
     replay::ReplayArgs,
     report::ReportArgs,
     run::RunArgs,
+    top::TopArgs,
 };
 use crate::{exit::UNUSABLE, record, run::RunOptions, session};
 
@@ -58,6 +60,8 @@ enum Command {
     Replay(ReplayArgs),
     /// Make a page of what happened, from lines or captures, to look at and to hand on.
     Report(ReportArgs),
+    /// Look at what happens while it does, on this host, or by lines that come from another.
+    Top(TopArgs),
     /// Take connections out of captures, without what is secret, to hand them on.
     Extract(ExtractArgs),
     /// Say what is configured, and by what.
@@ -145,6 +149,7 @@ fn dispatch(typed: Typed) -> anyhow::Result<ExitCode> {
         Command::Reload(args) => args.send(),
         Command::Replay(args) => crate::replay::replay(&args.meant()?),
         Command::Report(args) => crate::report::report(&args.meant()),
+        Command::Top(args) => crate::top::top(args.meant()),
         Command::Extract(args) => crate::extract::extract(&args.meant()?),
         Command::Doctor(args) => crate::doctor::doctor(&args.meant()),
         Command::Schema => print(record::schema_text().as_bytes()),

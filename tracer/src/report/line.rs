@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// A point of time: nanoseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Moment(pub(super) i64);
+pub(crate) struct Moment(pub(crate) i64);
 
 impl<'de> Deserialize<'de> for Moment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -32,15 +32,15 @@ impl fmt::Display for Moment {
 
 /// One line.
 #[derive(Debug, Deserialize)]
-pub(super) struct Line {
-    pub(super) timestamp: Moment,
-    pub(super) event: String,
+pub(crate) struct Line {
+    pub(crate) timestamp: Moment,
+    pub(crate) event: String,
     #[serde(default)]
-    pub(super) severity: String,
+    pub(crate) severity: String,
     #[serde(default)]
-    pub(super) host: Host,
-    pub(super) run_id: Option<String>,
-    pub(super) line: Option<u64>,
+    pub(crate) host: Host,
+    pub(crate) run_id: Option<String>,
+    pub(crate) line: Option<u64>,
     connection: Option<Connection>,
     client: Option<End>,
     server: Option<End>,
@@ -52,15 +52,15 @@ pub(super) struct Line {
     phases: BTreeMap<String, Phase>,
     #[serde(default)]
     diagnosis: Vec<Cause>,
-    pub(super) attempt: Option<Attempt>,
-    pub(super) incident: Option<Incident>,
-    pub(super) loss: Option<Loss>,
-    pub(super) agent: Option<Agent>,
+    pub(crate) attempt: Option<Attempt>,
+    pub(crate) incident: Option<Incident>,
+    pub(crate) loss: Option<Loss>,
+    pub(crate) agent: Option<Agent>,
 }
 
 impl Line {
     /// What it says of a connection; it has nothing of that left.
-    pub(super) fn facts(&mut self) -> Facts {
+    pub(crate) fn facts(&mut self) -> Facts {
         Facts {
             connection: self.connection.take(),
             client: self.client.take(),
@@ -77,41 +77,41 @@ impl Line {
 
 /// Which host said so.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Host {
+pub(crate) struct Host {
     #[serde(default)]
-    pub(super) name: String,
+    pub(crate) name: String,
 }
 
 /// A connection and its login.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Facts {
-    pub(super) connection: Option<Connection>,
-    pub(super) client: Option<End>,
-    pub(super) server: Option<End>,
-    pub(super) process: Option<Process>,
-    pub(super) tds: Option<Tds>,
-    pub(super) auth: Option<Auth>,
-    pub(super) login: Option<Login>,
-    pub(super) phases: BTreeMap<String, Phase>,
-    pub(super) diagnosis: Vec<Cause>,
+pub(crate) struct Facts {
+    pub(crate) connection: Option<Connection>,
+    pub(crate) client: Option<End>,
+    pub(crate) server: Option<End>,
+    pub(crate) process: Option<Process>,
+    pub(crate) tds: Option<Tds>,
+    pub(crate) auth: Option<Auth>,
+    pub(crate) login: Option<Login>,
+    pub(crate) phases: BTreeMap<String, Phase>,
+    pub(crate) diagnosis: Vec<Cause>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Connection {
-    pub(super) id: String,
-    pub(super) community_id: Option<String>,
+pub(crate) struct Connection {
+    pub(crate) id: String,
+    pub(crate) community_id: Option<String>,
     #[serde(default)]
-    pub(super) vantage: String,
-    pub(super) start: Moment,
+    pub(crate) vantage: String,
+    pub(crate) start: Moment,
     #[serde(default)]
-    pub(super) partial: bool,
+    pub(crate) partial: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct End {
-    pub(super) address: String,
-    pub(super) port: Option<u16>,
-    pub(super) instance: Option<String>,
+pub(crate) struct End {
+    pub(crate) address: String,
+    pub(crate) port: Option<u16>,
+    pub(crate) instance: Option<String>,
 }
 
 impl fmt::Display for End {
@@ -125,10 +125,10 @@ impl fmt::Display for End {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Process {
-    pub(super) pid: u32,
-    pub(super) name: Option<String>,
-    pub(super) container_id: Option<String>,
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    pub(crate) name: Option<String>,
+    pub(crate) container_id: Option<String>,
     container: Option<Container>,
     k8s: Option<Kubernetes>,
 }
@@ -146,7 +146,7 @@ struct Kubernetes {
 
 impl Process {
     /// Where it runs, by the best name there is: its pod's, its container's, or the beginning of the container's id.
-    pub(super) fn place(&self) -> Option<String> {
+    pub(crate) fn place(&self) -> Option<String> {
         let pod = self.k8s.as_ref().and_then(|k8s| {
             let (namespace, pod) = k8s.namespace.as_ref().zip(k8s.pod.as_ref())?;
             Some(format!("{namespace}/{pod}"))
@@ -159,134 +159,134 @@ impl Process {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Tds {
-    pub(super) encryption: Option<String>,
-    pub(super) connection_guid: Option<String>,
-    pub(super) spid: Option<u16>,
-    pub(super) user_agent: Option<UserAgent>,
+pub(crate) struct Tds {
+    pub(crate) encryption: Option<String>,
+    pub(crate) connection_guid: Option<String>,
+    pub(crate) spid: Option<u16>,
+    pub(crate) user_agent: Option<UserAgent>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct UserAgent {
-    pub(super) driver: Option<String>,
-    pub(super) version: Option<String>,
+pub(crate) struct UserAgent {
+    pub(crate) driver: Option<String>,
+    pub(crate) version: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Auth {
-    pub(super) kind: Option<String>,
+pub(crate) struct Auth {
+    pub(crate) kind: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Login {
-    pub(super) outcome: Option<String>,
-    pub(super) basis: Option<String>,
-    pub(super) duration_ns: Option<u64>,
-    pub(super) error: Option<SqlError>,
-    pub(super) app_name: Option<String>,
-    pub(super) client_library: Option<String>,
-    pub(super) loser: Option<bool>,
+pub(crate) struct Login {
+    pub(crate) outcome: Option<String>,
+    pub(crate) basis: Option<String>,
+    pub(crate) duration_ns: Option<u64>,
+    pub(crate) error: Option<SqlError>,
+    pub(crate) app_name: Option<String>,
+    pub(crate) client_library: Option<String>,
+    pub(crate) loser: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
-pub(super) struct SqlError {
-    pub(super) number: u32,
+pub(crate) struct SqlError {
+    pub(crate) number: u32,
     #[serde(default)]
-    pub(super) state: u8,
+    pub(crate) state: u8,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
-pub(super) struct Phase {
-    pub(super) start_ns: u64,
-    pub(super) duration_ns: u64,
-    pub(super) client_ns: Option<u64>,
-    pub(super) server_ns: Option<u64>,
-    pub(super) network_ns: Option<u64>,
+pub(crate) struct Phase {
+    pub(crate) start_ns: u64,
+    pub(crate) duration_ns: u64,
+    pub(crate) client_ns: Option<u64>,
+    pub(crate) server_ns: Option<u64>,
+    pub(crate) network_ns: Option<u64>,
 }
 
 /// A cause with its evidence.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Cause {
-    pub(super) cause: String,
+pub(crate) struct Cause {
+    pub(crate) cause: String,
     #[serde(default)]
-    pub(super) confidence: f64,
+    pub(crate) confidence: f64,
     #[serde(rename = "for")]
-    pub(super) whom: Option<String>,
+    pub(crate) whom: Option<String>,
     #[serde(default)]
-    pub(super) evidence: BTreeMap<String, Value>,
+    pub(crate) evidence: BTreeMap<String, Value>,
 }
 
 /// Of a login its attempt's id alone; of an `attempt` line all of it.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Attempt {
-    pub(super) id: String,
-    pub(super) start: Option<Moment>,
-    pub(super) duration_ns: Option<u64>,
-    pub(super) outcome: Option<String>,
+pub(crate) struct Attempt {
+    pub(crate) id: String,
+    pub(crate) start: Option<Moment>,
+    pub(crate) duration_ns: Option<u64>,
+    pub(crate) outcome: Option<String>,
     #[serde(default)]
-    pub(super) parts: Vec<Part>,
+    pub(crate) parts: Vec<Part>,
     #[serde(default)]
-    pub(super) diagnosis: Vec<Cause>,
+    pub(crate) diagnosis: Vec<Cause>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Part {
-    pub(super) kind: String,
-    pub(super) start_ns: u64,
-    pub(super) duration_ns: u64,
-    pub(super) outcome: Option<String>,
-    pub(super) name: Option<String>,
-    pub(super) connection_id: Option<String>,
+pub(crate) struct Part {
+    pub(crate) kind: String,
+    pub(crate) start_ns: u64,
+    pub(crate) duration_ns: u64,
+    pub(crate) outcome: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) connection_id: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Incident {
-    pub(super) id: String,
-    pub(super) outcome: Option<String>,
-    pub(super) cause: String,
+pub(crate) struct Incident {
+    pub(crate) id: String,
+    pub(crate) outcome: Option<String>,
+    pub(crate) cause: String,
     #[serde(default)]
-    pub(super) confidence: f64,
+    pub(crate) confidence: f64,
     #[serde(rename = "for")]
-    pub(super) whom: Option<String>,
-    pub(super) error: Option<u32>,
-    pub(super) start: Moment,
-    pub(super) end: Option<Moment>,
+    pub(crate) whom: Option<String>,
+    pub(crate) error: Option<u32>,
+    pub(crate) start: Moment,
+    pub(crate) end: Option<Moment>,
     #[serde(default)]
-    pub(super) duration_ns: u64,
+    pub(crate) duration_ns: u64,
     #[serde(default)]
-    pub(super) logins: u64,
+    pub(crate) logins: u64,
     #[serde(default)]
-    pub(super) of_logins: u64,
+    pub(crate) of_logins: u64,
     #[serde(default)]
-    pub(super) failed: u64,
+    pub(crate) failed: u64,
     #[serde(default)]
-    pub(super) slow: u64,
+    pub(crate) slow: u64,
     #[serde(default)]
-    pub(super) clients: Affected,
+    pub(crate) clients: Affected,
     #[serde(default)]
-    pub(super) servers: Affected,
+    pub(crate) servers: Affected,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Affected {
-    pub(super) count: u64,
-    pub(super) top: Vec<End>,
+pub(crate) struct Affected {
+    pub(crate) count: u64,
+    pub(crate) top: Vec<End>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Loss {
-    pub(super) reason: String,
+pub(crate) struct Loss {
+    pub(crate) reason: String,
     #[serde(default)]
-    pub(super) count: u64,
+    pub(crate) count: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Agent {
-    pub(super) action: String,
-    pub(super) reason: Option<String>,
-    pub(super) detail: Option<String>,
+pub(crate) struct Agent {
+    pub(crate) action: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) detail: Option<String>,
 }

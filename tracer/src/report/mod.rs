@@ -12,17 +12,17 @@ mod facts;
 mod gather;
 mod html;
 mod keys;
-mod line;
+pub(crate) mod line;
 mod markdown;
 mod read;
 mod slow_ones;
 mod spread;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(crate) mod text;
 mod timeline;
 mod verdict;
-mod waterfall;
+pub(crate) mod waterfall;
 
 use std::{
     fs,

@@ -4,7 +4,7 @@
 const MOST: usize = 100;
 
 /// A text without what would rearrange or hide what stands around it, and no longer than is read.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let mut shown: String = text.chars().take(MOST).map(harmless).collect();
     if text.chars().nth(MOST).is_some() {
         shown.push('…');
@@ -24,7 +24,7 @@ fn harmless(c: char) -> char {
 }
 
 /// A duration with about three digits that matter.
-pub(super) fn time(nanoseconds: u64) -> String {
+pub(crate) fn time(nanoseconds: u64) -> String {
     let seconds = nanoseconds / 1_000_000_000;
     let tenth = |unit: u64| format!("{:.1}", nanoseconds as f64 / unit as f64);
     let hundredth = |unit: u64| format!("{:.2}", nanoseconds as f64 / unit as f64);
@@ -39,7 +39,7 @@ pub(super) fn time(nanoseconds: u64) -> String {
 }
 
 /// A count with its thousands apart.
-pub(super) fn count(count: u64) -> String {
+pub(crate) fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -52,12 +52,12 @@ pub(super) fn count(count: u64) -> String {
 }
 
 /// So many things of a kind.
-pub(super) fn number(many: u64, one: &str) -> String {
+pub(crate) fn number(many: u64, one: &str) -> String {
     format!("{} {one}{}", count(many), if many == 1 { "" } else { "s" })
 }
 
 /// A name in words.
-pub(super) fn words(name: &str) -> String {
+pub(crate) fn words(name: &str) -> String {
     shown(name).replace('_', " ")
 }
 

@@ -12,32 +12,32 @@ use super::{
 const ROWS: usize = 24;
 
 /// See the module.
-#[derive(Debug, Serialize)]
-pub(super) struct Waterfall {
-    pub(super) rows: Vec<Bar>,
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Waterfall {
+    pub(crate) rows: Vec<Bar>,
     /// From the first row's start to the last one's end, nanoseconds.
-    pub(super) whole_ns: u64,
+    pub(crate) whole_ns: u64,
     /// Rows that are not shown.
-    pub(super) more: usize,
+    pub(crate) more: usize,
 }
 
 /// A row.
-#[derive(Debug, Serialize)]
-pub(super) struct Bar {
-    pub(super) name: String,
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Bar {
+    pub(crate) name: String,
     /// From the attempt's start, nanoseconds.
-    pub(super) start_ns: u64,
-    pub(super) duration_ns: u64,
+    pub(crate) start_ns: u64,
+    pub(crate) duration_ns: u64,
     /// How long the client, the network and the server were waited for, nanoseconds; in no order.
-    pub(super) waited_ns: Option<[u64; 3]>,
-    pub(super) outcome: String,
+    pub(crate) waited_ns: Option<[u64; 3]>,
+    pub(crate) outcome: String,
     /// Part of the row above.
-    pub(super) inner: bool,
+    pub(crate) inner: bool,
 }
 
 impl Waterfall {
     /// Of a login, with what else its attempt consists of.
-    pub(super) fn new(facts: &Facts, attempt: Option<&Attempt>) -> Self {
+    pub(crate) fn new(facts: &Facts, attempt: Option<&Attempt>) -> Self {
         let id = facts
             .connection
             .as_ref()

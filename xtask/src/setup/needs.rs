@@ -79,6 +79,7 @@ pub(crate) const ALL: &[Need] = &[
     Need::program("promtool", &["prometheus"], TEST),
     Need::program("curl", &["curl"], TEST),
     Need::program("crun", &["crun"], TEST),
+    Need::program("tmux", &["tmux"], TEST),
     Need::program("socat", &["socat"], TEST),
     Need::program("tcpdump", &["tcpdump"], TEST),
     Need::program("tshark", &["tshark"], TEST),

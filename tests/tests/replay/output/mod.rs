@@ -3,6 +3,7 @@
 mod extract;
 mod report;
 mod summary;
+mod top;
 
 use harness::replay::events;
 

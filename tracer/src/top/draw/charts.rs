@@ -1,0 +1,152 @@
+//! What the last minutes looked like: logins by outcome, the phases, and who was waited for.
+
+use ratatui::{
+    Frame,
+    layout::Rect,
+    style::Style,
+    text::{Line, Span},
+    widgets::Paragraph,
+};
+
+use super::Colours;
+use crate::{
+    report::text::time,
+    top::{
+        history::{Moment, PHASES},
+        state::State,
+        view::{SPANS, View},
+    },
+};
+
+const STEPS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// Columns before a chart.
+const NAME: usize = 11;
+const FIGURES: usize = 22;
+/// How bars of the client, the network and the server are filled.
+pub(super) const FILLS: [char; 3] = ['░', '▒', '█'];
+pub(super) const SIDES: [&str; 3] = ["client", "network", "server"];
+
+pub(super) fn draw(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    state: &State,
+    view: &View,
+    colours: Colours,
+) {
+    let width = usize::from(area.width)
+        .saturating_sub(NAME + FIGURES)
+        .max(10);
+    let (_, seconds) = SPANS[view.span];
+    let history = &state.totals().history;
+    let parts = history.parts(seconds, width);
+    let per_part = seconds as f64 / parts.len() as f64;
+    // Where there are more columns than seconds, each takes several.
+    let columns = (width / parts.len()).max(1);
+    let whole = history.whole(seconds);
+    let mut lines = vec![
+        counts(
+            "logins",
+            &parts,
+            Moment::logins,
+            (per_part, columns),
+            Style::new(),
+        ),
+        counts(
+            "slow",
+            &parts,
+            |moment| moment.slow,
+            (per_part, columns),
+            colours.doubtful(),
+        ),
+        counts(
+            "failed",
+            &parts,
+            |moment| moment.failed,
+            (per_part, columns),
+            colours.bad(),
+        ),
+    ];
+    for (at, name) in PHASES.iter().enumerate() {
+        let took = whole.phases[at];
+        let figures = match took.mean_ns() {
+            Some(mean) => format!("{:>10} {:>10} ", time(mean), time(took.longest_ns())),
+            None => " ".repeat(FIGURES),
+        };
+        let values = parts
+            .iter()
+            .map(|moment| f64::from(moment.phases[at].longest_us));
+        lines.push(Line::from(vec![
+            Span::raw(format!("{name:<NAME$}")),
+            Span::raw(figures),
+            Span::raw(spark(&values.collect::<Vec<_>>(), columns)),
+        ]));
+    }
+    lines.push(waited(whole.waited_us, width, colours));
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// A chart of how many, with how many there were a second at most.
+fn counts(
+    name: &str,
+    parts: &[Moment],
+    of: impl Fn(&Moment) -> u32,
+    (seconds, columns): (f64, usize),
+    style: Style,
+) -> Line<'static> {
+    let values: Vec<_> = parts.iter().map(|moment| f64::from(of(moment))).collect();
+    let most = values.iter().copied().fold(0.0, f64::max) / seconds;
+    let figures = format!("{:>21} ", format!("at most {most:.1}/s"));
+    Line::from(vec![
+        Span::raw(format!("{name:<NAME$}")),
+        Span::raw(figures),
+        Span::styled(spark(&values, columns), style),
+    ])
+}
+
+fn spark(values: &[f64], columns: usize) -> String {
+    let most = values.iter().copied().fold(0.0, f64::max);
+    let step = |value: &f64| {
+        if *value <= 0.0 {
+            return STEPS[0];
+        }
+        // What is there at all is seen.
+        let height = (value / most * 8.0).ceil().clamp(1.0, 8.0);
+        STEPS[height as usize]
+    };
+    values
+        .iter()
+        .flat_map(|value| std::iter::repeat_n(step(value), columns))
+        .collect()
+}
+
+/// Whose time it was.
+fn waited(us: [u64; 3], width: usize, colours: Colours) -> Line<'static> {
+    let sum: u64 = us.iter().sum();
+    let mut spans = vec![Span::raw(format!("{:<NAME$}", "waited for"))];
+    if sum == 0 {
+        return Line::from(spans);
+    }
+    let share = |side: usize| us[side] as f64 / sum as f64;
+    let figures = format!(
+        "{:>21} ",
+        format!(
+            "c {:.0} n {:.0} s {:.0} %",
+            share(0) * 100.0,
+            share(1) * 100.0,
+            share(2) * 100.0
+        )
+    );
+    spans.push(Span::raw(figures));
+    for side in 0..SIDES.len() {
+        let cells = (share(side) * width as f64).round() as usize;
+        let name = SIDES[side];
+        let bar = if cells > name.len() + 2 {
+            let fill = FILLS[side].to_string().repeat(cells - name.len() - 2);
+            format!(" {name} {fill}")
+        } else {
+            FILLS[side].to_string().repeat(cells)
+        };
+        spans.push(Span::styled(bar, colours.side(side)));
+    }
+    Line::from(spans)
+}
