@@ -11,7 +11,7 @@ use aya_log::{EbpfLogger, Level};
 use log::Log;
 use tracer_ebpf::datagram::level;
 
-use super::{Selection, Source, StartError};
+use super::{Selection, Source, StartError, at_once};
 use crate::host::{Hierarchy, missing_capabilities};
 
 /// What the probe is to do.
@@ -207,15 +207,11 @@ pub(super) fn load(options: &Options, source: Source) -> Result<Programs, StartE
 
 fn classifiers(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, StartError> {
     let mut stages = ProgramArray::try_from(map(ebpf, "STAGES")?).map_err(StartError::map)?;
+    at_once::load(ebpf, &[&STAGES[..], &CLASSIFIERS].concat())?;
     for (index, name) in (0..).zip(STAGES) {
         let program = classifier(ebpf, name)?;
-        program.load().map_err(|error| refused(name, &error))?;
         let fd = program.fd().map_err(|error| refused(name, &error))?;
         stages.set(index, fd, 0).map_err(StartError::map)?;
-    }
-    for name in CLASSIFIERS {
-        let program = classifier(ebpf, name)?;
-        program.load().map_err(|error| refused(name, &error))?;
     }
     Ok(stages)
 }
@@ -229,9 +225,10 @@ fn socket_programs(ebpf: &mut Ebpf, datagrams: u32) -> Result<ProgramArray<MapDa
         .filter(|_| datagrams != level::OFF)
         .chain(beside);
     let all = SOCKET_STAGES.into_iter().chain(TRAFFIC).chain(beside);
+    let all: Vec<_> = all.collect();
+    at_once::load(ebpf, &all)?;
     for (index, name) in (0..).zip(all) {
         let program = traffic(ebpf, name)?;
-        program.load().map_err(|error| refused(name, &error))?;
         let fd = program.fd().map_err(|error| refused(name, &error))?;
         stages.set(index, fd, 0).map_err(StartError::map)?;
     }
@@ -292,7 +289,7 @@ pub(super) fn bits(ports: &[u16]) -> [u64; 1024] {
     bits
 }
 
-fn refused(name: &str, error: &ProgramError) -> StartError {
+pub(super) fn refused(name: &str, error: &ProgramError) -> StartError {
     let reason = match error {
         ProgramError::LoadError {
             io_error,

@@ -3,6 +3,7 @@
 //! [`Probe::start`] loads the programs and attaches them; [`Probe::ready`] waits for something to
 //! happen; [`Probe::drain`] hands over what did.
 
+mod at_once;
 mod attach;
 mod clock;
 mod drops;
