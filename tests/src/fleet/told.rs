@@ -232,6 +232,7 @@ impl Teller<'_> {
             recovers: None,
             parts,
             unexplained_ns: Nanos(duration - explained),
+            incident: None,
             diagnosis: story.wrong.map(diagnosis).into_iter().collect(),
         };
         Record {
