@@ -2,6 +2,7 @@
 "use strict";
 
 const { readFileSync } = require("node:fs");
+const { get } = require("node:http");
 const { parseArgs } = require("node:util");
 const { Connection, Request } = require("tedious");
 
@@ -11,7 +12,7 @@ const { values: o } = parseArgs({
     host: text("127.0.0.1"), port: text("1433"), encrypt: text("on"), auth: text("sql"), user: text("sa"),
     password: text("secret"), query: text("SELECT 1"), timeout: text("10"), errand: text("query"), certificate: text(""),
     check: text("as-ever"),
-    instance: text(""),
+    instance: text(""), "token-from": text(""),
   },
 });
 const stays = { query: undefined, leave: 0, stay: 2000 };
@@ -21,8 +22,16 @@ if (!(o.errand in stays)) throw new Error(`not asked of tedious: ${o.errand}`);
 const encrypt = { none: false, on: true, strict: "strict" }[o.encrypt];
 if (encrypt === undefined) throw new Error(`tedious cannot ask for encryption ${o.encrypt}`);
 
-// Stands for the service that issues tokens.
-const credential = { getToken: async () => ({ token: o.password, expiresOnTimestamp: Date.now() + 3_600_000 }) };
+// Asks the service that issues tokens, or stands for it.
+async function getToken() {
+  if (o["token-from"]) {
+    await new Promise((done, failed) => {
+      get(o["token-from"], { agent: false }, (answer) => answer.resume().on("end", done)).on("error", failed);
+    });
+  }
+  return { token: o.password, expiresOnTimestamp: Date.now() + 3_600_000 };
+}
+const credential = { getToken };
 
 const connection = new Connection({
   server: o.host,

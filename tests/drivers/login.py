@@ -28,6 +28,7 @@ def arguments():
     parser.add_argument("--multi-subnet-failover", action="store_true")
     parser.add_argument("--spn")
     parser.add_argument("--mars", action="store_true")
+    parser.add_argument("--token-from", help="is asked before the login, as who gives a machine its tokens")
     return parser.parse_args()
 
 
@@ -107,6 +108,10 @@ def odbc(o):
         parts.append(f"ServerCertificate={o.certificate}")
     more = {}
     if o.auth == "token":
+        if o.token_from:
+            import urllib.request
+
+            urllib.request.build_opener(urllib.request.ProxyHandler({})).open(o.token_from, timeout=60).read()
         token = o.password.encode("utf-16-le")
         more["attrs_before"] = {1256: struct.pack("<I", len(token)) + token}
     elif o.auth == "kerberos":

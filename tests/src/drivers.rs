@@ -155,6 +155,9 @@ pub struct Login {
     pub user: String,
     /// Password or token.
     pub password: String,
+    /// Who is asked for the token, by HTTP: of [`Driver::Odbc`] before it connects, of others once the server
+    /// wants one.
+    pub token_from: Option<String>,
     /// The password that `password` is to replace; of [`Driver::Odbc`] only.
     pub old_password: Option<String>,
     /// Where the client finds its ticket, and whatever else it is told.
@@ -187,6 +190,7 @@ impl Login {
             auth: "sql",
             user: "sa".to_owned(),
             password: PASSWORD.to_owned(),
+            token_from: None,
             old_password: None,
             environment: Environment::new(),
             certificate: None,
@@ -401,6 +405,12 @@ fn arguments(login: &Login) -> Vec<String> {
             .instance
             .as_deref()
             .map(|instance| ("--instance", instance)),
+    )
+    .chain(
+        login
+            .token_from
+            .as_deref()
+            .map(|from| ("--token-from", from)),
     )
     .chain(certificate.as_deref().map(|path| ("--certificate", path)))
     .chain(

@@ -170,12 +170,7 @@ impl Running {
 
     /// Sends a signal by name.
     pub fn signal(&self, signal: &str) -> Result<()> {
-        let pid = self.pid().to_string();
-        let status = Command::new("kill").args(["-s", signal, &pid]).status()?;
-        if !status.success() {
-            bail!("cannot send {signal} to {pid}");
-        }
-        Ok(())
+        self::signal(self.pid(), signal)
     }
 
     fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
@@ -262,4 +257,14 @@ fn read_all(mut pipe: impl Read) -> String {
     // What could be read is all there is to show.
     pipe.read_to_end(&mut bytes).ok();
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Sends a process a signal.
+pub fn signal(pid: u32, signal: &str) -> Result<()> {
+    let pid = pid.to_string();
+    let status = Command::new("kill").args(["-s", signal, &pid]).status()?;
+    if !status.success() {
+        bail!("cannot send {signal} to {pid}");
+    }
+    Ok(())
 }

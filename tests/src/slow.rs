@@ -44,9 +44,13 @@ pub fn serve(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Answers one request.
+/// Answers one request, later than usual where that asks for it: `?late=MILLISECONDS`.
 fn give_token(mut client: &TcpStream, token: &str, delay: Duration) -> Result<()> {
     let mut lines = BufReader::new(client).lines();
+    let asked = lines.next().transpose()?.unwrap_or_default();
+    let late = asked.split_once("?late=").map(|(_, late)| late);
+    let late = late.and_then(|late| late.split(' ').next()?.parse().ok());
+    let delay = late.map_or(delay, Duration::from_millis);
     while lines
         .next()
         .transpose()?

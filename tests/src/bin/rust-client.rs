@@ -1,6 +1,7 @@
 //! One login and one query by a driver written in Rust by others.
 
 use std::future::Future;
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
@@ -42,6 +43,9 @@ struct Options {
     /// Password of SQL authentication, or the token.
     #[arg(long, default_value = "secret")]
     password: String,
+    /// Who is asked for the token; of `token-on-demand` only.
+    #[arg(long)]
+    token_from: Option<String>,
     /// The server's certificate, which TDS 8.0 checks whatever one says.
     #[arg(long)]
     certificate: Option<PathBuf>,
@@ -148,9 +152,11 @@ async fn mssql_tds(options: &Options) -> Result<usize> {
             context.tds_authentication_method = method.clone();
             context.user_name.clone_from(&options.user);
             context.password.clone_from(&options.password);
-            context
-                .auth_method_map
-                .insert(method, Box::new(FixedToken(options.password.clone())));
+            let token = FixedToken {
+                token: options.password.clone(),
+                from: options.token_from.clone(),
+            };
+            context.auth_method_map.insert(method, Box::new(token));
         }
     }
     let mut client = TdsConnectionProvider::new()
@@ -182,9 +188,12 @@ async fn mssql_tds(options: &Options) -> Result<usize> {
     Ok(rows)
 }
 
-/// Stands for the service that issues tokens.
+/// Asks the service that issues tokens, or stands for it.
 #[derive(Clone)]
-struct FixedToken(String);
+struct FixedToken {
+    token: String,
+    from: Option<String>,
+}
 
 impl EntraIdTokenFactory for FixedToken {
     fn create_token<'life, 'future>(
@@ -197,9 +206,31 @@ impl EntraIdTokenFactory for FixedToken {
         'life: 'future,
         Self: 'future,
     {
-        let token = self.0.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        if let Some(from) = &self.from
+            && let Err(error) = ask(from)
+        {
+            eprintln!("{from}: {error}");
+        }
+        let token = self
+            .token
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
         Box::pin(async move { Ok(token) })
     }
+}
+
+/// Asks a web server, `http://ADDRESS/PATH`, and reads its answer to the end.
+fn ask(url: &str) -> std::io::Result<()> {
+    let rest = url.trim_start_matches("http://");
+    let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let mut server = std::net::TcpStream::connect((address, 80))?;
+    write!(
+        server,
+        "GET /{path} HTTP/1.1\r\nHost: {address}\r\nMetadata: true\r\n\r\n"
+    )?;
+    server.read_to_end(&mut Vec::new())?;
+    Ok(())
 }
 
 async fn tiberius(options: &Options) -> Result<usize> {

@@ -1,5 +1,6 @@
 //! A driver that logs in while the laboratory goes on.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -24,8 +25,13 @@ pub(crate) struct Client {
 
 impl Client {
     /// Starts one on the clients' host.
-    pub(crate) fn start(site: &Site, driver: Driver, login: &Login) -> Result<Self> {
-        let mut ready = driver.ready(login, |program| site.client(program))?;
+    pub(crate) fn start(
+        site: &Site,
+        driver: Driver,
+        login: &Login,
+        resolver: Option<&Path>,
+    ) -> Result<Self> {
+        let mut ready = driver.ready(login, |program| site.client(program, resolver))?;
         let running = Running::start_with(&mut ready.command, &ready.input)?;
         Ok(Self {
             driver,

@@ -9,6 +9,7 @@ mod client;
 mod draw;
 mod faults;
 pub mod page;
+mod resolver;
 mod router;
 mod score;
 mod site;
@@ -140,6 +141,7 @@ fn run_one(site: &Site, job: &Job, seed: u64) -> Ran {
         draw: Draw::new(seed, job.fault.name, job.number.into()),
         number: u64::from(job.number) + seed,
         known: Vec::new(),
+        resolver: None,
     };
     let failed = (job.fault.provoke)(&mut trial)
         .err()

@@ -7,8 +7,9 @@
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -18,7 +19,7 @@ use crate::agent::Agent;
 use crate::capture::{Capture, Captured};
 use crate::lab::router;
 use crate::net::{INTERFACE, Namespace, cable};
-use crate::peer::workspace;
+use crate::peer::{Peer, workspace};
 use crate::process::{Running, run};
 
 /// SQL Server's port.
@@ -33,6 +34,8 @@ const SERVERS: Ipv4Addr = Ipv4Addr::new(10, 87, 2, 1);
 /// Addresses of the runs' clients, and of their servers.
 const OF_CLIENTS: &str = "10.89.0.0/16";
 const OF_SERVERS: [&str; 2] = ["10.88.0.0/16", "10.90.0.0/16"];
+/// Where a machine gets its tokens; the servers' host gives them.
+pub(crate) const IMDS: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 /// Hops that a server's packets may still take when they leave it: Windows begins with 128, Linux with 64,
 /// and there are other routers before this one.
 const HOPS: [u8; 6] = [128, 125, 128, 64, 59, 118];
@@ -44,11 +47,12 @@ pub(crate) struct Site {
     router: Namespace,
     servers: Namespace,
     files: Files,
+    tokens: Mutex<Option<Peer>>,
 }
 
-/// Who watches the clients' host.
+/// Who watches the clients' host, and who the servers'.
 pub(crate) struct Watch {
-    agents: [Agent; 2],
+    agents: [Agent; 3],
     capture: Capture,
 }
 
@@ -58,6 +62,8 @@ pub(crate) struct Seen {
     pub(crate) at_sockets: Vec<Value>,
     /// Lines of the agent that sees the interface of the clients' host.
     pub(crate) at_interfaces: Vec<Value>,
+    /// Lines of the agent that sees the servers' sockets.
+    pub(crate) at_servers: Vec<Value>,
     /// The packets at the interface of the clients' host.
     pub(crate) captured: Captured,
 }
@@ -130,13 +136,22 @@ impl Site {
             (&router, "servers0", to_servers),
         ])?;
         inside(&router, "sh", &["-c", FORWARD], "")?;
+        let nowhere = format!(
+            "link add {0} type veth peer name {0}end\nlink set {0}end up\nlink set {0} arp off up\nroute add default dev {0} table {NOWHERE}\n\
+             rule add fwmark {1} lookup {NOWHERE}\n",
+            router::NOWHERE,
+            router::MARK
+        );
+        batch(&router, &nowhere)?;
         let rules = router::rules(CLIENTS, SERVERS);
         inside(&router, "nft", &["-f", "-"], &rules)?;
+        inside(&clients, "nft", &["-f", "-"], router::OWN_FIREWALL)?;
         let site = Self {
             clients,
             router,
             servers,
             files: Files::new((0..runs).map(Place::new))?,
+            tokens: Mutex::default(),
         };
         site.know_the_way(runs)?;
         Ok(site)
@@ -167,6 +182,9 @@ impl Site {
                 "route add {client} via {to_servers} hoplimit {hops}"
             )?;
         }
+        writeln!(of_clients, "route add {IMDS} via {to_clients}")?;
+        writeln!(of_router, "route add {IMDS} via {SERVERS}")?;
+        writeln!(of_servers, "address add {IMDS}/32 dev lo")?;
         batch(&self.clients, &of_clients)?;
         batch(&self.router, &of_router)?;
         batch(&self.servers, &of_servers)
@@ -183,7 +201,9 @@ impl Site {
                 &[&["--port", &port, "--source"], source].concat(),
             )
         });
-        let agents = [one?, other?];
+        let theirs = self.servers.group();
+        let there = ["--port", &port, "--source", "sockets", "--cgroup", &theirs];
+        let agents = [one?, other?, Agent::start(&self.servers, &there)?];
         let capture = Capture::start(&self.clients, INTERFACE, PORT)?;
         Ok(Watch { agents, capture })
     }
@@ -193,15 +213,27 @@ impl Site {
         &self.servers
     }
 
-    /// A program on the clients' host, which knows the servers' names.
-    pub(crate) fn client(&self, program: &std::path::Path) -> Command {
+    /// The host of the clients.
+    pub(crate) fn clients(&self) -> &Namespace {
+        &self.clients
+    }
+
+    /// A program on the clients' host, which knows the servers' names, or asks name servers for them by what this
+    /// file says (`resolv.conf(5)`).
+    pub(crate) fn client(&self, program: &Path, resolver: Option<&Path>) -> Command {
         let mut command = self.clients.command("unshare");
         let bind = "mount --bind \"$1\" /etc/hosts; mount --bind \"$2\" /etc/nsswitch.conf; \
-                    shift 2; exec \"$@\"";
+                    mount --bind \"$3\" /etc/resolv.conf; shift 3; exec \"$@\"";
         command.args(["-m", "--", "sh", "-e", "-c", bind, "sh"]);
-        command
-            .args([&self.files.hosts, &self.files.switch])
-            .arg(program);
+        let [hosts, switch, asked]: [&Path; 3] = match resolver {
+            None => [
+                &self.files.hosts,
+                &self.files.switch,
+                Path::new("/etc/resolv.conf"),
+            ],
+            Some(asked) => [&*self.files.nobody, &self.files.asking, asked],
+        };
+        command.args([hosts, switch, asked]).arg(program);
         command
     }
 
@@ -209,6 +241,34 @@ impl Site {
     pub(crate) fn treat(&self, set: &str, address: Ipv4Addr) -> Result<()> {
         let line = format!("add element ip lab {set} {{ {address} }}");
         inside(&self.router, "nft", &[&line], "")
+    }
+
+    /// Who gives a machine its tokens: one for all runs, which says in its question how late it is to be.
+    pub(crate) fn tokens(&self, listen: &str) -> Result<()> {
+        let mut tokens = self
+            .tokens
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if tokens.is_none() {
+            *tokens = Some(Peer::slow(&self.servers, &["--listen", listen])?);
+        }
+        Ok(())
+    }
+
+    /// Has the clients' own host drop what comes from an address.
+    pub(crate) fn shut_out(&self, address: Ipv4Addr) -> Result<()> {
+        let line = format!("add element ip own shut_out {{ {address} }}");
+        inside(&self.clients, "nft", &[&line], "")
+    }
+
+    /// Has clients send a run's server small segments only.
+    pub(crate) fn cut_small(&self, place: Place, bytes: u16) -> Result<()> {
+        let (server, client) = (place.server(), place.client());
+        let way = format!(
+            "route replace {server} via {} src {client} mtu lock {bytes}",
+            ROUTER[0]
+        );
+        batch(&self.clients, &format!("{way}\n"))
     }
 
     /// Has the router leave that.
@@ -240,20 +300,22 @@ impl Site {
 impl Watch {
     /// Stops watching, once both accounts have what `done` waits for, or `limit` is over.
     pub(crate) fn stop(mut self, limit: Duration, done: impl Fn(&[Value]) -> bool) -> Result<Seen> {
-        for agent in &mut self.agents {
+        for agent in &mut self.agents[..2] {
             agent.wait(limit, &done)?;
         }
         let captured = self.capture.stop()?;
-        let [at_sockets, at_interfaces] = self.agents;
-        let [at_sockets, at_interfaces] = [at_sockets.stop()?, at_interfaces.stop()?];
+        let [at_sockets, at_interfaces, at_servers] = self.agents.map(Agent::stop);
         Ok(Seen {
-            at_sockets: at_sockets.events,
-            at_interfaces: at_interfaces.events,
+            at_sockets: at_sockets?.events,
+            at_interfaces: at_interfaces?.events,
+            at_servers: at_servers?.events,
             captured,
         })
     }
 }
 
+/// The table of routes that lead nowhere.
+const NOWHERE: u32 = 900;
 const FORWARD: &str = "echo 1 > /proc/sys/net/ipv4/ip_forward; \
                        echo 1 > /proc/sys/net/netfilter/nf_conntrack_acct";
 
@@ -281,10 +343,12 @@ fn inside(host: &Namespace, program: &str, arguments: &[&str], input: &str) -> R
     Ok(())
 }
 
-/// Which names there are, and that nobody else is asked.
+/// Which names there are, and that nobody else is asked; and the same for those that ask a name server.
 struct Files {
     hosts: PathBuf,
     switch: PathBuf,
+    nobody: PathBuf,
+    asking: PathBuf,
 }
 
 impl Files {
@@ -296,6 +360,8 @@ impl Files {
         let files = Self {
             hosts: path("hosts"),
             switch: path("nsswitch"),
+            nobody: path("nobody"),
+            asking: path("asking"),
         };
         let lines = places.map(|place| {
             let (server, other) = (place.server(), place.other_server());
@@ -308,6 +374,8 @@ impl Files {
             .collect();
         std::fs::write(&files.hosts, text).with_context(|| files.hosts.display().to_string())?;
         std::fs::write(&files.switch, "hosts: files\n")?;
+        std::fs::write(&files.nobody, "127.0.0.1 localhost\n")?;
+        std::fs::write(&files.asking, "hosts: files dns\n")?;
         Ok(files)
     }
 }
@@ -315,7 +383,7 @@ impl Files {
 impl Drop for Files {
     fn drop(&mut self) {
         // In a temporary directory, where what is left behind does no harm.
-        for path in [&self.hosts, &self.switch] {
+        for path in [&self.hosts, &self.switch, &self.nobody, &self.asking] {
             std::fs::remove_file(path).ok();
         }
     }

@@ -1,5 +1,9 @@
 //! One run of one fault: servers, healthy logins, and the login that goes wrong.
 
+use std::fmt::Debug;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -7,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::drivers::{Driver, Encrypt, Errand, Login};
 use crate::lab::client::Client;
 use crate::lab::draw::Draw;
+use crate::lab::resolver::Resolver;
 use crate::lab::site::{PORT, Place, Site};
 use crate::peer::Peer;
 
@@ -34,13 +39,15 @@ pub(crate) enum Line {
     Close,
     /// Of the attempt that it is part of.
     Attempt,
+    /// Of the login, as told by the agent on the server's host.
+    AtServer,
 }
 
 impl Line {
     /// Name of the event.
     pub(crate) fn event(self) -> &'static str {
         match self {
-            Self::Login => "login",
+            Self::Login | Self::AtServer => "login",
             Self::Close => "close",
             Self::Attempt => "attempt",
         }
@@ -55,7 +62,7 @@ pub(crate) struct Known {
     /// Address of the server.
     pub(crate) server: String,
     /// Who made it.
-    pub(crate) driver: Driver,
+    pub(crate) driver: String,
     /// Whether it went wrong.
     pub(crate) faulty: bool,
     /// How its client fared, for whoever looks into it.
@@ -74,6 +81,8 @@ pub(crate) struct Trial<'a> {
     pub(crate) number: u64,
     /// The logins whose truth is known so far.
     pub(crate) known: Vec<Known>,
+    /// The name server that its clients ask, where they do.
+    pub(crate) resolver: Option<Resolver>,
 }
 
 impl Trial<'_> {
@@ -139,7 +148,7 @@ impl Trial<'_> {
                 login.errand = Errand::Leave;
             }
             prepare(&mut login);
-            let client = Client::start(self.site, driver, &login)?;
+            let client = Client::start(self.site, driver, &login, self.resolver())?;
             let leaves = login.errand == Errand::Leave;
             let process = client.pid();
             let fared = client.fares()?;
@@ -155,7 +164,36 @@ impl Trial<'_> {
 
     /// Starts the client that things go wrong for.
     pub(crate) fn start(&self, driver: Driver, login: &Login) -> Result<Client> {
-        Client::start(self.site, driver, login)
+        Client::start(self.site, driver, login, self.resolver())
+    }
+
+    /// Another program on the clients' host.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        self.site.client(Path::new(name), self.resolver())
+    }
+
+    fn resolver(&self) -> Option<&Path> {
+        self.resolver.as_ref().map(Resolver::file)
+    }
+
+    /// From now on clients ask a name server, which is told this, and which they use as these words say
+    /// (`resolv.conf(5)`).
+    pub(crate) fn asks_for_names(&mut self, words: &str, options: &[&str]) -> Result<()> {
+        self.is_told(self.place.server(), words, options)
+    }
+
+    /// The same, and that the server has another address.
+    pub(crate) fn is_told(
+        &mut self,
+        address: Ipv4Addr,
+        words: &str,
+        options: &[&str],
+    ) -> Result<()> {
+        let host = (self.site.servers(), self.place.server());
+        let names = [self.place.name(), self.place.alias()];
+        let told = (&names[..], address);
+        self.resolver = Some(Resolver::new(host, told, words, options)?);
+        Ok(())
     }
 
     /// Lets that client go wrong to its end, and remembers it.
@@ -168,11 +206,11 @@ impl Trial<'_> {
     }
 
     /// Remembers what a client's login to the usual server was.
-    pub(crate) fn keep(&mut self, process: u32, driver: Driver, faulty: bool, output: &str) {
+    pub(crate) fn keep(&mut self, process: u32, driver: impl Debug, faulty: bool, output: &str) {
         self.known.push(Known {
             process,
             server: self.place.server().to_string(),
-            driver,
+            driver: format!("{driver:?}"),
             faulty,
             output: output.to_owned(),
         });

@@ -112,13 +112,14 @@ pub(super) fn all(ran: &[Ran], watched: &Seen, seed: u64) -> Result<Verdicts> {
     let replayed = events_with(watched.captured.file(), &["--port", &port])?;
     let replayed = by_connection(&replayed);
     let sources = [&watched.at_sockets, &watched.at_interfaces].map(|events| Lines::new(events));
+    let there = by_connection(&watched.at_servers);
     let mut verdicts = Verdicts::default();
     for ran in ran {
         let mut of_run = Vec::new();
         for known in &ran.known {
             // What comes after a socket is gone only an interface shows.
             let [first, other] = match ran.fault.line {
-                Line::Login | Line::Attempt => [&sources[0], &sources[1]],
+                Line::Login | Line::Attempt | Line::AtServer => [&sources[0], &sources[1]],
                 Line::Close => [&sources[1], &sources[0]],
             };
             let events: &[Line] = if known.faulty {
@@ -127,21 +128,26 @@ pub(super) fn all(ran: &[Ran], watched: &Seen, seed: u64) -> Result<Verdicts> {
                 &[Line::Login, Line::Close]
             };
             for event in events {
-                let Some(line) = first.of(*event, known) else {
+                let line = first.of(*event, known);
+                let line = match event {
+                    Line::AtServer => line.and_then(|line| there.get(&key(line)).copied()),
+                    _ => line,
+                };
+                let Some(line) = line else {
                     verdicts.untold += usize::from(known.faulty);
                     continue;
                 };
                 let id = key(line);
-                // Neither the capture nor the agent at the interface has datagrams.
-                let is_packets_alone = *event != Line::Attempt;
+                // Neither the capture nor the agent at the interface has datagrams, and neither is the server's.
+                let is_packets_alone = ![Line::Attempt, Line::AtServer].contains(event);
                 let about = match event {
                     Line::Attempt => &line["attempt"],
-                    Line::Login | Line::Close => &line["login"],
+                    Line::Login | Line::Close | Line::AtServer => &line["login"],
                 };
                 let verdict = Verdict {
                     fault: ran.fault.name,
                     run: ran.number,
-                    driver: format!("{:?}", known.driver),
+                    driver: known.driver.clone(),
                     right: if known.faulty { ran.fault.causes } else { &[] },
                     faulty: known.faulty,
                     told: told(line),

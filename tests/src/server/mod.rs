@@ -54,7 +54,7 @@ pub fn serve(scenario: Scenario) -> Result<()> {
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     let acceptor = tls::acceptor(&certificate, scenario.tls_policy())?;
-    let listener = listen(&scenario.listen)
+    let listener = listen(&scenario.listen, scenario.backlog)
         .with_context(|| format!("cannot listen on {}", scenario.listen))?;
     println!("listening {}", listener.local_addr()?);
     let server = Arc::new(Server {
@@ -69,13 +69,13 @@ pub fn serve(scenario: Scenario) -> Result<()> {
     Ok(())
 }
 
-/// Listens with as long a queue as the kernel allows, of clients that come faster than threads.
-fn listen(address: &str) -> Result<TcpListener> {
+/// Listens with as long a queue as is wanted, or the kernel allows: clients may come faster than threads.
+fn listen(address: &str, backlog: Option<u16>) -> Result<TcpListener> {
     let address: SocketAddr = address.parse()?;
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(i32::from(u16::MAX))?;
+    socket.listen(i32::from(backlog.unwrap_or(u16::MAX)))?;
     Ok(socket.into())
 }
 

@@ -73,6 +73,15 @@ pub struct Scenario {
     /// Cipher suites up to TLS 1.2, as OpenSSL lists them.
     #[arg(long, default_value = "ALL:!aNULL")]
     pub ciphers: String,
+    /// Groups that it agrees to, as OpenSSL lists them; its own choice where they are not given.
+    #[arg(long)]
+    pub groups: Option<String>,
+    /// Signatures that it makes, as OpenSSL lists them; its own choice where they are not given.
+    #[arg(long)]
+    pub signatures: Option<String>,
+    /// Connections that may wait to be accepted; as many as the kernel allows where it is not given.
+    #[arg(long)]
+    pub backlog: Option<u16>,
     /// Session tickets after a TLS 1.3 handshake; 0, or 2 with
     /// `--encrypt strict`, where it is not given.
     #[arg(long)]
@@ -162,6 +171,8 @@ impl Scenario {
             min: self.tls_min.min(max).openssl(),
             max: max.openssl(),
             ciphers: &self.ciphers,
+            groups: self.groups.as_deref(),
+            signatures: self.signatures.as_deref(),
             tickets: self
                 .tls_tickets
                 .unwrap_or(if self.strict() { 2 } else { 0 }),

@@ -162,6 +162,10 @@ pub struct Policy<'a> {
     pub max: SslVersion,
     /// Cipher suites up to TLS 1.2, as OpenSSL lists them.
     pub ciphers: &'a str,
+    /// Groups, as OpenSSL lists them.
+    pub groups: Option<&'a str>,
+    /// Signatures, as OpenSSL lists them.
+    pub signatures: Option<&'a str>,
     /// Session tickets sent after a TLS 1.3 handshake.
     pub tickets: usize,
     /// Selects ALPN `tds/8.0` where the client offers it.
@@ -178,6 +182,12 @@ pub fn acceptor(certificate: &Certificate, policy: Policy<'_>) -> Result<SslAcce
     builder.set_max_proto_version(Some(policy.max))?;
     // Level 0, for TLS 1.0 and 1.1 sign their key exchange with SHA-1.
     builder.set_cipher_list(&format!("{}:@SECLEVEL=0", policy.ciphers))?;
+    if let Some(groups) = policy.groups {
+        builder.set_groups_list(groups)?;
+    }
+    if let Some(signatures) = policy.signatures {
+        builder.set_sigalgs_list(signatures)?;
+    }
     builder.set_num_tickets(policy.tickets)?;
     builder.set_session_id_context(b"scenario")?;
     builder.set_certificate(&certificate.own)?;

@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::NTLM;
 use crate::drivers::{Driver, Login};
 use crate::lab::trial::Trial;
+use crate::process::signal;
 
 /// Drivers of a crowd, most of them light.
 const CROWD: [Driver; 7] = [
@@ -140,4 +141,25 @@ pub(super) fn connection_limit(trial: &mut Trial<'_>) -> Result<()> {
     crowd(trial, count, 200, &CROWD, |trial, driver| {
         trial.login(driver)
     })
+}
+
+/// The server accepts nobody for a while, and hardly anybody may wait: who finds no place sends its SYN again.
+pub(super) fn backlog(trial: &mut Trial<'_>) -> Result<()> {
+    let server = trial.server(&["--backlog", "1"])?;
+    trial.healthy(2)?;
+    signal(server.pid(), "STOP")?;
+    let count = trial.draw.number(6..=8);
+    let late = Duration::from_millis(trial.draw.number(2500..=4500));
+    let pid = server.pid();
+    let waits = std::thread::spawn(move || {
+        std::thread::sleep(late);
+        signal(pid, "CONT")
+    });
+    let logins = crowd(trial, count, 60, &CROWD, |trial, driver| {
+        patient(trial, driver, "login")
+    });
+    waits
+        .join()
+        .map_err(|_panic| anyhow::anyhow!("the server is stopped"))??;
+    logins
 }

@@ -3,6 +3,8 @@
 
 mod client;
 mod crowds;
+mod identity;
+mod names;
 mod network;
 mod server;
 mod tls;
@@ -75,6 +77,13 @@ impl Fault {
     const fn of_attempt(self) -> Self {
         Self {
             line: Line::Attempt,
+            ..self
+        }
+    }
+
+    const fn at_server(self) -> Self {
+        Self {
+            line: Line::AtServer,
             ..self
         }
     }
@@ -214,7 +223,110 @@ pub(crate) const FAULTS: &[Fault] = &[
         network::one_of_two,
     ),
     Fault::new("reset on the way", &["middlebox_reset"], network::cut).quick(),
-    Fault::new("lost packets", &["packet_loss"], network::loss),
+    Fault::new(
+        "lost packets of the client",
+        &["packet_loss"],
+        network::loss,
+    ),
+    Fault::new(
+        "lost packets of the server, as its host sees it",
+        &["packet_loss"],
+        network::loss_of_answers,
+    )
+    .at_server(),
+    Fault::new(
+        "a hello of which a segment is lost",
+        &["client_hello_lost"],
+        network::hello_lost,
+    ),
+    Fault::new(
+        "a firewall of the client's own host",
+        &["syn_dropped_here"],
+        network::own_firewall,
+    ),
+    Fault::new(
+        "a firewall of the client's own host, later",
+        &["packet_loss"],
+        network::own_firewall_later,
+    ),
+    Fault::new(
+        "a proxy on the client's host that is slow",
+        &["proxy_in_path"],
+        network::proxy,
+    )
+    .of_attempt(),
+    Fault::new(
+        "a full queue of connections",
+        &["listen_backlog", "server_slow_accept"],
+        crowds::backlog,
+    )
+    .at_server(),
+    Fault::new(
+        "a name server that thinks",
+        &["name_resolution"],
+        names::slow,
+    )
+    .of_attempt(),
+    Fault::new(
+        "a name server of whose two answers one is lost",
+        &["dns_twin_query_lost"],
+        names::twin_lost,
+    )
+    .of_attempt(),
+    Fault::new(
+        "a name server that is silent about one family",
+        &["dns_twin_query_lost", "name_resolution"],
+        names::silent,
+    )
+    .of_attempt(),
+    Fault::new(
+        "a search list of names that are none",
+        &["dns_search_list"],
+        names::search_list,
+    )
+    .of_attempt(),
+    Fault::new(
+        "a name server that lies",
+        &["port_closed", "syn_unanswered"],
+        names::lies,
+    ),
+    Fault::new(
+        "a SQL Browser that is wrong",
+        &["stale_instance_answer"],
+        names::stale_browser,
+    )
+    .of_attempt(),
+    Fault::new("a slow KDC", &["kdc_slow"], identity::slow_kdc).of_attempt(),
+    Fault::new(
+        "a KDC that can not be reached",
+        &["domain_controller_unreachable"],
+        identity::no_kdc,
+    )
+    .of_attempt(),
+    Fault::new(
+        "a KDC that does not know the server",
+        &["spn_unknown"],
+        identity::no_such_name,
+    )
+    .of_attempt(),
+    Fault::new(
+        "a clock that is wrong",
+        &["clock_skew"],
+        identity::wrong_clock,
+    )
+    .of_attempt(),
+    Fault::new(
+        "a token that comes late",
+        &["imds_slow", "federated_token_slow"],
+        identity::slow_token,
+    )
+    .of_attempt(),
+    Fault::new(
+        "a host of revocation lists that is silent",
+        &["revocation_check_blocked"],
+        identity::blocked_revocation,
+    )
+    .of_attempt(),
     Fault::new(
         "no TLS version in common",
         &["tls_version_mismatch"],
@@ -226,6 +338,12 @@ pub(crate) const FAULTS: &[Fault] = &[
         tls::cipher,
     )
     .quick(),
+    Fault::new("no group in common", &["tls_no_common_cipher"], tls::group),
+    Fault::new(
+        "no signature in common",
+        &["tls_no_common_signature", "tls_no_common_cipher"],
+        tls::signature,
+    ),
     Fault::new(
         "an issuer that is not trusted",
         &["certificate_rejected"],
@@ -281,7 +399,7 @@ pub(crate) const FAULTS: &[Fault] = &[
     Fault::new(
         "a SQL Browser that thinks",
         &["instance_lookup"],
-        server::slow_browser,
+        names::slow_browser,
     )
     .of_attempt(),
     Fault::new("a client that leaves", &["client_gave_up"], client::leaves),

@@ -7,7 +7,8 @@ use anyhow::{Result, bail};
 use super::{ALL, PATIENT};
 use crate::drivers::{Driver, Encrypt, Errand};
 use crate::lab::router;
-use crate::lab::trial::{Trial, came};
+use crate::lab::trial::{Trial, arrives, came, says};
+use crate::peer::Peer;
 
 pub(super) fn port_closed(trial: &mut Trial<'_>) -> Result<()> {
     if trial.draw.percent(50) {
@@ -66,21 +67,101 @@ pub(super) fn cut(trial: &mut Trial<'_>) -> Result<()> {
     trial.goes_wrong(driver, &login)
 }
 
+/// Packets that the client sends.
 pub(super) fn loss(trial: &mut Trial<'_>) -> Result<()> {
+    let packet = trial.draw.number(2..=6) as u32;
+    loses(trial, &router::lose_up(packet))
+}
+
+/// Packets that the server sends: its host knows that it sends them again.
+pub(super) fn loss_of_answers(trial: &mut Trial<'_>) -> Result<()> {
+    let packet = trial.draw.number(2..=6) as u32;
+    loses(trial, &router::lose_down(packet))
+}
+
+fn loses(trial: &mut Trial<'_>, set: &str) -> Result<()> {
     let _server = trial.server(&[])?;
     let before = trial.draw.number(0..=2);
     trial.healthy(before)?;
-    let packet = trial.draw.number(2..=6) as u32;
-    let set = match trial.draw.number(0..=4) {
-        0 | 1 => router::lose_up(packet),
-        2 | 3 => router::lose_down(packet),
-        _ => router::LOSSY.to_owned(),
-    };
-    trial.site.treat(&set, trial.place.server())?;
+    trial.site.treat(set, trial.place.server())?;
     let driver = trial.driver(&ALL);
     let mut login = trial.encrypted(driver);
     login.timeout = 60;
     trial.goes_wrong(driver, &login)
+}
+
+/// The clients' own host does not let the server's answers in.
+pub(super) fn own_firewall(trial: &mut Trial<'_>) -> Result<()> {
+    let _server = trial.server(&[])?;
+    let before = trial.draw.number(0..=2);
+    trial.healthy(before)?;
+    trial.site.shut_out(trial.place.server())?;
+    let driver = trial.driver(&PATIENT);
+    let mut login = trial.login(driver);
+    login.timeout = trial.draw.number(3..=9) as u32;
+    trial.goes_wrong(driver, &login)
+}
+
+/// The same, once the handshake is over.
+pub(super) fn own_firewall_later(trial: &mut Trial<'_>) -> Result<()> {
+    let step = trial.draw.one(&["prelogin", "login"]);
+    let delay = format!("{step}=400");
+    let before = trial.draw.number(0..=2);
+    let spare = before.to_string();
+    let options = ["--spare", &spare, "--delay-at", &delay];
+    let mut server = trial.server(&options)?;
+    trial.healthy(before)?;
+    let driver = trial.driver(&PATIENT);
+    let mut login = trial.login(driver);
+    login.timeout = super::server::patience(trial, driver).max(5);
+    let client = trial.start(driver, &login)?;
+    let process = client.pid();
+    let port = arrives(&mut server, before)?;
+    says(&mut server, &format!("port {port} at {step}"))?;
+    trial.site.shut_out(trial.place.server())?;
+    let output = client.ends()?;
+    trial.keep(process, driver, true, &output);
+    Ok(())
+}
+
+/// The hello needs two segments, and the way loses the first of them, which is full.
+pub(super) fn hello_lost(trial: &mut Trial<'_>) -> Result<()> {
+    let _server = trial.server(&["--encrypt", "on"])?;
+    let before = trial.draw.number(0..=1);
+    trial.healthy(before)?;
+    trial.site.cut_small(trial.place, 400)?;
+    trial
+        .site
+        .treat(router::NARROWER_UP, trial.place.server())?;
+    // Hellos of others are shorter.
+    let driver = trial.driver(&[
+        Driver::Tiberius,
+        Driver::FreetdsOdbc,
+        Driver::MssqlTds,
+        Driver::Tsql,
+    ]);
+    let mut login = trial.encrypted(driver);
+    login.timeout = trial.draw.number(6..=12) as u32;
+    trial.goes_wrong(driver, &login)
+}
+
+/// A process on the client's own host passes on what is said, and takes its time.
+pub(super) fn proxy(trial: &mut Trial<'_>) -> Result<()> {
+    let _server = trial.server(&[])?;
+    let [listen, to] = [trial.place.client(), trial.place.server()]
+        .map(|address| format!("{address}:{}", crate::lab::site::PORT));
+    let delay = trial.draw.number(400..=900).to_string();
+    let options = ["--listen", &listen, "--to", &to, "--delay", &delay];
+    let _proxy = Peer::slow(trial.site.clients(), &options)?;
+    let driver = trial.driver(&[Driver::Odbc, Driver::MssqlTds, Driver::Tedious]);
+    let mut login = trial.login(driver);
+    login.host = trial.place.client().to_string();
+    login.timeout = 60;
+    trial.goes_wrong(driver, &login)?;
+    if let Some(known) = trial.known.last_mut() {
+        known.server = trial.place.client().to_string();
+    }
+    Ok(())
 }
 
 /// A login with a token, which is long.

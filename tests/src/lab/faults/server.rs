@@ -6,7 +6,6 @@ use super::{ALL, PATIENT, at_server};
 use crate::drivers::{Driver, Encrypt, Errand};
 use crate::lab::router;
 use crate::lab::trial::{LIMIT, Trial, arrives, says};
-use crate::peer::Peer;
 
 /// The server's name of its first connection.
 const FIRST: u64 = 51;
@@ -237,28 +236,4 @@ pub(super) fn restarts(trial: &mut Trial<'_>) -> Result<()> {
     }
     let _server = trial.server(&[])?;
     trial.healthy(1)
-}
-
-/// SQL Browser takes its time to say where the instance is.
-pub(super) fn slow_browser(trial: &mut Trial<'_>) -> Result<()> {
-    let drivers = [Driver::Tsql, Driver::FreetdsOdbc];
-    let _server = trial.server(&[])?;
-    let listen = format!("{}:1434", trial.place.server());
-    let late = trial.draw.number(1200..=3000).to_string();
-    let known = format!("LAB={}", crate::lab::site::PORT);
-    let options = [
-        "browser",
-        "--listen",
-        &listen,
-        "--instance",
-        &known,
-        "--late",
-        &late,
-    ];
-    let _browser = Peer::names(trial.site.servers(), &options)?;
-    let driver = trial.driver(&drivers);
-    let mut login = trial.login(driver);
-    login.instance = Some("LAB".to_owned());
-    login.timeout = 30;
-    trial.goes_wrong(driver, &login)
 }

@@ -59,6 +59,30 @@ pub(super) fn cipher(trial: &mut Trial<'_>) -> Result<()> {
     fails(trial, &["--ciphers", ciphers], driver)
 }
 
+pub(super) fn group(trial: &mut Trial<'_>) -> Result<()> {
+    // Of an exchange that takes a group which no driver offers.
+    let ciphers = trial
+        .draw
+        .one(&["ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-AES128-GCM-SHA256"]);
+    let groups = trial.draw.one(&["brainpoolP512r1", "secp224r1"]);
+    let driver = trial.driver(&ALL);
+    fails(trial, &["--ciphers", ciphers, "--groups", groups], driver)
+}
+
+pub(super) fn signature(trial: &mut Trial<'_>) -> Result<()> {
+    // Those that are not old do not take it any more.
+    let driver = trial.driver(&[
+        Driver::Odbc,
+        Driver::PythonTds,
+        Driver::MssqlTds,
+        Driver::Tiberius,
+        Driver::Pymssql,
+        Driver::Tedious,
+    ]);
+    let signatures = trial.draw.one(&["RSA+SHA1", "ECDSA+SHA256", "ed25519"]);
+    fails(trial, &["--signatures", signatures], driver)
+}
+
 /// A login to a server where TLS fails for everybody.
 fn fails(trial: &mut Trial<'_>, options: &[&str], driver: Driver) -> Result<()> {
     let _server = trial.server(options)?;
@@ -113,6 +137,8 @@ pub(super) fn other_name(trial: &mut Trial<'_>) -> Result<()> {
     let driver = trial.driver(&NAMING);
     let authority = Authority::new(trial);
     let _server = trial.server(&["--issued", "--certificate-out", &authority.path()])?;
+    // By a name server: one of the drivers does not say in its hello whom it looks for.
+    trial.asks_for_names("options timeout:10", &[])?;
     let mut login = checking(trial, driver, &authority, Check::Name);
     login.host = trial.place.alias();
     trial.goes_wrong(driver, &login)

@@ -302,9 +302,21 @@ impl Attempts {
         other.is_none().then_some(only.0)
     }
 
-    /// The name that the client of a connection has asked for, where it has asked for one.
-    pub(in crate::session) fn name(&self, handle: Handle) -> Option<&Text> {
-        self.clients.get(self.homes.get(&handle)?)?.name(handle)
+    /// The name that a client has asked for before a connection of its, where it has asked for one.
+    pub(in crate::session) fn name(
+        &self,
+        client: IpAddr,
+        process: Option<&Process>,
+        handle: Handle,
+    ) -> Option<&Text> {
+        let own = [Who::of(client, process), Who::Address(client)];
+        let own = own
+            .iter()
+            .filter_map(|who| self.clients.get(who)?.name(handle));
+        let mut over = self.over.iter().rev();
+        let over = over.find(|attempt| attempt.handles().contains(&handle));
+        own.chain(over.and_then(|attempt| attempt.target.name.as_ref()))
+            .next()
     }
 
     /// Why a connection's login, which was decided just now, failed or took long.

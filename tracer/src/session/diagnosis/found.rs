@@ -44,7 +44,8 @@ impl Found {
         symptoms.part(phase).filter(|part| part.complete)?;
         let around = &symptoms.around;
         let usual = around.usual(phase).map(Nanos);
-        let found = Self::at(symptoms.own_share()).with("usual_ns", usual);
+        let sure = symptoms.slowness(symptoms.own_share());
+        let found = Self::at(sure).with("usual_ns", usual);
         Some(found.counted("stalled_with_it", around.stalled))
     }
 

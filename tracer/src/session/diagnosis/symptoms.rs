@@ -20,6 +20,9 @@ const UNUSUAL: u64 = 10;
 /// But not below this, nanoseconds: a packet that is lost costs as much.
 const UNUSUAL_FLOOR: u64 = 250_000_000;
 
+/// How sure it is that a login took long for a reason that it did not fail for.
+const NOT_WHY: f64 = 0.45;
+
 /// A phase of the login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::session) struct Part {
@@ -224,6 +227,19 @@ impl Symptoms<'_> {
     pub(super) fn is_unanswered(&self) -> bool {
         use Outcome::{Aborted, Closed, Reset, Timeout, TlsFailed};
         self.ended_as(&[Timeout, TlsFailed, Reset, Closed, Aborted])
+    }
+
+    /// How sure a cause is that a login took long for: of one that somebody ended at once, however long it had taken by
+    /// then, that is not why it failed.
+    pub(super) fn slowness(&self, confidence: f64) -> f64 {
+        use Outcome::{Aborted, Closed, Failed, Reset, TlsFailed};
+        let failed = self.ended_as(&[Failed, TlsFailed, Reset, Closed, Aborted]);
+        let at_once = self.ended.is_none_or(|ended| ended.after < SECOND / 4);
+        if failed && at_once {
+            confidence.min(NOT_WHY)
+        } else {
+            confidence
+        }
     }
 
     /// Whether the server left at once after PRELOGIN, without a word.

@@ -87,7 +87,9 @@ impl Report<'_> {
                 owed: longest_debt(conclusion).filter(|_| !wire.untimed),
             })
         };
-        let resolved_name = shared.attempts.name(handle).cloned();
+        let client = wire.identity().client.address;
+        let process = facts.process.as_ref();
+        let resolved_name = shared.attempts.name(client, process, handle).cloned();
         let symptoms = Symptoms {
             around,
             resolved_name: resolved_name.as_ref(),

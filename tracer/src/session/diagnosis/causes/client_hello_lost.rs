@@ -33,8 +33,10 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let hello = symptoms.hello();
     // What has not come whole has more than one.
     let segments = hello.map_or(2, |hello| hello.segments.unwrap_or(1));
+    // At a socket it may be whole, and leave in several.
+    let is_part = hello.is_some_and(|hello| u64::from(hello.bytes) > u64::from(lost.length));
     (of_client && in_hello).then(|| {
-        Found::at(if segments > 1 { 0.9 } else { 0.5 })
+        Found::at(if segments > 1 || is_part { 0.9 } else { 0.5 })
             .with("copies", lost.copies)
             .with("segment_bytes", lost.length)
             .with("hello_bytes", hello.map(|hello| hello.bytes))

@@ -49,8 +49,9 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     // It can not speak while the server does not read.
     let shut_out = symptoms.tcp.zero_window.server > 0;
     let by_server = symptoms.ended.is_some_and(|ended| ended.by == Side::Server);
+    let confidence = if elsewhere || shut_out { 0.5 } else { 0.75 };
     Some(
-        Found::at(if elsewhere || shut_out { 0.5 } else { 0.75 })
+        Found::at(symptoms.slowness(confidence))
             .with(
                 "zero_windows",
                 Some(symptoms.tcp.zero_window.client).filter(|count| *count > 0),

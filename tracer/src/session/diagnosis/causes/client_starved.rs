@@ -48,7 +48,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let some = |time: Option<u64>| time.filter(|time| *time > least).map(Nanos);
     let measured = process.throttled.or(process.queued);
     Some(
-        Found::at(starved.confidence)
+        Found::at(symptoms.slowness(starved.confidence))
             .call(starved.whom)
             .with("process_state", process.stopped.map(|_| "stopped"))
             .with("stopped_ns", some(process.stopped))
@@ -71,11 +71,11 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
 mod tests {
     use super::*;
     use crate::{
-        record::PhaseName,
+        record::{Outcome, PhaseName, Side},
         session::diagnosis::{
             causes::client_slow,
             symptoms::{SECOND, Who},
-            tests::{fits, misses, slow},
+            tests::{ended, fits, misses, slow},
         },
     };
 
@@ -139,6 +139,18 @@ mod tests {
         assert_eq!(super::fits(&login).unwrap().whom, Some(Whom::Host));
         login.host.process.periods = Some(30);
         assert_eq!(super::fits(&login).unwrap().whom, Some(Whom::Application));
+    }
+
+    #[test]
+    fn who_was_starved_and_then_turned_away_did_not_fail_for_that() {
+        let mut login = owing();
+        login.host.process.queued = Some(4 * SECOND);
+        login.outcome = Some(Outcome::TlsFailed);
+        login.ended = ended(Outcome::TlsFailed, PhaseName::Tls, Side::Server).ended;
+        login.ended.as_mut().expect("an end").after = 1_000_000;
+        assert!(fits(&CAUSE, &login) < 0.5);
+        login.ended.as_mut().expect("an end").after = 9 * SECOND;
+        assert!(fits(&CAUSE, &login) > 0.8, "the server gave up on it");
     }
 
     #[test]

@@ -17,7 +17,8 @@ pub(super) const CAUSE: Cause = Cause {
            {others_whose_syn_was_sent_again} others, while {accepted_lately} got in|the SYN was \
            answered with a reset, while {accepted_lately} others got in|{accept_queue} connections waited to be \
            accepted where {accept_queue_room} may, and {listener_drops} SYNs were dropped meanwhile|the server's host \
-           dropped {dropped_packets} packets of the handshake: {drop_reason}",
+           dropped {dropped_packets} packets of the handshake: {drop_reason}|the socket that listens \
+           dropped {listener_drops} SYNs, and its queue overflowed[ {listen_overflows} times]",
     fits,
     page: Page {
         means: "More connections arrived than SQL Server took from its listening socket. Windows resets \
@@ -45,6 +46,16 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
                 .with("listener_drops", listener.dropped)
                 .with("accept_queue", listener.waiting)
                 .with("accept_queue_room", listener.room),
+        );
+    }
+    // Its queue is looked at now and then, and what did not fit into it counted by the kernel.
+    let overflows = symptoms.host.server_net.listen_overflows.unwrap_or(0);
+    if let Some(listener) = symptoms.dropping_listener().filter(|_| overflows > 0) {
+        return Some(
+            Found::at(0.88)
+                .with("syn_retransmits", symptoms.tcp.syn_retransmits)
+                .with("listener_drops", listener.dropped)
+                .with("listen_overflows", overflows),
         );
     }
     let overflowed = symptoms

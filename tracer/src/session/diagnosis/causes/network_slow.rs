@@ -52,7 +52,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
         (false, _) => 0.65,
     };
     Some(
-        Found::at(confidence)
+        Found::at(symptoms.slowness(confidence))
             .took("network_ns", in_all)
             .with("rtt_ns", rtt)
             .with("usual_rtt_ns", usual.map(Nanos)),

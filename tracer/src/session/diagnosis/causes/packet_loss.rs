@@ -58,7 +58,8 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     // What is too large for the path is not lost by chance.
     let full = lost.copies >= 3 && lost.for_good && lost.shortest >= 1000;
     // SYNs of several at once were dropped by the server.
-    let dropped = syns > 0 && symptoms.around.syn_again >= 2 && !symptoms.loses_data();
+    let together = symptoms.around.syn_again >= 2 || symptoms.dropping_listener().is_some();
+    let dropped = syns > 0 && together && !symptoms.loses_data();
     let most = symptoms.is_slow() && lost.time >= symptoms.duration / 5 * 2;
     let felt = lost.time >= symptoms.slow / 2 || most;
     let never = lost.for_good && lost.copies >= 2;
@@ -69,6 +70,8 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
         () if !felt && !never => return None,
         () if full || dropped => 0.45,
         () if worst || lost.for_good => 0.85,
+        // What was waited for after the last copy that was seen may have been another one.
+        () if most => 0.78,
         () => 0.6,
     };
     Some(

@@ -21,7 +21,7 @@ pub(super) const CAUSE: Cause = Cause {
             proxy's doing as well.",
         signs: "Of an attempt: two connections whose clients name them alike in PRELOGIN (`connection_guid`), \
             the second opened while the first one waited. It is likely where the login took longer than the half \
-            behind the proxy (`behind_it_ns`) by most of its time; else it is a hint. Told in `attempt` lines only.",
+            behind the proxy (`behind_it_ns`) by most of its time, or where it is the proxy that was slow behind it; else it is a hint. Told in `attempt` lines only.",
         against: "A half behind the proxy that took as long: then its own cause is the reason. A driver that does \
             not name its connections (FreeTDS, python-tds): its halves stay two attempts.",
         confirm: "The proxy's access log, which has the time of both halves; log in past it.",
@@ -34,6 +34,9 @@ pub(super) const CAUSE: Cause = Cause {
         ],
     },
 };
+
+/// What is told of a client that takes its time.
+const SLOW_CLIENT: [&str; 2] = ["client_slow", "client_starved"];
 
 /// How well it fits an attempt.
 pub(super) fn fits(whole: &Whole<'_>) -> Option<Found> {
@@ -49,12 +52,19 @@ pub(super) fn fits(whole: &Whole<'_>) -> Option<Found> {
         step.server
             .map(|(address, port)| std::net::SocketAddr::new(address, port).to_string())
     };
+    // Who is slow towards the server is the proxy.
+    let first = behind.causes.first().map(|cause| cause.cause.as_str());
+    let is_slow = first.is_some_and(|first| SLOW_CLIENT.contains(&first));
     Some(
-        Found::at(if whole.is_felt(own) { 0.85 } else { 0.4 })
-            .with("proxy", address(client))
-            .with("server", address(behind))
-            .took("with_it_ns", client.took)
-            .took("behind_it_ns", behind.took),
+        Found::at(if whole.is_felt(own) || is_slow {
+            0.85
+        } else {
+            0.4
+        })
+        .with("proxy", address(client))
+        .with("server", address(behind))
+        .took("with_it_ns", client.took)
+        .took("behind_it_ns", behind.took),
     )
 }
 
@@ -62,12 +72,34 @@ pub(super) fn fits(whole: &Whole<'_>) -> Option<Found> {
 mod tests {
     use super::*;
     use crate::{
-        record::Outcome,
+        record::{Diagnosis, Outcome},
         session::diagnosis::whole::{
             Step,
             samples::{connection, sure, whole},
         },
     };
+
+    #[test]
+    fn a_proxy_that_keeps_the_server_waiting_is_slow() {
+        let slow = [Diagnosis {
+            cause: "client_slow".into(),
+            ..Diagnosis::default()
+        }];
+        let client = connection(2, Outcome::Success, (0, 6));
+        let steps = vec![
+            client,
+            Step {
+                role: Role::Proxied,
+                causes: &slow,
+                ..connection(3, Outcome::Success, (0, 6))
+            },
+        ];
+        let both = Whole {
+            steps,
+            ..whole([client])
+        };
+        assert!(sure(fits, &both) > 0.8);
+    }
 
     #[test]
     fn time_that_passes_in_front_of_a_proxys_own_connection_is_the_proxys() {

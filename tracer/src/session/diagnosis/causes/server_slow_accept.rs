@@ -50,7 +50,7 @@ fn waits_to_be_accepted(symptoms: &Symptoms<'_>, took: u64) -> Option<Found> {
     let listener = symptoms.host.listener?;
     let queued = listener.waiting_for.filter(|queued| *queued > 0)?;
     // It is looked at each second.
-    let most_of_it = queued.saturating_add(2 * SECOND) >= took;
+    let most_of_it = listener.is_full() || queued.saturating_add(2 * SECOND) >= took;
     Some(
         Found::at(if most_of_it { 0.85 } else { 0.5 })
             .with("accept_queue", listener.waiting)

@@ -33,7 +33,7 @@ pub(super) fn fits(whole: &Whole<'_>) -> Option<Found> {
     let mut after = whole.connections();
     let first = after.find(|step| step.start >= lookup.start)?;
     let (_, port) = first.server.filter(|_| first.is_dead())?;
-    let confidence = if whole.is_good() { 0.6 } else { 0.85 };
+    let confidence = if whole.is_good() { 0.6 } else { 0.97 };
     Some(
         Found::at(confidence)
             .with("announced_port", port)

@@ -59,7 +59,9 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let moved = |count: Option<u64>| count.filter(|count| *count > 0);
     let (full, reverse) = (moved(net.handshakes_full), moved(net.reverse_path));
     let dropped = symptoms.dropping_listener();
-    let dropped = dropped.filter(|listener| !listener.is_full());
+    // That is [`listen_backlog`](super::listen_backlog).
+    let has_overflowed = moved(net.listen_overflows).is_some();
+    let dropped = dropped.filter(|listener| !listener.is_full() && !has_overflowed);
     // Who listens there has counted it itself; the rest may be others'.
     let confidence = match (dropped, full, reverse) {
         (Some(_), Some(_), _) => 0.9,
@@ -103,6 +105,10 @@ mod tests {
         };
         lost.host.listener = Some(listener);
         assert!(fits(&CAUSE, &lost) > 0.8);
+        lost.host.server_net.listen_overflows = Some(3);
+        assert!(fits(&CAUSE, &lost) < 0.6, "its queue has overflowed");
+        assert!(fits(&listen_backlog::CAUSE, &lost) > 0.8);
+        lost.host.server_net.listen_overflows = None;
         listener.waiting = 129;
         lost.host.listener = Some(listener);
         assert!(fits(&CAUSE, &lost) < 0.6, "that has another name");
