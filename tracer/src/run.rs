@@ -33,7 +33,7 @@ use crate::{
     probe::{self, Probe, Selection, Source},
     record::{Event as EventName, Nanos, identity::Policy},
     session::IncidentLimits,
-    sink::Settings,
+    sink::{Outputs, Settings},
 };
 
 /// Records handed to the writer at once at most: it begins while others are made.
@@ -56,8 +56,12 @@ pub struct RunOptions {
     pub source: Option<Source>,
     /// Whether interfaces are watched beside sockets.
     pub transit: bool,
-    /// What is written, where and how.
-    pub output: Settings,
+    /// What is written, where and how; one at least.
+    pub outputs: Vec<Settings>,
+    /// Some of them are sinks, not the output alone.
+    pub has_sinks: bool,
+    /// From here on a login is slow; the engine's own limit where it is not said.
+    pub slow: Option<Nanos>,
     /// What becomes of names of users, domains and workstations.
     pub identities: Policy,
     /// How long a login may be undecided before it is told as pending.
@@ -91,8 +95,14 @@ pub struct RunOptions {
 impl RunOptions {
     /// What makes an incident, where anybody asks for those.
     fn incidents_told(&self) -> Option<IncidentLimits> {
-        let asked = self.output.filter.wants(EventName::Incident) || self.metrics.is_some();
+        let asked = self.wants(EventName::Incident) || self.metrics.is_some();
         asked.then_some(self.incidents)
+    }
+
+    /// Whether any output is to have the event.
+    fn wants(&self, event: EventName) -> bool {
+        let mut outputs = self.outputs.iter();
+        outputs.any(|output| output.filter.wants(event))
     }
 }
 
@@ -137,11 +147,8 @@ async fn watch(
 ) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen().context("listening for signals")?;
     // Before anything is attached, so that nothing has to be undone.
-    let output = options
-        .output
-        .open(&host::name())
-        .context("opening the output")?
-        .gathering(GATHERED);
+    let output =
+        Outputs::open(&options.outputs, &host::name(), GATHERED).context("opening the output")?;
     let metrics = match options.metrics {
         Some(address) => Some(listen(address, options.confine)?),
         None => None,
@@ -187,10 +194,9 @@ fn probe_options(options: &RunOptions, groups: Option<Arc<Hierarchy>>) -> probe:
 
 /// What the kernel does with requests, for what is wanted of them.
 fn requests_of(options: &RunOptions) -> u32 {
-    let filter = &options.output.filter;
-    if filter.wants(EventName::Request) {
+    if options.wants(EventName::Request) {
         requests::TOLD
-    } else if filter.wants(EventName::Close) || options.metrics.is_some() {
+    } else if options.wants(EventName::Close) || options.metrics.is_some() {
         requests::COUNTED
     } else {
         requests::IGNORED

@@ -28,6 +28,7 @@ mod said;
 mod secrets;
 mod service;
 mod services;
+mod sinks;
 mod sockets;
 mod tls;
 mod top;

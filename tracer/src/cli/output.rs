@@ -12,6 +12,9 @@ use crate::{
     sink::{Bound, Destination, EventSet, Filter, Format, Overflow, Settings},
 };
 
+/// What the output is called, among sinks.
+pub(super) const OUTPUT: &str = "output";
+
 /// Options of the output, as typed.
 #[derive(Clone, Debug, Args)]
 pub struct OutputArgs {
@@ -84,20 +87,27 @@ enum IdentitiesName {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum SchemaName {
+pub(super) enum SchemaName {
     Native,
     Otel,
     Ecs,
 }
 
+impl SchemaName {
+    pub(super) const fn naming(self) -> Naming {
+        match self {
+            Self::Native => Naming::Native,
+            Self::Otel => Naming::Otel,
+            Self::Ecs => Naming::Ecs,
+        }
+    }
+}
+
 impl OutputArgs {
     pub(super) fn settings(&self, overflow: Overflow) -> anyhow::Result<Settings> {
-        let naming = match self.schema {
-            SchemaName::Native => Naming::Native,
-            SchemaName::Otel => Naming::Otel,
-            SchemaName::Ecs => Naming::Ecs,
-        };
+        let naming = self.schema.naming();
         Ok(Settings {
+            name: OUTPUT.to_owned(),
             destination: self.destination(),
             format: match self.format {
                 FormatName::Json => Format::Json(naming),
@@ -121,6 +131,11 @@ impl OutputArgs {
             Some(path) => Destination::File(path.clone(), bound),
             None => Destination::Stdout,
         }
+    }
+
+    /// Whether it goes to a file that is named.
+    pub(super) fn names_file(&self) -> bool {
+        self.output.is_some()
     }
 
     fn run(&self) -> anyhow::Result<RunId> {

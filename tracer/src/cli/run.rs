@@ -7,7 +7,12 @@ use glob::Pattern;
 use tracer_ebpf::datagram::level;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::{OutputArgs, config::ConfigFile, values};
+use super::{
+    OutputArgs,
+    config::ConfigFile,
+    sinks::{self, SinkArg},
+    values,
+};
 use crate::{
     host,
     ports::Ports,
@@ -57,6 +62,12 @@ pub struct RunArgs {
 
     #[command(flatten)]
     output: OutputArgs,
+
+    /// Tell this one too, as `kind=KIND,KEY=VALUE,…`: `file`, `stdout`, `journald`, `syslog`, `socket`, `otlp`. In a file a
+    /// table `[[sink]]`; may be given more than once. With one, standard output is written only as a sink.
+    /// docs/sinks.md has all keys
+    #[arg(long = "sink", value_name = "SINK")]
+    sinks: Vec<SinkArg>,
 
     /// Bytes kept of each direction of a login
     #[arg(long, value_name = "BYTES", default_value = "16384", value_parser = values::login_bytes)]
@@ -186,6 +197,7 @@ impl RunArgs {
             source,
             transit,
             output,
+            sinks,
             login_bytes,
             max_flows,
             ring_bytes,
@@ -198,6 +210,11 @@ impl RunArgs {
             confine,
             config: _,
         } = self;
+        let state = state.or_else(given_by_systemd);
+        let usual = output.settings(Overflow::Drop)?;
+        let slow = usual.filter.slow;
+        let has_sinks = !sinks.is_empty();
+        let outputs = sinks::outputs(&sinks, usual, output.names_file(), state.as_deref())?;
         Ok(RunOptions {
             ports: Ports::all(ports),
             interfaces: Selection {
@@ -209,7 +226,9 @@ impl RunArgs {
             node,
             source: source.meant(),
             transit,
-            output: output.settings(Overflow::Drop)?,
+            outputs,
+            has_sinks,
+            slow,
             identities: output.identities()?,
             pending_after: output.pending(),
             incidents: output.incidents(),
@@ -219,7 +238,7 @@ impl RunArgs {
             side_traffic: side_traffic.meant(),
             watched,
             duration,
-            state: state.or_else(given_by_systemd),
+            state,
             metrics,
             log_level,
             confine: confine == Switch::On,

@@ -33,6 +33,10 @@ pub struct Needs {
     pub answers: bool,
     /// Folders in which files are written.
     pub writes: Vec<PathBuf>,
+    /// TCP ports that are connected to, wherever.
+    pub connects: Vec<u16>,
+    /// Asking for the addresses of names: what that needs to read, and name servers.
+    pub resolves: bool,
 }
 
 /// One step.

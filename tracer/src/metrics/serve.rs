@@ -45,6 +45,8 @@ const NEEDS: Needs = Needs {
     answers: true,
     namespaces: false,
     writes: Vec::new(),
+    connects: Vec::new(),
+    resolves: false,
 };
 
 /// Where metrics and health are asked for, until it is dropped.

@@ -64,6 +64,25 @@ pub struct Status {
     pub learned_ports: Option<Count>,
     /// Memory of the agent that is in use.
     pub memory_bytes: Option<Count>,
+    /// The sinks by their names; left out where none is configured.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub sinks: BTreeMap<Text, SinkStatus>,
+}
+
+/// How a sink does, counted since the agent started.
+#[skip_serializing_none]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct SinkStatus {
+    /// Records that it was given and took: written, handed over, or in its spool.
+    pub written: Count,
+    /// Records that it lost, each told in a `loss` line of its own.
+    pub lost: Count,
+    /// Records that wait for it in memory.
+    pub waiting: Count,
+    /// Bytes in its spool that its receiver has not acknowledged; left out where it has none.
+    pub spool_bytes: Option<Count>,
+    /// Why it does not go on at this moment.
+    pub trouble: Option<Text>,
 }
 
 impl Agent {

@@ -1,11 +1,13 @@
 //! What was not seen.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use serde_with::skip_serializing_none;
 
-use super::{Count, Stranger, Timestamp};
+use super::{Count, Event, Stranger, Timestamp};
 
 /// `loss`: counters of things not seen have moved.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -24,6 +26,9 @@ pub struct Loss {
     pub stranger: Option<Stranger>,
     /// How many since then.
     pub count: Count,
+    /// Of records that were not told: how many of each event.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub events: BTreeMap<Event, Count>,
     /// The last report of this reason, or the start.
     pub since: Timestamp,
 }
@@ -97,6 +102,14 @@ reasons! {
     OutputBlocked = "output_blocked",
     /// A record that could not be written: it was larger than a line may be.
     RecordTooLarge = "record_too_large",
+    /// A sink's spool was full: the oldest records gave way to the next.
+    SpoolFull = "spool_full",
+    /// Records could not be written into a sink's spool.
+    SpoolFailed = "spool_failed",
+    /// What a sink's spool held could not be read again: one for each place where it was torn or damaged.
+    SpoolTorn = "spool_torn",
+    /// A sink's receiver took records and refused them for good.
+    SinkRefused = "sink_refused",
 }
 
 impl From<tracer_ebpf::loss::LossReason> for LossReason {

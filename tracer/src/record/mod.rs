@@ -38,7 +38,7 @@ use serde::Serialize;
 use serde_with::skip_serializing_none;
 
 pub use self::{
-    agent::{Agent, AgentAction, AgentRecord, Status},
+    agent::{Agent, AgentAction, AgentRecord, SinkStatus, Status},
     attempt::{
         Attempt, AttemptClient, AttemptRecord, AttemptRef, Part, PartKind, PartOutcome, RecordType,
         Recovered, ResolutionOutcome, ServiceOutcome, Target, UntriedOutcome,
@@ -149,10 +149,12 @@ impl Body {
 macro_rules! events {
     ($($event:ident = $name:literal,)*) => {
         /// The events' names.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema,
+        )]
         #[expect(missing_docs, reason = "each is documented on its Body")]
         pub enum Event {
-            $($event,)*
+            $(#[serde(rename = $name)] $event,)*
         }
 
         impl Event {

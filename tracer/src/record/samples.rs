@@ -462,6 +462,7 @@ pub(crate) fn loss() -> Record {
         reason: LossReason::RingFull,
         stranger: None,
         count: Count(12),
+        events: BTreeMap::new(),
         since: START,
     };
     record(2_000_000_000, Body::Loss(LossRecord { loss }))
@@ -493,6 +494,7 @@ pub(crate) fn status() -> Record {
         losses: BTreeMap::from([(LossReason::RingFull, Count(12))]),
         learned_ports: Some(Count(2)),
         memory_bytes: Some(Count(58 << 20)),
+        sinks: BTreeMap::new(),
     };
     let agent = Agent {
         status: Some(status),

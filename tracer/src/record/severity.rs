@@ -20,6 +20,11 @@ pub enum Severity {
     Error,
 }
 
+impl Severity {
+    /// All of them, by their place in the order.
+    pub const ALL: &[Self] = &[Self::Info, Self::Warn, Self::Error];
+}
+
 impl Body {
     /// How much the event matters. Logins, lookups and attempts are slow that took longer than `slow`.
     pub fn severity(&self, slow: Option<Nanos>) -> Severity {

@@ -91,6 +91,7 @@ fn replayed(path: PathBuf) -> io::Result<PipeReader> {
         ports: Ports::all(Vec::new()),
         decapsulate: false,
         output: Settings {
+            name: "output".to_owned(),
             destination: Destination::File(
                 format!("/proc/self/fd/{}", to.as_raw_fd()).into(),
                 None,

@@ -17,12 +17,12 @@ use crate::{
     probe::{self, Drops},
     record::{Login, Record, Side, Text},
     session::{Decided, DropFacts, Engine, HostFacts, Input, Listener, Question},
-    sink::{Output, Sent},
+    sink::{Outputs, Sent},
 };
 
 /// Where the engine's records go.
 pub(super) struct Records {
-    pub(super) output: Output,
+    pub(super) output: Outputs,
     /// They are counted there, whoever else asks for them.
     pub(super) metrics: Option<Metrics>,
     pub(super) decided: Vec<Decided>,
@@ -48,7 +48,7 @@ impl Listener for Records {
                 source: Learned::Redirect,
             });
         }
-        self.metrics.is_some() || self.output.filter().wants_login(login)
+        self.metrics.is_some() || self.output.wants_login(login)
     }
 
     fn host(&mut self, question: &Question<'_>) -> HostFacts {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{RunOptions, confinement::output_folder, requests_of, service, watcher::Watcher};
+use super::{RunOptions, requests_of, service, watcher::Watcher};
 use crate::{
     host,
     record::{Agent, AgentAction, Event as EventName, Text},
     session::{Adjustable, Config},
+    sink::{Destination, Settings},
 };
 
 /// How options are read anew.
@@ -22,6 +23,7 @@ const ALIVE: &[&str] = &[
     "incident-logins",
     "identities",
     "schema",
+    "sink",
     "output",
     "output-max-bytes",
     "output-keep",
@@ -48,13 +50,11 @@ impl Watcher {
 
     fn reread(&mut self) -> anyhow::Result<(&'static str, Option<String>)> {
         let new = (self.reread)();
-        let destination = match &new {
-            Ok(new) if output_folder(new) == output_folder(&self.options) => {
-                &new.output.destination
-            }
-            _ => &self.options.output.destination,
+        let outputs = match &new {
+            Ok(new) if are_reached(&self.options, new) => &new.outputs,
+            _ => &self.options.outputs,
         };
-        let reopened = self.records.output.reopen(destination);
+        let reopened = self.records.output.reopen(outputs);
         let mut new = new?;
         reopened.map_err(|error| anyhow::anyhow!("the output file: {error}"))?;
 
@@ -91,8 +91,8 @@ impl Watcher {
             // The kernel programs are loaded for one of the two.
             "port" => new.ports.auto != self.options.ports.auto,
             "events" => requests_of(new) != requests_of(&self.options),
-            // The thread that writes reaches no other.
-            "output" => output_folder(new) != output_folder(&self.options),
+            // Threads that write, and what they reach, are there from the start.
+            "output" | "sink" => !are_reached(&self.options, new),
             name => !ALIVE.contains(&name),
         };
         changed
@@ -104,12 +104,15 @@ impl Watcher {
 
     fn take(&mut self, mut new: RunOptions, changed: &BTreeSet<String>) {
         // Both are drawn by chance in each reading.
-        new.output.run = self.options.output.run;
+        let run = self.options.outputs.first().map(|output| output.run);
+        for output in &mut new.outputs {
+            output.run = run.unwrap_or(output.run);
+        }
         if !changed.contains("identities") {
             new.identities = self.options.identities.clone();
         }
         self.engine.set(adjusted(&new, changed));
-        self.records.output.set(&new.output, &host::name());
+        self.records.output.set(&new.outputs, &host::name());
         if changed.contains("port") {
             self.ports.name(new.ports.clone());
             self.watch();
@@ -121,17 +124,27 @@ impl Watcher {
     }
 }
 
+/// Whether the new outputs are the old ones, but for their filters, names of fields, and files' names within a folder.
+fn are_reached(old: &RunOptions, new: &RunOptions) -> bool {
+    let is_same = |(old, new): (&Settings, &Settings)| {
+        let is_file = |output: &Settings| matches!(output.destination, Destination::File(..));
+        let same_place = old.destination == new.destination
+            || (is_file(old) && is_file(new) && old.needs() == new.needs());
+        old.name == new.name && same_place
+    };
+    old.outputs.len() == new.outputs.len() && old.outputs.iter().zip(&new.outputs).all(is_same)
+}
+
 /// What the engine is to know of it.
 fn adjusted(new: &RunOptions, changed: &BTreeSet<String>) -> Adjustable {
-    let filter = &new.output.filter;
     Adjustable {
         identity: changed
             .contains("identities")
             .then(|| new.identities.clone()),
         pending_after: new.pending_after.0,
-        slow: filter.slow.map_or(Config::SLOW, |slow| slow.0),
-        phases: filter.wants(EventName::Phase),
-        requests: filter.wants(EventName::Request),
+        slow: new.slow.map_or(Config::SLOW, |slow| slow.0),
+        phases: new.wants(EventName::Phase),
+        requests: new.wants(EventName::Request),
         incidents: new.incidents_told(),
     }
 }
@@ -152,8 +165,22 @@ fn keep(name: &str, old: &RunOptions, new: &mut RunOptions) {
     match name {
         "port" => new.ports = old.ports.clone(),
         "metrics" => new.metrics = old.metrics,
-        "output" => new.output.destination = old.output.destination.clone(),
-        "events" => new.output.filter.events = old.output.filter.events,
+        "sink" => new.outputs.clone_from(&old.outputs),
+        "output" if old.outputs.len() != new.outputs.len() => {
+            new.outputs.clone_from(&old.outputs);
+        }
+        "output" => {
+            for (new, old) in new.outputs.iter_mut().zip(&old.outputs) {
+                new.destination.clone_from(&old.destination);
+            }
+        }
+        "events" => {
+            for output in &mut new.outputs {
+                if let Some(old) = old.outputs.iter().find(|old| old.name == output.name) {
+                    output.filter.events = old.filter.events;
+                }
+            }
+        }
         // No other is looked at again once the agent runs.
         _ => {}
     }

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    record::{Agent, AgentAction, Body, Count, Login, LossReason, Outcome, Status, Timestamp},
+    record::{
+        Agent, AgentAction, Body, Count, Login, LossReason, Outcome, SinkStatus, Status, Text,
+        Timestamp,
+    },
     session::Standing,
 };
 
@@ -21,12 +24,13 @@ pub(super) struct Tally {
 }
 
 /// How things stand at this moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Moment {
     pub(super) now: Timestamp,
     pub(super) connections: Standing,
     pub(super) learned_ports: Option<u64>,
     pub(super) memory: Option<Count>,
+    pub(super) sinks: BTreeMap<Text, SinkStatus>,
 }
 
 impl Tally {
@@ -72,6 +76,7 @@ impl Tally {
             connections,
             learned_ports,
             memory,
+            sinks,
         } = moment;
         let Self {
             since,
@@ -95,6 +100,7 @@ impl Tally {
             losses,
             learned_ports: learned_ports.map(Count),
             memory_bytes: memory,
+            sinks,
         });
         agent
     }
@@ -130,6 +136,7 @@ mod tests {
             },
             learned_ports: None,
             memory: None,
+            sinks: BTreeMap::new(),
         };
         tally.events(40);
         for record in [samples::login(), samples::login(), samples::failed()] {

@@ -1,6 +1,6 @@
 //! The agent at work: what it does in turn, and what it says of itself.
 
-use std::{io, process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, io, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
@@ -21,11 +21,11 @@ use crate::{
     metrics::{Health, Metrics},
     probe::{Drops, Notice, Probe},
     record::{
-        Agent, AgentAction, AgentRecord, Body, Event as EventName, LossReason, Record, Text,
-        Timestamp,
+        Agent, AgentAction, AgentRecord, Body, Event as EventName, LossReason, Record, SinkStatus,
+        Text, Timestamp,
     },
     session::{Carried, Config, Engine, Input, Listener as _},
-    sink::{Destination, Output},
+    sink::Outputs,
 };
 
 /// How often time is looked at where no packet comes.
@@ -73,10 +73,9 @@ impl Watcher {
         options: &RunOptions,
         mut probe: Probe,
         processes: Processes,
-        output: Output,
+        output: Outputs,
         metrics: Option<Metrics>,
     ) -> Self {
-        let filter = output.filter();
         let now = wall(&mut probe);
         let mut ports = Watched::new(options.ports.clone());
         // After the hooks are attached, so that no socket falls between.
@@ -90,9 +89,9 @@ impl Watcher {
             identity: options.identities.clone(),
             wall_offset: probe.wall_offset(),
             pending_after: options.pending_after.0,
-            slow: filter.slow.map_or(Config::SLOW, |slow| slow.0),
-            phases: filter.wants(EventName::Phase),
-            requests: filter.wants(EventName::Request),
+            slow: options.slow.map_or(Config::SLOW, |slow| slow.0),
+            phases: output.wants(EventName::Phase),
+            requests: output.wants(EventName::Request),
             incidents: options.incidents_told(),
             ..Config::default()
         };
@@ -239,8 +238,10 @@ impl Watcher {
             if let Some(refused) = self.records.witness.refusal() {
                 self.say(degraded("host", &refused));
             }
-            let to_stdout = self.options.output.destination == Destination::Stdout;
-            self.records.closed |= to_stdout && Output::reader_is_gone();
+            for trouble in self.records.output.troubles() {
+                self.say(degraded("sink", &trouble));
+            }
+            self.records.closed |= self.records.output.reader_is_gone();
         }
     }
 
@@ -358,12 +359,22 @@ impl Watcher {
             connections: self.engine.standing(),
             learned_ports: self.ports.learned(),
             memory: resident(),
+            sinks: self.sinks(),
         };
         if let Some(metrics) = &mut self.records.metrics {
             metrics.minute();
         }
         let status = self.records.tally.status(moment);
         self.say(status);
+    }
+
+    /// How each sink does, where any is configured.
+    fn sinks(&self) -> BTreeMap<Text, SinkStatus> {
+        if self.options.has_sinks {
+            self.records.output.status()
+        } else {
+            BTreeMap::new()
+        }
     }
 
     pub(super) fn say(&mut self, agent: Agent) {

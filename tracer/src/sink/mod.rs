@@ -1,40 +1,78 @@
-//! Where records go: JSON lines, or a timeline for a person.
+//! Where records go: JSON lines, or a timeline for a person; files, pipes, and whoever takes them on this host or
+//! across the network.
 //!
-//! [`Filter`] decides what is said, a [`Render`] how, and [`Output`] writes it without ever holding
-//! up whoever produces it.
+//! [`Filter`] decides what is said, a [`Render`] how, and an [`Output`] writes it without ever holding
+//! up whoever produces it; [`Outputs`] are several at once. What crosses the network waits in a [`spool`]. A kind of
+//! [`Receiver`] is a file of its own: it hands over lines, and says what became of them.
 
+mod address;
+mod deliver;
 mod file;
 mod filter;
+mod importance;
+mod journald;
+mod line;
+mod otlp;
+mod outlet;
+mod outputs;
 mod pretty;
 mod queue;
+mod receiver;
+mod shared;
+mod socket;
+pub mod spool;
+mod syslog;
+mod tls;
 mod writer;
 
 use std::{
     io::{self, IsTerminal},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anstream::{AutoStream, ColorChoice};
 
 pub(crate) use self::pretty::why;
 pub use self::{
+    address::{Address, Host},
     file::Bound,
     filter::{EventSet, EventSetError, Filter},
+    journald::{Journald, USUAL as JOURNAL},
+    line::Line,
+    otlp::{Otlp, Protocol},
+    outputs::Outputs,
     pretty::Pretty,
     queue::{Output, Overflow, Progress, Sent},
+    receiver::Receiver,
+    socket::SocketReceiver,
+    spool::SpoolSettings,
+    syslog::{FACILITIES, Syslog},
+    tls::Tls,
     writer::Summary,
 };
-use crate::record::{Event, LineError, LineFormat, Naming, Record, RunId};
+use crate::{
+    confine::Needs,
+    record::{Event, LineError, LineFormat, Naming, Record, RunId, Severity},
+};
 
 /// Turns a record into bytes.
 pub trait Render: Send {
     /// Appends what is to be written of the record, the `number`th of those that are written.
     fn render(&mut self, record: &Record, number: u64, out: &mut Vec<u8>) -> Result<(), LineError>;
+
+    /// How much the record matters.
+    fn severity(&self, record: &Record) -> Severity {
+        record.body.severity(None)
+    }
 }
 
 impl Render for LineFormat {
     fn render(&mut self, record: &Record, number: u64, out: &mut Vec<u8>) -> Result<(), LineError> {
         self.append(record, number, out)
+    }
+
+    fn severity(&self, record: &Record) -> Severity {
+        record.body.severity(self.slow)
     }
 }
 
@@ -54,11 +92,15 @@ pub enum Destination {
     Stdout,
     /// A file, appended to, with a bound or without; see [`Output::reopen`].
     File(PathBuf, Option<Bound>),
+    /// Somebody who takes lines, and where they wait for that; in memory only where the network does not lie between.
+    Receiver(Receiver, Option<SpoolSettings>),
 }
 
 /// How records are written.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// What it is called, among several.
+    pub name: String,
     /// Where to.
     pub destination: Destination,
     /// For whom.
@@ -80,6 +122,30 @@ impl Settings {
             self.filter.clone(),
             self.overflow,
         )
+    }
+
+    /// What the threads that write need once they are at work.
+    pub fn needs(&self) -> Needs {
+        let mut needs = Needs::default();
+        match &self.destination {
+            Destination::Stdout => {}
+            // It is moved away, and opened anew, in its folder.
+            Destination::File(path, _) => needs.writes.push(folder(path).to_owned()),
+            Destination::Receiver(receiver, spool) => {
+                needs
+                    .writes
+                    .extend(spool.iter().map(|spool| spool.directory.clone()));
+                // Whoever opens a socket there writes to it.
+                needs
+                    .writes
+                    .extend(receiver.path().as_deref().map(folder).map(Path::to_owned));
+                if let Some(port) = receiver.port() {
+                    needs.connects.push(port);
+                    needs.resolves = true;
+                }
+            }
+        }
+        needs
     }
 
     /// What turns this host's records into bytes.
@@ -104,4 +170,12 @@ impl Settings {
             && stdout.is_terminal()
             && AutoStream::choice(&stdout) != ColorChoice::Never
     }
+}
+
+/// The folder of a file.
+fn folder(path: &Path) -> &Path {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
 }

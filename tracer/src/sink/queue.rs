@@ -17,10 +17,18 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{
     Destination, Filter, Render, Settings,
+    deliver::Direct,
     file::{Appended, Endless, Target},
-    writer::{LULL, Message, Shared, Summary, Writer},
+    importance,
+    outlet::{Outlet, Stream},
+    shared::Shared,
+    spool::Spooled,
+    writer::{LULL, Message, Summary, Writer},
 };
-use crate::{confine::Needs, record::Record};
+use crate::{
+    confine::Needs,
+    record::{Count, LossReason, Record, SinkStatus, Text},
+};
 
 /// Records that wait for the writer: some seconds of a busy server, some megabytes.
 const QUEUE: usize = 4096;
@@ -74,6 +82,7 @@ pub struct Output {
     shared: Arc<Shared>,
     filter: Filter,
     overflow: Overflow,
+    is_spooled: bool,
 }
 
 impl Output {
@@ -84,10 +93,16 @@ impl Output {
         filter: Filter,
         overflow: Overflow,
     ) -> io::Result<Self> {
-        let target = target(destination)?;
-        Ok(Self::start(target, render, filter, overflow, QUEUE))
+        let shared = Arc::new(Shared::default());
+        let outlet = outlet(destination, &shared)?;
+        let output = Self::write_to(outlet, render, filter, overflow, QUEUE, shared);
+        Ok(Self {
+            is_spooled: matches!(destination, Destination::Receiver(_, Some(_))),
+            ..output
+        })
     }
 
+    #[cfg(test)]
     fn start(
         target: Box<dyn Target>,
         render: Box<dyn Render>,
@@ -95,10 +110,21 @@ impl Output {
         overflow: Overflow,
         capacity: usize,
     ) -> Self {
+        let (outlet, shared) = (Box::new(Stream::new(target)), Arc::default());
+        Self::write_to(outlet, render, filter, overflow, capacity, shared)
+    }
+
+    fn write_to(
+        outlet: Box<dyn Outlet>,
+        render: Box<dyn Render>,
+        filter: Filter,
+        overflow: Overflow,
+        capacity: usize,
+        shared: Arc<Shared>,
+    ) -> Self {
         let (queue, records) = channel();
         let (finished, done) = sync_channel(1);
-        let shared = Arc::new(Shared::default());
-        let writer = Writer::new(target, render, Arc::clone(&shared), capacity);
+        let writer = Writer::new(outlet, render, Arc::clone(&shared), capacity);
         thread::spawn(move || {
             // Whoever has given up waiting for the answer does not need it.
             drop(finished.send(writer.run(&records)));
@@ -112,6 +138,7 @@ impl Output {
             shared,
             filter,
             overflow,
+            is_spooled: false,
         }
     }
 
@@ -134,13 +161,15 @@ impl Output {
         if !self.filter.passes(&record) {
             return Sent::Filtered;
         }
-        while self.is_full() {
+        let room = importance::room(&record, self.filter.slow, self.capacity);
+        while self.holds() >= room {
             self.flush();
             if self.is_closed() {
                 return Sent::Closed;
             }
             if !self.may_wait() {
-                self.shared.count_dropped(record.timestamp);
+                let (event, at) = (record.body.event(), record.timestamp);
+                self.shared.count_lost(LossReason::OutputBlocked, event, at);
                 return Sent::Dropped;
             }
             thread::sleep(LULL);
@@ -170,10 +199,9 @@ impl Output {
         }
     }
 
-    /// Whether no more records may wait for the writer.
-    fn is_full(&self) -> bool {
-        let waiting = self.shared.waiting.load(Ordering::Acquire);
-        waiting + self.gathered.len() >= self.capacity
+    /// Records that wait for the writer.
+    fn holds(&self) -> usize {
+        self.shared.waiting.load(Ordering::Acquire) + self.gathered.len()
     }
 
     fn may_wait(&self) -> bool {
@@ -204,9 +232,26 @@ impl Output {
     pub fn progress(&self) -> Progress {
         Progress {
             written: self.shared.written.load(Ordering::Relaxed),
-            dropped: self.shared.lost.load(Ordering::Relaxed),
-            waiting: self.shared.waiting.load(Ordering::Relaxed) + self.gathered.len(),
+            dropped: self.shared.dropped.load(Ordering::Relaxed),
+            waiting: self.holds(),
         }
+    }
+
+    /// How it does, as a sink of several.
+    pub(super) fn status(&self) -> SinkStatus {
+        let spooled = self.shared.spooled.load(Ordering::Relaxed);
+        SinkStatus {
+            written: Count(self.shared.written.load(Ordering::Relaxed)),
+            lost: Count(self.shared.losses.load(Ordering::Relaxed)),
+            waiting: Count(self.holds() as u64),
+            spool_bytes: self.is_spooled.then_some(Count(spooled)),
+            trouble: self.trouble().map(Text::from),
+        }
+    }
+
+    /// Why it does not go on at this moment, where it does not.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.shared.troubled()
     }
 
     /// The reader has gone, or writing failed.
@@ -217,11 +262,11 @@ impl Output {
     /// Opens a file anew after it was moved away; standard output stays as it is. Where that fails
     /// the old one is written on.
     pub fn reopen(&mut self, destination: &Destination) -> io::Result<()> {
-        if *destination != Destination::Stdout {
-            let target = target(destination)?;
+        if let Destination::File(..) = destination {
+            let outlet = outlet(destination, &self.shared)?;
             self.flush();
             // A writer that ended needs none.
-            drop(self.queue.send(Message::Target(target)));
+            drop(self.queue.send(Message::Outlet(outlet)));
         }
         Ok(())
     }
@@ -233,9 +278,10 @@ impl Output {
         drop(self.queue.send(Message::Render(settings.render(host))));
     }
 
-    /// The thread that writes gives up what it does not need.
-    pub fn confine(&self, needs: Needs) {
-        drop(self.queue.send(Message::Confine(needs)));
+    /// It is at work from now on: receivers are spoken to, and the threads that write give up what they do not need,
+    /// where that is said.
+    pub fn begin(&self, needs: Option<Needs>) {
+        drop(self.queue.send(Message::Begin(needs)));
     }
 
     /// Writes what is queued and ends. A reader that left is no error; one that does not read is
@@ -259,7 +305,9 @@ impl Output {
         match ended {
             Ok(result) => result,
             Err(RecvTimeoutError::Timeout) => {
-                let waiting = shared.take_dropped().map_or(0, |dropped| dropped.count);
+                let lost = shared.take_lost();
+                let dropped = lost.get(&LossReason::OutputBlocked);
+                let waiting = dropped.map_or(0, |dropped| dropped.count);
                 Err(io::Error::new(
                     ErrorKind::TimedOut,
                     format!("the output's reader has stopped reading; {waiting} records dropped"),
@@ -273,14 +321,21 @@ impl Output {
 }
 
 /// Opens what is written to.
-fn target(destination: &Destination) -> io::Result<Box<dyn Target>> {
+fn outlet(destination: &Destination, shared: &Arc<Shared>) -> io::Result<Box<dyn Outlet>> {
+    let stream = |target: Box<dyn Target>| Box::new(Stream::new(target));
     Ok(match destination {
         // A duplicate of the descriptor: the standard library's handle flushes every line.
         Destination::Stdout => {
             let stdout = io::stdout().as_fd().try_clone_to_owned()?;
-            Box::new(Endless(File::from(stdout)))
+            stream(Box::new(Endless(File::from(stdout))))
         }
-        Destination::File(path, bound) => Box::new(Appended::open(path, *bound)?),
+        Destination::File(path, bound) => stream(Box::new(Appended::open(path, *bound)?)),
+        Destination::Receiver(receiver, None) => {
+            Box::new(Direct::new(receiver.open()?, Arc::clone(shared)))
+        }
+        Destination::Receiver(receiver, Some(spool)) => {
+            Box::new(Spooled::open(spool, receiver, Arc::clone(shared))?)
+        }
     })
 }
 

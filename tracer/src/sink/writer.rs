@@ -1,20 +1,25 @@
 //! The thread that writes: renders what is queued, numbers it, and says what was dropped.
 
 use std::{
-    io::{self, BufWriter, ErrorKind, Write as _},
+    io::{self, ErrorKind},
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        Arc,
+        atomic::Ordering,
         mpsc::{Receiver, TryRecvError},
     },
     thread,
     time::Duration,
 };
 
-use super::{Render, file::Target};
+use super::{
+    Render,
+    line::Line,
+    outlet::Outlet,
+    shared::{Lost, Shared},
+};
 use crate::{
     confine::{Needs, confine},
-    record::{Body, Count, LineError, Loss, LossReason, LossRecord, Record, Timestamp},
+    record::{Body, Event, LineError, Loss, LossReason, LossRecord, Record, Severity, Timestamp},
 };
 
 /// How long the writer lets records gather before it writes them out: being woken for each costs
@@ -33,62 +38,19 @@ pub struct Summary {
 pub(super) enum Message {
     Records(Vec<Record>),
     /// From here on they are written there.
-    Target(Box<dyn Target>),
+    Outlet(Box<dyn Outlet>),
     /// From here on they are written so.
     Render(Box<dyn Render>),
-    /// From here on this thread needs no more than this.
-    Confine(Needs),
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Shared {
-    dropped: Mutex<Option<Dropped>>,
-    /// Records handed over and not rendered yet.
-    pub(super) waiting: AtomicUsize,
-    /// Records written.
-    pub(super) written: AtomicU64,
-    /// Records dropped, reported or not.
-    pub(super) lost: AtomicU64,
-    /// Several records are handed over at once.
-    pub(super) gathers: AtomicBool,
-    pub(super) closed: AtomicBool,
-}
-
-/// Records dropped since the last report.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Dropped {
-    pub(super) count: u64,
-    since: Timestamp,
-    until: Timestamp,
-}
-
-impl Shared {
-    pub(super) fn count_dropped(&self, at: Timestamp) {
-        self.lost.fetch_add(1, Ordering::Relaxed);
-        let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
-        let dropped = dropped.get_or_insert(Dropped {
-            count: 0,
-            since: at,
-            until: at,
-        });
-        dropped.count += 1;
-        dropped.until = dropped.until.max(at);
-    }
-
-    pub(super) fn take_dropped(&self) -> Option<Dropped> {
-        self.dropped
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-    }
+    /// From here on this thread is at work; it needs no more than this, where that is said.
+    Begin(Option<Needs>),
 }
 
 /// Writes what comes through the queue.
 pub(super) struct Writer {
-    target: BufWriter<Box<dyn Target>>,
+    outlet: Box<dyn Outlet>,
     render: Box<dyn Render>,
     shared: Arc<Shared>,
-    line: Vec<u8>,
+    line: Line,
     /// Records written since dropped ones were last reported.
     since_report: usize,
     capacity: usize,
@@ -97,16 +59,21 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(
-        target: Box<dyn Target>,
+        outlet: Box<dyn Outlet>,
         render: Box<dyn Render>,
         shared: Arc<Shared>,
         capacity: usize,
     ) -> Self {
         Self {
-            target: BufWriter::with_capacity(64 * 1024, target),
+            outlet,
             render,
             shared,
-            line: Vec::with_capacity(4096),
+            line: Line {
+                event: Event::Agent,
+                severity: Severity::Info,
+                at: Timestamp(0),
+                bytes: Vec::with_capacity(4096),
+            },
             since_report: 0,
             capacity,
             summary: Summary::default(),
@@ -116,15 +83,13 @@ impl Writer {
     /// Writes until nobody can send any more, or the reader has gone.
     pub(super) fn run(mut self, records: &Receiver<Message>) -> io::Result<Summary> {
         let written = self.write_all(records);
+        if written.is_ok() {
+            self.outlet.end();
+        }
         self.shared.closed.store(true, Ordering::Release);
-        // A buffer that could not be written is given up, or its drop would try once more.
-        let Self {
-            target, summary, ..
-        } = self;
-        drop(target.into_parts());
         match written {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
-            _ => Ok(summary),
+            _ => Ok(self.summary),
         }
     }
 
@@ -134,14 +99,14 @@ impl Writer {
             let message = match records.try_recv() {
                 Ok(message) => message,
                 Err(TryRecvError::Disconnected) => break,
-                Err(TryRecvError::Empty) if !self.target.buffer().is_empty() && !rested => {
+                Err(TryRecvError::Empty) if self.outlet.is_waiting() && !rested => {
                     thread::sleep(LULL);
                     rested = true;
                     continue;
                 }
                 Err(TryRecvError::Empty) => {
-                    self.report_dropped()?;
-                    self.target.flush()?;
+                    self.report_lost()?;
+                    self.outlet.flush()?;
                     let Ok(message) = records.recv() else { break };
                     message
                 }
@@ -149,13 +114,15 @@ impl Writer {
             rested = false;
             let batch = match message {
                 Message::Records(batch) => batch,
-                Message::Target(target) => {
-                    self.target.flush()?;
-                    *self.target.get_mut() = target;
+                Message::Outlet(outlet) => {
+                    self.outlet.flush()?;
+                    self.outlet = outlet;
                     continue;
                 }
-                Message::Confine(needs) => {
-                    for step in confine(&needs) {
+                Message::Begin(needs) => {
+                    // What the outlet has running begins with what this thread still has.
+                    self.outlet.begin(needs.as_ref());
+                    for step in needs.iter().flat_map(confine) {
                         tracing::debug!("while writing, {}: {:?}", step.what, step.held);
                     }
                     continue;
@@ -172,52 +139,46 @@ impl Writer {
                 self.write(&record)?;
                 // With a reader that is always behind the queue never empties.
                 if self.since_report >= self.capacity {
-                    self.report_dropped()?;
+                    self.report_lost()?;
                 }
             }
         }
-        self.report_dropped()?;
-        self.target.flush()
+        self.report_lost()?;
+        self.outlet.flush()
     }
 
     fn write(&mut self, record: &Record) -> io::Result<()> {
         self.since_report += 1;
         if self.render(record).is_err() {
-            let at = record.timestamp;
-            return self.write_loss(LossReason::RecordTooLarge, 1, at, at);
+            let (event, at) = (record.body.event(), record.timestamp);
+            self.shared
+                .count_lost(LossReason::RecordTooLarge, event, at);
+            return self.report_lost();
         }
         self.write_line()
     }
 
-    fn report_dropped(&mut self) -> io::Result<()> {
+    fn report_lost(&mut self) -> io::Result<()> {
         self.since_report = 0;
-        let Some(Dropped {
-            count,
-            since,
-            until,
-        }) = self.shared.take_dropped()
-        else {
-            return Ok(());
-        };
-        self.summary.dropped += count;
-        self.write_loss(LossReason::OutputBlocked, count, since, until)
+        for (reason, lost) in self.shared.take_lost() {
+            if reason == LossReason::OutputBlocked {
+                self.summary.dropped += lost.count;
+            }
+            self.write_loss(reason, lost)?;
+        }
+        Ok(())
     }
 
-    fn write_loss(
-        &mut self,
-        reason: LossReason,
-        count: u64,
-        since: Timestamp,
-        until: Timestamp,
-    ) -> io::Result<()> {
+    fn write_loss(&mut self, reason: LossReason, lost: Lost) -> io::Result<()> {
         let loss = Loss {
             reason,
             stranger: None,
-            count: Count(count),
-            since,
+            count: lost.count.into(),
+            events: lost.events,
+            since: lost.since,
         };
         let record = Record {
-            timestamp: until,
+            timestamp: lost.until,
             body: Body::Loss(LossRecord { loss }),
         };
         self.render(&record)?;
@@ -226,18 +187,22 @@ impl Writer {
 
     /// Renders the record as the next of those that are written.
     fn render(&mut self, record: &Record) -> Result<(), LineError> {
-        self.line.clear();
         let number = self.summary.written + 1;
-        self.render.render(record, number, &mut self.line)
+        let Line {
+            event,
+            severity,
+            at,
+            bytes,
+        } = &mut self.line;
+        bytes.clear();
+        *event = record.body.event();
+        *severity = self.render.severity(record);
+        *at = record.timestamp;
+        self.render.render(record, number, bytes)
     }
 
     fn write_line(&mut self) -> io::Result<()> {
-        let ahead = self.target.buffer().len() + self.line.len();
-        if !self.target.get_ref().has_room(ahead) {
-            self.target.flush()?;
-            self.target.get_mut().make_room(self.line.len())?;
-        }
-        self.target.write_all(&self.line)?;
+        self.outlet.take(&self.line)?;
         self.summary.written += 1;
         self.shared
             .written

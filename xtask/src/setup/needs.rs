@@ -80,6 +80,7 @@ pub(crate) const ALL: &[Need] = &[
     Need::program("curl", &["curl"], TEST),
     Need::program("crun", &["crun"], TEST),
     Need::program("tmux", &["tmux"], TEST),
+    Need::program("rsyslogd", &["rsyslog"], TEST),
     Need::program("socat", &["socat"], TEST),
     Need::program("tcpdump", &["tcpdump"], TEST),
     Need::program("tshark", &["tshark"], TEST),

@@ -8,6 +8,8 @@ use std::{
 
 use toml::de::{DeTable, DeValue};
 
+use crate::cli::pairs::Pairs;
+
 /// Where in a file something stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct Place {
@@ -86,19 +88,42 @@ pub(super) fn settings(path: &Path, text: &str) -> Result<Vec<Setting>, Complain
     Ok(settings)
 }
 
-/// A value as it would be typed behind the option.
+/// A value as it would be typed behind the option; a table as its keys and values in one text.
 fn typed(value: &DeValue<'_>) -> Option<Vec<String>> {
-    let one = |value: &DeValue<'_>| {
-        Some(match value {
-            DeValue::String(text) => text.to_string(),
-            DeValue::Integer(number) => number.to_string(),
-            DeValue::Float(number) => number.to_string(),
-            DeValue::Boolean(is) => is.to_string(),
-            DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => return None,
-        })
-    };
     match value {
-        DeValue::Array(list) => list.iter().map(|value| one(value.get_ref())).collect(),
-        value => Some(vec![one(value)?]),
+        DeValue::Array(list) => list
+            .iter()
+            .map(|item| scalar(item.get_ref()).or_else(|| table(item.get_ref())))
+            .collect(),
+        value => Some(vec![scalar(value)?]),
     }
+}
+
+fn scalar(value: &DeValue<'_>) -> Option<String> {
+    Some(match value {
+        DeValue::String(text) => text.to_string(),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Boolean(is) => is.to_string(),
+        DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => return None,
+    })
+}
+
+/// `[[sink]]`, as `--sink` takes it.
+fn table(value: &DeValue<'_>) -> Option<String> {
+    let DeValue::Table(table) = value else {
+        return None;
+    };
+    let mut pairs = Vec::new();
+    for (key, value) in table {
+        let values = match value.get_ref() {
+            DeValue::Array(list) => list
+                .iter()
+                .map(|item| scalar(item.get_ref()))
+                .collect::<Option<Vec<_>>>()?,
+            value => vec![scalar(value)?],
+        };
+        pairs.push(Pairs::pair(key.get_ref(), &values.join(",")));
+    }
+    Some(pairs.join(","))
 }

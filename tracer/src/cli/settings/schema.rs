@@ -4,6 +4,7 @@ use clap::{Arg, Command};
 use serde_json::{Map, Value, json};
 
 use super::definition::{is_list, is_switch, settable};
+use crate::cli::sinks::KINDS;
 
 /// What a file may say.
 pub(in crate::cli) fn schema(options: &Command) -> String {
@@ -18,6 +19,22 @@ pub(in crate::cli) fn schema(options: &Command) -> String {
         "additionalProperties": false,
     });
     format!("{schema:#}\n")
+}
+
+/// Keys and values of one sink, or the same as one text; which keys there are depends on its kind.
+fn table() -> Value {
+    let value = json!({ "type": ["string", "number", "boolean"] });
+    json!({ "anyOf": [
+        { "type": "string" },
+        {
+            "type": "object",
+            "properties": { "kind": { "enum": KINDS } },
+            "required": ["kind"],
+            "additionalProperties": {
+                "anyOf": [value, { "type": "array", "items": value }],
+            },
+        },
+    ] })
 }
 
 fn property(arg: &Arg) -> Value {
@@ -35,6 +52,9 @@ fn property(arg: &Arg) -> Value {
             json!({ "enum": names })
         }
     };
+    if arg.get_long() == Some("sink") {
+        one = table();
+    }
     if is_list(arg) {
         one = json!({ "anyOf": [one, { "type": "array", "items": one }] });
     }

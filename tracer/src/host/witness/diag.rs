@@ -34,6 +34,8 @@ const NEEDS: Needs = Needs {
     namespaces: true,
     answers: false,
     writes: Vec::new(),
+    connects: Vec::new(),
+    resolves: false,
 };
 /// Listening sockets that are remembered of a network namespace.
 const MOST: usize = 128;

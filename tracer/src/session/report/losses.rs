@@ -62,6 +62,7 @@ impl Losses {
                         reason,
                         stranger,
                         count: Count(count),
+                        events: BTreeMap::new(),
                         since: config.wall(since),
                     },
                 }),

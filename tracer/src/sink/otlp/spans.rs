@@ -1,0 +1,414 @@
+//! Logins and attempts as traces.
+//!
+//! ```text
+//! SQL login sql1:1433              an attempt, the root of its trace
+//! ├─ DNS lookup sql1               what was asked before and meanwhile
+//! └─ SQL connection 10.0.0.5:1433  a login
+//!    ├─ socket connect
+//!    ├─ prelogin, TLS handshake, login, authentication
+//! ```
+//!
+//! The trace's id is the connection's GUID, which the client sends in PRELOGIN and reports as its
+//! `ClientConnectionId`: so the agents of both hosts write the same trace. Ids of spans follow from the connection, the
+//! host and the part, so that what comes twice is the same span.
+
+use indexmap::IndexMap;
+use opentelemetry_proto::tonic::trace::v1::{Span, Status, span, status::StatusCode};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::values;
+use crate::record::{Text, otel};
+
+/// Connections and attempts whose traces are remembered.
+const REMEMBERED: usize = 8192;
+/// A login's phases, in their order, with the names of their spans.
+const PHASES: [(&str, &str); 5] = [
+    ("handshake", "socket connect"),
+    ("prelogin", "prelogin"),
+    ("tls", "TLS handshake"),
+    ("login", "login"),
+    ("auth", "authentication"),
+];
+
+/// Where in a trace a record belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) trace: [u8; 16],
+    pub(super) span: [u8; 8],
+}
+
+/// See the module.
+pub(super) struct Spans {
+    host: Text,
+    /// Attempts come too.
+    attempts: bool,
+    /// The traces of connections and attempts, by their ids.
+    traces: IndexMap<String, [u8; 16], foldhash::fast::RandomState>,
+}
+
+impl Spans {
+    pub(super) fn new(host: &Text, attempts: bool) -> Self {
+        Self {
+            host: host.clone(),
+            attempts,
+            traces: IndexMap::default(),
+        }
+    }
+
+    /// Adds the spans of a line, if it has any; says which of them is its own.
+    pub(super) fn of(&mut self, line: &Value, into: &mut Vec<Span>) -> Option<Place> {
+        match text(line, "/event")? {
+            "login" => self.login(line, into),
+            "attempt" => self.attempt(line, into),
+            _ => None,
+        }
+    }
+
+    fn login(&mut self, line: &Value, into: &mut Vec<Span>) -> Option<Place> {
+        let connection = text(line, "/connection/id")?;
+        let attempt = text(line, "/attempt/id");
+        let known = attempt.and_then(|id| self.traces.get(id)).copied();
+        let guid = || text(line, "/tds/connection_guid").and_then(guid);
+        let trace = known
+            .or_else(guid)
+            .unwrap_or_else(|| hash([attempt.unwrap_or(connection), "trace", "", ""]));
+        self.remember(connection, trace);
+        if let Some(attempt) = attempt {
+            self.remember(attempt, trace);
+        }
+        let start = moment(text(line, "/connection/start")?)?;
+        let duration = number(line, "/login/duration_ns")?;
+        let own = self.span_of(connection, "connection");
+        let mut whole = Span {
+            name: format!("SQL connection {}", host_of(line)),
+            kind: match text(line, "/connection/vantage") {
+                Some("client") => span::SpanKind::Client,
+                Some("server") => span::SpanKind::Server,
+                _ => span::SpanKind::Internal,
+            }
+            .into(),
+            ..timed(trace, own, start, duration)
+        };
+        if self.attempts {
+            whole.parent_span_id = self.root(&trace).to_vec();
+        }
+        describe(&mut whole, line);
+        into.push(whole);
+        for (phase, name) in PHASES {
+            let Some(told) = line.pointer(&format!("/phases/{phase}")) else {
+                continue;
+            };
+            let (Some(from), Some(took)) =
+                (number(told, "/start_ns"), number(told, "/duration_ns"))
+            else {
+                continue;
+            };
+            let id = self.span_of(connection, phase);
+            let mut part = Span {
+                name: name.to_owned(),
+                kind: span::SpanKind::Internal.into(),
+                parent_span_id: own.to_vec(),
+                ..timed(trace, id, start.saturating_add(from), took)
+            };
+            for side in ["client_ns", "server_ns", "network_ns", "retransmits"] {
+                if let Some(value) = told.get(side) {
+                    let name = format!("tds_tracer.{side}");
+                    part.attributes.push(values::attribute(&name, value));
+                }
+            }
+            if told.get("complete") == Some(&Value::Bool(false)) {
+                fail(&mut part, text(line, "/login/outcome"));
+            }
+            into.push(part);
+        }
+        Some(Place { trace, span: own })
+    }
+
+    fn attempt(&mut self, line: &Value, into: &mut Vec<Span>) -> Option<Place> {
+        let id = text(line, "/attempt/id")?;
+        let parts = line.pointer("/attempt/parts")?.as_array()?;
+        let connections = parts.iter().filter_map(|part| text(part, "/connection_id"));
+        let traces: Vec<_> = connections
+            .filter_map(|id| self.traces.get(id))
+            .copied()
+            .collect();
+        let known = traces.first().or_else(|| self.traces.get(id)).copied();
+        let trace = known.unwrap_or_else(|| hash([id, "trace", "", ""]));
+        let start = moment(text(line, "/attempt/start")?)?;
+        let duration = number(line, "/attempt/duration_ns")?;
+        let root = self.root(&trace);
+        let mut whole = Span {
+            name: format!("SQL login {}", target_of(line)),
+            kind: span::SpanKind::Internal.into(),
+            ..timed(trace, root, start, duration)
+        };
+        // A connection that was told in a trace of its own, before anybody knew whose it is.
+        let elsewhere = traces.iter().filter(|other| **other != trace);
+        whole.links = elsewhere
+            .map(|other| span::Link {
+                trace_id: other.to_vec(),
+                span_id: self.root(other).to_vec(),
+                ..span::Link::default()
+            })
+            .collect();
+        describe(&mut whole, line);
+        into.push(whole);
+        for (index, part) in parts.iter().enumerate() {
+            let is_told =
+                text(part, "/connection_id").is_some_and(|id| self.traces.contains_key(id));
+            let (Some(kind), Some(from), Some(took)) = (
+                text(part, "/kind"),
+                number(part, "/start_ns"),
+                number(part, "/duration_ns"),
+            ) else {
+                continue;
+            };
+            if !is_told {
+                let own = self.span_of(id, &format!("{kind} {index}"));
+                let mut told = Span {
+                    name: named(kind, text(part, "/name")),
+                    kind: span::SpanKind::Internal.into(),
+                    parent_span_id: root.to_vec(),
+                    ..timed(trace, own, start.saturating_add(from), took)
+                };
+                describe_part(&mut told, part);
+                into.push(told);
+            }
+        }
+        Some(Place { trace, span: root })
+    }
+
+    /// The root that this host's spans of a trace have.
+    fn root(&self, trace: &[u8; 16]) -> [u8; 8] {
+        let mut hasher = Sha256::new();
+        hasher.update(trace);
+        hasher.update(self.host.as_bytes());
+        short(&hasher.finalize())
+    }
+
+    fn span_of(&self, id: &str, part: &str) -> [u8; 8] {
+        short(&hash([id, "span", &self.host, part]))
+    }
+
+    fn remember(&mut self, id: &str, trace: [u8; 16]) {
+        if self.traces.len() >= REMEMBERED && !self.traces.contains_key(id) {
+            // Half at once: one by one would move all that are left each time.
+            self.traces.drain(..REMEMBERED / 2);
+        }
+        self.traces.insert(id.to_owned(), trace);
+    }
+}
+
+fn timed(trace: [u8; 16], id: [u8; 8], start: u64, duration: u64) -> Span {
+    Span {
+        trace_id: trace.to_vec(),
+        span_id: id.to_vec(),
+        start_time_unix_nano: start,
+        end_time_unix_nano: start.saturating_add(duration),
+        ..Span::default()
+    }
+}
+
+/// What is known of it, in the names that its log record has; and whether it failed.
+fn describe(span: &mut Span, line: &Value) {
+    let mut renamed = otel::rename(line.clone());
+    let Some(fields) = renamed.as_object_mut() else {
+        return;
+    };
+    for name in ["host.name", "timestamp", "event_name", "severity_text"] {
+        fields.remove(name);
+    }
+    let severity = fields.remove("severity_number");
+    // The parts are spans of their own.
+    fields.retain(|name, _| {
+        !name.starts_with("tds_tracer.phases.") && name != "tds_tracer.attempt.parts"
+    });
+    if severity.as_ref().and_then(Value::as_i64) >= Some(17) {
+        let error = fields.get("error.type").and_then(Value::as_str);
+        span.status = Some(Status {
+            message: error.unwrap_or_default().to_owned(),
+            code: StatusCode::Error.into(),
+        });
+    }
+    span.attributes = values::attributes(fields);
+}
+
+fn describe_part(span: &mut Span, part: &Value) {
+    for (from, to) in [
+        ("name", "dns.question.name"),
+        ("outcome", "tds_tracer.outcome"),
+        ("address", "network.peer.address"),
+        ("record_type", "tds_tracer.record_type"),
+        ("requests", "tds_tracer.requests"),
+        ("error_code", "tds_tracer.error_code"),
+        ("loser", "tds_tracer.loser"),
+    ] {
+        let of_names = text(part, "/kind") == Some("dns");
+        if let Some(value) = part.get(from).filter(|_| of_names || from != "name") {
+            span.attributes.push(values::attribute(to, value));
+        }
+    }
+    let good = ["answered", "success", "redirected", "no_data"];
+    let outcome = text(part, "/outcome").filter(|outcome| !good.contains(outcome));
+    if outcome.is_some() {
+        fail(span, outcome);
+    }
+    if part.get("loser") == Some(&Value::Bool(true)) {
+        // It was given up since another was faster: nothing went wrong.
+        span.status = None;
+    }
+}
+
+fn fail(span: &mut Span, why: Option<&str>) {
+    let why = why.unwrap_or("_OTHER");
+    if !matches!(why, "success" | "redirected" | "unknown") {
+        span.attributes
+            .push(values::attribute("error.type", &Value::from(why)));
+        span.status = Some(Status {
+            message: String::new(),
+            code: StatusCode::Error.into(),
+        });
+    }
+}
+
+fn named(kind: &str, name: Option<&str>) -> String {
+    let what = match kind {
+        "dns" => "DNS lookup",
+        "lookup" => "SQL Browser lookup",
+        "connect" | "login" => "socket connect",
+        "kdc" => "Kerberos ticket",
+        "ldap" => "directory",
+        "token" => "token",
+        "revocation" => "revocation check",
+        other => other,
+    };
+    match name {
+        Some(name) => format!("{what} {name}"),
+        None => what.to_owned(),
+    }
+}
+
+fn host_of(line: &Value) -> String {
+    let name = text(line, "/tls/sni").or_else(|| text(line, "/server/address"));
+    let port = number(line, "/server/port").unwrap_or_default();
+    format!("{}:{port}", name.unwrap_or_default())
+}
+
+fn target_of(line: &Value) -> String {
+    let name = text(line, "/attempt/target/name").unwrap_or("?");
+    if let Some(instance) = text(line, "/attempt/target/instance") {
+        return format!("{name}\\{instance}");
+    }
+    match number(line, "/attempt/target/port") {
+        Some(port) => format!("{name}:{port}"),
+        None => name.to_owned(),
+    }
+}
+
+fn text<'a>(value: &'a Value, path: &str) -> Option<&'a str> {
+    value.pointer(path)?.as_str()
+}
+
+/// An integer, or the digits of one that is large.
+fn number(value: &Value, path: &str) -> Option<u64> {
+    let value = value.pointer(path)?;
+    value
+        .as_u64()
+        .or_else(|| value.as_str().and_then(|digits| digits.parse().ok()))
+}
+
+/// Nanoseconds since 1970.
+fn moment(text: &str) -> Option<u64> {
+    let moment: jiff::Timestamp = text.parse().ok()?;
+    u64::try_from(moment.as_nanosecond()).ok()
+}
+
+/// The bytes of a GUID in the order in which it is written.
+fn guid(text: &str) -> Option<[u8; 16]> {
+    let digits: String = text.chars().filter(|c| *c != '-').collect();
+    let number = u128::from_str_radix(&digits, 16).ok()?;
+    (digits.len() == 32 && number > 0).then(|| number.to_be_bytes())
+}
+
+fn hash(parts: [&str; 4]) -> [u8; 16] {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    let mut long = [0; 16];
+    long.copy_from_slice(&hasher.finalize()[..16]);
+    long
+}
+
+fn short(long: &[u8]) -> [u8; 8] {
+    let mut short = [0; 8];
+    short.copy_from_slice(&long[..8]);
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::samples;
+
+    #[test]
+    fn a_login_is_a_span_with_its_phases_below_and_they_fill_it() {
+        let mut spans = Vec::new();
+        let mut of = Spans::new(&Text::from("sql1"), true);
+        let line = samples::value(&samples::login());
+        let place = of.of(&line, &mut spans).expect("spans");
+        let whole = &spans[0];
+        assert_eq!(whole.span_id, place.span);
+        assert!(whole.name.starts_with("SQL connection "), "{}", whole.name);
+        assert_eq!(whole.parent_span_id, of.root(&place.trace));
+        let guid = text(&line, "/tds/connection_guid").and_then(guid);
+        if let Some(guid) = guid {
+            assert_eq!(place.trace, guid);
+        }
+        assert!(spans.len() > 2);
+        let mut reached = whole.start_time_unix_nano;
+        for part in &spans[1..] {
+            assert_eq!(part.parent_span_id, whole.span_id);
+            assert_eq!(part.start_time_unix_nano, reached, "{}", part.name);
+            reached = part.end_time_unix_nano;
+        }
+        assert_eq!(reached, whole.end_time_unix_nano);
+        let mut again = Vec::new();
+        of.of(&line, &mut again);
+        assert_eq!(again, spans, "what comes twice is the same");
+    }
+
+    #[test]
+    fn an_attempt_is_the_root_of_its_logins() {
+        let mut of = Spans::new(&Text::from("sql1"), true);
+        let mut line = samples::value(&samples::attempt());
+        let mut login = samples::value(&samples::login());
+        login["attempt"]["id"] = line["attempt"]["id"].clone();
+        let connection = login["connection"]["id"].clone();
+        for part in line["attempt"]["parts"].as_array_mut().expect("parts") {
+            if part["kind"] == "login" {
+                part["connection_id"] = connection.clone();
+            }
+        }
+        let mut spans = Vec::new();
+        let below = of.of(&login, &mut spans).expect("a login");
+        let parent = spans[0].parent_span_id.clone();
+        spans.clear();
+        let root = of.of(&line, &mut spans).expect("an attempt");
+        assert_eq!(root.trace, below.trace);
+        assert_eq!(root.span[..], parent[..]);
+        assert!(spans[0].parent_span_id.is_empty());
+        assert!(spans[0].name.starts_with("SQL login "), "{}", spans[0].name);
+        assert!(spans.iter().all(|span| span.name != "socket connect"));
+    }
+
+    #[test]
+    fn a_guid_is_the_trace_as_it_is_written() {
+        let bytes = guid("00112233-4455-6677-8899-aabbccddeeff").expect("a GUID");
+        assert_eq!(bytes[..3], [0, 0x11, 0x22]);
+        assert_eq!(guid("00000000-0000-0000-0000-000000000000"), None);
+        assert_eq!(guid("1"), None);
+    }
+}

@@ -1,0 +1,70 @@
+//! Where lines go, as the thread that writes sees it.
+
+use std::io::{self, BufWriter, Write as _};
+
+use super::{file::Target, line::Line};
+use crate::confine::Needs;
+
+/// Where lines go.
+pub(super) trait Outlet: Send {
+    /// Takes a line; it may keep it until it is told to flush.
+    fn take(&mut self, line: &Line) -> io::Result<()>;
+
+    /// Whether lines that it took wait for a flush.
+    fn is_waiting(&self) -> bool;
+
+    /// Lets go of all that it took.
+    fn flush(&mut self) -> io::Result<()>;
+
+    /// From now on it is at work, and needs no more than this; whatever it has running gives up all else.
+    fn begin(&mut self, _needs: Option<&Needs>) {}
+
+    /// No more lines come.
+    fn end(&mut self) {}
+}
+
+/// Bytes, one line after the other: a file, a pipe, a terminal.
+pub(super) struct Stream {
+    /// None once it is given up.
+    target: Option<BufWriter<Box<dyn Target>>>,
+}
+
+impl Stream {
+    pub(super) fn new(target: Box<dyn Target>) -> Self {
+        Self {
+            target: Some(BufWriter::with_capacity(64 * 1024, target)),
+        }
+    }
+}
+
+impl Outlet for Stream {
+    fn take(&mut self, line: &Line) -> io::Result<()> {
+        let Some(target) = &mut self.target else {
+            return Ok(());
+        };
+        let ahead = target.buffer().len() + line.bytes.len();
+        if !target.get_ref().has_room(ahead) {
+            target.flush()?;
+            target.get_mut().make_room(line.bytes.len())?;
+        }
+        target.write_all(&line.bytes)
+    }
+
+    fn is_waiting(&self) -> bool {
+        let mut buffers = self.target.iter().map(BufWriter::buffer);
+        buffers.any(|buffer| !buffer.is_empty())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.target.as_mut().map_or(Ok(()), BufWriter::flush)
+    }
+}
+
+/// A buffer that could not be written is given up, or its drop would try once more.
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some(target) = self.target.take() {
+            drop(target.into_parts());
+        }
+    }
+}

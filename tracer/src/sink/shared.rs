@@ -1,0 +1,108 @@
+//! What the threads of a sink know of each other.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use super::line::Line;
+use crate::record::{Count, Event, LossReason, Timestamp};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    lost: Mutex<BTreeMap<LossReason, Lost>>,
+    /// Why the receiver does not get what it should, as long as that is so.
+    trouble: Mutex<Option<String>>,
+    /// Records handed over and not rendered yet.
+    pub(super) waiting: AtomicUsize,
+    /// Records written.
+    pub(super) written: AtomicU64,
+    /// Records for which the queue had no room, reported or not.
+    pub(super) dropped: AtomicU64,
+    /// Records lost, these included.
+    pub(super) losses: AtomicU64,
+    /// Bytes in the spool that nobody has acknowledged.
+    pub(super) spooled: AtomicU64,
+    /// Several records are handed over at once.
+    pub(super) gathers: AtomicBool,
+    pub(super) closed: AtomicBool,
+}
+
+/// Records lost since the last report.
+#[derive(Clone, Debug)]
+pub(super) struct Lost {
+    pub(super) count: u64,
+    /// Of these, as far as it is known what they were.
+    pub(super) events: BTreeMap<Event, Count>,
+    pub(super) since: Timestamp,
+    pub(super) until: Timestamp,
+}
+
+impl Shared {
+    /// Counts a record that is lost.
+    pub(super) fn count_lost(&self, reason: LossReason, event: Event, at: Timestamp) {
+        self.count(reason, at, 1, Some(event));
+    }
+
+    /// Counts the places where something is missing of which nobody knows what it was.
+    pub(super) fn count_places(&self, reason: LossReason, at: Timestamp, places: u64) {
+        if places > 0 {
+            self.count(reason, at, places, None);
+        }
+    }
+
+    /// Counts what a receiver has refused of these lines; which of them it does not say.
+    pub(super) fn count_refused(&self, lines: &[Line], refused: u64) {
+        if let Some(last) = lines.last() {
+            self.count_places(LossReason::SinkRefused, last.at, refused);
+        }
+    }
+
+    fn count(&self, reason: LossReason, at: Timestamp, count: u64, event: Option<Event>) {
+        self.losses.fetch_add(count, Ordering::Relaxed);
+        if reason == LossReason::OutputBlocked {
+            self.dropped.fetch_add(count, Ordering::Relaxed);
+        }
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let lost = lost.entry(reason).or_insert_with(|| Lost {
+            count: 0,
+            events: BTreeMap::new(),
+            since: at,
+            until: at,
+        });
+        lost.count += count;
+        if let Some(event) = event {
+            *lost.events.entry(event).or_default() += count;
+        }
+        lost.since = lost.since.min(at);
+        lost.until = lost.until.max(at);
+    }
+
+    /// What is to be reported.
+    pub(super) fn take_lost(&self) -> BTreeMap<LossReason, Lost> {
+        std::mem::take(&mut *self.lost.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The receiver does not get what it should.
+    pub(super) fn trouble(&self, why: &str) {
+        *self.troubles() = Some(why.to_owned());
+    }
+
+    /// It does.
+    pub(super) fn well(&self) {
+        *self.troubles() = None;
+    }
+
+    /// Why it does not, where it does not.
+    pub(super) fn troubled(&self) -> Option<String> {
+        self.troubles().clone()
+    }
+
+    fn troubles(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

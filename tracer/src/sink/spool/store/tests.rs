@@ -1,0 +1,178 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::record::{Severity, Timestamp};
+
+/// A directory of its own, gone with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let name = format!("tds-tracer-spool-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        drop(fs::remove_dir_all(&path));
+        Self(path)
+    }
+
+    fn open(&self, most: u64) -> (Store, Gone) {
+        Store::open(&self.0, most).expect("a spool")
+    }
+
+    fn segments(&self) -> Vec<PathBuf> {
+        let numbers = numbers(&self.0).expect("a directory");
+        numbers
+            .iter()
+            .map(|number| path(&self.0, *number))
+            .collect()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+const ROOM: u64 = 1 << 20;
+
+fn line(number: u64) -> Line {
+    Line {
+        event: Event::Login,
+        severity: Severity::Info,
+        at: Timestamp(number),
+        bytes: format!("{{\"line\":{number}}}\n").into_bytes(),
+    }
+}
+
+fn write(store: &mut Store, numbers: impl IntoIterator<Item = u64>) -> Gone {
+    let mut all = Gone::default();
+    for number in numbers {
+        let mut frames = Vec::new();
+        frame::append(&line(number), &mut frames);
+        let gone = store.write(&frames).expect("written");
+        for (event, count) in gone.events {
+            *all.events.entry(event).or_default() += count;
+        }
+    }
+    all
+}
+
+/// Everything that is left, acknowledged as it is read.
+fn rest(store: &mut Store) -> (Vec<u64>, u64) {
+    let (mut numbers, mut torn) = (Vec::new(), 0);
+    loop {
+        let (lines, gone) = store.next(3, 4096).expect("read");
+        torn += gone.torn;
+        if lines.is_empty() {
+            return (numbers, torn);
+        }
+        numbers.extend(lines.iter().map(|line| line.at.0));
+        store.acknowledge().expect("acknowledged");
+    }
+}
+
+#[test]
+fn what_is_not_acknowledged_comes_again_after_a_start_and_nothing_else_does() {
+    let folder = Folder::new("again");
+    let (mut store, _) = folder.open(ROOM);
+    write(&mut store, 1..=10);
+    let (lines, _) = store.next(4, 4096).expect("read");
+    assert_eq!(lines.len(), 4);
+    store.acknowledge().expect("acknowledged");
+    store.next(4, 4096).expect("read");
+    drop(store);
+    let (mut store, gone) = folder.open(ROOM);
+    assert_eq!(gone, Gone::default());
+    write(&mut store, 11..=12);
+    assert_eq!(rest(&mut store).0, (5..=12).collect::<Vec<_>>());
+    assert_eq!(store.unacknowledged(), 0);
+    drop(store);
+    let (mut store, _) = folder.open(ROOM);
+    assert_eq!(rest(&mut store).0, Vec::<u64>::new());
+    assert_eq!(folder.segments().len(), 1, "only the newest is kept");
+}
+
+#[test]
+fn a_full_spool_gives_up_the_oldest_and_counts_them() {
+    let folder = Folder::new("full");
+    let (mut store, _) = folder.open(4096);
+    let gone = write(&mut store, 1..=500);
+    let lost = gone.events[&Event::Login];
+    let (left, _) = rest(&mut store);
+    assert_eq!(left, (lost + 1..=500).collect::<Vec<_>>());
+    assert!(store.bytes() <= 4096);
+    assert!(left.len() > 60, "{} are left", left.len());
+}
+
+#[test]
+fn what_is_being_handed_over_is_not_counted_as_lost() {
+    let folder = Folder::new("under-way");
+    let (mut store, _) = folder.open(4096);
+    write(&mut store, 1..=5);
+    let (lines, _) = store.next(3, 4096).expect("read");
+    assert_eq!(lines.len(), 3);
+    let gone = write(&mut store, 6..=500);
+    store.acknowledge().expect("acknowledged");
+    let (left, _) = rest(&mut store);
+    assert_eq!(3 + gone.events[&Event::Login] + left.len() as u64, 500);
+}
+
+#[test]
+fn one_spool_has_one_agent() {
+    let folder = Folder::new("one");
+    let (_store, _) = folder.open(ROOM);
+    let error = Store::open(&folder.0, ROOM).expect_err("it is held");
+    assert!(error.to_string().contains("another agent"), "{error}");
+}
+
+#[test]
+fn an_acknowledgement_that_is_damaged_lets_all_come_again() {
+    let folder = Folder::new("damaged");
+    let (mut store, _) = folder.open(ROOM);
+    write(&mut store, 1..=6);
+    store.next(2, 4096).expect("read");
+    store.acknowledge().expect("acknowledged");
+    drop(store);
+    fs::write(folder.0.join(ACKNOWLEDGED), [7; 20]).expect("damaged");
+    let (mut store, _) = folder.open(ROOM);
+    assert_eq!(rest(&mut store).0, (1..=6).collect::<Vec<_>>());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn killed_at_any_byte_of_a_write_all_that_was_written_before_it_is_there(
+        records in 1..12_u64, most in prop_oneof![Just(ROOM), Just(2048)], taken in 0..6_usize,
+    ) {
+        let folder = Folder::new("killed");
+        let (mut store, _) = folder.open(most);
+        let gone = write(&mut store, 1..=records);
+        prop_assert!(gone.events.is_empty());
+        let mut read = Vec::new();
+        if taken > 0 {
+            read = store.next(taken, 4096).expect("read").0;
+            store.acknowledge().expect("acknowledged");
+        }
+        drop(store);
+        let newest = folder.segments().pop().expect("a segment");
+        let whole = fs::read(&newest).expect("bytes");
+        // Of one more record, as many bytes as were written before the end.
+        let mut frames = Vec::new();
+        frame::append(&line(records + 1), &mut frames);
+        for cut in 0..=frames.len() {
+            let copy = Folder::new("copy");
+            fs::create_dir_all(&copy.0).expect("a folder");
+            for entry in fs::read_dir(&folder.0).expect("entries") {
+                let path = entry.expect("an entry").path();
+                fs::copy(&path, copy.0.join(path.file_name().expect("a name"))).expect("copied");
+            }
+            let torn = [&whole[..], &frames[..cut]].concat();
+            fs::write(copy.0.join(newest.file_name().expect("a name")), torn).expect("torn");
+            let (mut store, gone) = copy.open(most);
+            prop_assert_eq!(gone.torn, u64::from(cut > 0 && cut < frames.len()));
+            let last = records + u64::from(cut == frames.len());
+            let first = read.len() as u64 + 1;
+            prop_assert_eq!(rest(&mut store).0, (first..=last).collect::<Vec<_>>());
+        }
+    }
+}
