@@ -110,6 +110,7 @@ fn read(options: &ReplayOptions, files: &mut Merge, heard: &mut Heard<'_>, count
         last_ns = last_ns.max(packet.time_ns);
         // Whatever the packet is: it shows that time has passed without others.
         engine.pass_time(packet.time_ns, heard);
+        let now = packet.time_ns;
         let packet = (file, &packet);
         one(options, packet, &mut tracker, &mut engine, heard, counts);
         for decided in heard.decided.borrow_mut().drain(..) {
@@ -117,6 +118,9 @@ fn read(options: &ReplayOptions, files: &mut Merge, heard: &mut Heard<'_>, count
         }
         for server in heard.announced.drain(..) {
             tracker.announced(server);
+        }
+        for (client, port) in heard.sent_on.drain(..) {
+            tracker.sent_on(client, port, now);
         }
         if counts.packets.is_multiple_of(PROGRESS_EVERY) {
             bar.set_position(progress.bytes());
@@ -177,6 +181,8 @@ struct Heard<'a> {
     output: &'a mut Output,
     decided: RefCell<Vec<Decided>>,
     announced: Vec<(IpAddr, u16)>,
+    /// Clients that a server has sent on to a port somewhere.
+    sent_on: Vec<(IpAddr, u16)>,
     logins: BTreeMap<&'static str, u64>,
     losses: BTreeMap<&'static str, u64>,
 }
@@ -187,6 +193,7 @@ impl<'a> Heard<'a> {
             output,
             decided: RefCell::default(),
             announced: Vec::new(),
+            sent_on: Vec::new(),
             logins: BTreeMap::new(),
             losses: BTreeMap::new(),
         }
@@ -211,6 +218,13 @@ impl Listener for Heard<'_> {
 
     fn announced(&mut self, server: (IpAddr, u16)) {
         self.announced.push(server);
+    }
+
+    fn redirected(&mut self, client: IpAddr, to: (Option<IpAddr>, u16)) {
+        match to {
+            (Some(address), port) => self.announced((address, port)),
+            (None, port) => self.sent_on.push((client, port)),
+        }
     }
 
     fn decided(&mut self, decided: Decided) {

@@ -25,6 +25,8 @@ struct Heard {
     records: Vec<Record>,
     decided: Vec<Decided>,
     announced: Vec<(IpAddr, u16)>,
+    /// Clients that a server has sent on to a port somewhere.
+    sent_on: Vec<(IpAddr, u16)>,
 }
 
 impl Listener for Heard {
@@ -34,6 +36,13 @@ impl Listener for Heard {
 
     fn announced(&mut self, server: (IpAddr, u16)) {
         self.announced.push(server);
+    }
+
+    fn redirected(&mut self, client: IpAddr, to: (Option<IpAddr>, u16)) {
+        match to {
+            (Some(address), port) => self.announced((address, port)),
+            (None, port) => self.sent_on.push((client, port)),
+        }
     }
 
     fn decided(&mut self, decided: Decided) {
@@ -69,6 +78,9 @@ impl Replayed {
         }
         for server in self.heard.announced.drain(..) {
             self.tracker.announced(server);
+        }
+        for (client, port) in self.heard.sent_on.drain(..) {
+            self.tracker.sent_on(client, port, time_ns);
         }
     }
 

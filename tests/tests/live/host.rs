@@ -75,6 +75,31 @@ impl Site {
             .clone()
     }
 
+    /// Why the client could not go on, as is told of its attempt once that is over, and for how long.
+    fn waits(&mut self, pending: &Value) -> Vec<(String, u64)> {
+        let connection = &pending["connection"]["id"];
+        let has_it = |line: &Value| {
+            let parts = line["attempt"]["parts"].as_array();
+            let mut parts = parts.into_iter().flatten();
+            line["event"] == "attempt" && parts.any(|part| part["connection_id"] == *connection)
+        };
+        self.agent
+            .wait(LIMIT, |events| events.iter().any(has_it))
+            .unwrap();
+        let events = self.agent.events().unwrap();
+        let attempt = &events.iter().find(|line| has_it(line)).unwrap()["attempt"];
+        // They lie inside the login, which accounts for all of it.
+        assert_eq!(attempt["unexplained_ns"], 0, "{attempt:#}");
+        let parts = attempt["parts"].as_array().unwrap().iter();
+        let waits = parts.filter(|part| part["kind"] == "wait");
+        waits
+            .map(|part| {
+                let why = part["outcome"].as_str().unwrap().to_owned();
+                (why, part["duration_ns"].as_u64().unwrap())
+            })
+            .collect()
+    }
+
     /// Whoever logs in now is told no cause.
     fn others_fare_well(&mut self) {
         let login = Login::to(SERVER_V4, PORT, Encrypt::On);
@@ -149,6 +174,8 @@ fn a_client_whose_processor_time_is_limited_is_starved() {
     limit.loosen().unwrap();
     drop(busy);
     client.end(LIMIT).unwrap();
+    let waits = site.waits(&pending);
+    assert!(waits.iter().any(|(why, _)| why == "throttled"), "{waits:?}");
 }
 
 #[test]
@@ -169,6 +196,10 @@ fn a_stopped_client_leaves_unread_what_has_come() {
     site.others_fare_well();
     client.signal("CONT").unwrap();
     client.end(LIMIT).unwrap();
+    let waits = site.waits(&pending);
+    for why in ["stopped", "unread"] {
+        assert!(waits.iter().any(|(other, _)| other == why), "{waits:?}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{mem, net::IpAddr};
 
-use foldhash::HashSet;
+use foldhash::{HashMap, HashSet};
 use tracer_ebpf::{
     bytes::Snapped,
     config::{Config, requests},
@@ -32,6 +32,9 @@ mod teller;
 
 /// Servers remembered as SQL Server's.
 const MAX_SERVERS: usize = 65_536;
+/// Clients remembered that were sent on, and how long, nanoseconds.
+const MAX_SENT_ON: usize = 1024;
+const SENT_ON: u64 = 60_000_000_000;
 /// Checksums of each side looked at in one connection: enough for the vote on the vantage.
 const MAX_CHECKSUMS: u8 = 6;
 
@@ -42,6 +45,8 @@ type Endpoint = ([u32; 4], u16);
 pub struct Tracker {
     ports: Ports,
     servers: HashSet<Endpoint>,
+    /// Clients that were sent on to a port of a host that is known by name only, and until when they may come.
+    sent_on: HashMap<Endpoint, u64>,
     flows: Table,
     config: Config,
     /// Whether it is noted what of each packet is told.
@@ -57,6 +62,7 @@ impl Tracker {
         Self {
             ports,
             servers: HashSet::default(),
+            sent_on: HashMap::default(),
             flows: Table::new(),
             config: Config {
                 requests: if tells_requests {
@@ -101,6 +107,23 @@ impl Tracker {
         if self.servers.len() < MAX_SERVERS / 2 {
             self.servers.insert((words(address), port));
         }
+    }
+
+    /// A server has sent a client on to a port somewhere.
+    pub fn sent_on(&mut self, client: IpAddr, port: u16, now: u64) {
+        if self.sent_on.len() >= MAX_SENT_ON {
+            self.sent_on.retain(|_, until| *until >= now);
+        }
+        if self.ports.auto && self.sent_on.len() < MAX_SENT_ON {
+            let until = now.saturating_add(SENT_ON);
+            self.sent_on.insert((words(client), port), until);
+        }
+    }
+
+    /// Whether a client was sent on to a port, and may come there now.
+    fn is_sent_on(&self, client: Endpoint, server: Endpoint, now: u64) -> bool {
+        let until = self.sent_on.get(&(client.0, server.1));
+        until.is_some_and(|until| now <= *until)
     }
 
     /// The capture has ended: tells what every connection has carried, the last packets included.
@@ -207,8 +230,11 @@ impl Tracker {
         engine: &mut Engine,
         to: &mut dyn Listener,
     ) -> Option<&mut Tracked> {
-        let from_watched = self.is_server(source(segment));
-        let to_watched = self.is_server(destination(segment));
+        let (from, to_end) = (source(segment), destination(segment));
+        let opens_now = segment.has(tcp_flag::SYN) && !self.sent_on.is_empty();
+        let sent = |client, server| opens_now && self.is_sent_on(client, server, seen.time_ns);
+        let from_watched = self.is_server(from) || sent(to_end, from);
+        let to_watched = self.is_server(to_end) || sent(from, to_end);
         let opens = observe::opens(segment, from_watched, to_watched);
         let (to_server, candidate) = match opens {
             Opens::Watched { to_server } => (to_server, None),

@@ -94,6 +94,8 @@ const FILTERS: &str = "filters";
 const SOCKETS: &str = "sockets";
 /// Who sends datagrams is not known.
 const SENDERS: &str = "senders";
+/// What processes ask beside their logins is not seen.
+const SIDE_TRAFFIC: &str = "side_traffic";
 /// What watched processes try in vain is not seen.
 const WATCHED: &str = "watch_process";
 /// The kernel has no TCX, or does not let it be used.
@@ -169,6 +171,10 @@ impl Probe {
             && let Err(reason) = attach::sockets::attach_senders(&mut probe.programs.ebpf, groups)
         {
             probe.degraded(SENDERS, reason);
+        }
+        if source == Source::Interfaces && options.datagrams != level::OFF {
+            let reason = "names, SQL Browser and other services that logins wait for are told at sockets only";
+            probe.degraded(SIDE_TRAFFIC, reason.to_owned());
         }
         if options.watches {
             match Tries::watch(&mut probe.programs.ebpf) {

@@ -151,7 +151,8 @@ pub enum PartKind {
     Token,
     /// A host was asked whether a certificate is revoked.
     Revocation,
-    /// Nothing was done: the process that is watched sent nothing to SQL Server, and asked nobody where it is.
+    /// The client's process could not go on, as its host says: for so long at least since something was due from
+    /// it. Or nothing was done: the process that is watched sent nothing to SQL Server, and asked nobody where it is.
     Wait,
 }
 
@@ -176,6 +177,8 @@ pub enum PartOutcome {
     Service(ServiceOutcome),
     /// No packet was sent.
     Untried(UntriedOutcome),
+    /// Of a wait for the client's host.
+    Waited(WaitOutcome),
 }
 
 /// What came of a question to a service that is neither a name server nor SQL Server.
@@ -190,6 +193,20 @@ pub enum ServiceOutcome {
     Refused,
     /// It had said nothing when the client went on, or left.
     Unanswered,
+}
+
+/// Why a client's process could not go on; it may have been for several of these at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitOutcome {
+    /// A limit of its control group kept it from the processors.
+    Throttled,
+    /// One of its threads was ready, and had no processor.
+    RunQueue,
+    /// It was stopped: by a signal, or by who debugs it.
+    Stopped,
+    /// Its socket had bytes that it did not read.
+    Unread,
 }
 
 /// Why no packet was sent.

@@ -41,7 +41,7 @@ pub use self::{
     agent::{Agent, AgentAction, AgentRecord, SinkStatus, Status},
     attempt::{
         Attempt, AttemptClient, AttemptRecord, AttemptRef, Part, PartKind, PartOutcome, RecordType,
-        Recovered, ResolutionOutcome, ServiceOutcome, Target, UntriedOutcome,
+        Recovered, ResolutionOutcome, ServiceOutcome, Target, UntriedOutcome, WaitOutcome,
     },
     close::{Close, CloseClass, CloseMeans, ClosedBy},
     connection::{

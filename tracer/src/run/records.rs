@@ -16,7 +16,7 @@ use crate::{
     metrics::Metrics,
     probe::{self, Drops},
     record::{Login, Record, Side, Text},
-    session::{Decided, DropFacts, Engine, HostFacts, Input, Listener, Question},
+    session::{Decided, DropFacts, Engine, HostFacts, Input, Listener, ProcessFacts, Question},
     sink::{Outputs, Sent},
 };
 
@@ -59,6 +59,10 @@ impl Listener for Records {
         facts
     }
 
+    fn process(&mut self, pid: u32, within: (u64, u64)) -> ProcessFacts {
+        self.witness.ran(pid, within)
+    }
+
     fn record(&mut self, record: Record) {
         self.tally.told(&record.body);
         if let Some(metrics) = &mut self.metrics {
@@ -72,7 +76,7 @@ impl Listener for Records {
     }
 
     /// The login has said so, by name or address.
-    fn redirected(&mut self, _: (IpAddr, u16)) {}
+    fn redirected(&mut self, _: IpAddr, _: (Option<IpAddr>, u16)) {}
 
     fn served(&mut self, server: (IpAddr, u16)) {
         self.words.push(Word::of(server, Learned::Traffic));

@@ -10,7 +10,7 @@ use tracer_ebpf::{
     tally::Tally,
 };
 
-use super::host::{HostFacts, Question, Untried};
+use super::host::{HostFacts, ProcessFacts, Question, Untried};
 use crate::record::{Login, LossReason, Process, Record, Text, Timestamp, identity::Policy};
 
 /// One side of a connection, named by the way its packets go.
@@ -355,6 +355,11 @@ pub trait Listener {
         HostFacts::default()
     }
 
+    /// Whether a process could run from one moment to another; nothing where nobody knows it.
+    fn process(&mut self, _pid: u32, _within: (u64, u64)) -> ProcessFacts {
+        ProcessFacts::default()
+    }
+
     /// A record.
     fn record(&mut self, record: Record);
 
@@ -362,8 +367,10 @@ pub trait Listener {
     fn announced(&mut self, _server: (IpAddr, u16)) {}
 
     /// A login's reply has sent its client there.
-    fn redirected(&mut self, server: (IpAddr, u16)) {
-        self.announced(server);
+    fn redirected(&mut self, _client: IpAddr, (address, port): (Option<IpAddr>, u16)) {
+        if let Some(address) = address {
+            self.announced((address, port));
+        }
     }
 
     /// A server has answered a login there.

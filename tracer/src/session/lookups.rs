@@ -89,6 +89,7 @@ impl Lookups {
             self.make_room(time, report);
         }
         let exchange = Exchange::new(question, browser, time, process);
+        report.asks(asker, &exchange);
         let due = exchange.due();
         let own = self.askers.entry(asker).or_insert_with(|| Own {
             exchanges: Vec::new(),

@@ -1,6 +1,7 @@
 //! What is said of attempts: what belongs together is one, and what does not is not.
 
 mod captured;
+mod changed;
 mod scripted;
 mod why;
 

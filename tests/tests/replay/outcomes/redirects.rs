@@ -47,6 +47,28 @@ fn the_same_process_at_another_server_was_sent_there() {
 }
 
 #[test]
+fn where_it_was_sent_is_of_the_same_attempt_though_the_reply_cannot_be_read() {
+    let heard = said([Some(7), Some(7)], 50 * MILLISECOND, true);
+    let attempts = heard.of("attempt");
+    assert_eq!(attempts.len(), 1, "{attempts:#?}");
+    says(
+        attempts[0],
+        &json!({
+            "attempt.outcome": "success",
+            "attempt.connections": 2,
+        }),
+    );
+    let parts = attempts[0]["attempt"]["parts"].as_array().unwrap();
+    let outcomes: Vec<_> = parts.iter().map(|part| &part["outcome"]).collect();
+    assert_eq!(outcomes, ["redirected", "success"]);
+    // What the reply said is not known, only where the client went.
+    for login in heard.of("login") {
+        assert_eq!(login["login"]["redirect"], json!(null));
+        assert_eq!(login["attempt"]["id"], attempts[0]["attempt"]["id"]);
+    }
+}
+
+#[test]
 fn another_login_of_the_same_address_is_somebody_elses() {
     for later in [50 * MILLISECOND, 300 * MILLISECOND, 900 * MILLISECOND] {
         for pids in [

@@ -27,7 +27,7 @@ use self::{
     networks::Network,
 };
 use super::{namespaces::has_the_hosts_pids, now};
-use crate::session::{HostFacts, NetFacts, Question, SocketFacts};
+use crate::session::{HostFacts, NetFacts, ProcessFacts, Question, SocketFacts};
 
 /// Processes, network namespaces and logins followed; those that were seen the longest time ago give way.
 const MAX_CLIENTS: usize = 64;
@@ -199,6 +199,13 @@ impl Witness {
         }
         facts.socket = self.socket(question);
         facts
+    }
+
+    /// Whether a client's process could run from one moment to another; nothing of one that is not known.
+    pub fn ran(&self, pid: u32, (from, to): (u64, u64)) -> ProcessFacts {
+        let mut clients = self.clients.iter();
+        let client = clients.find(|client| client.process.pid() == pid.cast_signed());
+        client.map_or_else(ProcessFacts::default, |client| client.between(from, to))
     }
 
     /// What the network namespace of a process counts since then.

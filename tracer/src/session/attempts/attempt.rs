@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{
-    Gone, Handle, LookedUp, Named, Verdict, Why,
+    Gone, Handle, Named, Verdict, Who, Why,
     patience::{FOLLOWED, MOST_TRIES, Returns, patience},
     tries::{Role, Try},
 };
@@ -63,6 +63,23 @@ pub(in crate::session) struct Service {
     pub(in crate::session) is_imds: bool,
 }
 
+/// What came of a lookup.
+#[derive(Debug)]
+pub(in crate::session) struct LookedUp {
+    pub(in crate::session) who: Who,
+    pub(in crate::session) client: IpAddr,
+    /// The port that was asked from.
+    pub(in crate::session) port: u16,
+    /// Who was asked.
+    pub(in crate::session) browser: IpAddr,
+    pub(in crate::session) done: Done,
+    pub(in crate::session) target: Target,
+    /// Where the instance listens.
+    pub(in crate::session) announced: Vec<Place>,
+    /// What was asked to find who knows that.
+    pub(in crate::session) resolved: Resolved,
+}
+
 /// What name servers were asked for an attempt's sake.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Resolved {
@@ -93,6 +110,8 @@ pub(in crate::session) struct Attempt {
     pub(in crate::session) incident: Option<IncidentId>,
     /// Its client is likely to try again.
     pub(super) returns: bool,
+    /// Its client's process, if it is known.
+    pub(in crate::session) pid: Option<u32>,
     /// Until when another part may follow.
     pub(in crate::session) until: u64,
 }
@@ -112,6 +131,7 @@ impl Attempt {
             recovers: None,
             incident: None,
             returns: false,
+            pid: None,
             until: 0,
         }
     }
@@ -121,6 +141,8 @@ impl Attempt {
         let LookedUp {
             who: _,
             client,
+            port: _,
+            browser: _,
             done,
             target,
             announced,
@@ -186,22 +208,27 @@ impl Attempt {
                 PartOutcome::Lookup(LookupOutcome::Answered)
                 | PartOutcome::Resolution(_)
                 | PartOutcome::Service(_)
-                | PartOutcome::Untried(_),
+                | PartOutcome::Untried(_)
+                | PartOutcome::Waited(_),
             )
             | None => Outcome::Unknown,
         }
     }
 
-    /// Says why the login of one of its connections failed or took long; whether it has that one.
-    pub(super) fn explain(&mut self, connection: ConnectionId, why: Why<'_>) -> bool {
+    /// Says why the login of one of its connections failed or took long.
+    pub(super) fn explain(&mut self, connection: ConnectionId, why: Why<'_>) {
         let mut parts = self.parts.iter_mut();
         let part = parts.find(|part| part.connection == Some(connection));
-        let Some(part) = part else {
-            return false;
-        };
-        part.causes = why.causes.into();
-        self.incident = why.incident.or(self.incident);
-        true
+        if let Some(part) = part {
+            part.causes = why.causes.into();
+            self.incident = why.incident.or(self.incident);
+        }
+    }
+
+    /// Whether a connection, decided, is part of it.
+    pub(super) fn has_part(&self, connection: ConnectionId) -> bool {
+        let mut parts = self.parts.iter();
+        parts.any(|part| part.connection == Some(connection))
     }
 
     /// Whether connections raced, and the client has used none.
@@ -219,6 +246,11 @@ impl Attempt {
     pub(super) fn at_work(&self) -> Option<Handle> {
         let open = self.tries.iter().rev().find(|one| one.ended.is_none());
         open.map(|one| one.handle)
+    }
+
+    /// Whether a connection is one of it.
+    pub(super) fn has(&self, handle: Handle) -> bool {
+        self.tries.iter().any(|one| one.handle == handle)
     }
 
     /// Whether a connection of it is undecided.
@@ -263,6 +295,7 @@ impl Attempt {
         };
         if !loser && role != Role::Proxied {
             self.client = verdict.client;
+            self.pid = self.pid.or(verdict.pid);
         }
         self.parts.reserve_exact(1);
         self.parts.push(Done {
@@ -323,6 +356,7 @@ impl Attempt {
             recovers,
             incident,
             returns,
+            pid,
             until,
         } = other;
         let (earlier, later) = if parts
@@ -350,6 +384,7 @@ impl Attempt {
         self.recovers = self.recovers.or(recovers);
         self.incident = self.incident.or(incident);
         self.returns |= returns;
+        self.pid = self.pid.or(pid);
         self.until = self.until.max(until);
     }
 

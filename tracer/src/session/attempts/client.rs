@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{
-    Attempt, Gone, Handle, Named, Resolved, Role, Said, Verdict, Why,
+    Attempt, Gone, Handle, Named, Question, Resolved, Role, Said, Verdict,
     follow::Opened,
     rules::{self, Lost},
     tries::{Ending, Successor, Try},
@@ -18,7 +18,9 @@ const MAX_TRIES: usize = 64;
 /// The attempts of one client, in the order in which they began.
 #[derive(Debug)]
 pub(super) struct Client {
-    attempts: Vec<Attempt>,
+    pub(super) attempts: Vec<Attempt>,
+    /// What it asks SQL Browser, while nobody has answered.
+    pub(super) questions: Vec<Question>,
     /// When is looked after them.
     pub(super) due: u64,
     /// It opens connections together and uses none: only one that was used shows a race.
@@ -29,6 +31,7 @@ impl Default for Client {
     fn default() -> Self {
         Self {
             attempts: Vec::new(),
+            questions: Vec::new(),
             due: u64::MAX,
             probes: false,
         }
@@ -50,7 +53,7 @@ impl Client {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.attempts.is_empty()
+        self.attempts.is_empty() && self.questions.is_empty()
     }
 
     pub(super) fn add(&mut self, attempt: Attempt) {
@@ -113,6 +116,12 @@ impl Client {
         resolved: Resolved,
         opened: &Opened<'_>,
     ) {
+        if self
+            .awaiting(&one)
+            .is_some_and(|attempt| attempt.has_looked_up())
+        {
+            self.succeed(&one);
+        }
         if let Some(attempt) = self.awaiting(&one) {
             attempt.opens(one);
             attempt.resolves(resolved);
@@ -162,7 +171,7 @@ impl Client {
     }
 
     /// Where the only such attempt is.
-    fn only(&self, is_one: impl Fn(&Attempt) -> bool) -> Option<usize> {
+    pub(super) fn only(&self, is_one: impl Fn(&Attempt) -> bool) -> Option<usize> {
         let places = self.attempts.iter().enumerate();
         let mut places = places.filter(|(_, attempt)| is_one(attempt));
         let (only, other) = (places.next()?, places.next());
@@ -269,6 +278,10 @@ impl Client {
             })
         });
         let mut others: Vec<_> = others.collect();
+        let succeeded = others.iter().find(|(_, lost, _)| *lost == Lost::Succeeded);
+        if let Some((place, lost, _)) = succeeded {
+            return Some((*place, *lost));
+        }
         if others.iter().any(|(_, _, other)| other.spoke) {
             others.retain(|(_, _, other)| other.spoke);
             others.dedup_by_key(|(place, _, _)| *place);
@@ -276,7 +289,7 @@ impl Client {
                 return None;
             }
         } else if self.probes {
-            others.retain(|(_, lost, _)| *lost == Lost::Succeeded);
+            others.clear();
         }
         let first = others.iter().min_by_key(|(_, _, other)| other.established);
         first.map(|(place, lost, _)| (*place, *lost))
@@ -296,10 +309,16 @@ impl Client {
         Some(first)
     }
 
-    /// Why a connection's login failed or took long.
-    pub(super) fn explain(&mut self, connection: ConnectionId, why: Why<'_>) -> bool {
-        let mut attempts = self.attempts.iter_mut();
-        attempts.any(|attempt| attempt.explain(connection, why))
+    /// Whether one of its attempts has this connection, decided.
+    pub(super) fn has_part(&self, connection: ConnectionId) -> bool {
+        self.attempts.iter().any(|one| one.has_part(connection))
+    }
+
+    /// The attempt that does.
+    pub(super) fn of_connection(&mut self, connection: ConnectionId) -> Option<&mut Attempt> {
+        self.attempts
+            .iter_mut()
+            .find(|one| one.has_part(connection))
     }
 
     /// A connection is none that is told.
@@ -315,8 +334,8 @@ impl Client {
         }
     }
 
-    /// Hands out the attempts that are over by now; when the next may be.
-    pub(super) fn release(&mut self, now: u64, over: &mut Vec<Attempt>) -> u64 {
+    /// Hands out the attempts that are over by now; when the next may be. Rivals are connections of the other family.
+    pub(super) fn release(&mut self, now: u64, over: &mut Vec<Attempt>, rivals: &[Try]) -> u64 {
         let mut next = u64::MAX;
         let mut place = 0;
         while let Some(attempt) = self.attempts.get(place) {
@@ -324,7 +343,10 @@ impl Client {
                 _ if attempt.is_open() => u64::MAX,
                 // Whoever else may belong to it is looked for when nothing else holds it.
                 until if until > now => until,
-                until => self.held_until(place).max(until),
+                until => self
+                    .held_until(place)
+                    .max(attempt.held_by(rivals))
+                    .max(until),
             };
             if at <= now {
                 over.push(self.attempts.remove(place));
@@ -338,10 +360,8 @@ impl Client {
 
     /// Until when a connection that is undecided may turn out to belong to an attempt.
     fn held_until(&self, place: usize) -> u64 {
-        let won = self.attempts[place].tries.iter();
-        let won = won.filter(|one| one.established.is_some());
         let mut until = 0;
-        for other in won {
+        for other in &self.attempts[place].tries {
             let attempts = self.attempts.iter().enumerate();
             let undecided =
                 attempts.filter(|(other, attempt)| *other != place && attempt.is_open());

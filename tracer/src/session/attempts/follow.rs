@@ -49,12 +49,16 @@ impl Attempt {
         refused && is_new && at <= self.until && !self.is_open()
     }
 
+    /// Whether it came to nothing, and may go on with what happens now.
+    pub(super) fn goes_on(&self, at: u64) -> bool {
+        let in_time = at <= self.until && at <= self.start().saturating_add(LONGEST);
+        self.returns && in_time && !self.is_open() && self.tries.len() < MOST_TRIES
+    }
+
     /// Whether it came to nothing, and this connection may be its next try: to the same server, to
     /// another address of the same name, or to the failover partner.
     pub(super) fn tries_again(&self, one: &Try, opened: &Opened<'_>) -> bool {
-        let in_time =
-            one.opened <= self.until && one.opened <= self.start().saturating_add(LONGEST);
-        if !self.returns || !in_time || self.is_open() || self.tries.len() >= MOST_TRIES {
+        if !self.goes_on(one.opened) {
             return false;
         }
         let of_name = opened.name.is_some() && opened.name == self.target.name.as_ref();

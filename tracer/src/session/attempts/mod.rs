@@ -6,13 +6,16 @@
 
 mod attempt;
 mod client;
+mod families;
 mod follow;
 mod gone;
 mod partners;
 mod patience;
 mod proxies;
+mod questions;
 mod rules;
 mod tries;
+mod waits;
 
 use std::{
     cmp::Reverse,
@@ -23,10 +26,12 @@ use std::{
 use foldhash::HashMap;
 
 pub(in crate::session) use self::{
-    attempt::{Asked, Attempt, Done, Place, Resolved, Service},
+    attempt::{Asked, Attempt, Done, LookedUp, Place, Resolved, Service},
     gone::Gone,
     patience::Returns,
+    questions::Question,
     tries::{Role, Said},
+    waits::{of_process, of_socket},
 };
 use self::{client::Client, follow::Opened, gone::Lately, partners::Partners, tries::Try};
 use super::wire::End;
@@ -101,19 +106,8 @@ pub(in crate::session) struct Verdict {
     pub(in crate::session) guid: Option<Guid>,
     /// The failover partner that the server has told.
     pub(in crate::session) partner: Option<Text>,
-}
-
-/// What came of a lookup.
-#[derive(Debug)]
-pub(in crate::session) struct LookedUp {
-    pub(in crate::session) who: Who,
-    pub(in crate::session) client: IpAddr,
-    pub(in crate::session) done: Done,
-    pub(in crate::session) target: Target,
-    /// Where the instance listens.
-    pub(in crate::session) announced: Vec<Place>,
-    /// What was asked to find who knows that.
-    pub(in crate::session) resolved: Resolved,
+    /// The client's process, if it is known.
+    pub(in crate::session) pid: Option<u32>,
 }
 
 /// Why a login failed or took long.
@@ -177,6 +171,8 @@ impl Attempts {
             // That is four thousand million connections later.
             return 0;
         }
+        let one = Try::new(self.last, server, at);
+        self.goes_on_in_family(who, &one);
         let probes = self.is_probing(who, at);
         let own = self.clients.entry(who).or_default();
         own.probes = probes;
@@ -187,7 +183,7 @@ impl Attempts {
             name: name.as_ref(),
             partner_of: &partner_of,
         };
-        own.opens(client, Try::new(self.last, server, at), resolved, &opened);
+        own.opens(client, one, resolved, &opened);
         if self.recent.len() >= MAX_RECENT {
             self.recent.pop_front();
         }
@@ -269,44 +265,10 @@ impl Attempts {
         named
     }
 
-    /// Whose attempt a connection is part of: of another client, in appearance, where it has lost to its
-    /// only rival of the other family. Then that is where its own attempt is from now on.
-    fn winners_client(&mut self, client: Who, handle: Handle, verdict: &Verdict) -> Who {
-        let Some(one) = self.rival(client, handle, verdict) else {
-            return client;
-        };
-        let own = self.clients.get_mut(&client);
-        let attempt = own.and_then(|own| own.take(handle));
-        if let (Some(attempt), Some(other)) = (attempt, self.clients.get_mut(&one)) {
-            other.add(attempt);
-            self.review(client, verdict.at);
-            return one;
-        }
-        client
-    }
-
-    /// The client of the other family whose connection was faster, if there is one only.
-    fn rival(&self, client: Who, handle: Handle, verdict: &Verdict) -> Option<Who> {
-        let own = self.clients.get(&client).filter(|_| verdict.silent)?;
-        if own.loses(handle, verdict) {
-            return None;
-        }
-        let one = own.get(handle)?;
-        let others = self.recent.iter();
-        let others = others.filter(|(other, _)| other.is_of_other_family(client));
-        let mut rivals = others.filter(|(other, handle)| {
-            let other = self.clients.get(other).and_then(|own| own.get(*handle));
-            other.is_some_and(|other| rules::has_lost_at_once(one, verdict, other))
-        });
-        let (only, other) = (rivals.next()?, rivals.next());
-        other.is_none().then_some(only.0)
-    }
-
     /// The name that a client has asked for before a connection of its, where it has asked for one.
     pub(in crate::session) fn name(
         &self,
-        client: IpAddr,
-        process: Option<&Process>,
+        (client, process): (IpAddr, Option<&Process>),
         handle: Handle,
     ) -> Option<&Text> {
         let own = [Who::of(client, process), Who::Address(client)];
@@ -322,28 +284,55 @@ impl Attempts {
     /// Why a connection's login, which was decided just now, failed or took long.
     pub(in crate::session) fn explain(
         &mut self,
-        client: IpAddr,
-        process: Option<&Process>,
+        (client, process): (IpAddr, Option<&Process>),
         connection: ConnectionId,
         why: Why<'_>,
     ) {
-        if why.causes.is_empty() {
-            return;
+        if !why.causes.is_empty()
+            && let Some(attempt) = self.of_connection((client, process), connection)
+        {
+            attempt.explain(connection, why);
         }
-        let mut over = self.over.iter_mut().rev();
-        if over.any(|attempt| attempt.explain(connection, why)) {
-            return;
+    }
+
+    /// In which times its client could not go on.
+    pub(in crate::session) fn waited(
+        &mut self,
+        (client, process): (IpAddr, Option<&Process>),
+        connection: ConnectionId,
+        waits: impl IntoIterator<Item = Done>,
+    ) {
+        let mut waits = waits.into_iter().peekable();
+        if waits.peek().is_some()
+            && let Some(attempt) = self.of_connection((client, process), connection)
+        {
+            attempt.parts.extend(waits);
         }
-        // Its process may have become known since it was opened.
-        for who in [Who::of(client, process), Who::Address(client)] {
-            let own = self.clients.get_mut(&who);
-            if own.is_some_and(|own| own.explain(connection, why)) {
-                return;
-            }
+    }
+
+    /// The attempt that has a connection whose login was decided just now.
+    fn of_connection(
+        &mut self,
+        (client, process): (IpAddr, Option<&Process>),
+        connection: ConnectionId,
+    ) -> Option<&mut Attempt> {
+        let over = self.over.iter().rposition(|over| over.has_part(connection));
+        if let Some(place) = over {
+            return self.over.get_mut(place);
         }
-        // A proxy's connection is its client's.
-        let all = &mut self.clients.values_mut();
-        all.any(|own| own.explain(connection, why));
+        // Its process may have become known since it was opened; and a proxy's connection is its client's.
+        let named = [Who::of(client, process), Who::Address(client)];
+        let has_it = |who: &Who| {
+            self.clients
+                .get(who)
+                .is_some_and(|own| own.has_part(connection))
+        };
+        let who = named.into_iter().find(has_it).or_else(|| {
+            let mut all = self.clients.iter();
+            let found = all.find(|(_, own)| own.has_part(connection))?;
+            Some(*found.0)
+        })?;
+        self.clients.get_mut(&who)?.of_connection(connection)
     }
 
     /// A connection that was in use begins to end.
@@ -375,19 +364,6 @@ impl Attempts {
         self.over.retain(|attempt| !is_it(attempt));
     }
 
-    /// A lookup is over.
-    pub(in crate::session) fn looked_up(&mut self, lookup: LookedUp) {
-        let (client, at) = (lookup.who, lookup.done.end);
-        let own = self.clients.entry(client).or_default();
-        let attempt = Attempt::after(lookup);
-        if own.is_full() {
-            self.over.push(attempt);
-            return;
-        }
-        own.add(attempt);
-        self.review(client, at);
-    }
-
     /// Lets time pass up to `now`.
     pub(in crate::session) fn pass_time(&mut self, now: u64) {
         while let Some(Reverse((at, client))) = self.timers.peek().copied()
@@ -405,11 +381,12 @@ impl Attempts {
 
     /// Looks which attempts of a client are over.
     fn review(&mut self, client: Who, now: u64) {
+        let rivals = self.rivals(client, now);
         let Some(own) = self.clients.get_mut(&client) else {
             return;
         };
         let told = self.over.len();
-        let next = own.release(now, &mut self.over);
+        let next = own.release(now, &mut self.over, &rivals);
         if self.over[told..].iter().any(Attempt::came_to_nothing) {
             own.probes = true;
             if self.probing.len() >= MAX_PROBING {

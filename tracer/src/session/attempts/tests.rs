@@ -4,6 +4,8 @@ use super::*;
 use crate::record::{LookupOutcome, PartOutcome};
 
 mod again;
+mod families;
+mod questions;
 
 const MILLISECOND: u64 = 1_000_000;
 const SECOND: u64 = 1000 * MILLISECOND;
@@ -158,6 +160,7 @@ impl Lived {
             recovers: ends.recovers,
             guid: None,
             partner: ends.partner.map(Text::from),
+            pid: None,
         };
         let named = self.attempts.decided(handle, &verdict);
         self.told.extend(self.attempts.take_over());
@@ -169,14 +172,27 @@ impl Lived {
     }
 
     fn looked_up(&mut self, client: u8, name: &str, places: &[(u8, u16)], at: u64) {
+        let question = (LookupOutcome::Answered, 0, at - MILLISECOND);
+        self.lookup_ends(client, (name, places), question, at);
+    }
+
+    /// What was asked from a port at some time has come to this.
+    fn lookup_ends(
+        &mut self,
+        client: u8,
+        (name, places): (&str, &[(u8, u16)]),
+        (outcome, port, asked): (LookupOutcome, u16, u64),
+        at: u64,
+    ) {
         self.passes(at);
-        let outcome = LookupOutcome::Answered;
         self.attempts.looked_up(LookedUp {
             who: self.who(address(client)),
             client: address(client),
+            port,
+            browser: address(2),
             done: Done {
                 kind: PartKind::Lookup,
-                start: START + at - MILLISECOND,
+                start: START + asked,
                 end: START + at,
                 outcome: PartOutcome::Lookup(outcome),
                 name: Some(name.into()),
@@ -186,10 +202,13 @@ impl Lived {
                 loser: false,
                 role: Role::Own,
                 server: None,
-                heard: true,
+                heard: outcome == LookupOutcome::Answered,
                 causes: Box::default(),
             },
-            target: Target::default(),
+            target: Target {
+                instance: Some(name.into()),
+                ..Target::default()
+            },
             resolved: Resolved::default(),
             announced: places
                 .iter()

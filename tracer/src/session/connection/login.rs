@@ -14,10 +14,10 @@ use crate::{
         },
         input::{Decided, Side},
         ledger::Debt,
-        report::Report,
+        report::{Joining, Report},
         stream::Stream,
         verdict::outcome::End,
-        wire::Wire,
+        wire::{self, Wire},
     },
 };
 
@@ -30,6 +30,9 @@ impl Connection {
         let decision = login.read(side, self.wire.last_seen, report.shared);
         if let Some(said) = login.introduces() {
             let attempts = &mut report.shared.attempts;
+            if let Some(instance) = login.wanted_instance() {
+                attempts.wants(login.attempt, instance);
+            }
             attempts.says(login.attempt, said, self.wire.last_seen);
         }
         if let Some(decision) = decision {
@@ -144,12 +147,15 @@ impl Connection {
         let by_server = debt.is_some_and(|debt| debt.by == Side::ToClient);
         self.about.owed_by_server |= by_server && !conclusion.answered;
         let mut facts = report.describe(&self.wire, &self.about, &login.dialogue, &conclusion);
-        report.joins(
-            login.attempt,
-            &self.wire,
-            (conclusion.decision.at, login.named(), login.recovers()),
-            &mut facts,
-        );
+        let clients = facts.process.as_ref().filter(|_| self.about.is_clients);
+        let joining = Joining {
+            at: conclusion.decision.at,
+            guid: login.named(),
+            recovers: login.recovers(),
+            went_to: login.went_to,
+            pid: clients.map(|process| process.pid),
+        };
+        report.joins(login.attempt, &self.wire, joining, &mut facts);
         let asked = (login.attempt, login.place.take(), self.about.is_clients);
         let causes = report.diagnose(&mut facts, &self.wire, &conclusion, asked);
         let about = (&*facts, &self.wire);
@@ -327,8 +333,12 @@ impl Connection {
     }
 
     /// The client, which has left, opens a connection to another server: it was sent there.
-    pub(in crate::session) fn is_followed(&mut self, now: u64, report: &mut Report<'_>) -> bool {
-        let State::Undecided(login) = &self.state else {
+    pub(in crate::session) fn is_followed(
+        &mut self,
+        (now, server): (u64, wire::End),
+        report: &mut Report<'_>,
+    ) -> bool {
+        let State::Undecided(login) = &mut self.state else {
             return false;
         };
         let belief = login.left.and_then(|left| {
@@ -337,6 +347,7 @@ impl Connection {
             reading.redirected(left.at).filter(|_| at_once)
         });
         let Some(belief) = belief else { return false };
+        login.went_to = Some(server);
         let decision = Decision {
             outcome: Outcome::Redirected,
             confidence: Some(REDIRECTED),

@@ -23,7 +23,7 @@ use crate::{
             outcome::{End, Unanswered},
             phases::{self, Reached},
         },
-        wire::Wire,
+        wire::{self, Wire},
     },
     tds::prelogin::Guid,
 };
@@ -52,6 +52,8 @@ pub(in crate::session) struct Undecided {
     pub(super) left: Option<Left>,
     /// How the attempt that it is part of knows it.
     pub(super) attempt: Handle,
+    /// Where the client went that has left, as far as that shows what the reply said.
+    pub(super) went_to: Option<wire::End>,
     /// The attempt knows what the client says of itself.
     introduced: bool,
     /// When the client's socket closed, where it is on this host.
@@ -78,6 +80,12 @@ impl Undecided {
         })
     }
 
+    /// The instance that the client wants, as it says.
+    pub(super) fn wanted_instance(&self) -> Option<&str> {
+        let asked = self.dialogue.contents.asked.as_ref();
+        asked?.instance.as_deref()
+    }
+
     /// Whether it recovers the session of a connection that is gone, as far as that can be read.
     pub(super) fn recovers(&self) -> bool {
         let login = self.dialogue.contents.login7.as_ref();
@@ -100,6 +108,7 @@ impl Undecided {
             unheard: None,
             left: None,
             attempt: 0,
+            went_to: None,
             introduced: false,
             client_closed: None,
             pending_was_told: false,

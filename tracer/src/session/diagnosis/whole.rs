@@ -166,7 +166,8 @@ pub(super) mod samples {
             PartOutcome::Lookup(_)
             | PartOutcome::Resolution(_)
             | PartOutcome::Service(_)
-            | PartOutcome::Untried(_) => Outcome::Timeout,
+            | PartOutcome::Untried(_)
+            | PartOutcome::Waited(_) => Outcome::Timeout,
         };
         let end = steps.iter().map(|step| step.start + step.took).max();
         Whole {

@@ -12,38 +12,63 @@ use crate::{
         Text,
     },
     session::{
-        attempts::{Attempt, Done, Handle, Returns, Role, Verdict, Why},
+        attempts::{Attempt, Done, Handle, Returns, Role, Verdict, Why, of_process},
         diagnosis::{Step, Whole, ranked_of},
         input::Side,
-        wire::Wire,
+        wire::{End, Wire},
     },
     tds::prelogin::Guid,
 };
 
+/// What is known of a login that is decided, beside its facts.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::session) struct Joining {
+    /// When it was.
+    pub(in crate::session) at: u64,
+    /// How the client has named the connection.
+    pub(in crate::session) guid: Option<Guid>,
+    /// It recovers the session of a connection that is gone.
+    pub(in crate::session) recovers: bool,
+    /// Where the client went when it had left: the reply that sent it there could not be read.
+    pub(in crate::session) went_to: Option<End>,
+    /// The client's process, if it is known.
+    pub(in crate::session) pid: Option<u32>,
+}
+
 impl Report<'_> {
-    /// Names the attempt that a connection is part of, whose login was decided so at `at`.
+    /// Names the attempt that a connection is part of, whose login was decided so.
     pub(in crate::session) fn joins(
         &mut self,
         handle: Handle,
         wire: &Wire,
-        (at, guid, recovers): (u64, Option<Guid>, bool),
+        joining: Joining,
         facts: &mut ConnectionFacts,
     ) {
         if !self.shared.config.attempts {
             return;
         }
+        let Joining {
+            at,
+            guid,
+            recovers,
+            went_to,
+            pid,
+        } = joining;
         if wire.untimed {
             self.shared.attempts.forget(handle, at);
             return;
         }
-        let verdict = Verdict {
+        let mut verdict = Verdict {
             recovers,
             guid,
+            pid,
             ..verdict(wire, at, facts)
         };
-        if let Some((Some(address), port)) = verdict.redirect {
-            self.redirected((address, port));
+        if let Some(to) = verdict.redirect {
+            self.redirected(verdict.client, to);
         }
+        let went_to = went_to.map(|end| (Some(end.address), end.port));
+        verdict.redirect = verdict.redirect.or(went_to);
         let named = self.shared.attempts.decided(handle, &verdict);
         facts.attempt = Some(AttemptRef {
             id: named.id,
@@ -61,7 +86,17 @@ impl Report<'_> {
             let at = attempt.end();
             let beside = self.shared.services.claim(&attempt.handles(), at);
             attempt.parts.extend(beside);
+            self.waits(&mut attempt);
             self.attempt(&attempt);
+        }
+    }
+
+    /// Asks the host whether the client could go on between two parts.
+    fn waits(&mut self, attempt: &mut Attempt) {
+        let Some(pid) = attempt.pid else { return };
+        for gap in attempt.gaps() {
+            let facts = self.listener.process(pid, gap);
+            attempt.parts.extend(of_process(&facts, gap));
         }
     }
 
@@ -161,14 +196,13 @@ impl Report<'_> {
     /// Why a login, which was decided just now, failed or took long: its attempt may have no other reason.
     pub(in crate::session) fn explains(&mut self, facts: &ConnectionFacts, wire: &Wire) {
         if self.shared.config.attempts {
-            let client = wire.identity().client.address;
+            let client = (wire.identity().client.address, facts.process.as_ref());
             let attempts = &mut self.shared.attempts;
-            let process = facts.process.as_ref();
             let why = Why {
                 causes: &facts.diagnosis,
                 incident: facts.login.incident,
             };
-            attempts.explain(client, process, facts.connection.id, why);
+            attempts.explain(client, facts.connection.id, why);
         }
     }
 }
@@ -180,7 +214,8 @@ fn verdict(wire: &Wire, at: u64, facts: &ConnectionFacts) -> Verdict {
     let spoke = wire.sent[0].bytes > 0;
     let reset = wire.ends.reset();
     let given_up = match outcome {
-        Outcome::Unreachable | Outcome::Aborted => true,
+        // Of one that nobody watched to its end the client may not need it either.
+        Outcome::Unreachable | Outcome::Aborted | Outcome::Unknown => true,
         Outcome::Reset => reset.is_some_and(|reset| reset.side == Side::ToServer),
         _ => false,
     };
@@ -214,6 +249,7 @@ fn verdict(wire: &Wire, at: u64, facts: &ConnectionFacts) -> Verdict {
             .tds
             .as_ref()
             .and_then(|tds| tds.mirror_partner.clone()),
+        pid: None,
     }
 }
 

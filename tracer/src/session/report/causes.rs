@@ -6,7 +6,7 @@ use crate::{
         OutcomeKind, PhaseName, Side as RecordSide, Vantage,
     },
     session::{
-        attempts::{Done, Handle, Who},
+        attempts::{Done, Handle, Who, of_process, of_socket},
         diagnosis::{
             Around, Closing, Ended, Lost, Me, Part, Place, Ranked, Symptoms, Wait, ranked,
             ranked_at_close,
@@ -67,6 +67,7 @@ impl Report<'_> {
                 .is_some_and(|tds| tds.encryption == Some(Encryption::Strict)),
             round_trip: facts.tcp.rtt_ns.map(|rtt| rtt.0),
         };
+        let owed = longest_debt(conclusion).filter(|_| !wire.untimed);
         let took = facts.login.duration_ns.unwrap_or_default().0;
         let is_well = facts.login.is_good() && took < QUICK.min(shared.config.slow);
         let around = match place.filter(|_| !is_well) {
@@ -84,12 +85,16 @@ impl Report<'_> {
                 process: facts.process.as_ref().filter(|_| is_clients),
                 from: wire.started,
                 to: me.now,
-                owed: longest_debt(conclusion).filter(|_| !wire.untimed),
+                owed,
             })
         };
-        let client = wire.identity().client.address;
-        let process = facts.process.as_ref();
-        let resolved_name = shared.attempts.name(client, process, handle).cloned();
+        let client = (wire.identity().client.address, facts.process.as_ref());
+        if let Some(owed) = owed {
+            let waits = of_process(&host.process, owed);
+            let waits = waits.into_iter().chain(of_socket(&host.socket, owed));
+            shared.attempts.waited(client, facts.connection.id, waits);
+        }
+        let resolved_name = shared.attempts.name(client, handle).cloned();
         let symptoms = Symptoms {
             around,
             resolved_name: resolved_name.as_ref(),

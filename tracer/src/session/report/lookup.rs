@@ -9,7 +9,7 @@ use crate::{
         Nanos, PartKind, PartOutcome, Target, Text,
     },
     session::{
-        attempts::{Done, LookedUp, Role, Who},
+        attempts::{Done, LookedUp, Question, Role, Who},
         exchange::{Announced, Exchange, Fate},
     },
     tds::browser::{Instance, Kind},
@@ -52,7 +52,7 @@ impl Report<'_> {
             malformed: exchange.malformed.then_some(true),
             partial: partial.then_some(true),
         };
-        self.begins_attempt(address, exchange, announced, (&lookup, &server));
+        self.begins_attempt((address, port), exchange, announced, (&lookup, &server));
         let client = Endpoint { address, port };
         let body = Body::Lookup(LookupRecord {
             client,
@@ -63,16 +63,26 @@ impl Report<'_> {
         self.tell(at, body);
     }
 
+    /// A question to SQL Browser is asked that was not open before.
+    pub(in crate::session) fn asks(&mut self, (address, port): (IpAddr, u16), exchange: &Exchange) {
+        let instance = text(exchange.question.instance.as_ref());
+        if let Some(instance) = instance.filter(|_| self.shared.config.attempts && is_one(exchange))
+        {
+            let who = Who::of(address, exchange.process.as_ref());
+            let question = Question::new((port, exchange.browser), instance, exchange.asked);
+            self.shared.attempts.asks(who, question);
+        }
+    }
+
     /// Who asks for an instance means to log in there.
     fn begins_attempt(
         &mut self,
-        client: IpAddr,
+        (client, port): (IpAddr, u16),
         exchange: &Exchange,
         announced: &[Announced],
         (lookup, server): (&Lookup, &AskedServer),
     ) {
-        let is_one = matches!(exchange.question.kind, Kind::Instance | Kind::Dac);
-        if !self.shared.config.attempts || !is_one {
+        if !self.shared.config.attempts || !is_one(exchange) {
             return;
         }
         let done = Done {
@@ -102,6 +112,8 @@ impl Report<'_> {
         self.shared.attempts.looked_up(LookedUp {
             who,
             client,
+            port,
+            browser: exchange.browser,
             resolved,
             done,
             target,
@@ -110,6 +122,11 @@ impl Report<'_> {
                 .collect(),
         });
     }
+}
+
+/// Whether one instance is asked for: who asks which there are may only have looked.
+fn is_one(exchange: &Exchange) -> bool {
+    matches!(exchange.question.kind, Kind::Instance | Kind::Dac)
 }
 
 fn kind(kind: Kind) -> LookupKind {

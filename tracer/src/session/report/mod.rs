@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 
 pub(in crate::session) use self::{
     about::About,
+    attempt::Joining,
     causes::diagnose_close,
     close::{complete, describe_close},
     kept::Kept,
@@ -30,7 +31,7 @@ pub(in crate::session) use self::{
 };
 use self::{certificates::Certificates, kept::Commons, losses::Losses};
 use super::{
-    attempts::Attempts,
+    attempts::{Attempts, Place},
     diagnosis::Neighbours,
     dialogue::Decision,
     incidents::Incidents,
@@ -155,8 +156,8 @@ impl Report<'_> {
     }
 
     /// A login's reply has sent its client there.
-    pub(in crate::session) fn redirected(&mut self, server: (IpAddr, u16)) {
-        self.listener.redirected(server);
+    pub(in crate::session) fn redirected(&mut self, client: IpAddr, to: Place) {
+        self.listener.redirected(client, to);
     }
 
     /// A login is decided: nobody need copy its connection's bytes any more.

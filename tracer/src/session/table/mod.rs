@@ -237,8 +237,9 @@ impl Table {
         let Some(key) = self.redirects.followed_by(event, owners) else {
             return;
         };
+        let server = Identity::of(&event.key, event.client_is_a != 0).server;
         if let Some(Slot::Open(connection)) = self.slots.get_mut(&key)
-            && connection.is_followed(event.time, report)
+            && connection.is_followed((event.time, server), report)
         {
             self.settle(key, event.time, report);
         }

@@ -261,3 +261,43 @@ fn a_login_that_recovers_a_session_names_the_connection_that_is_gone() {
         "each is recovered once, and by its own process"
     );
 }
+
+/// A SYN that is sent again after one second and after three, and then given up.
+fn given_up(lived: &mut Lived, at: u64) -> Handle {
+    let dead = lived.opens(1, server(2, 1433), at);
+    lived.syn_again(dead, at + SECOND);
+    lived.syn_again(dead, at + 3 * SECOND);
+    dead
+}
+
+#[test]
+fn a_try_at_the_server_that_did_not_answer_follows_where_its_syn_was_due_again() {
+    let mut lived = Lived::default();
+    let dead = given_up(&mut lived, 0);
+    let next = lived.opens(1, server(2, 1433), 5 * SECOND);
+    lived.begins(next, 5 * SECOND + MILLISECOND);
+    lived.succeeds(next, 5 * SECOND + 9 * MILLISECOND);
+    let unanswered = Ends::silent(Outcome::Unreachable);
+    let named = lived.ends_as_of(dead, unanswered, 3 * SECOND, 8 * SECOND);
+    assert!(!named.loser);
+    assert_eq!(lived.summary(), [(2, Outcome::Success)]);
+
+    // So it is where that one is not answered either.
+    let mut lived = Lived::default();
+    let dead = given_up(&mut lived, 0);
+    let next = given_up(&mut lived, 5 * SECOND);
+    lived.ends_as_of(dead, unanswered, 3 * SECOND, 9 * SECOND);
+    lived.ends_as_of(next, unanswered, 8 * SECOND, 15 * SECOND);
+    lived.passes(30 * SECOND);
+    assert_eq!(lived.summary(), [(2, Outcome::Unreachable)]);
+
+    // One that goes on has not been given up.
+    let mut lived = Lived::default();
+    let dead = given_up(&mut lived, 0);
+    let other = lived.opens(1, server(2, 1433), 5 * SECOND);
+    lived.syn_again(dead, 7 * SECOND);
+    lived.ends_as_of(dead, unanswered, 7 * SECOND, 15 * SECOND);
+    lived.ends_as_of(other, unanswered, 6 * SECOND, 16 * SECOND);
+    lived.passes(30 * SECOND);
+    assert_eq!(lived.summary().len(), 2);
+}
