@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod agree;
+pub mod attempts;
 pub mod capture;
 pub mod contained;
 pub mod decoded;

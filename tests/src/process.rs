@@ -147,9 +147,14 @@ impl Running {
     }
 
     /// Ends its standard input and waits for the end.
-    pub fn release(mut self) -> Result<Ended> {
+    pub fn release(self) -> Result<Ended> {
+        self.release_within(LIMIT)
+    }
+
+    /// The same, which may take as long.
+    pub fn release_within(mut self, limit: Duration) -> Result<Ended> {
         self.stdin = None;
-        self.end(LIMIT)
+        self.end(limit)
     }
 
     /// Whether it has ended.

@@ -14,6 +14,7 @@ mod lookups;
 mod loss;
 mod mars;
 mod metrics;
+mod mixed;
 mod outcomes;
 mod output;
 mod paths;

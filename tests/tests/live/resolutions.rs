@@ -6,6 +6,7 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 use harness::agent::{Agent, of};
+use harness::attempts::times_apart;
 use harness::capture::Capture;
 use harness::drivers::Driver;
 use harness::net::{self, Network, SERVER_V4};
@@ -29,15 +30,15 @@ const CLIENT: &str = "import socket, sys\n\
      for port in ports: socket.create_connection((name, int(port)), 20).close()\n";
 
 /// Two hosts, on the client's a name server, on the other one who is looked for.
-struct Place {
-    network: Network,
+pub(crate) struct Place {
+    pub(crate) network: Network,
     /// What the client's processes see as `/etc/resolv.conf`.
     resolver: PathBuf,
     _peers: [Peer; 2],
 }
 
 impl Place {
-    fn new(resolver: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn new(resolver: &str, arguments: &[&str]) -> Self {
         let network = Network::new().unwrap();
         let file = std::env::temp_dir().join(format!("{}.resolv.conf", network.client.name()));
         std::fs::write(&file, format!("nameserver {SERVER_V4}\n{resolver}\n")).unwrap();
@@ -55,7 +56,7 @@ impl Place {
     }
 
     /// A command on the client's host that resolves names there.
-    fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = self.network.client.command("unshare");
         let file = self.resolver.display();
         let bind = format!("mount --bind {file} /etc/resolv.conf && exec \"$@\"");
@@ -128,17 +129,26 @@ fn the_name_of_the_server_is_told_and_no_other() {
     let _alone = alone();
     let place = Place::new("", &[]);
     let client = &place.network.client;
-    let capture = Capture::start_whole(client, net::INTERFACE, PORT).unwrap();
-    let live = attempt(&place, &[], &mut place.connects("sql.good.test"));
-    let captured = capture.stop().unwrap();
-    assert_eq!(steps(&live)[..2], both("sql.good.test", FOUND));
-    assert_eq!(live["target"]["name"], "sql.good.test");
-    assert_eq!(live["connections"], 1);
-    let replayed = replay::events(captured.file()).unwrap();
-    assert!(!format!("{replayed:?}").contains("elsewhere"));
-    let again = of(&replayed, "attempt");
-    assert_eq!(steps(&again[0]["attempt"]), steps(&live));
-    assert_eq!(again[0]["attempt"]["target"], live["target"]);
+    let mut apart = Vec::new();
+    // The processor may have been taken away between two stamps, but not every time.
+    for _ in 0..3 {
+        let capture = Capture::start_whole(client, net::INTERFACE, PORT).unwrap();
+        let live = attempt(&place, &[], &mut place.connects("sql.good.test"));
+        let captured = capture.stop().unwrap();
+        assert_eq!(steps(&live)[..2], both("sql.good.test", FOUND));
+        assert_eq!(live["target"]["name"], "sql.good.test");
+        assert_eq!(live["connections"], 1);
+        let replayed = replay::events(captured.file()).unwrap();
+        assert!(!format!("{replayed:?}").contains("elsewhere"));
+        let again = &of(&replayed, "attempt")[0];
+        assert_eq!(steps(&again["attempt"]), steps(&live));
+        assert_eq!(again["attempt"]["target"], live["target"]);
+        apart = times_apart(&json!({ "attempt": live }), again);
+        if apart.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(apart, Vec::<String>::new());
 }
 
 #[test]
