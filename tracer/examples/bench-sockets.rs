@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{Read, Write},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
     path::PathBuf,
 };
 
@@ -25,6 +25,13 @@ const PINGS: usize = 1000;
 const LONGEST: u16 = 32_767;
 /// Connections of one round.
 const CONNECTIONS: usize = 100;
+
+/// An address of this host that nobody else listens at.
+const HERE: Ipv4Addr = Ipv4Addr::new(127, 0, 53, 77);
+/// Questions of one round: no more are told at once.
+const QUESTIONS: u16 = 200;
+/// What is asked for after the id: the address of a name (RFC 1035 section 4.1).
+const QUESTION: &[u8] = b"\x01\0\0\x01\0\0\0\0\0\0\x03sql\x04test\0\0\x01\0\x01";
 
 /// A control group that this process is in, gone with it.
 struct Group(PathBuf);
@@ -131,6 +138,14 @@ fn main() -> Result<()> {
     let ns = pings(&mut trial, &unwatched, false, &message, &message)?;
     row("unwatched, where datagrams are told too", ns);
     drop(trial);
+    let https = TcpListener::bind((HERE, 443))?;
+    for (name, options) in [("not looked at", &options), ("looked at", &beside)] {
+        let mut trial = AtSockets::start(options, false)?;
+        let ns = datagrams(&mut trial)?;
+        row(&format!("a datagram to or from port 53, {name}"), ns);
+        let ns = connections(&mut trial, &https, Some(&message))?;
+        row(&format!("a connection to port 443, {name}"), ns);
+    }
     let mut trial = AtSockets::start(&options, false)?;
     let inside = [0x41; 16];
     let quiet = pings(&mut trial, &listener, true, &inside, &inside)?;
@@ -198,6 +213,28 @@ fn pings(
             pair.answer(&rest)?;
         }
         Ok(spent)
+    })
+}
+
+/// A datagram of a question for a name and of its answer, both ends alike.
+fn datagrams(trial: &mut AtSockets) -> Result<f64> {
+    let server = UdpSocket::bind((HERE, 53))?;
+    let client = UdpSocket::bind((HERE, 0))?;
+    client.connect(server.local_addr()?)?;
+    median(|| {
+        trial.drain(|_| {});
+        let before = (trial.traffic(), trial.empty());
+        for id in 0..QUESTIONS {
+            let mut message = [&id.to_be_bytes(), &QUESTION[..]].concat();
+            client.send(&message)?;
+            let (_, from) = server.recv_from(&mut [0; 512])?;
+            // It is an answer: there is no such name.
+            message[2..4].copy_from_slice(&[0x81, 0x83]);
+            server.send_to(&message, from)?;
+            client.recv(&mut [0; 512])?;
+        }
+        let (traffic, empty) = (trial.traffic(), trial.empty());
+        Ok(traffic.since(before.0).each() - empty.since(before.1).each())
     })
 }
 

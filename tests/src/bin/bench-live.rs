@@ -176,6 +176,7 @@ fn measure() -> Result<()> {
         short.lines == (20_000, 20_000),
         "not one login and one close each"
     );
+    ensure!(short.attempts == 20_000, "not one attempt each");
     let flood = short_connections(
         20_000,
         &["--ring-bytes", "65536"],
@@ -200,6 +201,8 @@ struct Said {
     connections: usize,
     /// Connections with exactly one `login`, and with exactly one `close`.
     lines: (usize, usize),
+    /// Attempts.
+    attempts: usize,
     outcomes: BTreeMap<String, usize>,
     partial: usize,
     /// Logins that name the process that connected.
@@ -216,10 +219,11 @@ impl std::fmt::Display for Said {
         let rate = self.connections as u64 * 1_000_000 / self.microseconds.max(1);
         write!(
             f,
-            "{} connections at {rate}/s; {} with one login, {} with one close; {:?}; {} partial; {} with their process; {} wrong; lost {:?}",
+            "{} connections at {rate}/s; {} with one login, {} with one close, {} attempts; {:?}; {} partial; {} with their process; {} wrong; lost {:?}",
             self.connections,
             self.lines.0,
             self.lines.1,
+            self.attempts,
             self.outcomes,
             self.partial,
             self.named,
@@ -268,6 +272,7 @@ fn said(lines: &Path, client: u32) -> Result<Said> {
     let mut said = Said {
         connections: 0,
         lines: (0, 0),
+        attempts: 0,
         outcomes: BTreeMap::new(),
         partial: 0,
         named: 0,
@@ -297,6 +302,7 @@ fn said(lines: &Path, client: u32) -> Result<Said> {
                 said.named += usize::from(process == Some(client.into()));
                 said.wrong += usize::from(process.is_some_and(|pid| pid != u64::from(client)));
             }
+            Some("attempt") => said.attempts += 1,
             Some("close") => seen.entry(id).or_default().1 += 1,
             Some("loss") => {
                 let reason = event["loss"]["reason"]
