@@ -11,7 +11,7 @@ use std::{
 
 use procfs::{
     net::{TcpNetEntry, TcpState},
-    process::{FDTarget, Process, all_processes},
+    process::{FDTarget, Process},
 };
 use tracer_ebpf::{
     event::{Owner, role},
@@ -141,24 +141,36 @@ impl Listener {
     }
 }
 
-/// The processes that may be looked at, first started first where process ids have not wrapped.
-fn processes() -> Vec<Process> {
-    let mut processes: Vec<_> = all_processes().into_iter().flatten().flatten().collect();
-    processes.sort_unstable_by_key(Process::pid);
-    processes
+/// All processes by their ids, first started first where those have not wrapped.
+fn ids() -> Vec<i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut ids: Vec<i32> = ids.collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// Those that may be looked at, in the same order. One is open at a time: a host has more of them than a process may
+/// have files.
+fn processes() -> impl Iterator<Item = Process> {
+    ids().into_iter().filter_map(|id| Process::new(id).ok())
 }
 
 /// The sockets on these ports by inode, of every network namespace that has a process.
 fn sockets(ports: &BTreeSet<u16>) -> HashMap<u64, Socket> {
     let mut namespaces = HashSet::new();
     let mut sockets = HashMap::new();
-    for process in processes() {
-        let Ok(namespace) = fs::metadata(format!("/proc/{}/ns/net", process.pid())) else {
+    for id in ids() {
+        let Ok(namespace) = fs::metadata(format!("/proc/{id}/ns/net")) else {
             continue;
         };
-        if !namespaces.insert(namespace.ino()) {
+        if namespaces.contains(&namespace.ino()) {
             continue;
         }
+        let Ok(process) = Process::new(id) else {
+            continue;
+        };
+        namespaces.insert(namespace.ino());
         let entries = [process.tcp(), process.tcp6()];
         let entries = entries.into_iter().flatten().flatten();
         sockets.extend(entries.filter_map(|entry| socket(&entry, ports)));
