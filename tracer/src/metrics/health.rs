@@ -200,10 +200,14 @@ impl Own {
         advance(&self.seen, seen);
         advance(&self.events, health.events);
         advance(&self.written, health.output.written);
-        let reason = LossReason::OutputBlocked.as_str().to_owned();
-        self.lost.with(OfReason { reason }, |counter| {
-            advance(counter, health.output.dropped);
-        });
+        for (reason, count) in [
+            (LossReason::OutputBlocked, health.output.dropped),
+            (LossReason::OutputFailed, health.output.unwritten),
+        ] {
+            let reason = reason.as_str().to_owned();
+            self.lost
+                .with(OfReason { reason }, |counter| advance(counter, count));
+        }
         self.waiting.set(health.output.waiting.cast_signed() as i64);
         self.learned_ports
             .set(health.learned_ports.unwrap_or_default().cast_signed());

@@ -100,6 +100,8 @@ reasons! {
     StrangerSuppressed = "stranger_suppressed",
     /// The reader of the output was too slow: records were dropped.
     OutputBlocked = "output_blocked",
+    /// The output's disk was full or failed: records were not written.
+    OutputFailed = "output_failed",
     /// A record that could not be written: it was larger than a line may be.
     RecordTooLarge = "record_too_large",
     /// A sink's spool was full: the oldest records gave way to the next.

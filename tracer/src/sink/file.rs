@@ -26,6 +26,16 @@ pub(super) trait Target: Write + Send {
 
     /// Whether there is room for as many bytes as are not yet written, and a line more.
     fn has_room(&self, bytes: usize) -> bool;
+
+    /// Lines that were not written, once others can be; those are to be told then.
+    fn take_lost(&mut self) -> u64 {
+        0
+    }
+
+    /// Lines that were not written, and are not told yet.
+    fn lost(&self) -> u64 {
+        0
+    }
 }
 
 /// What has no end: a pipe, a terminal.
@@ -88,6 +98,9 @@ impl Appended {
 
     /// Moves it away, and those before it by one; the oldest goes.
     fn move_away(&self, keep: u32) -> io::Result<()> {
+        if !self.path.exists() {
+            return Ok(());
+        }
         for age in (1..keep).rev() {
             match fs::rename(self.earlier(age), self.earlier(age + 1)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

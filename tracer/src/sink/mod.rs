@@ -11,6 +11,7 @@ mod file;
 mod filter;
 mod importance;
 mod journald;
+mod lasting;
 mod line;
 mod otlp;
 mod outlet;

@@ -1,9 +1,12 @@
 //! Where lines go, as the thread that writes sees it.
 
-use std::io::{self, BufWriter, Write as _};
+use std::{
+    io::{self, BufWriter, Write as _},
+    sync::Arc,
+};
 
-use super::{file::Target, line::Line};
-use crate::confine::Needs;
+use super::{file::Target, line::Line, shared::Shared};
+use crate::{confine::Needs, record::Timestamp};
 
 /// Where lines go.
 pub(super) trait Outlet: Send {
@@ -21,18 +24,28 @@ pub(super) trait Outlet: Send {
 
     /// No more lines come.
     fn end(&mut self) {}
+
+    /// Whether lines that it took are lost, and nobody was told.
+    fn lacks_lines(&self) -> bool {
+        false
+    }
 }
 
 /// Bytes, one line after the other: a file, a pipe, a terminal.
 pub(super) struct Stream {
     /// None once it is given up.
     target: Option<BufWriter<Box<dyn Target>>>,
+    shared: Arc<Shared>,
+    /// The first and the last line since all was written.
+    between: Option<(Timestamp, Timestamp)>,
 }
 
 impl Stream {
-    pub(super) fn new(target: Box<dyn Target>) -> Self {
+    pub(super) fn new(target: Box<dyn Target>, shared: Arc<Shared>) -> Self {
         Self {
             target: Some(BufWriter::with_capacity(64 * 1024, target)),
+            shared,
+            between: None,
         }
     }
 }
@@ -42,6 +55,8 @@ impl Outlet for Stream {
         let Some(target) = &mut self.target else {
             return Ok(());
         };
+        let (first, _) = self.between.unwrap_or((line.at, line.at));
+        self.between = Some((first, line.at));
         let ahead = target.buffer().len() + line.bytes.len();
         if !target.get_ref().has_room(ahead) {
             target.flush()?;
@@ -56,7 +71,23 @@ impl Outlet for Stream {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.target.as_mut().map_or(Ok(()), BufWriter::flush)
+        let Some(target) = &mut self.target else {
+            return Ok(());
+        };
+        target.flush()?;
+        let lost = target.get_mut().take_lost();
+        if let Some((since, until)) = self.between {
+            self.shared.count_unwritten(lost, since, until);
+        }
+        if target.get_ref().lost() == 0 {
+            self.between = None;
+        }
+        Ok(())
+    }
+
+    fn lacks_lines(&self) -> bool {
+        let mut targets = self.target.iter().map(BufWriter::get_ref);
+        targets.any(|target| target.lost() > 0)
     }
 }
 

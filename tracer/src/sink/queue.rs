@@ -20,6 +20,7 @@ use super::{
     deliver::Direct,
     file::{Appended, Endless, Target},
     importance,
+    lasting::Lasting,
     outlet::{Outlet, Stream},
     shared::Shared,
     spool::Spooled,
@@ -64,6 +65,8 @@ pub struct Progress {
     pub written: u64,
     /// Dropped, since the reader was too slow.
     pub dropped: u64,
+    /// Not taken by a full or failing disk, and reported.
+    pub unwritten: u64,
     /// Not written yet.
     pub waiting: usize,
 }
@@ -94,7 +97,7 @@ impl Output {
         overflow: Overflow,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let outlet = outlet(destination, &shared)?;
+        let outlet = outlet(destination, overflow, &shared)?;
         let output = Self::write_to(outlet, render, filter, overflow, QUEUE, shared);
         Ok(Self {
             is_spooled: matches!(destination, Destination::Receiver(_, Some(_))),
@@ -110,7 +113,8 @@ impl Output {
         overflow: Overflow,
         capacity: usize,
     ) -> Self {
-        let (outlet, shared) = (Box::new(Stream::new(target)), Arc::default());
+        let shared = Arc::default();
+        let outlet = Box::new(Stream::new(target, Arc::clone(&shared)));
         Self::write_to(outlet, render, filter, overflow, capacity, shared)
     }
 
@@ -232,6 +236,7 @@ impl Output {
     pub fn progress(&self) -> Progress {
         Progress {
             written: self.shared.written.load(Ordering::Relaxed),
+            unwritten: self.shared.unwritten.load(Ordering::Relaxed),
             dropped: self.shared.dropped.load(Ordering::Relaxed),
             waiting: self.holds(),
         }
@@ -263,7 +268,7 @@ impl Output {
     /// the old one is written on.
     pub fn reopen(&mut self, destination: &Destination) -> io::Result<()> {
         if let Destination::File(..) = destination {
-            let outlet = outlet(destination, &self.shared)?;
+            let outlet = outlet(destination, self.overflow, &self.shared)?;
             self.flush();
             // A writer that ended needs none.
             drop(self.queue.send(Message::Outlet(outlet)));
@@ -320,9 +325,19 @@ impl Output {
     }
 }
 
-/// Opens what is written to.
-fn outlet(destination: &Destination, shared: &Arc<Shared>) -> io::Result<Box<dyn Outlet>> {
-    let stream = |target: Box<dyn Target>| Box::new(Stream::new(target));
+/// Opens what is written to. Where records are dropped rather than waited for, a full disk is outlived too.
+fn outlet(
+    destination: &Destination,
+    overflow: Overflow,
+    shared: &Arc<Shared>,
+) -> io::Result<Box<dyn Outlet>> {
+    let stream = |target: Box<dyn Target>| {
+        let target: Box<dyn Target> = match overflow {
+            Overflow::Wait => target,
+            Overflow::Drop | Overflow::WaitUntil(_) => Box::new(Lasting::new(target)),
+        };
+        Box::new(Stream::new(target, Arc::clone(shared)))
+    };
     Ok(match destination {
         // A duplicate of the descriptor: the standard library's handle flushes every line.
         Destination::Stdout => {

@@ -23,6 +23,8 @@ pub(super) struct Shared {
     pub(super) written: AtomicU64,
     /// Records for which the queue had no room, reported or not.
     pub(super) dropped: AtomicU64,
+    /// Lines that a full or failing disk did not take, and that are reported.
+    pub(super) unwritten: AtomicU64,
     /// Records lost, these included.
     pub(super) losses: AtomicU64,
     /// Bytes in the spool that nobody has acknowledged.
@@ -45,13 +47,21 @@ pub(super) struct Lost {
 impl Shared {
     /// Counts a record that is lost.
     pub(super) fn count_lost(&self, reason: LossReason, event: Event, at: Timestamp) {
-        self.count(reason, at, 1, Some(event));
+        self.count(reason, (at, at), 1, Some(event));
+    }
+
+    /// Counts lines between these times that the disk did not take; which of them is not known.
+    pub(super) fn count_unwritten(&self, lines: u64, since: Timestamp, until: Timestamp) {
+        if lines > 0 {
+            self.unwritten.fetch_add(lines, Ordering::Relaxed);
+            self.count(LossReason::OutputFailed, (since, until), lines, None);
+        }
     }
 
     /// Counts the places where something is missing of which nobody knows what it was.
     pub(super) fn count_places(&self, reason: LossReason, at: Timestamp, places: u64) {
         if places > 0 {
-            self.count(reason, at, places, None);
+            self.count(reason, (at, at), places, None);
         }
     }
 
@@ -62,7 +72,13 @@ impl Shared {
         }
     }
 
-    fn count(&self, reason: LossReason, at: Timestamp, count: u64, event: Option<Event>) {
+    fn count(
+        &self,
+        reason: LossReason,
+        (since, until): (Timestamp, Timestamp),
+        count: u64,
+        event: Option<Event>,
+    ) {
         self.losses.fetch_add(count, Ordering::Relaxed);
         if reason == LossReason::OutputBlocked {
             self.dropped.fetch_add(count, Ordering::Relaxed);
@@ -71,15 +87,15 @@ impl Shared {
         let lost = lost.entry(reason).or_insert_with(|| Lost {
             count: 0,
             events: BTreeMap::new(),
-            since: at,
-            until: at,
+            since,
+            until,
         });
         lost.count += count;
         if let Some(event) = event {
             *lost.events.entry(event).or_default() += count;
         }
-        lost.since = lost.since.min(at);
-        lost.until = lost.until.max(at);
+        lost.since = lost.since.min(since);
+        lost.until = lost.until.max(until);
     }
 
     /// What is to be reported.

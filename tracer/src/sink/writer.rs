@@ -87,6 +87,9 @@ impl Writer {
             self.outlet.end();
         }
         self.shared.closed.store(true, Ordering::Release);
+        if written.is_ok() && self.outlet.lacks_lines() {
+            return Err(io::Error::other("not every line could be written"));
+        }
         match written {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
             _ => Ok(self.summary),
@@ -105,8 +108,7 @@ impl Writer {
                     continue;
                 }
                 Err(TryRecvError::Empty) => {
-                    self.report_lost()?;
-                    self.outlet.flush()?;
+                    self.let_go()?;
                     let Ok(message) = records.recv() else { break };
                     message
                 }
@@ -143,6 +145,14 @@ impl Writer {
                 }
             }
         }
+        self.let_go()
+    }
+
+    /// Writes out what is gathered, and says what was lost.
+    fn let_go(&mut self) -> io::Result<()> {
+        self.report_lost()?;
+        self.outlet.flush()?;
+        // What the outlet did not get rid of shows by then.
         self.report_lost()?;
         self.outlet.flush()
     }
