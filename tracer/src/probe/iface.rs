@@ -50,6 +50,8 @@ impl Interface {
 pub(super) enum Change {
     Appeared(Interface),
     Gone(u32),
+    /// Somebody removed a filter or a qdisc of this interface.
+    Filters(u32),
     /// Changes came faster than they were read: only a list tells what there is.
     Missed,
     /// No change will be told any more.
@@ -103,9 +105,11 @@ impl Drop for Links {
 }
 
 impl Links {
-    /// Starts watching.
-    pub(super) fn watch() -> io::Result<Self> {
-        let (connection, handle, messages) = new_multicast_connection(&[MulticastGroup::Link])?;
+    /// Starts watching: what becomes of filters too, where any are put up.
+    pub(super) fn watch(filters: bool) -> io::Result<Self> {
+        let groups = [MulticastGroup::Link, MulticastGroup::Tc];
+        let groups = if filters { &groups[..] } else { &groups[..1] };
+        let (connection, handle, messages) = new_multicast_connection(groups)?;
         Ok(Self {
             handle,
             messages,
@@ -182,6 +186,10 @@ fn change(message: &NetlinkPayload<RouteNetlinkMessage>) -> Option<Change> {
             let of_bridge = link.header.interface_family == AddressFamily::Bridge;
             (!of_bridge).then_some(Change::Gone(link.header.index))
         }
+        NetlinkPayload::InnerMessage(
+            RouteNetlinkMessage::DelTrafficFilter(message)
+            | RouteNetlinkMessage::DelQueueDiscipline(message),
+        ) => Some(Change::Filters(message.header.index.cast_unsigned())),
         NetlinkPayload::Overrun(_) => Some(Change::Missed),
         _ => None,
     }

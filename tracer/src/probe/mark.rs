@@ -64,6 +64,11 @@ impl Mark {
         Err(io::Error::other("every agent's number is taken"))
     }
 
+    /// Whether a filter with that sign is this agent's.
+    pub(super) fn is_of(&self, sign: Sign) -> bool {
+        sign.number == self.number
+    }
+
     /// The handle of this agent's filters.
     pub(super) fn handle(&self, added_qdisc: bool) -> u32 {
         let added = if added_qdisc { ADDED } else { 0 };
@@ -92,6 +97,7 @@ mod tests {
             let sign = Sign::of(mark.handle(added_qdisc)).expect("our handle");
             assert_eq!(sign.number, mark.number);
             assert_eq!(sign.added_qdisc, added_qdisc);
+            assert!(mark.is_of(sign));
         }
         for handle in [0, 1, 0x8000_0800, 0x7465_0001] {
             assert_eq!(Sign::of(handle), None, "{handle:#x}");

@@ -90,6 +90,8 @@ const INTERFACE: &str = "interface";
 const INTERFACES: &str = "interfaces";
 /// Somebody else's filters come first.
 const FILTERS: &str = "filters";
+/// Somebody removed the programs' filters: they are put back.
+const FILTERS_REMOVED: &str = "filters_removed";
 /// Not all sockets can be seen, so that interfaces are watched in their place.
 const SOCKETS: &str = "sockets";
 /// Who sends datagrams is not known.
@@ -149,7 +151,8 @@ impl Probe {
     }
 
     async fn start_at(options: &Options, source: Source) -> Result<Self, StartError> {
-        let links = Links::watch().map_err(StartError::Interfaces)?;
+        let filters = source == Source::Interfaces || options.transit;
+        let links = Links::watch(filters).map_err(StartError::Interfaces)?;
         let interfaces = links.list().await.map_err(StartError::Interfaces)?;
         options.interfaces.all_found(&interfaces)?;
         let mut probe = Self::load(options, source, links)?;
@@ -252,10 +255,21 @@ impl Probe {
                 () = self.ring.readable() => return,
                 change = self.links.next() => self.change = Some(change),
             }
+            if let Some(Change::Missed) = self.change {
+                let reason = "they changed faster than that was read: all are looked at anew";
+                self.degraded(INTERFACES, reason.into());
+            }
         }
         match self.change.clone() {
             Some(Change::Appeared(interface)) => self.appeared(interface).await,
             Some(Change::Gone(ifindex)) => self.gone(ifindex).await,
+            Some(Change::Filters(ifindex)) => {
+                if let Some(interface) = self.removed(ifindex).await {
+                    // Put back by the next call, should this one be dropped.
+                    self.change = Some(Change::Appeared(interface.clone()));
+                    self.appeared(interface).await;
+                }
+            }
             Some(Change::Missed) => self.list_again().await,
             Some(Change::Ended) => self.degraded(
                 INTERFACES,
@@ -435,9 +449,38 @@ impl Probe {
         for ifindex in gone {
             self.gone(ifindex).await;
         }
+        let attached: Vec<u32> = self.attached.keys().copied().collect();
+        for ifindex in attached {
+            // Listed, so put back below.
+            self.removed(ifindex).await;
+        }
         for interface in interfaces {
             self.appeared(interface).await;
         }
+    }
+
+    /// Finds out whether somebody removed this agent's filters from an interface; says so, and gives up what is left
+    /// of them.
+    async fn removed(&mut self, ifindex: u32) -> Option<Interface> {
+        let Ok(mark) = &self.mark else { return None };
+        let attached = self.attached.get(&ifindex)?;
+        if attached.hook() != Hook::Clsact
+            || attach::clsact::are_there(&self.links, mark, ifindex).await
+        {
+            return None;
+        }
+        let mut interface = self
+            .attached
+            .remove(&ifindex)?
+            .forget(&mut self.programs.ebpf);
+        interface.name = self.names.get(&ifindex)?.clone();
+        let name = interface.name.clone();
+        let reason = format!(
+            "{name}: somebody removed the programs' filters; what passed until they were put back was not seen"
+        );
+        self.degraded(FILTERS_REMOVED, reason);
+        self.notices.push(Notice::Detached { ifindex, name });
+        Some(interface)
     }
 
     fn degraded(&mut self, what: &'static str, reason: String) {

@@ -73,6 +73,17 @@ fn first_free<T>(mut one: impl FnMut(u16) -> Result<T, String>) -> Result<(u16, 
     Err(refusal.unwrap_or_default())
 }
 
+/// Whether this agent's filters are on both sides of an interface still. Of one that cannot be asked nothing is known:
+/// it may be on its way out.
+pub(in crate::probe) async fn are_there(links: &Links, mark: &Mark, ifindex: u32) -> bool {
+    let Ok(filters) = links.filters(ifindex).await else {
+        return true;
+    };
+    let is_ours = |filter: &&Filter| sign(filter).is_some_and(|sign| mark.is_of(sign));
+    let ours = || filters.iter().filter(is_ours);
+    ours().any(|filter| filter.ingress) && ours().any(|filter| !filter.ingress)
+}
+
 /// Removes what killed runs left, and nothing else.
 pub(in crate::probe) async fn clean_up(links: &Links, interface: &Interface) {
     let filters = match links.filters(interface.index).await {

@@ -108,6 +108,12 @@ impl Attached {
         self.behind
     }
 
+    /// Lets go of what somebody else removed a part of, or all; which interface that was.
+    pub(super) fn forget(self, ebpf: &mut Ebpf) -> Interface {
+        release(ebpf, self.links);
+        self.interface
+    }
+
     /// Detaches; what is gone already is no error.
     pub(super) async fn detach(self, ebpf: &mut Ebpf, links: &Links) {
         let Self {
