@@ -244,7 +244,8 @@ pub(super) fn traffic<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Cgro
 /// The cookie of this process's network namespace; 0 where the kernel does not say it (before 5.14).
 fn namespace_cookie() -> u64 {
     const SO_NETNS_COOKIE: libc::c_int = 71;
-    let Ok(socket) = std::net::UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0)) else {
+    // Of a family that nobody keeps it from.
+    let Ok(socket) = std::os::unix::net::UnixDatagram::unbound() else {
         return 0;
     };
     let (mut cookie, mut size) = (0_u64, size_of::<u64>() as libc::socklen_t);

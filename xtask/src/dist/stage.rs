@@ -22,6 +22,14 @@ const COPIED: &[(&str, &str)] = &[
         "usr/lib/sysusers.d/tds-tracer.conf",
     ),
     (
+        "packaging/systemd/network.conf",
+        "usr/share/doc/tds-tracer/examples/network.conf",
+    ),
+    (
+        "packaging/systemd/watch-process.conf",
+        "usr/share/doc/tds-tracer/examples/watch-process.conf",
+    ),
+    (
         "packaging/pipelines/vector.yaml",
         "usr/share/doc/tds-tracer/examples/vector.yaml",
     ),
