@@ -340,3 +340,33 @@ fn a_redirect_is_one_attempt_with_where_it_leads_and_with_where_nobody_is() {
         }
     }
 }
+
+#[test]
+fn a_redirect_that_cannot_be_read_is_one_attempt_with_where_the_process_goes() {
+    root_or_skip!("a redirect that cannot be read is one attempt with where the process goes");
+    driver_or_skip!(Driver::Odbc);
+    let place = Place::new(&[]);
+    let route = format!("{SERVER_V4}:{ELSEWHERE}");
+    let gateway = ["--encrypt", "on", "--route", &route];
+    let _gateway = place.server(SERVER_V4, PORT, &gateway);
+    let _node = place.server(SERVER_V4, ELSEWHERE, &["--encrypt", "on"]);
+    // The port that it leads to is known by what is said there only.
+    let mut agent = Agent::start(&place.network.client, &[]).unwrap();
+    let fared = place.fares(Driver::Odbc, &Login::to(SERVER_V4, PORT, Encrypt::On));
+    assert!(fared.ok, "{}", fared.output);
+    agent.wait_for("attempt", 1, LIMIT).unwrap();
+    let record = agent.stop().unwrap();
+    let attempt = only(&record.events);
+    let expected = [
+        json!(["login", "redirected", []]),
+        json!(["login", "success", []]),
+    ];
+    assert_eq!(steps(attempt), expected, "{attempt:#}");
+    for login in of(&record.events, "login") {
+        assert_eq!(login["tds"]["encryption"], "full", "{login:#}");
+        assert_eq!(login["login"]["redirect"], Value::Null, "{login:#}");
+        // From its first SYN on.
+        assert_eq!(login["connection"]["partial"], false, "{login:#}");
+        assert_eq!(login["phases"]["handshake"]["complete"], true, "{login:#}");
+    }
+}
