@@ -78,7 +78,13 @@ fn account(thread: &str, name: &str) -> String {
 fn at_work_none_of_its_threads_has_what_it_does_not_need() {
     root_or_skip!("at work none of its threads has what it does not need");
     let host = Namespace::new("l").unwrap();
-    let agent = Agent::start(&host, &["--metrics", "9433"]).unwrap();
+    let state = std::env::temp_dir().join(format!("tdst-{}-confined", std::process::id()));
+    let far = format!(
+        "kind=socket,address=tcp://127.0.0.1:9,spool={}",
+        state.display()
+    );
+    let sinks = ["--sink", "kind=stdout", "--sink", &far];
+    let agent = Agent::start(&host, &[&["--metrics", "9433"][..], &sinks].concat()).unwrap();
     let tasks = format!("/proc/{}/task", agent.pid());
     let threads = || {
         let threads = fs::read_dir(&tasks)
@@ -98,7 +104,7 @@ fn at_work_none_of_its_threads_has_what_it_does_not_need() {
         .iter()
         .map(|thread| account(thread, "Name:"))
         .collect();
-    for name in ["metrics", "namespaces"] {
+    for name in ["metrics", "namespaces", "courier"] {
         assert!(names.iter().any(|known| known == name), "{names:?}");
     }
     for thread in threads() {
@@ -109,4 +115,5 @@ fn at_work_none_of_its_threads_has_what_it_does_not_need() {
         assert_eq!(account(&thread, "NoNewPrivs:"), "1", "{thread}");
     }
     assert!(agent.stop().unwrap().success);
+    fs::remove_dir_all(state).unwrap();
 }

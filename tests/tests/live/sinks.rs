@@ -402,12 +402,9 @@ fn a_strict_receiver_of_otlp_gets_every_record_and_its_spans_whatever_it_answers
         });
         logs(&lines, "tds_tracer.close") >= 2 && logs(&lines, "tds_tracer.loss") >= 1 && attempts
     };
-    assert!(
-        receiver.wait_lines(LIMIT, all),
-        "{:?} {}",
-        receiver.lines(),
-        receiver.errors()
-    );
+    let reached = receiver.wait_lines(LIMIT, all);
+    let complaints = receiver.errors();
+    assert!(reached, "{:?} {complaints}", receiver.lines());
     let record = agent.stop().unwrap();
     assert!(record.success, "{}", record.log);
     let told = parse(receiver.lines());

@@ -30,21 +30,21 @@ mod tests {
 
     #[test]
     fn requests_go_first_then_what_went_well_then_what_did_not() {
-        let room = |record| room(&record, None, 4096);
+        let of = |record| room(&record, None, 4096);
         let order = [
-            room(samples::request()),
-            room(samples::phase()),
-            room(samples::login()),
-            room(samples::failed()),
-            room(samples::loss()),
+            of(samples::request()),
+            of(samples::phase()),
+            of(samples::login()),
+            of(samples::failed()),
+            of(samples::loss()),
         ];
         assert!(order.is_sorted_by(|less, more| less < more), "{order:?}");
-        assert_eq!(room(samples::agent()), 4096);
-        assert_eq!(room(samples::incident()), 4096);
+        assert_eq!(of(samples::agent()), 4096);
+        assert_eq!(of(samples::incident()), 4096);
     }
 
     #[test]
     fn a_queue_of_one_takes_anything() {
-        assert_eq!(super::room(&samples::request(), None, 1), 1);
+        assert_eq!(room(&samples::request(), None, 1), 1);
     }
 }
