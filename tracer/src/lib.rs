@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod ports;
 pub mod probe;
 pub mod record;
+mod recorder;
 pub mod replay;
 pub mod report;
 pub mod run;

@@ -7,6 +7,7 @@ mod named;
 mod opening;
 mod owners;
 mod ports;
+mod recording;
 mod records;
 mod reload;
 mod service;
@@ -25,7 +26,7 @@ use tracer_ebpf::config::requests;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use self::watcher::{SetLogLevel, Watcher};
-pub use self::{named::Wanted, reload::Reread};
+pub use self::{named::Wanted, recording::Recording, reload::Reread};
 use crate::{
     host::{self, Containers, Hierarchy, Processes},
     metrics::Metrics,
@@ -84,6 +85,8 @@ pub struct RunOptions {
     pub state: Option<PathBuf>,
     /// Where metrics are asked for; nowhere unless given.
     pub metrics: Option<SocketAddr>,
+    /// What is recorded of packets, and where; nothing unless given.
+    pub recording: Option<Recording>,
     /// Level of the agent's own log.
     pub log_level: LevelFilter,
     /// Whether what is not needed any more is given up once it is at work.
@@ -153,6 +156,9 @@ async fn watch(
         Some(address) => Some(listen(address, options.confine)?),
         None => None,
     };
+    if let Some(recording) = &options.recording {
+        recording.prepare().context("the recorder's directory")?;
+    }
     let groups = Hierarchy::choose(options.cgroup.as_deref())?;
     let probe = Probe::start(&probe_options(options, groups.clone())).await?;
     let containers = Containers::under(options.host_root.clone(), options.node.as_deref());
@@ -208,6 +214,7 @@ struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
+    freeze: Signal,
 }
 
 impl Signals {
@@ -216,6 +223,7 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hang_up: signal(SignalKind::hangup())?,
+            freeze: signal(SignalKind::user_defined1())?,
         })
     }
 }

@@ -21,6 +21,7 @@ mod paths;
 mod phases;
 mod ports;
 mod processes;
+mod recorder;
 mod requests;
 mod resolutions;
 mod rewritten;

@@ -52,6 +52,11 @@ pub(crate) fn right_checksum(addresses: &[u8], segment: &[u8]) -> u16 {
     !fold(pseudo + sum(&segment[..16]) + sum(&segment[18..]))
 }
 
+/// What a host leaves in the field for its network card to finish: the sum of the pseudo-header.
+pub(crate) fn unfinished_checksum(addresses: &[u8], segment_len: usize) -> u16 {
+    fold(sum(addresses) + u64::from(TCP) + segment_len as u64)
+}
+
 /// The sum of 16-bit words, folded. In longer words and in the other byte order it comes to the same,
 /// swapped (RFC 1071 section 2), and four bytes at once are less work than two.
 fn sum(bytes: &[u8]) -> u64 {

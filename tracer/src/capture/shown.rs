@@ -21,6 +21,9 @@ pub struct Shown {
     pub segment: Segment,
     /// Parts of the stream; some may lie before the packet, and some may be told twice.
     pub told: Vec<Span>,
+    /// The events that tell them.
+    #[cfg(test)]
+    pub(crate) events: Vec<(Event, Vec<u8>)>,
 }
 
 impl Shown {
@@ -31,11 +34,15 @@ impl Shown {
             direction,
             segment: *segment,
             told: Vec::new(),
+            #[cfg(test)]
+            events: Vec::new(),
         }
     }
 
     /// Adds what an event tells.
     pub(super) fn event(&mut self, event: &Event, run: &[u8]) {
+        #[cfg(test)]
+        self.events.push((*event, run.to_vec()));
         match Kind::of(event.kind) {
             Some(Kind::Segment | Kind::More) => {
                 self.told.extend(event.told(run).map(|(span, _)| span));

@@ -194,10 +194,10 @@ impl Tracker {
         if tracked.flow.foreign != 0 {
             return;
         }
-        let mut shown = if shows { tracked.shows(&segment) } else { None };
-        let told = shown.as_mut();
-        let observed = tracked.observe(&segment, bytes, seen, &config, told, engine, to);
-        self.shown = shown;
+        let mut noted = if shows { tracked.shows(&segment) } else { None };
+        let told = noted.as_mut();
+        let observed = tracked.observe(&segment, seen, &config, told, engine, to);
+        self.shown = noted;
         self.settle(&segment, seen.time_ns, observed, engine, to);
     }
 
@@ -369,13 +369,16 @@ impl Tracked {
     fn observe(
         &mut self,
         segment: &Segment,
-        bytes: Snapped<'_>,
         seen: &Sighted<'_>,
         config: &Config,
         shown: Option<&mut Shown>,
         engine: &mut Engine,
         to: &mut dyn Listener,
     ) -> Observed {
+        let bytes = Snapped {
+            kept: seen.network.1,
+            wire_len: seen.wire_len,
+        };
         let sighting = Sighting {
             now: seen.time_ns,
             point: seen.point,

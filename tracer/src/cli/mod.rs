@@ -5,6 +5,7 @@
 mod config;
 mod doctor;
 mod extract;
+mod freeze;
 mod output;
 mod pairs;
 mod reload;
@@ -31,6 +32,7 @@ pub use self::{
     config::{ConfigCommand, ConfigFile},
     doctor::DoctorArgs,
     extract::ExtractArgs,
+    freeze::FreezeArgs,
     output::OutputArgs,
     reload::ReloadArgs,
     replay::ReplayArgs,
@@ -71,6 +73,8 @@ enum Command {
     Config(ConfigCommand),
     /// Let the agent that runs read its configuration anew.
     Reload(ReloadArgs),
+    /// Let the agent that runs write down all that its flight recorder holds.
+    Freeze(FreezeArgs),
     /// Print the JSON Schema of the output.
     Schema,
     /// Say what a cause in `diagnosis` means, how to confirm it, and what helps.
@@ -149,6 +153,7 @@ fn dispatch(typed: Typed) -> anyhow::Result<ExitCode> {
         Command::Run(_) => crate::run::run(&run_options()?, run_options),
         Command::Config(_) => Ok(ExitCode::SUCCESS),
         Command::Reload(args) => args.send(),
+        Command::Freeze(args) => args.send(),
         Command::Replay(args) => crate::replay::replay(&args.meant()?),
         Command::Report(args) => crate::report::report(&args.meant()),
         Command::Top(args) => crate::top::top(args.meant()),

@@ -33,7 +33,7 @@ impl ReloadArgs {
 }
 
 /// The one agent that runs.
-fn running() -> anyhow::Result<i32> {
+pub(super) fn running() -> anyhow::Result<i32> {
     let own = getpid().as_raw_nonzero().get();
     let processes = procfs::process::all_processes().context("the list of processes")?;
     let agents: Vec<i32> = processes

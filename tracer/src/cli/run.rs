@@ -17,7 +17,7 @@ use crate::{
     host,
     ports::Ports,
     probe::{Selection, Source},
-    run::{RunOptions, Wanted},
+    run::{Recording, RunOptions, Wanted},
     sink::Overflow,
 };
 
@@ -106,6 +106,19 @@ pub struct RunArgs {
     /// `/-/ready`) at this port of the loopback address, or at `ADDRESS:PORT`; nobody is answered unless given
     #[arg(long, value_name = "[ADDRESS:]PORT", value_parser = values::listener)]
     metrics: Option<SocketAddr>,
+
+    /// Keep what the kernel tells of packets, and write those of logins that were slow, failed or are undecided
+    /// into this directory, as captures with what was said of them; nothing is kept unless given
+    #[arg(long, value_name = "DIRECTORY")]
+    recorder: Option<PathBuf>,
+
+    /// Memory for what is kept, such as `32M`
+    #[arg(long, value_name = "BYTES", default_value = "32M", value_parser = values::recorder_bytes)]
+    recorder_bytes: u64,
+
+    /// What is written takes no more than this; the oldest makes room
+    #[arg(long, value_name = "BYTES", default_value = "256M", value_parser = values::recorder_bytes)]
+    recorder_max_bytes: u64,
 
     /// How much the agent says of its own work on standard error: off, error, warn, info, debug or
     /// trace
@@ -206,6 +219,9 @@ impl RunArgs {
             duration,
             state,
             metrics,
+            recorder,
+            recorder_bytes,
+            recorder_max_bytes,
             log_level,
             confine,
             config: _,
@@ -240,6 +256,11 @@ impl RunArgs {
             duration,
             state,
             metrics,
+            recording: recorder.map(|folder| Recording {
+                folder,
+                ring_bytes: usize::try_from(recorder_bytes).unwrap_or(usize::MAX),
+                folder_bytes: recorder_max_bytes,
+            }),
             log_level,
             confine: confine == Switch::On,
             said: BTreeMap::new(),

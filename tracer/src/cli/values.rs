@@ -96,6 +96,14 @@ fn wrong_bytes() -> String {
     "give a number of bytes, such as 65536, 64K or 8M".to_owned()
 }
 
+/// Bytes of the flight recorder: a login has some 10 KiB.
+pub(super) fn recorder_bytes(text: &str) -> Result<u64, String> {
+    match bytes(text)? {
+        bytes if bytes >= 1 << 20 => Ok(bytes),
+        _ => Err("give at least 1M".to_owned()),
+    }
+}
+
 /// Bytes that an output file may have: one line has up to 64 KiB.
 pub(super) fn output_bytes(text: &str) -> Result<u64, String> {
     const LEAST: u64 = 1 << 20;

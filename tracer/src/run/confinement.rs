@@ -18,6 +18,8 @@ impl Watcher {
         // Files are opened anew by this thread.
         let mut writes: Vec<_> = outputs.flat_map(|output| output.needs().writes).collect();
         writes.extend(self.options.state.clone());
+        let recording = self.options.recording.as_ref();
+        writes.extend(recording.map(|recording| recording.folder.clone()));
         Needs {
             programs: true,
             processes: self.owners.processes.groups().is_some(),

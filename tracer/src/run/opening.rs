@@ -6,23 +6,27 @@ use tracer_ebpf::{
     observe::{Runs, Sink, Told},
 };
 
+use super::records::Records;
 use crate::{
     record::LossReason,
-    session::{Engine, Input, Listener},
+    session::{Engine, Input},
 };
 
 /// Tells the engine what it would have been told before.
-pub(super) fn tell(opening: &Opening, engine: &mut Engine, to: &mut dyn Listener) {
+pub(super) fn tell(opening: &Opening, engine: &mut Engine, to: &mut Records) {
     opening.tell(&mut Teller { engine, to });
 }
 
 struct Teller<'a> {
     engine: &'a mut Engine,
-    to: &'a mut dyn Listener,
+    to: &'a mut Records,
 }
 
 impl Sink<[u8]> for Teller<'_> {
     fn tell(&mut self, event: &Event, _packet: &[u8], _at: u32) {
+        if let Some(recorder) = &mut self.to.recorder {
+            recorder.note(event, &[]);
+        }
         self.engine.on_event(Input::Event(event, &[]), self.to);
     }
 

@@ -16,6 +16,7 @@ use crate::{
     metrics::Metrics,
     probe::{self, Drops},
     record::{Login, Record, Side, Text},
+    recorder::Recorder,
     session::{Decided, DropFacts, Engine, HostFacts, Input, Listener, ProcessFacts, Question},
     sink::{Outputs, Sent},
 };
@@ -36,6 +37,8 @@ pub(super) struct Records {
     pub(super) drops: Option<Drops>,
     /// The processes that are watched for what shows no packet.
     pub(super) named: Named,
+    /// What is kept of packets.
+    pub(super) recorder: Option<Recorder>,
 }
 
 impl Listener for Records {
@@ -48,7 +51,8 @@ impl Listener for Records {
                 source: Learned::Redirect,
             });
         }
-        self.metrics.is_some() || self.output.wants_login(login)
+        let wanted = self.metrics.is_some() || self.recorder.is_some();
+        wanted || self.output.wants_login(login)
     }
 
     fn host(&mut self, question: &Question<'_>) -> HostFacts {
@@ -67,6 +71,9 @@ impl Listener for Records {
         self.tally.told(&record.body);
         if let Some(metrics) = &mut self.metrics {
             metrics.record(&record);
+        }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.said(&record);
         }
         self.closed |= self.output.send(record) == Sent::Closed;
     }
@@ -117,6 +124,9 @@ pub(super) fn tell(
         probe::Record::Event(event, run) => {
             for owner in owners.of_earlier(&event) {
                 engine.on_event(Input::Owner(owner), to);
+            }
+            if let Some(recorder) = &mut to.recorder {
+                recorder.note(&event, run);
             }
             engine.on_event(Input::Event(&event, run), to);
         }

@@ -12,18 +12,20 @@ use super::{
     named::Named,
     owners::Owners,
     ports::Watched,
+    recording::Scribe,
     records::{Records, tell},
     service,
     status::{Moment, Tally, processor, resident},
 };
 use crate::{
-    host::{Earlier, Processes, Witness},
+    host::{self, Earlier, Processes, Witness},
     metrics::{Health, Metrics},
     probe::{Drops, Notice, Probe},
     record::{
         Agent, AgentAction, AgentRecord, Body, Event as EventName, LossReason, Record, SinkStatus,
         Text, Timestamp,
     },
+    recorder::Recorder,
     session::{Carried, Config, Engine, Input, Listener as _},
     sink::Outputs,
 };
@@ -62,6 +64,7 @@ pub(super) struct Watcher {
     pub(super) reread: Reread,
     pub(super) set_log_level: SetLogLevel,
     memory: Memory,
+    scribe: Option<Scribe>,
     /// So many ticks lie between two signs of life for the service manager.
     alive_ticks: Option<u32>,
     ticks: u32,
@@ -110,11 +113,13 @@ impl Watcher {
                 witness: Witness::new(options.confine),
                 drops,
                 named,
+                recorder: recorder(options),
             },
             options: options.clone(),
             reread: || anyhow::bail!("there is nothing to read"),
             set_log_level: Box::new(|_| {}),
             memory: Memory::new(options.state.clone()),
+            scribe: Scribe::new(options),
             alive_ticks: service::watched_every().map(ticks),
             ticks: 0,
             statuses: 0,
@@ -171,7 +176,10 @@ impl Watcher {
         loop {
             tokio::select! {
                 () = self.probe.ready() => {}
-                _ = tick.tick() => self.tick(),
+                _ = tick.tick() => {
+                    self.tick();
+                    self.recorded(false).await;
+                }
                 _ = status.tick() => {
                     self.status();
                     self.statuses += 1;
@@ -182,6 +190,7 @@ impl Watcher {
                 _ = signals.interrupt.recv() => return "interrupt",
                 _ = signals.terminate.recv() => return "terminate",
                 _ = signals.hang_up.recv() => self.reload(),
+                _ = signals.freeze.recv() => self.freeze(),
                 () = &mut end => return "duration",
             }
             self.notices();
@@ -190,6 +199,27 @@ impl Watcher {
             if self.records.closed || self.records.output.is_closed() {
                 return READER_GONE;
             }
+        }
+    }
+
+    /// Hands over all that the recorder holds, since somebody asks for it.
+    fn freeze(&mut self) {
+        match &mut self.records.recorder {
+            Some(recorder) => recorder.freeze(),
+            None => tracing::warn!("nothing is recorded: there is no --recorder"),
+        }
+    }
+
+    /// Writes what was recorded of logins that went wrong.
+    async fn recorded(&mut self, finally: bool) {
+        let (now, wall_offset) = (self.probe.now(), self.probe.wall_offset());
+        let Some((scribe, recorder)) = self.scribe.as_mut().zip(self.records.recorder.as_mut())
+        else {
+            return;
+        };
+        recorder.pass(now);
+        if let Some(complaint) = scribe.tick(recorder, wall_offset, finally).await {
+            self.say(degraded("recorder", &complaint));
         }
     }
 
@@ -394,6 +424,7 @@ impl Watcher {
         self.records.output.take_your_time(PATIENCE);
         self.count();
         self.engine.finish(self.probe.now(), &mut self.records);
+        self.recorded(true).await;
         self.keep().await;
         if let Some(complaint) = self.memory.kept().await {
             self.say(degraded("state", &complaint));
@@ -413,6 +444,18 @@ impl Watcher {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The flight recorder, where one is asked for.
+fn recorder(options: &RunOptions) -> Option<Recorder> {
+    let bytes = options.recording.as_ref()?.ring_bytes;
+    let output = &options.output;
+    Some(Recorder::new(
+        bytes,
+        output.filter.slow,
+        &host::name(),
+        output.run,
+    ))
 }
 
 /// The ticks in that time: one at least.
