@@ -8,6 +8,7 @@ mod chart;
 mod demo;
 mod dist;
 mod ebpf;
+mod eyes;
 mod fleet;
 mod fuzz;
 mod generated;
@@ -64,6 +65,8 @@ enum Command {
     Dist(dist::Args),
     /// Install the Debian package in a root of its own, ask it, and purge it again (root)
     InstallTrial(dist::InstallArgs),
+    /// Look at reports in a browser, at two widths, light and dark, with scripts and without
+    Eyes(eyes::Args),
     /// Check the house rules that no compiler knows
     Lint,
     /// What runs inside the emulator
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         Command::Ebpf(args) => ebpf::run(&args),
         Command::Dist(args) => dist::run(&args),
         Command::InstallTrial(args) => dist::install(&args),
+        Command::Eyes(args) => eyes::run(&args),
         Command::Lint => lint::run(),
         Command::VmGuest(args) => vm::guest::run(&args),
     };

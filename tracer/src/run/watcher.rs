@@ -449,7 +449,7 @@ impl Watcher {
 /// The flight recorder, where one is asked for.
 fn recorder(options: &RunOptions) -> Option<Recorder> {
     let bytes = options.recording.as_ref()?.ring_bytes;
-    let output = &options.output;
+    let output = options.outputs.first()?;
     Some(Recorder::new(
         bytes,
         output.filter.slow,

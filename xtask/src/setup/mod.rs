@@ -28,6 +28,8 @@ pub(crate) enum For {
     Vm,
     /// `cargo xtask test`, which is all of the above
     Test,
+    /// `cargo xtask eyes`: a browser
+    Eyes,
 }
 
 /// Options of `setup`.

@@ -35,6 +35,7 @@ const NET: &[For] = &[For::Demo, For::Vm, For::Test];
 const PEERS: &[For] = &[For::Demo, For::Test];
 const VM: &[For] = &[For::Vm, For::Test];
 const TEST: &[For] = &[For::Test];
+const EYES: &[For] = &[For::Eyes];
 const DIST: &[For] = &[For::Dist];
 /// Those that take programs apart.
 const BINARIES: &[For] = &[For::Dist, For::Vm, For::Test];
@@ -81,6 +82,8 @@ pub(crate) const ALL: &[Need] = &[
     Need::program("crun", &["crun"], TEST),
     Need::program("tmux", &["tmux"], TEST),
     Need::program("rsyslogd", &["rsyslog"], TEST),
+    Need::program("chromium", &["chromium"], EYES),
+    Need::program("npm", &["npm"], EYES),
     Need::program("socat", &["socat"], TEST),
     Need::program("tcpdump", &["tcpdump"], TEST),
     Need::program("tshark", &["tshark"], TEST),
