@@ -140,7 +140,7 @@ impl<W: Write> Writer<W> {
     }
 }
 
-fn text<'a>(code: OptionCode, text: &'a str) -> PcapNGOption<'a> {
+fn text(code: OptionCode, text: &str) -> PcapNGOption<'_> {
     let value = &text.as_bytes()[..text.floor_char_boundary(MOST_COMMENT)];
     PcapNGOption {
         code,

@@ -122,17 +122,17 @@ impl Listener for Choice<'_> {
 
 /// Which connection, and how its login ended.
 fn comment(facts: &ConnectionFacts) -> String {
-    let mut comment = format!("connection {}", facts.connection.id);
     let login = &facts.login;
-    if let Some(outcome) = login.outcome {
-        comment += ", ";
-        comment += outcome.as_str();
-    }
-    if let Some(error) = &login.error {
-        comment += &format!(" (error {})", error.number);
-    }
-    if let Some(took) = login.duration_ns {
-        comment += &format!(" after {:.3} s", took.0 as f64 / 1e9);
-    }
-    comment
+    let outcome = login
+        .outcome
+        .map(|outcome| format!(", {}", outcome.as_str()));
+    let error = login
+        .error
+        .as_ref()
+        .map(|error| format!(" (error {})", error.number));
+    let took = login
+        .duration_ns
+        .map(|took| format!(" after {:.3} s", took.0 as f64 / 1e9));
+    let said: String = [outcome, error, took].into_iter().flatten().collect();
+    format!("connection {}{said}", facts.connection.id)
 }

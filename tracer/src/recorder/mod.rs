@@ -380,21 +380,20 @@ fn capture<'a>(
 
 /// Which connection, of which process, and how its login went.
 fn comment(facts: &ConnectionFacts) -> String {
-    let mut comment = format!("connection {}", facts.connection.id);
-    if let Some(process) = &facts.process {
-        comment += &format!(", process {}", process.pid);
-        if let Some(name) = &process.name {
-            comment += &format!(" {name}");
-        }
-        if let Some(container) = &process.container_id {
-            comment += &format!(", container {container}");
-        }
-    }
-    if let Some(outcome) = facts.login.outcome {
-        comment += &format!(", {}", outcome.as_str());
-    }
-    if let Some(took) = facts.login.duration_ns {
-        comment += &format!(" after {:.3} s", took.0 as f64 / 1e9);
-    }
-    comment
+    let process = facts.process.as_ref();
+    let name = process.and_then(|process| process.name.as_ref());
+    let container = process.and_then(|process| process.container_id.as_ref());
+    let outcome = facts.login.outcome;
+    let took = facts.login.duration_ns;
+    let said: String = [
+        process.map(|process| format!(", process {}", process.pid)),
+        name.map(|name| format!(" {name}")),
+        container.map(|container| format!(", container {container}")),
+        outcome.map(|outcome| format!(", {}", outcome.as_str())),
+        took.map(|took| format!(" after {:.3} s", took.0 as f64 / 1e9)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    format!("connection {}{said}", facts.connection.id)
 }

@@ -204,9 +204,10 @@ impl Watcher {
 
     /// Hands over all that the recorder holds, since somebody asks for it.
     fn freeze(&mut self) {
-        match &mut self.records.recorder {
-            Some(recorder) => recorder.freeze(),
-            None => tracing::warn!("nothing is recorded: there is no --recorder"),
+        if let Some(recorder) = &mut self.records.recorder {
+            recorder.freeze();
+        } else {
+            tracing::warn!("nothing is recorded: there is no --recorder");
         }
     }
 

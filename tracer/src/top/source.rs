@@ -59,7 +59,8 @@ pub(super) enum Said {
 pub(super) struct Source {
     said: Receiver<Said>,
     agent: Option<Child>,
-    ended: Option<Option<String>>,
+    /// How it stands for good.
+    ended: Option<Standing>,
     last: Instant,
     speed: Option<Speed>,
     /// Whether lines come as what they tell happens.
@@ -128,7 +129,7 @@ impl Source {
             self.last = Instant::now();
             match next {
                 Said::Ended(why) => {
-                    self.ended = Some(why);
+                    self.ended = Some(Standing::Ended(why));
                     return;
                 }
                 Said::Line(line) if self.is_early(&line) => {
@@ -186,8 +187,11 @@ impl Source {
     pub(super) fn paced_ns(&self) -> Option<u64> {
         let speed = self.speed.as_ref()?;
         let (begun, first) = speed.begun?;
-        let passed = begun.elapsed().as_secs_f64() * speed.times * 1e9;
-        (self.ended.is_none()).then(|| first.max(0).unsigned_abs() + passed as u64)
+        let passed = begun.elapsed().mul_f64(speed.times).as_nanos();
+        let passed = u64::try_from(passed).unwrap_or(u64::MAX);
+        self.ended
+            .is_none()
+            .then(|| first.max(0).unsigned_abs().saturating_add(passed))
     }
 
     /// How long ago the last line came.
@@ -198,7 +202,7 @@ impl Source {
     /// Whether lines come.
     pub(super) fn standing(&self) -> Standing {
         match &self.ended {
-            Some(why) => Standing::Ended(why.clone()),
+            Some(ended) => ended.clone(),
             None if self.is_live && self.quiet() > SILENT => {
                 Standing::Silent(self.quiet().as_secs())
             }

@@ -74,7 +74,7 @@ pub(super) fn draw(
         };
         let values = parts
             .iter()
-            .map(|moment| f64::from(moment.phases[at].longest_us));
+            .map(|moment| u64::from(moment.phases[at].longest_us));
         lines.push(Line::from(vec![
             Span::raw(format!("{name:<NAME$}")),
             Span::raw(figures),
@@ -93,8 +93,8 @@ fn counts(
     (seconds, columns): (f64, usize),
     style: Style,
 ) -> Line<'static> {
-    let values: Vec<_> = parts.iter().map(|moment| f64::from(of(moment))).collect();
-    let most = values.iter().copied().fold(0.0, f64::max) / seconds;
+    let values: Vec<_> = parts.iter().map(|moment| u64::from(of(moment))).collect();
+    let most = values.iter().max().copied().unwrap_or_default() as f64 / seconds;
     let figures = format!("{:>21} ", format!("at most {most:.1}/s"));
     Line::from(vec![
         Span::raw(format!("{name:<NAME$}")),
@@ -103,19 +103,13 @@ fn counts(
     ])
 }
 
-fn spark(values: &[f64], columns: usize) -> String {
-    let most = values.iter().copied().fold(0.0, f64::max);
-    let step = |value: &f64| {
-        if *value <= 0.0 {
-            return STEPS[0];
-        }
-        // What is there at all is seen.
-        let height = (value / most * 8.0).ceil().clamp(1.0, 8.0);
-        STEPS[height as usize]
-    };
+fn spark(values: &[u64], columns: usize) -> String {
+    let most = values.iter().max().copied().unwrap_or_default().max(1);
+    // What is there at all is seen.
+    let step = |value: u64| STEPS[(value * 8).div_ceil(most).min(8) as usize];
     values
         .iter()
-        .flat_map(|value| std::iter::repeat_n(step(value), columns))
+        .flat_map(|value| std::iter::repeat_n(step(*value), columns))
         .collect()
 }
 
@@ -138,7 +132,7 @@ fn waited(us: [u64; 3], width: usize, colours: Colours) -> Line<'static> {
     );
     spans.push(Span::raw(figures));
     for side in 0..SIDES.len() {
-        let cells = (share(side) * width as f64).round() as usize;
+        let cells = ((us[side] * width as u64 + sum / 2) / sum) as usize;
         let name = SIDES[side];
         let bar = if cells > name.len() + 2 {
             let fill = FILLS[side].to_string().repeat(cells - name.len() - 2);

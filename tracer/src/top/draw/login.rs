@@ -63,24 +63,24 @@ pub(super) fn draw(
     if let Some((cause, confidence, whom)) = &seen.cause {
         lines.push(Line::from(vec![
             Span::raw("why: "),
-            Span::styled(cause.clone(), colours.heading()),
+            Span::styled(cause.clone(), Colours::heading()),
             Span::raw(format!(" ({confidence:.2}), for {}", known(whom))),
         ]));
     }
     if seen.inferred {
         lines.push(Line::styled(
             "its outcome is inferred from sealed records",
-            colours.quiet(),
+            Colours::quiet(),
         ));
     }
     if seen.partial {
-        lines.push(Line::styled("not all of it was seen", colours.quiet()));
+        lines.push(Line::styled("not all of it was seen", Colours::quiet()));
     }
     lines.push(Line::default());
     fall(&mut lines, &seen.fall, area.width, colours);
     if let Some(parts) = state.parts(seen) {
         lines.push(Line::default());
-        lines.push(Line::styled("all of its attempt", colours.heading()));
+        lines.push(Line::styled("all of its attempt", Colours::heading()));
         fall(&mut lines, &parts, area.width, colours);
     }
     lines.push(Line::default());
@@ -91,7 +91,7 @@ pub(super) fn draw(
             Span::raw(format!(" {name}   ")),
         ]
     });
-    lines.push(Line::from_iter(legend));
+    lines.push(legend.collect());
     frame.render_widget(Clear, area);
     frame.render_widget(Paragraph::new(lines), area);
 }
@@ -118,7 +118,7 @@ fn fall(lines: &mut Vec<Line<'static>>, fall: &Waterfall, width: u16, colours: C
 }
 
 fn bar(row: &Bar, whole_ns: u64, width: usize, colours: Colours) -> Vec<Span<'static>> {
-    let scale = |ns: u64| (ns as f64 / whole_ns.max(1) as f64 * width as f64).round() as usize;
+    let scale = |ns: u64| cells(ns, whole_ns, width);
     let from = scale(row.start_ns).min(width.saturating_sub(1));
     let len = scale(row.duration_ns).clamp(1, width - from);
     let mut spans = vec![Span::raw(" ".repeat(from))];
@@ -129,7 +129,7 @@ fn bar(row: &Bar, whole_ns: u64, width: usize, colours: Colours) -> Vec<Span<'st
     let sum: u64 = waited.iter().sum::<u64>().max(1);
     let mut left = len;
     for (side, ns) in waited.into_iter().enumerate() {
-        let cells = ((ns as f64 / sum as f64 * len as f64).round() as usize).min(left);
+        let cells = cells(ns, sum, len).min(left);
         left -= cells;
         spans.push(Span::styled(
             FILLS[side].to_string().repeat(cells),
@@ -137,4 +137,10 @@ fn bar(row: &Bar, whole_ns: u64, width: usize, colours: Colours) -> Vec<Span<'st
         ));
     }
     spans
+}
+
+/// How many of so many cells a part of the whole takes.
+fn cells(part: u64, whole: u64, of: usize) -> usize {
+    let whole = u128::from(whole.max(1));
+    ((u128::from(part) * of as u128 + whole / 2) / whole) as usize
 }

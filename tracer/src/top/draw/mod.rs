@@ -56,15 +56,15 @@ impl Colours {
         self.of([Color::Blue, Color::Cyan, Color::Magenta][side % 3])
     }
 
-    pub(super) fn quiet(self) -> Style {
+    pub(super) fn quiet() -> Style {
         Style::new().add_modifier(Modifier::DIM)
     }
 
-    pub(super) fn heading(self) -> Style {
+    pub(super) fn heading() -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    pub(super) fn selected(self) -> Style {
+    pub(super) fn selected() -> Style {
         Style::new().add_modifier(Modifier::REVERSED)
     }
 }
@@ -96,7 +96,7 @@ pub(super) fn draw(
     frame.render_widget(self::foot(view, colours), foot);
     match &view.shows {
         Shows::Login(seen) => login::draw(frame, body, seen, state, colours),
-        Shows::Help => help(frame, body, colours),
+        Shows::Help => help(frame, body),
         Shows::Tables => {
             let [charts, tables] =
                 Layout::vertical([Constraint::Length(CHARTS), Constraint::Fill(1)]).areas(body);
@@ -112,7 +112,7 @@ pub(super) fn draw(
 
 fn title(view: &View, state: &State, standing: &Standing, colours: Colours) -> Paragraph<'static> {
     let mut spans = vec![
-        Span::styled("tds-tracer top", colours.heading()),
+        Span::styled("tds-tracer top", Colours::heading()),
         Span::raw("  "),
     ];
     let (word, style) = if view.frozen.is_some() {
@@ -121,7 +121,7 @@ fn title(view: &View, state: &State, standing: &Standing, colours: Colours) -> P
         match standing {
             Standing::Comes => ("live".to_owned(), colours.good()),
             Standing::Silent(seconds) => (format!("no line for {seconds} s"), colours.doubtful()),
-            Standing::Ended(None) => ("ended".to_owned(), colours.quiet()),
+            Standing::Ended(None) => ("ended".to_owned(), Colours::quiet()),
             Standing::Ended(Some(why)) => (format!("ended: {why}"), colours.bad()),
         }
     };
@@ -144,7 +144,7 @@ fn title(view: &View, state: &State, standing: &Standing, colours: Colours) -> P
     if !state.filter.is_empty() {
         spans.push(Span::styled(
             format!("  /{}", state.filter.text),
-            colours.heading(),
+            Colours::heading(),
         ));
     }
     Paragraph::new(Line::from(spans))
@@ -160,7 +160,7 @@ fn figures(state: &State, view: &View, colours: Colours) -> Paragraph<'static> {
     let mut spans = vec![
         Span::styled(
             format!("{:.1}", f64::from(now.logins()) / of_late),
-            colours.heading(),
+            Colours::heading(),
         ),
         Span::raw(format!(
             " logins/s   in {name}: {} well",
@@ -173,7 +173,7 @@ fn figures(state: &State, view: &View, colours: Colours) -> Paragraph<'static> {
         (state.pending.len() as u64, "undecided", colours.doubtful()),
     ] {
         spans.push(Span::raw("  "));
-        let style = if many > 0 { style } else { colours.quiet() };
+        let style = if many > 0 { style } else { Colours::quiet() };
         spans.push(Span::styled(format!("{} {word}", count(many)), style));
     }
     let lost: u64 = state.losses.values().sum::<u64>() + state.missing;
@@ -194,7 +194,7 @@ fn figures(state: &State, view: &View, colours: Colours) -> Paragraph<'static> {
 
 fn foot(view: &View, colours: Colours) -> Paragraph<'static> {
     if let Some(typed) = &view.typed {
-        let mut spans = vec![Span::styled(format!("/{typed}▏"), colours.heading())];
+        let mut spans = vec![Span::styled(format!("/{typed}▏"), Colours::heading())];
         if let Some(complaint) = &view.complaint {
             spans.push(Span::styled(format!("  {complaint}"), colours.bad()));
         }
@@ -204,10 +204,10 @@ fn foot(view: &View, colours: Colours) -> Paragraph<'static> {
         "? help  / filter  f freeze  s by {}  h {}  Tab table  Enter open  q quit",
         SORTS[view.sort], SPANS[view.span].0
     );
-    Paragraph::new(Span::styled(text, colours.quiet()))
+    Paragraph::new(Span::styled(text, Colours::quiet()))
 }
 
-fn help(frame: &mut Frame<'_>, area: Rect, colours: Colours) {
+fn help(frame: &mut Frame<'_>, area: Rect) {
     const KEYS: [(&str, &str); 11] = [
         (
             "1 2 3 4, Tab",
@@ -240,7 +240,7 @@ fn help(frame: &mut Frame<'_>, area: Rect, colours: Colours) {
         .iter()
         .map(|(key, does)| {
             Line::from(vec![
-                Span::styled(format!("  {key:<14}"), colours.heading()),
+                Span::styled(format!("  {key:<14}"), Colours::heading()),
                 Span::raw(*does),
             ])
         })

@@ -25,9 +25,9 @@ pub(super) fn one(frame: &mut Frame<'_>, area: Rect, state: &State, view: &View,
     let [tabs, body] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
     let names = TABLES.iter().enumerate().flat_map(|(at, name)| {
         let style = if at == view.table {
-            colours.selected()
+            Colours::selected()
         } else {
-            colours.quiet()
+            Colours::quiet()
         };
         [
             Span::styled(format!(" {} {name} ", at + 1), style),
@@ -62,9 +62,9 @@ pub(super) fn all(frame: &mut Frame<'_>, area: Rect, state: &State, view: &View,
             let [name, body] =
                 Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
             let style = if at == view.table {
-                colours.selected()
+                Colours::selected()
             } else {
-                colours.heading()
+                Colours::heading()
             };
             let text = Span::styled(format!(" {} {} ", at + 1, TABLES[at]), style);
             frame.render_widget(Paragraph::new(text), name);
@@ -90,15 +90,15 @@ fn table(
     };
     if rows.is_empty() && which > 1 {
         let text = ["no login yet", "no incident"][which - SLOWEST];
-        let text = Span::styled(text, colours.quiet());
+        let text = Span::styled(text, Colours::quiet());
         frame.render_widget(Paragraph::new(text), area);
         return;
     }
-    let header = Row::new(names).style(colours.quiet());
+    let header = Row::new(names).style(Colours::quiet());
     let mut table = Table::new(rows, widths).header(header).column_spacing(1);
     let mut selected = TableState::default();
     if which == view.table {
-        table = table.row_highlight_style(colours.selected());
+        table = table.row_highlight_style(Colours::selected());
         selected.select(Some(view.selected));
     }
     frame.render_stateful_widget(table, area, &mut selected);
@@ -130,7 +130,7 @@ fn groups(
         .into_iter()
         .map(|(name, group, rate)| {
             let shown = if name.is_empty() { "(not known)" } else { name };
-            let paint = |many: u64, style: Style| if many > 0 { style } else { colours.quiet() };
+            let paint = |many: u64, style: Style| if many > 0 { style } else { Colours::quiet() };
             Row::new(vec![
                 Cell::from(shown.to_owned()),
                 right(format!("{rate:.1}"), Style::new()),
@@ -203,7 +203,7 @@ fn incidents(state: &State, colours: Colours) -> Columns {
         let (word, style) = if told.open {
             ("open", colours.bad())
         } else {
-            ("over", colours.quiet())
+            ("over", Colours::quiet())
         };
         Row::new(vec![
             Cell::from(word).style(style),
