@@ -115,6 +115,7 @@ pub fn doctor(options: &DoctorOptions) -> anyhow::Result<ExitCode> {
         pids(),
         evidence::names(&options.host_root),
         evidence::evidence(),
+        evidence::drops(),
         evidence::calls(),
         btf(),
     ];

@@ -143,7 +143,7 @@ mod tests {
     use std::{collections::BTreeMap, net::IpAddr};
 
     use super::*;
-    use crate::session::{Config, Engine, ServerBaseline};
+    use crate::session::{Config, Engine, ServerBaseline, TroubleBaseline, Troubles};
 
     /// A directory of its own, gone when this is.
     struct Folder(PathBuf);
@@ -169,6 +169,17 @@ mod tests {
                 phases: BTreeMap::from([("prelogin".to_owned(), vec![(80, 9), (81, 3)])]),
                 round_trip: vec![(40, 12)],
             }],
+            troubles: Troubles {
+                watched_ns: 3_600_000_000_000,
+                met: vec![TroubleBaseline {
+                    family: "unreachable".to_owned(),
+                    error: 0,
+                    server: Some((IpAddr::from([10, 0, 0, 9]), 1433)),
+                    client: None,
+                    process: None,
+                    per_minute: 2.5,
+                }],
+            },
         }
     }
 
@@ -231,6 +242,7 @@ mod tests {
                     ..some().servers[0].clone()
                 })
                 .collect(),
+            ..Baselines::default()
         };
         let mut engine = Engine::new(Config::default());
         assert_eq!(engine.learn(&many), 10_000 - 256);

@@ -11,7 +11,7 @@ use harness::group::Group;
 use harness::limit::Limit;
 use harness::net::{Namespace, Network, SERVER_V4};
 use harness::peer::Peer;
-use harness::process::{Running, until};
+use harness::process::{Running, run, until};
 use harness::{driver_or_skip, root_or_skip};
 use serde_json::Value;
 
@@ -264,6 +264,43 @@ fn a_full_listen_queue_is_told_by_the_socket_itself() {
         first == Some("server_slow_accept")
     });
     assert_eq!(waited.count(), 2, "{logins:#?}");
+}
+
+#[test]
+fn what_this_hosts_own_firewall_drops_is_told_with_the_kernels_reason() {
+    root_or_skip!("what this host's own firewall drops is told with the kernel's reason");
+    driver_or_skip!(Driver::Tsql);
+    let network = Network::new().unwrap();
+    let listen = format!("{SERVER_V4}:{PORT}");
+    let _server = Peer::scenario(Some(&network.server), &["--listen", &listen]).unwrap();
+    let rules = format!(
+        "table ip own {{\nchain input {{\ntype filter hook input priority filter;\n\
+         ip saddr {SERVER_V4} drop\n}}\n}}\n"
+    );
+    let mut nft = network.client.command("nft");
+    let (status, said) = run(nft.args(["-f", "-"]), &rules, LIMIT).unwrap();
+    assert!(status.success(), "{said}");
+    let port = PORT.to_string();
+    let mut agent = Agent::start(&network.client, &["--port", &port]).unwrap();
+    let mut login = Login::to(SERVER_V4, PORT, Encrypt::Off);
+    login.timeout = 3;
+    let fared = Driver::Tsql.run(Some(&network.client), &login).unwrap();
+    assert!(!fared.ok, "{}", fared.output);
+    agent.wait_for("login", 1, LIMIT).unwrap();
+    let record = agent.stop().unwrap();
+    let start = &of(&record.events, "agent")[0]["agent"];
+    let hooks = start["hooks"].as_array().unwrap();
+    let login = &of(&record.events, "login")[0];
+    if hooks.iter().any(|hook| hook == "kfree_skb") {
+        let cause = first(login, "syn_dropped_here");
+        assert_eq!(cause["for"], "host", "{login:#}");
+        let evidence = &cause["evidence"];
+        assert_eq!(evidence["drop_reason"], "NETFILTER_DROP", "{login:#}");
+        assert_eq!(evidence["dropped_of"], "server", "{login:#}");
+        assert!(evidence["dropped_packets"].as_u64() >= Some(1), "{login:#}");
+    } else {
+        first(login, "syn_unanswered");
+    }
 }
 
 fn signal(pid: u32, name: &str) {

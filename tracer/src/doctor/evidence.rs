@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use super::{Finding, Verdict};
-use crate::host::{Witness, containers::Readable};
+use crate::{
+    host::{Witness, containers::Readable},
+    probe::Drops,
+};
 
 /// Where system calls' ends are traced.
 const TRACED: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
@@ -60,6 +63,24 @@ pub(super) fn evidence() -> Finding {
         "the host's pid namespace; the control groups' cpu controller; CAP_SYS_PTRACE and CAP_SYS_ADMIN for \
          processes of other users and other network namespaces; Linux with CONFIG_PSI for pressure",
     )
+}
+
+/// Packets that the kernel throws away, and why.
+pub(super) fn drops() -> Finding {
+    const WHAT: &str = "drops";
+    match Drops::watch(&[]) {
+        Ok(_) => Finding::good(
+            WHAT,
+            "the kernel says which packets it throws away, and why",
+        ),
+        Err(reason) => Finding::lacking(
+            WHAT,
+            Verdict::Degraded,
+            reason,
+            "causes by `drop_reason`: what this host's own firewall or queues throw away looks like a silent server",
+            "Linux 5.17 or later with CONFIG_DEBUG_INFO_BTF, and CAP_PERFMON",
+        ),
+    }
 }
 
 /// Calls that fail before a packet.

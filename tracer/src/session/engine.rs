@@ -45,13 +45,17 @@ impl Engine {
         self.table.open()
     }
 
-    /// What is usual at each server by now, to be kept.
+    /// What is usual by now, at each server and of logins that go wrong, to be kept.
     pub fn baselines(&self) -> Baselines {
-        self.shared.neighbours.baselines()
+        Baselines {
+            troubles: self.shared.incidents.usual(),
+            ..self.shared.neighbours.baselines()
+        }
     }
 
     /// What was usual at servers before anything is told; of how many of them it could not be read.
     pub fn learn(&mut self, kept: &Baselines) -> usize {
+        self.shared.incidents.learn(&kept.troubles);
         self.shared.neighbours.learn(kept)
     }
 

@@ -49,7 +49,7 @@ mod tests;
 mod verdict;
 mod wire;
 
-pub use baselines::{Baselines, ServerBaseline};
+pub use baselines::{Baselines, ServerBaseline, TroubleBaseline, Troubles};
 #[cfg(test)]
 pub(crate) use diagnosis::every;
 pub use diagnosis::{Words, explain, list, reference, words};

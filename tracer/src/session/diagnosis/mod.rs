@@ -27,6 +27,7 @@ pub(in crate::session) use self::{
     attempts::ranked_of,
     found::Ranked,
     neighbours::{Around, Me, Neighbours, Place, Wait},
+    pages::slugs,
     symptoms::{Closing, Ended, Lost, Part, Symptoms},
     untried::ranked_of_untried,
     whole::{Step, Whole},

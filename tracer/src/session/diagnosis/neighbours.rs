@@ -166,6 +166,7 @@ impl Neighbours {
         let known = servers.into_iter().map(Server::baseline);
         Baselines {
             servers: known.filter(|server| !server.is_empty()).collect(),
+            ..Baselines::default()
         }
     }
 

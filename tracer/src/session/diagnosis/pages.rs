@@ -38,6 +38,11 @@ login begins, each second while one is not decided, and at the end of one that f
 move too is never sure alone. In replay nothing is known of a host.
 ";
 
+/// The names of all causes.
+pub(in crate::session) fn slugs() -> impl Iterator<Item = &'static str> {
+    all().map(|cause| cause.slug)
+}
+
 /// All causes.
 fn all() -> impl Iterator<Item = &'static Cause> {
     causes::ALL.iter().copied().chain([&causes::UNKNOWN])

@@ -5,7 +5,10 @@
 
 use std::net::IpAddr;
 
-use crate::record::{IncidentScope, Text, Whom};
+use crate::{
+    record::{IncidentScope, Text, Whom},
+    session::diagnosis::slugs,
+};
 
 /// Where a trouble sits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +88,12 @@ pub(super) fn of(slug: &'static str, whom: Option<Whom>) -> (&'static str, Place
             _ => (other, Place::Server),
         },
     }
+}
+
+/// The trouble of that name.
+pub(super) fn named(name: &str) -> Option<&'static str> {
+    let mut all = slugs().map(|slug| of(slug, None).0);
+    all.find(|family| *family == name)
 }
 
 #[cfg(test)]

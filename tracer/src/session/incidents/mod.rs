@@ -7,6 +7,7 @@
 //! live and in replay. How many troubles, places and names are followed is bounded.
 
 mod family;
+mod kept;
 mod limits;
 mod seen;
 mod tally;
@@ -29,9 +30,11 @@ use self::{
     watch::Watch,
     windowed::{PARTS, Windowed},
 };
-use super::input::IncidentLimits;
+use super::{baselines::Troubles, input::IncidentLimits};
 use crate::record::{IncidentAction, IncidentId, IncidentOutcome};
 
+/// Of an earlier run no more than so much is told apart: a day, in nanoseconds.
+const REMEMBERED: u64 = 24 * 3600 * 1_000_000_000;
 /// Troubles at places that are followed at once.
 const MAX_WATCHES: usize = 256;
 /// Servers and clients whose logins are counted, of each.
@@ -53,9 +56,10 @@ pub(in crate::session) struct Incidents {
     logins: HashMap<Scope, Windowed>,
     /// When was last looked which of these are old.
     swept: u64,
-    /// What time it is, and since when anything is known.
+    /// What time it is, since when logins are watched, and for how long they were before.
     now: u64,
     since: Option<u64>,
+    before: u64,
     /// When is looked after those that are open.
     due: u64,
     news: Vec<News>,
@@ -71,6 +75,7 @@ impl Incidents {
             swept: 0,
             now: 0,
             since: None,
+            before: 0,
             due: u64::MAX,
             news: Vec::new(),
         }
@@ -83,6 +88,29 @@ impl Incidents {
             return;
         };
         self.limits.get_or_insert(limits).logins = limits.logins;
+    }
+
+    /// For how long logins have been watched, nanoseconds, in earlier runs too.
+    fn watched(&self) -> u64 {
+        let since = self.since.unwrap_or(self.now);
+        self.before.saturating_add(self.now.saturating_sub(since))
+    }
+
+    /// What is usual, as it is kept: the troubles that are met most often first.
+    pub(in crate::session) fn usual(&self) -> Troubles {
+        kept::of(self.limits, self.watched(), &self.watches)
+    }
+
+    /// What was usual before anything is told.
+    pub(in crate::session) fn learn(&mut self, troubles: &Troubles) {
+        let Some(limits) = self.limits else { return };
+        self.before = troubles.watched_ns.min(REMEMBERED);
+        for one in troubles.met.iter().take(MAX_WATCHES) {
+            let Some(key) = kept::key(one) else { continue };
+            let watch = self.watches.entry(key);
+            let watch = watch.or_insert_with(|| Watch::new(0, &limits));
+            watch.learn(one.per_minute, &limits);
+        }
     }
 
     /// Whether anybody wants to hear of incidents.
@@ -180,7 +208,7 @@ impl Incidents {
 
     /// A login meets a trouble; whether that is met oddly often.
     fn meets(&mut self, key: &Key, seen: &Seen, fewest: usize, limits: &Limits) -> bool {
-        let span = (self.since.unwrap_or(self.now), self.now);
+        let span = (self.watched(), self.now);
         let all = self.all(&key.scope, limits);
         let Some(watch) = self.watch(key, limits) else {
             return false;
@@ -215,7 +243,7 @@ impl Incidents {
         if self.open.len() >= MAX_OPEN {
             return None;
         }
-        let span = (self.since.unwrap_or(self.now), self.now);
+        let span = (self.watched(), self.now);
         let all = self.all(&key.scope, limits);
         let watch = self.watches.get_mut(key)?;
         let id = watch.opens(key, all, span, limits)?;

@@ -363,3 +363,56 @@ proptest! {
         prop_assert_eq!(&both[0], &both[1], "the same logins make the same incidents");
     }
 }
+
+#[test]
+fn what_was_usual_before_a_restart_is_no_incident_after_it() {
+    let every = |lived: &mut Lived, seconds: u64, minutes: u64| {
+        for n in 0..minutes * 60 / seconds {
+            lived.wrong("port_closed", (1, 2), n * seconds * SECOND);
+        }
+    };
+    let mut before = Lived::default();
+    every(&mut before, 15, 40);
+    before.passes(40 * MINUTE);
+    assert!(before.told.is_empty());
+    let kept = before.incidents.usual();
+    let one = &kept.met[0];
+    assert_eq!(one.family, "unreachable");
+    assert!((3.0..4.1).contains(&one.per_minute), "{one:?}");
+
+    let mut anew = Lived::default();
+    every(&mut anew, 8, 3);
+    assert!(
+        !anew.told.is_empty(),
+        "nothing is usual to who knows nothing"
+    );
+    let mut after = Lived::default();
+    after.incidents.learn(&kept);
+    every(&mut after, 8, 3);
+    assert!(after.told.is_empty(), "{:?}", actions(&after.told));
+    for n in 0..60 {
+        after.wrong("port_closed", (1, 2), 3 * MINUTE + n * SECOND / 2);
+    }
+    assert_eq!(actions(&after.told), [IncidentAction::Opened]);
+}
+
+#[test]
+fn a_trouble_that_nobody_knows_is_passed_over() {
+    let mut kept = Troubles {
+        watched_ns: u64::MAX,
+        met: Vec::new(),
+    };
+    for (family, per_minute) in [("no_such_trouble", 1.0), ("unreachable", f64::NAN)] {
+        kept.met.push(crate::session::TroubleBaseline {
+            family: family.to_owned(),
+            error: 0,
+            server: None,
+            client: Some(address(3)),
+            process: Some("app".to_owned()),
+            per_minute,
+        });
+    }
+    let mut lived = Lived::default();
+    lived.incidents.learn(&kept);
+    assert!(lived.incidents.usual().met.is_empty());
+}

@@ -14,6 +14,8 @@ use crate::record::{ConnectionId, IncidentId};
 const FEWEST_WINDOWS: u64 = 5;
 /// How much the last window says of what is usual.
 const NEWEST: f64 = 0.2;
+/// A minute, in nanoseconds.
+const MINUTE: f64 = 60e9;
 /// So many times as often as usual is odd.
 const ODD: f64 = 3.0;
 /// One in so many of all logins is odd where nothing is known to be usual.
@@ -122,10 +124,24 @@ impl Watch {
         self.met.retain(|seen| seen.ended.connection != connection);
     }
 
-    /// How often it is met in a window, where enough windows have passed since `since`.
-    fn usual(&self, since: u64, now: u64, limits: &Limits) -> Option<f64> {
-        let known = now.saturating_sub(since) / limits.window;
-        (known >= FEWEST_WINDOWS).then_some(self.usual)
+    /// How often it is met in a window, where enough windows have passed while logins were watched.
+    fn usual(&self, watched: u64, limits: &Limits) -> Option<f64> {
+        (watched / limits.window >= FEWEST_WINDOWS).then_some(self.usual)
+    }
+
+    /// How often it is met in a minute.
+    pub(super) fn per_minute(&self, limits: &Limits) -> f64 {
+        self.usual * MINUTE / limits.window as f64
+    }
+
+    /// It was met so often in a minute before anybody watches now.
+    pub(super) fn learn(&mut self, per_minute: f64, limits: &Limits) {
+        let usual = per_minute * limits.window as f64 / MINUTE;
+        self.usual = if usual.is_finite() {
+            usual.max(0.0)
+        } else {
+            0.0
+        };
     }
 
     /// Whether `fewest` logins met it within a window, and that is odd: more than three times as many as
@@ -134,7 +150,7 @@ impl Watch {
         &mut self,
         fewest: usize,
         all: Option<u32>,
-        (since, now): (u64, u64),
+        (watched, now): (u64, u64),
         limits: &Limits,
     ) -> bool {
         let Some(first) = self.met.front() else {
@@ -144,7 +160,7 @@ impl Watch {
             return false;
         }
         let count = self.lately.sum(limits.part(now));
-        match self.usual(since, now, limits) {
+        match self.usual(watched, limits) {
             Some(usual) => f64::from(count) > ODD * usual,
             None => all.is_none_or(|all| count.saturating_mul(ODD_SHARE) > all),
         }
@@ -155,7 +171,7 @@ impl Watch {
         &mut self,
         key: &Key,
         all: Option<u32>,
-        (since, now): (u64, u64),
+        (watched, now): (u64, u64),
         limits: &Limits,
     ) -> Option<IncidentId> {
         let mut tally = Tally::default();
@@ -168,7 +184,7 @@ impl Watch {
             id,
             start: first.started,
             of_logins: tally.logins.max(all.unwrap_or_default().into()),
-            usual: self.usual(since, now, limits),
+            usual: self.usual(watched, limits),
             well_since: 0,
             told: tally.logins,
             next: now.saturating_add(UPDATE),

@@ -21,7 +21,7 @@ pub(super) const CAUSE: Cause = Cause {
             whose clock is wrong sees a good certificate as expired.",
         mend: "Renew the certificate, give SQL Server's account the right to read its key, restart the \
             service.",
-        reports: &[],
+        reports: &["MicrosoftDocs/sql-docs#8845"],
     },
 };
 

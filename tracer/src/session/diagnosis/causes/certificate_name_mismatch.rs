@@ -23,7 +23,11 @@ pub(super) const CAUSE: Cause = Cause {
         confirm: "`tls.sni` against `tls.certificate.subject_alt_names`.",
         mend: "Connect by a name that the certificate has; a certificate with all names, those of \
             listeners and aliases too; `HostNameInCertificate` in the connection string.",
-        reports: &[],
+        reports: &[
+            "dotnet/SqlClient#1753",
+            "dotnet/SqlClient#4228",
+            "dataplat/dbatools#8744",
+        ],
     },
 };
 

@@ -20,7 +20,7 @@ pub(super) const CAUSE: Cause = Cause {
         confirm: "`chronyc tracking`, `timedatectl`, on Windows `w32tm /stripchart /computer:DC`; the clock of the \
             hypervisor that a machine takes its own from.",
         mend: "Synchronise both with one source of time; mend the machine that is wrong, which need not be the client.",
-        reports: &[],
+        reports: &["Devolutions/sspi-rs#83"],
     },
 };
 

@@ -28,7 +28,7 @@ pub(super) const CAUSE: Cause = Cause {
             `sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max`.",
         mend: "A larger `net.netfilter.nf_conntrack_max`, shorter time-outs of connections that are over, pooled \
             connections, `notrack` for SQL Server's port.",
-        reports: &[],
+        reports: &["kubernetes/kubernetes#71261", "kubernetes/kubernetes#18604"],
     },
 };
 

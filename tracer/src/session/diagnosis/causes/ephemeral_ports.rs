@@ -27,7 +27,10 @@ pub(super) const CAUSE: Cause = Cause {
         confirm: "`ss -s`, `ss -tan state time-wait | wc -l`, `sysctl net.ipv4.ip_local_port_range`.",
         mend: "Pool connections instead of opening one for each query; a wider `net.ipv4.ip_local_port_range`; \
             `net.ipv4.tcp_tw_reuse=1`; several addresses.",
-        reports: &[],
+        reports: &[
+            "dreamfactorysoftware/dreamfactory#200",
+            "npgsql/npgsql#1386 (of another database)",
+        ],
     },
 };
 

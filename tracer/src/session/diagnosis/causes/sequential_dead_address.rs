@@ -24,7 +24,7 @@ pub(super) const CAUSE: Cause = Cause {
         mend: "`MultiSubnetFailover=True`: all addresses are tried at once. Or register only the address \
             that is online (`RegisterAllProvidersIP=0` of the cluster's name), or take the dead one out \
             of DNS.",
-        reports: &[],
+        reports: &["dotnet/corefx#14978", "microsoft/azuredatastudio#525"],
     },
 };
 

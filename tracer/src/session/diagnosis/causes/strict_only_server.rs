@@ -25,7 +25,7 @@ pub(super) const CAUSE: Cause = Cause {
         confirm: "SQL Server Configuration Manager, *Protocols*, *Flags*: *Force Strict Encryption*. In the \
             error log 17836.",
         mend: "`Encrypt=strict` with a driver that knows it (TDS 8.0); or switch *Force Strict Encryption* off.",
-        reports: &[],
+        reports: &["eclipse-vertx/vertx-sql-client#1476", "FreeTDS/freetds#655"],
     },
 };
 

@@ -23,7 +23,7 @@ pub(super) const CAUSE: Cause = Cause {
             of `mssql-conf`.",
         mend: "Allow a common suite and group, with an ECDHE exchange and AES-GCM; a certificate with \
             an RSA key for old clients.",
-        reports: &[],
+        reports: &["openssl/openssl#28284"],
     },
 };
 

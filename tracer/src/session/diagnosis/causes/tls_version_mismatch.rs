@@ -26,7 +26,7 @@ pub(super) const CAUSE: Cause = Cause {
             Schannel's events 36871 and 36874; on Linux `network.tlsprotocols` of `mssql-conf`, and \
             OpenSSL's `MinProtocol` on the client.",
         mend: "Update SQL Server to what speaks TLS 1.2; allow a common version on both sides.",
-        reports: &[],
+        reports: &["dotnet/corefx#9439", "dotnet/SqlClient#2242"],
     },
 };
 
