@@ -372,28 +372,28 @@ fn what_was_usual_before_a_restart_is_no_incident_after_it() {
         }
     };
     let mut before = Lived::default();
-    every(&mut before, 15, 40);
+    every(&mut before, 20, 40);
     before.passes(40 * MINUTE);
     assert!(before.told.is_empty());
     let kept = before.incidents.usual();
     let one = &kept.met[0];
     assert_eq!(one.family, "unreachable");
-    assert!((3.0..4.1).contains(&one.per_minute), "{one:?}");
+    assert!((2.5..3.1).contains(&one.per_minute), "{one:?}");
 
     let mut anew = Lived::default();
-    every(&mut anew, 8, 3);
+    every(&mut anew, 10, 3);
     assert!(
         !anew.told.is_empty(),
         "nothing is usual to who knows nothing"
     );
     let mut after = Lived::default();
     after.incidents.learn(&kept);
-    every(&mut after, 8, 3);
+    every(&mut after, 10, 3);
     assert!(after.told.is_empty(), "{:?}", actions(&after.told));
     for n in 0..60 {
         after.wrong("port_closed", (1, 2), 3 * MINUTE + n * SECOND / 2);
     }
-    assert_eq!(actions(&after.told), [IncidentAction::Opened]);
+    assert_eq!(actions(&after.told)[0], IncidentAction::Opened);
 }
 
 #[test]
