@@ -12,11 +12,11 @@ use crate::{
 const SELDOM: f64 = 0.01;
 
 /// What is usual, the troubles that are met most often first.
-pub(super) fn of(limits: Option<Limits>, watched: u64, watches: &HashMap<Key, Watch>) -> Troubles {
+pub(super) fn of(limits: Option<Limits>, watched: u64, all: &HashMap<Key, Watch>) -> Troubles {
     let Some(limits) = limits else {
         return Troubles::default();
     };
-    let mut met: Vec<_> = watches
+    let mut met: Vec<_> = all
         .iter()
         .map(|(key, watch)| (watch.per_minute(&limits), key))
         .filter(|(per_minute, _)| *per_minute >= SELDOM)

@@ -142,6 +142,8 @@ impl Watch {
         } else {
             0.0
         };
+        // It is the one in which it is met first: nothing was seen of those before.
+        self.window = u64::MAX;
     }
 
     /// Whether `fewest` logins met it within a window, and that is odd: more than three times as many as
