@@ -23,7 +23,7 @@ mod kind {
 pub(super) struct Types<'a> {
     /// Where each begins; the first is of the number 1.
     places: Vec<usize>,
-    types: &'a [u8],
+    bytes: &'a [u8],
     names: &'a [u8],
 }
 
@@ -55,38 +55,26 @@ impl<'a> Types<'a> {
         };
         let mut types = Self {
             places: Vec::new(),
-            types: part(8, 12)?,
+            bytes: part(8, 12)?,
             names: part(16, 20)?,
         };
         let mut at = 0;
-        while at < types.types.len() {
+        while at < types.bytes.len() {
             types.places.push(at);
-            at = types.after(types.at(at)?)?;
+            at = after(types.at(at)?)?;
         }
         Some(types)
     }
 
     fn at(&self, place: usize) -> Option<Type> {
-        let info = number(self.types, place + 4)?;
+        let info = number(self.bytes, place + 4)?;
         Some(Type {
-            name: number(self.types, place)?,
+            name: number(self.bytes, place)?,
             kind: info >> 24 & 0x1F,
             members: usize_of(info & 0xFFFF)?,
             packed: info >> 31 == 1,
             rest: place + 12,
         })
-    }
-
-    /// Where the next one begins.
-    fn after(&self, one: Type) -> Option<usize> {
-        let each = match one.kind {
-            kind::INT | kind::VARIABLE | kind::TAG => return Some(one.rest + 4),
-            kind::ARRAY => return Some(one.rest + 12),
-            kind::STRUCT | kind::UNION | kind::SECTION | kind::ENUM64 => 12,
-            kind::ENUM | kind::FUNCTION_TYPE => 8,
-            _ => 0,
-        };
-        one.rest.checked_add(each * one.members)
     }
 
     fn name(&self, place: u32) -> Option<&'a str> {
@@ -111,8 +99,8 @@ impl<'a> Types<'a> {
     fn within(&self, structure: Type, field: &str, depth: usize) -> Option<u32> {
         for member in 0..structure.members {
             let place = structure.rest + 12 * member;
-            let name = self.name(number(self.types, place)?)?;
-            let offset = number(self.types, place + 8)?;
+            let name = self.name(number(self.bytes, place)?)?;
+            let offset = number(self.bytes, place + 8)?;
             let offset = if structure.packed {
                 offset & 0x00FF_FFFF
             } else {
@@ -123,7 +111,7 @@ impl<'a> Types<'a> {
             }
             // The kernel gives groups of fields a name, and none.
             if name.is_empty() && depth > 0 {
-                let inner = usize_of(number(self.types, place + 4)?)?;
+                let inner = usize_of(number(self.bytes, place + 4)?)?;
                 let inner = inner
                     .checked_sub(1)
                     .and_then(|inner| self.places.get(inner));
@@ -147,11 +135,23 @@ impl<'a> Types<'a> {
         };
         let values = (0..one.members).map(|member| {
             let place = one.rest + 8 * member;
-            let name = self.name(number(self.types, place)?)?;
-            Some((number(self.types, place + 4)?, name))
+            let name = self.name(number(self.bytes, place)?)?;
+            Some((number(self.bytes, place + 4)?, name))
         });
         values.flatten().collect()
     }
+}
+
+/// Where the next one begins.
+fn after(one: Type) -> Option<usize> {
+    let each = match one.kind {
+        kind::INT | kind::VARIABLE | kind::TAG => return Some(one.rest + 4),
+        kind::ARRAY => return Some(one.rest + 12),
+        kind::STRUCT | kind::UNION | kind::SECTION | kind::ENUM64 => 12,
+        kind::ENUM | kind::FUNCTION_TYPE => 8,
+        _ => 0,
+    };
+    one.rest.checked_add(each * one.members)
 }
 
 fn number(bytes: &[u8], place: usize) -> Option<u32> {

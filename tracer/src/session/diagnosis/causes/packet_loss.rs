@@ -34,8 +34,8 @@ fn dropped_here(symptoms: &Symptoms<'_>) -> Option<Found> {
     if symptoms.misses_its_syn() || symptoms.stall().is_none() {
         return None;
     }
-    let sides = [Side::Server, Side::Client].into_iter();
-    let dropped = sides.filter_map(|of| symptoms.dropped_here(of)).next()?;
+    let mut sides = [Side::Server, Side::Client].into_iter();
+    let dropped = sides.find_map(|of| symptoms.dropped_here(of))?;
     Some(
         Found::at(0.9)
             .call(Whom::Host)

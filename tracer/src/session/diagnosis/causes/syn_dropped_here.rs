@@ -44,8 +44,8 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
         return None;
     }
     // A SYN in vain, or an answer that was never let in.
-    let sides = [Side::Client, Side::Server].into_iter();
-    if let Some(dropped) = sides.filter_map(|of| symptoms.dropped_here(of)).next()
+    let mut sides = [Side::Client, Side::Server].into_iter();
+    if let Some(dropped) = sides.find_map(|of| symptoms.dropped_here(of))
         && dropped.reason.as_str() != LISTENER_IS_FULL
     {
         return Some(
