@@ -82,13 +82,13 @@ pub(crate) fn rules(clients: Ipv4Addr, servers: Ipv4Addr) -> String {
     );
     for packet in PACKETS {
         let [set, up, down] = [cut(packet), lose_up(packet), lose_down(packet)];
-        let last = packet + 4;
+        let until = packet + 4;
         let reset =
             format!("ip daddr @{set} ct original packets >= {packet} reject with tcp reset");
         add(&set, passing, &[reset]);
-        let lost = format!("ip daddr @{up} ct original packets {packet}-{last} {vanish}");
+        let lost = format!("ip daddr @{up} ct original packets {packet}-{until} {vanish}");
         add(&up, vanishing, &[lost]);
-        let lost = format!("ip saddr @{down} ct reply packets {packet}-{last} {vanish}");
+        let lost = format!("ip saddr @{down} ct reply packets {packet}-{until} {vanish}");
         add(&down, vanishing, &[lost]);
     }
     let sets = sets.concat();

@@ -50,7 +50,10 @@ pub(super) fn search_list(trial: &mut Trial<'_>) -> Result<()> {
     let driver = trial.driver(&ALL);
     let mut login = trial.login(driver);
     let name = trial.place.name();
-    login.host = name.split('.').next().unwrap_or(&name).to_owned();
+    name.split('.')
+        .next()
+        .unwrap_or(&name)
+        .clone_into(&mut login.host);
     login.timeout = 60;
     trial.goes_wrong(driver, &login)
 }
