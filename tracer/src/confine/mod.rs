@@ -10,6 +10,7 @@ mod files;
 use std::path::PathBuf;
 
 use rustix::{
+    param::page_size,
     process::{DumpableBehavior, set_dumpable_behavior},
     thread::set_no_new_privs,
 };
@@ -51,6 +52,9 @@ pub struct Step {
 /// Takes every step for this thread, and for those that it starts from now on.
 pub fn confine(needs: &Needs) -> Vec<Step> {
     let step = |what, held| Step { what, held };
+    // Libraries ask for it, and all that comes with it, once: before Linux 6.4 in a file of this process's own, which is
+    // root's once the process is not dumpable.
+    page_size();
     // In this order: what a later step takes away, an earlier one needs.
     vec![
         step(
