@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// Each target for a few seconds: enough to run all that is kept, and to see that it still builds.
 pub(crate) fn briefly() -> Result<()> {
     run(&Args {
-        seconds: 5,
+        seconds: 2,
         target: None,
         keep: false,
     })
