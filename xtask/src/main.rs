@@ -3,8 +3,10 @@
 //! Exit status: 0 when all went well, 1 when something failed, 2 when this machine lacks something
 //! that only its owner can give (the message says the command to run).
 
+mod arch;
 mod bench;
 mod chart;
+mod debian;
 mod demo;
 mod dist;
 mod ebpf;

@@ -6,45 +6,17 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use clap::ValueEnum;
 
 use super::{VERSION, named};
-use crate::process::{cargo, command, output, root, run};
+use crate::{
+    arch::Arch,
+    process::{cargo, command, output, root, run, target},
+};
 
 /// No longer than this, bytes.
 const MOST: u64 = 12 << 20;
 /// Of a program that only tests load.
 const TRIAL: &[u8] = b"tds_advance";
-
-/// The processors there are packages for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Target {
-    #[value(name = "x86-64")]
-    X86_64,
-}
-
-impl Target {
-    /// Rust's name.
-    pub(super) const fn triple(self) -> &'static str {
-        match self {
-            Self::X86_64 => "x86_64-unknown-linux-gnu",
-        }
-    }
-
-    /// Debian's name, which is also the image's.
-    pub(super) const fn debian(self) -> &'static str {
-        match self {
-            Self::X86_64 => "amd64",
-        }
-    }
-
-    /// Fedora's name.
-    pub(super) const fn rpm(self) -> &'static str {
-        match self {
-            Self::X86_64 => "x86_64",
-        }
-    }
-}
 
 /// What was built.
 pub(super) struct Built {
@@ -54,54 +26,55 @@ pub(super) struct Built {
     debug: PathBuf,
     /// An agent that this machine can run, for what it says of itself.
     pub(super) own: PathBuf,
-    pub(super) machine: Target,
+    pub(super) arch: Arch,
 }
 
-pub(super) fn all(machine: Target, folder: &Path) -> Result<Built> {
-    let mut build = cargo([
-        "build",
-        "--quiet",
-        "--profile",
-        "dist",
-        "--package",
-        "tracer",
-    ]);
+pub(super) fn all(arch: Arch, folder: &Path) -> Result<Built> {
+    let mut build = arch.build(&flags()?, folder)?;
     build
-        .args(["--target", machine.triple(), "--target-dir"])
-        .arg(folder)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags()?.join("\x1f"))
+        .args(["--quiet", "--profile", "dist", "--package", "tracer"])
         .env("CFLAGS", c_flags()?.join(" "));
     run(&mut build)?;
-    let whole = folder.join(machine.triple()).join("dist/tds-tracer");
-    let taken_apart = given(&whole, machine, folder)?;
+    let whole = folder.join(arch.triple()).join("dist/tds-tracer");
+    let taken_apart = given(&whole, arch, folder)?;
     check(&taken_apart.agent)?;
     Ok(taken_apart)
 }
 
 /// An agent that was built already, taken apart.
-pub(super) fn given(whole: &Path, machine: Target, folder: &Path) -> Result<Built> {
+pub(super) fn given(whole: &Path, arch: Arch, folder: &Path) -> Result<Built> {
     fs::create_dir_all(folder)?;
-    let agent = stripped(whole, folder)?;
+    let agent = stripped(whole, arch, folder)?;
     let debug = folder.join("tds-tracer.debug");
     output(
-        command("objcopy", ["--only-keep-debug"])
+        arch.tool("objcopy")
+            .arg("--only-keep-debug")
             .arg(whole)
             .arg(&debug),
     )?;
     let link = format!("--add-gnu-debuglink={}", debug.display());
-    output(command("objcopy", [link]).arg(&agent))?;
+    output(arch.tool("objcopy").arg(link).arg(&agent))?;
     Ok(Built {
-        own: agent.clone(),
+        own: own(&agent, arch)?,
         agent,
         debug,
-        machine,
+        arch,
     })
 }
 
+/// An agent of the same sources that this machine can run.
+fn own(agent: &Path, arch: Arch) -> Result<PathBuf> {
+    if arch.is_own() {
+        return Ok(agent.to_owned());
+    }
+    run(&mut cargo(["build", "--quiet", "--package", "tracer"]))?;
+    Ok(target().join("debug/tds-tracer"))
+}
+
 /// A copy without what only a debugger wants.
-pub(super) fn stripped(agent: &Path, into: &Path) -> Result<PathBuf> {
+pub(super) fn stripped(agent: &Path, arch: Arch, into: &Path) -> Result<PathBuf> {
     let smaller = named(into, "tds-tracer");
-    output(command("strip", ["-o"]).arg(&smaller).arg(agent))?;
+    output(arch.tool("strip").arg("-o").arg(&smaller).arg(agent))?;
     Ok(smaller)
 }
 
@@ -172,8 +145,8 @@ impl Built {
     }
 
     fn copy(&self, file: &Path, into: &Path, kind: &str) -> Result<PathBuf> {
-        let machine = self.machine.debian();
-        let copy = named(into, &format!("tds-tracer-{VERSION}-linux-{machine}{kind}"));
+        let arch = self.arch.debian();
+        let copy = named(into, &format!("tds-tracer-{VERSION}-linux-{arch}{kind}"));
         fs::copy(file, &copy)?;
         Ok(copy)
     }

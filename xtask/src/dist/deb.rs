@@ -8,12 +8,13 @@ use std::{
 use anyhow::{Result, bail};
 
 use super::{
-    VERSION,
-    build::Target,
-    epoch, named,
+    VERSION, epoch, named,
     stage::{CONFIGURATION, Stage, mode},
 };
-use crate::process::{command, output, root};
+use crate::{
+    arch::Arch,
+    process::{command, output, root},
+};
 
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 
@@ -44,10 +45,10 @@ const HELD: &[(&str, &str)] = &[
     ),
 ];
 
-pub(super) fn pack(stage: &Stage, machine: Target, into: &Path) -> Result<PathBuf> {
+pub(super) fn pack(stage: &Stage, arch: Arch, into: &Path) -> Result<PathBuf> {
     let control = stage.folder.join("DEBIAN");
     fs::create_dir_all(&control)?;
-    fs::write(control.join("control"), about(machine))?;
+    fs::write(control.join("control"), about(arch))?;
     fs::write(control.join("conffiles"), format!("/{CONFIGURATION}\n"))?;
     for script in SCRIPTS {
         let to = control.join(script);
@@ -55,10 +56,7 @@ pub(super) fn pack(stage: &Stage, machine: Target, into: &Path) -> Result<PathBu
         mode(&to, 0o755)?;
     }
     stage.settle()?;
-    let package = named(
-        into,
-        &format!("tds-tracer_{VERSION}_{}.deb", machine.debian()),
-    );
+    let package = file(arch, into);
     let mut pack = command("dpkg-deb", ["--build", "--root-owner-group", "-Zxz"]);
     pack.arg(&stage.folder).arg(&package);
     output(pack.env("SOURCE_DATE_EPOCH", epoch()?))?;
@@ -66,7 +64,15 @@ pub(super) fn pack(stage: &Stage, machine: Target, into: &Path) -> Result<PathBu
     Ok(package)
 }
 
-fn about(machine: Target) -> String {
+/// The package's name in a folder.
+pub(super) fn file(arch: Arch, folder: &Path) -> PathBuf {
+    named(
+        folder,
+        &format!("tds-tracer_{VERSION}_{}.deb", arch.debian()),
+    )
+}
+
+fn about(arch: Arch) -> String {
     format!(
         "Package: tds-tracer\n\
          Version: {VERSION}\n\
@@ -79,7 +85,7 @@ fn about(machine: Target) -> String {
          It watches the connections to SQL Server on this host from inside the Linux\n \
          kernel and says for every login how long each phase took, who was waited for,\n \
          and how it ended: one JSON object per line.\n",
-        machine.debian()
+        arch.debian()
     )
 }
 

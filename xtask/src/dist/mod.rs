@@ -20,11 +20,9 @@ use anyhow::{Result, bail};
 use clap::Parser;
 
 pub(crate) use self::trial::{Args as InstallArgs, run as install};
-use self::{
-    build::{Built, Target},
-    stage::Stage,
-};
+use self::{build::Built, stage::Stage};
 use crate::{
+    arch::Arch,
     process::{command, output, root, target},
     setup::{self, For},
 };
@@ -33,8 +31,8 @@ use crate::{
 #[derive(Parser)]
 pub(crate) struct Args {
     /// For which processor
-    #[arg(long, value_enum, default_value = "x86-64")]
-    machine: Target,
+    #[arg(long, value_enum, default_value_t = Arch::OWN)]
+    arch: Arch,
     /// Only the Debian package of the agent that the tests run with, and what is in it
     #[arg(long)]
     brief: bool,
@@ -51,35 +49,41 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return briefly();
     }
     setup::ensure(For::Dist)?;
-    let made = target().join("dist");
+    setup::ensure_arch(args.arch)?;
+    let made = made(args.arch);
     let folder = target().join("dist-build");
     let built = match &args.agent {
-        Some(agent) => build::given(agent, args.machine, &folder)?,
-        None => build::all(args.machine, &folder)?,
+        Some(agent) => build::given(agent, args.arch, &folder)?,
+        None => build::all(args.arch, &folder)?,
     };
     make(&built, &made)?;
     if args.twice {
         let again = target().join("dist-again");
         let folder = target().join("dist-build-again");
-        make(&build::all(args.machine, &folder)?, &again)?;
+        make(&build::all(args.arch, &folder)?, &again)?;
         same(&made, &again)?;
         println!("both are the same, byte by byte");
     }
     Ok(())
 }
 
+/// Where what is handed out for a processor lies.
+fn made(arch: Arch) -> PathBuf {
+    target().join("dist").join(arch.debian())
+}
+
 /// Hands out what was built.
 fn make(built: &Built, into: &Path) -> Result<()> {
     fresh(into)?;
-    let machine = built.machine;
+    let arch = built.arch;
     let stage = Stage::new(&built.agent, &built.own, &into.join("stage"))?;
     let files = [
         built.keep(into)?,
         built.keep_debug(into)?,
-        deb::pack(&stage, machine, into)?,
-        rpm::pack(&stage, machine, into)?,
-        oci::pack(&built.agent, machine, into)?,
-        sbom::write(machine, into)?,
+        deb::pack(&stage, arch, into)?,
+        rpm::pack(&stage, arch, into)?,
+        oci::pack(&built.agent, arch, into)?,
+        sbom::write(arch, into)?,
     ];
     fs::remove_dir_all(into.join("stage"))?;
     let mut sums = command(
@@ -94,14 +98,19 @@ fn make(built: &Built, into: &Path) -> Result<()> {
 
 /// What `cargo xtask test` has time for: the Debian package of the agent that the tests ran with, and what is in it.
 pub(crate) fn briefly() -> Result<()> {
-    let into = target().join("dist-brief");
+    let into = brief();
     fresh(&into)?;
-    let agent = build::stripped(&target().join("debug/tds-tracer"), &into)?;
+    let built = target().join("debug/tds-tracer");
+    let agent = build::stripped(&built, Arch::OWN, &into)?;
     let stage = Stage::new(&agent, &agent, &into.join("stage"))?;
-    let package = deb::pack(&stage, Target::X86_64, &into)?;
+    let package = deb::pack(&stage, Arch::OWN, &into)?;
     deb::check(&package)?;
-    fs::remove_dir_all(&into)?;
+    fs::remove_dir_all(into.join("stage"))?;
     Ok(())
+}
+
+fn brief() -> PathBuf {
+    target().join("dist-brief")
 }
 
 fn fresh(folder: &Path) -> Result<()> {

@@ -9,14 +9,17 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use super::{VERSION, build::Target, epoch, fresh, named, stage::mode};
-use crate::process::{command, output};
+use super::{VERSION, epoch, fresh, named, stage::mode};
+use crate::{
+    arch::Arch,
+    process::{command, output},
+};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
-pub(super) fn pack(agent: &Path, machine: Target, into: &Path) -> Result<PathBuf> {
+pub(super) fn pack(agent: &Path, arch: Arch, into: &Path) -> Result<PathBuf> {
     let place = into.join("oci");
     let (blobs, content) = (place.join("layout/blobs/sha256"), place.join("content"));
     fresh(&blobs)?;
@@ -29,7 +32,7 @@ pub(super) fn pack(agent: &Path, machine: Target, into: &Path) -> Result<PathBuf
     output(command("gzip", ["-9", "--no-name"]).arg(&layer))?;
     let layer = blob(&blobs, LAYER, &fs::read(place.join("layer.tar.gz"))?)?;
     let config = json!({
-        "architecture": machine.debian(),
+        "architecture": arch.debian(),
         "os": "linux",
         "config": { "Entrypoint": ["/tds-tracer"], "Cmd": ["run"] },
         "rootfs": { "type": "layers", "diff_ids": [uncompressed] },
@@ -49,7 +52,7 @@ pub(super) fn pack(agent: &Path, machine: Target, into: &Path) -> Result<PathBuf
     fs::write(layout.join("index.json"), index.to_string())?;
     let image = named(
         into,
-        &format!("tds-tracer-{VERSION}-{}.oci.tar", machine.debian()),
+        &format!("tds-tracer-{VERSION}-{}.oci.tar", arch.debian()),
     );
     tar(&layout, &image)?;
     fs::remove_dir_all(place)?;

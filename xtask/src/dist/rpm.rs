@@ -8,12 +8,13 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::{
-    VERSION,
-    build::Target,
-    epoch, named,
+    VERSION, epoch, named,
     stage::{CONFIGURATION, Stage},
 };
-use crate::process::{command, output};
+use crate::{
+    arch::Arch,
+    process::{command, output},
+};
 
 /// Where zsh looks there.
 const ZSH: &str = "usr/share/zsh/site-functions";
@@ -30,7 +31,7 @@ const SETTINGS: &[&str] = &[
     "_binary_payload w19.zstdio",
 ];
 
-pub(super) fn pack(stage: &Stage, machine: Target, into: &Path) -> Result<PathBuf> {
+pub(super) fn pack(stage: &Stage, arch: Arch, into: &Path) -> Result<PathBuf> {
     let zsh = stage.folder.join(ZSH);
     fs::create_dir_all(&zsh)?;
     let other = stage.folder.join("usr/share/zsh/vendor-completions");
@@ -41,7 +42,7 @@ pub(super) fn pack(stage: &Stage, machine: Target, into: &Path) -> Result<PathBu
     fs::create_dir_all(&place)?;
     let spec = place.join("tds-tracer.spec");
     fs::write(&spec, about(stage)?)?;
-    let mut pack = command("rpmbuild", ["-bb", "--quiet", "--target", machine.rpm()]);
+    let mut pack = command("rpmbuild", ["-bb", "--quiet", "--target", arch.rpm()]);
     for setting in SETTINGS {
         pack.args(["--define", setting]);
     }
@@ -51,9 +52,9 @@ pub(super) fn pack(stage: &Stage, machine: Target, into: &Path) -> Result<PathBu
         .arg(format!("_rpmdir {}", place.display()));
     pack.arg(&spec).env("SOURCE_DATE_EPOCH", epoch()?);
     output(&mut pack)?;
-    let name = format!("tds-tracer-{VERSION}-1.{}.rpm", machine.rpm());
+    let name = format!("tds-tracer-{VERSION}-1.{}.rpm", arch.rpm());
     let package = named(into, &name);
-    fs::rename(place.join(machine.rpm()).join(&name), &package)?;
+    fs::rename(place.join(arch.rpm()).join(&name), &package)?;
     fs::remove_dir_all(place)?;
     Ok(package)
 }

@@ -9,10 +9,13 @@ use std::{
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::{VERSION, build::Target, named};
-use crate::process::{cargo, output};
+use super::{VERSION, named};
+use crate::{
+    arch::Arch,
+    process::{cargo, output},
+};
 
-pub(super) fn write(machine: Target, into: &Path) -> Result<PathBuf> {
+pub(super) fn write(arch: Arch, into: &Path) -> Result<PathBuf> {
     let mut tree = cargo([
         "tree",
         "--package",
@@ -22,13 +25,7 @@ pub(super) fn write(machine: Target, into: &Path) -> Result<PathBuf> {
         "--prefix",
         "none",
     ]);
-    tree.args([
-        "--target",
-        machine.triple(),
-        "--locked",
-        "--format",
-        "{p}|{l}",
-    ]);
+    tree.args(["--target", arch.triple(), "--locked", "--format", "{p}|{l}"]);
     let listed = output(&mut tree)?;
     // A package is there once for each that needs it.
     let listed: BTreeSet<&str> = listed
@@ -50,7 +47,7 @@ pub(super) fn write(machine: Target, into: &Path) -> Result<PathBuf> {
     });
     let file = named(
         into,
-        &format!("tds-tracer-{VERSION}-{}.cdx.json", machine.debian()),
+        &format!("tds-tracer-{VERSION}-{}.cdx.json", arch.debian()),
     );
     fs::write(&file, format!("{bill:#}\n"))?;
     Ok(file)

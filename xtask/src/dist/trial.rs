@@ -8,11 +8,13 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 
-use super::{VERSION, fresh};
+use super::{VERSION, deb, fresh};
 use crate::{
+    arch::Arch,
     host,
     process::{command, output, run as run_it, target},
     setup::{self, For},
+    vm::installed,
 };
 
 /// Options of `install-trial`.
@@ -21,13 +23,25 @@ pub(crate) struct Args {
     /// The package, instead of the one that `dist` has made
     #[arg(long, value_name = "FILE")]
     package: Option<PathBuf>,
+    /// In a Debian 12 with systemd, in an emulator: started, hindered and upgraded too
+    #[arg(long)]
+    vm: bool,
+    /// Show the guest's console while it runs
+    #[arg(long, short, requires = "vm")]
+    verbose: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     host::require_root("a root of its own")?;
     setup::ensure(For::Dist)?;
-    let usual = target().join(format!("dist/tds-tracer_{VERSION}_amd64.deb"));
+    let usual = deb::file(Arch::OWN, &super::made(Arch::OWN));
     let package = args.package.clone().unwrap_or(usual);
+    if args.vm {
+        setup::ensure(For::Vm)?;
+        let passed = installed::run_with(&package, args.verbose)?;
+        println!("{passed} passed, 0 failed");
+        return Ok(());
+    }
     let place = target().join("install-root");
     fresh(&place)?;
     let tried = try_in(&place, &package);

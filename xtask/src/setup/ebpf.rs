@@ -7,7 +7,11 @@ use anyhow::{Context as _, Result};
 use crate::{
     ebpf::toolchain::{EbpfToolchain, LINKED, LLVM_PREFIX, bpf_linker},
     process::{cargo, command, run, succeeds},
-    setup::{For, apt::is_installed, say},
+    setup::{
+        For,
+        apt::{install, is_installed},
+        say,
+    },
 };
 
 const COMPILER: &[&str] = &["rustc-web", "cargo-web", "rust-web-src"];
@@ -42,14 +46,7 @@ pub(crate) fn missing_packages() -> Vec<&'static str> {
 pub(crate) fn ensure(purpose: For) -> Result<usize> {
     let mut steps = 0;
     if EbpfToolchain::find().is_err() {
-        if EbpfToolchain::probe(LINKED).is_none() {
-            say("making Debian's compiler known to rustup as `ebpf`");
-            run(&mut command(
-                "rustup",
-                ["toolchain", "link", LINKED, "/usr"],
-            ))?;
-            steps += 1;
-        }
+        steps += link()?;
         if bpf_linker().is_none() {
             say("building bpf-linker (about a minute)");
             run(cargo([
@@ -73,6 +70,29 @@ pub(crate) fn ensure(purpose: For) -> Result<usize> {
     Ok(steps)
 }
 
+/// Debian's compiler, known to rustup: it has the standard libraries of other processors too.
+pub(crate) fn debians_compiler() -> Result<()> {
+    let missing: Vec<&str> = COMPILER
+        .iter()
+        .copied()
+        .filter(|package| !is_installed(package))
+        .collect();
+    install(&missing)?;
+    link().map(drop)
+}
+
+fn link() -> Result<usize> {
+    if EbpfToolchain::probe(LINKED).is_some() {
+        return Ok(0);
+    }
+    say("making Debian's compiler known to rustup as `ebpf`");
+    run(&mut command(
+        "rustup",
+        ["toolchain", "link", LINKED, "/usr"],
+    ))?;
+    Ok(1)
+}
+
 /// Clippy for the kernel half has to be that toolchain's own.
 fn clippy(toolchain: &EbpfToolchain) -> Result<usize> {
     let name = toolchain.name.as_str();
@@ -83,7 +103,7 @@ fn clippy(toolchain: &EbpfToolchain) -> Result<usize> {
         return Ok(0);
     }
     if name == LINKED {
-        return super::apt::install(&["rust-web-clippy"]);
+        return install(&["rust-web-clippy"]);
     }
     say(&format!("adding clippy to the toolchain {name}"));
     run(&mut command(

@@ -7,7 +7,9 @@ mod needs;
 use anyhow::{Result, bail};
 use clap::{Parser, ValueEnum};
 
+pub(crate) use self::ebpf::debians_compiler;
 use crate::{
+    arch::Arch,
     peers,
     process::{cargo, command, run as run_it, succeeds},
     setup::needs::Need,
@@ -26,7 +28,9 @@ pub(crate) enum For {
     Dist,
     /// `cargo xtask vm`
     Vm,
-    /// `cargo xtask test`, which is all of the above
+    /// `--arch arm64` of `dist` and `vm`
+    Arm64,
+    /// `cargo xtask test`
     Test,
     /// `cargo xtask eyes`: a browser
     Eyes,
@@ -78,6 +82,14 @@ pub(crate) fn ensure(purpose: For) -> Result<()> {
     Ok(())
 }
 
+/// What programs for that processor take here, where it is another one.
+pub(crate) fn ensure_arch(arch: Arch) -> Result<()> {
+    if arch == Arch::Arm64 && !arch.is_own() {
+        return ensure(For::Arm64);
+    }
+    Ok(())
+}
+
 /// Says a step, numbered by nothing but its order on the screen.
 pub(crate) fn say(step: &str) {
     eprintln!("set-up: {step}");
@@ -105,7 +117,7 @@ pub(crate) fn cargo_fuzz() -> Result<usize> {
     cargo_tool("fuzz", "0.13.2", "drives the fuzz targets")
 }
 
-/// A subcommand of cargo, built where it is missing.
+/// A subcommand of cargo, built where it is missing: as it is built soonest, since it runs for seconds only.
 fn cargo_tool(name: &str, version: &str, purpose: &str) -> Result<usize> {
     if succeeds(&mut cargo([name, "--version"])) {
         return Ok(0);
@@ -120,6 +132,7 @@ fn cargo_tool(name: &str, version: &str, purpose: &str) -> Result<usize> {
         "--version",
         version,
         "--locked",
+        "--debug",
     ]))?;
     Ok(1)
 }

@@ -28,6 +28,7 @@ const EVERY: &[For] = &[
     For::Demo,
     For::Dist,
     For::Vm,
+    For::Arm64,
     For::Test,
 ];
 const NET: &[For] = &[For::Demo, For::Vm, For::Test];
@@ -37,6 +38,9 @@ const VM: &[For] = &[For::Vm, For::Test];
 const TEST: &[For] = &[For::Test];
 const EYES: &[For] = &[For::Eyes];
 const DIST: &[For] = &[For::Dist];
+/// Those that install packages somewhere.
+const PACKAGES: &[For] = &[For::Dist, For::Vm, For::Test];
+const ARM64: &[For] = &[For::Arm64];
 /// Those that take programs apart.
 const BINARIES: &[For] = &[For::Dist, For::Vm, For::Test];
 
@@ -90,7 +94,14 @@ pub(crate) const ALL: &[Need] = &[
     Need::program("editcap", &["wireshark-common"], TEST),
     Need::program("zstd", &["zstd"], TEST),
     Need::program("rpmbuild", &["rpm"], DIST),
-    Need::program("debootstrap", &["debootstrap"], DIST),
+    Need::program("debootstrap", &["debootstrap"], PACKAGES),
+    Need::program("mkfs.ext4", &["e2fsprogs"], PACKAGES),
+    Need::program(
+        "aarch64-linux-gnu-gcc",
+        &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+        ARM64,
+    ),
+    Need::program("qemu-system-aarch64", &["qemu-system-arm"], ARM64),
     Need::program("time", &["time"], TEST),
     Need::program("bpftool", &["bpftool"], VM),
     Need::program("qemu-system-x86_64", &["qemu-system-x86"], VM),

@@ -4,6 +4,7 @@
 
 mod agent;
 mod hooks;
+mod installed;
 mod stranger;
 
 use std::{
@@ -48,6 +49,10 @@ pub(crate) struct Args {
 enum Role {
     /// All checks, as the guest's first program
     Checks,
+    /// Those of the package, where systemd is the first program
+    Installed,
+    /// As many connections as that, open at once and undecided, for ever
+    Crowd { connections: u32 },
     /// The server side of the checks
     Serve { address: SocketAddr },
     /// The client side of the checks
@@ -57,6 +62,8 @@ enum Role {
 pub(crate) fn run(args: &Args) -> Result<()> {
     match args.role {
         Role::Checks => checks(),
+        Role::Installed => installed::checks(),
+        Role::Crowd { connections } => tds::crowd(connections),
         Role::Serve { address } => tds::serve(address),
         Role::Login { address } => tds::login(address),
     }
@@ -77,6 +84,12 @@ fn checks() -> Result<()> {
         });
         check("login over veth, at sockets", || {
             login_is_seen(&agent, &Server::behind(&veth)?)
+        });
+        check("login after the clock was set back an hour", || {
+            set_clock(-3600)?;
+            let login = served(&agent, &Server::on(Ipv4Addr::new(127, 0, 0, 2))?);
+            set_clock(3600)?;
+            is_of(&login?, Duration::from_hours(1))
         });
         check("nothing lost at sockets", || nothing_lost(&agent));
         agent.stop()
@@ -118,6 +131,11 @@ fn checks() -> Result<()> {
             login_is_seen(&agent, &Server::behind(&veth)?)
         });
         let late = Link::new("late", 2)?;
+        if !hooks::has_tcx(&release)? {
+            check("filters that somebody removed are put back", || {
+                hooks::are_put_back(&agent, "late0")
+            });
+        }
         check("login over a hot-plugged interface", || {
             login_is_seen(&agent, &Server::behind(&late)?)
         });
@@ -211,6 +229,12 @@ impl Server {
         Self::start(command("/bin/xtask", ["vm-guest", "serve"]), address)
     }
 
+    /// One at another address of loopback.
+    fn on(address: Ipv4Addr) -> Result<Self> {
+        let serve = command("/bin/xtask", ["vm-guest", "serve"]);
+        Self::start(serve, SocketAddr::from((address, PORT)))
+    }
+
     fn behind(link: &Link) -> Result<Self> {
         let mut inside = command("nsenter", [format!("--net=/run/netns/{}", link.namespace)]);
         inside.args(["/bin/xtask", "vm-guest", "serve"]);
@@ -291,6 +315,30 @@ fn served(agent: &Agent, server: &Server) -> Result<Value> {
         close["close"]
     );
     Ok(login)
+}
+
+/// Sets the wall clock by so many seconds.
+fn set_clock(by: i64) -> Result<()> {
+    let now = output(&mut command("date", ["+%s"]))?;
+    let then = now.trim().parse::<i64>()? + by;
+    output(&mut command("date", ["-s", &format!("@{then}")]))?;
+    // The agent looks at that clock once a second.
+    thread::sleep(Duration::from_secs(2));
+    Ok(())
+}
+
+/// Whether an event is as old as that, by the clock as it is now.
+fn is_of(event: &Value, age: Duration) -> Result<()> {
+    let told = event["timestamp"].as_str().context("no time")?;
+    let seconds = |time: &str| -> Result<i64> {
+        let words = ["-u", "-D", "%Y-%m-%dT%H:%M:%S", "-d", time, "+%s"];
+        Ok(output(&mut command("date", words))?.trim().parse()?)
+    };
+    let told = seconds(told.split('.').next().unwrap_or(told))?;
+    let now: i64 = output(&mut command("date", ["+%s"]))?.trim().parse()?;
+    let off = (now - told - age.as_secs().cast_signed()).abs();
+    ensure!(off < 300, "{off} s off: {event}");
+    Ok(())
 }
 
 /// The client's process, or on loopback, where both sides are local, the server's.

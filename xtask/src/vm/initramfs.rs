@@ -1,4 +1,4 @@
-//! What the guest boots from: busybox, this program, the agent, a few tools of the host with their
+//! What the guest boots from: busybox, this program, the agent, a few tools with their
 //! shared libraries, and the modules in the order in which they load.
 
 use std::{
@@ -12,19 +12,23 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    host::find_program,
+    arch::Arch,
     process::{command, output},
-    vm::kernels::Fetched,
+    vm::{kernels::Fetched, userland::Userland},
 };
 
 /// Modules that the agent's kernels have outside of the image. One that a kernel has built in, or
 /// has not, is left out; the guest's checks say what that breaks.
 const MODULES: &[&str] = &["veth", "sch_ingress", "cls_bpf", "inet_diag", "tcp_diag"];
 
-/// Tools of the host that the guest calls.
+/// What a root on a disk takes beside.
+const DISK: &[&str] = &["virtio_pci", "virtio_blk"];
+
+/// Tools that the guest calls.
 const TOOLS: &[&str] = &["ip", "tc", "bpftool"];
 
-/// PID 1 only mounts, loads and hands over, so that the guest's own code is all in Rust.
+/// PID 1 only mounts, loads and hands over, so that the guest's own code is all in Rust. The kernel's command line
+/// says where the report goes.
 const INIT: &str = "#!/bin/busybox sh
 export PATH=/bin
 /bin/busybox --install -s /bin
@@ -40,13 +44,32 @@ mount -t bpf bpf /sys/fs/bpf
 mount -t debugfs debug /sys/kernel/debug
 for module in $(cat /modules/order); do insmod /modules/$module; done
 ip link set lo up
-/bin/xtask vm-guest checks >/dev/ttyS1
-echo end >/dev/ttyS1
+/bin/xtask vm-guest checks >/dev/$report
+echo end >/dev/$report
 poweroff -f
 ";
 
-/// Packs the initramfs and returns its path.
-pub(crate) fn pack(place: &Path, kernel: &Fetched, agent: &Path) -> Result<PathBuf> {
+/// Hands over to the first program of the root on the disk.
+const INIT_OF_DISK: &str = "#!/bin/busybox sh
+/bin/busybox --install -s /bin
+mount -t devtmpfs dev /dev
+for module in $(cat /modules/order); do insmod /modules/$module; done
+until [ -b /dev/vda ]; do sleep 0.1; done
+mount -t ext4 /dev/vda /root
+mount -o move /dev /root/dev
+exec switch_root /root /sbin/init
+";
+
+/// Packs what boots a root on a disk: busybox, and the modules by which that is reached.
+pub(crate) fn pack_for_disk(place: &Path, kernel: &Fetched) -> Result<PathBuf> {
+    let tree = bare(place, INIT_OF_DISK)?;
+    fs::copy(Userland::Own.program("busybox")?, tree.join("bin/busybox"))?;
+    put_modules(&tree, &kernel.modules, &[MODULES, DISK].concat())?;
+    archive(&tree, &place.join("initramfs.cpio.gz"))
+}
+
+/// A tree with nothing but its folders and its first program.
+fn bare(place: &Path, init: &str) -> Result<PathBuf> {
     let tree = place.join("tree");
     if tree.exists() {
         fs::remove_dir_all(&tree)?;
@@ -54,59 +77,63 @@ pub(crate) fn pack(place: &Path, kernel: &Fetched, agent: &Path) -> Result<PathB
     for folder in ["bin", "proc", "sys", "dev", "tmp", "modules", "etc", "root"] {
         fs::create_dir_all(tree.join(folder))?;
     }
-    fs::write(tree.join("init"), INIT)?;
+    fs::write(tree.join("init"), init)?;
     fs::set_permissions(tree.join("init"), fs::Permissions::from_mode(0o755))?;
-    let busybox = find_program("busybox").context("busybox is missing")?;
-    fs::copy(busybox, tree.join("bin/busybox"))?;
+    Ok(tree)
+}
 
-    // By its process, since a build may have replaced the file meanwhile.
-    let own = format!("/proc/{}/exe", std::process::id());
-    put_program(&tree, Path::new(&own), "xtask")?;
-    put_program(&tree, agent, "tds-tracer")?;
+/// The programs that are made here: the agent, and this one.
+pub(crate) struct Programs {
+    pub(crate) arch: Arch,
+    pub(crate) agent: PathBuf,
+    pub(crate) guest: PathBuf,
+}
+
+/// Packs the initramfs and returns its path.
+pub(crate) fn pack(
+    place: &Path,
+    kernel: &Fetched,
+    programs: &Programs,
+    userland: &Userland,
+) -> Result<PathBuf> {
+    let tree = bare(place, INIT)?;
+    fs::copy(userland.program("busybox")?, tree.join("bin/busybox"))?;
+
+    let put = |program: &Path, name: &str| {
+        let copy = tree.join("bin").join(name);
+        let mut strip = programs.arch.tool("strip");
+        output(strip.args(["--strip-all", "-o"]).arg(&copy).arg(program))?;
+        put_libraries(&tree, program, userland)
+    };
+    put(&programs.guest, "xtask")?;
+    put(&programs.agent, "tds-tracer")?;
     for tool in TOOLS {
-        let path = find_program(tool).with_context(|| format!("{tool} is missing"))?;
-        put_program(&tree, &path, tool)?;
+        put(&userland.program(tool)?, tool)?;
     }
-    put_modules(&tree, &kernel.modules)?;
+    put_modules(&tree, &kernel.modules, MODULES)?;
     archive(&tree, &place.join("initramfs.cpio.gz"))
 }
 
-/// Copies a program without its debug information, and the libraries it is linked with.
-fn put_program(tree: &Path, program: &Path, name: &str) -> Result<()> {
-    let copy = tree.join("bin").join(name);
-    let mut strip = command("strip", ["--strip-all", "-o"]);
-    output(strip.arg(&copy).arg(program))?;
-    for library in libraries(program)? {
-        let place = tree.join(library.strip_prefix("/")?);
+/// Copies the libraries that a program is linked with.
+fn put_libraries(tree: &Path, program: &Path, userland: &Userland) -> Result<()> {
+    for library in userland.libraries(program)? {
+        let place = tree.join(&library.to);
         if place.exists() {
             continue;
         }
         if let Some(folder) = place.parent() {
             fs::create_dir_all(folder)?;
         }
-        fs::copy(&library, &place).with_context(|| library.display().to_string())?;
+        fs::copy(&library.from, &place).with_context(|| library.from.display().to_string())?;
     }
     Ok(())
 }
 
-/// The paths in `ldd`'s answer, the dynamic loader's among them. Nothing for a static program.
-fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
-    let listed = output(command("ldd", [program]).env("LC_ALL", "C")).unwrap_or_default();
-    if listed.contains("not found") {
-        bail!("{} misses a library: {listed}", program.display());
-    }
-    Ok(listed
-        .split_whitespace()
-        .filter(|word| word.starts_with('/'))
-        .map(PathBuf::from)
-        .collect())
-}
-
 /// Copies the modules with all that they depend on, and writes down the order.
-fn put_modules(tree: &Path, modules: &Path) -> Result<()> {
+fn put_modules(tree: &Path, modules: &Path, names: &[&str]) -> Result<()> {
     let dependencies = fs::read_to_string(modules.join("modules.dep"))?;
     let mut order: Vec<String> = Vec::new();
-    for wanted in MODULES {
+    for wanted in names {
         let Some(files) = closure(&dependencies, wanted) else {
             continue;
         };

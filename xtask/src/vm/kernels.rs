@@ -1,5 +1,4 @@
-//! Debian's cloud kernels, fetched by apt with lists of our own, so that the machine's are left
-//! alone: a package is unpacked under `target/vm`, never installed.
+//! Debian's cloud kernels, unpacked under `target/vm`, never installed.
 
 use std::{
     fs,
@@ -8,7 +7,11 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::process::{command, output, run, succeeds};
+use crate::{
+    arch::Arch,
+    debian::Apt,
+    process::{command, run, succeeds},
+};
 
 /// A kernel to try.
 pub(crate) struct Kernel {
@@ -41,18 +44,17 @@ pub(crate) struct Fetched {
     pub(crate) modules: PathBuf,
 }
 
-const META_PACKAGE: &str = "linux-image-cloud-amd64";
-
 impl Kernel {
     /// The kernel under `place`, fetched when it is not there yet.
-    pub(crate) fn fetch(&self, place: &Path) -> Result<Fetched> {
+    pub(crate) fn fetch(&self, arch: Arch, place: &Path) -> Result<Fetched> {
         let root = place.join("root");
         if let Some(fetched) = unpacked(&root) {
             return Ok(fetched);
         }
         println!("fetching Debian's Linux {} ({})", self.series, self.suite);
-        let apt = PrivateApt::new(&place.join("apt"), self.suite)?;
-        let package = apt.real_package(META_PACKAGE)?;
+        let apt = Apt::new(&place.join("apt"), &[self.suite], arch)?;
+        let meta = format!("linux-image-cloud-{}", arch.debian());
+        let package = apt.real_package(&meta, "linux-image-")?;
         let archive = apt.download(&package)?;
         let half_done = place.join("unpacking");
         if half_done.exists() {
@@ -72,7 +74,7 @@ impl Kernel {
                 .arg(version))?;
         }
         fs::rename(&half_done, &root)?;
-        fs::remove_dir_all(place.join("apt"))?;
+        apt.remove()?;
         unpacked(&root).context("the package holds no kernel")
     }
 }
@@ -93,69 +95,4 @@ fn unpacked(root: &Path) -> Option<Fetched> {
         image: first("boot", "vmlinuz-")?,
         modules,
     })
-}
-
-/// apt with one suite, and lists and cache of its own.
-struct PrivateApt {
-    folder: PathBuf,
-}
-
-impl PrivateApt {
-    fn new(folder: &Path, suite: &str) -> Result<Self> {
-        fs::create_dir_all(folder.join("lists/partial"))?;
-        fs::create_dir_all(folder.join("cache/archives/partial"))?;
-        let sources = format!("deb {} {suite} main\n", mirror()?);
-        fs::write(folder.join("sources.list"), sources)?;
-        let apt = Self {
-            folder: folder.canonicalize()?,
-        };
-        run(&mut apt.command("apt-get", &["update", "--quiet"]))?;
-        Ok(apt)
-    }
-
-    fn command(&self, program: &str, args: &[&str]) -> std::process::Command {
-        let folder = self.folder.display();
-        let mut apt = command(program, args);
-        apt.current_dir(&self.folder)
-            .arg(format!("-oDir::Etc::SourceList={folder}/sources.list"))
-            .arg("-oDir::Etc::SourceParts=/dev/null")
-            .arg(format!("-oDir::State::Lists={folder}/lists"))
-            .arg(format!("-oDir::Cache={folder}/cache"))
-            .arg("-oAPT::Sandbox::User=root");
-        apt
-    }
-
-    /// The package that a meta-package stands for.
-    fn real_package(&self, meta: &str) -> Result<String> {
-        let text = output(&mut self.command("apt-cache", &["depends", "--important", meta]))?;
-        text.lines()
-            .filter_map(|line| line.trim().strip_prefix("Depends: "))
-            .find(|name| name.starts_with("linux-image-"))
-            .map(str::to_owned)
-            .with_context(|| format!("{meta} names no kernel"))
-    }
-
-    fn download(&self, package: &str) -> Result<PathBuf> {
-        run(&mut self.command("apt-get", &["download", "--quiet", package]))?;
-        fs::read_dir(&self.folder)?
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-            .context("apt has downloaded nothing")
-    }
-}
-
-/// The mirror that this machine already takes Debian from.
-fn mirror() -> Result<String> {
-    let format = "$(CREATED_BY)|$(ORIGIN)|$(CODENAME)|$(REPO_URI)";
-    let targets = output(&mut command(
-        "apt-get",
-        ["indextargets", "--format", format],
-    ))?;
-    targets
-        .lines()
-        .filter_map(|line| line.strip_prefix("Packages|Debian|"))
-        .filter_map(|line| line.split_once('|'))
-        .find(|(codename, _)| !codename.contains('-'))
-        .map(|(_, uri)| uri.to_owned())
-        .context("this machine takes no packages from Debian; the kernels come from there")
 }

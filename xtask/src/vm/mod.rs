@@ -3,23 +3,27 @@
 
 pub(crate) mod guest;
 mod initramfs;
+pub(crate) mod installed;
 mod kernels;
 mod qemu;
 mod tds;
+mod userland;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::{fs, path::PathBuf, time::Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 
 use crate::{
+    arch::Arch,
     process::{cargo, run as run_it, target},
     setup::{self, For},
-    vm::kernels::{KERNELS, Kernel},
+    vm::{
+        initramfs::Programs,
+        kernels::{KERNELS, Kernel},
+        qemu::Guest,
+        userland::Userland,
+    },
 };
 
 /// The agent, below the target directory.
@@ -30,6 +34,9 @@ const BUILT: &str = "debug/tds-tracer";
 pub(crate) struct Args {
     /// Only these kernels: 5.10, 6.1, 6.12; all of them when none is named
     kernels: Vec<String>,
+    /// For which processor
+    #[arg(long, value_enum, default_value_t = Arch::OWN)]
+    arch: Arch,
     /// Show the guest's console while it runs
     #[arg(long, short)]
     verbose: bool,
@@ -40,6 +47,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     setup::ensure(For::Vm)?;
+    setup::ensure_arch(args.arch)?;
     try_all(args)
 }
 
@@ -47,6 +55,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 pub(crate) fn all() -> Result<()> {
     try_all(&Args {
         kernels: Vec::new(),
+        arch: Arch::OWN,
         verbose: false,
         agent: Some(target().join(BUILT)),
     })
@@ -62,13 +71,11 @@ fn try_all(args: &Args) -> Result<()> {
         let known: Vec<_> = KERNELS.iter().map(|kernel| kernel.series).collect();
         bail!("no such kernel; there are {}", known.join(", "));
     }
-    let agent = match &args.agent {
-        Some(path) => path.clone(),
-        None => build_agent()?,
-    };
+    let programs = programs(args)?;
+    let userland = Userland::of(args.arch, &place_of(args.arch, ""))?;
     let failed: Vec<&str> = kernels
         .into_iter()
-        .filter(|kernel| !passes(kernel, &agent, args.verbose))
+        .filter(|kernel| !passes(kernel, &programs, &userland, args.verbose))
         .map(|kernel| kernel.series)
         .collect();
     if !failed.is_empty() {
@@ -77,34 +84,73 @@ fn try_all(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn build_agent() -> Result<PathBuf> {
-    run_it(&mut cargo(["build", "--package", "tracer"]))?;
-    Ok(target().join(BUILT))
+/// What the guest runs: this program, by its process, since a build may have replaced the file meanwhile; for another
+/// processor both are built for that.
+fn programs(args: &Args) -> Result<Programs> {
+    let arch = args.arch;
+    let own = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
+    let (agent, guest) = if arch.is_own() {
+        if args.agent.is_none() {
+            run_it(&mut cargo(["build", "--package", "tracer"]))?;
+        }
+        (target().join(BUILT), own)
+    } else {
+        let folder = target().join("arch");
+        let flags = ["-Ctarget-feature=+crt-static".to_owned()];
+        let mut build = arch.build(&flags, &folder)?;
+        run_it(build.args(["--package", "tracer", "--package", "xtask", "--bins"]))?;
+        let built = folder.join(arch.triple());
+        (built.join(BUILT), built.join("debug/xtask"))
+    };
+    Ok(Programs {
+        arch,
+        agent: args.agent.clone().unwrap_or(agent),
+        guest,
+    })
 }
 
-fn passes(kernel: &Kernel, agent: &Path, verbose: bool) -> bool {
+fn passes(kernel: &Kernel, programs: &Programs, userland: &Userland, verbose: bool) -> bool {
     let start = Instant::now();
-    let outcome = try_one(kernel, agent, verbose);
+    let outcome = try_one(kernel, programs, userland, verbose);
     let took = start.elapsed().as_secs_f64();
+    let name = format!("Linux {}, {}", kernel.series, programs.arch.debian());
     match outcome {
-        Ok(count) => println!(
-            "Linux {}: {count} passed, 0 failed ({took:.0} s)",
-            kernel.series
-        ),
-        Err(ref error) => println!(
-            "Linux {}: FAILED after {took:.0} s: {error:#}",
-            kernel.series
-        ),
+        Ok(count) => println!("{name}: {count} passed, 0 failed ({took:.0} s)"),
+        Err(ref error) => println!("{name}: FAILED after {took:.0} s: {error:#}"),
     }
     outcome.is_ok()
 }
 
 /// Boots one kernel and returns how many checks passed in it.
-fn try_one(kernel: &Kernel, agent: &Path, verbose: bool) -> Result<usize> {
-    let place = target().join("vm").join(kernel.series);
+fn try_one(
+    kernel: &Kernel,
+    programs: &Programs,
+    userland: &Userland,
+    verbose: bool,
+) -> Result<usize> {
+    let arch = programs.arch;
+    let place = place_of(arch, kernel.series);
     fs::create_dir_all(&place)?;
-    let booted = kernel.fetch(&place).context("fetching the kernel")?;
-    let initramfs = initramfs::pack(&place, &booted, agent).context("packing the initramfs")?;
-    let report = qemu::boot(&place, &booted.image, &initramfs, verbose)?;
+    let booted = kernel.fetch(arch, &place).context("fetching the kernel")?;
+    let initramfs =
+        initramfs::pack(&place, &booted, programs, userland).context("packing the initramfs")?;
+    let guest = Guest {
+        arch,
+        image: &booted.image,
+        initramfs: &initramfs,
+        disk: None,
+    };
+    let report = qemu::boot(&place, &guest, verbose)?;
     report.judge(kernel.series)
+}
+
+/// Where what a kernel takes is kept.
+fn place_of(arch: Arch, series: &str) -> PathBuf {
+    let vm = target().join("vm");
+    let all = if arch.is_own() {
+        vm
+    } else {
+        vm.join(arch.debian())
+    };
+    all.join(series)
 }

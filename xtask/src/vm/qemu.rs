@@ -10,10 +10,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::process::command;
+use crate::{arch::Arch, process::command};
 
-/// Emulation is slow and this machine may be busy: a boot with all checks takes well under a minute.
-const TIMEOUT: Duration = Duration::from_mins(10);
+/// Emulation is slow and this machine may be busy: a boot with all checks takes a minute or two otherwise.
+const TIMEOUT: Duration = Duration::from_mins(20);
 
 /// What the guest reported, line by line.
 pub(crate) struct Report {
@@ -21,8 +21,38 @@ pub(crate) struct Report {
     console: String,
 }
 
+/// The emulator of a processor, with what differs between them.
+///
+/// Software emulation on purpose: it is there on every machine, also inside another one.
+fn emulator(arch: Arch) -> (&'static str, &'static [&'static str]) {
+    match arch {
+        // Without cmpxchg16b, which QEMU 10.0 emulates with flags that make Linux 6.12 fault now and then.
+        Arch::X86_64 => ("qemu-system-x86_64", &["-cpu", "max,-cx16"]),
+        // A processor that signs no pointers: emulating that takes most of the time.
+        Arch::Arm64 => ("qemu-system-aarch64", &["-M", "virt", "-cpu", "cortex-a72"]),
+    }
+}
+
+/// The kernel's name of the console, the device of the report, and where the guest finds it.
+fn lines(arch: Arch) -> (&'static str, &'static str, &'static str) {
+    match arch {
+        Arch::X86_64 => ("ttyS0", "isa-serial,chardev=report", "ttyS1"),
+        Arch::Arm64 => ("ttyAMA0", "pci-serial,chardev=report", "ttyS0"),
+    }
+}
+
+/// What is booted.
+pub(crate) struct Guest<'a> {
+    pub(crate) arch: Arch,
+    /// The kernel.
+    pub(crate) image: &'a Path,
+    pub(crate) initramfs: &'a Path,
+    /// A disk, which stays as it is whatever the guest writes.
+    pub(crate) disk: Option<&'a Path>,
+}
+
 /// Boots and waits for the guest to switch itself off.
-pub(crate) fn boot(place: &Path, image: &Path, initramfs: &Path, verbose: bool) -> Result<Report> {
+pub(crate) fn boot(place: &Path, guest: &Guest<'_>, verbose: bool) -> Result<Report> {
     let console = place.join("console.log");
     let report = place.join("report.txt");
     for file in [&console, &report] {
@@ -33,36 +63,33 @@ pub(crate) fn boot(place: &Path, image: &Path, initramfs: &Path, verbose: bool) 
     } else {
         format!("file,id=console,path={}", console.display())
     };
-    // Software emulation on purpose: it is there on every machine, also inside another one.
-    // Without cmpxchg16b, which QEMU 10.0 emulates with flags that make Linux 6.12 fault now and then.
-    let mut child = command(
-        "qemu-system-x86_64",
-        ["-accel", "tcg,thread=multi", "-cpu", "max,-cx16"],
-    )
-    .args([
-        "-m",
-        "1024",
-        "-smp",
-        "2",
-        "-no-reboot",
-        "-display",
-        "none",
-        "-nic",
-        "none",
-    ])
-    .args(["-chardev", &chardev, "-serial", "chardev:console"])
-    .args(["-serial", &format!("file:{}", report.display())])
-    .arg("-kernel")
-    .arg(image)
-    .arg("-initrd")
-    .arg(initramfs)
-    .args([
-        "-append",
-        "console=ttyS0 panic=-1 no_timer_check rdinit=/init quiet",
-    ])
-    .stdin(Stdio::null())
-    .spawn()
-    .context("cannot start the emulator")?;
+    let (program, machine) = emulator(guest.arch);
+    let (tty, device, told) = lines(guest.arch);
+    let mut child = command(program, ["-accel", "tcg,thread=multi"])
+        .args(machine)
+        .args(["-m", "1024", "-smp", "2", "-no-reboot"])
+        .args(["-display", "none", "-nic", "none"])
+        .args(["-chardev", &chardev, "-serial", "chardev:console"])
+        .args([
+            "-chardev",
+            &format!("file,id=report,path={}", report.display()),
+        ])
+        .args(["-device", device])
+        .args(guest.disk.iter().flat_map(|disk| {
+            let drive = format!("file={},format=raw,if=virtio,snapshot=on", disk.display());
+            ["-drive".to_owned(), drive]
+        }))
+        .arg("-kernel")
+        .arg(guest.image)
+        .arg("-initrd")
+        .arg(guest.initramfs)
+        .arg("-append")
+        .arg(format!(
+            "console={tty} report={told} panic=-1 no_timer_check rdinit=/init quiet"
+        ))
+        .stdin(Stdio::null())
+        .spawn()
+        .context("cannot start the emulator")?;
     let ended = wait(&mut child, TIMEOUT)?;
     let report = Report {
         lines: fs::read_to_string(&report)?

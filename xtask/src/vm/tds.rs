@@ -3,7 +3,8 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    thread,
     time::Duration,
 };
 
@@ -51,6 +52,23 @@ pub(crate) fn login(address: SocketAddr) -> Result<()> {
         "no LOGINACK"
     );
     Ok(())
+}
+
+/// Opens as many connections to itself, begins a login in each, and goes on with none.
+pub(crate) fn crowd(connections: u32) -> Result<()> {
+    /// Each address has ports for so many.
+    const EACH: u32 = 16_384;
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 1434))?;
+    let mut open = Vec::new();
+    for number in 0..connections {
+        let host = u8::try_from(2 + number / EACH)?;
+        let mut client = TcpStream::connect((Ipv4Addr::new(127, 0, 0, host), 1434))?;
+        send(&mut client, PRELOGIN, &prelogin())?;
+        open.push((client, listener.accept()?));
+    }
+    loop {
+        thread::park();
+    }
 }
 
 fn answer(stream: &mut TcpStream) -> Result<()> {
