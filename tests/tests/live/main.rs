@@ -7,6 +7,7 @@ mod authentication;
 mod close;
 mod configuration;
 mod floods;
+mod hardships;
 mod here;
 mod host;
 mod life;
