@@ -473,7 +473,9 @@ impl Probe {
             .attached
             .remove(&ifindex)?
             .forget(&mut self.programs.ebpf);
-        interface.name = self.names.get(&ifindex)?.clone();
+        if let Some(name) = self.names.get(&ifindex) {
+            interface.name.clone_from(name);
+        }
         let name = interface.name.clone();
         let reason = format!(
             "{name}: somebody removed the programs' filters; what passed until they were put back was not seen"
