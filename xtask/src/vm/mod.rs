@@ -99,8 +99,8 @@ fn programs(args: &Args) -> Result<Programs> {
         let flags = ["-Ctarget-feature=+crt-static".to_owned()];
         let mut build = arch.build(&flags, &folder)?;
         run_it(build.args(["--package", "tracer", "--package", "xtask", "--bins"]))?;
-        let built = folder.join(arch.triple());
-        (built.join(BUILT), built.join("debug/xtask"))
+        let below = folder.join(arch.triple());
+        (below.join(BUILT), below.join("debug/xtask"))
     };
     Ok(Programs {
         arch,
