@@ -63,7 +63,7 @@ Exit status:
 )]
 enum Command {
     /// Watch live connections from inside the kernel.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Say about captures what would have been said live.
     Replay(ReplayArgs),
     /// Make a page of what happened, from lines or captures, to look at and to hand on.

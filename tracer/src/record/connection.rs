@@ -1,6 +1,6 @@
 //! Which connection, between whom, by which process, and what TCP went through.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -131,9 +131,9 @@ pub struct Process {
     /// The container the cgroup belongs to.
     pub container_id: Option<Text>,
     /// What else is known of that container.
-    pub container: Option<Container>,
+    pub container: Option<Arc<Container>>,
     /// The pod that the container is in.
-    pub k8s: Option<Kubernetes>,
+    pub k8s: Option<Arc<Kubernetes>>,
 }
 
 /// What TCP went through.

@@ -290,3 +290,26 @@ pub(crate) struct Agent {
     pub(crate) reason: Option<String>,
     pub(crate) detail: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::Process;
+
+    #[test]
+    fn a_container_is_called_by_the_best_name_there_is() {
+        let mut process = json!({ "pid": 1, "container_id": "4f797c539e6c745de61a93ca3ff89235" });
+        let place = |process: &serde_json::Value| {
+            let process: Process = serde_json::from_value(process.clone()).expect("a process");
+            process.place().expect("a place")
+        };
+        assert_eq!(place(&process), "4f797c539e6c");
+        process["container"] = json!({ "name": "sql1", "runtime": "docker" });
+        assert_eq!(place(&process), "sql1");
+        process["k8s"] = json!({ "pod_uid": "ccf19bc6" });
+        assert_eq!(place(&process), "sql1");
+        process["k8s"] = json!({ "namespace": "web", "pod": "shop-0", "pod_uid": "ccf19bc6" });
+        assert_eq!(place(&process), "web/shop-0");
+    }
+}

@@ -180,9 +180,6 @@ fn hostile_names_change_nothing_in_any_form() {
             "/server/instance",
             "/process/name",
             "/process/container_id",
-            "/process/container/name",
-            "/process/k8s/namespace",
-            "/process/k8s/pod",
             "/tds/encryption",
             "/tds/connection_guid",
             "/auth/kind",
@@ -198,6 +195,8 @@ fn hostile_names_change_nothing_in_any_form() {
         line["diagnosis"][0]["evidence"] = json!({ hostile(): hostile() });
         line["phases"][hostile()] = line["phases"]["prelogin"].clone();
         line["tds"]["user_agent"] = json!({"driver": hostile(), "version": hostile()});
+        line["process"]["container"] = json!({"name": hostile()});
+        line["process"]["k8s"] = json!({"namespace": hostile(), "pod": hostile()});
     };
     let incident = json!({"timestamp": "2026-11-28T00:00:00Z", "event": "incident", "incident": {"id": hostile(), "cause": hostile(),
         "for": hostile(), "start": "2026-11-28T00:00:00Z", "servers": {"count": 1, "top": [{"address": hostile()}]}}});

@@ -27,8 +27,8 @@ fn with_what_the_manifests_give_it_it_names_a_pod_and_is_well() {
     let _alone = alone();
     let hierarchy = Group::new().unwrap().root().to_owned();
     let node = Node::new(&hierarchy).unwrap();
-    let link = format!("var/log/containers/shop-0_web_app-{ID}.log");
-    node.write(&link, "").unwrap();
+    let log = format!("var/log/containers/shop-0_web_app-{ID}.log");
+    node.write(&log, "").unwrap();
     node.write(&format!("var/log/pods/web_shop-0_{UID}/app/0.log"), "")
         .unwrap();
     let host = Namespace::new("l").unwrap();

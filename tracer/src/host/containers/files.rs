@@ -18,7 +18,7 @@ const CONTAINER_LOGS: &str = "var/log/containers";
 /// A folder for each container of Docker.
 const DOCKER: &str = "var/lib/docker/containers";
 /// Folders of containerd's namespaces, and in each one for each container: the distributions', k3s', and
-/// MicroK8s'.
+/// `MicroK8s`'.
 const CONTAINERD: [&str; 3] = [
     "run/containerd/io.containerd.runtime.v2.task",
     "run/k3s/containerd/io.containerd.runtime.v2.task",

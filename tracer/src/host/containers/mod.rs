@@ -9,6 +9,7 @@ mod state;
 use std::{
     collections::HashMap,
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -23,10 +24,11 @@ use crate::record::{Container, Kubernetes, Process, Text};
 
 /// Containers remembered; a node has some hundreds.
 const MAX_KNOWN: usize = 1024;
-/// How long is waited, at first, before a file is looked for again that was not there.
+/// How long is waited, at first and at most, before a file is looked for again that was not there.
 const SOON: Duration = Duration::from_secs(1);
-/// How long names are good for at most: containers can be renamed.
-const LIFETIME: Duration = Duration::from_mins(1);
+const AT_MOST: Duration = Duration::from_mins(1);
+/// How long names are good for where none is missing: containers can be renamed.
+const LIFETIME: Duration = Duration::from_mins(10);
 
 /// The containers of this host.
 #[derive(Debug)]
@@ -71,14 +73,15 @@ impl Containers {
             runtime: place.runtime.or(named.container.runtime),
             ..named.container
         };
-        process.container = (container != Container::default()).then_some(container);
-        process.k8s = place.pod.as_ref().map(|pod| Kubernetes {
+        process.container = (container != Container::default()).then(|| Arc::new(container));
+        let k8s = place.pod.as_ref().map(|pod| Kubernetes {
             namespace: named.pod.namespace,
             pod: named.pod.pod,
             pod_uid: pod.uid.clone(),
             container: named.pod.container,
             node: self.node.clone(),
         });
+        process.k8s = k8s.map(Arc::new);
     }
 
     fn named(&mut self, place: &Place<'_>, now: Instant) -> Named {
@@ -93,12 +96,12 @@ impl Containers {
         let (named, lifetime) = match before {
             Some(known) => (
                 found.or(&known.named),
-                LIFETIME.min(known.lifetime.saturating_mul(2)),
+                AT_MOST.min(known.lifetime.saturating_mul(2)),
             ),
             None => (found, SOON),
         };
         let lifetime = if is_whole { LIFETIME } else { lifetime };
-        if self.known.len() >= MAX_KNOWN {
+        if before.is_none() && self.known.len() >= MAX_KNOWN {
             self.known.clear();
         }
         let known = Known {

@@ -89,19 +89,19 @@ mod tests {
     const ID: &str = "fa7f0ec4fbcbb70c69565a5b2d269926e04ec5601dff59235199d6e60198e95c";
     const UID: &str = "dc380811-8168-4a9e-9b4a-56ded1b6fe9c";
 
-    fn shop(uid: bool, container: bool) -> Option<InPod> {
-        Some(InPod {
+    fn shop(uid: bool, container: bool) -> InPod {
+        InPod {
             namespace: Some("web".into()),
             pod: Some("shop-7756958c5b-qtkgc".into()),
             uid: uid.then(|| UID.into()),
             container: container.then(|| "app".into()),
-        })
+        }
     }
 
     #[test]
     fn a_pods_folder_has_its_namespace_name_and_uid() {
         let folder = format!("web_shop-7756958c5b-qtkgc_{UID}");
-        assert_eq!(of_pod_folder(&folder), shop(true, false));
+        assert_eq!(of_pod_folder(&folder), Some(shop(true, false)));
         for other in [
             "",
             "web_shop",
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_containers_link_has_its_name_beside_the_pods() {
         let link = format!("shop-7756958c5b-qtkgc_web_app-{ID}.log");
-        assert_eq!(of_container_link(&link, ID), shop(false, true));
+        assert_eq!(of_container_link(&link, ID), Some(shop(false, true)));
         assert_eq!(of_container_link(&link, &ID[1..]), None);
         assert_eq!(of_container_link("app.log", ID), None);
     }
@@ -125,9 +125,9 @@ mod tests {
     #[test]
     fn a_container_of_cri_o_and_docker_is_called_by_all_of_them() {
         let name = format!("k8s_app_shop-7756958c5b-qtkgc_web_{UID}_0");
-        assert_eq!(of_container(&name), shop(true, true));
+        assert_eq!(of_container(&name), Some(shop(true, true)));
         let sandbox = format!("k8s_POD_shop-7756958c5b-qtkgc_web_{UID}_0");
-        assert_eq!(of_container(&sandbox), shop(true, false));
+        assert_eq!(of_container(&sandbox), Some(shop(true, false)));
         assert_eq!(of_container("k8s_app"), None);
         assert_eq!(of_container("quirky_swartz"), None);
     }

@@ -11,8 +11,10 @@ use zeroize::Zeroizing;
 use super::names::{InPod, label, of_container};
 use crate::record::{Runtime, Text};
 
-/// The longest file that is read, bytes: thousands of containers in one.
-const LONGEST: u64 = 8 << 20;
+/// The longest file of one container that is read, bytes, and the longest list: whose container it is says how much
+/// is in its environment.
+const LONGEST: u64 = 1 << 20;
+const LONGEST_LIST: u64 = 8 << 20;
 const BUFFER: usize = 4096;
 
 /// What is known of a container.
@@ -41,7 +43,7 @@ pub fn of_docker(file: impl Read) -> Option<Noted> {
     struct Config {
         image: Option<String>,
     }
-    let state: State = read(file)?;
+    let state: State = read(file, LONGEST)?;
     let name = state
         .name
         .as_deref()
@@ -76,7 +78,7 @@ pub fn of_containerd(file: impl Read) -> Option<Noted> {
         #[serde(rename = "nerdctl/name")]
         by_hand: Option<String>,
     }
-    let bundle: Bundle = read(file)?;
+    let bundle: Bundle = read(file, LONGEST)?;
     let annotations = bundle.annotations.unwrap_or_default();
     let name = |name: Option<String>| label(&name?);
     let pod = InPod {
@@ -107,11 +109,11 @@ pub fn of_storage(file: impl Read, id: &str) -> Option<Noted> {
     struct Metadata {
         image_name: Option<String>,
     }
-    let all: Vec<Stored> = read(file)?;
+    let all: Vec<Stored> = read(file, LONGEST_LIST)?;
     let stored = all.into_iter().find(|stored| stored.id == id)?;
     let metadata: Option<Metadata> = stored
         .metadata
-        .and_then(|metadata| read(metadata.as_bytes()));
+        .and_then(|metadata| read(metadata.as_bytes(), LONGEST));
     let name = stored.names.and_then(|names| names.into_iter().next());
     let pod = name.as_deref().and_then(of_container);
     let runtime = if pod.is_some() {
@@ -132,8 +134,8 @@ fn text(text: Option<String>) -> Option<Text> {
 }
 
 /// What is asked for of a file; `None` where it cannot be read or is none of those.
-fn read<T: DeserializeOwned>(file: impl Read) -> Option<T> {
-    let mut json = serde_json::Deserializer::from_reader(Wiped::new(file.take(LONGEST)));
+fn read<T: DeserializeOwned>(file: impl Read, longest: u64) -> Option<T> {
+    let mut json = serde_json::Deserializer::from_reader(Wiped::new(file.take(longest)));
     T::deserialize(&mut json).ok()
 }
 
@@ -177,13 +179,13 @@ mod tests {
     const ID: &str = "579635db3532e954d07927bdc32bd435bd082f03a0696ded072f04d762a18775";
     const UID: &str = "dc380811-8168-4a9e-9b4a-56ded1b6fe9c";
 
-    fn in_pod() -> Option<InPod> {
-        Some(InPod {
+    fn in_pod() -> InPod {
+        InPod {
             namespace: Some("web".into()),
             pod: Some("shop-0".into()),
             uid: Some(UID.into()),
             container: Some("app".into()),
-        })
+        }
     }
 
     #[test]
@@ -207,7 +209,7 @@ mod tests {
         let name = format!("/k8s_app_shop-0_web_{UID}_0");
         let file = json!({ "Name": name, "Config": { "Image": "sha256:d7af" } });
         let noted = of_docker(file.to_string().as_bytes()).expect("read");
-        assert_eq!(noted.pod, in_pod());
+        assert_eq!(noted.pod, Some(in_pod()));
     }
 
     #[test]
@@ -231,7 +233,7 @@ mod tests {
             name: Some("app".into()),
             image: Some("registry.example/shop:1.4".into()),
             runtime: Some(Runtime::Containerd),
-            pod: in_pod(),
+            pod: Some(in_pod()),
         };
         assert_eq!(of_containerd(file.to_string().as_bytes()), Some(expected));
         let by_hand = json!({ "annotations": { "nerdctl/name": "sql1" } }).to_string();
@@ -252,7 +254,7 @@ mod tests {
             (
                 format!("k8s_app_shop-0_web_{UID}_2"),
                 Runtime::CriO,
-                in_pod(),
+                Some(in_pod()),
             ),
         ] {
             let file = json!([stored(&other, "pause"), stored(ID, &name)]).to_string();

@@ -25,10 +25,10 @@ impl Host {
         Self(root)
     }
 
-    fn write(&self, path: &str, text: impl ToString) {
+    fn write(&self, path: &str, text: &str) {
         let path = self.0.join(path);
         fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).unwrap();
-        fs::write(path, text.to_string()).unwrap();
+        fs::write(path, text).unwrap();
     }
 
     fn containers(&self) -> Containers {
@@ -83,7 +83,10 @@ fn logs_name_the_pod_and_its_only_container() {
     // Which of two it is, only its link says.
     host.write(&format!("{folder}/sidecar/0.log"), "");
     let k8s = named(&mut host.containers(), &pods_path()).k8s.unwrap();
-    assert_eq!((k8s.pod.as_deref(), k8s.container), (Some("shop-0"), None));
+    assert_eq!(
+        (k8s.pod.as_deref(), &k8s.container),
+        (Some("shop-0"), &None)
+    );
     host.write(
         &format!("var/log/containers/shop-0_web_sidecar-{ID}.log"),
         "",
@@ -91,7 +94,10 @@ fn logs_name_the_pod_and_its_only_container() {
     let process = named(&mut host.containers(), &pods_path());
     let k8s = process.k8s.unwrap();
     assert_eq!(k8s.container.as_deref(), Some("sidecar"));
-    assert_eq!(process.container.unwrap().name.as_deref(), Some("sidecar"));
+    assert_eq!(
+        process.container.as_ref().unwrap().name.as_deref(),
+        Some("sidecar")
+    );
 }
 
 #[test]
@@ -128,7 +134,7 @@ fn every_runtimes_own_file_names_a_container() {
         ),
     ] {
         let host = Host::new();
-        host.write(&file, text);
+        host.write(&file, &text.to_string());
         let container = named(&mut host.containers(), &path).container.unwrap();
         assert_eq!(container.name.as_deref(), Some("sql1"), "{file}");
         assert_eq!(container.image.as_deref(), Some("sql:1"), "{file}");
@@ -146,10 +152,10 @@ fn what_another_pods_file_says_is_not_told_of_this_one() {
             "io.kubernetes.cri.sandbox-namespace": "web", "io.kubernetes.cri.sandbox-uid": uid } })
     };
     let file = format!("{task}/{ID}/config.json");
-    host.write(&file, annotations("0"));
+    host.write(&file, &annotations("0").to_string());
     let k8s = named(&mut host.containers(), &pods_path()).k8s.unwrap();
-    assert_eq!((k8s.pod, k8s.container), (None, None));
-    host.write(&file, annotations(UID));
+    assert_eq!((&k8s.pod, &k8s.container), (&None, &None));
+    host.write(&file, &annotations(UID).to_string());
     let k8s = named(&mut host.containers(), &pods_path()).k8s.unwrap();
     assert_eq!(k8s.pod.as_deref(), Some("shop-0"));
 }
@@ -164,9 +170,9 @@ fn names_that_come_late_are_found_and_those_of_a_pod_that_is_gone_are_kept() {
     assert_eq!(containers.named(&place, start).pod.pod, None);
     let link = format!("var/log/containers/shop-0_web_app-{ID}.log");
     host.write(&link, "");
+    let before = SOON.saturating_sub(Duration::from_nanos(1));
+    assert_eq!(containers.named(&place, start + before).pod.pod, None);
     let soon = start + SOON;
-    let moment = Duration::from_nanos(1);
-    assert_eq!(containers.named(&place, soon - moment).pod.pod, None);
     let pod = |containers: &mut Containers, at| containers.named(&place, at).pod.pod;
     assert_eq!(pod(&mut containers, soon).as_deref(), Some("shop-0"));
     fs::remove_file(host.0.join(link)).unwrap();
@@ -178,7 +184,7 @@ fn names_that_come_late_are_found_and_those_of_a_pod_that_is_gone_are_kept() {
 fn what_is_remembered_is_bounded() {
     let host = Host::new();
     let mut containers = host.containers();
-    for number in 0..2 * MAX_KNOWN + 1 {
+    for number in 0..=2 * MAX_KNOWN {
         named(&mut containers, &format!("/docker/{number:064x}"));
         assert!(containers.known.len() <= MAX_KNOWN);
     }

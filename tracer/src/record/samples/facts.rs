@@ -24,10 +24,10 @@ pub(crate) fn fill_texts(facts: &mut ConnectionFacts, text: &Text) {
     process.executable.clone_from(&some);
     process.cgroup.clone_from(&some);
     process.container_id.clone_from(&some);
-    let container = process.container.get_or_insert_default();
+    let container = Arc::make_mut(process.container.get_or_insert_default());
     container.name.clone_from(&some);
     container.image.clone_from(&some);
-    let k8s = process.k8s.get_or_insert_default();
+    let k8s = Arc::make_mut(process.k8s.get_or_insert_default());
     k8s.namespace.clone_from(&some);
     k8s.pod.clone_from(&some);
     k8s.pod_uid.clone_from(text);
@@ -166,18 +166,18 @@ fn process() -> Process {
         executable: Some("/usr/bin/python3.11".into()),
         cgroup: Some(format!("/kubepods/burstable/pod{POD}/{CONTAINER}").into()),
         container_id: Some(CONTAINER.into()),
-        container: Some(Container {
+        container: Some(Arc::new(Container {
             name: Some("app".into()),
             image: Some("registry.example/shop:1.4".into()),
             runtime: Some(Runtime::Containerd),
-        }),
-        k8s: Some(Kubernetes {
+        })),
+        k8s: Some(Arc::new(Kubernetes {
             namespace: Some("web".into()),
             pod: Some("shop-0".into()),
             pod_uid: POD.into(),
             container: Some("app".into()),
             node: Some("node-1".into()),
-        }),
+        })),
     }
 }
 
