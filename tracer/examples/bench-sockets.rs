@@ -93,11 +93,16 @@ fn packet(kind: u8, status: u8, whole: u16, len: usize) -> Vec<u8> {
 }
 
 fn main() -> Result<()> {
+    // Sockets are in the group that they are made in: of connections to this one only the client's is seen.
+    let elsewhere = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let group = Group::enter()?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let unwatched = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let options = Options {
-        ports: vec![listener.local_addr()?.port()],
+        ports: vec![
+            listener.local_addr()?.port(),
+            elsewhere.local_addr()?.port(),
+        ],
         groups: Hierarchy::choose(Some(&group.0))?,
         ..Options::default()
     };
@@ -153,6 +158,10 @@ fn main() -> Result<()> {
     let answer = packet(4, 1, 100, 100);
     let ns = pings(&mut trial, &listener, true, &message, &answer)?;
     row("a header counted, on top of that", ns - quiet);
+    let apart = pings(&mut trial, &elsewhere, true, &inside, &inside)?;
+    row("the same, of one end: no header due", apart);
+    let ns = pings(&mut trial, &elsewhere, true, &message, &answer)?;
+    row("a header counted, on top of that", ns - apart);
     drop(trial);
     let telling = Options {
         requests: requests::TOLD,
@@ -161,6 +170,8 @@ fn main() -> Result<()> {
     let mut trial = AtSockets::start(&telling, false)?;
     let ns = pings(&mut trial, &listener, true, &message, &answer)?;
     row("a header told, on top of that", ns - quiet);
+    let ns = pings(&mut trial, &elsewhere, true, &message, &answer)?;
+    row("the same, of one end", ns - apart);
     drop(trial);
     let mut trial = AtSockets::start(&options, false)?;
     let mut login = packet(0x10, 1, 1400, 1400);
@@ -177,6 +188,28 @@ fn main() -> Result<()> {
         "a whole login, all programs",
         connections(&mut trial, &listener, Some(&login))?,
     );
+    by_program(&mut trial, &listener, &login)
+}
+
+/// What each program has in a whole login.
+fn by_program(trial: &mut AtSockets, listener: &TcpListener, login: &[u8]) -> Result<()> {
+    let before = trial.by_program();
+    let empty = trial.empty();
+    connections(trial, listener, Some(login))?;
+    let each = trial.empty().since(empty).each();
+    let logins = (ROUNDS * CONNECTIONS) as f64;
+    for (name, spent) in trial.by_program() {
+        let earlier = before.iter().find(|(other, _)| *other == name);
+        let spent = spent.since(earlier.map_or(Spent::default(), |(_, spent)| *spent));
+        if spent.runs > 0 {
+            let runs = spent.runs as f64 / logins;
+            let over = spent.each() - each;
+            println!(
+                "  {name:<42} {:8.1} ns, {runs:.1} runs of {over:.1}",
+                over * runs
+            );
+        }
+    }
     Ok(())
 }
 

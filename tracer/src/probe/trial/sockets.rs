@@ -120,6 +120,13 @@ impl AtSockets {
         self.spent(|name| name != EMPTY)
     }
 
+    /// What each that has run has spent, by name.
+    pub fn by_program(&self) -> Vec<(String, Spent)> {
+        let programs = self.programs.ebpf.programs();
+        let spent = programs.map(|(name, _)| (name.to_owned(), self.spent(|other| other == name)));
+        spent.filter(|(_, spent)| spent.runs > 0).collect()
+    }
+
     fn spent(&self, which: impl Fn(&str) -> bool) -> Spent {
         let spent = |program: &Program| {
             let info = program.info().ok()?;
