@@ -64,6 +64,10 @@ pub enum Kind {
     Opening = 20,
     /// A process by the name of SQL Server's has bound a socket: a [`Bound`].
     Bound = 21,
+    /// A SYN or SYN-ACK in a [`crate::short::ShortSyn`].
+    ShortSyn = 22,
+    /// A header or an end in a [`crate::short::ShortHeader`].
+    ShortHeader = 23,
 }
 
 impl Kind {
@@ -86,6 +90,8 @@ impl Kind {
             19 => Self::Datagram,
             20 => Self::Opening,
             21 => Self::Bound,
+            22 => Self::ShortSyn,
+            23 => Self::ShortHeader,
             _ => return None,
         })
     }
@@ -424,6 +430,6 @@ mod tests {
     fn every_kind_reads_back_from_its_byte() {
         let known = (0..=u8::MAX).filter_map(Kind::of);
         assert!(known.clone().all(|kind| Kind::of(kind as u8) == Some(kind)));
-        assert_eq!(known.count(), 16);
+        assert_eq!(known.count(), 18);
     }
 }

@@ -190,8 +190,8 @@ impl Rival {
     }
 }
 
-/// A connection.
-#[derive(Clone, Copy, Debug)]
+/// A connection. Of one that is zero nothing is known.
+#[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Flow {
     /// When its first packet passed, nanoseconds.
@@ -250,35 +250,20 @@ impl Flow {
     #[inline(always)]
     #[must_use]
     pub fn new(segment: &Segment, to_server: bool, now: u64) -> Self {
+        let mut flow = Self::default();
+        flow.open(segment, to_server, now);
+        flow
+    }
+
+    /// The same, of one of which nothing is known: the kernel has no room for another beside that.
+    #[inline(always)]
+    pub const fn open(&mut self, segment: &Segment, to_server: bool, now: u64) {
         use crate::packet::tcp_flag::{ACK, SYN};
         let opens = segment.has(SYN);
         let from_client = if opens { !segment.has(ACK) } else { to_server };
-        Self {
-            born: now,
-            halves: [Half::default(); 2],
-            rival: Rival {
-                time: 0,
-                isn: Seq(0),
-                window: 0,
-                ttl: 0,
-                claim: claim::NONE,
-            },
-            answer: Answer {
-                time: 0,
-                window: 0,
-                ttl: 0,
-                unseen: 0,
-                reserved: [0; 4],
-            },
-            client_is_a: u8::from(segment.from_a == from_client),
-            joined_late: u8::from(!opens || segment.has(ACK)),
-            established: 0,
-            decided: 0,
-            reset: 0,
-            last_speaker: 0,
-            foreign: 0,
-            usage: usage::NONE,
-        }
+        self.born = now;
+        self.client_is_a = (segment.from_a == from_client) as u8;
+        self.joined_late = (!opens || segment.has(ACK)) as u8;
     }
 
     /// The same for the answer to a SYN that was seen before it, in the connection that this one follows.
@@ -301,7 +286,13 @@ impl Flow {
     /// Which way a segment goes.
     #[inline(always)]
     pub const fn direction(&self, segment: &Segment) -> Direction {
-        if segment.from_a == (self.client_is_a != 0) {
+        self.direction_from(segment.from_a)
+    }
+
+    /// Which way a segment of side `a` of the key goes, or one of side `b`.
+    #[inline(always)]
+    pub const fn direction_from(&self, a: bool) -> Direction {
+        if a == (self.client_is_a != 0) {
             Direction::ToServer
         } else {
             Direction::ToClient

@@ -3,7 +3,7 @@
 //! The kernel programs, the replay of captures, the fuzzers and the tests all run this code: how a
 //! packet is walked ([`packet`]), what a connection remembers ([`flow`]), where the next message
 //! header is ([`framing`]), what of a message leaves the kernel ([`wanted`]), and what is told
-//! about it ([`event`], [`tally`]); which datagrams and connections are told beside them ([`datagram`], [`beside`]). [`observe`] puts them
+//! about it ([`event`], [`short`], [`tally`]); which datagrams and connections are told beside them ([`datagram`], [`beside`]). [`observe`] puts them
 //! together, one packet at a time.
 //!
 //! Nothing here allocates, panics, or depends on anything.
@@ -32,6 +32,7 @@ pub mod opening;
 pub mod packet;
 pub mod patience;
 pub mod seq;
+pub mod short;
 pub mod tally;
 #[cfg(test)]
 mod test_messages;

@@ -3,7 +3,7 @@
 
 mod plain;
 
-pub use plain::{is_plainly_unwanted, plain_flags};
+pub use plain::{Plain, is_plainly_unwanted, plain};
 
 use crate::{
     bytes::Bytes,

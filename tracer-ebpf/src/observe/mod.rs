@@ -12,6 +12,7 @@ mod count;
 mod hold;
 pub mod login;
 mod opens;
+mod quiet;
 mod receive;
 mod step;
 mod told;
@@ -21,6 +22,7 @@ pub use count::{Needs, needs_tally};
 pub use hold::{hold, is_of_flood};
 pub use login::Runs;
 pub use opens::{Opens, opens, opens_flow};
+pub use quiet::is_quiet;
 pub use step::{Next, Step, found};
 pub use told::{Saying, Told};
 

@@ -4,6 +4,8 @@ mod ends;
 mod fast_open;
 mod flood;
 mod orders;
+mod quiet;
+mod short;
 mod strangers;
 mod wanted;
 
@@ -35,6 +37,8 @@ struct Heard {
     lost: Vec<LossReason>,
     /// Where requests are counted, if they are.
     tally: Option<Tally>,
+    /// Kinds of those that a short record would tell.
+    short: Vec<u8>,
 }
 
 impl Sink<[u8]> for Heard {
@@ -44,6 +48,13 @@ impl Sink<[u8]> for Heard {
 
     fn relate_tally(&mut self, told: &Told<'_>) {
         self.told.push((told.event(), Vec::new()));
+    }
+
+    fn relate(&mut self, told: &Told<'_>, packet: &[u8], at: u32) {
+        if short::says_the_same(told) {
+            self.short.push(told.event().kind);
+        }
+        self.tell(&told.event(), packet, at);
     }
 
     fn tell(&mut self, event: &Event, packet: &[u8], at: u32) {

@@ -3,9 +3,10 @@
 use super::Sighting;
 use crate::{
     event::{Counters, Direction, Event, Kind, mark},
-    flow::{Flow, FlowKey},
+    flow::{Flow, FlowKey, usage},
     packet::Segment,
     seq::Seq,
+    short::{self, NEVER, ShortHeader, ShortSyn, WHOLE_EVERY},
 };
 
 /// What an event says beyond what its packet and connection do.
@@ -88,6 +89,134 @@ impl Told<'_> {
         copy_counters(&mut event.client, &flow.client().sent);
         copy_counters(&mut event.server, &flow.server().sent);
     }
+
+    /// Whether it is one that a [`ShortSyn`] tells whole.
+    #[inline(always)]
+    pub const fn is_short_syn(&self) -> bool {
+        let Self {
+            flow,
+            segment,
+            seen,
+            saying,
+        } = self;
+        let (client, server) = (&flow.client().sent, &flow.server().sent);
+        let age = seen.now.wrapping_sub(flow.born);
+        let is_first = saying.number == 1 && saying.marks == 0 && flow.joined_late == 0;
+        let is_plain = is_first && segment.payload_len == 0 && saying.run_len == 0;
+        let is_here = seen.point.beside() == 0 && seen.point.ifindex() <= u16::MAX as u32;
+        if !is_plain || !is_here || client.packets != 1 || !has_only_opened(client) {
+            return false;
+        }
+        match saying.kind {
+            Kind::Syn => {
+                let is_silent = server.packets == 0 && has_only_opened(server);
+                age == 0 && is_silent && client.isn.0 == segment.seq.0 && server.acked_at == 0
+            }
+            Kind::SynAck => {
+                age <= u32::MAX as u64
+                    && server.packets == 1
+                    && has_only_opened(server)
+                    && client.isn.0 == segment.ack.back(1).0
+                    && server.isn.0 == segment.seq.0
+                    && server.acked_at == seen.now
+            }
+            _ => false,
+        }
+    }
+
+    /// Lays it out as that.
+    #[inline(always)]
+    pub const fn lay_out_syn(&self, to: &mut ShortSyn) {
+        let (flow, segment) = (self.flow, self.segment);
+        to.kind = Kind::ShortSyn as u8;
+        to.tcp_flags = segment.flags;
+        to.ttl = segment.ttl;
+        to.client_is_a = flow.client_is_a;
+        to.window = segment.window;
+        to.ifindex = self.seen.point.ifindex() as u16;
+        to.time = self.seen.now;
+        copy_key(&mut to.key, &segment.key);
+        to.seq = segment.seq;
+        to.ack = segment.ack;
+        to.since_born = self.seen.now.wrapping_sub(flow.born) as u32;
+    }
+
+    /// Whether it is one that a [`ShortHeader`] tells.
+    #[inline(always)]
+    pub const fn is_short_header(&self) -> bool {
+        let saying = &self.saying;
+        if !matches!(saying.kind, Kind::Header | Kind::End) {
+            return false;
+        }
+        let (own, other) = self.sent();
+        let since = self.seen.now.wrapping_sub(other.last_data);
+        self.flow.usage >= usage::ANSWERED
+            && short::is_told(saying.framing)
+            && saying.run_len == 0
+            && saying.packet_len <= u16::MAX as u32
+            && !saying.number.is_multiple_of(WHOLE_EVERY)
+            && self.seen.point.beside() == 0
+            && own.last_data == self.seen.now
+            && (other.last_data == 0 || since < NEVER as u64)
+    }
+
+    /// Lays it out as that.
+    #[inline(always)]
+    pub const fn lay_out_header(&self, to: &mut ShortHeader) {
+        let Self {
+            flow,
+            segment,
+            seen,
+            saying,
+        } = self;
+        let (_, other) = self.sent();
+        to.kind = Kind::ShortHeader as u8;
+        to.what = saying.kind as u8;
+        to.direction = saying.direction as u8;
+        to.marks = saying.marks | (flow.joined_late * mark::JOINED_LATE);
+        to.ttl = segment.ttl;
+        to.framing = saying.framing;
+        to.header[0] = saying.header[0];
+        to.header[1] = saying.header[1];
+        to.time = seen.now;
+        copy_key(&mut to.key, &segment.key);
+        to.born = flow.born as u32;
+        to.since_other = if other.last_data == 0 {
+            NEVER
+        } else {
+            seen.now.wrapping_sub(other.last_data) as u32
+        };
+        to.packet_len = saying.packet_len as u16;
+        to.number = saying.number as u16;
+    }
+
+    /// What its side has sent, and the other one.
+    #[inline(always)]
+    const fn sent(&self) -> (&Counters, &Counters) {
+        let (client, server) = (&self.flow.client().sent, &self.flow.server().sent);
+        match self.saying.direction {
+            Direction::ToServer => (client, server),
+            Direction::ToClient => (server, client),
+        }
+    }
+}
+
+/// Whether a side has sent nothing but what opens a connection.
+#[inline(always)]
+const fn has_only_opened(sent: &Counters) -> bool {
+    let Counters {
+        bytes,
+        last_data,
+        retransmits,
+        zero_windows,
+        keep_alives,
+        repeats,
+        shut,
+        ..
+    } = sent;
+    *bytes | *last_data == 0
+        && *retransmits | *zero_windows | *keep_alives == 0
+        && *repeats | *shut == 0
 }
 
 // Field by field: the kernel has no `memmove` but a loop over bytes, which costs it and its

@@ -1,11 +1,13 @@
 //! Most packets that pass are of no watched port, and plain. They are told at the least cost.
 
 use super::{ETHERNET_HEADER, Link, PROTOCOL_TCP, ethertype};
-use crate::bytes::Bytes;
+use crate::{bytes::Bytes, seq::Seq};
 
 /// The network layer's header and the ports.
 const IPV4: usize = super::IPV4_HEADER as usize + 4;
 const IPV6: usize = super::IPV6_HEADER as usize + 4;
+/// Of TCP's header, as far as the window.
+const TCP: usize = 16;
 
 /// Whether a packet is plainly none of a source and destination port that are `wanted`. Plain is IPv4
 /// without options or IPv6 without extension headers, behind no tag, whole as far as the ports;
@@ -58,23 +60,61 @@ fn unwanted<B: Bytes + ?Sized>(
     Some(!wanted(source, destination))
 }
 
-/// The TCP flags of a packet without link header that is plain and TCP's, as [`is_plainly_unwanted`] has
-/// it; `None` of any other.
+/// What the headers of a plain segment say of where it stands in its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plain {
+    /// As [`super::Segment::seq`].
+    pub seq: Seq,
+    /// As [`super::Segment::ack`].
+    pub ack: Seq,
+    /// As [`super::Segment::flags`].
+    pub flags: u8,
+    /// As [`super::Segment::window`].
+    pub window: u16,
+    /// As [`super::Segment::payload_len`].
+    pub payload_len: u32,
+}
+
+/// The segment of a packet without link header that is plain and TCP's, as [`is_plainly_unwanted`] has
+/// it, and says how long it is; `None` of any other.
 #[inline(always)]
-pub fn plain_flags<B: Bytes + ?Sized>(packet: &B, kind: u16) -> Option<u8> {
-    const FLAGS: u32 = 13;
-    let at = match kind {
+pub fn plain<B: Bytes + ?Sized>(packet: &B, kind: u16) -> Option<Plain> {
+    match kind {
         ethertype::IPV4 => {
-            let header: [u8; 12] = packet.load(0)?;
-            let plain = header[0] == 0x45 && header[6] << 2 == 0 && header[7] == 0;
-            (plain && header[9] == PROTOCOL_TCP).then_some(super::IPV4_HEADER)?
+            let header: [u8; super::IPV4_HEADER as usize + TCP] = packet.load(0)?;
+            let is_plain = header[0] == 0x45
+                && header[6] << 2 == 0
+                && header[7] == 0
+                && header[9] == PROTOCOL_TCP;
+            let len = u32::from(u16::from_be_bytes([header[2], header[3]]));
+            let len = len.checked_sub(super::IPV4_HEADER)?;
+            is_plain.then_some(tcp(header.last_chunk()?, len)?)
         }
         ethertype::IPV6 => {
-            let header: [u8; 8] = packet.load(0)?;
-            (header[6] == PROTOCOL_TCP).then_some(super::IPV6_HEADER)?
+            let header: [u8; super::IPV6_HEADER as usize + TCP] = packet.load(0)?;
+            let len = u32::from(u16::from_be_bytes([header[4], header[5]]));
+            (header[6] == PROTOCOL_TCP).then_some(tcp(header.last_chunk()?, len)?)
         }
-        _ => return None,
-    };
-    let [flags, _]: [u8; 2] = packet.load(at + FLAGS)?;
-    Some(flags)
+        _ => None,
+    }
+}
+
+/// A segment of TCP that is so long with its header. One without a length is no plain one.
+#[inline(always)]
+fn tcp(header: &[u8; TCP], len: u32) -> Option<Plain> {
+    let header_len = u32::from(header[12] >> 4) * 4;
+    if header_len < super::TCP_HEADER || len < header_len {
+        return None;
+    }
+    Some(Plain {
+        seq: Seq(u32::from_be_bytes([
+            header[4], header[5], header[6], header[7],
+        ])),
+        ack: Seq(u32::from_be_bytes([
+            header[8], header[9], header[10], header[11],
+        ])),
+        flags: header[13],
+        window: u16::from_be_bytes([header[14], header[15]]),
+        payload_len: len - header_len,
+    })
 }

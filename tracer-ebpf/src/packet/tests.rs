@@ -241,3 +241,44 @@ fn the_connections_of_a_client_to_a_server_have_slots_of_their_own() {
     assert_eq!(slots.len(), usize::from(u16::MAX - SERVER_PORT) + 1);
     assert!(slots.iter().all(|slot| *slot < FlowKey::SLOTS));
 }
+
+#[test]
+fn a_plain_segment_is_what_the_walk_says() {
+    let mut plains = 0;
+    for options in [0, 12, 40] {
+        for fragment in [0, 0x4000, 0x2000, 5] {
+            for len in [0, 1, 400] {
+                let tcp = tcp_bytes(options, &vec![9; len]);
+                let padded = [ipv4_bytes(0, fragment, &tcp), vec![0; 6]].concat();
+                for (kind, bytes) in [
+                    (ethertype::IPV4, ipv4_bytes(0, fragment, &tcp)),
+                    (ethertype::IPV4, ipv4_bytes(8, fragment, &tcp)),
+                    (ethertype::IPV4, padded),
+                    (ethertype::IPV6, ipv6_bytes(6, &tcp)),
+                    (
+                        ethertype::IPV6,
+                        ipv6_bytes(60, &[&[6, 0, 0, 0, 0, 0, 0, 0], &tcp[..]].concat()),
+                    ),
+                    (ethertype::VLAN, tcp.clone()),
+                ] {
+                    for end in 0..=bytes.len() {
+                        let Some(plain) = plain(&bytes[..end], kind) else {
+                            continue;
+                        };
+                        plains += 1;
+                        let segment = walk(bytes.as_slice(), Link::Network(kind)).unwrap();
+                        let walked = Plain {
+                            seq: segment.seq,
+                            ack: segment.ack,
+                            flags: segment.flags,
+                            window: segment.window,
+                            payload_len: segment.payload_len,
+                        };
+                        assert_eq!(plain, walked);
+                    }
+                }
+            }
+        }
+    }
+    assert!(plains > 1000, "{plains}");
+}

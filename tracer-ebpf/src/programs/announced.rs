@@ -12,9 +12,8 @@ use aya_ebpf::{
 use tracer_ebpf::datagram::MAX_ANSWER;
 
 use super::{
-    candidate,
-    maps::{self, Record, Scratch},
-    traffic,
+    candidate, maps,
+    scratch::{self, Record, Scratch},
 };
 
 /// The packet goes on.
@@ -37,9 +36,9 @@ static ANNOUNCED: Array<u64> = Array::with_max_entries(1, 0);
 /// An answer of SQL Browser is on its way.
 #[cgroup_skb]
 pub fn tds_announced(ctx: SkBuffContext) -> i32 {
-    if let Some(scratch) = traffic::take(ctx.skb.skb) {
+    if let Some(scratch) = scratch::take(ctx.skb.skb) {
         read(ctx.skb.skb, scratch);
-        traffic::give_back(ctx.skb.skb);
+        scratch::give_back(ctx.skb.skb);
     }
     PASS
 }

@@ -11,7 +11,6 @@ use aya_ebpf::{
 };
 use tracer_ebpf::{
     first::first,
-    flow::Flow,
     loss::LossReason,
     packet::{self, Link, Segment, tcp_flag},
 };
@@ -19,14 +18,16 @@ use tracer_ebpf::{
 use super::{
     candidate::{self, Candidate},
     endpoint,
-    maps::{self, SOCKET_STAGES, Scratch},
+    facing::{self, TCP_LISTEN},
+    holder,
+    maps::{self, SOCKET_STAGES},
     ring,
+    scratch::{self, Scratch},
     skb::Skb,
-    socket,
     stage::LOOK,
     syns,
-    traffic::{self, PASS, TCP_LISTEN},
-    wake,
+    traffic::PASS,
+    wake, words,
 };
 
 /// A packet that may be a candidate's, on its way in.
@@ -69,7 +70,7 @@ fn ask(ctx: &SkBuffContext, ingress: bool) {
 #[inline(always)]
 fn judge(ctx: &SkBuffContext, ingress: bool) -> Option<Answer> {
     let skb = ctx.skb.skb;
-    let socket = traffic::socket(skb)?;
+    let socket = facing::socket(skb)?;
     // SAFETY: reads the socket.
     let (state, local) = unsafe { ((*socket).state, (*socket).src_port as u16) };
     if state == TCP_LISTEN {
@@ -113,7 +114,7 @@ fn judge(ctx: &SkBuffContext, ingress: bool) -> Option<Answer> {
         // SAFETY: the socket is the context's own.
         unsafe {
             candidate::forget(socket);
-            socket::let_go(socket);
+            holder::let_go(socket);
         }
         return Some(Answer::Done);
     }
@@ -123,9 +124,9 @@ fn judge(ctx: &SkBuffContext, ingress: bool) -> Option<Answer> {
     if is_client {
         tell_owner(socket, local, candidate);
     }
-    let scratch = traffic::take(skb)?;
+    let scratch = scratch::take(skb)?;
     let proven = prove(skb, socket, candidate, scratch, &segment);
-    traffic::give_back(skb);
+    scratch::give_back(skb);
     proven?;
     if !is_client {
         tell_owner(socket, local, candidate);
@@ -142,7 +143,7 @@ fn opens(skb: *mut __sk_buff, local: u16, ingress: bool) {
     }
     // SAFETY: takes no arguments.
     let now = unsafe { bpf_ktime_get_boot_ns() };
-    traffic::name_opening(&mut segment, local, ingress, || now);
+    facing::name_opening(&mut segment, local, ingress, || now);
     if segment.payload_len == 0 && !segment.has(tcp_flag::RST) {
         candidate::opens(&segment, now);
     }
@@ -168,9 +169,9 @@ pub(super) fn proves(skb: *mut __sk_buff, at: u32, len: u32) -> bool {
 /// Tells who holds the socket, by its own addresses.
 #[inline(never)]
 fn tell_owner(socket: *mut bpf_sock, local: u16, candidate: &Candidate) {
-    let (key, _) = traffic::name(socket, local);
+    let (key, _) = facing::name(socket, local);
     // SAFETY: the socket is the context's own.
-    if !unsafe { socket::tell_owner(socket, &candidate.opening, &key, candidate.is_client != 0) } {
+    if !unsafe { holder::tell_owner(socket, &candidate.opening, &key, candidate.is_client != 0) } {
         maps::lose(LossReason::RingFull);
     }
 }
@@ -194,7 +195,7 @@ fn prove(
     endpoint.begin(opening.key, candidate.is_a != 0, is_client);
     endpoint.both = u8::from(both);
     endpoint.translated = candidate.is_renamed;
-    opening.ifindex = traffic::ifindex(socket, skb);
+    opening.ifindex = facing::ifindex(socket, skb);
     if is_client {
         endpoint.ifindex = opening.ifindex;
     }
@@ -214,7 +215,9 @@ fn prove(
             endpoint.owns = 1;
             &mut endpoint.flow
         };
-        *flow = Flow::new(segment, true, opening.time);
+        // SAFETY: the scratch memory is this packet's.
+        unsafe { words::clear(flow) };
+        flow.open(segment, true, opening.time);
         opening.lay_out(flow);
         if both {
             maps::remember(&opening.key, flow)?;

@@ -23,11 +23,11 @@ use super::{
     ask,
     candidate::{self, Candidate},
     datagrams::{self, What},
+    facing, holder,
     maps::{self, SOCKET_STAGES},
     skb::Skb,
-    socket,
     stage::ASK,
-    syns, traffic,
+    syns,
 };
 
 /// The packet goes on.
@@ -99,7 +99,7 @@ fn go_on(ctx: &SkBuffContext, place: u32) {
 
 #[inline(always)]
 fn look(skb: *mut __sk_buff, ingress: bool) -> Way {
-    let Some(socket) = traffic::socket(skb) else {
+    let Some(socket) = facing::socket(skb) else {
         return Way::Done;
     };
     // SAFETY: the socket is the context's own; kept for as long as it lives.
@@ -152,7 +152,7 @@ fn look(skb: *mut __sk_buff, ingress: bool) -> Way {
         // SAFETY: the socket is the context's own.
         unsafe {
             candidate::forget(socket);
-            socket::let_go(socket);
+            holder::let_go(socket);
         }
     }
     Way::Done

@@ -226,7 +226,9 @@ pub(super) fn opens(segment: &Segment, now: u64) {
             let mut opening = Opening::default();
             opening.note(segment, now);
             // Without room it is one that was joined late, if it is one.
-            let _ = OPENINGS.insert(&segment.key, opening, 0);
+            if OPENINGS.insert(&segment.key, opening, 0).is_err() {
+                maps::lose(LossReason::FlowTableFull);
+            }
         }
         return;
     };

@@ -11,8 +11,9 @@ use super::{
     clock::Clock,
     follow,
     hook::Hook,
-    maps::{self, STAGES, Scratch},
+    maps::{self, STAGES},
     passing,
+    scratch::{self, Scratch},
     skb::Linear,
     stage::Stage,
     table::{self, Which},
@@ -66,9 +67,17 @@ fn classify(ctx: &TcContext, link: Link, ingress: bool) -> Option<()> {
         return None;
     }
     let segment = walk(ctx, link)?;
-    let scratch = maps::scratch(maps::CLASSIFIERS)?;
-    // SAFETY: the scratch memory is this processor's, and no other program uses it meanwhile.
+    let scratch = scratch::take_classifiers()?;
+    // SAFETY: the scratch memory is this packet's.
     unsafe { (*scratch).segment = segment };
+    count(ctx, ingress, scratch);
+    scratch::give_back_classifiers();
+    Some(())
+}
+
+/// Counts and tells the packet that is in the scratch memory.
+#[inline(always)]
+fn count(ctx: &TcContext, ingress: bool, scratch: *mut Scratch) -> Option<()> {
     // From here on the verifier knows nothing of the ways that led here, and walks on once.
     let scratch = core::hint::black_box(scratch);
     // SAFETY: as above; `find` writes to another part.
@@ -125,7 +134,7 @@ fn walk(ctx: &TcContext, link: Link) -> Option<Segment> {
     None
 }
 
-/// A classifier at work. Of one processor they never interrupt each other.
+/// A classifier at work.
 struct Packets<'a>(&'a TcContext);
 
 impl Hook for Packets<'_> {
@@ -138,7 +147,7 @@ impl Hook for Packets<'_> {
 
     #[inline(always)]
     fn scratch(&self) -> Option<*mut Scratch> {
-        maps::scratch(maps::CLASSIFIERS)
+        scratch::of_classifiers()
     }
 
     #[inline(always)]
@@ -173,6 +182,7 @@ impl Hook for Packets<'_> {
 #[classifier]
 pub fn tds_opening(ctx: TcContext) -> i32 {
     tell::opening(&Packets(&ctx));
+    scratch::give_back_classifiers();
     NEXT
 }
 
@@ -180,6 +190,7 @@ pub fn tds_opening(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn tds_login(ctx: TcContext) -> i32 {
     tell::login(&Packets(&ctx));
+    scratch::give_back_classifiers();
     NEXT
 }
 
@@ -187,6 +198,7 @@ pub fn tds_login(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn tds_runs(ctx: TcContext) -> i32 {
     tell::runs(&Packets(&ctx));
+    scratch::give_back_classifiers();
     NEXT
 }
 
@@ -194,6 +206,7 @@ pub fn tds_runs(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn tds_command(ctx: TcContext) -> i32 {
     tell::command(&Packets(&ctx));
+    scratch::give_back_classifiers();
     NEXT
 }
 
@@ -201,5 +214,6 @@ pub fn tds_command(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn tds_ending(ctx: TcContext) -> i32 {
     tell::ending(&Packets(&ctx));
+    scratch::give_back_classifiers();
     NEXT
 }

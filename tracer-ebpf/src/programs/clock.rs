@@ -1,7 +1,16 @@
 //! The kernel's clock, read no more often than needed: a reading costs more than the rest of a
 //! packet that tells nothing.
 
-use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_boot_ns};
+use aya_ebpf::{
+    helpers::{bpf_jiffies64, bpf_ktime_get_boot_ns},
+    macros::map,
+    maps::PerCpuArray,
+};
+
+/// A reading that all packets on a processor share of which nothing is told. Whoever interrupts one that
+/// reads may leave it with a moment before that.
+#[map]
+static CLOCK: PerCpuArray<Clock> = PerCpuArray::with_max_entries(1, 0);
 
 /// A processor's last reading.
 #[derive(Clone, Copy)]
@@ -30,5 +39,16 @@ impl Clock {
             return self.time;
         }
         self.read()
+    }
+}
+
+/// The time to the tick, for packets that work in no scratch memory.
+#[inline(always)]
+pub(super) fn glance() -> u64 {
+    match CLOCK.get_ptr_mut(0) {
+        // SAFETY: an array's memory is never unmapped.
+        Some(clock) => unsafe { (*clock).glance() },
+        // SAFETY: takes no arguments.
+        None => unsafe { bpf_ktime_get_boot_ns() },
     }
 }

@@ -22,10 +22,11 @@ use tracer_ebpf::{
 };
 
 use super::{
+    holder,
     maps::{self, EVENTS, SOCKET_STAGES},
     ring,
     skb::Skb,
-    socket, stage, wake,
+    stage, wake, words,
 };
 
 /// The packet goes on.
@@ -266,13 +267,13 @@ unsafe fn lay_out(head: *mut Datagram, socket: *mut bpf_sock) {
             head.local = some_address((*socket).src_ip4);
             head.remote = some_address((*socket).dst_ip4);
         } else {
-            head.local = socket::words(&raw const (*socket).src_ip6);
-            head.remote = socket::words(&raw const (*socket).dst_ip6);
+            head.local = words::of_context(&raw const (*socket).src_ip6);
+            head.remote = words::of_context(&raw const (*socket).dst_ip6);
         }
         head.local_port = (*socket).src_port as u16;
         head.remote_port = u16::from_be((*socket).dst_port);
         head.reserved = 0;
-        if let Some(holder) = socket::holder_of(socket).as_ref() {
+        if let Some(holder) = holder::holder_of(socket).as_ref() {
             head.held = holder.time;
             head.cgroup = holder.cgroup;
             head.pid = holder.pid;

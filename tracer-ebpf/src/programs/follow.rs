@@ -7,13 +7,7 @@ use tracer_ebpf::{
     packet::tcp_flag,
 };
 
-use super::{
-    flood,
-    hook::Hook,
-    maps::{self, Scratch},
-    skb::Linear,
-    tell,
-};
+use super::{flood, hook::Hook, maps, scratch::Scratch, skb::Linear, tell};
 
 /// Counts the packet that is in the scratch memory, and goes on where there is something to tell. It
 /// `opened` the connection then, if it did.

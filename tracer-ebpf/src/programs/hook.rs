@@ -4,7 +4,7 @@
 use aya_ebpf::bindings::__sk_buff;
 use tracer_ebpf::{flow::Flow, packet::Segment};
 
-use super::{maps::Scratch, stage::Stage, tallies::Kept};
+use super::{scratch::Scratch, stage::Stage, tallies::Kept};
 
 /// A hook at work on a packet.
 pub(super) trait Hook {

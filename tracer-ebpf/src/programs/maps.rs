@@ -10,16 +10,11 @@ use tracer_ebpf::{
     beside,
     config::{Config, requests},
     datagram::{self, level},
-    event::Event,
     flow::{Flow, FlowKey, decided},
     loss::LossReason,
-    observe::{Runs, Sighting, Step, login::MAX_RUN},
-    packet::Segment,
 };
 
 use super::{
-    clock::Clock,
-    endpoint::Endpoint,
     log,
     stage::{self, Stage},
 };
@@ -76,60 +71,6 @@ pub(super) static STAGES: ProgramArray = ProgramArray::with_max_entries(Stage::C
 /// table, then of those on their socket, then those of candidates and of datagrams.
 #[map]
 pub(super) static SOCKET_STAGES: ProgramArray = ProgramArray::with_max_entries(stage::ALL, 0);
-
-/// What is to be kept on an accepted socket; the stack is too small.
-#[map]
-static SPARE: PerCpuArray<Endpoint> = PerCpuArray::with_max_entries(1, 0);
-
-/// How many packets work in each scratch memory of sockets, at its place: one, or none.
-#[map]
-static USERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1 + SOCKET_SCRATCHES, 0);
-
-/// What the hooks of one processor work on; the stack is too small. The first is for the classifiers, which
-/// never interrupt each other; each of the others is for one packet at a time.
-#[map]
-static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1 + SOCKET_SCRATCHES, 0);
-
-/// The classifiers' place in the scratch memory.
-pub(super) const CLASSIFIERS: u32 = 0;
-/// Packets of sockets that are worked on at a time on one processor: a process's, and those of whoever
-/// interrupts it.
-pub(super) const SOCKET_SCRATCHES: u32 = 4;
-
-/// See [`SCRATCH`].
-#[repr(C)]
-pub(super) struct Scratch {
-    /// The packet at hand, for the next stage.
-    pub(super) segment: Segment,
-    /// When and where it is seen.
-    pub(super) seen: Sighting,
-    /// What is to be told of it.
-    pub(super) step: Step,
-    /// The visible parts of a login's segment.
-    pub(super) runs: Runs,
-    /// A connection on its way into the table.
-    pub(super) flow: Flow,
-    /// A record on its way into the ring.
-    pub(super) record: Record,
-    /// The time, as last read.
-    pub(super) clock: Clock,
-    /// When the connection at hand was born.
-    pub(super) born: u64,
-    /// What is to be kept on a socket.
-    pub(super) endpoint: Endpoint,
-}
-
-/// A record and the bytes that follow it.
-#[repr(C)]
-pub(super) struct Record {
-    pub(super) event: Event,
-    /// Twice as long as a record's, so that a mask bounds where a part goes, and another how long it is.
-    pub(super) run: [u8; 2 * MAX_RUN as usize],
-    /// 1: the packet at hand is on its way in. Not part of the record.
-    pub(super) ingress: u32,
-    /// As far as `run` is filled. Not part of the record.
-    pub(super) filled: u32,
-}
 
 /// The load's options.
 #[inline(always)]
@@ -208,25 +149,6 @@ pub(super) fn wakes() -> bool {
 #[inline(always)]
 pub(super) fn is_whole(ifindex: u32) -> bool {
     INTERFACES.get_ptr(ifindex).is_some()
-}
-
-/// The processor's scratch memory by its place.
-#[inline(always)]
-pub(super) fn scratch(place: u32) -> Option<*mut Scratch> {
-    SCRATCH.get_ptr_mut(place)
-}
-
-/// Memory to lay out in what is kept on an accepted socket: that is done where packets come in, and not
-/// interrupted by another.
-#[inline(always)]
-pub(super) fn spare() -> Option<*mut Endpoint> {
-    SPARE.get_ptr_mut(0)
-}
-
-/// How many packets work in a scratch memory.
-#[inline(always)]
-pub(super) fn users(place: u32) -> Option<*mut u64> {
-    USERS.get_ptr_mut(place)
 }
 
 /// Counts something that was not told. A packet may interrupt it, and count too.

@@ -64,7 +64,9 @@ pub(super) fn forget(key: &FlowKey) {
 pub(super) fn is_heard(segment: &Segment) {
     if is_beside() && segment.flags & (tcp_flag::SYN | tcp_flag::ACK) == tcp_flag::SYN {
         // Without room its connection is told by both.
-        let _ = HEARD.insert(segment.seq.0, segment, 0);
+        if HEARD.insert(segment.seq.0, segment, 0).is_err() {
+            maps::lose(LossReason::FlowTableFull);
+        }
     }
 }
 

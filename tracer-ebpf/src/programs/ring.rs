@@ -17,11 +17,13 @@ use tracer_ebpf::{
         Runs, Sink, Told,
         login::{MAX_RUN, MAX_RUNS},
     },
+    short::{self, ShortHeader, ShortSyn},
     tally::Tally,
 };
 
 use super::{
-    maps::{self, EVENTS, Record},
+    maps::{self, EVENTS},
+    scratch::Record,
     skb::Skb,
     tallies::Kept,
     wake,
@@ -95,8 +97,21 @@ fn relate_tally(told: &Told<'_>, tally: *mut Kept, record: *const Record) -> c_l
 /// Kept apart, so that the verifier walks it once for each place that tells.
 #[inline(never)]
 fn relate(told: &Told<'_>, skb: *mut __sk_buff, record: *mut Record, at: u32) -> c_long {
-    // SAFETY: the record is this processor's scratch memory.
-    told.lay_out(unsafe { &mut (*record).event });
+    // SAFETY: the record is this processor's scratch memory, and long enough for a short one too.
+    unsafe {
+        if told.is_short_header() {
+            if !has_room() {
+                return -1;
+            }
+            told.lay_out_header(&mut *record.cast::<ShortHeader>());
+            return output(record, short::SIZE as u64);
+        }
+        if told.is_short_syn() {
+            told.lay_out_syn(&mut *record.cast::<ShortSyn>());
+            return output(record, short::SIZE as u64);
+        }
+        told.lay_out(&mut (*record).event);
+    }
     send_with_run(skb, record, at)
 }
 
@@ -231,4 +246,12 @@ pub(super) fn send<T>(record: &T, flags: u64) -> bool {
         )
     };
     sent == 0
+}
+
+/// The same, and counts it where there was none.
+#[inline(always)]
+pub(super) fn send_or_lose<T>(record: &T, flags: u64) {
+    if !send(record, flags) {
+        maps::lose(LossReason::RingFull);
+    }
 }

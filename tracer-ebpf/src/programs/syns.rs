@@ -1,8 +1,12 @@
 //! SYNs that sockets of this host have sent, by what stays the same where addresses are rewritten: the
 //! initial sequence number. A listener that gets one knows that the client is on this host too.
 
+use core::cell::UnsafeCell;
+
 use aya_ebpf::{macros::map, maps::LruHashMap};
-use tracer_ebpf::{flow::FlowKey, packet::Segment, seq::Seq};
+use tracer_ebpf::{flow::FlowKey, loss::LossReason, packet::Segment, seq::Seq};
+
+use super::maps;
 
 /// How long a host may take to deliver a SYN to itself, nanoseconds.
 const ON_ITS_WAY: u64 = 1_000_000_000;
@@ -42,6 +46,31 @@ static SYNS: LruHashMap<u32, Sent> = LruHashMap::with_max_entries(16 * 1024, 0);
 #[map]
 static NAMES: LruHashMap<FlowKey, Name> = LruHashMap::with_max_entries(16 * 1024, 0);
 
+/// 1: there has been such a connection. Where addresses are not rewritten nobody is looked for in vain.
+#[unsafe(no_mangle)]
+static RENAMED: Flag = Flag(UnsafeCell::new(0));
+
+/// A word that is raised once.
+#[repr(transparent)]
+struct Flag(UnsafeCell<u32>);
+
+// SAFETY: the whole word is read and written.
+unsafe impl Sync for Flag {}
+
+impl Flag {
+    #[inline(always)]
+    fn is_up(&self) -> bool {
+        // SAFETY: memory of the programs.
+        unsafe { self.0.get().read_volatile() != 0 }
+    }
+
+    #[inline(always)]
+    fn raise(&self) {
+        // SAFETY: as above.
+        unsafe { self.0.get().write_volatile(1) };
+    }
+}
+
 /// A client's SYN leaves its socket; whether there was room.
 #[inline(always)]
 pub(super) fn leaves(segment: &Segment, now: u64) -> bool {
@@ -79,8 +108,11 @@ pub(super) fn arrives(segment: &Segment, now: u64) {
     }
     sent.arrived = 1;
     if sent.name.key != segment.key {
+        RENAMED.raise();
         // Without room the two ends are told apart.
-        let _ = NAMES.insert(segment.key, sent.name, 0);
+        if NAMES.insert(segment.key, sent.name, 0).is_err() {
+            maps::lose(LossReason::FlowTableFull);
+        }
     }
 }
 
@@ -106,6 +138,9 @@ pub(super) fn has_arrived(isn: Seq, key: &FlowKey) -> bool {
 /// The addresses that the connection is told by which a server's socket has under these.
 #[inline(always)]
 pub(super) fn told_by(key: &FlowKey) -> Option<Name> {
+    if !RENAMED.is_up() {
+        return None;
+    }
     // SAFETY: an entry's memory is never unmapped.
     NAMES.get_ptr(key).map(|name| unsafe { *name })
 }

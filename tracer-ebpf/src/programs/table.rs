@@ -6,12 +6,7 @@ use tracer_ebpf::{
     packet::{Segment, tcp_flag},
 };
 
-use super::{
-    clock::Clock,
-    log,
-    maps::{self, Scratch},
-    passing, tallies,
-};
+use super::{clock::Clock, log, maps, passing, scratch::Scratch, tallies, words};
 
 /// Which table: that of connections at sockets, or at interfaces where nothing else is watched; or that of
 /// what passes interfaces beside sockets.
@@ -79,7 +74,9 @@ pub(super) fn find<'a>(
         return None;
     }
     let now = scratch.clock.read();
-    scratch.flow = Flow::new(segment, to_server == Some(true), now);
+    // SAFETY: the scratch memory is this packet's.
+    unsafe { words::clear(&raw mut scratch.flow) };
+    scratch.flow.open(segment, to_server == Some(true), now);
     scratch.flow.foreign = u8::from(to_server.is_none());
     if segment.has(tcp_flag::ACK) && rival.claim != claim::NONE {
         scratch.flow.follow(&rival);

@@ -13,12 +13,7 @@ use tracer_ebpf::{
 };
 
 use super::{
-    hook::Hook,
-    maps::{self, Scratch},
-    ring::Ring,
-    skb::Skb,
-    stage::Stage,
-    tallies::Kept,
+    hook::Hook, maps, ring::Ring, scratch::Scratch, skb::Skb, stage::Stage, tallies::Kept,
 };
 
 /// Goes on with the first part that a step needs. Returns where there is none.

@@ -14,7 +14,12 @@ use aya_ebpf::{
     maps::{HashMap, LruHashMap},
     programs::TracePointContext,
 };
-use tracer_ebpf::tries::{Tried, Try, call};
+use tracer_ebpf::{
+    loss::LossReason,
+    tries::{Tried, Try, call},
+};
+
+use super::maps;
 
 /// Where a system call's result is in its trace event (`syscalls/sys_exit_connect/format`).
 const RESULT: usize = 16;
@@ -64,7 +69,10 @@ pub(super) fn connects(address: &[u32; 4], port: u16) -> u32 {
         port: port.into(),
     };
     let thread = bpf_get_current_pid_tgid();
-    CONNECTS.insert(&thread, &connect, 0).is_ok().into()
+    if CONNECTS.insert(&thread, &connect, 0).is_err() {
+        maps::lose(LossReason::OwnerTableFull);
+    }
+    0
 }
 
 #[tracepoint]
@@ -139,5 +147,7 @@ fn count(key: &Try, first: u64) {
         count: before.map_or(1, |before| before.count + 1),
         name: bpf_get_current_comm().unwrap_or_default(),
     };
-    let _ = TRIES.insert(key, &tried, 0);
+    if TRIES.insert(key, &tried, 0).is_err() {
+        maps::lose(LossReason::OwnerTableFull);
+    }
 }

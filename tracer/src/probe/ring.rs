@@ -10,6 +10,7 @@ use tokio::io::unix::AsyncFd;
 use tracer_ebpf::{
     datagram::Datagram,
     event::{Bound, Event, Kind, Opening, Owner, SocketEnd, Translated},
+    short::{ShortHeader, ShortSyn},
 };
 
 use super::{StartError, load};
@@ -19,6 +20,8 @@ use super::{StartError, load};
 pub enum Record<'a> {
     /// Something happened to a connection; with the bytes of the stream that it carried.
     Event(Event, &'a [u8]),
+    /// The same of a connection that is known, in short.
+    Header(ShortHeader),
     /// Whose socket a connection is.
     Owner(Owner),
     /// What the kernel's TCP knew when a socket closed.
@@ -47,6 +50,11 @@ impl<'a> Record<'a> {
             }
             Kind::Opening => Opening::read(bytes).map(Self::Opening),
             Kind::Bound => Bound::read(bytes).map(Self::Bound),
+            Kind::ShortHeader => ShortHeader::read(bytes).map(Self::Header),
+            Kind::ShortSyn => {
+                let event = ShortSyn::read(bytes)?.event();
+                Some(Self::Event(event, &[]))
+            }
             _ => {
                 let event = Event::read(bytes)?;
                 let run = bytes.get(Event::SIZE..)?.get(..event.run_len as usize)?;

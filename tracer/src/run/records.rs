@@ -130,6 +130,7 @@ pub(super) fn tell(
             }
             engine.on_event(Input::Event(&event, run), to);
         }
+        probe::Record::Header(header) => engine.on_event(Input::Header(&header), to),
         probe::Record::Owner(owner) => {
             let owner = owners.of(owner);
             witnesses::tell(&owner, &mut to.witness);

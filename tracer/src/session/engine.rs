@@ -87,6 +87,7 @@ impl Engine {
     pub fn on_event(&mut self, input: Input<'_>, listener: &mut dyn Listener) {
         match &input {
             Input::Event(event, _) => self.pass_time(event.time, listener),
+            Input::Header(header) => self.pass_time(header.time, listener),
             Input::Browser(datagram) => {
                 self.pass_time(datagram.time, listener);
                 self.browser(datagram, listener);
@@ -104,12 +105,15 @@ impl Engine {
             }
             _ => {}
         }
-        if let Input::Event(event, _) = &input {
-            self.shared.now = event.time;
+        match &input {
+            Input::Event(event, _) => self.shared.now = event.time,
+            Input::Header(header) => self.shared.now = header.time,
+            _ => {}
         }
         let report = &mut self.shared.report(listener);
         match input {
             Input::Event(event, run) => self.table.event(event, run, report),
+            Input::Header(header) => self.table.header(header, report),
             Input::Owner(owner) => self.table.owner(owner, report),
             Input::SocketEnd(end) => self.table.socket_end(&end, report),
             Input::Translated(translated) => self.table.translated(translated, report),

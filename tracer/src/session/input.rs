@@ -7,6 +7,7 @@ use tracer_ebpf::{
     event::{Counters, Direction, Event, SocketEnd, Translated},
     flow::{FlowKey, decided},
     seq::Seq,
+    short::ShortHeader,
     tally::Tally,
 };
 
@@ -277,6 +278,8 @@ pub struct Piece<'a> {
 pub enum Input<'a> {
     /// Something happened to a connection; the bytes are those that follow the record.
     Event(&'a Event, &'a [u8]),
+    /// The same of a connection that is known, in short.
+    Header(&'a ShortHeader),
     /// A connection's socket is on this host.
     Owner(SocketOwner),
     /// A socket closed.

@@ -1,5 +1,7 @@
 //! The engine, told what a kernel would tell.
 
+mod short;
+
 use tracer_ebpf::{
     event::{Counters, Direction, Event, Kind, SocketEnd, mark, role},
     flow::FlowKey,

@@ -15,6 +15,8 @@ use crate::process::{command, output, root, run, target};
 const TARGET: &str = "bpfel-unknown-none";
 /// Of this processor's registers the programs read none: one object serves every little-endian machine.
 pub(crate) const REGISTERS: &str = "--cfg=bpf_target_arch=\"x86_64\"";
+/// What is copied or cleared is so word by word, where it stands: else by a call that goes from byte to byte.
+const IN_PLACE: &str = "-Clink-arg=--disable-expand-memcpy-in-order";
 /// The profile's, said here, since the agent's own may change.
 const PROFILE: [&str; 3] = ["lto=\"fat\"", "codegen-units=1", "debug=2"];
 
@@ -61,7 +63,11 @@ fn flags(toolchain: &EbpfToolchain) -> Result<Vec<String>> {
     let home = home
         .or_else(|| env::home_dir().map(|home| home.join(".cargo")))
         .context("no home of cargo")?;
-    let mut flags = vec![REGISTERS.to_owned(), "-Clink-arg=--btf".to_owned()];
+    let mut flags = vec![
+        REGISTERS.to_owned(),
+        "-Clink-arg=--btf".to_owned(),
+        IN_PLACE.to_owned(),
+    ];
     let mut renamed = |from: &Path, to: &str| {
         flags.push(format!("--remap-path-prefix={}={to}", from.display()));
     };

@@ -131,7 +131,9 @@ impl Connection {
                 | Kind::Translated
                 | Kind::Datagram
                 | Kind::Opening
-                | Kind::Bound,
+                | Kind::Bound
+                | Kind::ShortSyn
+                | Kind::ShortHeader,
             )
             | None => {}
         }

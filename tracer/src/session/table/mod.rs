@@ -16,6 +16,7 @@ use indexmap::IndexMap;
 use tracer_ebpf::{
     event::{Direction, Event, Kind, SocketEnd, Translated, mark, role},
     flow::FlowKey,
+    short::ShortHeader,
 };
 
 use self::{
@@ -113,6 +114,20 @@ impl Table {
             }
         }
         self.begin(before, event, run, report);
+    }
+
+    /// A header of a connection that is known; of another one it is not enough to go by.
+    pub(in crate::session) fn header(&mut self, header: &ShortHeader, report: &mut Report<'_>) {
+        let event = match self.slots.get(&header.key) {
+            Some(Slot::Open(connection)) if !connection.is_undecided() => {
+                connection.wire.header(header)
+            }
+            _ => None,
+        };
+        match event {
+            Some(event) => self.event(&event, &[], report),
+            None => report.events_missing(1),
+        }
     }
 
     /// A connection is met; `before` is the same, where it was seen at interfaces.

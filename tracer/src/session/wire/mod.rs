@@ -9,6 +9,7 @@ mod when;
 use tracer_ebpf::{
     event::{Counters, Event, SocketEnd, beside, mark, role},
     flow::FlowKey,
+    short::ShortHeader,
 };
 
 pub(crate) use self::identity::address;
@@ -74,6 +75,8 @@ struct Renamed {
     born: u64,
     /// What was sent before.
     forgotten: [Counters; 2],
+    /// What was sent since then.
+    since: [Counters; 2],
 }
 
 /// The kernel's own figures, which it gives when a socket closes.
@@ -133,14 +136,37 @@ impl Wire {
 
     /// What both sides have sent since the kernel knows the connection.
     pub(in crate::session) fn count(&mut self, sent: &[Counters; 2]) {
-        let rare = self.rare.as_deref();
-        self.sent = match rare.and_then(|rare| rare.renamed.as_ref()) {
+        let rare = self.rare.as_deref_mut();
+        self.sent = match rare.and_then(|rare| rare.renamed.as_mut()) {
             Some(Renamed {
                 forgotten: [client, server],
+                since,
                 ..
-            }) => [total(client, &sent[0]), total(server, &sent[1])],
+            }) => {
+                *since = *sent;
+                [total(client, &sent[0]), total(server, &sent[1])]
+            }
             None => *sent,
         };
+    }
+
+    /// The event that a short record tells of this connection; `None` where it is of another one.
+    pub(in crate::session) fn header(&self, header: &ShortHeader) -> Option<Event> {
+        if self.born() as u32 != header.born {
+            return None;
+        }
+        let renamed = self.rare.as_ref().and_then(|rare| rare.renamed.as_ref());
+        let [client, server] = renamed.map_or(self.sent, |renamed| renamed.since);
+        let before = Event {
+            born: self.born(),
+            key: self.key,
+            client_is_a: u8::from(self.client_is_a),
+            client,
+            server,
+            ..Event::default()
+        };
+        let side = usize::from(header.direction & 1);
+        Some(header.event(&before, self.numbers[side]))
     }
 
     /// Checks the numbering: a gap is events that were lost on the way.
@@ -192,7 +218,11 @@ impl Wire {
     pub(in crate::session) fn renamed(&mut self, born: u64) {
         self.numbers = [0; 2];
         let forgotten = self.sent;
-        self.rare.get_or_insert_default().renamed = Some(Renamed { born, forgotten });
+        self.rare.get_or_insert_default().renamed = Some(Renamed {
+            born,
+            forgotten,
+            since: Default::default(),
+        });
     }
 
     /// The kernel's name for this use of the key.
