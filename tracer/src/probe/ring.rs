@@ -77,8 +77,8 @@ pub(super) struct Ring {
 
 /// How long the ring is looked at without being woken.
 const AWAKE: Duration = Duration::from_millis(50);
-/// How often, meanwhile.
-const LOOK: Duration = Duration::from_millis(4);
+/// How often, meanwhile; a timer may be a millisecond late, and a line is to be five late at most.
+const LOOK: Duration = Duration::from_millis(3);
 /// How often otherwise: for packets on their way out, which never wake.
 const IDLE_LOOK: Duration = Duration::from_millis(100);
 
