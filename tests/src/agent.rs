@@ -16,6 +16,8 @@ pub const AT_INTERFACES: [&str; 2] = ["--source", "interfaces"];
 /// A running agent.
 pub struct Agent {
     running: Running,
+    /// Its lines so far, each read once.
+    events: Vec<Value>,
 }
 
 /// What an agent wrote from start to stop.
@@ -47,7 +49,8 @@ impl Agent {
     /// The same by a command of its own.
     pub fn start_by(command: &mut Command) -> Result<Self> {
         let running = Running::start(command)?;
-        let mut agent = Self { running };
+        let events = Vec::new();
+        let mut agent = Self { running, events };
         let started = agent.wait(Duration::from_mins(1), |events| {
             events
                 .iter()
@@ -72,7 +75,9 @@ impl Agent {
 
     /// Every line so far.
     pub fn events(&mut self) -> Result<Vec<Value>> {
-        parse(self.running.lines())
+        let known = self.events.len();
+        self.events.extend(parse(&self.running.lines()[known..])?);
+        Ok(self.events.clone())
     }
 
     /// Process id.
@@ -93,8 +98,12 @@ impl Agent {
     /// Waits until `done` likes the lines so far, and says whether it did within `limit`.
     pub fn wait(&mut self, limit: Duration, done: impl Fn(&[Value]) -> bool) -> Result<bool> {
         let mut broken = None;
-        let reached = self.running.wait_lines(limit, |lines| match parse(lines) {
-            Ok(events) => done(&events),
+        let Self { running, events } = self;
+        let reached = running.wait_lines(limit, |lines| match parse(&lines[events.len()..]) {
+            Ok(new) => {
+                events.extend(new);
+                done(events)
+            }
             Err(error) => {
                 broken = Some(error);
                 true
