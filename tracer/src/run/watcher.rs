@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, io, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
+use tracer_ebpf::loss::LossReason as KernelLoss;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::{
@@ -34,6 +35,8 @@ use crate::{
 const TICK: Duration = Duration::from_millis(100);
 /// Ticks between two looks at the kernel's loss counters.
 const LOSS_TICKS: u32 = 10;
+/// After so long without a look at the ring it may have been full.
+const LATE: Duration = Duration::from_millis(500);
 /// How often the agent says how it does.
 const STATUS: Duration = Duration::from_mins(1);
 /// How often what is usual at servers is written down, in statuses.
@@ -69,6 +72,7 @@ pub(super) struct Watcher {
     alive_ticks: Option<u32>,
     ticks: u32,
     statuses: u32,
+    last_drain: Instant,
 }
 
 impl Watcher {
@@ -123,6 +127,7 @@ impl Watcher {
             alive_ticks: service::watched_every().map(ticks),
             ticks: 0,
             statuses: 0,
+            last_drain: Instant::now(),
         }
     }
 
@@ -226,6 +231,11 @@ impl Watcher {
 
     /// Takes what the kernel has told; whether that was all.
     fn drain(&mut self) -> bool {
+        // Before what is in the ring lets time pass: some of it may not have fitted meanwhile.
+        if self.last_drain.elapsed() > LATE {
+            self.losses();
+        }
+        self.last_drain = Instant::now();
         let Self {
             probe,
             engine,
@@ -316,6 +326,9 @@ impl Watcher {
 
     fn losses(&mut self) {
         for (reason, count) in self.probe.losses() {
+            if reason == KernelLoss::RingFull {
+                self.engine.records_lost(self.probe.now());
+            }
             self.engine.on_event(
                 Input::Loss(LossReason::from(reason), count),
                 &mut self.records,

@@ -78,6 +78,12 @@ impl Engine {
         }
     }
 
+    /// The kernel could not hand over all records up to now, nanoseconds as in events: who was silent until then may have
+    /// spoken.
+    pub fn records_lost(&mut self, now: u64) {
+        self.shared.records_lost(now);
+    }
+
     /// Names an interface.
     pub fn name_interface(&mut self, index: u32, name: String) {
         self.shared.config.interfaces.insert(index, name);

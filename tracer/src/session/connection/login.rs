@@ -21,6 +21,9 @@ use crate::{
     },
 };
 
+/// No client gives up sooner than this after the last packet, nanoseconds.
+const LEAST_PATIENCE: u64 = 1_000_000_000;
+
 impl Connection {
     /// Lets the login read what has become whole.
     pub(super) fn read(&mut self, side: Side, report: &mut Report<'_>) {
@@ -275,8 +278,17 @@ impl Connection {
             return;
         };
         if let Some(at) = login.client_closed.filter(|_| is_unseen) {
+            let waited = at.saturating_sub(self.wire.last_seen);
+            let gave_up = waited >= LEAST_PATIENCE && !self.wire.both_sockets_ended();
+            let end = if gave_up {
+                End::Fin(Side::ToServer)
+            } else {
+                // Its last packets were not told: how the login came out may have been among them.
+                self.about.partial.insert(PartialReason::EventsLost);
+                End::Unwatched
+            };
             self.begin_end(Side::ToServer, at, None);
-            self.ended(End::Fin(Side::ToServer), at, report);
+            self.ended(end, at, report);
             return;
         }
         if let Some(left) = login.left {
@@ -295,7 +307,14 @@ impl Connection {
         let quiet = now.saturating_sub(self.wire.last_seen);
         let handshake = &self.wire.handshake;
         if !handshake.is_over() && !self.wire.joined_late && quiet > handshake.patience() {
-            self.ended(End::Silence, self.wire.last_seen, report);
+            let lacks = report.shared.may_lack_records(self.wire.last_seen);
+            let end = if lacks {
+                self.about.partial.insert(PartialReason::EventsLost);
+                End::Unwatched
+            } else {
+                End::Silence
+            };
+            self.ended(end, self.wire.last_seen, report);
             return;
         }
         self.tell_pending(now, report);

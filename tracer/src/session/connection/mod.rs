@@ -326,6 +326,15 @@ impl Connection {
         }
     }
 
+    /// Both sockets have closed, and one of them was not seen to: its last records were lost.
+    fn note_unseen_end(&mut self) {
+        let ends = &self.wire.ends;
+        let half = ends.began().is_some() && !ends.are_over();
+        if half && self.wire.both_sockets_ended() {
+            self.about.partial.insert(PartialReason::EventsLost);
+        }
+    }
+
     /// A connection that was in use begins to end: its session may be recovered.
     fn leaves_attempt(&self, at: u64, report: &mut Report<'_>) {
         let begins = self.wire.ends.began().is_none() && !self.wire.untimed;
@@ -356,8 +365,12 @@ impl Connection {
         self.wire.ends.note_strain(&self.wire.sent);
         let [client, server] = &self.wire.sent;
         let last = [client.last_data, server.last_data];
+        let unheard = self.usage.requests.is_answer_missing(last[1]);
+        if unheard && self.about.is_whole() {
+            self.about.partial.insert(PartialReason::EventsLost);
+        }
         // An answer that was missed is no longer owed.
-        let in_flight = if self.wire.ends.missed_before() {
+        let in_flight = if self.wire.ends.missed_before() || unheard {
             0
         } else {
             self.usage.in_flight()

@@ -284,6 +284,7 @@ impl Connection {
         }
         self.give_up_login(reason.is_some(), report);
         self.note_missed_before_fins();
+        self.note_unseen_end();
         let stopped = reason.is_some() && !ending && !self.is_unreachable();
         let last = self.wire.ends.last().unwrap_or(self.wire.last_seen);
         let (_, how) = close::closed_by(&self.wire.ends, stopped);

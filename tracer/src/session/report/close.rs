@@ -41,7 +41,8 @@ pub(in crate::session) fn describe_close(
         mars_in_order: usage.mars_in_order(),
         client_bye: usage.client_bye,
     };
-    let half_open = how == CloseMeans::Fin && !ends.are_over() && !stopped;
+    let is_over = ends.are_over() || wire.both_sockets_ended();
+    let half_open = how == CloseMeans::Fin && !is_over && !stopped;
     let timed = |nanos: u64| (!wire.untimed).then_some(Nanos(nanos));
     Close {
         by,

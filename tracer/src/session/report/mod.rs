@@ -62,6 +62,8 @@ pub(in crate::session) struct Shared {
     pub(in crate::session) incidents: Incidents,
     /// What time it is, nanoseconds as in events.
     pub(in crate::session) now: u64,
+    /// Up to when records of any connection may not have arrived, in the same way.
+    lost_until: u64,
     /// For the bytes of a packet while it is read.
     pub(in crate::session) memory: Zeroizing<Vec<u8>>,
     pub(in crate::session) fingerprints: Fingerprints,
@@ -99,6 +101,7 @@ impl Shared {
         Self {
             incidents: Incidents::new(config.incidents),
             now: 0,
+            lost_until: 0,
             config,
             standing: Standing::default(),
             losses: Losses::default(),
@@ -131,6 +134,16 @@ impl Shared {
     /// Something was not seen, or is not told.
     pub(in crate::session) fn lose(&mut self, reason: LossReason, count: u64) {
         self.losses.add(reason, count);
+    }
+
+    /// Up to now the kernel could not hand over all records.
+    pub(in crate::session) fn records_lost(&mut self, now: u64) {
+        self.lost_until = self.lost_until.max(now);
+    }
+
+    /// Whether what seems to be silence since then may be records that were lost.
+    pub(in crate::session) const fn may_lack_records(&self, since: u64) -> bool {
+        since <= self.lost_until
     }
 
     /// Tells what was not seen since that was last told.

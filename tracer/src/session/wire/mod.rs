@@ -270,6 +270,13 @@ impl Wire {
         (socket.roles & role::LAST != 0 && open == 0).then_some(socket.ended)
     }
 
+    /// Whether both ends were sockets of this host, and have closed.
+    pub(in crate::session) fn both_sockets_ended(&self) -> bool {
+        const BOTH: u32 = role::CLIENT | role::SERVER;
+        let socket = self.socket.as_ref();
+        socket.is_some_and(|socket| socket.roles & BOTH == BOTH)
+    }
+
     /// Round trip by the estimate of a kernel.
     pub(in crate::session) fn smoothed_rtt(&self) -> Option<u64> {
         self.socket.as_ref()?.smoothed_rtt

@@ -252,6 +252,15 @@ impl Requests {
         self.counted.is_some()
     }
 
+    /// Whether a request in clear was answered, by when the server's last payload passed, and the answer was
+    /// not told.
+    pub(in crate::session) fn is_answer_missing(&self, server_last: u64) -> bool {
+        self.open.is_some_and(|open| {
+            let whole = open.kind.is_some() && !open.asking;
+            whole && !open.first_byte.has_come() && server_last > open.sent
+        })
+    }
+
     /// Whether a response is owed.
     pub(in crate::session) fn in_flight(&self) -> bool {
         self.open
