@@ -114,6 +114,23 @@ def ports(ethernet, ip, segment):
     return [summed(joined(ethernet, ip, segment))]
 
 
+def disordered(ethernet, ip, segment):
+    """Cut, each two neighbours the other way round, and all of it once more."""
+    start = (segment[12] >> 4) * 4
+    header, payload = segment[:start], segment[start:]
+    ends = segment[13] & 0x07
+    if len(payload) < 2 or ends:
+        return [joined(ethernet, ip, segment)]
+    size = min(700, len(payload) // 2)
+    pieces = []
+    for at in range(0, len(payload), size):
+        place = (int.from_bytes(header[4:8], "big") + at) % (1 << 32)
+        piece = header[:4] + struct.pack("!I", place) + header[8:] + payload[at:at + size]
+        pieces.append(summed(joined(ethernet, ip, piece)))
+    swapped = [piece for at in range(0, len(pieces), 2) for piece in reversed(pieces[at:at + 2])]
+    return swapped + pieces
+
+
 def only(version, change):
     def changed(frame):
         found = parts(frame)
@@ -136,6 +153,7 @@ CHANGES = {
     "extensions": only((6,), extensions),
     "fragments": only((4,), fragments),
     "ports": only((4, 6), ports),
+    "disordered": only((4, 6), disordered),
 }
 
 

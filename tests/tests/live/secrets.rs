@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use harness::agent::Agent;
+use harness::agent::{AT_INTERFACES, Agent};
 use harness::drivers::{Driver, Encrypt, Login, PASSWORD};
-use harness::net::Namespace;
+use harness::middle::Middle;
+use harness::net::{Namespace, SERVER_V4};
 use harness::peer::workspace;
 use harness::process::Running;
 use harness::secrets::{self, Needle};
@@ -13,6 +14,9 @@ use harness::{driver_or_skip, root_or_skip};
 use serde_json::json;
 
 use crate::run::{PORT, Path, Run, Server, alone, observe_driver};
+
+/// How long what is due may take to come.
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// A login without encryption that succeeds, with its secret on the cable in this form.
 fn in_clear(driver: Driver, auth: &str, form: &str, prepare: impl FnOnce(&mut Login)) -> Run {
@@ -81,40 +85,54 @@ fn a_token_on_demand_in_clear() {
 
 /// What `marked.py` fills connections with: so short that it is in whatever is told of that.
 const MARKER: &str = "Qz#7Xv!9";
-/// Connections that it makes.
-const MARKED: usize = 84;
+/// Connections that it makes over loopback, and to another host.
+const MARKED: [usize; 2] = [84, 21];
+
+/// Lets `marked.py` fill connections while an agent with these options comes to watch them, and looks for what they
+/// were filled with; `to` is another host and its address there.
+fn marked(host: &Namespace, to: &[&str], options: &[&str]) {
+    let port = PORT.to_string();
+    let mut client = host.command("python3");
+    client.arg(workspace().join("tests/drivers/marked.py"));
+    client.args([&[port.as_str(), MARKER], to].concat());
+    let mut client = Running::start_held(&mut client).unwrap();
+    let begun = |lines: &[String]| lines.iter().any(|line| line == "ready");
+    assert!(client.wait_lines(LIMIT, begun), "{}", client.errors());
+    let mut agent = Agent::start(host, &[&["--port", &port], options].concat()).unwrap();
+    let ended = client.release().unwrap();
+    assert!(ended.status.success(), "{}", ended.errors);
+    let count = MARKED[usize::from(!to.is_empty())];
+    let closes = agent.wait_for("close", count, LIMIT).unwrap();
+    assert!(closes.len() > count / 2, "{} closes", closes.len());
+
+    let needles = [Needle::plain(MARKER), Needle::utf16(MARKER)];
+    secrets::assert_not_in_memory(agent.pid(), &needles);
+    secrets::assert_not_in_maps(agent.pid(), &needles);
+    let record = agent.stop().unwrap();
+    let said = format!("{:?} {}", record.events, record.log);
+    let found = secrets::found(&needles, said.as_bytes());
+    assert_eq!(found, Vec::<&str>::new(), "{said}");
+}
 
 #[test]
 fn what_is_not_wanted_of_connections_cut_and_joined_anywhere() {
     root_or_skip!("what is not wanted of connections cut and joined anywhere");
     let _alone = alone();
-    let port = PORT.to_string();
     // In a table that is full, connections come anew in the middle of a result.
     for flows in ["65536", "16"] {
         let host = Namespace::new("m").unwrap();
-        let mut marked = host.command("python3");
-        marked.arg(workspace().join("tests/drivers/marked.py"));
-        let mut marked = Running::start_held(marked.args([port.as_str(), MARKER])).unwrap();
-        let begun = |lines: &[String]| lines.iter().any(|line| line == "ready");
-        assert!(
-            marked.wait_lines(Duration::from_secs(20), begun),
-            "{}",
-            marked.errors()
-        );
-        let mut agent = Agent::start(&host, &["--port", &port, "--max-flows", flows]).unwrap();
-        let ended = marked.release().unwrap();
-        assert!(ended.status.success(), "{}", ended.errors);
-        let closes = agent
-            .wait_for("close", MARKED, Duration::from_secs(20))
-            .unwrap();
-        assert!(closes.len() > MARKED / 2, "{} closes", closes.len());
+        marked(&host, &[], &["--max-flows", flows]);
+    }
+}
 
-        let needles = [Needle::plain(MARKER), Needle::utf16(MARKER)];
-        secrets::assert_not_in_memory(agent.pid(), &needles);
-        secrets::assert_not_in_maps(agent.pid(), &needles);
-        let record = agent.stop().unwrap();
-        let said = format!("{:?} {}", record.events, record.log);
-        let found = secrets::found(&needles, said.as_bytes());
-        assert_eq!(found, Vec::<&str>::new(), "{said}");
+#[test]
+fn what_is_not_wanted_of_connections_whose_packets_come_twice_and_in_disorder() {
+    root_or_skip!("what is not wanted of connections whose packets come twice and in disorder");
+    let _alone = alone();
+    for source in [&[][..], &AT_INTERFACES] {
+        let (network, middle) = Middle::relay("disordered").unwrap();
+        let to = [network.server.name(), SERVER_V4];
+        marked(&network.client, &to, source);
+        assert_eq!(middle.complaints(), "");
     }
 }
