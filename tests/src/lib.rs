@@ -1,10 +1,13 @@
 //! Peers and hosts for the tests of the whole.
 
+pub mod accounts;
 pub mod agent;
 pub mod agree;
 pub mod attempts;
+pub mod bench;
 pub mod capture;
 pub mod contained;
+pub mod crowd;
 pub mod decoded;
 pub mod drivers;
 pub mod expect;
@@ -21,6 +24,7 @@ pub mod node;
 pub mod pcap;
 pub mod peer;
 pub mod process;
+pub mod records;
 pub mod replay;
 pub mod root;
 pub mod screen;

@@ -28,6 +28,12 @@ enum What {
     Replay(Rest),
     /// Short connections as fast as the machine can, memory, and overload (root)
     Live(Rest),
+    /// What watching takes of a processor, and what it costs those that are watched (root)
+    Cost(Rest),
+    /// Records and logins that the agent takes on one processor, without a kernel
+    Engine(Rest),
+    /// Connections, records and SYNs that are more than fit: each told or counted (root)
+    Loss(Rest),
     /// How often the outcome of a sealed login is said rightly, by driver and mode (root)
     Accuracy(Rest),
 }
@@ -45,18 +51,27 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         What::Kernel(rest) => ("tracer", "--example", "bench-kernel", rest),
         What::Sockets(rest) => ("tracer", "--example", "bench-sockets", rest),
         What::Replay(rest) => ("tds-tracer-tests", "--bin", "bench-replay", rest),
-        What::Live(rest) => ("tds-tracer-tests", "--bin", "bench-live", rest),
+        What::Engine(rest) => ("tds-tracer-tests", "--bin", "bench-engine", rest),
+        What::Live(rest) => return of_peers("bench-live", rest),
+        What::Cost(rest) => return of_peers("bench-cost", rest),
+        What::Loss(rest) => return of_peers("bench-loss", rest),
         What::Accuracy(rest) => return accuracy(rest),
     };
-    if matches!(
-        args.what,
-        What::Kernel(_) | What::Sockets(_) | What::Live(_)
-    ) {
+    if matches!(args.what, What::Kernel(_) | What::Sockets(_)) {
         host::require_root("this measurement")?;
     }
     setup::ensure(For::Test)?;
     run_it(&mut cargo(["build", "--release", "--package", "tracer"]))?;
     run_it(cargo(["run", "--release", "--package", package, kind, name, "--"]).args(&rest.args))
+}
+
+/// Measures a running agent, with peers of the tests' package.
+fn of_peers(name: &str, rest: &Rest) -> Result<()> {
+    host::require_root("this measurement")?;
+    setup::ensure(For::Test)?;
+    let packages = ["--package", "tracer", "--package", "tds-tracer-tests"];
+    run_it(cargo(["build", "--release", "--bins"]).args(packages))?;
+    run_it(Command::new(target().join("release").join(name)).args(&rest.args))
 }
 
 /// Counts what is right, not how fast: with the peers as the tests build them.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use harness::accounts::Trial;
 use harness::agent::{Agent, Record, of};
 use harness::agree::{ASK_ALL, disagreements};
 use harness::capture::{Capture, Captured};
@@ -102,4 +103,21 @@ fn a_connection_that_the_kernel_forgot_closes_when_it_ends() {
         .collect();
     ends.sort_unstable();
     assert_eq!(ends, ["fin", "rst"]);
+}
+
+#[test]
+fn connections_whose_records_do_not_fit_are_told_or_counted_each() {
+    root_or_skip!("connections whose records do not fit are told or counted each");
+    let _alone = alone();
+    // While it is stopped there are more than a ring of 64 KiB holds.
+    let trial = Trial {
+        parts: [150, 300, 150],
+        options: &["--ring-bytes", "65536"],
+        flood: true,
+    };
+    let (accounts, _) = trial.run().unwrap();
+    let complaints = accounts.complaints();
+    assert_eq!(complaints, [""; 0], "{accounts}: {:#?}", accounts.kept);
+    assert!(accounts.lost() > 0, "nothing was lost: {accounts}");
+    assert!(accounts.whole > 0, "nothing was told whole: {accounts}");
 }

@@ -3,5 +3,6 @@
 mod budget;
 mod holes;
 mod joined;
+mod records;
 mod short;
 mod table;
