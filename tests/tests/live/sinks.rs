@@ -16,8 +16,6 @@ use harness::{driver_or_skip, root_or_skip};
 use serde_json::Value;
 
 use crate::life::{ADDRESS, LIMIT, wait_until};
-use crate::run::alone;
-
 /// A directory of this test's own, gone with it.
 struct Folder(PathBuf);
 
@@ -149,7 +147,6 @@ fn has_event(lines: &[Value], event: &str, count: usize) -> bool {
 fn through_an_outage_each_of_several_sinks_gets_what_the_others_get() {
     root_or_skip!("through an outage each of several sinks gets what the others get");
     driver_or_skip!(Driver::Tsql);
-    let _alone = alone();
     let place = Place::new("several");
     let file = |name: &str| place.folder.path(name);
     let unix = format!("kind=socket,name=near,address=unix:{}", file("near.sock"));
@@ -208,7 +205,6 @@ fn through_an_outage_each_of_several_sinks_gets_what_the_others_get() {
 fn an_agent_that_is_killed_loses_nothing_of_what_it_had_written() {
     root_or_skip!("an agent that is killed loses nothing of what it had written");
     driver_or_skip!(Driver::Tsql);
-    let _alone = alone();
     let place = Place::new("killed");
     let sink = "kind=socket,name=far,address=tcp://127.0.0.1:9000";
     let spool = place.folder.0.join("state/spool/far");
@@ -258,7 +254,6 @@ fn an_agent_that_is_killed_loses_nothing_of_what_it_had_written() {
 fn the_journal_gets_the_line_and_its_values_as_fields() {
     root_or_skip!("the journal gets the line and its values as fields");
     driver_or_skip!(Driver::Tsql);
-    let _alone = alone();
     let place = Place::new("journal");
     let path = place.folder.path("journal.sock");
     let journal = UnixDatagram::bind(&path).unwrap();
@@ -296,7 +291,7 @@ fn the_journal_gets_the_line_and_its_values_as_fields() {
 const RSYSLOG: &str = r#"
 module(load="imuxsock" SysSock.Use="off")
 module(load="imtcp")
-input(type="imuxsock" Socket="FOLDER/log.sock")
+input(type="imuxsock" Socket="FOLDER/log.sock" useSpecialParser="off" parseHostname="on")
 input(type="imtcp" port="6514" address="127.0.0.1")
 template(name="as-json" type="list") {
   constant(value="{\"app\":\"") property(name="app-name") constant(value="\",\"id\":\"") property(name="msgid")
@@ -311,7 +306,6 @@ else { action(type="omfile" file="FOLDER/unix" template="as-json") }
 fn rsyslog_takes_each_record_as_a_message() {
     root_or_skip!("rsyslog takes each record as a message");
     driver_or_skip!(Driver::Tsql);
-    let _alone = alone();
     let place = Place::new("syslog");
     let file = |name: &str| place.folder.path(name);
     fs::write(
@@ -374,7 +368,6 @@ fn a_strict_receiver_of_otlp_gets_every_record_and_its_spans_whatever_it_answers
         "a strict receiver of OTLP gets every record and its spans whatever it answers first"
     );
     driver_or_skip!(Driver::Tsql);
-    let _alone = alone();
     let place = Place::new("otlp");
     let headers = place.folder.path("headers");
     fs::write(&headers, "Authorization: Bearer of-this-test\n").unwrap();

@@ -168,13 +168,13 @@ impl To {
 fn through<S>(
     place: &mut Option<S>,
     open: impl FnOnce() -> io::Result<S>,
-    send: impl Fn(&S) -> io::Result<usize>,
+    give: impl Fn(&S) -> io::Result<usize>,
 ) -> io::Result<()> {
     let socket = match place {
         Some(socket) => socket,
         None => place.insert(open()?),
     };
-    let sent = send(socket);
+    let sent = give(socket);
     if sent.is_err() {
         *place = None;
     }

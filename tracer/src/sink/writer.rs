@@ -5,7 +5,7 @@ use std::{
     sync::{
         Arc,
         atomic::Ordering,
-        mpsc::{Receiver, TryRecvError},
+        mpsc::{Receiver, RecvTimeoutError, TryRecvError},
     },
     thread,
     time::Duration,
@@ -25,6 +25,9 @@ use crate::{
 /// How long the writer lets records gather before it writes them out: being woken for each costs
 /// the sender more than all else.
 pub(super) const LULL: Duration = Duration::from_millis(2);
+
+/// How long the writer waits for records before it looks whether something was lost.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,8 +112,12 @@ impl Writer {
                 }
                 Err(TryRecvError::Empty) => {
                     self.let_go()?;
-                    let Ok(message) = records.recv() else { break };
-                    message
+                    match records.recv_timeout(LOOK) {
+                        Ok(message) => message,
+                        // Whoever hands over may have lost something meanwhile.
+                        Err(RecvTimeoutError::Timeout) => continue,
+                        Err(RecvTimeoutError::Disconnected) => break,
+                    }
                 }
             };
             rested = false;
@@ -179,16 +186,16 @@ impl Writer {
         Ok(())
     }
 
-    fn write_loss(&mut self, reason: LossReason, lost: Lost) -> io::Result<()> {
+    fn write_loss(&mut self, reason: LossReason, gone: Lost) -> io::Result<()> {
         let loss = Loss {
             reason,
             stranger: None,
-            count: lost.count.into(),
-            events: lost.events,
-            since: lost.since,
+            count: gone.count.into(),
+            events: gone.events,
+            since: gone.since,
         };
         let record = Record {
-            timestamp: lost.until,
+            timestamp: gone.until,
             body: Body::Loss(LossRecord { loss }),
         };
         self.render(&record)?;

@@ -12,6 +12,8 @@
 //! `ClientConnectionId`: so the agents of both hosts write the same trace. Ids of spans follow from the connection, the
 //! host and the part, so that what comes twice is the same span.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status, span, status::StatusCode};
 use serde_json::Value;
@@ -44,7 +46,15 @@ pub(super) struct Spans {
     /// Attempts come too.
     attempts: bool,
     /// The traces of connections and attempts, by their ids.
-    traces: IndexMap<String, [u8; 16], foldhash::fast::RandomState>,
+    traces: IndexMap<String, Known, foldhash::fast::RandomState>,
+}
+
+/// What is remembered of a connection or an attempt.
+#[derive(Clone, Debug)]
+struct Known {
+    trace: [u8; 16],
+    /// The server that a connection goes to, or the first one of an attempt.
+    server: String,
 }
 
 impl Spans {
@@ -68,20 +78,22 @@ impl Spans {
     fn login(&mut self, line: &Value, into: &mut Vec<Span>) -> Option<Place> {
         let connection = text(line, "/connection/id")?;
         let attempt = text(line, "/attempt/id");
-        let known = attempt.and_then(|id| self.traces.get(id)).copied();
+        let known = attempt.and_then(|id| self.traces.get(id));
+        let known = known.map(|known| known.trace);
         let guid = || text(line, "/tds/connection_guid").and_then(guid);
         let trace = known
             .or_else(guid)
             .unwrap_or_else(|| hash([attempt.unwrap_or(connection), "trace", "", ""]));
-        self.remember(connection, trace);
-        if let Some(attempt) = attempt {
-            self.remember(attempt, trace);
+        let server = host_of(line);
+        self.remember(connection, trace, &server);
+        if let Some(attempt) = attempt.filter(|id| !self.traces.contains_key(*id)) {
+            self.remember(attempt, trace, &server);
         }
         let start = moment(text(line, "/connection/start")?)?;
         let duration = number(line, "/login/duration_ns")?;
         let own = self.span_of(connection, "connection");
         let mut whole = Span {
-            name: format!("SQL connection {}", host_of(line)),
+            name: format!("SQL connection {server}"),
             kind: match text(line, "/connection/vantage") {
                 Some("client") => span::SpanKind::Client,
                 Some("server") => span::SpanKind::Server,
@@ -129,21 +141,23 @@ impl Spans {
         let id = text(line, "/attempt/id")?;
         let parts = line.pointer("/attempt/parts")?.as_array()?;
         let connections = parts.iter().filter_map(|part| text(part, "/connection_id"));
-        let traces: Vec<_> = connections
-            .filter_map(|id| self.traces.get(id))
-            .copied()
-            .collect();
-        let known = traces.first().or_else(|| self.traces.get(id)).copied();
-        let trace = known.unwrap_or_else(|| hash([id, "trace", "", ""]));
+        let told: Vec<_> = connections.filter_map(|id| self.traces.get(id)).collect();
+        let known = told.first().copied().or_else(|| self.traces.get(id));
+        let trace = known.map_or_else(|| hash([id, "trace", "", ""]), |known| known.trace);
+        let target = target_of(line).or_else(|| known.map(|known| known.server.clone()));
         let start = moment(text(line, "/attempt/start")?)?;
         let duration = number(line, "/attempt/duration_ns")?;
         let root = self.root(&trace);
         let mut whole = Span {
-            name: format!("SQL login {}", target_of(line)),
+            name: match target {
+                Some(target) => format!("SQL login {target}"),
+                None => "SQL login".to_owned(),
+            },
             kind: span::SpanKind::Internal.into(),
             ..timed(trace, root, start, duration)
         };
         // A connection that was told in a trace of its own, before anybody knew whose it is.
+        let traces: BTreeSet<_> = told.iter().map(|other| other.trace).collect();
         let elsewhere = traces.iter().filter(|other| **other != trace);
         whole.links = elsewhere
             .map(|other| span::Link {
@@ -191,12 +205,13 @@ impl Spans {
         short(&hash([id, "span", &self.host, part]))
     }
 
-    fn remember(&mut self, id: &str, trace: [u8; 16]) {
+    fn remember(&mut self, id: &str, trace: [u8; 16], server: &str) {
         if self.traces.len() >= REMEMBERED && !self.traces.contains_key(id) {
             // Half at once: one by one would move all that are left each time.
             self.traces.drain(..REMEMBERED / 2);
         }
-        self.traces.insert(id.to_owned(), trace);
+        let server = server.to_owned();
+        self.traces.insert(id.to_owned(), Known { trace, server });
     }
 }
 
@@ -295,15 +310,16 @@ fn host_of(line: &Value) -> String {
     format!("{}:{port}", name.unwrap_or_default())
 }
 
-fn target_of(line: &Value) -> String {
-    let name = text(line, "/attempt/target/name").unwrap_or("?");
+/// What the client meant to reach, where it named it.
+fn target_of(line: &Value) -> Option<String> {
+    let name = text(line, "/attempt/target/name")?;
     if let Some(instance) = text(line, "/attempt/target/instance") {
-        return format!("{name}\\{instance}");
+        return Some(format!("{name}\\{instance}"));
     }
-    match number(line, "/attempt/target/port") {
+    Some(match number(line, "/attempt/target/port") {
         Some(port) => format!("{name}:{port}"),
         None => name.to_owned(),
-    }
+    })
 }
 
 fn text<'a>(value: &'a Value, path: &str) -> Option<&'a str> {
@@ -349,66 +365,4 @@ fn short(long: &[u8]) -> [u8; 8] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::samples;
-
-    #[test]
-    fn a_login_is_a_span_with_its_phases_below_and_they_fill_it() {
-        let mut spans = Vec::new();
-        let mut of = Spans::new(&Text::from("sql1"), true);
-        let line = samples::value(&samples::login());
-        let place = of.of(&line, &mut spans).expect("spans");
-        let whole = &spans[0];
-        assert_eq!(whole.span_id, place.span);
-        assert!(whole.name.starts_with("SQL connection "), "{}", whole.name);
-        assert_eq!(whole.parent_span_id, of.root(&place.trace));
-        let guid = text(&line, "/tds/connection_guid").and_then(guid);
-        if let Some(guid) = guid {
-            assert_eq!(place.trace, guid);
-        }
-        assert!(spans.len() > 2);
-        let mut reached = whole.start_time_unix_nano;
-        for part in &spans[1..] {
-            assert_eq!(part.parent_span_id, whole.span_id);
-            assert_eq!(part.start_time_unix_nano, reached, "{}", part.name);
-            reached = part.end_time_unix_nano;
-        }
-        assert_eq!(reached, whole.end_time_unix_nano);
-        let mut again = Vec::new();
-        of.of(&line, &mut again);
-        assert_eq!(again, spans, "what comes twice is the same");
-    }
-
-    #[test]
-    fn an_attempt_is_the_root_of_its_logins() {
-        let mut of = Spans::new(&Text::from("sql1"), true);
-        let mut line = samples::value(&samples::attempt());
-        let mut login = samples::value(&samples::login());
-        login["attempt"]["id"] = line["attempt"]["id"].clone();
-        let connection = login["connection"]["id"].clone();
-        for part in line["attempt"]["parts"].as_array_mut().expect("parts") {
-            if part["kind"] == "login" {
-                part["connection_id"] = connection.clone();
-            }
-        }
-        let mut spans = Vec::new();
-        let below = of.of(&login, &mut spans).expect("a login");
-        let parent = spans[0].parent_span_id.clone();
-        spans.clear();
-        let root = of.of(&line, &mut spans).expect("an attempt");
-        assert_eq!(root.trace, below.trace);
-        assert_eq!(root.span[..], parent[..]);
-        assert!(spans[0].parent_span_id.is_empty());
-        assert!(spans[0].name.starts_with("SQL login "), "{}", spans[0].name);
-        assert!(spans.iter().all(|span| span.name != "socket connect"));
-    }
-
-    #[test]
-    fn a_guid_is_the_trace_as_it_is_written() {
-        let bytes = guid("00112233-4455-6677-8899-aabbccddeeff").expect("a GUID");
-        assert_eq!(bytes[..3], [0, 0x11, 0x22]);
-        assert_eq!(guid("00000000-0000-0000-0000-000000000000"), None);
-        assert_eq!(guid("1"), None);
-    }
-}
+mod tests;
