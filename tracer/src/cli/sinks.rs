@@ -250,13 +250,15 @@ impl SinkArg {
             To::Stdout { pretty: false } => (Destination::Stdout, named),
             To::File(path, bound) => (Destination::File(path.clone(), *bound), named),
             To::Receiver(receiver) => {
-                let spool = match receiver.is_remote() {
-                    true => Some(self.spool(state)?),
-                    false => None,
+                let spool = if receiver.is_remote() {
+                    Some(self.spool(state)?)
+                } else {
+                    None
                 };
-                let format = match has_own_names(&self.to) {
-                    true => Format::Json(Naming::Native),
-                    false => named,
+                let format = if has_own_names(&self.to) {
+                    Format::Json(Naming::Native)
+                } else {
+                    named
                 };
                 let mut receiver = receiver.clone();
                 if let Receiver::Otlp(otlp) = &mut receiver {

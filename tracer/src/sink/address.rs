@@ -114,13 +114,13 @@ pub(super) trait Connection: Write + Send {
 
 impl Connection for TcpStream {
     fn has_left(&mut self) -> bool {
-        has_left(self, |stream, on| stream.set_nonblocking(on))
+        has_left(self, Self::set_nonblocking)
     }
 }
 
 impl Connection for UnixStream {
     fn has_left(&mut self) -> bool {
-        has_left(self, |stream, on| stream.set_nonblocking(on))
+        has_left(self, Self::set_nonblocking)
     }
 }
 

@@ -176,10 +176,9 @@ impl Outputs {
                     dropped: all.dropped + one.dropped,
                 }),
                 // What can not be written is worse than what is not read.
-                (Err(first), Ok(_)) => Err(first),
                 (Ok(_), Err(next)) => Err(next),
                 (Err(first), Err(next)) if first.kind() == ErrorKind::TimedOut => Err(next),
-                (Err(first), Err(_)) => Err(first),
+                (Err(first), _) => Err(first),
             };
         }
         all

@@ -39,8 +39,9 @@ impl Receiver {
     pub fn port(&self) -> Option<u16> {
         match self {
             Self::Journald(_) => None,
-            Self::Syslog(Syslog { address, .. }) => address.port(),
-            Self::Socket(SocketReceiver { address, .. }) => address.port(),
+            Self::Syslog(Syslog { address, .. }) | Self::Socket(SocketReceiver { address, .. }) => {
+                address.port()
+            }
             Self::Otlp(otlp) => Some(otlp.port()),
         }
     }
@@ -49,8 +50,9 @@ impl Receiver {
     pub fn path(&self) -> Option<PathBuf> {
         match self {
             Self::Journald(journald) => Some(journald.path.clone()),
-            Self::Syslog(Syslog { address, .. }) => address.path(),
-            Self::Socket(SocketReceiver { address, .. }) => address.path(),
+            Self::Syslog(Syslog { address, .. }) | Self::Socket(SocketReceiver { address, .. }) => {
+                address.path()
+            }
             Self::Otlp(_) => None,
         }
     }

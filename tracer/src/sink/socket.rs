@@ -68,12 +68,11 @@ impl StreamTo {
             self.connection = None;
         }
         let is_new = self.connection.is_none();
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
-            None => {
-                let opened = connect(&self.address, self.tls.as_ref())?;
-                self.connection.insert(opened)
-            }
+        let connection = if let Some(connection) = &mut self.connection {
+            connection
+        } else {
+            let opened = connect(&self.address, self.tls.as_ref())?;
+            self.connection.insert(opened)
         };
         let again = if is_new { &self.last[..] } else { &[] };
         let sent = connection

@@ -88,9 +88,10 @@ impl Client {
             Protocol::Http => &[b"http/1.1"],
             Protocol::Grpc => &[b"h2"],
         };
-        let tls = match otlp.is_secure() {
-            true => Some(otlp.tls.open(protocols)?),
-            false => None,
+        let tls = if otlp.is_secure() {
+            Some(otlp.tls.open(protocols)?)
+        } else {
+            None
         };
         Ok(Self {
             runtime: tokio::runtime::Builder::new_current_thread()
@@ -108,8 +109,8 @@ impl Client {
     }
 
     /// Sends a message and hears what became of it.
-    pub(super) fn send(&mut self, signal: Signal, message: Vec<u8>) -> Result<Refused, Trouble> {
-        let request = self.request(signal, &message)?;
+    pub(super) fn send(&mut self, signal: Signal, message: &[u8]) -> Result<Refused, Trouble> {
+        let request = self.request(signal, message)?;
         let connection = self.connection.take();
         let (tls, protocol) = (self.tls.clone(), self.protocol);
         let (host, proxy) = (&self.host, self.proxy.as_ref());
@@ -199,7 +200,7 @@ impl Sender {
                 Err(error) => Err(error),
             },
         };
-        sent.map_err(other)
+        sent.map_err(|error| other(&error))
     }
 }
 
@@ -226,13 +227,15 @@ async fn open(
     let stream = TokioIo::new(stream);
     match protocol {
         Protocol::Http => {
-            let (sender, connection) = http1::handshake(stream).await.map_err(other)?;
+            let (sender, connection) = http1::handshake(stream)
+                .await
+                .map_err(|error| other(&error))?;
             tokio::spawn(connection);
             Ok(Sender::One(sender))
         }
         Protocol::Grpc => {
             let shaken = http2::handshake(TokioExecutor::new(), stream).await;
-            let (sender, connection) = shaken.map_err(other)?;
+            let (sender, connection) = shaken.map_err(|error| other(&error))?;
             tokio::spawn(connection);
             Ok(Sender::Two(sender))
         }
@@ -276,8 +279,8 @@ async fn whole(response: Response<Incoming>) -> io::Result<(StatusCode, HeaderMa
 }
 
 /// An error of hyper's with what is behind it: `connection error` alone says little.
-fn other(error: hyper::Error) -> io::Error {
-    let cause = std::error::Error::source(&error).map(ToString::to_string);
+fn other(error: &hyper::Error) -> io::Error {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
     io::Error::other(match cause {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),

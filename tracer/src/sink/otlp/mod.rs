@@ -51,6 +51,10 @@ pub enum Protocol {
 }
 
 /// As it is configured.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is wanted or not, whatever the others are"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Otlp {
     /// `http://HOST:PORT` or `https://HOST:PORT`, with a path before `/v1/logs` where there is one.
@@ -190,7 +194,7 @@ impl Deliver for Exporter {
                     schema_url: String::new(),
                 }],
             };
-            refused += self.client.send(Signal::Logs, request.encode_to_vec())?.0;
+            refused += self.client.send(Signal::Logs, &request.encode_to_vec())?.0;
         }
         self.logs_are_there = true;
         if self.traces && !spans.is_empty() {
@@ -205,7 +209,7 @@ impl Deliver for Exporter {
                     schema_url: String::new(),
                 }],
             };
-            let sent = self.client.send(Signal::Traces, request.encode_to_vec());
+            let sent = self.client.send(Signal::Traces, &request.encode_to_vec());
             let Refused(count) = match sent {
                 Err(Trouble::Later(why, after)) => return Err(Trouble::Later(why, after)),
                 // The records are there; of each that has spans only those are missing.

@@ -23,7 +23,7 @@ const RECORDS: usize = 1024;
 /// Bytes of them.
 const BYTES: usize = 1 << 20;
 /// The thread looks around at least as often.
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_mins(1);
 
 /// See the module.
 pub(super) struct Courier {
@@ -63,13 +63,13 @@ impl Courier {
     /// Waits until the agent is at work; false where it never is.
     fn begins(&self) -> bool {
         let mut state = self.spool.state();
-        while state.begun.is_none() {
+        while !state.begun {
             if state.ended {
                 return false;
             }
             state = self.spool.wait(state, LOOK);
         }
-        let needs = state.begun.clone().flatten();
+        let needs = state.needs.clone();
         drop(state);
         for step in needs.iter().flat_map(confine) {
             tracing::debug!("while handing over, {}: {:?}", step.what, step.held);

@@ -43,8 +43,10 @@ pub struct SpoolSettings {
 #[derive(Debug)]
 struct State {
     store: Store,
-    /// The agent is at work; the courier speaks to nobody before. What it keeps then, where it is to give up the rest.
-    begun: Option<Option<Needs>>,
+    /// The agent is at work; the courier speaks to nobody before.
+    begun: bool,
+    /// What the courier keeps then, where it is to give up the rest.
+    needs: Option<Needs>,
     /// No more records come.
     ended: bool,
     /// The courier has done what it could.
@@ -95,7 +97,8 @@ impl Spooled {
         count(&shared, &gone, Timestamp::from_nanoseconds(now()));
         let state = State {
             store,
-            begun: None,
+            begun: false,
+            needs: None,
             ended: false,
             done: false,
         };
@@ -155,7 +158,10 @@ impl Outlet for Spooled {
     }
 
     fn begin(&mut self, needs: Option<&Needs>) {
-        self.spool.state().begun = Some(needs.cloned());
+        let mut state = self.spool.state();
+        state.begun = true;
+        state.needs = needs.cloned();
+        drop(state);
         self.spool.changed.notify_all();
     }
 
@@ -164,7 +170,7 @@ impl Outlet for Spooled {
         state.ended = true;
         self.spool.changed.notify_all();
         let end = std::time::Instant::now() + FAREWELL;
-        while !state.done && state.begun.is_some() {
+        while !state.done && state.begun {
             let left = end.saturating_duration_since(std::time::Instant::now());
             if left.is_zero() {
                 return;
