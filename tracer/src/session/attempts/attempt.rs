@@ -108,6 +108,8 @@ pub(in crate::session) struct Attempt {
     pub(in crate::session) recovers: Option<Gone>,
     /// The incident that a login of it is part of.
     pub(in crate::session) incident: Option<IncidentId>,
+    /// It is not told unless a connection follows: what there is of it is part of another one.
+    pub(super) is_spare: bool,
     /// Its client is likely to try again.
     pub(super) returns: bool,
     /// Its client's process, if it is known.
@@ -130,6 +132,7 @@ impl Attempt {
             expected: Vec::new(),
             recovers: None,
             incident: None,
+            is_spare: false,
             returns: false,
             pid: None,
             until: 0,
@@ -355,6 +358,7 @@ impl Attempt {
             expected,
             recovers,
             incident,
+            is_spare: _,
             returns,
             pid,
             until,

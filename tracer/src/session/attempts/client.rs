@@ -120,7 +120,7 @@ impl Client {
             .awaiting(&one)
             .is_some_and(|attempt| attempt.has_looked_up())
         {
-            self.succeed(&one);
+            self.succeed(&one, opened);
         }
         if let Some(attempt) = self.awaiting(&one) {
             attempt.opens(one);
@@ -137,7 +137,7 @@ impl Client {
             attempt.resolves(resolved);
             return;
         }
-        self.succeed(&one);
+        self.succeed(&one, opened);
         let mut attempt = Attempt::of(client);
         attempt.opens(one);
         attempt.resolves(resolved);
@@ -224,10 +224,12 @@ impl Client {
     }
 
     /// Notes the connection that is not answered and after which this one is opened, if it is one alone.
-    fn succeed(&mut self, opened: &Try) {
+    fn succeed(&mut self, opened: &Try, known: &Opened<'_>) {
         let tries = self.attempts.iter_mut().flat_map(|one| &mut one.tries);
         let mut before: Vec<_> = tries
             .filter(|one| rules::may_succeed(opened, one))
+            // Of a process is known when it gives one up: until then another thread is there.
+            .filter(|one| !known.by_process || one.server != opened.server)
             .collect();
         let alone = before.len() == 1;
         for one in &mut before {
@@ -339,6 +341,10 @@ impl Client {
         let mut next = u64::MAX;
         let mut place = 0;
         while let Some(attempt) = self.attempts.get(place) {
+            if attempt.is_spare && attempt.tries.is_empty() && attempt.until <= now {
+                self.attempts.remove(place);
+                continue;
+            }
             let at = match attempt.until {
                 _ if attempt.is_open() => u64::MAX,
                 // Whoever else may belong to it is looked for when nothing else holds it.

@@ -424,6 +424,7 @@ impl Attempts {
             .flat_map(|(_, own)| own.into_attempts());
         let mut all: Vec<_> = all
             .filter(|attempt| attempt.parts.iter().any(|part| part.kind.is_of_server()))
+            .filter(|attempt| !attempt.is_spare || !attempt.tries.is_empty())
             .collect();
         all.sort_by_key(|attempt| (attempt.start(), attempt.client, attempt.id));
         self.over.extend(all);

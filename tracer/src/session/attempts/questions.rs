@@ -120,14 +120,17 @@ impl Client {
 
     /// A lookup is over; the attempt that it is, where there is no room for that.
     fn looked_up(&mut self, lookup: LookedUp) -> Option<Attempt> {
-        let mut before = Vec::new();
+        let (mut before, mut is_spare) = (Vec::new(), false);
+        let answered = lookup.done.outcome == PartOutcome::Lookup(LookupOutcome::Answered);
         let is_it = |question: &Question| {
             (question.port, question.browser, question.asked)
                 == (lookup.port, lookup.browser, lookup.done.start)
         };
         if let Some(place) = self.questions.iter().position(is_it) {
             let question = self.questions.remove(place);
-            if question.told {
+            // Answered all the same, it may have been another thread's.
+            is_spare = question.told && answered;
+            if question.told && !answered {
                 return None;
             }
             before = question.before;
@@ -137,7 +140,7 @@ impl Client {
         let start = lookup.done.start;
         let same = self.questions.iter_mut();
         let mut same = same.filter(|other| !other.told && other.is_for(instance));
-        if lookup.done.outcome == PartOutcome::Lookup(LookupOutcome::Answered) {
+        if answered {
             let earlier = same.filter(|other| other.asked.saturating_add(WAITED) <= start);
             before.extend(in_vain(earlier, start));
         } else if let (Some(later), None) = (
@@ -153,6 +156,7 @@ impl Client {
         let again = self.only(|attempt| attempt.may_ask_again(instance, start));
         let mut attempt = Attempt::after(lookup);
         attempt.parts.extend(before);
+        attempt.is_spare = is_spare;
         if let Some(earlier) = again.and_then(|place| self.attempts.get_mut(place)) {
             earlier.absorb(attempt);
             return None;

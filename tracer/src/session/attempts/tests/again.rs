@@ -301,3 +301,19 @@ fn a_try_at_the_server_that_did_not_answer_follows_where_its_syn_was_due_again()
     lived.passes(30 * SECOND);
     assert_eq!(lived.summary().len(), 2);
 }
+
+#[test]
+fn what_another_thread_of_the_process_opens_at_the_same_server_meanwhile_is_no_next_try() {
+    let mut lived = Lived {
+        pid: Some(7),
+        ..Lived::default()
+    };
+    let dead = given_up(&mut lived, 0);
+    let other = lived.opens(1, server(2, 1433), 5 * SECOND);
+    lived.begins(other, 5 * SECOND + MILLISECOND);
+    lived.succeeds(other, 5 * SECOND + 9 * MILLISECOND);
+    let unanswered = Ends::silent(Outcome::Unreachable);
+    lived.ends_as_of(dead, unanswered, 3 * SECOND, 6 * SECOND);
+    lived.passes(30 * SECOND);
+    assert_eq!(lived.summary().len(), 2);
+}

@@ -110,6 +110,24 @@ fn who_asks_again_after_a_server_that_did_not_answer_makes_the_next_try() {
 }
 
 #[test]
+fn an_answer_that_comes_late_is_told_if_somebody_goes_there() {
+    for follows in [false, true] {
+        let mut lived = Lived::default();
+        lived.asks("sales", 1, 0);
+        lived.asks("sales", 2, SECOND);
+        lived.answers(2, SECOND, SECOND + MILLISECOND);
+        lived.logs_in(SECOND + 2 * MILLISECOND);
+        lived.answers(1, 0, SECOND + 20 * MILLISECOND);
+        if follows {
+            lived.logs_in(SECOND + 21 * MILLISECOND);
+        }
+        lived.passes(20 * SECOND);
+        assert_eq!(lived.parts().len(), if follows { 2 } else { 1 });
+        assert!(lived.attempts.clients.is_empty());
+    }
+}
+
+#[test]
 fn questions_that_are_asked_at_once_are_of_two_logins() {
     let mut lived = Lived::default();
     lived.asks("sales", 1, 0);
