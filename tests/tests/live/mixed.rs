@@ -111,8 +111,8 @@ fn two_hundred_mixed_attempts_of_two_processes_at_the_same_time_never_mix() {
     let [port, sparse, gateway, each] =
         [PORT, SPARSE, GATEWAY, EACH as u16].map(|number| number.to_string());
     // A port that refuses is not known by what is said there; the other ones are.
-    let ports = ["--port", "auto", "--port", &sparse];
-    let mut agent = Agent::start(&place.network.client, &ports).unwrap();
+    let options = ["--port", "auto", "--port", &sparse];
+    let mut agent = Agent::start(&place.network.client, &options).unwrap();
     let both = ["0", "3"].map(|first| {
         let mut client = place.command();
         client.arg(python());
