@@ -258,7 +258,7 @@ fn datagrams(trial: &mut AtSockets) -> Result<f64> {
         trial.drain(|_| {});
         let before = (trial.traffic(), trial.empty());
         for id in 0..QUESTIONS {
-            let mut message = [&id.to_be_bytes(), &QUESTION[..]].concat();
+            let mut message = [&id.to_be_bytes()[..], QUESTION].concat();
             client.send(&message)?;
             let (_, from) = server.recv_from(&mut [0; 512])?;
             // It is an answer: there is no such name.
