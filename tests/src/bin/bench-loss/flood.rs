@@ -44,7 +44,7 @@ pub(crate) fn measure() -> Result<()> {
     flood.wait()?;
     let seconds = begun.elapsed().as_secs_f64();
     let sent: f64 = sent.trim().parse()?;
-    let (spent, [_, most]) = (agent.processor()?.saturating_sub(before), agent.resident()?);
+    let (took, [_, most]) = (agent.processor()?.saturating_sub(before), agent.resident()?);
     let said = Said::of(agent.stop()?)?;
     println!(
         "{:.0} SYNs a second for {seconds:.1} s: {} of {LOGINS} logins told right, each once (p50 {} us, p99 {} us); \
@@ -56,7 +56,7 @@ pub(crate) fn measure() -> Result<()> {
         said.flood,
         said.held,
         said.losses,
-        spent.as_secs_f64() / seconds * 100.0,
+        took.as_secs_f64() / seconds * 100.0,
         most / 1024
     );
     ensure!(
