@@ -154,6 +154,7 @@ impl Agent {
             filter.events = options.parse()?;
         }
         let settings = Settings {
+            name: String::new(),
             destination: Destination::File("/dev/null".into(), None),
             format: Format::Json(Naming::Native),
             run: "0123456789abcdef".parse::<RunId>()?,

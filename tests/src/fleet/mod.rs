@@ -190,6 +190,7 @@ impl<W: Write> Fleet<W> {
                 losses: [].into(),
                 learned_ports: None,
                 memory_bytes: Some(Count(31 << 20)),
+                sinks: [].into(),
             };
             let said = Agent {
                 status: Some(status),
@@ -214,6 +215,7 @@ impl<W: Write> Fleet<W> {
             reason: LossReason::RingFull,
             stranger: None,
             count: Count(LOST),
+            events: [].into(),
             since: teller.moment(at - 5 * MINUTE),
         };
         let timestamp = teller.moment(at);

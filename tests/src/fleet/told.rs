@@ -5,10 +5,10 @@ use std::{net::IpAddr, sync::Arc};
 use tracer::record::{
     Attempt, AttemptClient, AttemptId, AttemptRecord, AttemptRef, Auth, AuthKind, Basis, Body,
     Calendar, Certificate, Close, CloseClass, CloseMeans, CloseRecord, ClosedBy, Confidence,
-    Connection, ConnectionFacts, ConnectionId, Count, Diagnosis, Encryption, Endpoint, Login,
-    LoginRecord, Nanos, Outcome, Part, PartKind, PartOutcome, Phase, PhaseName, Phases, Process,
-    Quantiles, Record, Redirect, Requests, ResolutionOutcome, Server, Side, Sides, SqlError,
-    Target, Tcp, Tds, Timestamp, Tls, UserAgent, Vantage, Waited, Written,
+    Connection, ConnectionFacts, ConnectionId, Count, Diagnosis, Encryption, Endpoint, Kubernetes,
+    Login, LoginRecord, Nanos, Outcome, Part, PartKind, PartOutcome, Phase, PhaseName, Phases,
+    Process, Quantiles, Record, Redirect, Requests, ResolutionOutcome, Server, Side, Sides,
+    SqlError, Target, Tcp, Tds, Timestamp, Tls, UserAgent, Vantage, Waited, Written,
 };
 
 use super::{
@@ -351,9 +351,19 @@ fn process(story: &Story, end: End) -> Process {
         End::Client => story.application.process,
         End::Server => "sqlservr",
     };
+    // Every second application runs in pods.
+    let pod = (end == End::Client && story.application_number.is_multiple_of(2)).then(|| {
+        Arc::new(Kubernetes {
+            namespace: Some("shop".into()),
+            pod: Some(format!("{}-{:03}", story.application.name, story.host).into()),
+            container: Some("shop".into()),
+            ..Kubernetes::default()
+        })
+    });
     Process {
         pid: 1_000 + u32::try_from(story.host).unwrap_or(0),
         name: Some(name.into()),
+        k8s: pod,
         ..Process::default()
     }
 }
