@@ -121,12 +121,11 @@ fn interfaces_that_change_faster_than_is_read_are_all_found_and_that_is_told() {
         assert!(status.success());
     };
     signal("STOP");
-    let mut batch = String::new();
-    for number in 0..500 {
-        batch +=
-            &format!("link add v{number} type veth peer name p{number}\nlink delete v{number}\n");
-    }
-    batch += "link add last0 type veth peer name last1\nlink set last0 up\n";
+    let pairs = (0..500).map(|number| {
+        format!("link add v{number} type veth peer name p{number}\nlink delete v{number}\n")
+    });
+    let last = "link add last0 type veth peer name last1\nlink set last0 up\n".to_owned();
+    let batch: String = pairs.chain([last]).collect();
     let mut ip = host.command("ip");
     let (status, said) = run(ip.args(["-batch", "-"]), &batch, LIMIT * 2).unwrap();
     signal("CONT");
@@ -198,14 +197,12 @@ fn interfaces_and_processes_by_the_hundred_come_and_go_and_memory_stays() {
     let host = Namespace::new("l").unwrap();
     let mut agent = Agent::start(&host, &AT_INTERFACES).unwrap();
     let round = |number: usize| {
-        let mut batch = String::new();
-        for link in 0..20 {
-            batch += &format!("link add r{number}l{link} type veth peer name r{number}p{link}\n");
-            batch += &format!("link set r{number}l{link} up\n");
-        }
-        for link in 0..20 {
-            batch += &format!("link delete r{number}l{link}\n");
-        }
+        let added = (0..20).map(|link| {
+            let name = format!("r{number}l{link}");
+            format!("link add {name} type veth peer name r{number}p{link}\nlink set {name} up\n")
+        });
+        let deleted = (0..20).map(|link| format!("link delete r{number}l{link}\n"));
+        let batch: String = added.chain(deleted).collect();
         let (status, said) = run(host.command("ip").args(["-batch", "-"]), &batch, LIMIT).unwrap();
         assert!(status.success(), "{said}");
         for _ in 0..10 {

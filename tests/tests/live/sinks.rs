@@ -420,11 +420,28 @@ fn a_strict_receiver_of_otlp_gets_every_record_and_its_spans_whatever_it_answers
         );
     }
     // What it has refused is counted, and told as a record of its own.
-    let loss = told
+    let refused = told
         .iter()
         .find(|line| line["log"] == "tds_tracer.loss")
         .unwrap();
-    assert_eq!(loss["attributes"]["tds_tracer.loss.reason"], "sink_refused");
+    assert_eq!(
+        refused["attributes"]["tds_tracer.loss.reason"],
+        "sink_refused"
+    );
+    has_its_parts(&told);
+    let refused = |line: &&Value| line["attributes"]["tds_tracer.login.outcome"] == "refused";
+    let refused: Vec<_> = told.iter().filter(refused).collect();
+    assert!(refused.iter().any(|line| line["severity"] == 17));
+    assert!(refused.iter().any(|line| line["status"] == 2));
+    let text = receiver.lines().join("\n");
+    assert_eq!(
+        secrets::found(&Needle::of(PASSWORD), text.as_bytes()),
+        Vec::<&str>::new()
+    );
+}
+
+/// The span of a login that succeeds is below that of its attempt, and has its phases below it.
+fn has_its_parts(told: &[Value]) {
     let spans: Vec<_> = told
         .iter()
         .filter(|line| line["span"].is_string())
@@ -454,13 +471,4 @@ fn a_strict_receiver_of_otlp_gets_every_record_and_its_spans_whatever_it_answers
     for name in ["socket connect", "prelogin", "login"] {
         assert!(names.contains(name), "{name} in {names:?}");
     }
-    let refused = |line: &&Value| line["attributes"]["tds_tracer.login.outcome"] == "refused";
-    let refused: Vec<_> = told.iter().filter(refused).collect();
-    assert!(refused.iter().any(|line| line["severity"] == 17));
-    assert!(refused.iter().any(|line| line["status"] == 2));
-    let text = receiver.lines().join("\n");
-    assert_eq!(
-        secrets::found(&Needle::of(PASSWORD), text.as_bytes()),
-        Vec::<&str>::new()
-    );
 }

@@ -57,10 +57,6 @@ Exit status:
   2  nothing could be done: the command line or this host does not allow it";
 
 #[derive(Debug, Subcommand)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one of it, for a moment"
-)]
 enum Command {
     /// Watch live connections from inside the kernel.
     Run(Box<RunArgs>),
