@@ -99,20 +99,34 @@ fn relate_tally(told: &Told<'_>, tally: *mut Kept, record: *const Record) -> c_l
 fn relate(told: &Told<'_>, skb: *mut __sk_buff, record: *mut Record, at: u32) -> c_long {
     // SAFETY: the record is this processor's scratch memory, and long enough for a short one too.
     unsafe {
-        if told.is_short_header() {
-            if !has_room() {
-                return -1;
+        match layout(told) {
+            HEADER if !has_room() => return -1,
+            HEADER => told.lay_out_header(&mut *record.cast::<ShortHeader>()),
+            SYN => told.lay_out_syn(&mut *record.cast::<ShortSyn>()),
+            _ => {
+                told.lay_out(&mut (*record).event);
+                return send_with_run(skb, record, at);
             }
-            told.lay_out_header(&mut *record.cast::<ShortHeader>());
-            return output(record, short::SIZE as u64);
         }
-        if told.is_short_syn() {
-            told.lay_out_syn(&mut *record.cast::<ShortSyn>());
-            return output(record, short::SIZE as u64);
-        }
-        told.lay_out(&mut (*record).event);
     }
-    send_with_run(skb, record, at)
+    output(record, short::SIZE as u64)
+}
+
+/// Told by a [`ShortHeader`].
+const HEADER: u32 = 1;
+/// Told by a [`ShortSyn`].
+const SYN: u32 = 2;
+
+/// By what it is told. Kept apart, or the verifier would walk all that follows once for each of its conditions.
+#[inline(never)]
+fn layout(told: &Told<'_>) -> u32 {
+    if told.is_short_header() {
+        HEADER
+    } else if told.is_short_syn() {
+        SYN
+    } else {
+        0
+    }
 }
 
 /// So that a mask bounds a run's length, which the verifier follows.
