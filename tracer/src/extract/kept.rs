@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use tracer_ebpf::seq::{Seq, Span};
 
+use super::names::Names;
+
 /// Parts remembered, for packets that are sent again.
 const MOST_PARTS: usize = 256;
 /// Bytes of them.
@@ -14,6 +16,7 @@ const MOST_BYTES: usize = 64 * 1024;
 pub(crate) struct Kept {
     parts: VecDeque<(Seq, Vec<u8>)>,
     bytes: usize,
+    names: Names,
 }
 
 impl Kept {
@@ -26,11 +29,11 @@ impl Kept {
             return;
         };
         let bytes = &bytes[..bytes.len().min(len)];
-        if bytes.is_empty() {
-            return;
+        self.names.learn(from, bytes);
+        for (from, bytes) in self.names.without(from, bytes) {
+            self.bytes += bytes.len();
+            self.parts.push_back((from, bytes.to_vec()));
         }
-        self.bytes += bytes.len();
-        self.parts.push_back((from, bytes.to_vec()));
         while self.parts.len() > MOST_PARTS || self.bytes > MOST_BYTES {
             let Some((_, first)) = self.parts.pop_front() else {
                 break;

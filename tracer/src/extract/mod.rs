@@ -1,17 +1,18 @@
 //! `tds-tracer extract`: connections out of captures, as a small capture to hand on.
 //!
 //! The captures are read twice: the engine says which connections are wanted, then their packets are written. Of a
-//! payload only those bytes are written that the kernel programs would have copied; all others are zeros, whatever
-//! they are.
+//! payload only those bytes are written that the kernel programs would have copied, names of users and hosts left out;
+//! all others are zeros, whatever they are.
 //!
 //! | module | |
 //! |---|---|
 //! | `choose` | which connections are wanted |
-//! | `kept`, `cover` | what of a packet is written |
+//! | `kept`, `names`, `cover` | what of a packet is written |
 
 mod choose;
 pub(crate) mod cover;
 pub(crate) mod kept;
+mod names;
 
 use std::{
     fs::File,
