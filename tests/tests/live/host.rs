@@ -288,8 +288,11 @@ fn what_this_hosts_own_firewall_drops_is_told_with_the_kernels_reason() {
     assert!(!fared.ok, "{}", fared.output);
     agent.wait_for("login", 1, LIMIT).unwrap();
     let record = agent.stop().unwrap();
-    let start = &of(&record.events, "agent")[0]["agent"];
-    let hooks = start["hooks"].as_array().unwrap();
+    let said = of(&record.events, "agent");
+    let mut starts = said
+        .iter()
+        .filter(|line| line["agent"]["action"] == "start");
+    let hooks = starts.next().unwrap()["agent"]["hooks"].as_array().unwrap();
     let login = &of(&record.events, "login")[0];
     if hooks.iter().any(|hook| hook == "kfree_skb") {
         let cause = first(login, "syn_dropped_here");
