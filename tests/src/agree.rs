@@ -215,6 +215,25 @@ mod tests {
     }
 
     #[test]
+    fn which_phase_was_the_slowest_is_a_matter_of_time_where_two_are_as_slow() {
+        let told = |slowest: &str, login_ns: u64| {
+            let mut line = close("both", 1_000_000, 0);
+            line["phases"]["login"] = json!({"duration_ns": login_ns});
+            line["login"]["slowest_phase"] = json!(slowest);
+            line
+        };
+        assert_eq!(rows(&told("tls", 8_999_000), &told("login", 9_001_000)), []);
+        assert_eq!(
+            rows(&told("tls", 5_000_000), &told("login", 5_000_000)).len(),
+            1
+        );
+        assert_eq!(
+            rows(&told("tls", 9_000_000), &told("prelogin", 9_000_000)).len(),
+            1
+        );
+    }
+
+    #[test]
     fn parts_that_are_not_the_duration_are_found_in_either_account() {
         let right = close("both", 1_000_000, 0);
         let mut wrong = right.clone();
