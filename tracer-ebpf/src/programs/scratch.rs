@@ -1,5 +1,5 @@
 //! Memory to work in; the stack is too small. Whoever works in one has taken it: a process that sends may be
-//! interrupted by a packet that comes, or by another process, and on a kernel with PREEMPT_RT nearly anywhere.
+//! interrupted by a packet that comes, or by another process, and on a kernel with `PREEMPT_RT` nearly anywhere.
 
 use aya_ebpf::{bindings::__sk_buff, macros::map, maps::PerCpuArray};
 use tracer_ebpf::{

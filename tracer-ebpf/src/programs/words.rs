@@ -7,7 +7,11 @@
 /// Both are `T`s in maps, and a `T` is made of whole words without padding.
 #[inline(always)]
 pub(super) unsafe fn copy<T>(to: *mut T, from: *const T) {
-    const { assert!(size_of::<T>() % size_of::<u64>() == 0 && align_of::<T>() == align_of::<u64>()) };
+    const {
+        assert!(
+            size_of::<T>().is_multiple_of(size_of::<u64>()) && align_of::<T>() == align_of::<u64>()
+        );
+    };
     for at in 0..size_of::<T>() / size_of::<u64>() {
         // SAFETY: by the caller; the place is within both. Volatile, so that it stays what it is.
         unsafe {
@@ -23,7 +27,11 @@ pub(super) unsafe fn copy<T>(to: *mut T, from: *const T) {
 /// It is a `T` in a map, made of whole words, for which zeros are a value.
 #[inline(always)]
 pub(super) unsafe fn clear<T>(to: *mut T) {
-    const { assert!(size_of::<T>() % size_of::<u64>() == 0 && align_of::<T>() == align_of::<u64>()) };
+    const {
+        assert!(
+            size_of::<T>().is_multiple_of(size_of::<u64>()) && align_of::<T>() == align_of::<u64>()
+        );
+    };
     for at in 0..size_of::<T>() / size_of::<u64>() {
         // SAFETY: by the caller; the place is within it.
         unsafe { to.cast::<u64>().add(at).write_volatile(0) };

@@ -1,6 +1,6 @@
 //! What waits on disk for a receiver across the network: it outlives outages, and the agent.
 //!
-//! The thread that writes appends records ([`frame`], [`store`]); the [`courier`] hands them over in their order, and lets
+//! The thread that writes appends records (`frame`, `store`); the `courier` hands them over in their order, and lets
 //! go of what the receiver has acknowledged. What is handed over and not acknowledged comes again.
 
 mod courier;
