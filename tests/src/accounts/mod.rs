@@ -186,7 +186,7 @@ impl Display for Accounts {
         write!(
             f,
             "{} connections: {} with one login and one close, {} of these whole; {} of which nothing is said, {} of which an end is; {} uneven, \
-             {} wrong, {} strange; partial {:?}; lost {:?}; {} of the flood told",
+             {} wrong, {} strange; partial {:?}; lost {:?}; {} of the flood told; {} attempts",
             self.made,
             self.told,
             self.whole,
@@ -197,7 +197,8 @@ impl Display for Accounts {
             self.strange,
             self.partial,
             self.losses,
-            self.flood
+            self.flood,
+            self.attempts
         )
     }
 }

@@ -1,5 +1,5 @@
-//! Live measurements: short connections as fast as the machine can, each told once, and the agent's memory with
-//! many open ones. What does not fit is `bench-loss`'s to try. Needs root.
+//! Live measurements: short connections, at a rate and as fast as the machine can, each told once or counted, and the
+//! agent's memory with many open ones. What does not fit is `bench-loss`'s to try. Needs root.
 
 use std::thread;
 use std::time::Duration;
@@ -13,11 +13,14 @@ const PORT: u16 = 1433;
 /// Connections that are told once each, and the first port that they come from.
 const SHORT: u16 = 20_000;
 const FIRST: u16 = 2000;
+/// So many a second leave the agent time for each.
+const EASY: u32 = 5_000;
 /// One process may have 20,000 descriptors here and there: connections are shared among several.
 const PER_PROCESS: usize = 12_500;
 
 fn main() -> Result<()> {
-    short_connections()?;
+    short_connections(Some(EASY))?;
+    short_connections(None)?;
     println!("agent's memory: {}", memory(50_000, &[])?);
     println!(
         "with pooled connections: {}",
@@ -26,13 +29,16 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn short_connections() -> Result<()> {
+/// Connections of which each is told once, or counted as lost; none is lost at a rate that is given.
+fn short_connections(rate: Option<u32>) -> Result<()> {
     let host = Namespace::new("live")?;
     let agent = Watching::start(&host, &[])?;
     let address = format!("127.0.0.1:{PORT}");
     let _server = Crowd::serve(&host, &[&address])?;
     let (count, first) = (SHORT.to_string(), FIRST.to_string());
-    let arguments = ["connect", &address, &count, "--from-port", &first];
+    let mut arguments = vec!["connect", &address, &count, "--from-port", &first];
+    let often = rate.map(|rate| rate.to_string());
+    arguments.extend(often.iter().flat_map(|rate| ["--rate", rate]));
     let mut client = Crowd::start(&host, &arguments)?;
     let [took] = client.figures(["in"])?;
     client.release()?;
@@ -42,8 +48,8 @@ fn short_connections() -> Result<()> {
         count: SHORT,
     };
     let accounts = Accounts::of(&agent.stop()?, &[made], [10, 99])?;
-    let rate = f64::from(SHORT) * 1e9 / took as f64;
-    println!("short connections, {rate:.0} a second: {accounts}");
+    let reached = f64::from(SHORT) * 1e9 / took as f64;
+    println!("short connections, {reached:.0} a second: {accounts}");
     let complaints = accounts.complaints();
     ensure!(
         complaints.is_empty(),
@@ -51,10 +57,9 @@ fn short_connections() -> Result<()> {
         accounts.kept
     );
     ensure!(
-        accounts.whole == accounts.made,
+        rate.is_none() || accounts.whole == accounts.made,
         "not one login and one close each"
     );
-    ensure!(accounts.attempts == accounts.made, "not one attempt each");
     Ok(())
 }
 

@@ -16,6 +16,7 @@ use self::btf::Types;
 use super::{
     StartError,
     load::{self, Aligned, chain},
+    memory,
 };
 
 static OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/tds-drops")));
@@ -115,6 +116,12 @@ impl Drops {
     /// # Errors
     /// Why not, in a line, where the kernel lacks what it takes, or does not let it be used.
     pub fn watch(ports: &[u16]) -> Result<Self, String> {
+        let drops = Self::load(ports);
+        memory::give_back();
+        drops
+    }
+
+    fn load(ports: &[u16]) -> Result<Self, String> {
         if OBJECT.0.is_empty() {
             return Err(StartError::NoPrograms.to_string());
         }
