@@ -12,7 +12,7 @@ use aya::{
     programs::{Program, ProgramError},
 };
 
-use super::{StartError, load::refused};
+use super::{StartError, refused::refused};
 
 /// More at a time gain little: one program is a quarter of the work.
 const WORKERS: usize = 4;

@@ -5,13 +5,16 @@ use std::{error::Error, iter, os::fd::AsRawFd as _, sync::Arc};
 use aya::{
     Ebpf, EbpfLoader, Pod,
     maps::{Array, Map, MapData, ProgramArray},
-    programs::{CgroupSkb, ProgramError, SchedClassifier},
+    programs::{CgroupSkb, SchedClassifier},
 };
 use aya_log::{EbpfLogger, Level};
 use log::Log;
 use tracer_ebpf::datagram::level;
 
-use super::{Selection, Source, StartError, at_once};
+use super::{
+    Selection, Source, StartError, at_once,
+    refused::{is_permission, refused},
+};
 use crate::host::{Hierarchy, missing_capabilities};
 
 /// What the probe is to do.
@@ -290,28 +293,6 @@ pub(super) fn bits(ports: &[u16]) -> [u64; 1024] {
     bits
 }
 
-pub(super) fn refused(name: &str, error: &ProgramError) -> StartError {
-    let reason = match error {
-        ProgramError::LoadError {
-            io_error,
-            verifier_log,
-        } => {
-            tracing::debug!(%verifier_log, "the verifier's words");
-            // The verifier, too, allows less without one of them.
-            let missing = missing_capabilities();
-            if is_permission(io_error) && !missing.is_empty() {
-                return StartError::NoPrivilege(missing.join(", "));
-            }
-            io_error.to_string()
-        }
-        error => error.to_string(),
-    };
-    StartError::Refused {
-        name: name.to_owned(),
-        reason,
-    }
-}
-
 /// Why the object as a whole was refused: its maps come first.
 fn refusal(error: &aya::EbpfError) -> StartError {
     let missing = missing_capabilities();
@@ -341,10 +322,6 @@ pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
 /// An error, and what caused it.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     iter::successors(Some(error), |cause| (*cause).source())
-}
-
-fn is_permission(error: &std::io::Error) -> bool {
-    error.kind() == std::io::ErrorKind::PermissionDenied
 }
 
 /// Kernels before 5.11 count maps as locked memory, of which a process has little. Where the limit

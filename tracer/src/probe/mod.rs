@@ -14,6 +14,7 @@ mod load;
 mod losses;
 mod mark;
 mod memory;
+mod refused;
 mod ring;
 mod selection;
 mod source;

@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::collector::{
 };
 use prost::Message as _;
 
-use super::client::Signal;
+use super::signal::Signal;
 use crate::sink::deliver::Trouble;
 
 /// So many were refused of those that were taken.

@@ -29,6 +29,7 @@ use tokio_rustls::{
 use super::{
     Otlp, Protocol,
     answer::{self, Refused},
+    signal::Signal,
 };
 use crate::sink::{Host, deliver::Trouble};
 
@@ -36,28 +37,6 @@ use crate::sink::{Host, deliver::Trouble};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// An answer has no more bytes than that.
 const ANSWER: usize = 64 * 1024;
-
-/// What is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Signal {
-    Logs,
-    Traces,
-}
-
-impl Signal {
-    const fn path(self, protocol: Protocol) -> &'static str {
-        match (self, protocol) {
-            (Self::Logs, Protocol::Http) => "/v1/logs",
-            (Self::Traces, Protocol::Http) => "/v1/traces",
-            (Self::Logs, Protocol::Grpc) => {
-                "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
-            }
-            (Self::Traces, Protocol::Grpc) => {
-                "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-            }
-        }
-    }
-}
 
 /// See the module.
 pub(super) struct Client {

@@ -6,6 +6,7 @@
 mod answer;
 mod client;
 mod logs;
+mod signal;
 mod spans;
 mod values;
 
@@ -25,11 +26,7 @@ use opentelemetry_proto::tonic::{
 use prost::Message as _;
 use serde_json::Value;
 
-use self::{
-    answer::Refused,
-    client::{Client, Signal},
-    spans::Spans,
-};
+use self::{answer::Refused, client::Client, signal::Signal, spans::Spans};
 use super::{
     address::Host,
     deliver::{Deliver, Delivered, Trouble},
