@@ -1,4 +1,4 @@
--- What a fleet of agents writes, in a cluster of ClickHouse servers (24.10 or later): schema.sql, sharded and replicated.
+-- What a fleet of agents writes, in a cluster of ClickHouse servers: schema.sql, sharded and replicated. Read by 26.9, run by none.
 -- Made by `cargo xtask fleet cluster --write`. The macros {cluster}, {shard} and {replica} are the servers' own.
 --
 -- Both hosts' rows of a connection lie on one shard. `NAME_here` is what lies on the server that is asked.

@@ -1,4 +1,4 @@
--- What a fleet of agents writes, in one ClickHouse server (24.10 or later).
+-- What a fleet of agents writes, in one ClickHouse server; tried on 26.9.
 --
 -- A collector inserts the agents' lines into `tds.lines` as they are:
 --     INSERT INTO tds.lines FORMAT JSONAsString
