@@ -12,6 +12,7 @@ mod records;
 mod reload;
 mod service;
 mod status;
+mod told;
 mod watcher;
 mod witnesses;
 

@@ -14,9 +14,10 @@ use super::{
     owners::Owners,
     ports::Watched,
     recording::Scribe,
-    records::{Records, tell},
+    records::Records,
     service,
     status::{Moment, Tally, processor, resident},
+    told::tell,
 };
 use crate::{
     host::{self, Earlier, Processes, Witness},
