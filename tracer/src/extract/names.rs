@@ -19,8 +19,13 @@ const AUTHENTICATE: u8 = 3;
 const TARGET: u32 = 12;
 /// The same of its target information, which is told in another part.
 const TARGET_INFORMATION: u32 = 40;
-/// Where an AUTHENTICATE message describes domain, user and workstation (MS-NLMP §2.2.1.3).
-const CLIENTS: [u32; 3] = [28, 36, 44];
+/// Where an AUTHENTICATE message describes domain and workstation (MS-NLMP §2.2.1.3).
+const CLIENTS: [u32; 2] = [28, 44];
+/// The same of its user, and where it says how names are written.
+const USER: u32 = 36;
+const FLAGS: u32 = 60;
+/// The names are in UTF-16 (MS-NLMP §2.2.2.5).
+const UNICODE: u8 = 1;
 /// Names that are remembered: those of a login and of some messages of NTLM.
 const MOST: usize = 32;
 
@@ -33,7 +38,22 @@ pub(super) struct Names {
     logged_in: bool,
     /// A challenge whose target information is not known.
     challenge: Option<Seq>,
-    hidden: Vec<Span>,
+    hidden: Vec<Hidden>,
+}
+
+/// A name that is not shown.
+#[derive(Clone, Copy, Debug)]
+struct Hidden {
+    span: Span,
+    /// What of it is shown all the same: where a user's name has an `@`, its domain is in it.
+    principal: Option<Encoding>,
+}
+
+/// How the characters of a name are written.
+#[derive(Clone, Copy, Debug)]
+enum Encoding {
+    Oem,
+    Utf16,
 }
 
 /// A part of the stream.
@@ -51,6 +71,30 @@ impl Part<'_> {
     }
 }
 
+impl Hidden {
+    /// The `@` of a principal's name, in a part of the stream that ends where the name does, or before.
+    fn at_sign<'a>(&self, from: Seq, bytes: &'a [u8]) -> Option<(Seq, &'a [u8])> {
+        let sign: &[u8] = match self.principal? {
+            Encoding::Oem => b"@",
+            Encoding::Utf16 => b"@\0",
+        };
+        let skipped = self.span.from.since(from).max(0).cast_unsigned() as usize;
+        let name = bytes.get(skipped..)?;
+        let starts = from.add(skipped as u32);
+        // A character of UTF-16 that was cut in two is none.
+        let odd = (starts.since(self.span.from).cast_unsigned() as usize) % sign.len();
+        let name = name.get(odd..)?;
+        let place = name
+            .chunks_exact(sign.len())
+            .position(|character| character == sign)?
+            * sign.len();
+        Some((
+            starts.add((odd + place) as u32),
+            &name[place..place + sign.len()],
+        ))
+    }
+}
+
 impl Names {
     /// Looks for descriptions of names in a part that is told.
     pub(super) fn learn(&mut self, from: Seq, bytes: &[u8]) {
@@ -65,7 +109,7 @@ impl Names {
             self.login7(part, header.add(TDS_HEADER));
         }
         if let Some(message) = self.challenge
-            && self.field(part, message, TARGET_INFORMATION)
+            && self.field(part, message, TARGET_INFORMATION, None)
         {
             self.challenge = None;
         }
@@ -74,13 +118,18 @@ impl Names {
             let message = from.add(at as u32);
             match part.at(message.add(NTLM.len() as u32)) {
                 Some([CHALLENGE]) => {
-                    self.field(part, message, TARGET);
+                    self.field(part, message, TARGET, None);
                     self.challenge = Some(message);
                 }
                 Some([AUTHENTICATE]) => {
                     for described in CLIENTS {
-                        self.field(part, message, described);
+                        self.field(part, message, described, None);
                     }
+                    let encoding = match part.at(message.add(FLAGS)) {
+                        Some([flags]) if flags & UNICODE == 0 => Encoding::Oem,
+                        _ => Encoding::Utf16,
+                    };
+                    self.field(part, message, USER, Some(encoding));
                 }
                 _ => {}
             }
@@ -93,7 +142,7 @@ impl Names {
             for [at_low, at_high, low, high] in [host, user] {
                 let at = u16::from_le_bytes([at_low, at_high]);
                 let characters = u16::from_le_bytes([low, high]);
-                self.hide(message.add(at.into()), 2 * u32::from(characters));
+                self.hide(message.add(at.into()), 2 * u32::from(characters), None);
             }
             self.login = None;
             self.logged_in = true;
@@ -101,19 +150,27 @@ impl Names {
     }
 
     /// Hides a field that a message of NTLM describes by its length, room and offset; whether that is at hand.
-    fn field(&mut self, part: Part<'_>, message: Seq, described: u32) -> bool {
+    fn field(
+        &mut self,
+        part: Part<'_>,
+        message: Seq,
+        described: u32,
+        principal: Option<Encoding>,
+    ) -> bool {
         let field = part.at::<8>(message.add(described));
         if let Some([low, high, _, _, offset @ ..]) = field {
             let at = u32::from_le_bytes(offset).min(u16::MAX.into());
-            self.hide(message.add(at), u16::from_le_bytes([low, high]).into());
+            let len = u16::from_le_bytes([low, high]).into();
+            self.hide(message.add(at), len, principal);
         }
         field.is_some()
     }
 
-    fn hide(&mut self, from: Seq, len: u32) {
+    fn hide(&mut self, from: Seq, len: u32, principal: Option<Encoding>) {
         if len > 0 && self.hidden.len() < MOST {
             let to = from.add(len);
-            self.hidden.push(Span { from, to });
+            let span = Span { from, to };
+            self.hidden.push(Hidden { span, principal });
         }
     }
 
@@ -124,16 +181,17 @@ impl Names {
         let mut names: Vec<_> = self
             .hidden
             .iter()
-            .filter(|name| name.overlaps(inside))
+            .filter(|name| name.span.overlaps(inside))
             .collect();
-        names.sort_by_key(|name| name.from.since(from));
+        names.sort_by_key(|name| name.span.from.since(from));
         let mut rest = (from, bytes);
         let mut shown = Vec::with_capacity(1 + names.len());
         for name in names {
-            let before = name.from.since(rest.0).max(0).cast_unsigned() as usize;
-            let behind = name.to.since(rest.0).max(0).cast_unsigned() as usize;
+            let before = name.span.from.since(rest.0).max(0).cast_unsigned() as usize;
+            let behind = name.span.to.since(rest.0).max(0).cast_unsigned() as usize;
             shown.push((rest.0, &rest.1[..before.min(rest.1.len())]));
             let behind = behind.min(rest.1.len());
+            shown.extend(name.at_sign(rest.0, &rest.1[..behind]));
             rest = (rest.0.add(behind as u32), &rest.1[behind..]);
         }
         shown.push(rest);
@@ -183,8 +241,8 @@ mod tests {
         let mut message = NTLM.to_vec();
         message.extend([AUTHENTICATE, 0, 0, 0]);
         message.resize(64, 0);
-        for (described, at) in CLIENTS.into_iter().zip([64, 66, 68]) {
-            message[described as usize..][..8].copy_from_slice(&[2, 0, 2, 0, at, 0, 0, 0]);
+        for (described, at) in [(28, 64), (36, 66), (44, 68)] {
+            message[described..][..8].copy_from_slice(&[2, 0, 2, 0, at, 0, 0, 0]);
         }
         message.extend(*b"DDUUWWrest");
         let mut names = Names::default();
@@ -204,6 +262,40 @@ mod tests {
         assert_eq!(
             names.without(start.add(48), b"TTIIIx"),
             [(start.add(53), &b"x"[..])]
+        );
+    }
+    #[test]
+    fn of_a_users_name_it_is_shown_that_its_domain_is_in_it_and_no_more() {
+        let mut message = NTLM.to_vec();
+        message.extend([AUTHENTICATE, 0, 0, 0]);
+        message.resize(64, 0);
+        message[36..44].copy_from_slice(&[8, 0, 8, 0, 64, 0, 0, 0]);
+        message[60] = UNICODE;
+        let start = Seq(u32::MAX - 66);
+        // The second character's low byte is that of an at sign, and it is none.
+        for (name, at) in [
+            (&b"u\0@\0d\0e\0"[..], Some(2)),
+            (b"u\0@\x01d\0@\0", Some(6)),
+            (b"\0@\0@u\0d\0", None),
+        ] {
+            message.truncate(64);
+            message.extend(name);
+            let mut names = Names::default();
+            names.learn(start, &message);
+            let shown = names.without(start, &message);
+            let sign = at.map(|at| (start.add(64 + at), &b"@\0"[..]));
+            assert_eq!(shown.get(1).copied(), sign);
+        }
+        // In the server's own character set, and in two parts.
+        message[60] = 0;
+        message.truncate(64);
+        message.extend(b"us@domai");
+        let mut names = Names::default();
+        names.learn(start, &message);
+        assert_eq!(names.without(start.add(64), b"us"), []);
+        assert_eq!(
+            names.without(start.add(66), b"@domaiX"),
+            [(start.add(66), &b"@"[..]), (start.add(72), &b"X"[..])]
         );
     }
 }
