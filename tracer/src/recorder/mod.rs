@@ -89,11 +89,14 @@ struct Known {
     comment: String,
     interface: Option<String>,
     vantage: Vantage,
+    /// From the events' clock to the wall's, when it was said.
+    wall_offset: i64,
 }
 
 impl Known {
-    fn new(facts: &ConnectionFacts) -> Self {
+    fn new(facts: &ConnectionFacts, wall_offset: i64) -> Self {
         Self {
+            wall_offset,
             id: facts.connection.id,
             comment: comment(facts),
             interface: facts.connection.interface.as_ref().map(ToString::to_string),
@@ -135,6 +138,8 @@ pub(crate) struct Recorder {
     untold: u64,
     /// On the events' clock.
     now: u64,
+    /// From there to the wall clock, nanoseconds.
+    wall_offset: i64,
     /// When the first of them was wanted.
     since: Option<u64>,
     bundles: u64,
@@ -159,6 +164,7 @@ impl Recorder {
             lines_count: 0,
             untold: 0,
             now: 0,
+            wall_offset: 0,
             since: None,
             bundles: 0,
         }
@@ -173,6 +179,11 @@ impl Recorder {
     /// Time has come so far, on the events' clock.
     pub(crate) fn pass(&mut self, now: u64) {
         self.now = self.now.max(now);
+    }
+
+    /// What is said from now on has its times on a wall clock that is so far from the events', nanoseconds.
+    pub(crate) fn set_wall_offset(&mut self, offset: i64) {
+        self.wall_offset = offset;
     }
 
     /// The engine has said something.
@@ -220,7 +231,7 @@ impl Recorder {
 
     /// What is said of a connection's packets where all are asked for.
     fn remember(&mut self, facts: &ConnectionFacts) {
-        let known = Known::new(facts);
+        let known = Known::new(facts, self.wall_offset);
         for key in keys(facts) {
             self.recent
                 .push_back((key, facts.connection.start.0, known.clone()));
@@ -239,7 +250,7 @@ impl Recorder {
         self.since.get_or_insert(now);
         let id = facts.connection.id;
         self.ids.insert(id);
-        let known = Known::new(facts);
+        let known = Known::new(facts, self.wall_offset);
         for key in keys(facts) {
             let of_key = self.wanted.entry(key).or_default();
             of_key.retain(|(_, other)| other.id != id);
@@ -250,7 +261,6 @@ impl Recorder {
     /// What is to be handed over by now; `config` is how the agent was told to work. `finally`: no more will come.
     pub(crate) fn due(
         &mut self,
-        wall_offset: i64,
         config: &BTreeMap<String, Vec<String>>,
         finally: bool,
     ) -> Option<Bundle> {
@@ -259,7 +269,7 @@ impl Recorder {
         if !at_once && self.now.saturating_sub(since) < GATHERS {
             return None;
         }
-        let bundle = self.bundle(self.now, wall_offset, config);
+        let bundle = self.bundle(config);
         self.wanted.clear();
         self.ids.clear();
         self.why.clear();
@@ -270,15 +280,9 @@ impl Recorder {
         Some(bundle)
     }
 
-    fn bundle(
-        &mut self,
-        now: u64,
-        wall_offset: i64,
-        config: &BTreeMap<String, Vec<String>>,
-    ) -> Bundle {
+    fn bundle(&mut self, config: &BTreeMap<String, Vec<String>>) -> Bundle {
         self.bundles += 1;
         let everything = self.why.contains(&Why::Asked);
-        let wall = |time: u64| time.saturating_add_signed(wall_offset);
         let mut wanted = self.wanted.clone();
         if everything {
             for (key, start, known) in &self.recent {
@@ -288,11 +292,16 @@ impl Recorder {
         }
         let known = |name: &Name| {
             let of_key = wanted.get(&name.0)?;
-            let began = wall(name.1);
-            let found = of_key
-                .iter()
-                .find(|(start, _)| start.abs_diff(began) <= TOLERANCE);
+            let found = of_key.iter().find(|(start, known)| {
+                let began = name.1.saturating_add_signed(known.wall_offset);
+                start.abs_diff(began) <= TOLERANCE
+            });
             found.map(|(_, known)| known)
+        };
+        // A wall clock that was set or slewed since moves no packet of what was said before.
+        let wall_offset = self.wall_offset;
+        let wall = |of: Option<&Known>, time: u64| {
+            time.saturating_add_signed(of.map_or(wall_offset, |known| known.wall_offset))
         };
         let noted = self.ring.all();
         let noted = noted.filter(|noted| everything || known(&noted.name()).is_some());
@@ -322,7 +331,8 @@ impl Recorder {
             "kept_entries": entries,
             "kept_bytes": bytes,
         });
-        let time = jiff::Timestamp::from_nanosecond(wall(now).into()).unwrap_or_default();
+        let time =
+            jiff::Timestamp::from_nanosecond(wall(None, self.now).into()).unwrap_or_default();
         let why = self.why.iter().map(|why| why.as_str());
         let name = format!(
             "{}-{}-{}",
@@ -351,7 +361,7 @@ fn capture<'a>(
     packets: &[packets::Packet],
     known: &impl Fn(&Name) -> Option<&'a Known>,
     cut: &HashSet<Name>,
-    wall: impl Fn(u64) -> u64,
+    wall: impl Fn(Option<&Known>, u64) -> u64,
 ) -> std::io::Result<Vec<u8>> {
     let mut writer = Writer::new(Vec::new(), COMMENT)?;
     for packet in packets {
@@ -368,7 +378,7 @@ fn capture<'a>(
         };
         let comment = of.map(|known| format!("{}{cut}", known.comment));
         let written = Written {
-            time_ns: wall(packet.time),
+            time_ns: wall(of, packet.time),
             data: &packet.bytes,
             orig_len: packet.bytes.len() as u32,
             comment: comment.as_deref().unwrap_or_default(),

@@ -153,7 +153,7 @@ fn a_bundle_says_of_every_login_what_was_said_of_it_when_it_happened() {
         let mut recorder = Recorder::new(ROOM, None, "host", RunId(1));
         let heard = hear(&capture, Some(&mut recorder));
         recorder.freeze();
-        let Some(bundle) = recorder.due(0, &[].into(), false) else {
+        let Some(bundle) = recorder.due(&[].into(), false) else {
             panic!("nothing was handed over");
         };
         let again = hear_bundle(&bundle, "all");
@@ -178,7 +178,7 @@ fn of_logins_that_went_wrong_the_packets_are_handed_over_and_of_no_other() {
         let mut recorder = Recorder::new(ROOM, None, "host", RunId(1));
         let heard = hear(&capture, Some(&mut recorder));
         let wrong = logins(&heard, went_wrong);
-        let Some(bundle) = recorder.due(0, &[].into(), true) else {
+        let Some(bundle) = recorder.due(&[].into(), true) else {
             assert_eq!(wrong, [] as [Value; 0], "{}", capture.display());
             continue;
         };
@@ -203,7 +203,7 @@ fn memory_is_bounded_and_a_connection_that_is_not_whole_says_so() {
         .unwrap();
     let mut recorder = Recorder::new(3_000, Some(Nanos(1)), "host", RunId(1));
     hear(&capture, Some(&mut recorder));
-    let bundle = recorder.due(0, &[].into(), true).unwrap();
+    let bundle = recorder.due(&[].into(), true).unwrap();
     assert!(bundle.name.contains("failed"), "{}", bundle.name);
     let counters: Value = serde_json::from_slice(file(&bundle, "counters.json")).unwrap();
     assert!(
@@ -221,8 +221,20 @@ fn memory_is_bounded_and_a_connection_that_is_not_whole_says_so() {
             .any(|line| line.contains("\"event\":\"login\"")),
         "{lines}"
     );
-    assert!(
-        recorder.due(0, &[].into(), true).is_none(),
-        "once is enough"
-    );
+    assert!(recorder.due(&[].into(), true).is_none(), "once is enough");
+}
+
+#[test]
+fn a_wall_clock_that_is_set_meanwhile_moves_no_packet() {
+    let capture = captures()
+        .into_iter()
+        .find(|path| path.ends_with("odbc18-lab-loginfailed.pcap"))
+        .unwrap();
+    let mut recorder = Recorder::new(ROOM, None, "host", RunId(1));
+    let heard = hear(&capture, Some(&mut recorder));
+    recorder.set_wall_offset(-3_600_000_000_000);
+    let bundle = recorder.due(&[].into(), true).unwrap();
+    let again = hear_bundle(&bundle, "set");
+    let all = |_: &Value| true;
+    assert_eq!(logins(&heard, all), logins(&again, all));
 }

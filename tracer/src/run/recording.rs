@@ -12,7 +12,10 @@ use std::{
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::RunOptions;
-use crate::recorder::{Bundle, Recorder};
+use crate::{
+    host,
+    recorder::{Bundle, Recorder},
+};
 
 /// Bundles have names of their own; nothing else in the folder is touched.
 const PREFIX: &str = "tds-tracer-";
@@ -64,12 +67,7 @@ impl Scribe {
     }
 
     /// Writes what the recorder hands over by now; what is to be said of the time before.
-    pub(super) async fn tick(
-        &mut self,
-        recorder: &mut Recorder,
-        wall_offset: i64,
-        finally: bool,
-    ) -> Option<String> {
+    pub(super) async fn tick(&mut self, recorder: &mut Recorder, finally: bool) -> Option<String> {
         if let Some(writing) = &self.writing
             && !writing.is_finished()
             && !finally
@@ -77,7 +75,7 @@ impl Scribe {
             return None;
         }
         let complaint = self.written().await;
-        if let Some(bundle) = recorder.due(wall_offset, &self.config, finally) {
+        if let Some(bundle) = recorder.due(&self.config, finally) {
             let recording = self.recording.clone();
             self.writing = Some(spawn_blocking(move || write(&recording, &bundle)));
         }
@@ -140,6 +138,16 @@ fn size(folder: &Path) -> io::Result<u64> {
         bytes += entry?.metadata()?.len();
     }
     Ok(bytes)
+}
+
+/// The flight recorder, where one is asked for.
+pub(super) fn recorder(options: &RunOptions, wall_offset: i64) -> Option<Recorder> {
+    let bytes = options.recording.as_ref()?.ring_bytes;
+    let output = options.outputs.first()?;
+    let slow = output.filter.slow;
+    let mut recorder = Recorder::new(bytes, slow, &host::name(), output.run);
+    recorder.set_wall_offset(wall_offset);
+    Some(recorder)
 }
 
 #[cfg(test)]

@@ -13,21 +13,20 @@ use super::{
     named::Named,
     owners::Owners,
     ports::Watched,
-    recording::Scribe,
+    recording::{Scribe, recorder},
     records::Records,
     service,
     status::{Moment, Tally, processor, resident},
     told::tell,
 };
 use crate::{
-    host::{self, Earlier, Processes, Witness},
+    host::{Earlier, Processes, Witness},
     metrics::{Health, Metrics},
     probe::{Drops, Notice, Probe},
     record::{
         Agent, AgentAction, AgentRecord, Body, Event as EventName, LossReason, Record, SinkStatus,
         Text, Timestamp,
     },
-    recorder::Recorder,
     session::{Carried, Config, Engine, Input, Listener as _},
     sink::Outputs,
 };
@@ -92,10 +91,11 @@ impl Watcher {
         let mut named = Named::new(options.watched.clone(), options.pending_after.0);
         named.begin(&mut probe);
         let earlier = Earlier::scan(&ports.all(), processes.groups());
+        let wall_offset = probe.wall_offset();
         let config = Config {
             max_connections: options.max_flows as usize,
             identity: options.identities.clone(),
-            wall_offset: probe.wall_offset(),
+            wall_offset,
             pending_after: options.pending_after.0,
             slow: options.slow.map_or(Config::SLOW, |slow| slow.0),
             phases: output.wants(EventName::Phase),
@@ -118,7 +118,7 @@ impl Watcher {
                 witness: Witness::new(options.confine),
                 drops,
                 named,
-                recorder: recorder(options),
+                recorder: recorder(options, wall_offset),
             },
             options: options.clone(),
             reread: || anyhow::bail!("there is nothing to read"),
@@ -219,13 +219,13 @@ impl Watcher {
 
     /// Writes what was recorded of logins that went wrong.
     async fn recorded(&mut self, finally: bool) {
-        let (now, wall_offset) = (self.probe.now(), self.probe.wall_offset());
+        let now = self.probe.now();
         let Some((scribe, recorder)) = self.scribe.as_mut().zip(self.records.recorder.as_mut())
         else {
             return;
         };
         recorder.pass(now);
-        if let Some(complaint) = scribe.tick(recorder, wall_offset, finally).await {
+        if let Some(complaint) = scribe.tick(recorder, finally).await {
             self.say(degraded("recorder", &complaint));
         }
     }
@@ -246,7 +246,11 @@ impl Watcher {
             ..
         } = self;
         let now = probe.now();
-        engine.set_wall_offset(probe.wall_offset());
+        let wall_offset = probe.wall_offset();
+        engine.set_wall_offset(wall_offset);
+        if let Some(recorder) = &mut records.recorder {
+            recorder.set_wall_offset(wall_offset);
+        }
         let taken = probe.drain(BATCH, |record| tell(engine, owners, record, records));
         records.tally.events(taken);
         for decided in records.decided.drain(..) {
@@ -459,18 +463,6 @@ impl Watcher {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// The flight recorder, where one is asked for.
-fn recorder(options: &RunOptions) -> Option<Recorder> {
-    let bytes = options.recording.as_ref()?.ring_bytes;
-    let output = options.outputs.first()?;
-    Some(Recorder::new(
-        bytes,
-        output.filter.slow,
-        &host::name(),
-        output.run,
-    ))
 }
 
 /// The ticks in that time: one at least.
