@@ -28,18 +28,28 @@ pub(crate) struct Args {
     keep: bool,
 }
 
+/// How `cargo fuzz` builds the targets of a run that looks for something: optimised, with the address sanitizer.
+const THOROUGH: &[&str] = &[];
+/// And of one that looks whether all of them still hold what is kept: in a third of the time, with overflow checks.
+const QUICK: &[&str] = &["--dev", "--sanitizer", "none"];
+
 pub(crate) fn run(args: &Args) -> Result<()> {
+    each(args, THOROUGH)
+}
+
+fn each(args: &Args, build: &[&str]) -> Result<()> {
     setup::cargo_fuzz()?;
     let listed = output(&mut cargo_fuzz(&["list"])).context("listing the fuzz targets")?;
     let wanted = args.target.as_deref().unwrap_or_default();
     for target in listed.lines().filter(|name| name.contains(wanted)) {
         unpack(target)?;
-        run_it(cargo_fuzz(&["run", target, "--"]).args([
+        let mut fuzz = cargo_fuzz(&["run"]);
+        fuzz.args(build).args([target, "--"]).args([
             format!("-max_total_time={}", args.seconds),
             "-verbosity=0".to_owned(),
             "-print_final_stats=1".to_owned(),
-        ]))
-        .with_context(|| format!("fuzz target {target}"))?;
+        ]);
+        run_it(&mut fuzz).with_context(|| format!("fuzz target {target}"))?;
         if args.keep {
             run_it(&mut cargo_fuzz(&["cmin", target]))?;
             pack(target)?;
@@ -50,11 +60,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Each target for a few seconds: enough to run all that is kept, and to see that it still builds.
 pub(crate) fn briefly() -> Result<()> {
-    run(&Args {
+    let args = Args {
         seconds: 2,
         target: None,
         keep: false,
-    })
+    };
+    each(&args, QUICK)
 }
 
 fn seeds(target: &str) -> PathBuf {

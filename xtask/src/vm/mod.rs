@@ -9,14 +9,19 @@ mod qemu;
 mod tds;
 mod userland;
 
-use std::{fs, path::PathBuf, time::Instant};
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+    process::{Child, Stdio},
+    time::Instant,
+};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 
 use crate::{
     arch::Arch,
-    process::{cargo, run as run_it, target},
+    process::{cargo, command, run as run_it, target},
     setup::{self, For},
     vm::{
         initramfs::Programs,
@@ -51,14 +56,47 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     try_all(args)
 }
 
-/// All kernels, with the agent that is built already: the part of `cargo xtask test`.
-pub(crate) fn all() -> Result<()> {
-    try_all(&Args {
-        kernels: Vec::new(),
-        arch: Arch::OWN,
-        verbose: false,
-        agent: Some(target().join(BUILT)),
+/// All kernels, tried by another process of this program.
+pub(crate) struct Beside {
+    process: Child,
+    output: PathBuf,
+}
+
+/// Begins to try all kernels, with the agent that is built already: the part of `cargo xtask test`.
+pub(crate) fn beside() -> Result<Beside> {
+    let place = place_of(Arch::OWN, "");
+    fs::create_dir_all(&place)?;
+    let output = place.join("output.log");
+    let said = File::create(&output)?;
+    let mut vm = command(own(), ["vm", "--agent"]);
+    vm.arg(target().join(BUILT))
+        .stdout(said.try_clone()?)
+        .stderr(said)
+        .stdin(Stdio::null());
+    Ok(Beside {
+        process: vm.spawn().context("cannot try the kernels")?,
+        output,
     })
+}
+
+impl Beside {
+    /// Waits for the last kernel, and repeats what was said.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        let status = self.process.wait()?;
+        print!("{}", fs::read_to_string(&self.output)?);
+        if !status.success() {
+            bail!("the kernels ended with {status}");
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Beside {
+    /// Nobody waits for it any more.
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
 }
 
 fn try_all(args: &Args) -> Result<()> {
@@ -84,16 +122,19 @@ fn try_all(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// What the guest runs: this program, by its process, since a build may have replaced the file meanwhile; for another
-/// processor both are built for that.
+/// This program, by its process, since a build may have replaced the file meanwhile.
+fn own() -> PathBuf {
+    PathBuf::from(format!("/proc/{}/exe", std::process::id()))
+}
+
+/// What the guest runs: the agent and this program; for another processor both are built for that.
 fn programs(args: &Args) -> Result<Programs> {
     let arch = args.arch;
-    let own = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
     let (agent, guest) = if arch.is_own() {
         if args.agent.is_none() {
             run_it(&mut cargo(["build", "--package", "tracer"]))?;
         }
-        (target().join(BUILT), own)
+        (target().join(BUILT), own())
     } else {
         let folder = target().join("arch");
         let flags = ["-Ctarget-feature=+crt-static".to_owned()];
