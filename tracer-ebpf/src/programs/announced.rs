@@ -14,10 +14,9 @@ use tracer_ebpf::datagram::MAX_ANSWER;
 use super::{
     candidate, maps,
     scratch::{self, Record, Scratch},
+    verdict::PASS,
 };
 
-/// The packet goes on.
-const PASS: i32 = 1;
 /// The least that comes before what is said: the headers of IPv4 and UDP.
 const HEADERS: u32 = 20 + 8;
 /// Comes before a port (MC-SQLR section 2.2.5).

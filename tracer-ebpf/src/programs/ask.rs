@@ -26,7 +26,7 @@ use super::{
     skb::Skb,
     stage::LOOK,
     syns,
-    traffic::PASS,
+    verdict::PASS,
     wake, words,
 };
 

@@ -28,10 +28,9 @@ use super::{
     skb::Skb,
     stage::ASK,
     syns,
+    verdict::PASS,
 };
 
-/// The packet goes on.
-const PASS: i32 = 1;
 /// Where Azure gives a machine its tokens: 169.254.169.254.
 const IMDS: u32 = u32::from_ne_bytes([169, 254, 169, 254]);
 /// An answer that any program may get is late from here on, nanoseconds.

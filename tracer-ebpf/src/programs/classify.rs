@@ -19,10 +19,8 @@ use super::{
     table::{self, Which},
     tallies::{self, Kept},
     tell,
+    verdict::NEXT,
 };
-
-/// The packet goes on to the next program (`TC_ACT_UNSPEC`, which is also `TCX_NEXT`).
-const NEXT: i32 = -1;
 
 /// As much of a packet as holds its headers, but for rare extensions.
 const HEADERS: u32 = 128;

@@ -26,11 +26,11 @@ use super::{
     maps::{self, EVENTS, SOCKET_STAGES},
     ring,
     skb::Skb,
-    stage, wake, words,
+    stage,
+    verdict::PASS,
+    wake, words,
 };
 
-/// The packet goes on.
-const PASS: i32 = 1;
 const AF_INET: u32 = 2;
 const PROTOCOL_UDP: u32 = 17;
 const PROTOCOL_ICMP: u32 = 1;

@@ -35,5 +35,6 @@ mod tcp;
 mod tell;
 mod traffic;
 mod tries;
+mod verdict;
 mod wake;
 mod words;

@@ -19,7 +19,7 @@ use super::{
     table::{self, Which},
     tallies::{self, Kept},
     tell,
-    traffic::PASS,
+    verdict::PASS,
 };
 
 /// The connection's state is in the table.

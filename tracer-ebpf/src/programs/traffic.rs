@@ -25,11 +25,9 @@ use super::{
     scratch::{self, Scratch},
     syns,
     table::{self, Which},
+    verdict::PASS,
     words,
 };
-
-/// The packet goes on. Anything else would drop it, or tell its sender that the way is crowded.
-pub(super) const PASS: i32 = 1;
 
 /// A packet that a socket is about to be given.
 #[cgroup_skb]
