@@ -3,6 +3,7 @@
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,8 +18,36 @@ const LIMIT: Duration = Duration::from_mins(1);
 
 /// An agent that writes to a file, and sees the sockets of one namespace only.
 pub struct Watching {
-    child: Child,
-    lines: PathBuf,
+    agent: Running,
+    lines: Lines,
+}
+
+/// An agent that ends with this.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended already where it was stopped.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// The lines that an agent has written, a file that is gone with this.
+pub struct Lines(PathBuf);
+
+impl Deref for Lines {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).ok();
+    }
 }
 
 impl Watching {
@@ -32,7 +61,10 @@ impl Watching {
             .arg("--output")
             .arg(&lines)
             .spawn()?;
-        let watching = Self { child, lines };
+        let watching = Self {
+            agent: Running(child),
+            lines: Lines(lines),
+        };
         let limit = Instant::now() + LIMIT;
         while !watching.has_said("\"start\"") {
             ensure!(Instant::now() < limit, "the agent does not start");
@@ -43,7 +75,7 @@ impl Watching {
 
     /// Its process id.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.agent.0.id()
     }
 
     /// Where its lines are.
@@ -53,7 +85,7 @@ impl Watching {
 
     /// Whether this text is in its lines.
     pub fn has_said(&self, text: &str) -> bool {
-        fs::read_to_string(&self.lines).is_ok_and(|said| said.contains(text))
+        fs::read_to_string(&*self.lines).is_ok_and(|said| said.contains(text))
     }
 
     /// Sends it a signal by name.
@@ -72,18 +104,10 @@ impl Watching {
     }
 
     /// Stops it as a service manager would, and gives its lines.
-    pub fn stop(mut self) -> Result<PathBuf> {
+    pub fn stop(mut self) -> Result<Lines> {
         self.signal("TERM")?;
-        self.child.wait()?;
-        Ok(self.lines.clone())
-    }
-}
-
-impl Drop for Watching {
-    fn drop(&mut self) {
-        // It has ended already where it was stopped.
-        self.child.kill().ok();
-        self.child.wait().ok();
+        self.agent.0.wait()?;
+        Ok(self.lines)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -45,7 +46,7 @@ pub(crate) fn measure() -> Result<()> {
     let seconds = begun.elapsed().as_secs_f64();
     let sent: f64 = sent.trim().parse()?;
     let (took, [_, most]) = (agent.processor()?.saturating_sub(before), agent.resident()?);
-    let said = Said::of(agent.stop()?)?;
+    let said = Said::of(&agent.stop()?)?;
     println!(
         "{:.0} SYNs a second for {seconds:.1} s: {} of {LOGINS} logins told right, each once (p50 {} us, p99 {} us); \
          {} of the flood told, held back {}; other losses {:?}; the agent took {:.1} % of a processor and at most {} MiB",
@@ -78,7 +79,7 @@ struct Said {
 }
 
 impl Said {
-    fn of(lines: impl AsRef<std::path::Path>) -> Result<Self> {
+    fn of(lines: &Path) -> Result<Self> {
         let mut said = Self::default();
         for line in BufReader::new(File::open(lines)?).lines() {
             let event: Value = serde_json::from_str(&line?)?;
