@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    ops::Deref,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -36,8 +37,25 @@ fn every_capture() -> Vec<PathBuf> {
     paths
 }
 
+/// A capture that was taken out of another; gone with this.
+struct Extracted(PathBuf);
+
+impl Deref for Extracted {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Extracted {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).ok();
+    }
+}
+
 /// A capture of the connections that these options name; nothing where there is none.
-fn extracted(capture: &Path, options: &[&str], name: &str) -> Option<PathBuf> {
+fn extracted(capture: &Path, options: &[&str], name: &str) -> Option<Extracted> {
     let id = std::process::id();
     let to = std::env::temp_dir().join(format!("tds-tracer-extract-{id}-{name}.pcapng"));
     let mut command = Command::new(agent().unwrap());
@@ -49,7 +67,7 @@ fn extracted(capture: &Path, options: &[&str], name: &str) -> Option<PathBuf> {
     let output = command.arg(capture).output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     match output.status.code() {
-        Some(0) => Some(to),
+        Some(0) => Some(Extracted(to)),
         _ if error.contains("is wanted") => None,
         _ => panic!("{}: {error}", capture.display()),
     }
@@ -142,7 +160,7 @@ fn what_is_secret_in_a_capture_is_not_in_what_is_taken_out_of_it() {
         let Some(to) = extracted(&capture, &["--outcome", ALL], "secret") else {
             continue;
         };
-        let [before, after] = [&capture, &to].map(|path| fs::read(path).unwrap());
+        let [before, after] = [&*capture, &*to].map(|path| fs::read(path).unwrap());
         let texts = TEXTS.iter().copied().chain([PASSWORD, "S3cret"]);
         let mut needles: Vec<Needle> = texts.flat_map(Needle::of).collect();
         needles.extend(secrets::ntlm(&segments(&capture)));
