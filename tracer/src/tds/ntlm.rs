@@ -166,8 +166,13 @@ fn authenticate(message: &[u8]) -> Ntlm {
     let user = text(message, 36, unicode);
     let user_len = declared_len(message, 36);
     let domain_len = declared_len(message, 28);
-    // A user principal name carries its domain itself.
-    let is_principal = user.as_ref().is_some_and(|user| user.contains('@'));
+    let null_credentials = match (user_len, domain_len) {
+        (Some(0), _) => Some(true),
+        // A user principal name carries its domain itself; behind a cut it may be one.
+        (Some(_), Some(0)) => user.as_ref().map(|user| !user.contains('@')),
+        (Some(_), Some(_)) => Some(false),
+        (None, _) | (_, None) => None,
+    };
     Ntlm::Authenticate(Authenticate {
         domain: text(message, 28, unicode),
         workstation: text(message, 44, unicode),
@@ -178,7 +183,7 @@ fn authenticate(message: &[u8]) -> Ntlm {
             Some(len) if len > 24 => Some(NtlmVersion::V2),
             _ => None,
         },
-        null_credentials: Some(user_len == Some(0) || (domain_len == Some(0) && !is_principal)),
+        null_credentials,
         user,
     })
 }
@@ -319,6 +324,18 @@ mod tests {
         message[at] = b'@';
         message[28..30].fill(0);
         assert!(!authenticated(&message).3);
+    }
+
+    #[test]
+    fn whether_a_user_beyond_a_cut_needs_a_domain_is_unknown() {
+        let mut message = AUTHENTICATE.to_vec();
+        message[28..30].fill(0);
+        for cut in [20, 36, 64] {
+            let Ok(Ntlm::Authenticate(said)) = Ntlm::decode(&message[..cut]) else {
+                panic!("the last message")
+            };
+            assert_eq!(said.null_credentials, None, "of {cut} bytes");
+        }
     }
 
     #[test]

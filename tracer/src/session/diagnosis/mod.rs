@@ -5,6 +5,7 @@
 
 mod attempts;
 mod causes;
+mod errors;
 mod found;
 mod neighbours;
 mod pages;

@@ -2,21 +2,23 @@
 
 use crate::{
     record::{Outcome, Side, Whom},
-    session::diagnosis::{Cause, Found, Page, Symptoms, symptoms::SECOND},
+    session::diagnosis::{
+        Cause, Found, Page, Symptoms, errors::TOO_MANY_CONNECTIONS, symptoms::SECOND,
+    },
 };
 
 pub(super) const CAUSE: Cause = Cause {
     slug: "connection_limit",
     whom: Some(Whom::Database),
     meaning: "the server takes connections and drops them at once",
-    seen: "the server took the connection and ended it without a byte[, like {dropped_lately} \
-           others lately][, while {accepted_lately} got in]",
+    seen: "the server answered with error {error}|the server took the connection and ended it \
+           without a byte[, like {dropped_lately} others lately][, while {accepted_lately} got in]",
     fits,
     page: Page {
         means: "The connection was accepted and closed at once, before the server said a word: it has as \
             many as it may have, it is shutting down or starting, or a proxy has nobody behind it.",
-        signs: "A FIN or RST of the server within a second of the last message, without one byte of it; \
-            the more logins go the same way, the surer.",
+        signs: "Error 17809: certain. A FIN or RST of the server within a second of the last message, \
+            without one byte of it; the more logins go the same way, the surer.",
         against: "A RST that came another way than the server's packets: then see \
             [`middlebox_reset`](#middlebox_reset). A FIN after PRELOGIN, where nobody who begins with it gets \
             in: see [`strict_only_server`](#strict_only_server). A single one may be anything.",
@@ -33,6 +35,9 @@ pub(super) const CAUSE: Cause = Cause {
 const AT_ONCE: u64 = SECOND;
 
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
+    if symptoms.has_error(TOO_MANY_CONNECTIONS) {
+        return Some(Found::at(0.97).with("error", TOO_MANY_CONNECTIONS));
+    }
     let ended = symptoms
         .ended
         .filter(|ended| ended.by == Side::Server && !ended.foreign)?;

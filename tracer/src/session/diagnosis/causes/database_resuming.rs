@@ -2,7 +2,7 @@
 
 use crate::{
     record::Whom,
-    session::diagnosis::{Cause, Found, Page, Symptoms},
+    session::diagnosis::{Cause, Found, Page, Symptoms, errors::NOT_AVAILABLE},
 };
 
 pub(super) const CAUSE: Cause = Cause {
@@ -25,8 +25,6 @@ pub(super) const CAUSE: Cause = Cause {
         ],
     },
 };
-
-const NOT_AVAILABLE: u32 = 40613;
 
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     symptoms.has_error(NOT_AVAILABLE).then(|| {

@@ -1,8 +1,8 @@
-//! Error 4060 or 4064: the login is fine, its database is not.
+//! Error 4060 or the like: the login is fine, its database is not.
 
 use crate::{
     record::Whom,
-    session::diagnosis::{Cause, Found, Page, Symptoms},
+    session::diagnosis::{Cause, Found, Page, Symptoms, errors},
 };
 
 pub(super) const CAUSE: Cause = Cause {
@@ -15,7 +15,8 @@ pub(super) const CAUSE: Cause = Cause {
         means: "The login itself was accepted, but the database that it asks for, or its default one, \
             does not exist, is offline, or does not know this user. SQL Server then says 18456 as \
             well, which hides it.",
-        signs: "Error 4060 or 4064 among those of the reply.",
+        signs: "Error 4060 or 4064 among those of the reply, or another that is about a database (911, \
+            916, 922, 924, 927, 942, 945, 976 to 983); 18456 with a state that is.",
         against: "Nothing: the server says so itself.",
         confirm: "SQL Server's error log: 18456 with state 38, 40 or 46. `sys.databases.state_desc`; in \
             the database `sys.database_principals` for the login's user.",
@@ -25,16 +26,13 @@ pub(super) const CAUSE: Cause = Cause {
     },
 };
 
-/// The database asked for, and the login's own.
-const CAN_NOT_OPEN: [u32; 2] = [4060, 4064];
-
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
-    let error = CAN_NOT_OPEN
-        .into_iter()
-        .find(|number| symptoms.has_error(*number))?;
+    let mut errors = symptoms.errors.iter();
+    let error = errors.find(|error| errors::is_of_database(error))?;
     Some(
         Found::at(0.97)
-            .with("error", error)
+            .with("error", error.number)
+            .with("state", error.state)
             .with("database", symptoms.database),
     )
 }
@@ -59,5 +57,7 @@ mod tests {
         assert!(fits(&CAUSE, &failed) > 0.9);
         failed.errors = vec![error(18456)];
         assert!(misses(&CAUSE, &failed));
+        failed.errors[0].state = 38;
+        assert!(fits(&CAUSE, &failed) > 0.9);
     }
 }

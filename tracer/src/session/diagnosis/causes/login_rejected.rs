@@ -2,7 +2,7 @@
 
 use crate::{
     record::{Outcome, Whom},
-    session::diagnosis::{Cause, Found, Page, Symptoms},
+    session::diagnosis::{Cause, Found, Page, Symptoms, errors},
 };
 
 pub(super) const CAUSE: Cause = Cause {
@@ -17,7 +17,9 @@ pub(super) const CAUSE: Cause = Cause {
             sees is mostly 1, the true one is in the server's error log.",
         signs: "An ERROR token and no LOGINACK: certain. Inside TLS a short reply and the server's end: \
             as sure as `login.confidence`.",
-        against: "Error 4060 or 40613 beside it, which say more.",
+        against: "Errors that say more: [`initial_database`](#initial_database), \
+            [`database_resuming`](#database_resuming), [`connection_limit`](#connection_limit), \
+            [`server_threads_exhausted`](#server_threads_exhausted).",
         confirm: "SQL Server's error log: the line with 18456 has the state (5: no such user, 7 and 8: \
             password, 11 and 12: right to connect, 38 and 40: database, 58: SQL authentication is \
             off). XEvent `error_reported`.",
@@ -25,44 +27,6 @@ pub(super) const CAUSE: Cause = Cause {
         reports: &["hugr-lab/mssql-extension#184"],
     },
 };
-
-/// What the numbers mean, and whom to call.
-const MEANINGS: [(u32, &str, Whom); 14] = [
-    (
-        18456,
-        "user, password or right to connect is wrong",
-        Whom::Identity,
-    ),
-    (18452, "the domain is not trusted", Whom::Identity),
-    (18470, "the login is disabled", Whom::Identity),
-    (18486, "the login is locked out", Whom::Identity),
-    (18487, "the password has expired", Whom::Identity),
-    (18488, "the password must be changed", Whom::Identity),
-    (18461, "the server is in single-user mode", Whom::Database),
-    (18401, "the server is being upgraded", Whom::Database),
-    (17142, "the server is paused", Whom::Database),
-    (17892, "a logon trigger refused it", Whom::Database),
-    (
-        10928,
-        "the limit of workers or sessions is reached",
-        Whom::Database,
-    ),
-    (
-        10929,
-        "the limit of workers or sessions is reached",
-        Whom::Database,
-    ),
-    (
-        40615,
-        "the server's firewall does not know the client",
-        Whom::Database,
-    ),
-    (
-        40532,
-        "the server's name is missing or wrong",
-        Whom::Application,
-    ),
-];
 
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     if !symptoms.ended_as(&[Outcome::Failed]) {
@@ -72,17 +36,15 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
         // Inside TLS the refusal is believed, not read.
         return Some(Found::at(0.9 * symptoms.belief).with("inferred", true));
     };
-    let known = MEANINGS.iter().find(|(number, ..)| *number == error.number);
+    let known = errors::meaning(error);
     // Others know more of these.
-    let specific = [4060, 4064, 40613]
-        .iter()
-        .any(|number| symptoms.has_error(*number));
+    let specific = symptoms.errors.iter().any(errors::is_specific);
     let found = Found::at(if specific { 0.5 } else { 0.97 })
         .with("error", error.number)
         .with("state", error.state)
-        .with("means", known.map(|(_, means, _)| *means));
+        .with("means", known.map(|(means, _)| means));
     Some(match known {
-        Some((_, _, whom)) => found.call(*whom),
+        Some((_, whom)) => found.call(whom),
         None => found.call(Whom::Database),
     })
 }

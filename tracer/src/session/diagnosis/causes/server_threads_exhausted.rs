@@ -2,14 +2,15 @@
 
 use crate::{
     record::{PhaseName, Whom},
-    session::diagnosis::{Cause, Found, Page, Symptoms},
+    session::diagnosis::{Cause, Found, Page, Symptoms, errors::NO_THREAD},
 };
 
 pub(super) const CAUSE: Cause = Cause {
     slug: "server_threads_exhausted",
     whom: Some(Whom::Database),
     meaning: "SQL Server had no free worker",
-    seen: "{unanswered?}the server acknowledged {asked} at once and did not answer for {waited_ns}, with \
+    seen: "the server answered with error {error}|{unanswered?}the server acknowledged {asked} at \
+           once and did not answer for {waited_ns}, with \
            {stalled_with_it} other logins waiting|the server acknowledged {asked} at once and answered \
            {waited_ns} later, with {stalled_with_it} other logins waiting",
     fits,
@@ -37,6 +38,9 @@ pub(super) const CAUSE: Cause = Cause {
 };
 
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
+    if symptoms.has_error(NO_THREAD) {
+        return Some(Found::at(0.95).with("error", NO_THREAD));
+    }
     let stall = symptoms.server_stall()?;
     let phases = [PhaseName::Prelogin, PhaseName::Tls, PhaseName::Login];
     let around = &symptoms.around;

@@ -16,8 +16,8 @@ pub(super) const CAUSE: Cause = Cause {
             that both take: hardened settings on one side, an old program on the other; or the \
             server's certificate is of a kind that the client does not take.",
         signs: "The alert `handshake_failure` or `insufficient_security`.",
-        against: "The alert `protocol_version`; an end without an alert \
-            ([`client_hello_refused`](#client_hello_refused)).",
+        against: "A ServerHello before the server's alert: a cipher was found. The alert \
+            `protocol_version`; an end without an alert ([`client_hello_refused`](#client_hello_refused)).",
         confirm: "`tls.hello` (groups, signature algorithms, JA4) against the server's list: \
             `Get-TlsCipherSuite`, Schannel's events 36874 and 36888; on Linux `network.tlsciphers` \
             of `mssql-conf`.",
@@ -32,7 +32,12 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
         return None;
     }
     let alerts = [Side::Server, Side::Client].map(|side| symptoms.alert_from(side));
+    // The server has chosen a suite then: whoever fails now does not take what else it was shown.
+    let agreed = symptoms.hello_was_answered();
     let confidence = match alerts {
+        [Some("handshake_failure" | "insufficient_security"), _] if agreed => return None,
+        [_, Some("handshake_failure" | "illegal_parameter")] if agreed => 0.45,
+        [_, Some("insufficient_security")] if agreed => 0.7,
         [Some("insufficient_security"), _] | [_, Some("insufficient_security")] => 0.92,
         [Some("handshake_failure"), _] => 0.8,
         [_, Some("handshake_failure" | "illegal_parameter")] => 0.65,
@@ -69,6 +74,12 @@ mod tests {
         let mut left = ended(Outcome::TlsFailed, PhaseName::Tls, Side::Server);
         left.tls = Some(&failure);
         assert!(fits(&CAUSE, &left) >= 0.8);
+        let agreed = Tls {
+            version: Some("1.2".into()),
+            ..failure.clone()
+        };
+        left.tls = Some(&agreed);
+        assert!(misses(&CAUSE, &left), "it had chosen a cipher");
         left.tls = Some(&other);
         assert!(misses(&CAUSE, &left));
         left.tls = None;
