@@ -87,6 +87,56 @@ fn logins_that_each_take_their_time_have_a_slow_server() {
 }
 
 #[test]
+fn logins_that_take_their_time_in_no_order_do_not_wait_for_each_other() {
+    // All are worked on at once: each takes two seconds, more or less.
+    let waits_ns = [2300, 1500, 2600, 1900, 1400, 2400, 1700, 2100].map(|wait| wait * MILLISECOND);
+    for (kept, slow) in [
+        (PRELOGIN, "server_slow_prelogin"),
+        (LOGIN, "server_slow_login"),
+    ] {
+        let scripts: Vec<_> = (0..8_u16)
+            .zip(waits_ns)
+            .map(|(n, wait)| {
+                let begins = u64::from(n) * 60 * MILLISECOND;
+                waits(CLEAR, kept, (20_000 + n, begins, wait))
+            })
+            .collect();
+        let logins = told(&scripts);
+        let all = tops(&logins);
+        let of = |cause: &str| all.iter().filter(|top| **top == cause).count();
+        assert!(of(slow) >= 6, "{all:?}");
+        for login in &logins {
+            assert!(sure_of(login, "server_threads_exhausted") <= 0.6, "{login}");
+        }
+    }
+}
+
+#[test]
+fn who_waits_for_one_other_and_then_as_long_as_one_alone_waits_for_the_only_worker() {
+    let scripts = [
+        waits(CLEAR, LOGIN, (20_000, 0, 800 * MILLISECOND)),
+        waits(
+            CLEAR,
+            LOGIN,
+            (20_001, 200 * MILLISECOND, 1400 * MILLISECOND),
+        ),
+    ];
+    let logins = told(&scripts);
+    assert_eq!(top(&logins[1]), "server_threads_exhausted", "{}", logins[1]);
+    // Where it takes longer than one alone after that, it is slow for itself.
+    let scripts = [
+        waits(CLEAR, LOGIN, (20_000, 0, 800 * MILLISECOND)),
+        waits(
+            CLEAR,
+            LOGIN,
+            (20_001, 200 * MILLISECOND, 2600 * MILLISECOND),
+        ),
+    ];
+    let logins = told(&scripts);
+    assert_eq!(top(&logins[1]), "server_slow_login", "{}", logins[1]);
+}
+
+#[test]
 fn one_that_waits_while_others_get_through_is_slow_for_itself() {
     let mut scripts = vec![waits(CLEAR, PRELOGIN, (20_000, 0, 9 * SECOND))];
     scripts

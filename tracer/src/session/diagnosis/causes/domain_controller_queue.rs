@@ -18,7 +18,8 @@ pub(super) const CAUSE: Cause = Cause {
             one after the other.",
         signs: "NTLM, others waited when this login asked (`ahead_of_it`), their answers came in steps \
             while it waited, and waits grow with those ahead.",
-        against: "Waits that are alike under any load. Kerberos and SQL authentication do not queue there.",
+        against: "Waits that are alike under any load; answers in no order, or sooner one after the \
+            other than they could be where a few are asked about at a time. Kerberos and SQL authentication do not queue there.",
         confirm: "On SQL Server's host the counters *Netlogon: Semaphore Waiters*, *Semaphore Timeouts*, \
             *Average Semaphore Hold Time*; events 5816 to 5819 of Netlogon in the system log.",
         mend: "Kerberos instead of NTLM (register the SPNs); raise `MaxConcurrentApi` on SQL Server's \
@@ -32,6 +33,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let around = &symptoms.around;
     let grows = around.alike.count >= 3 && around.alike.most / 2 >= around.alike.least;
     let confidence = match (around.steps, around.ahead) {
+        (2.., 1..) if symptoms.queues() && around.is_mixed() => 0.65,
         (3.., 2..) if symptoms.queues() => 0.85,
         (2.., 1..) if symptoms.queues() => 0.75,
         // The first that waits behind another one.

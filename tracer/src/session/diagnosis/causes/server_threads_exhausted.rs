@@ -25,7 +25,8 @@ pub(super) const CAUSE: Cause = Cause {
             while it waits (`answered_before_it`).",
         against: "Logins that begin and succeed meanwhile (`passed_meanwhile`): whoever has no worker lets \
             nobody past. A stall of one login alone; logins that each wait as \
-            long as the others, whenever they came.",
+            long as the others, whenever they came; answers in no order, or sooner one after the other \
+            than they could be where a few are worked on at a time.",
         confirm: "`sys.dm_os_schedulers` (`work_queue_count` above 0), waits of `THREADPOOL` in \
             `sys.dm_os_wait_stats`, the dedicated administrator connection still answers. In the \
             connectivity ring buffer (`sys.dm_os_ring_buffers`, `RING_BUFFER_CONNECTIVITY`) and \
@@ -44,7 +45,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let stall = symptoms.server_stall()?;
     let phases = [PhaseName::Prelogin, PhaseName::Tls, PhaseName::Login];
     let around = &symptoms.around;
-    if !phases.contains(&stall.phase) || around.stalled < 2 {
+    if !phases.contains(&stall.phase) || around.stalled < 2 && !symptoms.follows() {
         return None;
     }
     let crowd = if around.stalled >= 5 { 0.1 } else { 0.0 };
@@ -56,10 +57,18 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
             }
             // Whoever waits for the same thing is released at the same time, whenever it came.
             () if around.joined >= 2 => 0.85,
+            // They do not wait for each other.
+            () if around.released < 2 && symptoms.goes_abreast() => 0.25,
+            // They wait for each other, though not all in their order.
+            () if around.steps >= 2 && around.ahead >= 1 && around.is_mixed() => 0.55,
             // They wait for each other.
             () if around.steps >= 2 && around.ahead >= 1 => 0.75,
+            // It waited for one other.
+            () if symptoms.follows() => 0.6,
             // They came together and left together.
             () if around.released >= 2 => 0.55,
+            // It was answered, and they were not yet.
+            () if !symptoms.stopped_at(stall.phase) => 0.5,
             () => 0.7,
         };
     // Without a worker nobody gets past.

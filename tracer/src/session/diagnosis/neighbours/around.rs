@@ -19,6 +19,16 @@ pub(in crate::session) struct Around {
     pub(in crate::session) own_pace: u32,
     /// Moments at which others were answered in that phase while this one waited, one after the other.
     pub(in crate::session) steps: u32,
+    /// Of those that were answered while this one waited, those that had asked before it.
+    pub(in crate::session) in_order: u32,
+    /// Others that asked after it and were answered before it, or asked before it and were not yet.
+    pub(in crate::session) out_of_order: u32,
+    /// How many the server worked on at once, by the pace of its answers; 0 where too few show it.
+    pub(in crate::session) abreast: u32,
+    /// The shortest wait of these and of this one; 0 where it was not answered.
+    pub(in crate::session) shortest: u64,
+    /// How long after the last of them this one was answered.
+    pub(in crate::session) after_last: u64,
     /// Others that began while this one had waited for long, and did at once what their clients wanted.
     pub(in crate::session) passed: u32,
     /// How many waited in that phase when this one asked.
@@ -82,6 +92,11 @@ impl Spread {
 }
 
 impl Around {
+    /// Whether those that wait are answered in no order.
+    pub(in crate::session) const fn is_mixed(&self) -> bool {
+        self.out_of_order > 0 && self.out_of_order > self.in_order / 2
+    }
+
     /// What the wait for the server usually is in a phase.
     pub(in crate::session) fn usual(&self, phase: PhaseName) -> Option<u64> {
         self.typical(phase).map(|typical| typical.p50)

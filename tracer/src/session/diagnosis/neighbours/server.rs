@@ -268,14 +268,15 @@ impl Server {
         let past = self.past.iter().filter_map(|past| past.wait);
         let moment = MOMENT.max(wait.took() / 20);
         let mut answered = Vec::new();
+        let mut shortest = wait.took();
         for other in flying.chain(past).filter(|other| other.phase == wait.phase) {
             let overlaps = other.asked < wait.until && other.until > wait.asked;
             let took = other.took();
+            let gap = other.asked.abs_diff(wait.asked);
             if overlaps && took >= SHORT && took >= wait.took() / 2 {
                 into.stalled += 1;
                 let both = other.answered && wait.answered;
                 let together = both && other.until.abs_diff(wait.until) <= moment;
-                let gap = other.asked.abs_diff(wait.asked);
                 let apart = gap > moment;
                 // Or much further apart than they were answered.
                 let closer = gap > MOMENT && other.until.abs_diff(wait.until) <= gap / 4;
@@ -286,6 +287,13 @@ impl Server {
             }
             if overlaps && other.answered && took >= SHORT && other.until <= wait.until {
                 answered.push(other.until);
+                shortest = shortest.min(took);
+            }
+            if overlaps && wait.answered && took >= SHORT && gap > MOMENT {
+                let earlier = other.asked < wait.asked;
+                let before = other.answered && other.until <= wait.until;
+                into.in_order += u32::from(earlier && before);
+                into.out_of_order += u32::from(earlier != before);
             }
         }
         // They went past the one that waits: not with it, and not after a wait of their own.
@@ -297,6 +305,12 @@ impl Server {
         let good = |past: &&Past| past.outcome.is_some_and(Outcome::is_good);
         into.passed = count(self.past.iter().filter(inside).filter(good).count());
         answered.sort_unstable();
+        if wait.answered {
+            into.shortest = shortest;
+            into.abreast = abreast(&answered, wait.until, shortest);
+            let last = answered.last();
+            into.after_last = last.map_or(0, |last| wait.until - last);
+        }
         let step = (wait.took() / 50).max(1_000_000);
         let mut last = wait.asked;
         for at in answered {
@@ -327,4 +341,14 @@ impl Server {
             }
         }
     }
+}
+
+/// How many are worked on at once by somebody who answers at these moments, in their order, and then at the
+/// last one, and who needs so long for each: as many as begin before the first of them is done.
+fn abreast(answered: &[u64], last: u64, each: u64) -> u32 {
+    let [first, _, ..] = answered else {
+        return 0;
+    };
+    let pace = last.saturating_sub(*first) / answered.len() as u64;
+    count(usize::try_from(each.checked_div(pace).unwrap_or(u64::MAX)).unwrap_or(usize::MAX))
 }

@@ -94,9 +94,12 @@ impl Symptoms<'_> {
     pub(in crate::session::diagnosis) fn own_share(&self) -> f64 {
         let around = &self.around;
         match () {
+            () if self.follows() => 0.45,
             () if around.stalled < 2 => 0.75,
             // They wait for each other.
             () if self.queues() => 0.45,
+            // They do not.
+            () if around.released < 2 && self.goes_abreast() => 0.7,
             () if around.own_pace >= 2 && around.own_pace > around.joined => 0.75,
             // They came together and left together: who knows.
             () if around.joined < 2 && around.steps < 2 && around.released >= 2 => 0.6,
@@ -118,7 +121,30 @@ impl Symptoms<'_> {
         let took = self.worst().map_or(0, |worst| worst.took);
         let alone = around.alone.count > 0 && around.alone.most >= took / 5 * 4;
         let stepped = around.steps >= 2 || around.steps == 1 && around.alone.count > 0;
-        stepped && around.ahead >= 1 && !alone
+        stepped && around.ahead >= 1 && !alone && !self.goes_abreast()
+    }
+
+    /// Whether it waited for one other, and then for as long as one that is alone does.
+    pub(in crate::session::diagnosis) fn follows(&self) -> bool {
+        let around = &self.around;
+        let turn = around.after_last;
+        let as_long = turn >= around.alone.least / 4 * 3 && turn <= around.alone.most / 4 * 5;
+        around.steps >= 1 && around.ahead == 1 && around.alone.count > 0 && as_long && self.queues()
+    }
+
+    /// Whether the server works on all that wait at once, so that none waits for another: it answers sooner one
+    /// after the other than it could if it took few at a time, or in any order.
+    pub(in crate::session::diagnosis) fn goes_abreast(&self) -> bool {
+        let around = &self.around;
+        let all = around.stalled.saturating_add(1);
+        let took = self.worst().map_or(0, |worst| worst.took);
+        // Who finds fewer waiting than it takes at once does not wait for them.
+        let alike = took / 3 * 2 < around.shortest;
+        let quick = alike && around.abreast > around.ahead.max(1)
+            || all >= 6 && around.abreast >= all - all / 4;
+        let most = around.abreast.min(around.in_order.saturating_add(1));
+        let mixed = around.out_of_order >= most.max(2) && around.is_mixed();
+        quick || mixed
     }
 
     /// How likely it is that such a wait is a domain controller's.
