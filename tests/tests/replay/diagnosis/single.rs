@@ -88,6 +88,36 @@ fn a_client_that_leaves_at_a_slice_of_its_timeout_is_told_beside_the_silence() {
 }
 
 #[test]
+fn two_that_were_slow_over_one_login_are_both_named_the_slower_first() {
+    // The server over PRELOGIN, the client over LOGIN7.
+    for (server, client) in [(3, 2), (2, 3)] {
+        let mut script = Script::after(CLEAR, 5);
+        script.wait(server * SECOND).goes_on(5..7);
+        script.wait(client * SECOND).goes_on_from(7);
+        let heard = script.heard();
+        let (login, _) = heard.only().unwrap();
+        let told: Vec<_> = login["diagnosis"].as_array().unwrap().iter().collect();
+        let causes: Vec<_> = told.iter().map(|one| &one["cause"]).collect();
+        let mut right = ["server_slow_prelogin", "client_slow"];
+        if client > server {
+            right.reverse();
+        }
+        assert_eq!(causes, right, "{login}");
+        for one in told {
+            let evidence = &one["evidence"];
+            let place = match one["cause"].as_str() {
+                Some("client_slow") => ("login", "client"),
+                _ => ("prelogin", "server"),
+            };
+            assert_eq!(
+                (&evidence["phase"], &evidence["side"]),
+                (&place.0.into(), &place.1.into())
+            );
+        }
+    }
+}
+
+#[test]
 fn an_answer_to_a_client_that_has_left_is_late_in_the_close() {
     let mut script = Script::after(CLEAR, 4);
     script.wait(3 * SECOND).reset(Client);

@@ -44,7 +44,7 @@ impl Found {
         symptoms.part(phase).filter(|part| part.complete)?;
         let around = &symptoms.around;
         let usual = around.usual(phase).map(Nanos);
-        let sure = symptoms.slowness(symptoms.own_share());
+        let sure = symptoms.slowness_of_wait(symptoms.own_share());
         let found = Self::at(sure).with("usual_ns", usual);
         Some(found.counted("stalled_with_it", around.stalled))
     }

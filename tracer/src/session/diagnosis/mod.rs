@@ -10,6 +10,7 @@ mod found;
 mod neighbours;
 mod pages;
 mod questions;
+mod several;
 mod symptoms;
 #[cfg(test)]
 mod tests;
@@ -80,6 +81,25 @@ pub(in crate::session) struct Page {
 /// The causes that fit, most likely first; none of a login that went well in no more than its time.
 pub(in crate::session) fn ranked(symptoms: &Symptoms<'_>) -> Vec<Ranked> {
     let asks = symptoms.asks_why();
+    let mut ranked = fitting(symptoms);
+    sort(&mut ranked);
+    let is_explained = ranked.iter().any(|ranked| !ranked.is_finding);
+    if asks && !is_explained {
+        let partial = symptoms.partial.then_some(true);
+        let found = Found::at(UNKNOWN).with("partial", partial);
+        ranked.push(Ranked::new(&causes::UNKNOWN, found));
+        sort(&mut ranked);
+    }
+    for ranked in &mut ranked {
+        symptoms.place(&mut ranked.evidence);
+    }
+    several::add_others(symptoms, &mut ranked);
+    ranked
+}
+
+/// The causes that fit.
+fn fitting(symptoms: &Symptoms<'_>) -> Vec<Ranked> {
+    let asks = symptoms.asks_why();
     let fitting = causes::ALL.iter().filter_map(|cause| {
         // Who speaks another protocol has no other trouble with this one.
         if symptoms.is_strange() && cause.whom.is_some() {
@@ -92,19 +112,7 @@ pub(in crate::session) fn ranked(symptoms: &Symptoms<'_>) -> Vec<Ranked> {
         let tells = asks || found.is_finding;
         (tells && found.confidence >= LEAST).then(|| Ranked::new(cause, found))
     });
-    let mut ranked: Vec<_> = fitting.collect();
-    sort(&mut ranked);
-    let is_explained = ranked.iter().any(|ranked| !ranked.is_finding);
-    if asks && !is_explained {
-        let partial = symptoms.partial.then_some(true);
-        let found = Found::at(UNKNOWN).with("partial", partial);
-        ranked.push(Ranked::new(&causes::UNKNOWN, found));
-        sort(&mut ranked);
-    }
-    for ranked in &mut ranked {
-        symptoms.place(&mut ranked.evidence);
-    }
-    ranked
+    fitting.collect()
 }
 
 /// The causes of a login, with those that only its connection's end shows.

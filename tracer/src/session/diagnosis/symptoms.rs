@@ -5,6 +5,7 @@ mod tls;
 mod waits;
 
 pub(super) use self::waits::Who;
+pub(in crate::session) use self::waits::Worst;
 use super::neighbours::Around;
 use crate::{
     record::{
@@ -22,6 +23,9 @@ const UNUSUAL_FLOOR: u64 = 250_000_000;
 
 /// How sure it is that a login took long for a reason that it did not fail for.
 const NOT_WHY: f64 = 0.45;
+
+/// How sure it is that a login took long for a wait that is neither long itself nor most of it.
+const PARTLY: f64 = 0.5;
 
 /// A phase of the login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +129,8 @@ pub(in crate::session) struct Symptoms<'a> {
     pub(in crate::session) partial: bool,
     /// From here on a wait is long.
     pub(in crate::session) slow: u64,
+    /// The wait that is looked at; the longest where it is not said.
+    pub(in crate::session) looked_at: Option<Worst>,
     pub(in crate::session) around: Around,
     /// What other services were asked for its sake.
     pub(in crate::session) beside: &'a [Done],
@@ -161,6 +167,7 @@ impl Default for Symptoms<'_> {
             at: Timestamp::default(),
             partial: false,
             slow: SECOND,
+            looked_at: None,
             around: Around::default(),
             beside: &[],
             controllers: Controllers::default(),
@@ -239,6 +246,16 @@ impl Symptoms<'_> {
             confidence.min(NOT_WHY)
         } else {
             confidence
+        }
+    }
+
+    /// The same of somebody who was waited for: of a login that took long by many waits none is why.
+    pub(super) fn slowness_of_wait(&self, confidence: f64) -> f64 {
+        let confidence = self.slowness(confidence);
+        let most = self.duration / 5 * 3;
+        match self.stall() {
+            Some(stall) if stall.took < self.slow && stall.took < most => confidence.min(PARTLY),
+            _ => confidence,
         }
     }
 

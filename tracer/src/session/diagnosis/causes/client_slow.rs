@@ -51,7 +51,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let by_server = symptoms.ended.is_some_and(|ended| ended.by == Side::Server);
     let confidence = if elsewhere || shut_out { 0.5 } else { 0.75 };
     Some(
-        Found::at(symptoms.slowness(confidence))
+        Found::at(symptoms.slowness_of_wait(confidence))
             .with(
                 "zero_windows",
                 Some(symptoms.tcp.zero_window.client).filter(|count| *count > 0),
@@ -70,6 +70,16 @@ mod tests {
         assert!(fits(&CAUSE, &slow(PhaseName::Prelogin, Who::Client)) >= 0.7);
         assert!(fits(&CAUSE, &slow(PhaseName::Login, Who::Client)) >= 0.7);
         assert!(misses(&CAUSE, &slow(PhaseName::Login, Who::Server)));
+    }
+
+    #[test]
+    fn a_wait_that_is_neither_long_nor_most_of_a_slow_login_is_hardly_why() {
+        let mut login = slow(PhaseName::Login, Who::Client);
+        login.slow = 6 * SECOND;
+        login.duration = 10 * SECOND;
+        assert!(fits(&CAUSE, &login) <= 0.5);
+        login.duration = 7 * SECOND;
+        assert!(fits(&CAUSE, &login) >= 0.7);
     }
 
     #[test]

@@ -48,7 +48,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let some = |time: Option<u64>| time.filter(|time| *time > least).map(Nanos);
     let measured = process.throttled.or(process.queued);
     Some(
-        Found::at(symptoms.slowness(starved.confidence))
+        Found::at(symptoms.slowness_of_wait(starved.confidence))
             .call(starved.whom)
             .with("process_state", process.stopped.map(|_| "stopped"))
             .with("stopped_ns", some(process.stopped))

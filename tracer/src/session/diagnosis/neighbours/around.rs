@@ -6,6 +6,8 @@ use crate::record::PhaseName;
 /// What others did meanwhile. Durations are nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::session) struct Around {
+    /// The phase of the wait that the others' are compared with, the longest one for the server.
+    pub(in crate::session) phase: Option<PhaseName>,
     /// Other logins to the server that are not decided.
     pub(in crate::session) in_flight: u32,
     /// Others that waited for the server in the same phase at the same time, at least half as long.
@@ -92,6 +94,28 @@ impl Spread {
 }
 
 impl Around {
+    /// It without what others waited for, as it is of a wait in another phase.
+    pub(in crate::session) fn but_waits(self) -> Self {
+        Self {
+            phase: None,
+            stalled: 0,
+            released: 0,
+            joined: 0,
+            own_pace: 0,
+            steps: 0,
+            in_order: 0,
+            out_of_order: 0,
+            abreast: 0,
+            shortest: 0,
+            after_last: 0,
+            passed: 0,
+            ahead: 0,
+            alike: Spread::default(),
+            alone: Spread::default(),
+            ..self
+        }
+    }
+
     /// Whether those that wait are answered in no order.
     pub(in crate::session) const fn is_mixed(&self) -> bool {
         self.out_of_order > 0 && self.out_of_order > self.in_order / 2

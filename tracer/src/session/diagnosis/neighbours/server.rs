@@ -236,6 +236,7 @@ impl Server {
         into.usual_round_trip = self.round_trip.median();
         self.describe_ends(me, into);
         if let Some(wait) = me.wait {
+            into.phase = Some(wait.phase);
             into.ahead = wait.ahead.into();
             self.describe_stalls(place, me.now, &wait, into);
             self.describe_alike(me, &wait, into);

@@ -1,5 +1,7 @@
 //! The longest wait, whose it was, and how likely it was this login's own.
 
+use std::cmp::Reverse;
+
 use serde_json::Value;
 
 use super::Symptoms;
@@ -42,22 +44,36 @@ impl Symptoms<'_> {
         waited.map_or(0, |waited| of(&waited, who))
     }
 
-    /// The longest wait.
+    /// The longest wait, or the one that is looked at.
     pub(in crate::session::diagnosis) fn worst(&self) -> Option<Worst> {
+        // The first of those that are equally long.
+        let longest = || self.waits().rev().max_by_key(|wait| wait.took);
+        self.looked_at.or_else(longest).filter(|wait| wait.took > 0)
+    }
+
+    /// How long everybody was waited for in each phase.
+    fn waits(&self) -> impl DoubleEndedIterator<Item = Worst> {
         let whos = [Who::Server, Who::Client, Who::Network];
-        let waits = self.parts.iter().flat_map(|part| {
+        self.parts.iter().flat_map(move |part| {
             let waited = part.waited.unwrap_or_default();
             whos.map(|who| Worst {
                 phase: part.name,
                 who,
                 took: of(&waited, who),
             })
-        });
-        // The first of those that are equally long.
-        waits
-            .rev()
-            .max_by_key(|wait| wait.took)
-            .filter(|wait| wait.took > 0)
+        })
+    }
+
+    /// The other waits that were long, beside the longest one: the longest of them first.
+    pub(in crate::session::diagnosis) fn other_stalls(&self) -> Vec<Worst> {
+        let Some(longest) = self.stall() else {
+            return Vec::new();
+        };
+        let is_long = |wait: &Worst| wait.took >= self.slow && wait.took >= longest.took / 5;
+        let others = self.waits().filter(|wait| *wait != longest);
+        let mut others: Vec<_> = others.filter(is_long).collect();
+        others.sort_by_key(|wait| Reverse(wait.took));
+        others
     }
 
     /// The longest wait, where it is long.
