@@ -167,6 +167,35 @@ fn the_next_address_after_one_that_did_not_answer_for_seconds_is_the_same_attemp
     assert_eq!(heard(&[dead, next, other]).of("attempt").len(), 3);
 }
 
+/// A connection that its client closes so long after its first packets.
+fn left_after(packets: usize, later_ns: u64, port: u16, opened_ns: u64) -> Script {
+    let mut script = Script::after(CAPTURE, packets);
+    script.wait(later_ns).close(Side::Client);
+    elsewhere(&script, port, 3, opened_ns)
+}
+
+#[test]
+fn a_client_that_leaves_on_its_own_turn_has_not_been_let_down_and_tries_nothing_again() {
+    // As a check does that asks for PRELOGIN's answer alone, now and then.
+    let checks = (0..10_u16).map(|number| {
+        let at = u64::from(number) * 200 * MILLISECOND;
+        left_after(7, MICROSECOND, 40_000 + number, at)
+    });
+    let told = heard(&checks.collect::<Vec<_>>());
+    let attempts = told.of("attempt");
+    assert_eq!(attempts.len(), 10, "{attempts:#?}");
+    // One that is not answered in a slice of its timeout is tried again.
+    let slice = 400 * MILLISECOND;
+    let slices = [
+        left_after(5, slice, 40_000, 0),
+        login(40_001, 3, slice + MILLISECOND),
+    ];
+    let told = heard(&slices);
+    let attempts = told.of("attempt");
+    assert_eq!(attempts.len(), 1, "{attempts:#?}");
+    assert_eq!(attempts[0]["attempt"]["connections"], 2);
+}
+
 #[test]
 fn logins_of_one_client_that_open_together_to_one_address_or_to_several_are_not_one() {
     for servers in [[3, 3, 3], [3, 4, 5]] {

@@ -157,6 +157,7 @@ impl Connection {
             recovers: login.recovers(),
             went_to: login.went_to,
             pid: clients.map(|process| process.pid),
+            on_its_turn: login.is_clients_turn(),
         };
         report.joins(login.attempt, &self.wire, joining, &mut facts);
         let asked = (login.attempt, login.place.take(), self.about.is_clients);

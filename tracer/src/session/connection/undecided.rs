@@ -249,6 +249,12 @@ impl Undecided {
         self.dialogue.phase(&full)
     }
 
+    /// Whether it was the client who had to speak as the connection began to end.
+    pub(super) fn is_clients_turn(&self) -> bool {
+        self.debt_at_end
+            .is_some_and(|debt| debt.by == Side::ToServer)
+    }
+
     /// All that is known at `now` of a login without an answer.
     pub(super) fn open_ledger(&self, now: u64) -> Ledger {
         let mut full = self.dialogue.full_ledger(&self.ledger, now, false);

@@ -33,6 +33,8 @@ pub(in crate::session) struct Joining {
     pub(in crate::session) went_to: Option<End>,
     /// The client's process, if it is known.
     pub(in crate::session) pid: Option<u32>,
+    /// The client had to speak as the connection began to end.
+    pub(in crate::session) on_its_turn: bool,
 }
 
 impl Report<'_> {
@@ -53,6 +55,7 @@ impl Report<'_> {
             recovers,
             went_to,
             pid,
+            on_its_turn,
         } = joining;
         if wire.untimed {
             self.shared.attempts.forget(handle, at);
@@ -64,6 +67,10 @@ impl Report<'_> {
             pid,
             ..verdict(wire, at, facts)
         };
+        if on_its_turn && verdict.outcome == Outcome::Aborted {
+            // It was answered, and wanted no more.
+            verdict.returns = Returns::Never;
+        }
         if let Some(to) = verdict.redirect {
             self.redirected(verdict.client, to);
         }
