@@ -13,7 +13,7 @@ use tracer_ebpf::loss::LossReason;
 use tracer_ebpf::observe::{self, Runs, Sighting, Sink, Told};
 use tracer_ebpf::packet::{Link, walk};
 
-use crate::pcap;
+use crate::pcap::{self, Packet};
 
 /// One record: what happened, and the bytes of the stream that it brings.
 pub type One = (Event, Vec<u8>);
@@ -47,10 +47,17 @@ impl Records {
     pub fn of(name: &str) -> Result<Self> {
         let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
         let file = tests.join("fixtures/captures").join(name);
+        let records = Self::of_packets(&pcap::packets(&file.with_extension("pcap"))?);
+        ensure!(records.0.len() > 5, "{name}: {} records", records.0.len());
+        Ok(records)
+    }
+
+    /// Of one connection's packets.
+    pub fn of_packets(packets: &[Packet]) -> Self {
         let mut records = Self::default();
         let mut agent = Agent::default();
         let (mut flow, mut told) = (None, 0);
-        for packet in pcap::packets(&file.with_extension("pcap"))? {
+        for packet in packets {
             let bytes = Snapped {
                 kept: &packet.bytes,
                 wire_len: packet.bytes.len() as u32,
@@ -72,8 +79,7 @@ impl Records {
             }
             told = records.0.len();
         }
-        ensure!(told > 5, "{name}: {told} records");
-        Ok(records)
+        records
     }
 
     /// What the kernel says once both sockets, which are on this host, have closed.

@@ -1,11 +1,14 @@
 //! What the agent takes on one processor: records as the kernel writes them, read, told to the engine and written
 //! as lines, without a kernel. Figures are of processor time, the writing thread's included.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use harness::bench::median;
+use harness::pcap::{self, Packet};
 use harness::records::Records;
+use harness::sweep::packet::{ACK, FIN};
 use rustix::time::{ClockId, clock_gettime};
 use tracer::probe;
 use tracer::record::{Login, Naming, Process, Record, RunId};
@@ -24,8 +27,30 @@ const APART: u64 = 16_000;
 /// Records of requests in a trial.
 const SHORT: u64 = 2_000_000;
 
+/// Whose connections they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    /// Each another host's.
+    Hosts,
+    /// All of one process.
+    Process,
+}
+
+/// A slice of a timeout, nanoseconds.
+const SLICE: u64 = 400_000_000;
+/// The server's port, as it is on the wire.
+const SERVER: [u8; 2] = 1433_u16.to_be_bytes();
+/// The first port of a process.
+const FIRST_PORT: u16 = 10_000;
+
 /// One of the records, of another connection, which begins then.
-fn another(records: &Records, (number, begins): (u64, u64), step: usize, to: &mut Ring) {
+fn another(
+    records: &Records,
+    of: Of,
+    (number, begins): (u64, u64),
+    step: usize,
+    to: &mut Ring,
+) {
     let first = records.0[0].0.time;
     let (event, run) = &records.0[step];
     let later = |time: u64| if time == 0 { 0 } else { time - first + begins };
@@ -36,12 +61,16 @@ fn another(records: &Records, (number, begins): (u64, u64), step: usize, to: &mu
         sent.last_data = later(sent.last_data);
         sent.acked_at = later(sent.acked_at);
     }
-    let client = if event.client_is_a == 1 {
-        &mut event.key.a
+    let key = &mut event.key;
+    let (client, port) = if event.client_is_a == 1 {
+        (&mut key.a, &mut key.a_port)
     } else {
-        &mut event.key.b
+        (&mut key.b, &mut key.b_port)
     };
-    client[3] = client[3].wrapping_add(number as u32);
+    match of {
+        Of::Hosts => client[3] = client[3].wrapping_add(number as u32),
+        Of::Process => *port = FIRST_PORT + number as u16,
+    }
     to.push(&event, run);
 }
 
@@ -145,10 +174,12 @@ impl Listener for Lines {
 struct Agent {
     engine: Engine,
     lines: Lines,
+    /// Whose the connections are.
+    process: Process,
 }
 
 impl Agent {
-    fn new(options: &str) -> Result<Self> {
+    fn new(options: &str, of: Of) -> Result<Self> {
         let mut filter = Filter::default();
         if !options.is_empty() {
             filter.events = options.parse()?;
@@ -165,6 +196,10 @@ impl Agent {
         Ok(Self {
             engine: Engine::new(Config::default()),
             lines: Lines { output, logins: 0 },
+            process: Process {
+                pid: u32::from(of == Of::Process),
+                ..Process::default()
+            },
         })
     }
 
@@ -181,7 +216,7 @@ impl Agent {
                     role: role::CLIENT,
                     time: event.time,
                     isns: None,
-                    process: Process::default(),
+                    process: self.process.clone(),
                 };
                 self.engine.on_event(Input::Owner(owner), &mut self.lines);
             }
@@ -206,10 +241,21 @@ fn main() -> Result<()> {
     for (what, events) in [("each two lines written", ""), ("counted only", "loss")] {
         for name in LOGINS {
             let trials = (0..TRIALS)
-                .map(|_| logins(name, events))
+                .map(|_| logins(&Records::of(name)?, events, Of::Hosts))
                 .collect::<Result<Vec<_>>>()?;
             println!(
                 "whole logins, {name}, {what}: {:.0} a second (aim 60000); {trials:.0?}",
+                median(&trials)
+            );
+        }
+    }
+    for (what, records) in failing()? {
+        for (of, whose) in [(Of::Hosts, "a host each"), (Of::Process, "one process")] {
+            let trials = (0..TRIALS)
+                .map(|_| logins(&records, "", of))
+                .collect::<Result<Vec<_>>>()?;
+            println!(
+                "{what}, {whose}: {:.0} a second; {trials:.0?}",
                 median(&trials)
             );
         }
@@ -222,22 +268,55 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// Logins that come to nothing.
+fn failing() -> Result<[(&'static str, Records); 4]> {
+    let [packets, refusal] = ["odbc18-lab-clear", "odbc18-none-refused"].map(captured);
+    let (packets, refusal) = (packets?, refusal?);
+    Ok([
+        ("left after PRELOGIN", left(&packets[..7], 10_000)),
+        ("left without an answer", left(&packets[..5], SLICE)),
+        ("failed", Records::of("odbc18-lab-loginfailed")?),
+        ("refused", Records::of_packets(&refusal[..2])),
+    ])
+}
+
+fn captured(name: &str) -> Result<Vec<Packet>> {
+    let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/captures");
+    pcap::packets(&captures.join(name).with_extension("pcap"))
+}
+
+/// The client leaves so long after these, and the server follows.
+fn left(packets: &[Packet], later: u64) -> Records {
+    let last = |client: bool| {
+        let mut of_side = packets.iter().rev();
+        of_side.find(|packet| (Packet::clone(packet).destination_port() == SERVER) == client)
+    };
+    let (Some(client), Some(server)) = (last(true), last(false)) else {
+        return Records::default();
+    };
+    let said = |packet: &Packet| packet.payload().len() as i32;
+    let fin = client.with(FIN | ACK, &[], later, said(client));
+    let mut its = server.with(FIN | ACK, &[], 0, said(server)).acknowledging(1);
+    its.time_ns = fin.time_ns + 50_000;
+    let ack = fin.with(ACK, &[], 100_000, 1).acknowledging(1);
+    Records::of_packets(&[packets, &[fin, its, ack]].concat())
+}
+
 /// Logins a second.
-fn logins(name: &str, events: &str) -> Result<f64> {
-    let records = Records::of(name)?;
+fn logins(records: &Records, events: &str, of: Of) -> Result<f64> {
     let mut ring = Ring::default();
     for first in (0..COUNT).step_by(OPEN as usize) {
         for step in 0..records.0.len() {
             for number in first..COUNT.min(first + OPEN) {
                 let begins = 1 + first * APART + number % OPEN;
-                another(&records, (number, begins), step, &mut ring);
+                another(records, of, (number, begins), step, &mut ring);
             }
         }
     }
     let read = ring.each().next().and_then(probe::Record::read);
     let same = matches!(read, Some(probe::Record::Event(event, _)) if event.kind == records.0[0].0.kind && event.number == 1);
     ensure!(same, "records are laid out in another way");
-    let mut agent = Agent::new(events)?;
+    let mut agent = Agent::new(events, of)?;
     let begun = processor();
     agent.take(&ring)?;
     let told = agent.finish(u64::MAX / 2)?;
@@ -253,10 +332,10 @@ fn short() -> Result<f64> {
         .filter(|step| records.0[*step].0.kind == Kind::Header as u8)
         .collect();
     ensure!(headers.len() > 1, "no request");
-    let mut agent = Agent::new("")?;
+    let mut agent = Agent::new("", Of::Hosts)?;
     let mut opened = Ring::default();
     for step in 0..headers[0] {
-        another(&records, (0, 1), step, &mut opened);
+        another(&records, Of::Hosts, (0, 1), step, &mut opened);
     }
     agent.take(&opened)?;
     let mut ring = Ring::default();
