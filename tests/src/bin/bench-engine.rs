@@ -44,13 +44,7 @@ const SERVER: [u8; 2] = 1433_u16.to_be_bytes();
 const FIRST_PORT: u16 = 10_000;
 
 /// One of the records, of another connection, which begins then.
-fn another(
-    records: &Records,
-    of: Of,
-    (number, begins): (u64, u64),
-    step: usize,
-    to: &mut Ring,
-) {
+fn another(records: &Records, of: Of, (number, begins): (u64, u64), step: usize, to: &mut Ring) {
     let first = records.0[0].0.time;
     let (event, run) = &records.0[step];
     let later = |time: u64| if time == 0 { 0 } else { time - first + begins };
@@ -296,7 +290,9 @@ fn left(packets: &[Packet], later: u64) -> Records {
     };
     let said = |packet: &Packet| packet.payload().len() as i32;
     let fin = client.with(FIN | ACK, &[], later, said(client));
-    let mut its = server.with(FIN | ACK, &[], 0, said(server)).acknowledging(1);
+    let mut its = server
+        .with(FIN | ACK, &[], 0, said(server))
+        .acknowledging(1);
     its.time_ns = fin.time_ns + 50_000;
     let ack = fin.with(ACK, &[], 100_000, 1).acknowledging(1);
     Records::of_packets(&[packets, &[fin, its, ack]].concat())

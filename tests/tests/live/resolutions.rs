@@ -11,7 +11,7 @@ use harness::capture::Capture;
 use harness::drivers::Driver;
 use harness::net::{self, Network, SERVER_V4};
 use harness::peer::Peer;
-use harness::process::run;
+use harness::process::{Running, run};
 use harness::replay;
 use harness::{driver_or_skip, root_or_skip};
 use serde_json::{Value, json};
@@ -19,6 +19,8 @@ use serde_json::{Value, json};
 use crate::run::{PORT, alone};
 
 const LIMIT: Duration = Duration::from_mins(1);
+/// Where a resolver of the client's own host listens, as systemd's does.
+const STUB: &str = "127.0.0.53";
 /// Resolves a name, and another one that leads to no connection; then connects and logs in as far as an answer.
 const CLIENT: &str = "import socket, sys\n\
      name, other, ports = sys.argv[1], sys.argv[2], sys.argv[3:]\n\
@@ -39,9 +41,14 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(resolver: &str, arguments: &[&str]) -> Self {
+        Self::asking(SERVER_V4, resolver, arguments)
+    }
+
+    /// The client's processes ask that name server.
+    fn asking(asked: &str, resolver: &str, arguments: &[&str]) -> Self {
         let network = Network::new().unwrap();
         let file = std::env::temp_dir().join(format!("{}.resolv.conf", network.client.name()));
-        std::fs::write(&file, format!("nameserver {SERVER_V4}\n{resolver}\n")).unwrap();
+        std::fs::write(&file, format!("nameserver {asked}\n{resolver}\n")).unwrap();
         let listen = format!("{SERVER_V4}:53");
         let known = format!("sql.good.test={SERVER_V4}");
         let all = ["dns", "--listen", &listen, "--host", &known];
@@ -203,6 +210,34 @@ fn an_answer_that_is_lost_of_two_is_told_by_how_often_and_how_long_it_was_asked_
     // By the resolver's own clock.
     assert!(lost["duration_ns"].as_u64().unwrap() > 900_000_000);
     assert!(found["duration_ns"].as_u64() < lost["duration_ns"].as_u64());
+}
+
+#[test]
+fn a_resolver_on_the_same_host_is_waited_for_by_the_process_and_its_own_questions_are_not_told() {
+    root_or_skip!(
+        "a resolver on the same host is waited for by the process and its own questions are not told"
+    );
+    let _alone = alone();
+    let place = Place::asking(STUB, "", &["--delay", "200"]);
+    let mut stub = place.network.client.command("dnsmasq");
+    let (listen, upstream) = (
+        format!("--listen-address={STUB}"),
+        format!("--server={SERVER_V4}"),
+    );
+    stub.args(["--no-daemon", "--conf-file=/dev/null", "--user=root"])
+        .args(["--no-resolv", "--no-hosts", "--cache-size=0", "--pid-file="])
+        .args(["--bind-interfaces", &listen, &upstream]);
+    let stub = Running::start(&mut stub).unwrap();
+    assert!(stub.wait_errors("started", LIMIT), "{}", stub.errors());
+    let live = attempt(&place, &[], &mut place.connects("sql.good.test"));
+    assert_eq!(steps(&live)[..2], both("sql.good.test", FOUND), "{live:#}");
+    for part in &live["parts"].as_array().unwrap()[..2] {
+        assert_eq!(part["requests"], 1, "{live:#}");
+        assert!(part["duration_ns"].as_u64() > Some(200_000_000), "{live:#}");
+    }
+    // And nothing else but the connection.
+    assert_eq!(live["parts"].as_array().unwrap().len(), 3, "{live:#}");
+    assert_eq!(live["target"]["name"], "sql.good.test");
 }
 
 #[test]

@@ -85,6 +85,7 @@ pub(crate) const ALL: &[Need] = &[
     Need::program("curl", &["curl"], TEST),
     Need::program("crun", &["crun"], TEST),
     Need::program("tmux", &["tmux"], TEST),
+    Need::program("dnsmasq", &["dnsmasq-base"], TEST),
     Need::program("rsyslogd", &["rsyslog"], TEST),
     Need::program("chromium", &["chromium"], EYES),
     Need::program("npm", &["npm"], EYES),
