@@ -15,6 +15,7 @@ use tracer::record::{Login, Naming, Process, Record, RunId};
 use tracer::session::{Config, Decided, Engine, Input, Listener, SocketOwner};
 use tracer::sink::{Destination, Filter, Format, Output, Overflow, Settings};
 use tracer_ebpf::event::{Event, Kind, role};
+use tracer_ebpf::seq::Seq;
 
 /// Recorded logins with their first request and their end: in clear, and inside TLS.
 const LOGINS: [&str; 2] = ["odbc18-lab-clear", "odbc18-lab-tls12"];
@@ -40,6 +41,8 @@ enum Of {
 const SLICE: u64 = 400_000_000;
 /// The server's port, as it is on the wire.
 const SERVER: [u8; 2] = 1433_u16.to_be_bytes();
+/// Between the initial sequence numbers of two connections.
+const NUMBERS_APART: u32 = 0x0001_0001;
 /// The first port of a process.
 const FIRST_PORT: u16 = 10_000;
 
@@ -55,6 +58,19 @@ fn another(records: &Records, of: Of, (number, begins): (u64, u64), step: usize,
         sent.last_data = later(sent.last_data);
         sent.acked_at = later(sent.acked_at);
     }
+    // With the same numbers it would be the same connection under other addresses.
+    let on = |seq: &mut Seq| {
+        if *seq != Seq(0) {
+            seq.0 = seq
+                .0
+                .wrapping_add((number as u32).wrapping_mul(NUMBERS_APART));
+        }
+    };
+    let numbers = [&mut event.client.isn, &mut event.server.isn];
+    numbers.into_iter().for_each(on);
+    [&mut event.seq, &mut event.ack, &mut event.run_seq]
+        .into_iter()
+        .for_each(on);
     let key = &mut event.key;
     let (client, port) = if event.client_is_a == 1 {
         (&mut key.a, &mut key.a_port)

@@ -60,6 +60,10 @@ fn short_connections(rate: Option<u32>) -> Result<()> {
         rate.is_none() || accounts.whole == accounts.made,
         "not one login and one close each"
     );
+    ensure!(
+        rate.is_none() || accounts.attempts == accounts.made,
+        "not one attempt each"
+    );
     Ok(())
 }
 

@@ -176,7 +176,7 @@ fn who_asks_for_no_attempts_still_finds_their_names_in_the_logins() {
 }
 
 /// All captures beside the tests.
-fn captures() -> Vec<PathBuf> {
+pub(super) fn captures() -> Vec<PathBuf> {
     let folders = [
         "captures",
         "cases",

@@ -2,6 +2,7 @@
 
 mod captured;
 mod changed;
+mod mixed;
 mod scripted;
 mod why;
 

@@ -1,6 +1,8 @@
 //! Connections of one client in both families, where its process is not known: it has two addresses then.
 
-use super::{Attempts, Handle, Verdict, Who, attempt::Attempt, client::Client, rules, tries::Try};
+use super::{
+    Attempts, Handle, MAX_RECENT, Verdict, Who, attempt::Attempt, client::Client, rules, tries::Try,
+};
 
 /// Connections of the other family that are looked at for one: the last ones.
 const LATELY: usize = 32;
@@ -30,13 +32,32 @@ impl Attempts {
         }
         let one = own.get(handle)?;
         let others = self.recent.iter();
-        let others = others.filter(|(other, _)| other.is_of_other_family(client));
-        let mut rivals = others.filter(|(other, handle)| {
-            let other = self.clients.get(other).and_then(|own| own.get(*handle));
-            other.is_some_and(|other| rules::has_lost_at_once(one, verdict, other))
+        let others = others.filter(|opened| opened.who.is_of_other_family(client));
+        let mut rivals = others.filter_map(|opened| {
+            let other = self.clients.get(&opened.who)?.get(opened.handle)?;
+            rules::has_lost_at_once(one, verdict, other).then_some((opened.who, opened.at))
         });
-        let (only, other) = (rivals.next()?, rivals.next());
-        other.is_none().then_some(only.0)
+        let ((only, opened), None) = (rivals.next()?, rivals.next()) else {
+            return None;
+        };
+        let is_alone = self.are_alone([client, only], [one.opened, opened]);
+        is_alone.then_some(only)
+    }
+
+    /// Whether nobody else opened a connection between these moments, or at once before or after: where somebody
+    /// did, a client of the one family may be anybody of the other.
+    fn are_alone(&self, both: [Who; 2], moments: [u64; 2]) -> bool {
+        let [first, last] = [moments[0].min(moments[1]), moments[0].max(moments[1])];
+        for opened in self.recent.iter().rev() {
+            if opened.at.saturating_add(rules::AT_ONCE) < first {
+                return true;
+            }
+            if !both.contains(&opened.who) && opened.at <= last.saturating_add(rules::AT_ONCE) {
+                return false;
+            }
+        }
+        // Of more than are remembered nothing is known.
+        self.recent.len() < MAX_RECENT
     }
 
     /// The client of the other family, of which one connection only was refused just now, goes on with this one:
@@ -44,12 +65,14 @@ impl Attempts {
     pub(super) fn goes_on_in_family(&mut self, client: Who, opened: &Try) {
         let lately = self.lately(client);
         let refused = lately.filter(|(_, _, other)| rules::goes_on_at_once(other, opened));
-        let refused: Vec<_> = refused.map(|(other, handle, _)| (other, handle)).collect();
-        let [(other, handle)] = refused[..] else {
+        let refused = refused.map(|(other, handle, one)| (other, handle, one.opened));
+        let refused: Vec<_> = refused.collect();
+        let [(other, handle, before)] = refused[..] else {
             return;
         };
         let own = self.clients.get(&client);
-        if own.is_some_and(|own| own.may_await(opened)) {
+        let is_own = own.is_some_and(|own| own.may_await(opened));
+        if is_own || !self.are_alone([client, other], [before, opened.opened]) {
             return;
         }
         let other = self.clients.get_mut(&other);
@@ -68,10 +91,10 @@ impl Attempts {
     /// Connections that clients of the other family have opened lately.
     fn lately(&self, client: Who) -> impl Iterator<Item = (Who, Handle, &Try)> {
         let recent = self.recent.iter().rev().take(LATELY);
-        let others = recent.filter(move |(other, _)| other.is_of_other_family(client));
-        others.filter_map(|(other, handle)| {
-            let one = self.clients.get(other)?.get(*handle)?;
-            Some((*other, *handle, one))
+        let others = recent.filter(move |opened| opened.who.is_of_other_family(client));
+        others.filter_map(|opened| {
+            let one = self.clients.get(&opened.who)?.get(opened.handle)?;
+            Some((opened.who, opened.handle, one))
         })
     }
 }

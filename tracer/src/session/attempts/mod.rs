@@ -127,6 +127,14 @@ pub(in crate::session) struct Named {
     pub(in crate::session) loser: bool,
 }
 
+/// That a client opened a connection.
+#[derive(Clone, Copy, Debug)]
+struct Opening {
+    who: Who,
+    handle: Handle,
+    at: u64,
+}
+
 /// The attempts that go on, by client.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Attempts {
@@ -141,7 +149,7 @@ pub(in crate::session) struct Attempts {
     /// When is looked after whom, the next one first; what a client's own time contradicts is old.
     timers: BinaryHeap<Reverse<(u64, Who)>>,
     /// Connections that were opened last: where the two families race, a client has two addresses.
-    recent: VecDeque<(Who, Handle)>,
+    recent: VecDeque<Opening>,
     /// Clients that have opened connections together and used none, and until when that is held against
     /// them: a program that looks which servers are there would be told as so many races.
     probing: VecDeque<(Who, u64)>,
@@ -187,7 +195,11 @@ impl Attempts {
         if self.recent.len() >= MAX_RECENT {
             self.recent.pop_front();
         }
-        self.recent.push_back((who, self.last));
+        self.recent.push_back(Opening {
+            who,
+            handle: self.last,
+            at,
+        });
         self.last
     }
 

@@ -13,7 +13,7 @@ const RACE: u64 = 600_000_000;
 const GIVEN_UP: u64 = 1_000_000_000;
 /// A driver starts what is to race, and closes what has lost, within microseconds; this leaves room for
 /// a busy host, and for a SYN that is under way.
-const AT_ONCE: u64 = 20_000_000;
+pub(super) const AT_ONCE: u64 = 20_000_000;
 /// How long a connection that is not answered may stay undecided.
 const UNANSWERED: u64 = 130_000_000_000;
 /// Before its first retransmission a SYN waits for one second (RFC 6298 section 2).
