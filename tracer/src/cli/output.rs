@@ -63,6 +63,10 @@ pub struct OutputArgs {
     #[arg(long, value_name = "BYTES", value_parser = values::output_bytes)]
     output_max_bytes: Option<u64>,
 
+    /// Move the output file away before a line that comes when it is older than this, such as `24h`
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    output_max_age: Option<Duration>,
+
     /// Keep so many that were moved away: `FILE.1` is the youngest
     #[arg(long, value_name = "COUNT", default_value_t = 5,
         value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -123,10 +127,7 @@ impl OutputArgs {
     }
 
     fn destination(&self) -> Destination {
-        let bound = self.output_max_bytes.map(|bytes| Bound {
-            bytes,
-            keep: self.output_keep,
-        });
+        let bound = Bound::new(self.output_max_bytes, self.output_max_age, self.output_keep);
         match &self.output {
             Some(path) => Destination::File(path.clone(), bound),
             None => Destination::Stdout,

@@ -95,8 +95,8 @@ fn to(kind: &str, pairs: &mut Pairs) -> Result<To, String> {
             let path = pairs.take("path").ok_or("a file has a `path`")?;
             let bytes = pairs.parsed("max-bytes", values::output_bytes)?;
             let keep = pairs.parsed("keep", number)?.unwrap_or(KEEP);
-            let bound = bytes.map(|bytes| Bound { bytes, keep });
-            To::File(path.into(), bound)
+            let age = pairs.parsed("max-age", values::duration)?;
+            To::File(path.into(), Bound::new(bytes, age, keep))
         }
         "journald" => To::Receiver(Receiver::Journald(Journald {
             path: pairs.take("path").map_or(JOURNAL.into(), PathBuf::from),

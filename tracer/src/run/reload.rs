@@ -26,6 +26,7 @@ const ALIVE: &[&str] = &[
     "sink",
     "output",
     "output-max-bytes",
+    "output-max-age",
     "output-keep",
     "log-level",
 ];

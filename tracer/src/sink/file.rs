@@ -5,6 +5,7 @@ use std::{
     io::{self, Read as _, Seek as _, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 /// Who may read what is written: the agent's user and group.
@@ -14,9 +15,19 @@ const MODE: u32 = 0o640;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bound {
     /// Bytes after which the file is moved away and begun anew.
-    pub bytes: u64,
+    pub bytes: Option<u64>,
+    /// The time after which it is.
+    pub age: Option<Duration>,
     /// So many that were moved away are kept, as `FILE.1`, the youngest, and so on.
     pub keep: u32,
+}
+
+impl Bound {
+    /// None where neither length nor age has one.
+    pub fn new(bytes: Option<u64>, age: Option<Duration>, keep: u32) -> Option<Self> {
+        let bound = Self { bytes, age, keep };
+        (bytes.is_some() || age.is_some()).then_some(bound)
+    }
 }
 
 /// Where bytes are written to, line by line.
@@ -66,6 +77,8 @@ pub(super) struct Appended {
     file: File,
     path: PathBuf,
     size: u64,
+    /// When the file was made, also by an earlier run; where its file system does not say, when it was opened.
+    begun: SystemTime,
     bound: Option<Bound>,
 }
 
@@ -80,13 +93,25 @@ impl Appended {
         if is_torn(path)? {
             file.write_all(b"\n")?;
         }
-        let size = file.metadata()?.len();
+        let about = file.metadata()?;
         Ok(Self {
             file,
             path: path.to_owned(),
-            size,
+            size: about.len(),
+            begun: about.created().unwrap_or_else(|_| SystemTime::now()),
             bound,
         })
+    }
+
+    fn is_full(&self, bytes: usize) -> bool {
+        let most = self.bound.and_then(|bound| bound.bytes);
+        most.is_some_and(|most| self.size.saturating_add(bytes as u64) > most)
+    }
+
+    /// Where the clock was set back, it is as young as that says.
+    fn is_old(&self) -> bool {
+        let most = self.bound.and_then(|bound| bound.age);
+        most.is_some_and(|most| self.begun.elapsed().is_ok_and(|age| age >= most))
     }
 
     /// The file as it is called once it was moved away `age` times.
@@ -140,7 +165,8 @@ impl Write for Appended {
 }
 
 impl Target for Appended {
-    /// Where it cannot be moved away it is begun anew all the same: what is written has a bound.
+    /// Where a full one cannot be moved away it is begun anew all the same: what is written has a bound. One that is only
+    /// old is kept, and tried again when it is twice as old.
     fn make_room(&mut self, line: usize) -> io::Result<()> {
         let Some(bound) = self.bound else {
             return Ok(());
@@ -149,9 +175,14 @@ impl Target for Appended {
             return Ok(());
         }
         if let Err(error) = self.move_away(bound.keep) {
-            tracing::warn!(%error, "the full output file cannot be moved away: it is emptied");
-            self.file.set_len(0)?;
-            self.size = 0;
+            if self.is_full(line) {
+                tracing::warn!(%error, "the full output file cannot be moved away: it is emptied");
+                self.file.set_len(0)?;
+                self.size = 0;
+            } else {
+                tracing::warn!(%error, "the old output file cannot be moved away");
+            }
+            self.begun = SystemTime::now();
             return Ok(());
         }
         *self = Self::open(&self.path, self.bound)?;
@@ -159,14 +190,19 @@ impl Target for Appended {
     }
 
     fn has_room(&self, bytes: usize) -> bool {
-        self.bound
-            .is_none_or(|bound| self.size.saturating_add(bytes as u64) <= bound.bytes)
+        !self.is_full(bytes) && !self.is_old()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _, path::PathBuf};
+    use std::{
+        fs,
+        io::Write as _,
+        os::unix::fs::PermissionsExt as _,
+        path::PathBuf,
+        time::{Duration, SystemTime},
+    };
 
     use super::{Appended, Bound, Target as _};
 
@@ -192,7 +228,11 @@ mod tests {
     fn a_full_file_is_moved_away_and_so_many_are_kept() {
         let folder = Folder::new("full");
         let path = folder.0.join("events");
-        let bound = Bound { bytes: 10, keep: 2 };
+        let bound = Bound {
+            bytes: Some(10),
+            age: None,
+            keep: 2,
+        };
         let mut file = Appended::open(&path, Some(bound)).expect("a file");
         for line in ["one11\n", "two22\n", "three\n", "four4\n"] {
             file.make_room(line.len()).expect("room");
@@ -203,6 +243,54 @@ mod tests {
         assert_eq!(text("events.1").as_deref(), Some("three\n"));
         assert_eq!(text("events.2").as_deref(), Some("two22\n"));
         assert_eq!(text("events.3"), None);
+    }
+
+    #[test]
+    fn an_old_file_is_moved_away_before_the_next_line_and_an_empty_one_is_not() {
+        let folder = Folder::new("old");
+        let path = folder.0.join("events");
+        let hour = Duration::from_hours(1);
+        let bound = Bound {
+            bytes: None,
+            age: Some(hour),
+            keep: 2,
+        };
+        let mut file = Appended::open(&path, Some(bound)).expect("a file");
+        let add = |file: &mut Appended, line: &str| {
+            file.make_room(line.len()).expect("room");
+            file.write_all(line.as_bytes()).expect("written");
+        };
+        file.begun = SystemTime::now() - hour;
+        add(&mut file, "one\n");
+        file.begun = SystemTime::now() - hour;
+        add(&mut file, "two\n");
+        add(&mut file, "three\n");
+        let text = |name: &str| fs::read_to_string(folder.0.join(name)).ok();
+        assert_eq!(text("events.1").as_deref(), Some("one\n"));
+        assert_eq!(text("events").as_deref(), Some("two\nthree\n"));
+        assert_eq!(text("events.2"), None);
+    }
+
+    #[test]
+    fn an_old_file_that_cannot_be_moved_away_is_kept_and_written_on() {
+        let folder = Folder::new("stuck");
+        let path = folder.0.join("events");
+        let hour = Duration::from_hours(1);
+        let bound = Bound {
+            bytes: None,
+            age: Some(hour),
+            keep: 1,
+        };
+        let mut file = Appended::open(&path, Some(bound)).expect("a file");
+        file.write_all(b"one\n").expect("written");
+        // A folder lies where it would have to go.
+        fs::create_dir(folder.0.join("events.1")).expect("a folder");
+        file.begun = SystemTime::now() - hour;
+        file.make_room(4).expect("room");
+        file.write_all(b"two\n").expect("written");
+        let text = fs::read_to_string(&path).expect("text");
+        assert_eq!(text, "one\ntwo\n");
+        assert!(file.has_room(4), "tried again at each line");
     }
 
     #[test]
