@@ -43,6 +43,10 @@ const GATHERED: usize = 128;
 
 /// What `run` is to do.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each switches something of its own"
+)]
 pub struct RunOptions {
     /// Watched TCP ports.
     pub ports: Ports,
@@ -90,6 +94,8 @@ pub struct RunOptions {
     pub recording: Option<Recording>,
     /// Level of the agent's own log.
     pub log_level: LevelFilter,
+    /// Whether it is told which executable a process runs.
+    pub executables: bool,
     /// Whether what is not needed any more is given up once it is at work.
     pub confine: bool,
     /// Each option by its name, as it was said.
@@ -163,7 +169,10 @@ async fn watch(
     let groups = Hierarchy::choose(options.cgroup.as_deref())?;
     let probe = Probe::start(&probe_options(options, groups.clone())).await?;
     let containers = Containers::under(options.host_root.clone(), options.node.as_deref());
-    let processes = Processes::new(groups, containers);
+    let mut processes = Processes::new(groups, containers);
+    if !options.executables {
+        processes = processes.without_executables();
+    }
     let mut agent = Watcher::new(options, probe, processes, output, metrics);
     agent.may_reload(reread, set_log_level);
     agent.started();

@@ -7,10 +7,13 @@ use std::process::Command;
 
 use harness::agent::Agent;
 use harness::net::Namespace;
-use harness::peer::program;
+use harness::peer::{Peer, program};
+use harness::process::run;
 use harness::root_or_skip;
 
 use crate::life::{LIMIT, wait_until};
+
+const ADDRESS: &str = "127.0.0.1:1433";
 
 /// A service manager's ear, gone with it.
 struct Manager {
@@ -116,4 +119,27 @@ fn at_work_none_of_its_threads_has_what_it_does_not_need() {
     }
     assert!(agent.stop().unwrap().success);
     fs::remove_dir_all(state).unwrap();
+}
+
+#[test]
+fn without_executables_it_gives_up_looking_into_processes_and_still_names_them() {
+    root_or_skip!("without executables it gives up looking into processes and still names them");
+    let host = Namespace::new("l").unwrap();
+    let _server = Peer::scenario(Some(&host), &["--listen", ADDRESS]).unwrap();
+    let mut agent = Agent::start(&host, &["--executable", "off"]).unwrap();
+    let status = format!("/proc/{}/status", agent.pid());
+    wait_until("it to give up", || account(&status, "Seccomp:") == "2");
+    // CAP_NET_ADMIN and CAP_BPF.
+    let kept = u64::from_str_radix(&account(&status, "CapPrm:"), 16).unwrap();
+    assert_eq!(kept, 1 << 12 | 1 << 39, "{kept:x}");
+    let mut client = host.command(program("raw-client").unwrap());
+    client.args([ADDRESS, "--send", "prelogin", "--read"]);
+    let (status, told) = run(&mut client, "", LIMIT).unwrap();
+    assert!(status.success(), "{told}");
+    let login = agent.wait_for("login", 1, LIMIT).unwrap().remove(0);
+    let process = &login["process"];
+    assert!(process["name"].is_string(), "{login:#}");
+    assert!(process["cgroup"].is_string(), "{login:#}");
+    assert!(process["executable"].is_null(), "{login:#}");
+    assert!(agent.stop().unwrap().success);
 }

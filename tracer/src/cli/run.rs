@@ -125,6 +125,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: LevelFilter,
 
+    /// Tell which executable a process runs; without, `CAP_SYS_PTRACE` is given up too, and nothing is told of the
+    /// network namespaces of other users' processes
+    #[arg(long, value_name = "SWITCH", value_enum, default_value = "on")]
+    executable: Switch,
+
     /// Give up, once at work, what is not needed any more: capabilities, system calls, files
     #[arg(long, value_name = "SWITCH", value_enum, default_value = "on")]
     confine: Switch,
@@ -223,6 +228,7 @@ impl RunArgs {
             recorder_bytes,
             recorder_max_bytes,
             log_level,
+            executable,
             confine,
             config: _,
         } = self;
@@ -262,6 +268,7 @@ impl RunArgs {
                 folder_bytes: recorder_max_bytes,
             }),
             log_level,
+            executables: executable == Switch::On,
             confine: confine == Switch::On,
             said: BTreeMap::new(),
         })

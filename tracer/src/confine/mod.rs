@@ -24,7 +24,7 @@ use rustix::{
 pub struct Needs {
     /// The kernel programs: their maps, and attaching them to interfaces that come.
     pub programs: bool,
-    /// Files in `/proc` that are of other users' processes.
+    /// What `/proc` shows of other users' processes to few: executables, descriptors, namespaces.
     pub processes: bool,
     /// Files anywhere, to be read.
     pub reads: bool,

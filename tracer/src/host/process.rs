@@ -36,6 +36,8 @@ pub struct Processes {
     containers: Containers,
     /// Whether a process's id is the one that `/proc` lists it by.
     has_hosts_pids: bool,
+    /// Whether their executables are told, which `/proc` shows to few.
+    executables: bool,
 }
 
 impl Processes {
@@ -46,6 +48,16 @@ impl Processes {
             cgroups: Cgroups::of(groups),
             containers,
             has_hosts_pids: has_the_hosts_pids(),
+            executables: true,
+        }
+    }
+
+    /// The same, asked for no executable.
+    #[must_use]
+    pub fn without_executables(self) -> Self {
+        Self {
+            executables: false,
+            ..self
         }
     }
 
@@ -85,7 +97,7 @@ impl Processes {
         if self.has_hosts_pids
             && let Some(listed) = listed(owner)
         {
-            inside = complete(&mut process, &listed);
+            inside = complete(&mut process, &listed, self.executables);
         }
         if owner.cgroup != 0 && (process.cgroup.is_none() || self.cgroups.knows_better()) {
             // At the root it may be only because another hierarchy holds it (cgroups(7)).
@@ -151,12 +163,12 @@ fn has_thread(process: &process::Process, name: &str) -> bool {
 }
 
 /// Adds what `/proc` knows; the path that names the container that it is in.
-fn complete(process: &mut Process, listed: &process::Process) -> Option<String> {
+fn complete(process: &mut Process, listed: &process::Process, executables: bool) -> Option<String> {
     // The hook was told the name of the thread that it interrupted.
     if let Some(name) = text(listed, "comm") {
         process.name = Some(Text::from(name.trim_end()));
     }
-    if let Ok(path) = listed.exe() {
+    if executables && let Ok(path) = listed.exe() {
         process.executable = Some(Text::from(&*path.to_string_lossy()));
     }
     let groups = text(listed, "cgroup")?;
@@ -250,6 +262,16 @@ mod tests {
         assert!(process.executable.is_some());
         let own = std::fs::read_to_string("/proc/self/comm").unwrap();
         assert_eq!(process.name.as_deref(), Some(own.trim_end()));
+    }
+
+    #[test]
+    fn without_executables_a_process_has_the_rest_of_what_is_known() {
+        let mut processes = processes().without_executables();
+        let process = processes.of(&owner("worker", u64::MAX));
+        assert_eq!(process.executable, None);
+        let own = std::fs::read_to_string("/proc/self/comm").unwrap();
+        assert_eq!(process.name.as_deref(), Some(own.trim_end()));
+        assert!(process.cgroup.is_some());
     }
 
     #[test]

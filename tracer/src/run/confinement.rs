@@ -22,7 +22,7 @@ impl Watcher {
         writes.extend(recording.map(|recording| recording.folder.clone()));
         Needs {
             programs: true,
-            processes: self.owners.processes.groups().is_some(),
+            processes: self.options.executables && self.owners.processes.groups().is_some(),
             reads: true,
             writes,
             ..Needs::default()
