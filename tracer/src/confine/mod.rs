@@ -7,7 +7,7 @@ mod calls;
 mod capabilities;
 mod files;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Once};
 
 use rustix::{
     param::page_size,
@@ -49,12 +49,17 @@ pub struct Step {
     pub held: Result<String, String>,
 }
 
+/// Until it is over no thread may take a step: see [`confine`].
+static ASKED: Once = Once::new();
+
 /// Takes every step for this thread, and for those that it starts from now on.
 pub fn confine(needs: &Needs) -> Vec<Step> {
     let step = |what, held| Step { what, held };
     // Libraries ask for it, and all that comes with it, once: before Linux 6.4 in a file of this process's own, which is
-    // root's once the process is not dumpable.
-    page_size();
+    // root's once the process is not dumpable. That holds for all its threads, and one that asks at that moment fails.
+    ASKED.call_once(|| {
+        page_size();
+    });
     // In this order: what a later step takes away, an earlier one needs.
     vec![
         step(
