@@ -78,8 +78,8 @@ pub enum PartialReason {
     Evicted,
     /// The agent stopped, or the capture ended, before the connection did.
     AgentStop,
-    /// A packet of the capture has no time, or one that those around it contradict. What depends on
-    /// time is left out.
+    /// A packet of the capture has no time, or one that those around it contradict, or the clock was set
+    /// back between two of the connection's. What depends on time is left out.
     Untimed,
 }
 

@@ -61,6 +61,28 @@ fn packets_without_times_tell_what_needs_none() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_under_a_login_lets_nothing_pass_for_its_times() {
+    for name in CAPTURES {
+        let truth = truth(name);
+        let packets = ethernet(name);
+        let whole = packets.iter().map(|packet| packet.time_ns);
+        let took = whole.clone().max().unwrap() - whole.min().unwrap();
+        for (at, back) in [(3, 0), (5, 0), (8, 0), (3, 200_000_000), (8, 200_000_000)] {
+            let back = took + back;
+            let mut packets = packets.clone();
+            for packet in &mut packets[at..] {
+                packet.time_ns -= back;
+            }
+            let (_, lines, _) = outcome([written(link::ETHERNET, &packets).path()]);
+            let of = |lines: &[Value]| lines.iter().find(|line| line["event"] == "login").cloned();
+            let (said, truth) = (of(&lines).unwrap(), of(&truth).unwrap());
+            assert!(leaves_times_out(&said), "{name} {at}: {said:#}");
+            assert_eq!(timeless(&said), timeless(&truth), "{name} {at}");
+        }
+    }
+}
+
+#[test]
 fn one_packet_with_a_wrong_time_lets_none_pass_for_others() {
     let mut both = [ethernet(CAPTURES[0]), ethernet(CAPTURES[3])];
     let begins = both.each_ref().map(|packets| packets[0].time_ns);

@@ -124,13 +124,18 @@ impl Connection {
             self.pass_over_login(report);
             return;
         }
+        // It can not be over before it began: the clock was set back.
+        if decision.at < self.wire.started {
+            self.wire.untimed = true;
+            self.about.partial.insert(PartialReason::Untimed);
+        }
         let most = if login.dialogue.is_unnamed() {
             UNNAMED
         } else {
             1.0
         };
         let decision = Decision {
-            // Clocks may run backwards between two packets; phases do not.
+            // Phases do not run backwards, though clocks may.
             at: decision.at.max(self.wire.started),
             confidence: decision.confidence.map(|confidence| confidence.min(most)),
             ..decision

@@ -8,7 +8,7 @@ mod traffic;
 mod undecided;
 
 use tracer_ebpf::{
-    event::{Event, Kind, SocketEnd, mark, role},
+    event::{Event, Kind, SocketEnd, role},
     packet::tcp_flag,
     patience::{AFTER_RESET, HALF_OPEN},
     tally::Tally,
@@ -105,7 +105,7 @@ impl Connection {
             report.events_missing(missing);
             self.about.partial.insert(PartialReason::EventsLost);
         }
-        if event.marks & mark::UNTIMED != 0 {
+        if self.wire.untimed {
             self.about.partial.insert(PartialReason::Untimed);
         }
         if let State::Undecided(login) = &mut self.state {

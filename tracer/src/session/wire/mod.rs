@@ -23,6 +23,10 @@ pub(in crate::session) use self::{
 use super::input::Side;
 use crate::record::ConnectionId;
 
+/// Where a packet is so much earlier than one before it, nanoseconds, the clock was set: how long anything took is
+/// not known. Packets of both hosts' captures, or of several processors, are closer.
+const STEP: u64 = 100_000_000;
+
 /// What TCP shows of one connection.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -124,7 +128,8 @@ impl Wire {
 
     /// Takes in what every event says; how many events before it are missing.
     pub(in crate::session) fn take(&mut self, event: &Event, side: Side) -> u32 {
-        self.untimed |= event.marks & mark::UNTIMED != 0;
+        let stepped_back = event.time.saturating_add(STEP) < self.last_seen;
+        self.untimed |= event.marks & mark::UNTIMED != 0 || stepped_back;
         self.count(&[event.client, event.server]);
         self.last_seen = self.last_seen.max(event.time);
         if event.beside == beside::IN {
