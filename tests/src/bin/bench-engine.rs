@@ -15,7 +15,6 @@ use tracer::record::{Login, Naming, Process, Record, RunId};
 use tracer::session::{Config, Decided, Engine, Input, Listener, SocketOwner};
 use tracer::sink::{Destination, Filter, Format, Output, Overflow, Settings};
 use tracer_ebpf::event::{Event, Kind, role};
-use tracer_ebpf::seq::Seq;
 
 /// Recorded logins with their first request and their end: in clear, and inside TLS.
 const LOGINS: [&str; 2] = ["odbc18-lab-clear", "odbc18-lab-tls12"];
@@ -41,9 +40,7 @@ enum Of {
 const SLICE: u64 = 400_000_000;
 /// The server's port, as it is on the wire.
 const SERVER: [u8; 2] = 1433_u16.to_be_bytes();
-/// Between the initial sequence numbers of two connections.
-const NUMBERS_APART: u32 = 0x0001_0001;
-/// The first port of a process.
+/// The first port that a connection comes from.
 const FIRST_PORT: u16 = 10_000;
 
 /// One of the records, of another connection, which begins then.
@@ -58,28 +55,16 @@ fn another(records: &Records, of: Of, (number, begins): (u64, u64), step: usize,
         sent.last_data = later(sent.last_data);
         sent.acked_at = later(sent.acked_at);
     }
-    // With the same numbers it would be the same connection under other addresses.
-    let on = |seq: &mut Seq| {
-        if *seq != Seq(0) {
-            seq.0 = seq
-                .0
-                .wrapping_add((number as u32).wrapping_mul(NUMBERS_APART));
-        }
-    };
-    let numbers = [&mut event.client.isn, &mut event.server.isn];
-    numbers.into_iter().for_each(on);
-    [&mut event.seq, &mut event.ack, &mut event.run_seq]
-        .into_iter()
-        .for_each(on);
     let key = &mut event.key;
     let (client, port) = if event.client_is_a == 1 {
         (&mut key.a, &mut key.a_port)
     } else {
         (&mut key.b, &mut key.b_port)
     };
-    match of {
-        Of::Hosts => client[3] = client[3].wrapping_add(number as u32),
-        Of::Process => *port = FIRST_PORT + number as u16,
+    // From the same port it would be the same connection under another address.
+    *port = FIRST_PORT + number as u16;
+    if of == Of::Hosts {
+        client[3] = client[3].wrapping_add(number as u32);
     }
     to.push(&event, run);
 }
@@ -247,35 +232,35 @@ impl Agent {
     }
 }
 
+/// Measures all of it, or only what has the first argument in its name.
 fn main() -> Result<()> {
-    for (what, events) in [("each two lines written", ""), ("counted only", "loss")] {
+    let wanted = std::env::args().nth(1).unwrap_or_default();
+    let figures = |what: &str, aim: &str, one: &dyn Fn() -> Result<f64>| {
+        if what.contains(&wanted) {
+            let trials = (0..TRIALS).map(|_| one()).collect::<Result<Vec<_>>>()?;
+            println!("{what}: {:.2}{aim}; {trials:.2?}", median(&trials));
+        }
+        anyhow::Ok(())
+    };
+    for (how, events) in [("each two lines written", ""), ("counted only", "loss")] {
         for name in LOGINS {
-            let trials = (0..TRIALS)
-                .map(|_| logins(&Records::of(name)?, events, Of::Hosts))
-                .collect::<Result<Vec<_>>>()?;
-            println!(
-                "whole logins, {name}, {what}: {:.0} a second (aim 60000); {trials:.0?}",
-                median(&trials)
-            );
+            let records = Records::of(name)?;
+            let what = format!("whole logins, {name}, {how}");
+            let one = || logins(&records, events, Of::Hosts);
+            figures(&what, " a second (aim 60000)", &one)?;
         }
     }
-    for (what, records) in failing()? {
+    for (how, records) in failing()? {
         for (of, whose) in [(Of::Hosts, "a host each"), (Of::Process, "one process")] {
-            let trials = (0..TRIALS)
-                .map(|_| logins(&records, "", of))
-                .collect::<Result<Vec<_>>>()?;
-            println!(
-                "{what}, {whose}: {:.0} a second; {trials:.0?}",
-                median(&trials)
-            );
+            let what = format!("{how}, {whose}");
+            figures(&what, " a second", &|| logins(&records, "", of))?;
         }
     }
-    let trials = (0..TRIALS).map(|_| short()).collect::<Result<Vec<_>>>()?;
-    println!(
-        "records of a header alone: {:.2} million a second (aim 1); {trials:.2?}",
-        median(&trials)
-    );
-    Ok(())
+    figures(
+        "records of a header alone",
+        " million a second (aim 1)",
+        &short,
+    )
 }
 
 /// Logins that come to nothing.
