@@ -245,19 +245,22 @@ impl Server {
 
     fn describe_ends(&self, me: &Me, into: &mut Around) {
         let since = me.now.saturating_sub(LATELY);
-        let lately = self.past.iter().filter(|past| past.ended >= since);
         let is_good = |past: &Past| past.outcome.is_some_and(Outcome::is_good);
+        let is_lately = |past: &Past| past.ended >= since;
         let is_same = |past: &Past| !is_good(past) && past.outcome == me.outcome;
-        let first = lately.clone().find(|past| is_same(past));
+        let mut past = self.past.iter();
+        let first = past.find(|past| is_lately(past) && is_same(past));
         let first = first.map_or(u64::MAX, |past| past.started);
-        let good = self.past.iter().filter(|past| is_good(past));
-        into.good_strict = count(good.clone().filter(|past| past.strict).count());
-        into.good_plain = count(good.filter(|past| !past.strict).count());
-        for past in lately {
+        for past in &self.past {
             let good = is_good(past);
+            into.good_strict += u32::from(good && past.strict);
+            into.good_plain += u32::from(good && !past.strict);
+            if !is_lately(past) {
+                continue;
+            }
             into.good += u32::from(good);
             into.good_between += u32::from(good && past.started > first);
-            into.same_end += u32::from(is_same(past));
+            into.same_end += u32::from(!good && past.outcome == me.outcome);
             into.syn_again += u32::from(past.syn_again);
             into.resent += u32::from(past.resent);
         }

@@ -44,15 +44,22 @@ impl Symptoms<'_> {
         waited.map_or(0, |waited| of(&waited, who))
     }
 
-    /// The longest wait, or the one that is looked at.
+    /// The one wait that is looked at, or the longest; the first of those that are equally long. Most causes ask for
+    /// it.
     pub(in crate::session::diagnosis) fn worst(&self) -> Option<Worst> {
-        // The first of those that are equally long.
-        let longest = || self.waits().rev().max_by_key(|wait| wait.took);
+        let longer = |longest: Worst, wait: Worst| {
+            if wait.took > longest.took {
+                wait
+            } else {
+                longest
+            }
+        };
+        let longest = || self.waits().reduce(longer);
         self.looked_at.or_else(longest).filter(|wait| wait.took > 0)
     }
 
     /// How long everybody was waited for in each phase.
-    fn waits(&self) -> impl DoubleEndedIterator<Item = Worst> {
+    fn waits(&self) -> impl Iterator<Item = Worst> {
         let whos = [Who::Server, Who::Client, Who::Network];
         self.parts.iter().flat_map(move |part| {
             let waited = part.waited.unwrap_or_default();
