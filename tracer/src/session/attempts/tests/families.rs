@@ -80,27 +80,27 @@ fn of_two_that_were_refused_nobody_knows_which_one_goes_on() {
 
 #[test]
 fn where_a_third_client_connects_at_the_same_time_nobody_knows_whose_the_other_family_is() {
-    let mut refuses = Lived::default();
-    let third = refuses.opens(9, server(4, 1433), 0);
-    let refused = refuses.opens_from(CLIENT, SERVER, 0);
-    refuses.ends(refused, Ends::returns(Outcome::Refused), MILLISECOND);
-    let next = refuses.opens(1, server(2, 1433), 2 * MILLISECOND);
+    let mut first = Lived::default();
+    let third = first.opens(9, server(4, 1433), 0);
+    let refused = first.opens_from(CLIENT, SERVER, 0);
+    first.ends(refused, Ends::returns(Outcome::Refused), MILLISECOND);
+    let next = first.opens(1, server(2, 1433), 2 * MILLISECOND);
     for handle in [third, next] {
-        refuses.begins(handle, 3 * MILLISECOND);
-        refuses.succeeds(handle, 9 * MILLISECOND);
+        first.begins(handle, 3 * MILLISECOND);
+        first.succeeds(handle, 9 * MILLISECOND);
     }
-    refuses.passes(10 * SECOND);
-    assert_eq!(refuses.told().len(), 3);
+    first.passes(10 * SECOND);
+    assert_eq!(first.told().len(), 3);
 
-    let mut races = Lived::default();
-    let [used, dead] = both(&mut races);
-    let third = races.opens(9, server(4, 1433), 2 * MILLISECOND);
-    races.begins(third, 2 * MILLISECOND);
+    let mut second = Lived::default();
+    let [used, dead] = both(&mut second);
+    let third = second.opens(9, server(4, 1433), 2 * MILLISECOND);
+    second.begins(third, 2 * MILLISECOND);
     for handle in [used, third] {
-        races.succeeds(handle, 5 * MILLISECOND);
+        second.succeeds(handle, 5 * MILLISECOND);
     }
-    let named = races.ends(dead, Ends::silent(Outcome::Unreachable), 4 * SECOND);
+    let named = second.ends(dead, Ends::silent(Outcome::Unreachable), 4 * SECOND);
     assert!(!named.loser);
-    races.passes(20 * SECOND);
-    assert_eq!(races.told().len(), 3);
+    second.passes(20 * SECOND);
+    assert_eq!(second.told().len(), 3);
 }
