@@ -11,10 +11,15 @@ use std::{
     time::Duration,
 };
 
-use tokio_rustls::rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
+use tokio_rustls::rustls::{
+    ClientConfig, ClientConnection, ProtocolVersion, StreamOwned, pki_types::ServerName,
+};
 
 /// How long a connection may take, and a write on it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long whoever takes TLS may need to say that it does not want this host's certificate.
+const HEARING: Duration = Duration::from_secs(1);
 
 /// Where a receiver is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,9 +170,41 @@ pub(super) fn connect(
             while stream.conn.is_handshaking() {
                 stream.conn.complete_io(&mut stream.sock)?;
             }
+            hear(&mut stream)?;
             Ok(Box::new(stream))
         }
     }
+}
+
+/// Whoever does not want this host's certificate, or misses one, says so after the handshake (RFC 8446 section 4.4.2.4):
+/// what was sent by then is lost. Others have a ticket to say, or say nothing.
+fn hear(stream: &mut StreamOwned<ClientConnection, TcpStream>) -> io::Result<()> {
+    if stream.conn.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
+        return Ok(());
+    }
+    stream.sock.set_read_timeout(Some(HEARING))?;
+    let heard = match stream.conn.read_tls(&mut stream.sock) {
+        Ok(0) => Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "it leaves after the TLS handshake, as one does that wants another certificate",
+        )),
+        Ok(_) => stream
+            .conn
+            .process_new_packets()
+            .map(drop)
+            .map_err(io::Error::other),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+            ) =>
+        {
+            Ok(())
+        }
+        Err(error) => Err(error),
+    };
+    stream.sock.set_read_timeout(Some(PATIENCE))?;
+    heard
 }
 
 fn tcp(host: &Host) -> io::Result<TcpStream> {

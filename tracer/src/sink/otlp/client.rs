@@ -1,6 +1,7 @@
 //! Carries requests: one connection, opened anew when it has broken.
 
 use std::{
+    error::Error,
     io::{self, Write as _},
     sync::Arc,
     time::Duration,
@@ -19,6 +20,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
     runtime::Runtime,
+    task::JoinHandle,
     time::timeout,
 };
 use tokio_rustls::{
@@ -35,6 +37,8 @@ use crate::sink::{Host, deliver::Trouble};
 
 /// How long a request may take, the connection included.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection that broke may need to say why.
+const FAREWELL: Duration = Duration::from_millis(100);
 /// An answer has no more bytes than that.
 const ANSWER: usize = 64 * 1024;
 
@@ -51,7 +55,13 @@ pub(super) struct Client {
     connection: Option<Sender>,
 }
 
-enum Sender {
+/// A connection, and the task that carries it.
+struct Sender {
+    requests: Requests,
+    carried: JoinHandle<hyper::Result<()>>,
+}
+
+enum Requests {
     One(http1::SendRequest<Full<Bytes>>),
     Two(http2::SendRequest<Full<Bytes>>),
 }
@@ -162,24 +172,31 @@ impl Client {
 
 impl Sender {
     fn is_open(&self) -> bool {
-        match self {
-            Self::One(sender) => !sender.is_closed(),
-            Self::Two(sender) => !sender.is_closed(),
+        match &self.requests {
+            Requests::One(sender) => !sender.is_closed(),
+            Requests::Two(sender) => !sender.is_closed(),
         }
     }
 
     async fn send(&mut self, request: Request<Full<Bytes>>) -> io::Result<Response<Incoming>> {
-        let sent = match self {
-            Self::One(sender) => match sender.ready().await {
+        let sent = match &mut self.requests {
+            Requests::One(sender) => match sender.ready().await {
                 Ok(()) => sender.send_request(request).await,
                 Err(error) => Err(error),
             },
-            Self::Two(sender) => match sender.ready().await {
+            Requests::Two(sender) => match sender.ready().await {
                 Ok(()) => sender.send_request(request).await,
                 Err(error) => Err(error),
             },
         };
-        sent.map_err(|error| other(&error))
+        match sent {
+            Ok(response) => Ok(response),
+            // The connection knows better why it broke, as that its other end does not want this host's certificate.
+            Err(error) => match timeout(FAREWELL, &mut self.carried).await {
+                Ok(Ok(Err(why))) => Err(other(&why)),
+                _ => Err(other(&error)),
+            },
+        }
     }
 }
 
@@ -209,14 +226,18 @@ async fn open(
             let (sender, connection) = http1::handshake(stream)
                 .await
                 .map_err(|error| other(&error))?;
-            tokio::spawn(connection);
-            Ok(Sender::One(sender))
+            Ok(Sender {
+                requests: Requests::One(sender),
+                carried: tokio::spawn(connection),
+            })
         }
         Protocol::Grpc => {
             let shaken = http2::handshake(TokioExecutor::new(), stream).await;
             let (sender, connection) = shaken.map_err(|error| other(&error))?;
-            tokio::spawn(connection);
-            Ok(Sender::Two(sender))
+            Ok(Sender {
+                requests: Requests::Two(sender),
+                carried: tokio::spawn(connection),
+            })
         }
     }
 }
@@ -257,9 +278,12 @@ async fn whole(response: Response<Incoming>) -> io::Result<(StatusCode, HeaderMa
     Ok((parts.status, headers, collected.to_bytes()))
 }
 
-/// An error of hyper's with what is behind it: `connection error` alone says little.
+/// An error of hyper's with what is behind it all: `connection error` alone says little.
 fn other(error: &hyper::Error) -> io::Error {
-    let cause = std::error::Error::source(error).map(ToString::to_string);
+    let mut cause = error.source();
+    while let Some(behind) = cause.and_then(Error::source) {
+        cause = Some(behind);
+    }
     io::Error::other(match cause {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),
