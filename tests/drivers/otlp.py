@@ -21,7 +21,9 @@ KINDS = {
 
 
 def say(what):
-    print(json.dumps(what), flush=True)
+    # In one piece: connections are served side by side.
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
 
 
 def plain(attributes):

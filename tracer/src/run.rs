@@ -105,8 +105,13 @@ pub struct RunOptions {
 impl RunOptions {
     /// What makes an incident, where anybody asks for those.
     fn incidents_told(&self) -> Option<IncidentLimits> {
-        let asked = self.wants(EventName::Incident) || self.metrics.is_some();
+        let asked = self.wants(EventName::Incident) || self.measures();
         asked.then_some(self.incidents)
+    }
+
+    /// Whether anybody is told what is counted and measured.
+    fn measures(&self) -> bool {
+        self.metrics.is_some() || self.outputs.iter().any(Settings::tells_figures)
     }
 
     /// Whether any output is to have the event.
@@ -159,10 +164,7 @@ async fn watch(
     // Before anything is attached, so that nothing has to be undone.
     let output =
         Outputs::open(&options.outputs, &host::name(), GATHERED).context("opening the output")?;
-    let metrics = match options.metrics {
-        Some(address) => Some(listen(address, options.confine)?),
-        None => None,
-    };
+    let metrics = metrics(options)?;
     if let Some(recording) = &options.recording {
         recording.prepare().context("the recorder's directory")?;
     }
@@ -183,10 +185,18 @@ async fn watch(
     Box::pin(agent.stop(reason)).await
 }
 
-/// Metrics, told at this address from now on.
-fn listen(address: SocketAddr, confined: bool) -> anyhow::Result<Metrics> {
-    Metrics::listen(address, confined)
-        .with_context(|| format!("listening at {address} for metrics"))
+/// What is counted and measured, where anybody is told.
+fn metrics(options: &RunOptions) -> anyhow::Result<Option<Metrics>> {
+    if !options.measures() {
+        return Ok(None);
+    }
+    let mut metrics = Metrics::new(&host::name());
+    if let Some(address) = options.metrics {
+        metrics
+            .listen(address, options.confine)
+            .with_context(|| format!("listening at {address} for metrics"))?;
+    }
+    Ok(Some(metrics))
 }
 
 fn probe_options(options: &RunOptions, groups: Option<Arc<Hierarchy>>) -> probe::Options {
@@ -212,7 +222,7 @@ fn probe_options(options: &RunOptions, groups: Option<Arc<Hierarchy>>) -> probe:
 fn requests_of(options: &RunOptions) -> u32 {
     if options.wants(EventName::Request) {
         requests::TOLD
-    } else if options.wants(EventName::Close) || options.metrics.is_some() {
+    } else if options.wants(EventName::Close) || options.measures() {
         requests::COUNTED
     } else {
         requests::IGNORED

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
     str::FromStr,
+    time::Duration,
 };
 
 use clap::ValueEnum as _;
@@ -30,6 +31,8 @@ pub(super) const KINDS: [&str; 6] = ["file", "stdout", "journald", "syslog", "so
 const SPOOL: u64 = 256 << 20;
 /// Files that were moved away and are kept, likewise.
 const KEEP: u32 = 5;
+/// How often metrics are told by OTLP, likewise; as often as the SDKs of OpenTelemetry do.
+const INTERVAL: Duration = Duration::from_mins(1);
 /// Where syslog messages are taken on this host.
 const SYSLOG: &str = "unix:/dev/log";
 
@@ -139,14 +142,16 @@ fn otlp(pairs: &mut Pairs) -> Result<Otlp, String> {
     }
     let signals = pairs
         .take("signals")
-        .unwrap_or_else(|| "logs,traces".to_owned());
+        .unwrap_or_else(|| "logs,traces,metrics".to_owned());
     let has = |signal: &str| signals.split(',').any(|one| one.trim() == signal);
     if signals
         .split(',')
-        .any(|one| !["logs", "traces"].contains(&one.trim()))
+        .any(|one| !["logs", "traces", "metrics"].contains(&one.trim()))
     {
-        return Err("signals: use logs, traces, or both".to_owned());
+        return Err("signals: use some of logs, traces, metrics".to_owned());
     }
+    let interval = pairs.parsed("interval", values::duration)?;
+    let interval = interval.unwrap_or(INTERVAL);
     let otlp = Otlp {
         url,
         protocol: pairs
@@ -158,6 +163,7 @@ fn otlp(pairs: &mut Pairs) -> Result<Otlp, String> {
         tls: tls(pairs),
         logs: has("logs"),
         traces: has("traces"),
+        metrics: has("metrics").then_some(interval),
         attempts: true,
         host: Text::from(host::name()),
     };

@@ -1,7 +1,9 @@
 //! What metrics are told apart by. Nothing else becomes a label: names of users, databases, programs and
 //! hosts would make a series of each.
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{
+    EncodeLabelSet, prometheus_protobuf::prometheus_data_model::LabelPair,
+};
 use serde::Serialize;
 
 use super::series::Labels;
@@ -29,6 +31,12 @@ pub(super) fn named(variant: impl Serialize) -> String {
     }
 }
 
+/// The value of a label, as it was encoded.
+fn value(pairs: &[LabelPair], name: &str) -> String {
+    let pair = pairs.iter().find(|pair| pair.name == name);
+    pair.map_or_else(String::new, |pair| pair.value.clone())
+}
+
 /// Declares sets of labels: those behind the semicolon are few whatever happens, and are kept where there
 /// are too many of the others.
 macro_rules! labels {
@@ -46,6 +54,13 @@ macro_rules! labels {
                     Self {
                         $($many: OTHER.to_owned(),)*
                         $($few: self.$few.clone(),)*
+                    }
+                }
+
+                fn of(pairs: &[LabelPair]) -> Self {
+                    Self {
+                        $($many: value(pairs, stringify!($many)),)*
+                        $($few: value(pairs, stringify!($few)),)*
                     }
                 }
             }

@@ -1,13 +1,6 @@
 //! Logins, and what comes before and after them.
 
-use prometheus_client::{
-    metrics::{
-        counter::Counter,
-        gauge::Gauge,
-        histogram::{Histogram, NativeHistogramConfig},
-    },
-    registry::Registry,
-};
+use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 
 use super::{
     labels::{
@@ -15,33 +8,17 @@ use super::{
         cause, named, server,
     },
     series::Series,
+    timed::{Example, Timed},
+    told::Told,
 };
 use crate::record::{
-    AttemptRecord, Body, CloseRecord, Count, Incident, IncidentAction, LoginRecord, Nanos,
-    PhaseName,
+    AttemptRecord, Body, CloseRecord, Count, Incident, IncidentAction, LoginRecord, PhaseName,
+    Record, Text, Timestamp,
+    trace::{self, Traces},
 };
 
-/// Upper bounds, seconds: from a login on the same host to the timeouts that drivers come with, 15 s and
-/// 30 s.
-const BOUNDS: [f64; 17] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0,
-    60.0,
-];
-/// Buckets of a native histogram at most; it gets coarser rather than have more.
-const NATIVE: usize = 160;
-
-/// Both kinds of buckets: which of them is told is up to whoever asks.
-fn durations() -> Histogram {
-    let native = NativeHistogramConfig::default().max_buckets(NATIVE);
-    Histogram::new_classic_and_native(BOUNDS, native)
-}
-
-fn seconds(time: Nanos) -> f64 {
-    std::time::Duration::from_nanos(time.0).as_secs_f64()
-}
-
 type Counts<L> = Series<L, Counter>;
-type Durations<L> = Series<L, Histogram>;
+type Durations<L> = Series<L, Timed>;
 
 /// Declares the metrics with their names: once for the fields, the registry, and their housekeeping.
 macro_rules! metrics {
@@ -55,19 +32,24 @@ macro_rules! metrics {
             $($count: Counts<$count_labels>,)*
             $($duration: Durations<$duration_labels>,)*
             incidents_open: Gauge,
+            /// This host's name, as its spans have it.
+            host: Text,
+            traces: Traces,
         }
 
         impl Logins {
-            /// Nothing has happened yet; the registry tells it from now on.
-            pub(super) fn new(registry: &mut Registry) -> Self {
+            /// Nothing has happened yet on this host; it is told from now on.
+            pub(super) fn new(told: &mut Told, host: &str) -> Self {
                 let new = Self {
                     $($count: Series::new(Counter::default),)*
-                    $($duration: Series::new(durations),)*
+                    $($duration: Series::new(Timed::new),)*
                     incidents_open: Gauge::default(),
+                    host: Text::from(host),
+                    traces: Traces::default(),
                 };
-                $(new.$count.register(registry, $count_name, $count_help);)*
-                $(new.$duration.register_seconds(registry, $duration_name, $duration_help);)*
-                registry.register(
+                $(new.$count.register(&mut told.registry, $count_name, $count_help);)*
+                $(told.seconds(&new.$duration, $duration_name, $duration_help);)*
+                told.registry.register(
                     "tds_incidents_open",
                     "Incidents that last",
                     new.incidents_open.clone(),
@@ -108,9 +90,9 @@ metrics! {
 
 impl Logins {
     /// Counts what is told.
-    pub(super) fn record(&mut self, body: &Body) {
-        match body {
-            Body::Login(login) => self.login(login),
+    pub(super) fn record(&mut self, record: &Record) {
+        match &record.body {
+            Body::Login(login) => self.login(login, record.timestamp),
             Body::Pending(pending) => {
                 let facts = &pending.facts;
                 let labels = OfSide {
@@ -120,7 +102,7 @@ impl Logins {
                 self.pending.with(labels, Counter::inc);
             }
             Body::Close(close) => self.close(close),
-            Body::Attempt(attempt) => self.attempt(attempt),
+            Body::Attempt(attempt) => self.attempt(attempt, record.timestamp),
             Body::Lookup(record) => {
                 let outcome = named(record.lookup.outcome);
                 self.lookups.with(OfOutcome { outcome }, Counter::inc);
@@ -130,21 +112,32 @@ impl Logins {
         }
     }
 
-    fn login(&mut self, record: &LoginRecord) {
+    fn login(&mut self, record: &LoginRecord, at: Timestamp) {
         self.logins.with(OfLogin::new(record), Counter::inc);
         let facts = &record.facts;
+        let connection = facts.connection.id.0;
+        let attempt = facts.attempt.as_ref().map(|attempt| attempt.id.0);
+        let tds = facts.tds.as_ref();
+        let guid = tds.and_then(|tds| tds.connection_guid.as_deref());
+        let trace = self.traces.login(connection, attempt, guid, "");
+        let told_by = |part: &str| Example {
+            trace,
+            span: trace::span(connection, &self.host, part),
+            at,
+        };
         let server = server(&facts.server);
         if let Some(took) = facts.login.duration_ns {
             let labels = OfDuration {
                 server: server.clone(),
                 outcome: named(facts.login.outcome),
             };
-            self.took
-                .with(labels, |histogram| histogram.observe(seconds(took)));
+            let example = told_by("connection");
+            self.took.with(labels, |timed| timed.observe(took, example));
         }
         for name in PhaseName::LOGIN {
             let waited = facts.phases.of(name).and_then(|phase| phase.waited);
             let Some(waited) = waited else { continue };
+            let example = told_by(name.as_str());
             for (side, time) in [
                 ("client", waited.client_ns),
                 ("server", waited.server_ns),
@@ -156,7 +149,7 @@ impl Logins {
                     side: side.to_owned(),
                 };
                 self.phases
-                    .with(labels, |histogram| histogram.observe(seconds(time)));
+                    .with(labels, |timed| timed.observe(time, example));
             }
         }
     }
@@ -202,17 +195,26 @@ impl Logins {
         }
     }
 
-    fn attempt(&mut self, record: &AttemptRecord) {
+    fn attempt(&mut self, record: &AttemptRecord, at: Timestamp) {
         let attempt = &record.attempt;
+        let connections = attempt.parts.iter().filter_map(|part| part.connection_id);
+        let trace = self
+            .traces
+            .attempt(attempt.id.0, connections.map(|connection| connection.0));
+        let example = Example {
+            trace,
+            span: trace::root(&trace, &self.host),
+            at,
+        };
         let outcome = named(attempt.outcome);
         let labels = OfAttempt {
             outcome: outcome.clone(),
             cause: cause(&attempt.diagnosis),
         };
         self.attempts.with(labels, Counter::inc);
-        let took = seconds(attempt.duration_ns);
+        let took = attempt.duration_ns;
         self.attempts_took
-            .with(OfOutcome { outcome }, |histogram| histogram.observe(took));
+            .with(OfOutcome { outcome }, |timed| timed.observe(took, example));
     }
 
     fn incident(&mut self, incident: &Incident) {

@@ -4,7 +4,9 @@ use std::{collections::HashMap, fmt::Debug, hash::Hash};
 
 use foldhash::fast::RandomState;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeMetric},
+    encoding::{
+        EncodeLabelSet, EncodeMetric, prometheus_protobuf::prometheus_data_model::LabelPair,
+    },
     metrics::{
         TypedMetric,
         family::{Family, MetricConstructor},
@@ -23,6 +25,9 @@ pub(super) trait Labels:
 {
     /// The same, without what there may be too many of.
     fn folded(&self) -> Self;
+
+    /// Those that were encoded like this.
+    fn of(pairs: &[LabelPair]) -> Self;
 }
 
 /// The series of one name.
@@ -93,6 +98,12 @@ where
             }
             stays
         });
+    }
+
+    /// Looks a series up by its labels, as long as it is there.
+    pub(super) fn finder(&self) -> impl Fn(&[LabelPair]) -> Option<M> + Send + Sync + 'static {
+        let family = self.family.clone();
+        move |pairs| family.get(&L::of(pairs)).map(|metric| metric.clone())
     }
 
     /// How often there was no room for a series of its own.

@@ -20,13 +20,15 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use prometheus_client::{
-    encoding::{prometheus_protobuf, prometheus_text, text},
-    registry::Registry,
-};
+use prometheus_client::encoding::{prometheus_text, text};
+use prost::Message as _;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::confine::{Needs, confine};
+use super::told::Told;
+use crate::{
+    confine::{Needs, confine},
+    sink::Figures as _,
+};
 
 /// Connections answered at once; others wait.
 const CONNECTIONS: usize = 16;
@@ -82,11 +84,7 @@ impl Pulse {
 
 impl Endpoint {
     /// Answers at this address from now on.
-    pub(super) fn start(
-        address: SocketAddr,
-        registry: Registry,
-        confined: bool,
-    ) -> io::Result<Self> {
+    pub(super) fn start(address: SocketAddr, told: Arc<Told>, confined: bool) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -97,7 +95,7 @@ impl Endpoint {
             last: AtomicU64::new(0),
         });
         let asked = Arc::new(Asked {
-            registry,
+            told,
             pulse: Arc::clone(&pulse),
         });
         let (ends, ended) = oneshot::channel();
@@ -168,7 +166,7 @@ async fn answer(listener: TcpListener, asked: Arc<Asked>) -> io::Error {
 
 /// What can be asked for.
 struct Asked {
-    registry: Registry,
+    told: Arc<Told>,
     pulse: Arc<Pulse>,
 }
 
@@ -195,7 +193,7 @@ impl Asked {
         let accepted = request.headers().get_all(ACCEPT).iter();
         let accepted: Vec<_> = accepted.filter_map(|value| value.to_str().ok()).collect();
         let format = Format::wanted(&accepted.join(","));
-        match format.encode(&self.registry) {
+        match format.encode(&self.told) {
             Some(body) => {
                 let mut response = Response::new(Full::new(body.into()));
                 let kind = hyper::header::HeaderValue::from_static(format.content_type());
@@ -267,14 +265,20 @@ impl Format {
         }
     }
 
-    fn encode(self, registry: &Registry) -> Option<Vec<u8>> {
-        let mut told = String::new();
+    fn encode(self, told: &Told) -> Option<Vec<u8>> {
+        let mut written = String::new();
         match self {
-            Self::Protobuf => return prometheus_protobuf::encode_to_vec(registry).ok(),
-            Self::OpenMetrics => text::encode(&mut told, registry).ok()?,
-            Self::Text => prometheus_text::encode(&mut told, registry).ok()?,
+            Self::Protobuf => {
+                let mut bytes = Vec::new();
+                for family in told.families() {
+                    family.encode_length_delimited(&mut bytes).ok()?;
+                }
+                return Some(bytes);
+            }
+            Self::OpenMetrics => text::encode(&mut written, &told.registry).ok()?,
+            Self::Text => prometheus_text::encode(&mut written, &told.registry).ok()?,
         }
-        Some(told.into_bytes())
+        Some(written.into_bytes())
     }
 }
 

@@ -28,6 +28,7 @@ mod schema;
 mod severity;
 mod tds;
 mod tls;
+pub mod trace;
 mod values;
 mod written;
 

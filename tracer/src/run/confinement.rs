@@ -1,13 +1,19 @@
 //! What the agent at work gives up: see [`crate::confine`].
 
 use super::watcher::Watcher;
-use crate::confine::{Needs, Step, confine};
+use crate::{
+    confine::{Needs, Step, confine},
+    metrics::Metrics,
+};
 
 impl Watcher {
     /// Gives up what is not needed any more, on this thread and on those that write. Sinks speak to their receivers from
     /// now on.
     pub(super) fn confine(&mut self) {
-        self.records.output.begin(self.options.confine);
+        let figures = self.records.metrics.as_ref().map(Metrics::figures);
+        self.records
+            .output
+            .begin(self.options.confine, figures.as_ref());
         if self.options.confine {
             log(&confine(&self.needs()));
         }

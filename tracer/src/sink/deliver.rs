@@ -1,8 +1,13 @@
 //! Handing lines to somebody who takes them or not: what every kind of receiver has in common.
 
-use std::{fmt, io, sync::Arc, thread, time::Duration};
+use std::{
+    fmt, io,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
-use super::{line::Line, outlet::Outlet, shared::Shared};
+use super::{figures::Figures, line::Line, outlet::Outlet, shared::Shared};
 use crate::record::LossReason;
 
 /// How long is waited before the first further try.
@@ -17,6 +22,19 @@ pub(super) trait Deliver: Send {
     /// Hands over lines, in their order: all of them, or it says why not. What was handed over before an error may come
     /// again.
     fn deliver(&mut self, lines: &[Line]) -> Result<Delivered, Trouble>;
+
+    /// The agent is at work; figures are to be had from there.
+    fn begin(&mut self, _figures: Option<Arc<dyn Figures>>) {}
+
+    /// When it has figures to tell, whether or not there are lines; never unless it says so.
+    fn due(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Tells its figures: how many of them were refused.
+    fn tell(&mut self) -> Result<Delivered, Trouble> {
+        Ok(Delivered::default())
+    }
 
     /// How long lines are gathered before they are handed over.
     fn lull(&self) -> Duration {

@@ -7,6 +7,7 @@
 
 mod address;
 mod deliver;
+mod figures;
 mod file;
 mod filter;
 mod importance;
@@ -36,6 +37,7 @@ use anstream::{AutoStream, ColorChoice};
 pub(crate) use self::pretty::why;
 pub use self::{
     address::{Address, Host},
+    figures::Figures,
     file::Bound,
     filter::{EventSet, EventSetError, Filter},
     journald::{Journald, USUAL as JOURNAL},
@@ -147,6 +149,11 @@ impl Settings {
             }
         }
         needs
+    }
+
+    /// Whether it tells what is counted and measured, too.
+    pub fn tells_figures(&self) -> bool {
+        matches!(&self.destination, Destination::Receiver(receiver, _) if receiver.tells_figures())
     }
 
     /// What turns this host's records into bytes.

@@ -5,8 +5,17 @@ use std::{
     sync::Arc,
 };
 
-use super::{file::Target, line::Line, shared::Shared};
+use super::{figures::Figures, file::Target, line::Line, shared::Shared};
 use crate::{confine::Needs, record::Timestamp};
+
+/// What a sink has once it is at work.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Start {
+    /// It needs no more than this, where that is said.
+    pub(super) needs: Option<Needs>,
+    /// What is counted and measured, where it is.
+    pub(super) figures: Option<Arc<dyn Figures>>,
+}
 
 /// Where lines go.
 pub(super) trait Outlet: Send {
@@ -19,8 +28,8 @@ pub(super) trait Outlet: Send {
     /// Lets go of all that it took.
     fn flush(&mut self) -> io::Result<()>;
 
-    /// From now on it is at work, and needs no more than this; whatever it has running gives up all else.
-    fn begin(&mut self, _needs: Option<&Needs>) {}
+    /// From now on it is at work, with this; whatever it has running gives up what it does not need.
+    fn begin(&mut self, _start: &Start) {}
 
     /// No more lines come.
     fn end(&mut self) {}

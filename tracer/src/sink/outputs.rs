@@ -3,10 +3,11 @@
 use std::{
     collections::BTreeMap,
     io::{self, ErrorKind},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::{Destination, Output, Progress, Sent, Settings, Summary};
+use super::{Destination, Figures, Output, Progress, Sent, Settings, Summary, outlet::Start};
 use crate::record::{Event, Login, Record, SinkStatus, Text};
 
 /// An output with what is known of it.
@@ -107,13 +108,17 @@ impl Outputs {
         }
     }
 
-    /// All are at work from now on, and give up what they do not need where they are to.
-    pub fn begin(&self, confined: bool) {
+    /// All are at work from now on, and give up what they do not need where they are to. Those that tell figures take
+    /// them from there.
+    pub fn begin(&self, confined: bool, figures: Option<&Arc<dyn Figures>>) {
         for Sink {
             settings, output, ..
         } in &self.sinks
         {
-            output.begin(confined.then(|| settings.needs()));
+            output.begin(Start {
+                needs: confined.then(|| settings.needs()),
+                figures: figures.cloned(),
+            });
         }
     }
 

@@ -21,15 +21,12 @@ use super::{
     file::{Appended, Endless, Target},
     importance,
     lasting::Lasting,
-    outlet::{Outlet, Stream},
+    outlet::{Outlet, Start, Stream},
     shared::Shared,
     spool::Spooled,
     writer::{LULL, Message, Summary, Writer},
 };
-use crate::{
-    confine::Needs,
-    record::{Count, LossReason, Record, SinkStatus, Text},
-};
+use crate::record::{Count, LossReason, Record, SinkStatus, Text};
 
 /// Records that wait for the writer: some seconds of a busy server, some megabytes.
 const QUEUE: usize = 4096;
@@ -285,8 +282,8 @@ impl Output {
 
     /// It is at work from now on: receivers are spoken to, and the threads that write give up what they do not need,
     /// where that is said.
-    pub fn begin(&self, needs: Option<Needs>) {
-        drop(self.queue.send(Message::Begin(needs)));
+    pub(super) fn begin(&self, start: Start) {
+        drop(self.queue.send(Message::Begin(start)));
     }
 
     /// Writes what is queued and ends. A reader that left is no error; one that does not read is

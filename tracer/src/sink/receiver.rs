@@ -35,6 +35,11 @@ impl Receiver {
         self.port().is_some()
     }
 
+    /// Whether it is told what is counted and measured, too.
+    pub fn tells_figures(&self) -> bool {
+        matches!(self, Self::Otlp(otlp) if otlp.metrics.is_some())
+    }
+
     /// The port that is spoken to across the network.
     pub fn port(&self) -> Option<u16> {
         match self {

@@ -34,6 +34,12 @@ pub(super) struct Shared {
     pub(super) closed: AtomicBool,
 }
 
+/// This moment.
+pub(super) fn now() -> Timestamp {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    Timestamp::from_nanoseconds(i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec))
+}
+
 /// Records lost since the last report.
 #[derive(Clone, Debug)]
 pub(super) struct Lost {

@@ -14,11 +14,11 @@ use std::{
 use super::{
     Render,
     line::Line,
-    outlet::Outlet,
+    outlet::{Outlet, Start},
     shared::{Lost, Shared},
 };
 use crate::{
-    confine::{Needs, confine},
+    confine::confine,
     record::{Body, Event, LineError, Loss, LossReason, LossRecord, Record, Severity, Timestamp},
 };
 
@@ -44,8 +44,8 @@ pub(super) enum Message {
     Outlet(Box<dyn Outlet>),
     /// From here on they are written so.
     Render(Box<dyn Render>),
-    /// From here on this thread is at work; it needs no more than this, where that is said.
-    Begin(Option<Needs>),
+    /// From here on this thread is at work, with this.
+    Begin(Start),
 }
 
 /// Writes what comes through the queue.
@@ -128,10 +128,10 @@ impl Writer {
                     self.outlet = outlet;
                     continue;
                 }
-                Message::Begin(needs) => {
+                Message::Begin(start) => {
                     // What the outlet has running begins with what this thread still has.
-                    self.outlet.begin(needs.as_ref());
-                    for step in needs.iter().flat_map(confine) {
+                    self.outlet.begin(&start);
+                    for step in start.needs.iter().flat_map(confine) {
                         tracing::debug!("while writing, {}: {:?}", step.what, step.held);
                     }
                     continue;

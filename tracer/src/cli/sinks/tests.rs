@@ -73,8 +73,8 @@ fn what_is_wrong_with_a_sink_is_said_with_the_mend() {
         ("kind=otlp", "OTLP has a `url`"),
         ("kind=otlp,url=logs:4318", "use http://HOST"),
         (
-            "kind=otlp,url=http://logs,signals=metrics",
-            "logs, traces, or both",
+            "kind=otlp,url=http://logs,signals=logs,profiles",
+            "some of logs, traces, metrics",
         ),
         ("kind=otlp,url=http://logs,schema=ecs", "leave out `schema`"),
         ("kind=journald,schema=ecs", "leave out `schema`"),

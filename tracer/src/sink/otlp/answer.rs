@@ -5,7 +5,8 @@ use std::time::Duration;
 use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
 use hyper::{HeaderMap, StatusCode, header::CONTENT_TYPE, header::RETRY_AFTER};
 use opentelemetry_proto::tonic::collector::{
-    logs::v1::ExportLogsServiceResponse, trace::v1::ExportTraceServiceResponse,
+    logs::v1::ExportLogsServiceResponse, metrics::v1::ExportMetricsServiceResponse,
+    trace::v1::ExportTraceServiceResponse,
 };
 use prost::Message as _;
 
@@ -97,6 +98,10 @@ fn refused(signal: Signal, message: &[u8]) -> Option<Refused> {
             .ok()?
             .partial_success
             .map_or(0, |partial| partial.rejected_spans),
+        Signal::Metrics => ExportMetricsServiceResponse::decode(message)
+            .ok()?
+            .partial_success
+            .map_or(0, |partial| partial.rejected_data_points),
     };
     Some(Refused(count.max(0).unsigned_abs()))
 }

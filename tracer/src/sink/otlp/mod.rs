@@ -1,35 +1,49 @@
 //! OpenTelemetry's protocol (OTLP 1.x), by HTTP with protocol buffers or by gRPC: records as log records, logins and
-//! attempts as spans too.
+//! attempts as spans too, and what is counted and measured as metrics.
 //!
-//! [`logs`] and [`spans`] make messages of lines, [`client`] carries them, [`answer`] says what became of them.
+//! [`logs`] and [`spans`] make messages of lines, [`metrics`] and [`points`] of figures; [`client`] carries them,
+//! [`answer`] says what became of them.
 
 mod answer;
 mod client;
 mod logs;
+mod metrics;
+mod points;
 mod signal;
 mod spans;
 mod values;
 
-use std::{collections::BTreeMap, fs, io, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use hyper::{
     Uri,
     header::{HeaderName, HeaderValue},
 };
 use opentelemetry_proto::tonic::{
-    collector::{logs::v1::ExportLogsServiceRequest, trace::v1::ExportTraceServiceRequest},
+    collector::{
+        logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
+        trace::v1::ExportTraceServiceRequest,
+    },
     common::v1::InstrumentationScope,
     logs::v1::{ResourceLogs, ScopeLogs},
+    metrics::v1::{ResourceMetrics, ScopeMetrics},
     resource::v1::Resource,
     trace::v1::{ResourceSpans, ScopeSpans},
 };
 use prost::Message as _;
 use serde_json::Value;
 
-use self::{answer::Refused, client::Client, signal::Signal, spans::Spans};
+use self::{answer::Refused, client::Client, metrics::Meter, signal::Signal, spans::Spans};
 use super::{
     address::Host,
     deliver::{Deliver, Delivered, Trouble},
+    figures::Figures,
     line::Line,
     tls::Tls,
 };
@@ -70,6 +84,8 @@ pub struct Otlp {
     pub logs: bool,
     /// Spans are sent.
     pub traces: bool,
+    /// Metrics are sent, this often.
+    pub metrics: Option<Duration>,
     /// `attempt` records come too: their spans are those of logins' parents.
     pub attempts: bool,
     /// The name of this host.
@@ -115,6 +131,7 @@ impl Otlp {
             logs: self.logs,
             traces: self.traces,
             logs_are_there: false,
+            meter: Meter::new(self.metrics),
         }))
     }
 
@@ -159,6 +176,7 @@ struct Exporter {
     traces: bool,
     /// The log records of the lines at hand were taken by an earlier try.
     logs_are_there: bool,
+    meter: Meter,
 }
 
 impl Deliver for Exporter {
@@ -219,6 +237,34 @@ impl Deliver for Exporter {
             refused += count;
         }
         self.logs_are_there = false;
+        Ok(Delivered { refused })
+    }
+
+    fn begin(&mut self, figures: Option<Arc<dyn Figures>>) {
+        self.meter.begin(figures);
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.meter.due()
+    }
+
+    fn tell(&mut self) -> Result<Delivered, Trouble> {
+        let mut refused = 0;
+        for metrics in self.meter.requests() {
+            let request = ExportMetricsServiceRequest {
+                resource_metrics: vec![ResourceMetrics {
+                    resource: Some(self.resource.clone()),
+                    scope_metrics: vec![ScopeMetrics {
+                        scope: Some(scope()),
+                        metrics,
+                        schema_url: String::new(),
+                    }],
+                    schema_url: String::new(),
+                }],
+            };
+            let sent = self.client.send(Signal::Metrics, &request.encode_to_vec());
+            refused += sent?.0;
+        }
         Ok(Delivered { refused })
     }
 

@@ -7,6 +7,7 @@ use super::Protocol;
 pub(super) enum Signal {
     Logs,
     Traces,
+    Metrics,
 }
 
 impl Signal {
@@ -15,11 +16,15 @@ impl Signal {
         match (self, protocol) {
             (Self::Logs, Protocol::Http) => "/v1/logs",
             (Self::Traces, Protocol::Http) => "/v1/traces",
+            (Self::Metrics, Protocol::Http) => "/v1/metrics",
             (Self::Logs, Protocol::Grpc) => {
                 "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
             }
             (Self::Traces, Protocol::Grpc) => {
                 "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+            }
+            (Self::Metrics, Protocol::Grpc) => {
+                "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
             }
         }
     }

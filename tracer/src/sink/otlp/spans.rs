@@ -8,22 +8,19 @@
 //!    ├─ prelogin, TLS handshake, login, authentication
 //! ```
 //!
-//! The trace's id is the connection's GUID, which the client sends in PRELOGIN and reports as its
-//! `ClientConnectionId`: so the agents of both hosts write the same trace. Ids of spans follow from the connection, the
-//! host and the part, so that what comes twice is the same span.
+//! Which trace that is, [`Traces`] says.
 
 use std::collections::BTreeSet;
 
-use indexmap::IndexMap;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status, span, status::StatusCode};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use super::values;
-use crate::record::{Text, otel};
+use crate::record::{
+    Text, otel,
+    trace::{self, SpanId, TraceId, Traces},
+};
 
-/// Connections and attempts whose traces are remembered.
-const REMEMBERED: usize = 8192;
 /// A login's phases, in their order, with the names of their spans.
 const PHASES: [(&str, &str); 5] = [
     ("handshake", "socket connect"),
@@ -36,8 +33,8 @@ const PHASES: [(&str, &str); 5] = [
 /// Where in a trace a record belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    pub(super) trace: [u8; 16],
-    pub(super) span: [u8; 8],
+    pub(super) trace: TraceId,
+    pub(super) span: SpanId,
 }
 
 /// See the module.
@@ -45,16 +42,7 @@ pub(super) struct Spans {
     host: Text,
     /// Attempts come too.
     attempts: bool,
-    /// The traces of connections and attempts, by their ids.
-    traces: IndexMap<String, Known, foldhash::fast::RandomState>,
-}
-
-/// What is remembered of a connection or an attempt.
-#[derive(Clone, Debug)]
-struct Known {
-    trace: [u8; 16],
-    /// The server that a connection goes to, or the first one of an attempt.
-    server: String,
+    traces: Traces,
 }
 
 impl Spans {
@@ -62,7 +50,7 @@ impl Spans {
         Self {
             host: host.clone(),
             attempts,
-            traces: IndexMap::default(),
+            traces: Traces::default(),
         }
     }
 
@@ -76,22 +64,14 @@ impl Spans {
     }
 
     fn login(&mut self, line: &Value, into: &mut Vec<Span>) -> Option<Place> {
-        let connection = text(line, "/connection/id")?;
-        let attempt = text(line, "/attempt/id");
-        let known = attempt.and_then(|id| self.traces.get(id));
-        let known = known.map(|known| known.trace);
-        let guid = || text(line, "/tds/connection_guid").and_then(guid);
-        let trace = known
-            .or_else(guid)
-            .unwrap_or_else(|| hash([attempt.unwrap_or(connection), "trace", "", ""]));
+        let connection = id(line, "/connection/id")?;
+        let attempt = id(line, "/attempt/id");
+        let guid = text(line, "/tds/connection_guid");
         let server = host_of(line);
-        self.remember(connection, trace, &server);
-        if let Some(attempt) = attempt.filter(|id| !self.traces.contains_key(*id)) {
-            self.remember(attempt, trace, &server);
-        }
+        let trace = self.traces.login(connection, attempt, guid, &server);
         let start = moment(text(line, "/connection/start")?)?;
         let duration = number(line, "/login/duration_ns")?;
-        let own = self.span_of(connection, "connection");
+        let own = trace::span(connection, &self.host, "connection");
         let mut whole = Span {
             name: format!("SQL connection {server}"),
             kind: match text(line, "/connection/vantage") {
@@ -103,7 +83,7 @@ impl Spans {
             ..timed(trace, own, start, duration)
         };
         if self.attempts {
-            whole.parent_span_id = self.root(&trace).to_vec();
+            whole.parent_span_id = trace::root(&trace, &self.host).to_vec();
         }
         describe(&mut whole, line);
         into.push(whole);
@@ -116,7 +96,7 @@ impl Spans {
             else {
                 continue;
             };
-            let id = self.span_of(connection, phase);
+            let id = trace::span(connection, &self.host, phase);
             let mut part = Span {
                 name: name.to_owned(),
                 kind: span::SpanKind::Internal.into(),
@@ -138,16 +118,16 @@ impl Spans {
     }
 
     fn attempt(&mut self, line: &Value, into: &mut Vec<Span>) -> Option<Place> {
-        let id = text(line, "/attempt/id")?;
+        let attempt = id(line, "/attempt/id")?;
         let parts = line.pointer("/attempt/parts")?.as_array()?;
-        let connections = parts.iter().filter_map(|part| text(part, "/connection_id"));
-        let told: Vec<_> = connections.filter_map(|id| self.traces.get(id)).collect();
-        let known = told.first().copied().or_else(|| self.traces.get(id));
-        let trace = known.map_or_else(|| hash([id, "trace", "", ""]), |known| known.trace);
-        let target = target_of(line).or_else(|| known.map(|known| known.server.clone()));
+        let connections = || parts.iter().filter_map(|part| id(part, "/connection_id"));
+        let trace = self.traces.attempt(attempt, connections());
+        let told: Vec<_> = connections().filter_map(|id| self.traces.get(id)).collect();
+        let known = told.first().copied().or_else(|| self.traces.get(attempt));
+        let target = target_of(line).or_else(|| known.map(|known| known.server.to_string()));
         let start = moment(text(line, "/attempt/start")?)?;
         let duration = number(line, "/attempt/duration_ns")?;
-        let root = self.root(&trace);
+        let root = trace::root(&trace, &self.host);
         let mut whole = Span {
             name: match target {
                 Some(target) => format!("SQL login {target}"),
@@ -162,15 +142,15 @@ impl Spans {
         whole.links = elsewhere
             .map(|other| span::Link {
                 trace_id: other.to_vec(),
-                span_id: self.root(other).to_vec(),
+                span_id: trace::root(other, &self.host).to_vec(),
                 ..span::Link::default()
             })
             .collect();
         describe(&mut whole, line);
         into.push(whole);
         for (index, part) in parts.iter().enumerate() {
-            let is_told =
-                text(part, "/connection_id").is_some_and(|id| self.traces.contains_key(id));
+            let connection = id(part, "/connection_id");
+            let is_told = connection.is_some_and(|id| self.traces.get(id).is_some());
             let (Some(kind), Some(from), Some(took)) = (
                 text(part, "/kind"),
                 number(part, "/start_ns"),
@@ -179,7 +159,7 @@ impl Spans {
                 continue;
             };
             if !is_told {
-                let own = self.span_of(id, &format!("{kind} {index}"));
+                let own = trace::span(attempt, &self.host, &format!("{kind} {index}"));
                 let mut told = Span {
                     name: named(kind, text(part, "/name")),
                     kind: span::SpanKind::Internal.into(),
@@ -192,30 +172,9 @@ impl Spans {
         }
         Some(Place { trace, span: root })
     }
-
-    /// The root that this host's spans of a trace have.
-    fn root(&self, trace: &[u8; 16]) -> [u8; 8] {
-        let mut hasher = Sha256::new();
-        hasher.update(trace);
-        hasher.update(self.host.as_bytes());
-        short(&hasher.finalize())
-    }
-
-    fn span_of(&self, id: &str, part: &str) -> [u8; 8] {
-        short(&hash([id, "span", &self.host, part]))
-    }
-
-    fn remember(&mut self, id: &str, trace: [u8; 16], server: &str) {
-        if self.traces.len() >= REMEMBERED && !self.traces.contains_key(id) {
-            // Half at once: one by one would move all that are left each time.
-            self.traces.drain(..REMEMBERED / 2);
-        }
-        let server = server.to_owned();
-        self.traces.insert(id.to_owned(), Known { trace, server });
-    }
 }
 
-fn timed(trace: [u8; 16], id: [u8; 8], start: u64, duration: u64) -> Span {
+fn timed(trace: TraceId, id: SpanId, start: u64, duration: u64) -> Span {
     Span {
         trace_id: trace.to_vec(),
         span_id: id.to_vec(),
@@ -340,28 +299,9 @@ fn moment(text: &str) -> Option<u64> {
     u64::try_from(moment.as_nanosecond()).ok()
 }
 
-/// The bytes of a GUID in the order in which it is written.
-fn guid(text: &str) -> Option<[u8; 16]> {
-    let digits: String = text.chars().filter(|c| *c != '-').collect();
-    let number = u128::from_str_radix(&digits, 16).ok()?;
-    (digits.len() == 32 && number > 0).then(|| number.to_be_bytes())
-}
-
-fn hash(parts: [&str; 4]) -> [u8; 16] {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    }
-    let mut long = [0; 16];
-    long.copy_from_slice(&hasher.finalize()[..16]);
-    long
-}
-
-fn short(long: &[u8]) -> [u8; 8] {
-    let mut short = [0; 8];
-    short.copy_from_slice(&long[..8]);
-    short
+/// The number that 16 hex digits are.
+fn id(value: &Value, path: &str) -> Option<u64> {
+    u64::from_str_radix(text(value, path)?, 16).ok()
 }
 
 #[cfg(test)]

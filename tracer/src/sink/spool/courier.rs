@@ -14,7 +14,8 @@ use crate::{
     sink::{
         Line,
         deliver::{Deliver, Delivered, Patience, Trouble},
-        shared::Shared,
+        outlet::Start,
+        shared::{Shared, now},
     },
 };
 
@@ -30,6 +31,16 @@ pub(super) struct Courier {
     deliver: Box<dyn Deliver>,
     spool: Arc<Spool>,
     shared: Arc<Shared>,
+    /// Figures were told for the last time.
+    said_farewell: bool,
+}
+
+/// What is to be done.
+enum Next {
+    /// These are to be handed over.
+    Lines(Vec<Line>),
+    /// Figures are to be told.
+    Figures,
 }
 
 impl Courier {
@@ -42,6 +53,7 @@ impl Courier {
             deliver,
             spool,
             shared,
+            said_farewell: false,
         };
         let thread = thread::Builder::new().name("courier".to_owned());
         thread.spawn(move || courier.run())?;
@@ -50,8 +62,12 @@ impl Courier {
 
     fn run(mut self) {
         if self.begins() {
-            while let Some(lines) = self.gathered() {
-                if !self.hand_over(&lines) {
+            while let Some(next) = self.next() {
+                let goes_on = match next {
+                    Next::Lines(lines) => self.hand_over(&lines),
+                    Next::Figures => self.tell(),
+                };
+                if !goes_on {
                     break;
                 }
             }
@@ -61,27 +77,37 @@ impl Courier {
     }
 
     /// Waits until the agent is at work; false where it never is.
-    fn begins(&self) -> bool {
+    fn begins(&mut self) -> bool {
         let mut state = self.spool.state();
-        while !state.begun {
+        let start = loop {
+            if let Some(start) = state.start.take() {
+                // Whoever ends it looks whether it has begun.
+                state.start = Some(Start::default());
+                break start;
+            }
             if state.ended {
                 return false;
             }
             state = self.spool.wait(state, LOOK);
-        }
-        let needs = state.needs.clone();
+        };
         drop(state);
-        for step in needs.iter().flat_map(confine) {
+        for step in start.needs.iter().flat_map(confine) {
             tracing::debug!("while handing over, {}: {:?}", step.what, step.held);
         }
+        self.deliver.begin(start.figures);
         true
     }
 
-    /// What is to be handed over next; none once everything is, and no more comes.
-    fn gathered(&self) -> Option<Vec<Line>> {
+    /// What is to be done next; nothing once everything is handed over, and no more comes.
+    fn next(&mut self) -> Option<Next> {
         let mut state = self.spool.state();
         let mut since = None;
         loop {
+            let due = self.deliver.due();
+            let until_due = due.map(|due| due.saturating_duration_since(Instant::now()));
+            if until_due.is_some_and(|left| left.is_zero()) {
+                return Some(Next::Figures);
+            }
             if state.store.has_more() {
                 let began = *since.get_or_insert_with(Instant::now);
                 let left = self.deliver.lull().saturating_sub(began.elapsed());
@@ -95,7 +121,7 @@ impl Courier {
                         let last = lines.last().map_or(Timestamp(0), |line| line.at);
                         count(&self.shared, &gone, last);
                         if !lines.is_empty() {
-                            return Some(lines);
+                            return Some(Next::Lines(lines));
                         }
                     }
                     Err(error) => {
@@ -108,10 +134,30 @@ impl Courier {
                 }
             }
             if state.ended {
-                return None;
+                let last = due.is_some() && !std::mem::replace(&mut self.said_farewell, true);
+                return last.then_some(Next::Figures);
             }
-            state = self.spool.wait(state, LOOK);
+            state = self
+                .spool
+                .wait(state, until_due.map_or(LOOK, |left| left.min(LOOK)));
         }
+    }
+
+    /// Tells figures, once: where that fails the next ones say all that these did.
+    fn tell(&mut self) -> bool {
+        let told = self.deliver.tell();
+        let (refused, why) = match told {
+            Ok(Delivered { refused }) => (refused, None),
+            Err(Trouble::Never(why)) => (1, Some(why)),
+            Err(Trouble::Later(why, _)) => (0, Some(why)),
+        };
+        match why {
+            None => self.shared.well(),
+            Some(why) => self.shared.trouble(&format!("metrics: {why}")),
+        }
+        self.shared
+            .count_places(LossReason::SinkRefused, now(), refused);
+        true
     }
 
     /// Tries until these are with the receiver, or refused; false where the agent stops before.

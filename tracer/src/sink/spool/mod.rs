@@ -19,11 +19,13 @@ use self::{
     courier::Courier,
     store::{Gone, Store},
 };
-use super::{line::Line, outlet::Outlet, receiver::Receiver, shared::Shared};
-use crate::{
-    confine::Needs,
-    record::{LossReason, Timestamp},
+use super::{
+    line::Line,
+    outlet::{Outlet, Start},
+    receiver::Receiver,
+    shared::{Shared, now},
 };
+use crate::record::{LossReason, Timestamp};
 
 /// Bytes that are written at once, at most.
 const BUFFER: usize = 256 * 1024;
@@ -43,10 +45,8 @@ pub struct SpoolSettings {
 #[derive(Debug)]
 struct State {
     store: Store,
-    /// The agent is at work; the courier speaks to nobody before.
-    begun: bool,
-    /// What the courier keeps then, where it is to give up the rest.
-    needs: Option<Needs>,
+    /// The agent is at work, and the courier with this; it speaks to nobody before.
+    start: Option<Start>,
     /// No more records come.
     ended: bool,
     /// The courier has done what it could.
@@ -94,11 +94,10 @@ impl Spooled {
                 format!("the spool {}: {error}", settings.directory.display()),
             )
         })?;
-        count(&shared, &gone, Timestamp::from_nanoseconds(now()));
+        count(&shared, &gone, now());
         let state = State {
             store,
-            begun: false,
-            needs: None,
+            start: None,
             ended: false,
             done: false,
         };
@@ -157,10 +156,9 @@ impl Outlet for Spooled {
         Ok(())
     }
 
-    fn begin(&mut self, needs: Option<&Needs>) {
+    fn begin(&mut self, start: &Start) {
         let mut state = self.spool.state();
-        state.begun = true;
-        state.needs = needs.cloned();
+        state.start = Some(start.clone());
         drop(state);
         self.spool.changed.notify_all();
     }
@@ -170,7 +168,7 @@ impl Outlet for Spooled {
         state.ended = true;
         self.spool.changed.notify_all();
         let end = std::time::Instant::now() + FAREWELL;
-        while !state.done && state.begun {
+        while !state.done && state.start.is_some() {
             let left = end.saturating_duration_since(std::time::Instant::now());
             if left.is_zero() {
                 return;
@@ -188,10 +186,4 @@ fn count(shared: &Shared, gone: &Gone, at: Timestamp) {
         }
     }
     shared.count_places(LossReason::SpoolTorn, at, gone.torn);
-}
-
-/// This moment, nanoseconds since 1970.
-fn now() -> i128 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
 }

@@ -10,11 +10,10 @@ fn a_login_is_a_span_with_its_phases_below_and_they_fill_it() {
     let whole = &spans[0];
     assert_eq!(whole.span_id, place.span);
     assert!(whole.name.starts_with("SQL connection "), "{}", whole.name);
-    assert_eq!(whole.parent_span_id, of.root(&place.trace));
-    let guid = text(&line, "/tds/connection_guid").and_then(guid);
-    if let Some(guid) = guid {
-        assert_eq!(place.trace, guid);
-    }
+    assert_eq!(
+        whole.parent_span_id,
+        trace::root(&place.trace, &Text::from("sql1"))
+    );
     assert!(spans.len() > 2);
     let mut reached = whole.start_time_unix_nano;
     for part in &spans[1..] {
@@ -50,12 +49,4 @@ fn an_attempt_is_the_root_of_its_logins() {
     assert!(spans[0].parent_span_id.is_empty());
     assert!(spans[0].name.starts_with("SQL login "), "{}", spans[0].name);
     assert!(spans.iter().all(|span| span.name != "socket connect"));
-}
-
-#[test]
-fn a_guid_is_the_trace_as_it_is_written() {
-    let bytes = guid("00112233-4455-6677-8899-aabbccddeeff").expect("a GUID");
-    assert_eq!(bytes[..3], [0, 0x11, 0x22]);
-    assert_eq!(guid("00000000-0000-0000-0000-000000000000"), None);
-    assert_eq!(guid("1"), None);
 }
