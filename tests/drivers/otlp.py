@@ -1,21 +1,27 @@
 """A receiver of OTLP by HTTP, as strict as the official messages are; it prints what it takes.
 
-otlp.py PORT ANSWER,...: the first requests are answered so, all that come then with `ok`. An answer is a status that may
+otlp.py PORT ANSWER,... [CERTIFICATE KEY CLIENTS]: by TLS where a certificate is given, and then only to clients whose
+certificate CLIENTS has issued. The first requests are answered so, all that come then with `ok`. With KEEP in the
+environment, whatever is taken is kept in that file. An answer is a status that may
 be tried again (`503`, `429`), `garbage`, `partial` (one record is refused), or `close` (no answer at all).
 """
 
 import gzip
 import http.server
 import json
+import os
+import ssl
 import sys
 
 from google.protobuf.unknown_fields import UnknownFieldSet
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as traces
 
 ANSWERS = [answer for answer in sys.argv[2].split(",") if answer]
 KINDS = {
     "/v1/logs": (logs.ExportLogsServiceRequest, logs.ExportLogsServiceResponse),
+    "/v1/metrics": (metrics.ExportMetricsServiceRequest, metrics.ExportMetricsServiceResponse),
     "/v1/traces": (traces.ExportTraceServiceRequest, traces.ExportTraceServiceResponse),
 }
 
@@ -38,7 +44,64 @@ def plain(attributes):
     return found
 
 
+CUMULATIVE = 2
+
+
+def number(point):
+    assert point.time_unix_nano >= point.start_time_unix_nano > 0
+    return getattr(point, point.WhichOneof("value"))
+
+
+def examples(point):
+    for exemplar in point.exemplars:
+        assert len(exemplar.trace_id) == 16 and len(exemplar.span_id) == 8
+        assert exemplar.time_unix_nano and exemplar.as_double >= 0
+    return [exemplar.trace_id.hex() + exemplar.span_id.hex() for exemplar in point.exemplars]
+
+
+def histogram(point):
+    """An exponential one: each is in one bucket, and the sum is that of so many."""
+    assert point.time_unix_nano >= point.start_time_unix_nano > 0
+    counts = list(point.positive.bucket_counts)
+    assert point.count == point.zero_count + sum(counts) and not point.negative.bucket_counts
+    assert -10 <= point.scale <= 20 and len(counts) <= 160
+    base = 2 ** 2**-point.scale
+    bounds = [base ** (point.positive.offset + place) for place in range(len(counts) + 1)]
+    least = sum(count * bound for count, bound in zip(counts, bounds))
+    most = sum(count * bound for count, bound in zip(counts, bounds[1:])) + point.zero_count * point.zero_threshold
+    assert least * 0.999 <= point.sum <= most * 1.001 + 1e-9, (least, point.sum, most)
+    return point.count
+
+
+def measure(metric):
+    """A metric's series: none comes twice."""
+    kind = metric.WhichOneof("data")
+    data = getattr(metric, kind)
+    assert kind == "gauge" or data.aggregation_temporality == CUMULATIVE
+    assert metric.name and metric.description
+    seen = set()
+    for point in data.data_points:
+        attributes = plain(point.attributes)
+        key = json.dumps(attributes, sort_keys=True)
+        assert key not in seen, key
+        seen.add(key)
+        exponential = kind == "exponential_histogram"
+        say({
+            "metric": metric.name,
+            "unit": metric.unit,
+            "kind": kind,
+            "value": histogram(point) if exponential else number(point),
+            "examples": examples(point),
+            "attributes": attributes,
+        })
+
+
 def tell(request):
+    for resource in getattr(request, "resource_metrics", []):
+        assert plain(resource.resource.attributes)["service.name"]
+        for scope in resource.scope_metrics:
+            for metric in scope.metrics:
+                measure(metric)
     for resource in getattr(request, "resource_logs", []):
         about = plain(resource.resource.attributes)
         for scope in resource.scope_logs:
@@ -96,6 +159,9 @@ class Receiver(http.server.BaseHTTPRequestHandler):
             return
         if self.headers["Content-Encoding"] == "gzip":
             body = gzip.decompress(body)
+        if "KEEP" in os.environ:
+            with open(os.environ["KEEP"], "ab") as kept:
+                kept.write(bytes(self.headers) + body)
         request, response = KINDS[self.path][0](), KINDS[self.path][1]()
         request.ParseFromString(body)
         assert not len(UnknownFieldSet(request)), "fields that nobody knows"
@@ -105,6 +171,25 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         self.answer(200, response.SerializeToString())
 
 
-server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Receiver)
+def secure(server, certificate, key, clients):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    context.load_verify_locations(clients)
+    context.verify_mode = ssl.CERT_REQUIRED
+    # The handshake is that of whoever serves the connection.
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+
+
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        if isinstance(sys.exception(), (ssl.SSLError, ConnectionError)):
+            say({"refused": str(sys.exception())})
+        else:
+            super().handle_error(request, client_address)
+
+
+server = Server(("127.0.0.1", int(sys.argv[1])), Receiver)
+if len(sys.argv) > 3:
+    secure(server, *sys.argv[3:])
 say({"ready": True})
 server.serve_forever()

@@ -87,6 +87,11 @@ pub(crate) const ALL: &[Need] = &[
     Need::program("tmux", &["tmux"], TEST),
     Need::program("dnsmasq", &["dnsmasq-base"], TEST),
     Need::program("rsyslogd", &["rsyslog"], TEST),
+    Need {
+        probe: Probe::Works("sh", &["-c", "ls /usr/lib/*/rsyslog/lmnsd_ossl.so"]),
+        packages: &["rsyslog-openssl"],
+        purposes: TEST,
+    },
     Need::program("chromium", &["chromium"], EYES),
     Need::program("npm", &["npm"], EYES),
     Need::program("socat", &["socat"], TEST),
