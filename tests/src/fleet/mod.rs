@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod database;
+pub mod measured;
 mod random;
 mod story;
 mod told;
@@ -21,6 +22,7 @@ use tracer::record::{
     Outcome, PhaseName, Record, RunId, Status, Timestamp, Whom,
 };
 
+use self::measured::Measured;
 pub use self::truth::Truth;
 use self::{
     story::{Story, times},
@@ -83,6 +85,7 @@ pub struct Fleet<W> {
     written: u64,
     truth: Truth,
     busy: Vec<(u64, u64, Outcome)>,
+    measured: Option<Measured>,
 }
 
 impl<W: Write> Fleet<W> {
@@ -109,7 +112,14 @@ impl<W: Write> Fleet<W> {
             written: 0,
             truth: Truth::default(),
             busy: Vec::new(),
+            measured: None,
         }
+    }
+
+    /// What some of its agents count and measure is written by the minute, too.
+    pub fn measured(mut self, measured: Measured) -> Self {
+        self.measured = Some(measured);
+        self
     }
 
     /// Writes the whole day; what truly happened on it.
@@ -136,6 +146,9 @@ impl<W: Write> Fleet<W> {
         while told_minutes < minutes {
             told_minutes += 1;
             self.minute(told_minutes)?;
+        }
+        if let Some(measured) = &mut self.measured {
+            measured.end()?;
         }
         // A lost line shows by the next one.
         let last = usize::try_from(LEAKING_HOST)?;
@@ -174,6 +187,9 @@ impl<W: Write> Fleet<W> {
     fn minute(&mut self, minute: u64) -> Result<()> {
         let at = minute * MINUTE;
         let thousandth = self.thousandth(at);
+        if let Some(measured) = &mut self.measured {
+            measured.minute(self.plan.day.0 + at)?;
+        }
         for agent in 0..self.agents.len() {
             if agent as u64 == SILENT_HOST && times::SILENT.contains(&thousandth) {
                 continue;
@@ -327,6 +343,9 @@ impl<W: Write> Fleet<W> {
     }
 
     fn append(&mut self, agent: usize, record: &Record) -> Result<()> {
+        if let Some(measured) = &mut self.measured {
+            measured.record(agent, record);
+        }
         let leaks = agent as u64 == LEAKING_HOST;
         let agent = &mut self.agents[agent];
         agent.line += 1;

@@ -1,5 +1,7 @@
 //! A fleet's lines in ClickHouse: the schema, and the questions that people ask in an incident.
 
+mod dashboards;
+
 use std::{
     fmt::Write as _,
     fs::File,

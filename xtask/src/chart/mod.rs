@@ -16,23 +16,40 @@ use crate::{
 
 const CHART: &str = "packaging/helm/tds-tracer";
 const PLAIN: &str = "packaging/kubernetes/tds-tracer.yaml";
-/// The alerts, and the chart's copy of them: a chart reaches no file outside of itself.
-const RULES: &str = "packaging/prometheus/tds-tracer.rules.yaml";
-const COPY: &str = "packaging/helm/tds-tracer/rules/tds-tracer.rules.yaml";
+/// What the chart has copies of: a chart reaches no file outside of itself.
+const COPIES: [(&str, &str); 4] = [
+    ("packaging/prometheus/tds-tracer.rules.yaml", "rules"),
+    (
+        "packaging/grafana/prometheus/tds-tracer-overview.json",
+        "dashboards",
+    ),
+    (
+        "packaging/grafana/prometheus/tds-tracer-server.json",
+        "dashboards",
+    ),
+    (
+        "packaging/grafana/prometheus/tds-tracer-agents.json",
+        "dashboards",
+    ),
+];
 /// Helm 4 as a library, and the schemas of Kubernetes 1.25 to 1.37.
 const PACKAGES: [&str; 2] = ["helm-python-sdk==0.2.2", "kubernetes-validate==1.37.0"];
 
 /// Options of `chart`.
 #[derive(Parser)]
 pub(crate) struct Args {
-    /// Write the plain manifests and the copy of the alerts, instead of failing where they differ
+    /// Write the plain manifests and the copies of alerts and dashboards, instead of failing where they differ
     #[arg(long)]
     write: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let rules = fs::read_to_string(root().join(RULES))?;
-    keep(COPY, &rules, args.write)?;
+    for (file, folder) in COPIES {
+        let name = Path::new(file).file_name().context("no name")?;
+        let copy = Path::new(CHART).join(folder).join(name);
+        let text = fs::read_to_string(root().join(file))?;
+        keep(&copy.to_string_lossy(), &text, args.write)?;
+    }
     same_version()?;
     let plain = target().join("chart/plain.yaml");
     let mut render = command(python()?, [root().join("xtask/src/chart/chart.py")]);
