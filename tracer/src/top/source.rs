@@ -20,14 +20,15 @@ const STDIN: &str = "-";
 /// A line that is longer is none of the agent's.
 const MOST: u64 = 64 * 1024;
 /// Lines that wait to be taken; whoever writes them waits then.
-const WAITING: usize = 1_024;
+const WAITING: usize = 2_048;
 /// What an agent is asked to say: what is shown.
 const EVENTS: &str = "login,pending,attempt,incident,loss,agent";
 /// The agent says a line a minute: a stream that is silent for longer is not what it was.
 const SILENT: Duration = Duration::from_secs(75);
-/// What every line has among its first bytes that is not looked at, since there are as many as logins.
+/// What every line has among its first bytes that is not looked at, since there are as many as logins. A host's long name
+/// stands before it.
 const CLOSE: &[u8] = b"\"event\":\"close\"";
-const BEGINNING: usize = 160;
+const BEGINNING: usize = 320;
 
 /// Whether lines come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +113,8 @@ impl Source {
         Ok(source)
     }
 
-    /// What was said since, for as long as that keeps coming and time is left.
+    /// What was said since, for as long as that keeps coming and time is left. Of what happens now nothing is waited for:
+    /// being woken for each line would cost more than the line.
     pub(super) fn each(&mut self, until: Instant, mut take: impl FnMut(Said)) {
         loop {
             if self.holds_back() {
@@ -150,7 +152,11 @@ impl Source {
         if self.ended.is_some() {
             return None;
         }
-        let left = until.saturating_duration_since(Instant::now());
+        let left = if self.is_live {
+            Duration::ZERO
+        } else {
+            until.saturating_duration_since(Instant::now())
+        };
         match self.said.recv_timeout(left) {
             Ok(said) => Some(said),
             Err(RecvTimeoutError::Timeout) => None,
