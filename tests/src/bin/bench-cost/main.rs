@@ -5,6 +5,7 @@ mod logins;
 mod memory;
 mod rates;
 mod round_trip;
+mod sinks;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
@@ -35,6 +36,8 @@ enum What {
     Latency,
     /// The kernel's memory for an open connection
     Memory,
+    /// Processor time of the agent for a login, with each kind of sink
+    Sinks,
 }
 
 fn main() -> Result<()> {
@@ -50,6 +53,7 @@ fn main() -> Result<()> {
             What::Raw => logins::raw()?,
             What::Latency => latency::measure()?,
             What::Memory => memory::measure()?,
+            What::Sinks => sinks::measure()?,
         }
     }
     Ok(())
