@@ -144,7 +144,8 @@ fn full() -> Result<()> {
 
 fn upgraded() -> Result<()> {
     let mut text = fs::read_to_string(CONFIGURATION)?;
-    text.push_str("slow = \"3s\"\n");
+    // A key that changes nothing of which logins are told.
+    text.push_str("pending = \"45s\"\n");
     fs::write(CONFIGURATION, &text)?;
     let before = show("MainPID")?;
     output(&mut command("dpkg", ["--install", "/trial/later.deb"]))?;
@@ -152,7 +153,7 @@ fn upgraded() -> Result<()> {
     is("ActiveState", "active")?;
     ensure!(show("MainPID")? != before, "the earlier version goes on");
     let shown = output(&mut command("tds-tracer", ["config", "show"]))?;
-    ensure!(shown.contains("slow = \"3s\""), "{shown}");
+    ensure!(shown.contains("pending = \"45s\""), "{shown}");
     login()
 }
 
