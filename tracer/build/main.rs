@@ -1,5 +1,5 @@
-//! Places the kernel programs where the agent embeds them from: `$OUT_DIR/tds-programs` and `tds-drops`, and beside them `tds-trials`,
-//! which only tests and benches load.
+//! Places the kernel programs where the agent embeds them from: packed by gzip in `$OUT_DIR/tds-programs` and `tds-drops`, and
+//! beside them `tds-trials`, which only tests and benches load, as it is. The schema of the output is packed beside.
 //!
 //! They are checked in, compiled, under `tracer-ebpf/object`, so that a stable toolchain alone builds the agent. Objects
 //! that are not of the sources beside them are refused. `TDS_TRACER_EBPF_OBJECT=FOLDER` takes others, whatever they are
@@ -9,14 +9,20 @@ mod fingerprint;
 
 use std::{
     env, fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
+use flate2::{Compression, write::GzEncoder};
+
 /// Names the folder of other objects.
 const OTHER: &str = "TDS_TRACER_EBPF_OBJECT";
 const SKIP: &str = "AYA_BUILD_SKIP";
-const OBJECTS: [&str; 3] = ["tds-programs", "tds-drops", "tds-trials"];
+/// Those of the agent.
+const OBJECTS: [&str; 2] = ["tds-programs", "tds-drops"];
+/// Looked for in what is handed out, where it may not be.
+const TRIALS: &str = "tds-trials";
 
 fn main() -> ExitCode {
     if let Err(error) = run() {
@@ -28,6 +34,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), String> {
     let workspace = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    schema(&workspace.join("docs/schema.json"))?;
     println!("cargo:rerun-if-changed=build");
     println!("cargo:rerun-if-env-changed={OTHER}");
     println!("cargo:rerun-if-env-changed={SKIP}");
@@ -64,9 +71,32 @@ fn checked_in(workspace: &Path) -> Result<PathBuf, String> {
 
 fn place(bytes: impl Fn(&str) -> Result<Vec<u8>, String>) -> Result<(), String> {
     let out = env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?;
+    let write = |object: &str, bytes: Vec<u8>| {
+        fs::write(Path::new(&out).join(object), bytes)
+            .map_err(|error| format!("placing {object}: {error}"))
+    };
     for object in OBJECTS {
-        fs::write(Path::new(&out).join(object), bytes(object)?)
-            .map_err(|error| format!("placing {object}: {error}"))?;
+        let packed = packed(&bytes(object)?).map_err(|error| format!("{object}: {error}"))?;
+        write(object, packed)?;
     }
-    Ok(())
+    write(TRIALS, bytes(TRIALS)?)
+}
+
+fn schema(file: &Path) -> Result<(), String> {
+    println!("cargo:rerun-if-changed={}", file.display());
+    let out = env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?;
+    let packed = fs::read(file).and_then(|text| packed(&text));
+    packed
+        .and_then(|packed| fs::write(Path::new(&out).join("schema"), packed))
+        .map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// Nothing stays nothing.
+fn packed(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    if bytes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut packer = GzEncoder::new(Vec::new(), Compression::best());
+    packer.write_all(bytes)?;
+    packer.finish()
 }

@@ -7,24 +7,29 @@ use clap::Parser;
 
 use crate::process::{cargo, output, root};
 
-/// A file, and the agent's command that prints what it holds.
+/// A file, and the command that prints what it holds.
 pub(crate) struct Generated {
     path: &'static str,
+    program: &'static [&'static str],
     command: &'static [&'static str],
     /// The command here that writes it.
     written_by: &'static str,
 }
 
-/// The JSON Schema of the event stream.
+const AGENT: &[&str] = &["--package", "tracer"];
+
+/// The JSON Schema of the event stream, from its types: the agent has only the checked-in copy.
 pub(crate) const SCHEMA: Generated = Generated {
     path: "docs/schema.json",
-    command: &["schema"],
+    program: &["--package", "tds-tracer-tests", "--bin", "schema"],
+    command: &[],
     written_by: "schema",
 };
 
 /// The JSON Schema of the configuration.
 pub(crate) const CONFIG: Generated = Generated {
     path: "docs/config.schema.json",
+    program: AGENT,
     command: &["config", "schema"],
     written_by: "config-schema",
 };
@@ -32,6 +37,7 @@ pub(crate) const CONFIG: Generated = Generated {
 /// The pages of causes.
 pub(crate) const CAUSES: Generated = Generated {
     path: "docs/causes.md",
+    program: AGENT,
     command: &["explain", "--all"],
     written_by: "causes",
 };
@@ -48,8 +54,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(file: &Generated, args: &Args) -> Result<()> {
-    let agent = ["run", "--quiet", "--package", "tracer", "--"];
-    let text = output(cargo(agent).args(file.command))?;
+    let mut print = cargo(["run", "--quiet"]);
+    let text = output(print.args(file.program).arg("--").args(file.command))?;
     let path = root().join(file.path);
     if args.write {
         fs::write(path, text)?;
@@ -58,7 +64,7 @@ pub(crate) fn run(file: &Generated, args: &Args) -> Result<()> {
             let Generated {
                 path, written_by, ..
             } = file;
-            bail!("{path} is not what the agent says; run `cargo xtask {written_by} --write`");
+            bail!("{path} is not what the sources say; run `cargo xtask {written_by} --write`");
         }
     } else {
         print!("{text}");

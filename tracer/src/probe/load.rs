@@ -13,6 +13,7 @@ use tracer_ebpf::datagram::level;
 
 use super::{
     Selection, Source, StartError, at_once,
+    object::Object,
     refused::{is_permission, refused},
 };
 use crate::host::{Hierarchy, missing_capabilities};
@@ -121,12 +122,7 @@ const UNUSED: u32 = 64;
 /// What telling a SYN uses up of a processor's time for that, nanoseconds: 1,900 a second are told.
 const SYN_COST: u64 = 1 << 19;
 
-/// An object, aligned as its reader asks.
-#[repr(C, align(8))]
-pub(super) struct Aligned<T: ?Sized>(pub(super) T);
-
-static OBJECT: &Aligned<[u8]> =
-    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/tds-programs")));
+static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tds-programs"));
 
 /// The loaded object.
 pub(super) struct Programs {
@@ -146,9 +142,7 @@ impl Programs {
 }
 
 pub(super) fn load(options: &Options, source: Source) -> Result<Programs, StartError> {
-    if OBJECT.0.is_empty() {
-        return Err(StartError::NoPrograms);
-    }
+    let object = Object::unpacked(OBJECT)?;
     if !options.ring_bytes.is_power_of_two() || options.ring_bytes < 4096 {
         return Err(StartError::RingSize(options.ring_bytes));
     }
@@ -187,7 +181,7 @@ pub(super) fn load(options: &Options, source: Source) -> Result<Programs, StartE
         .map_max_entries("HEARD", heard)
         .map_max_entries("TABLE_TALLIES", options.max_flows)
         .map_max_entries("EVENTS", options.ring_bytes)
-        .load(&OBJECT.0)
+        .load(&object)
         .map_err(|error| refusal(&error))?;
     let mut stages = Vec::new();
     if source == Source::Sockets {

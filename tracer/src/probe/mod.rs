@@ -16,6 +16,7 @@ mod losses;
 mod mark;
 mod memory;
 mod notice;
+mod object;
 mod refused;
 mod ring;
 mod selection;

@@ -14,9 +14,13 @@ use tracer_ebpf::{flow::FlowKey, loss::LossReason};
 
 use super::{
     Options, Record, Source, StartError,
-    load::{self, Aligned, Programs},
+    load::{self, Programs},
     losses::Losses,
 };
+
+/// An object, aligned as its reader asks.
+#[repr(C, align(8))]
+struct Aligned<T: ?Sized>(T);
 
 static TRIALS: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/tds-trials")));
 

@@ -80,7 +80,7 @@ mod tests {
         let checked_in = fs::read_to_string(path).expect("docs/schema.json");
         assert!(
             checked_in == schema_text(),
-            "docs/schema.json is out of date: cargo run -p tracer -- schema > docs/schema.json"
+            "docs/schema.json is out of date: run `cargo xtask schema --write`"
         );
     }
 

@@ -14,12 +14,12 @@ use tracer_ebpf::dropped::{Direction, Dropped, REASONS};
 
 use self::btf::Types;
 use super::{
-    StartError,
-    load::{self, Aligned, chain},
+    load::{self, chain},
     memory,
+    object::Object,
 };
 
-static OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/tds-drops")));
+static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tds-drops"));
 
 /// Where the kernel shows its types.
 const TYPES: &str = "/sys/kernel/btf/vmlinux";
@@ -122,9 +122,7 @@ impl Drops {
     }
 
     fn load(ports: &[u16]) -> Result<Self, String> {
-        if OBJECT.0.is_empty() {
-            return Err(StartError::NoPrograms.to_string());
-        }
+        let object = Object::unpacked(OBJECT).map_err(|error| error.to_string())?;
         let bytes = fs::read(TYPES).map_err(|error| format!("{TYPES}: {error}"))?;
         let types = Types::of(&bytes).ok_or_else(|| format!("{TYPES}: it can not be read"))?;
         let place = |field| {
@@ -144,7 +142,7 @@ impl Drops {
         let mut ebpf = EbpfLoader::new()
             .override_global("LAYOUT", &layout, true)
             .override_global("WANTED", &wanted, true)
-            .load(&OBJECT.0)
+            .load(&object)
             .map_err(|error| chain(&error))?;
         let mut own: Array<_, _> =
             load::array(&mut ebpf, "DROP_PORTS").map_err(|error| told(&error))?;
