@@ -24,7 +24,13 @@ use std::{
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracer_ebpf::config::requests;
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use tracing_subscriber::{
+    Layer as _,
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt as _,
+    reload::Layer as Reloadable,
+    util::SubscriberInitExt as _,
+};
 
 use self::watcher::{SetLogLevel, Watcher};
 pub use self::{named::Wanted, recording::Recording, reload::Reread};
@@ -126,18 +132,18 @@ impl RunOptions {
 /// # Errors
 /// Where this host does not allow it; nothing is left attached then.
 pub fn run(options: &RunOptions, reread: Reread) -> anyhow::Result<ExitCode> {
-    let log = tracing_subscriber::fmt()
+    let (filter, reloaded) = Reloadable::new(log_filter(options.log_level));
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         // It would be said on standard error that standard error is gone.
         .log_internal_errors(false)
-        .with_env_filter(log_filter(options.log_level))
-        .with_ansi(false)
-        .with_filter_reloading();
-    let filter = log.reload_handle();
-    log.init();
+        .with_ansi(false);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .init();
     let set_log_level: SetLogLevel = Box::new(move |level| {
         // It fails only where nobody logs any more.
-        drop(filter.reload(log_filter(level)));
+        drop(reloaded.reload(log_filter(level)));
     });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -147,12 +153,13 @@ pub fn run(options: &RunOptions, reread: Reread) -> anyhow::Result<ExitCode> {
 }
 
 /// At `debug` the loader would bury what the programs say under every relocation.
-fn log_filter(level: LevelFilter) -> EnvFilter {
-    EnvFilter::new(if level == LevelFilter::DEBUG {
-        "debug,aya=info".to_owned()
+fn log_filter(level: LevelFilter) -> Targets {
+    let all = Targets::new().with_default(level);
+    if level == LevelFilter::DEBUG {
+        all.with_target("aya", LevelFilter::INFO)
     } else {
-        level.to_string()
-    })
+        all
+    }
 }
 
 async fn watch(
