@@ -30,7 +30,7 @@ pub(super) struct Built {
 }
 
 pub(super) fn all(arch: Arch, folder: &Path) -> Result<Built> {
-    let mut build = arch.build(&flags()?, folder)?;
+    let mut build = arch.build(&flags(arch)?, folder)?;
     build
         .args(["--quiet", "--profile", "dist", "--package", "tracer"])
         .env("CFLAGS", c_flags()?.join(" "));
@@ -79,11 +79,26 @@ pub(super) fn stripped(agent: &Path, arch: Arch, into: &Path) -> Result<PathBuf>
 }
 
 /// Static, and each folder by another name.
-fn flags() -> Result<Vec<String>> {
+fn flags(arch: Arch) -> Result<Vec<String>> {
     let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+    if arch == Arch::X86_64 {
+        // A static program moves itself to where it is loaded: half a megabyte of places, or a bit for each.
+        flags.push("-Clink-arg=-Wl,-z,pack-relative-relocs".to_owned());
+    }
+    if arch.is_own() && has_lld()? {
+        // What is compiled to the same is there once.
+        flags.push("-Clink-arg=-Wl,--icf=all".to_owned());
+    }
     let renamed = folders()?.into_iter();
     flags.extend(renamed.map(|(from, to)| format!("--remap-path-prefix={from}={to}")));
     Ok(flags)
+}
+
+/// Whether the compiler links with the linker that it brings.
+fn has_lld() -> Result<bool> {
+    let root = output(command("rustc", ["--print", "sysroot"]).current_dir(root()))?;
+    let lld = format!("lib/rustlib/{}/bin/gcc-ld", Arch::OWN.triple());
+    Ok(Path::new(root.trim()).join(lld).is_dir())
 }
 
 /// The same for what is written in C.
