@@ -117,6 +117,7 @@ impl<W: Write> Fleet<W> {
     }
 
     /// What some of its agents count and measure is written by the minute, too.
+    #[must_use]
     pub fn measured(mut self, measured: Measured) -> Self {
         self.measured = Some(measured);
         self

@@ -117,6 +117,10 @@ pub(crate) fn measure() -> Result<()> {
             }
         }
     }
+    ensure!(
+        trials.iter().any(|trials| !trials.is_empty()),
+        "no sink could be measured"
+    );
     for (kind, trials) in KINDS
         .iter()
         .zip(&trials)

@@ -99,6 +99,25 @@ fn log_in(host: &Namespace) -> Vec<Needle> {
     [passwords, ntlm].concat()
 }
 
+/// From now on somebody takes what crosses the network.
+fn take_all(host: &Namespace, folder: &Folder) -> Vec<Running> {
+    let mut keepers = Vec::new();
+    for (port, (name, ..)) in (9000..).zip(ACROSS) {
+        let from = match name {
+            "datagrams" => format!("UDP-RECV:{port},bind=127.0.0.1"),
+            _ => format!("TCP-LISTEN:{port},fork,reuseaddr,bind=127.0.0.1"),
+        };
+        keepers.push(keeps(host, &from, &folder.path(&format!("kept-{name}"))));
+    }
+    let mut otlp = host.command(python());
+    otlp.arg(workspace().join("tests/drivers/otlp.py"));
+    let otlp = otlp
+        .args(["4318", ""])
+        .env("KEEP", folder.path("kept-otlp"));
+    keepers.push(Running::start(otlp).unwrap());
+    keepers
+}
+
 #[test]
 fn no_sink_gets_a_password_a_response_of_ntlm_or_a_token_nor_does_its_spool() {
     const PROMISE: &str =
@@ -163,19 +182,7 @@ fn no_sink_gets_a_password_a_response_of_ntlm_or_a_token_nor_does_its_spool() {
         );
     };
     clean("the spools", &contents(&spool));
-    for (port, (name, ..)) in (9000..).zip(ACROSS) {
-        let from = match name {
-            "datagrams" => format!("UDP-RECV:{port},bind=127.0.0.1"),
-            _ => format!("TCP-LISTEN:{port},fork,reuseaddr,bind=127.0.0.1"),
-        };
-        keepers.push(keeps(&host, &from, &folder.path(&format!("kept-{name}"))));
-    }
-    let mut otlp = host.command(python());
-    otlp.arg(workspace().join("tests/drivers/otlp.py"));
-    let otlp = otlp
-        .args(["4318", ""])
-        .env("KEEP", folder.path("kept-otlp"));
-    keepers.push(Running::start(otlp).unwrap());
+    keepers.extend(take_all(&host, &folder));
     let told = near
         .map(|(name, _, told)| (name, told))
         .into_iter()
