@@ -9,13 +9,14 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "encryption_downgraded",
     whom: Some(Whom::Application),
     meaning: "the login went in the clear though encryption was asked for",
-    seen: "the client asked for encryption, the server had none, and the client logged in all the \
-           same",
+    seen: "the client asked for encryption, the server answered {encryption_answered}, and the client \
+           logged in without it all the same",
     fits,
     page: Page {
         means: "The client asked for encryption (`on` or `req`), the server answered that it has none \
             (`not_sup`), and the client sent its login in the clear all the same: password and data \
-            were readable on the way. This is a finding, not a delay: it is told of fast logins too.",
+            were readable on the way. After any other answer it should not have either: then \
+            something on the way may have changed what was said. This is a finding, not a delay: it is told of fast logins too.",
         signs: "PRELOGIN's two ENCRYPTION values, and a LOGIN7 outside TLS.",
         against: "A client that leaves at the answer, as it should.",
         confirm: "`tds.encryption_asked`, `tds.encryption_answered`, `tds.encryption`; on the server \
@@ -31,14 +32,17 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let tds = symptoms.tds?;
     let asked = tds.encryption_asked?;
     let wanted = matches!(asked, On | Req | ClientCertOn | ClientCertReq);
-    let went_on = tds.encryption_answered == Some(NotSup) && symptoms.auth.is_some();
+    let answered = tds.encryption_answered?;
+    // TLS that was not seen may lie between another answer and the login.
+    let seen = answered == NotSup || !symptoms.partial;
+    let went_on = seen && symptoms.auth.is_some();
     // Who leaves at the answer has told nobody a password.
     let clear = matches!(tds.encryption, Some(Encryption::None | Encryption::Refused));
     let login = symptoms.part(PhaseName::Login).is_some();
     (wanted && went_on && clear && login && symptoms.tls.is_none()).then(|| {
         Found::at(0.95)
             .with("encryption_asked", asked)
-            .with("encryption_answered", NotSup)
+            .with("encryption_answered", answered)
             .finding()
     })
 }
@@ -73,6 +77,14 @@ mod tests {
         assert!(found.is_finding && found.confidence > 0.9);
         login.tds = Some(&not);
         assert!(misses(&CAUSE, &login), "it did not ask");
+        let other = Tds {
+            encryption_answered: Some(EncryptionOption::Off),
+            ..tds(EncryptionOption::Req)
+        };
+        login.tds = Some(&other);
+        assert!(fits(&login).is_some(), "whatever the answer");
+        login.partial = true;
+        assert!(misses(&CAUSE, &login), "TLS may not have been seen");
     }
 
     #[test]

@@ -151,7 +151,8 @@ impl Symptoms<'_> {
     pub(in crate::session::diagnosis) fn follows(&self) -> bool {
         let around = &self.around;
         let turn = around.after_last;
-        let as_long = turn >= around.alone.least / 4 * 3 && turn <= around.alone.most / 4 * 5;
+        let as_long =
+            turn >= around.alone.least / 4 * 3 && turn <= (around.alone.most / 4).saturating_mul(5);
         around.steps >= 1 && around.ahead == 1 && around.alone.count > 0 && as_long && self.queues()
     }
 
