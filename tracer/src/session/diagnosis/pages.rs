@@ -25,7 +25,8 @@ keeps it from one run to the next.
 
 It lists up to three causes, most likely first, each with the figures that it rests on; to no more than 0.5 where a login
 is slow for its server only. `phase`, `side` and `waited_ns` are where most of the time went, with `unanswered` where the
-server never ended that wait; of a login that ended at once `phase` and `ended_by`. A login that went well in no more than its
+server never ended that wait; of a login that ended at once `phase` and `ended_by`. Where a login waited for long more than
+once, the likeliest cause of each such wait is told with its own `phase` and `side`. A login that went well in no more than its
 time has none; `encryption_downgraded` is told of it all the same, and its `close` may say how the connection was cut.
 
 All of it is read from the connection itself, from what other logins to the same server did meanwhile, and from whose
