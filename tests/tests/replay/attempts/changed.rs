@@ -191,3 +191,95 @@ fn a_try_after_syns_in_vain_is_of_the_same_attempt_whether_or_not_it_is_answered
         assert_eq!(outcomes(&lines)[0], json!(["connect", "unreachable"]));
     }
 }
+
+/// An instance's lookup, and the login so much later.
+fn instance_apart(by: u64) -> Vec<Packet> {
+    let mut packets = captured("captures/odbc18-lab-instance");
+    for packet in &mut packets {
+        if !is_from(packet, BROWSER) && !is_to(packet, BROWSER) {
+            packet.time_ns += by;
+        }
+    }
+    packets
+}
+
+#[test]
+fn the_time_between_a_lookup_and_its_connection_is_unexplained_until_it_is_too_long_to_be_one() {
+    for by in [0, 700 * MILLISECOND, 4_900 * MILLISECOND] {
+        let lines = said(instance_apart(by));
+        let attempt = only(&lines, "attempt");
+        says(
+            &attempt,
+            &json!({
+                "attempt.outcome": "success",
+                "attempt.connections": 1,
+                "attempt.duration_ns": 7_010_986 + by,
+                "attempt.unexplained_ns": 108_291 + by,
+            }),
+        );
+        assert_eq!(
+            parts(&attempt),
+            [
+                json!(["lookup", "answered", 0, 283_399, false]),
+                json!(["login", "success", 391_690 + by, 6_619_296, false]),
+            ]
+        );
+    }
+    let lines = said(instance_apart(5_100 * MILLISECOND));
+    let attempts = of(&lines, "attempt");
+    let unexplained = attempts
+        .iter()
+        .map(|line| line["attempt"]["unexplained_ns"].clone());
+    assert_eq!(unexplained.collect::<Vec<_>>(), [0, 0], "{attempts:#?}");
+}
+
+#[test]
+fn a_question_that_is_repeated_from_its_port_is_one_lookup_from_the_first_one_on() {
+    let mut packets = captured("captures/odbc18-lab-instance");
+    let question = packets.iter().find(|packet| is_from(packet, ASKED_FROM));
+    let mut first = question.unwrap().clone();
+    first.time_ns -= SECOND;
+    packets.push(first);
+    let lines = said(packets);
+    let attempt = only(&lines, "attempt");
+    assert_eq!(
+        parts(&attempt),
+        [
+            json!(["lookup", "answered", 0, SECOND + 283_399, false]),
+            json!(["login", "success", SECOND + 391_690, 6_619_296, false]),
+        ]
+    );
+    assert_eq!(attempt["attempt"]["unexplained_ns"], 108_291);
+    assert_eq!(only(&lines, "lookup")["lookup"]["requests"], 2);
+}
+
+#[test]
+fn two_clients_of_one_instance_that_take_turns_have_an_attempt_each() {
+    let own = captured("captures/odbc18-lab-instance");
+    let client = &own[0].bytes[12..16];
+    let others = own.iter().map(|packet| {
+        let mut packet = packet.clone();
+        packet.time_ns += 50_000;
+        // From another port, too: from the same one it would be the same connection under another address.
+        let (address, port) = if packet.bytes[12..16] == *client {
+            (12, packet.source_port())
+        } else {
+            (16, packet.destination_port())
+        };
+        port[1] ^= 1;
+        packet.bytes[address + 3] = 99;
+        packet
+    });
+    let both = own.iter().cloned().chain(others).collect();
+    let attempts = of(&said(both), "attempt");
+    assert_eq!(attempts.len(), 2, "{attempts:#?}");
+    for attempt in attempts {
+        assert_eq!(
+            parts(&attempt),
+            [
+                json!(["lookup", "answered", 0, 283_399, false]),
+                json!(["login", "success", 391_690, 6_619_296, false]),
+            ]
+        );
+    }
+}

@@ -60,7 +60,9 @@ fn told(mut packets: Vec<Packet>) -> BTreeMap<String, Vec<String>> {
             .or_default()
             .push(line["attempt"].to_string());
     }
-    told.values_mut().for_each(|attempts| attempts.sort());
+    for attempts in told.values_mut() {
+        attempts.sort();
+    }
     told
 }
 
