@@ -289,7 +289,7 @@ fn left(packets: &[Packet], later: u64) -> Records {
     let (Some(client), Some(server)) = (last(true), last(false)) else {
         return Records::default();
     };
-    let said = |packet: &Packet| packet.payload().len() as i32;
+    let said = |packet: &Packet| (packet.payload().len() as u32).cast_signed();
     let fin = client.with(FIN | ACK, &[], later, said(client));
     let mut its = server
         .with(FIN | ACK, &[], 0, said(server))
