@@ -6,6 +6,7 @@
 mod arch;
 mod bench;
 mod chart;
+mod cross;
 mod debian;
 mod demo;
 mod dist;

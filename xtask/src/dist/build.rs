@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use super::{VERSION, named};
 use crate::{
     arch::Arch,
+    cross,
     process::{cargo, command, output, root, run, target},
 };
 
@@ -30,7 +31,7 @@ pub(super) struct Built {
 }
 
 pub(super) fn all(arch: Arch, folder: &Path) -> Result<Built> {
-    let mut build = arch.build(&flags(arch)?, folder)?;
+    let mut build = cross::build(arch, &flags(arch)?, folder)?;
     build
         .args(["--quiet", "--profile", "dist", "--package", "tracer"])
         .env("CFLAGS", c_flags()?.join(" "));

@@ -21,6 +21,7 @@ use clap::Parser;
 
 use crate::{
     arch::Arch,
+    cross,
     process::{cargo, command, run as run_it, target},
     setup::{self, For},
     vm::{
@@ -138,7 +139,7 @@ fn programs(args: &Args) -> Result<Programs> {
     } else {
         let folder = target().join("arch");
         let flags = ["-Ctarget-feature=+crt-static".to_owned()];
-        let mut build = arch.build(&flags, &folder)?;
+        let mut build = cross::build(arch, &flags, &folder)?;
         build.args(["--package", "xtask", "--bins"]);
         if args.agent.is_none() {
             build.args(["--package", "tracer"]);
