@@ -20,21 +20,33 @@ pub(super) struct Client {
     pub(super) limits: (u64, Limits),
     /// When it began a login last.
     pub(super) used: u64,
+    /// When it was last seen to be there.
+    pub(super) alive: u64,
     pub(super) samples: History<Standing>,
 }
 
 impl Client {
     /// Whether its id is still its own: no host starts so many processes within a rest that one is used again.
     pub(super) fn is_itself(&self, now: u64) -> bool {
-        !self.samples.is_older(now, REST) || self.process.is_alive()
+        now.saturating_sub(self.alive) < REST || self.process.is_alive()
     }
 
-    /// Looks at it; of one that is gone what was known stays.
+    /// Looks at it; of one that is gone what was known stays, and its control group is still there to be asked: the
+    /// kernel counts how long it held a group back once it lets it go on.
     pub(super) fn look(&mut self, mounts: &Mounts, now: u64) {
-        if now.saturating_sub(self.limits.0) > LIMITS_LAST {
+        let is_there = self.process.is_alive();
+        if is_there {
+            self.alive = now;
+        }
+        if is_there && now.saturating_sub(self.limits.0) > LIMITS_LAST {
             self.limits = (now, mounts.limits(&self.process));
         }
-        if let Some(standing) = Standing::of(&self.process, &self.limits.1) {
+        let limits = &self.limits.1;
+        let standing = match self.samples.last() {
+            Some((_, last)) if !is_there => Some(last.gone(limits)),
+            _ => Standing::of(&self.process, limits),
+        };
+        if let Some(standing) = standing {
             self.samples.add(now, standing);
         }
     }

@@ -123,6 +123,24 @@ impl Standing {
     /// How it stands now; `None` where it is gone.
     pub(super) fn of(process: &Process, limits: &Limits) -> Option<Self> {
         let state = process.stat().ok()?.state;
+        Some(Self {
+            stopped: matches!(state, 'T' | 't'),
+            queued: queued(process),
+            ..Self::of_groups(limits)
+        })
+    }
+
+    /// How it stands after its process has ended.
+    pub(super) fn gone(&self, limits: &Limits) -> Self {
+        Self {
+            stopped: false,
+            queued: self.queued.clone(),
+            ..Self::of_groups(limits)
+        }
+    }
+
+    /// What its control groups say.
+    fn of_groups(limits: &Limits) -> Self {
         // A control group whose limit was reached holds back all that are in it.
         let throttled = limits.limited.iter().filter_map(|group| throttled(group));
         let throttled = throttled.max();
@@ -130,15 +148,14 @@ impl Standing {
             let path = limits.pressure.as_ref()?.join(file);
             Some(pressure(&fs::read_to_string(path).ok()?)? * MICRO)
         };
-        Some(Self {
-            stopped: matches!(state, 'T' | 't'),
+        Self {
             throttled: throttled.map(|[time, ..]| time),
             throttled_periods: throttled.map(|[_, periods, _]| periods),
             periods: throttled.map(|[.., periods]| periods),
-            queued: queued(process),
             cpu_pressure: pressure("cpu.pressure"),
             memory_pressure: pressure("memory.pressure"),
-        })
+            ..Self::default()
+        }
     }
 
     /// What came to it since an earlier moment, this long ago. How long it was stopped takes more than two.
@@ -223,6 +240,32 @@ mod tests {
         };
         let since = at(&[(1, 50), (2, 90), (3, 30)]).since(&at(&[(1, 20), (2, 70)]), 100);
         assert_eq!((since.queued, since.span), (Some(30), 100));
+    }
+
+    #[test]
+    fn of_a_process_that_is_gone_its_control_group_still_tells() {
+        let group = std::env::temp_dir().join(format!("tds-tracer-group-{}", std::process::id()));
+        fs::create_dir_all(&group).unwrap();
+        let held_back = |micros: u64| {
+            let text = format!("nr_periods 9\nnr_throttled 1\nthrottled_usec {micros}\n");
+            fs::write(group.join("cpu.stat"), text).unwrap();
+        };
+        let limits = Limits {
+            limited: vec![group.clone()],
+            pressure: None,
+        };
+        held_back(0);
+        let alive = Standing {
+            queued: vec![(1, 70)],
+            ..Standing::of_groups(&limits)
+        };
+        held_back(1_300_000);
+        let facts = alive.gone(&limits).since(&alive, 2_000_000_000);
+        assert_eq!(facts.throttled, Some(1_300_000_000));
+        assert_eq!(facts.queued, Some(0));
+        // The group is gone as well.
+        fs::remove_dir_all(&group).unwrap();
+        assert_eq!(alive.gone(&limits).since(&alive, 1).throttled, None);
     }
 
     #[test]
