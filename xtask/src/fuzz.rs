@@ -30,7 +30,7 @@ pub(crate) struct Args {
 
 /// How `cargo fuzz` builds the targets of a run that looks for something: optimised, with the address sanitizer.
 const THOROUGH: &[&str] = &[];
-/// And of one that looks whether all of them still hold what is kept: in a third of the time, with overflow checks.
+/// And of one that looks whether all of them still hold what is kept: built sooner, and with overflow checks.
 const QUICK: &[&str] = &["--dev", "--sanitizer", "none"];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
