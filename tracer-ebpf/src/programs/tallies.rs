@@ -54,9 +54,7 @@ pub(super) fn of_key(key: &FlowKey, new: bool) -> *mut Kept {
         // Where there is no room, the lookup finds nothing.
         let _ = TABLE_TALLIES.insert(key, nothing, 0);
     }
-    TABLE_TALLIES
-        .get_ptr_mut(key)
-        .unwrap_or(core::ptr::null_mut())
+    TABLE_TALLIES.get_ptr_mut(key).unwrap_or_default()
 }
 
 /// Forgets the tally of a connection in the table.
