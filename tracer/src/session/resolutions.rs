@@ -9,7 +9,7 @@ use foldhash::HashMap;
 
 use self::streams::Streams;
 use super::{
-    attempts::{Asked, Done, Resolved, Role, Who},
+    attempts::{Asked, Done, Resolved, Who},
     input::{Beside, Datagram, Said},
 };
 use crate::{
@@ -83,11 +83,9 @@ impl Query {
     /// The part of an attempt that it is, the client having gone on at `at`.
     fn done(&self, at: u64) -> Done {
         let answered = self.answered.as_ref().map(|(at, _)| *at);
+        let span = (self.asked, answered.unwrap_or(at).max(self.asked));
+        let outcome = PartOutcome::Resolution(self.outcome());
         Done {
-            kind: PartKind::Dns,
-            start: self.asked,
-            end: answered.unwrap_or(at).max(self.asked),
-            outcome: PartOutcome::Resolution(self.outcome()),
             name: Some(self.name.clone()),
             asked: Some(Asked {
                 record_type: match self.kind {
@@ -98,13 +96,8 @@ impl Query {
                 requests: self.requests,
                 tcp: self.tcp,
             }),
-            service: None,
-            connection: None,
-            server: None,
             heard: answered.is_some(),
-            loser: false,
-            role: Role::Own,
-            causes: Box::default(),
+            ..Done::new(PartKind::Dns, span, outcome)
         }
     }
 }

@@ -11,7 +11,7 @@ use tracer_ebpf::beside::port;
 pub(in crate::session) use self::talk::Owner;
 use self::talk::Talk;
 use super::{
-    attempts::{Done, Handle, Role, Service, Who},
+    attempts::{Done, Handle, Service, Who},
     input::{Beside, Sign, Transport},
 };
 use crate::record::{PartKind, PartOutcome, ServiceOutcome, Text};
@@ -240,23 +240,14 @@ fn done(talk: &Talk, kind: PartKind, end: u64) -> Done {
     };
     let (address, _) = talk.service;
     Done {
-        kind,
-        start: talk.begun,
-        end,
-        outcome: PartOutcome::Service(outcome),
         name: name.or_else(|| talk.is_imds().then(|| named(address))),
-        asked: None,
         service: Some(Box::new(Service {
             address,
             refusal: talk.refusal().cloned(),
             is_imds: talk.is_imds(),
         })),
-        connection: None,
-        role: Role::Own,
-        loser: false,
-        server: None,
         heard: !matches!(outcome, ServiceOutcome::Unanswered),
-        causes: Box::default(),
+        ..Done::new(kind, (talk.begun, end), PartOutcome::Service(outcome))
     }
 }
 

@@ -44,6 +44,31 @@ pub(in crate::session) struct Done {
     pub(in crate::session) causes: Box<[Diagnosis]>,
 }
 
+impl Done {
+    /// One of which no more is known than that it came to this, from when to when.
+    pub(in crate::session) fn new(
+        kind: PartKind,
+        (start, end): (u64, u64),
+        outcome: PartOutcome,
+    ) -> Self {
+        Self {
+            kind,
+            start,
+            end,
+            outcome,
+            name: None,
+            asked: None,
+            service: None,
+            connection: None,
+            loser: false,
+            role: Role::default(),
+            server: None,
+            heard: false,
+            causes: Box::default(),
+        }
+    }
+}
+
 /// What a name server was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::session) struct Asked {
@@ -302,19 +327,13 @@ impl Attempt {
         }
         self.parts.reserve_exact(1);
         self.parts.push(Done {
-            kind,
-            start,
-            end: at,
-            outcome: PartOutcome::Login(outcome),
             name: target.name.clone(),
-            asked: None,
-            service: None,
             connection: Some(id),
             loser,
             role,
             server: Some(server),
             heard,
-            causes: Box::default(),
+            ..Done::new(kind, (start, at), PartOutcome::Login(outcome))
         });
         if outcome == Outcome::Redirected {
             self.expected.extend(redirect);

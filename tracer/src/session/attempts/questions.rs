@@ -8,7 +8,6 @@ use super::{
     attempt::{Attempt, Done, LookedUp},
     client::Client,
     patience::FOLLOWED,
-    tries::Role,
 };
 use crate::record::{LookupOutcome, PartKind, PartOutcome, Text};
 
@@ -60,20 +59,11 @@ impl Question {
     fn parts(&mut self, at: u64) -> Vec<Done> {
         self.told = true;
         let mut parts = std::mem::take(&mut self.before);
+        let span = (self.asked, at.max(self.asked));
+        let outcome = PartOutcome::Lookup(LookupOutcome::Timeout);
         parts.push(Done {
-            kind: PartKind::Lookup,
-            start: self.asked,
-            end: at.max(self.asked),
-            outcome: PartOutcome::Lookup(LookupOutcome::Timeout),
             name: Some(self.instance.clone()),
-            asked: None,
-            service: None,
-            connection: None,
-            loser: false,
-            role: Role::Own,
-            server: None,
-            heard: false,
-            causes: Box::default(),
+            ..Done::new(PartKind::Lookup, span, outcome)
         });
         parts
     }

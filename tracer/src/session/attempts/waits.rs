@@ -1,9 +1,6 @@
 //! Times in which a client could not go on, as its host says: parts of an attempt. Times are nanoseconds.
 
-use super::{
-    attempt::{Attempt, Done},
-    tries::Role,
-};
+use super::attempt::{Attempt, Done};
 use crate::{
     record::{PartKind, PartOutcome, WaitOutcome},
     session::host::{ProcessFacts, SocketFacts},
@@ -43,21 +40,8 @@ pub(in crate::session) fn of_socket(facts: &SocketFacts, within: Span) -> Option
 
 fn part(why: WaitOutcome, took: u64, (from, to): Span) -> Option<Done> {
     let took = took.min(to.saturating_sub(from));
-    (took >= LEAST).then(|| Done {
-        kind: PartKind::Wait,
-        start: from,
-        end: from + took,
-        outcome: PartOutcome::Waited(why),
-        name: None,
-        asked: None,
-        service: None,
-        connection: None,
-        loser: false,
-        role: Role::Own,
-        server: None,
-        heard: false,
-        causes: Box::default(),
-    })
+    let span = (from, from + took);
+    (took >= LEAST).then(|| Done::new(PartKind::Wait, span, PartOutcome::Waited(why)))
 }
 
 impl Attempt {

@@ -141,7 +141,6 @@ pub(super) mod samples {
     use std::net::IpAddr;
 
     use super::*;
-    use crate::session::attempts::Role;
 
     /// A question that ends so, from one second to another.
     pub(in crate::session::diagnosis) fn asked(
@@ -150,24 +149,15 @@ pub(super) mod samples {
         (start, end): (u64, u64),
     ) -> Done {
         const SECOND: u64 = 1_000_000_000;
+        let span = (start * SECOND, end * SECOND);
         Done {
-            kind,
-            start: start * SECOND,
-            end: end * SECOND,
-            outcome: PartOutcome::Service(outcome),
-            name: None,
-            asked: None,
             service: Some(Box::new(Service {
                 address: IpAddr::from([10, 0, 0, 88]),
                 refusal: None,
                 is_imds: false,
             })),
-            connection: None,
-            role: Role::Own,
-            loser: false,
-            server: None,
             heard: outcome != ServiceOutcome::Unanswered,
-            causes: Box::default(),
+            ..Done::new(kind, span, PartOutcome::Service(outcome))
         }
     }
 

@@ -1,14 +1,15 @@
 //! A login that waited for long more than once: each wait has a cause.
 
-use super::{MOST, Ranked, Symptoms, fitting, symptoms::Who};
+use super::{
+    MOST, Ranked, Symptoms, fitting,
+    symptoms::{NOT_WHY, Who},
+};
 use crate::record::Outcome;
 
 /// Waits beside the longest one that are asked about.
 const OTHERS: usize = 2;
 /// No more is believed of a server's wait of which is not known what others waited for then.
 const UNCOMPARED: f64 = 0.6;
-/// That it took long before is not why a login failed.
-const NOT_WHY: f64 = 0.45;
 
 /// Adds the likeliest cause of each other long wait to those of the longest one, behind the first.
 pub(super) fn add_others(symptoms: &Symptoms<'_>, ranked: &mut Vec<Ranked>) {

@@ -22,7 +22,7 @@ const UNUSUAL: u64 = 10;
 const UNUSUAL_FLOOR: u64 = 250_000_000;
 
 /// How sure it is that a login took long for a reason that it did not fail for.
-const NOT_WHY: f64 = 0.45;
+pub(super) const NOT_WHY: f64 = 0.45;
 
 /// How sure it is that a login took long for a wait that is neither long itself nor most of it.
 const PARTLY: f64 = 0.5;

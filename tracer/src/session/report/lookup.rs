@@ -9,7 +9,7 @@ use crate::{
         Nanos, PartKind, PartOutcome, Target, Text,
     },
     session::{
-        attempts::{Done, LookedUp, Question, Role, Who},
+        attempts::{Done, LookedUp, Question, Who},
         exchange::{Announced, Exchange, Fate},
     },
     tds::browser::{Instance, Kind},
@@ -85,20 +85,12 @@ impl Report<'_> {
         if !self.shared.config.attempts || !is_one(exchange) {
             return;
         }
+        let end = exchange.asked.saturating_add(lookup.duration_ns.0);
+        let outcome = PartOutcome::Lookup(lookup.outcome);
         let done = Done {
-            kind: PartKind::Lookup,
-            start: exchange.asked,
-            end: exchange.asked.saturating_add(lookup.duration_ns.0),
-            outcome: PartOutcome::Lookup(lookup.outcome),
             name: lookup.instance.clone(),
-            asked: None,
-            service: None,
-            connection: None,
-            loser: false,
-            role: Role::Own,
-            server: None,
             heard: lookup.outcome == LookupOutcome::Answered,
-            causes: Box::default(),
+            ..Done::new(PartKind::Lookup, (exchange.asked, end), outcome)
         };
         let target = Target {
             name: None,

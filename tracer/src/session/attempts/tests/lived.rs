@@ -171,19 +171,13 @@ impl Lived {
             port,
             browser: address(2),
             done: Done {
-                kind: PartKind::Lookup,
-                start: START + asked,
-                end: START + at,
-                outcome: PartOutcome::Lookup(outcome),
                 name: Some(name.into()),
-                asked: None,
-                service: None,
-                connection: None,
-                loser: false,
-                role: Role::Own,
-                server: None,
                 heard: outcome == LookupOutcome::Answered,
-                causes: Box::default(),
+                ..Done::new(
+                    PartKind::Lookup,
+                    (START + asked, START + at),
+                    PartOutcome::Lookup(outcome),
+                )
             },
             target: Target {
                 instance: Some(name.into()),
