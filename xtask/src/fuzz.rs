@@ -28,28 +28,18 @@ pub(crate) struct Args {
     keep: bool,
 }
 
-/// How `cargo fuzz` builds the targets of a run that looks for something: optimised, with the address sanitizer.
-const THOROUGH: &[&str] = &[];
-/// And of one that looks whether all of them still hold what is kept: built sooner, and with overflow checks.
-const QUICK: &[&str] = &["--dev", "--sanitizer", "none"];
-
 pub(crate) fn run(args: &Args) -> Result<()> {
-    each(args, THOROUGH)
-}
-
-fn each(args: &Args, build: &[&str]) -> Result<()> {
     setup::cargo_fuzz()?;
     let listed = output(&mut cargo_fuzz(&["list"])).context("listing the fuzz targets")?;
     let wanted = args.target.as_deref().unwrap_or_default();
     for target in listed.lines().filter(|name| name.contains(wanted)) {
         unpack(target)?;
-        let mut fuzz = cargo_fuzz(&["run"]);
-        fuzz.args(build).args([target, "--"]).args([
+        run_it(cargo_fuzz(&["run", target, "--"]).args([
             format!("-max_total_time={}", args.seconds),
             "-verbosity=0".to_owned(),
             "-print_final_stats=1".to_owned(),
-        ]);
-        run_it(&mut fuzz).with_context(|| format!("fuzz target {target}"))?;
+        ]))
+        .with_context(|| format!("fuzz target {target}"))?;
         if args.keep {
             run_it(&mut cargo_fuzz(&["cmin", target]))?;
             pack(target)?;
@@ -60,12 +50,11 @@ fn each(args: &Args, build: &[&str]) -> Result<()> {
 
 /// Each target for a few seconds: enough to run all that is kept, and to see that it still builds.
 pub(crate) fn briefly() -> Result<()> {
-    let args = Args {
+    run(&Args {
         seconds: 2,
         target: None,
         keep: false,
-    };
-    each(&args, QUICK)
+    })
 }
 
 fn seeds(target: &str) -> PathBuf {
