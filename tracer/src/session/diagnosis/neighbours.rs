@@ -8,9 +8,10 @@ mod client;
 mod server;
 mod usual;
 
-use std::{cmp::Reverse, net::IpAddr};
+use std::{cmp::Reverse, net::IpAddr, num::NonZeroUsize};
 
-use foldhash::HashMap;
+use foldhash::{HashMap, fast::RandomState};
+use lru::LruCache;
 
 pub(in crate::session) use self::around::Around;
 #[cfg(test)]
@@ -26,7 +27,7 @@ use crate::{
 /// Servers followed.
 const MAX_SERVERS: usize = 256;
 /// Clients followed.
-const MAX_CLIENTS: usize = 512;
+const MAX_CLIENTS: NonZeroUsize = NonZeroUsize::new(512).unwrap();
 
 /// A wait for the server; moments are nanoseconds as in events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,11 +82,22 @@ pub(in crate::session) struct Me {
 }
 
 /// Logins by their servers and clients.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::session) struct Neighbours {
     places: HashMap<(IpAddr, u16), usize>,
     servers: Vec<Server>,
-    clients: HashMap<IpAddr, Client>,
+    /// By when their last logins began.
+    clients: LruCache<IpAddr, Client, RandomState>,
+}
+
+impl Default for Neighbours {
+    fn default() -> Self {
+        Self {
+            places: HashMap::default(),
+            servers: Vec::new(),
+            clients: LruCache::with_hasher(MAX_CLIENTS, RandomState::default()),
+        }
+    }
 }
 
 impl Neighbours {
@@ -98,7 +110,9 @@ impl Neighbours {
     ) -> Option<Place> {
         let place = self.server(server, started)?;
         let flight = self.servers[place].enter(started)?;
-        self.client(client, started).begins(started);
+        self.clients
+            .get_or_insert_mut(client, Client::default)
+            .begins(started);
         Some(Place {
             server: place,
             flight,
@@ -130,7 +144,7 @@ impl Neighbours {
     pub(in crate::session) fn around(&self, place: Place, port: u16, me: &Me) -> Around {
         let mut around = Around::default();
         self.servers[place.server].describe(place.flight, me, &mut around);
-        if let Some(client) = self.clients.get(&place.client) {
+        if let Some(client) = self.clients.peek(&place.client) {
             client.describe(port, me, &mut around);
         }
         around
@@ -139,7 +153,7 @@ impl Neighbours {
     /// A login is over.
     pub(in crate::session) fn leave(&mut self, place: Place, me: &Me, waits: &[(PhaseName, u64)]) {
         self.servers[place.server].leave(place.flight, me, waits);
-        if let Some(client) = self.clients.get_mut(&place.client) {
+        if let Some(client) = self.clients.peek_mut(&place.client) {
             client.ends(me.now);
         }
     }
@@ -147,14 +161,14 @@ impl Neighbours {
     /// A login is not one of its own.
     pub(in crate::session) fn forget(&mut self, place: Place, now: u64) {
         self.servers[place.server].forget(place.flight);
-        if let Some(client) = self.clients.get_mut(&place.client) {
+        if let Some(client) = self.clients.peek_mut(&place.client) {
             client.ends(now);
         }
     }
 
     /// A client was sent on to another server's port.
     pub(in crate::session) fn sent_on(&mut self, place: Place, port: u16, now: u64) {
-        if let Some(client) = self.clients.get_mut(&place.client) {
+        if let Some(client) = self.clients.peek_mut(&place.client) {
             client.sent_on(port, now);
         }
     }
@@ -199,19 +213,6 @@ impl Neighbours {
         self.places.insert(address, place);
         self.servers[place] = new;
         Some(place)
-    }
-
-    fn client(&mut self, address: IpAddr, now: u64) -> &mut Client {
-        if self.clients.len() >= MAX_CLIENTS && !self.clients.contains_key(&address) {
-            let oldest = self.clients.iter();
-            let oldest = oldest.min_by_key(|(address, client)| (client.last(), **address));
-            if let Some(oldest) = oldest.map(|(address, _)| *address) {
-                self.clients.remove(&oldest);
-            }
-        }
-        self.clients
-            .entry(address)
-            .or_insert_with(|| Client::new(now))
     }
 }
 

@@ -15,9 +15,8 @@ const AT_ONCE: u64 = 50_000_000;
 const SENT_ON: u64 = 30 * SECOND;
 
 /// A client, by its address: processes behind one address are one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Client {
-    last: u64,
     in_flight: u32,
     /// When its last logins began.
     starts: VecDeque<u64>,
@@ -29,21 +28,6 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(now: u64) -> Self {
-        Self {
-            last: now,
-            in_flight: 0,
-            starts: VecDeque::new(),
-            ended: None,
-            serial: 0,
-            ports: VecDeque::new(),
-        }
-    }
-
-    pub(super) const fn last(&self) -> u64 {
-        self.last
-    }
-
     pub(super) fn begins(&mut self, started: u64) {
         let follows = self
             .ended
@@ -54,7 +38,6 @@ impl Client {
             0
         };
         self.in_flight = self.in_flight.saturating_add(1);
-        self.last = self.last.max(started);
         keep(&mut self.starts, started, STARTS);
     }
 
