@@ -9,12 +9,17 @@ use harness::bench::median;
 use harness::pcap::{self, Packet};
 use harness::records::Records;
 use harness::sweep::packet::{ACK, FIN};
+use mimalloc::MiMalloc;
 use rustix::time::{ClockId, clock_gettime};
 use tracer::probe;
 use tracer::record::{Login, Naming, Process, Record, RunId};
 use tracer::session::{Config, Decided, Engine, Input, Listener, SocketOwner};
 use tracer::sink::{Destination, Filter, Format, Output, Overflow, Settings};
 use tracer_ebpf::event::{Event, Kind, role};
+
+/// As the agent has it.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Recorded logins with their first request and their end: in clear, and inside TLS.
 const LOGINS: [&str; 2] = ["odbc18-lab-clear", "odbc18-lab-tls12"];
