@@ -6,6 +6,7 @@ mod agent;
 mod hooks;
 mod installed;
 mod stranger;
+mod vrf;
 
 use std::{
     fs,
@@ -35,6 +36,8 @@ const TRANSIT: &[&str] = &["sockets", "--side-traffic", "off", "--transit"];
 /// The sockets of a control group: of a server's and not of its client's.
 const SERVED: &[&str] = &["sockets", "--side-traffic", "off", "--cgroup", SERVERS];
 const SERVERS: &str = "/sys/fs/cgroup/servers";
+/// The state of a listener, as `/proc/net/tcp` says it: `TCP_LISTEN`.
+const LISTEN: &str = "0A";
 /// Emulation is slow, the verifier most of all; nothing waits for this long unless it fails.
 const PATIENCE: Duration = Duration::from_mins(4);
 
@@ -54,18 +57,18 @@ enum Role {
     /// As many connections as that, open at once and undecided, for ever
     Crowd { connections: u32 },
     /// The server side of the checks
-    Serve { address: SocketAddr },
+    Serve(tds::End),
     /// The client side of the checks
-    Login { address: SocketAddr },
+    Login(tds::End),
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    match args.role {
+    match &args.role {
         Role::Checks => checks(),
         Role::Installed => installed::checks(),
-        Role::Crowd { connections } => tds::crowd(connections),
-        Role::Serve { address } => tds::serve(address),
-        Role::Login { address } => tds::login(address),
+        Role::Crowd { connections } => tds::crowd(*connections),
+        Role::Serve(end) => tds::serve(end),
+        Role::Login(end) => tds::login(end),
     }
 }
 
@@ -90,6 +93,9 @@ fn checks() -> Result<()> {
             let login = served(&agent, &Server::on(Ipv4Addr::new(127, 0, 0, 2))?);
             set_clock(3600)?;
             is_of(&login?, Duration::from_hours(1))
+        });
+        check("login across routing domains, at sockets", || {
+            vrf::login(&agent)
         });
         check("nothing lost at sockets", || nothing_lost(&agent));
         agent.stop()
@@ -255,9 +261,31 @@ impl Server {
             .stdout(Stdio::null())
             .spawn()
             .context("cannot start the server")?;
-        // Nothing may connect just to try: that would be a connection for the agent to report.
-        thread::sleep(Duration::from_secs(1));
-        Ok(Self { child, address })
+        let mut server = Self { child, address };
+        let deadline = Instant::now() + PATIENCE;
+        while !server.listens() {
+            if let Some(status) = server.child.try_wait()? {
+                bail!("the server ended with {status}");
+            }
+            ensure!(Instant::now() < deadline, "the server does not listen");
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(server)
+    }
+
+    /// Whether somebody listens on its port in its namespace. Nothing may connect just to try: that would be a
+    /// connection for the agent to report.
+    fn listens(&self) -> bool {
+        let port = format!(":{:04X}", self.address.port());
+        let listener = |line: &str| {
+            let mut columns = line.split_whitespace().skip(1);
+            let local = columns.next().is_some_and(|local| local.ends_with(&port));
+            local && columns.nth(1) == Some(LISTEN)
+        };
+        ["tcp", "tcp6"].iter().any(|table| {
+            let sockets = fs::read_to_string(format!("/proc/{}/net/{table}", self.child.id()));
+            sockets.is_ok_and(|sockets| sockets.lines().any(listener))
+        })
     }
 }
 
@@ -275,8 +303,14 @@ fn login_is_seen(agent: &Agent, server: &Server) -> Result<()> {
 
 /// The same, and what it has said.
 fn served(agent: &Agent, server: &Server) -> Result<Value> {
-    let to = server.address.to_string();
-    let mut client = command("/bin/xtask", ["vm-guest", "login", &to]).spawn()?;
+    served_to(agent, &[], server)
+}
+
+/// The same, of a client with options.
+fn served_to(agent: &Agent, options: &[&str], server: &Server) -> Result<Value> {
+    let mut client = command("/bin/xtask", ["vm-guest", "login"]);
+    client.args(options).arg(server.address.to_string());
+    let mut client = client.spawn()?;
     let pid = client.id();
     ensure!(client.wait()?.success(), "the login itself failed");
 

@@ -19,7 +19,14 @@ use crate::{
 
 /// Modules that the agent's kernels have outside of the image. One that a kernel has built in, or
 /// has not, is left out; the guest's checks say what that breaks.
-const MODULES: &[&str] = &["veth", "sch_ingress", "cls_bpf", "inet_diag", "tcp_diag"];
+const MODULES: &[&str] = &[
+    "veth",
+    "sch_ingress",
+    "cls_bpf",
+    "inet_diag",
+    "tcp_diag",
+    "vrf",
+];
 
 /// What a root on a disk takes beside.
 const DISK: &[&str] = &["virtio_pci", "virtio_blk"];

@@ -9,6 +9,8 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
+use clap::Parser;
+use socket2::{Domain, Socket, Type};
 
 /// Packet types of MS-TDS 2.2.3.1.1.
 const REPLY: u8 = 0x04;
@@ -24,9 +26,31 @@ const LOGIN7_FIXED: usize = 94;
 /// Where the (offset, length) pairs of host, user, password, ..., database begin.
 const LOGIN7_PAIRS: usize = 36;
 
+/// One end of a login.
+#[derive(Parser)]
+pub(crate) struct End {
+    /// The server's address
+    address: SocketAddr,
+    /// The device that its socket is bound to
+    #[arg(long)]
+    device: Option<String>,
+}
+
+impl End {
+    fn socket(&self) -> Result<Socket> {
+        let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, None)?;
+        socket.bind_device(self.device.as_deref().map(str::as_bytes))?;
+        Ok(socket)
+    }
+}
+
 /// Serves one login after the other, for ever.
-pub(crate) fn serve(address: SocketAddr) -> Result<()> {
-    let listener = TcpListener::bind(address)?;
+pub(crate) fn serve(end: &End) -> Result<()> {
+    let socket = end.socket()?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&end.address.into())?;
+    socket.listen(128)?;
+    let listener = TcpListener::from(socket);
     for stream in listener.incoming() {
         let mut stream = stream?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
@@ -39,8 +63,10 @@ pub(crate) fn serve(address: SocketAddr) -> Result<()> {
 }
 
 /// Logs in once and leaves.
-pub(crate) fn login(address: SocketAddr) -> Result<()> {
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(10))?;
+pub(crate) fn login(end: &End) -> Result<()> {
+    let socket = end.socket()?;
+    socket.connect_timeout(&end.address.into(), Duration::from_secs(10))?;
+    let mut stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     send(&mut stream, PRELOGIN, &prelogin())?;
     let (kind, _) = receive(&mut stream)?;
