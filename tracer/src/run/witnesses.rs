@@ -15,7 +15,7 @@ pub(super) fn tell(owner: &SocketOwner, witness: &mut Witness) {
     if owner.role & role::CLIENT != 0 {
         witness.begins(pid, ends(&owner.key));
     } else {
-        witness.accepts(pid);
+        witness.accepts(pid, ends(&owner.key));
     }
 }
 

@@ -64,9 +64,11 @@ pub struct Witness {
     clients: Vec<Client>,
     networks: Vec<Network>,
     logins: VecDeque<Login>,
-    /// When a process that accepts was looked at last, and which network namespace a server is in, as found then:
-    /// a flood is not to be looked at login by login.
-    accepting: HashMap<u32, u64>,
+    /// Logins that are not decided, by both ends, whose server is in that network namespace.
+    served: VecDeque<([SocketAddr; 2], u64)>,
+    /// When a process that accepts was looked at last, and which network namespace it and a server are in, as found
+    /// then: a flood is not to be looked at login by login.
+    accepting: HashMap<u32, (u64, Option<u64>)>,
     servers: HashMap<(IpAddr, u16), (u64, Option<u64>)>,
     /// Why sockets are not asked for, once that was refused.
     refused: Option<String>,
@@ -92,6 +94,7 @@ impl Witness {
             clients: Vec::new(),
             networks: Vec::new(),
             logins: VecDeque::new(),
+            served: VecDeque::new(),
             accepting: HashMap::new(),
             servers: HashMap::new(),
             refused: None,
@@ -118,31 +121,44 @@ impl Witness {
         }
     }
 
-    /// A process accepts connections.
-    pub fn accepts(&mut self, pid: u32) {
+    /// A process is to accept the connection between these ends.
+    pub fn accepts(&mut self, pid: u32, ends: [SocketAddr; 2]) {
         if pid == 0 || !self.has_hosts_pids {
             return;
         }
-        let now = now();
-        let rests = |at: &u64| now.saturating_sub(*at) < REST;
-        if self.accepting.get(&pid).is_some_and(rests) {
-            return;
+        if let Some(network) = self.network_of_server(pid, now()) {
+            if self.served.len() >= MAX_LOGINS {
+                self.served.pop_front();
+            }
+            self.served.push_back((ends, network));
+        }
+    }
+
+    /// The network namespace of a process that accepts, looked at now unless it was just before.
+    fn network_of_server(&mut self, pid: u32, now: u64) -> Option<u64> {
+        let known = self.accepting.get(&pid);
+        if let Some((_, network)) = known.filter(|(at, _)| now.saturating_sub(*at) < REST) {
+            return *network;
         }
         if self.accepting.len() >= MAX_LOGINS {
             self.accepting.clear();
         }
-        self.accepting.insert(pid, now);
-        if let Ok(process) = Process::new(pid.cast_signed())
-            && let Some(network) = self.network(process)
-        {
+        let process = Process::new(pid.cast_signed()).ok();
+        let network = process.and_then(|process| self.network(process));
+        self.accepting.insert(pid, (now, network));
+        if let Some(network) = network {
             self.glance(network, now);
         }
+        network
     }
 
     /// A login between these ends is decided.
     pub fn decided(&mut self, ends: [SocketAddr; 2]) {
         if let Some(place) = self.logins.iter().position(|login| login.ends == ends) {
             self.logins.remove(place);
+        }
+        if let Some(place) = self.served.iter().position(|(known, _)| *known == ends) {
+            self.served.remove(place);
         }
     }
 
@@ -155,7 +171,7 @@ impl Witness {
         let lately =
             |network: &Network| network.is_there() || !network.samples.is_older(now, REMEMBERED);
         self.networks.retain(lately);
-        if self.logins.is_empty() {
+        if self.logins.is_empty() && self.served.is_empty() {
             return;
         }
         for client in &mut self.clients {

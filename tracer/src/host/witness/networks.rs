@@ -135,16 +135,24 @@ impl Network {
         let seen = self.samples.within(since, u64::MAX);
         let seen = seen.filter_map(|(at, sample)| Some((*at, of(sample)?.waiting)));
         let waiting = seen.clone().map(|(_, waiting)| waiting).max();
-        let mut queued = seen.filter(|(_, waiting)| *waiting > 0).map(|(at, _)| at);
-        let first = queued.next();
         let earlier = before.and_then(|one| one.drops).unwrap_or(0);
         Some(ListenerFacts {
             waiting: waiting.unwrap_or(now.waiting),
             room: now.room,
-            waiting_for: first.map(|first| queued.next_back().unwrap_or(first) - first),
+            waiting_for: longest(seen),
             dropped: now.drops.unwrap_or(0).saturating_sub(earlier),
         })
     }
+}
+
+/// The longest time for which each look found somebody waiting; `None` where none did.
+fn longest(looks: impl Iterator<Item = (u64, u32)>) -> Option<u64> {
+    let (mut since, mut longest) = (None, None);
+    for (at, waiting) in looks {
+        since = (waiting > 0).then(|| since.unwrap_or(at));
+        longest = longest.max(since.map(|since| at - since));
+    }
+    longest
 }
 
 /// Whether the table of local routes has an address of its own, as `fib_trie` writes it.
@@ -180,6 +188,14 @@ Local:
         assert!(!is_local(ROUTES, "10.87.0.255"));
         assert!(!is_local(ROUTES, "10.87.0.0"));
         assert!(!is_local(ROUTES, "10.87.0.1"));
+    }
+
+    #[test]
+    fn a_queue_that_was_empty_in_between_was_not_full_all_that_time() {
+        assert_eq!(longest([(1, 0), (2, 0)].into_iter()), None);
+        assert_eq!(longest([(1, 0), (2, 1), (3, 0)].into_iter()), Some(0));
+        let looks = [(1, 3), (2, 0), (4, 1), (7, 2), (9, 0), (20, 1)];
+        assert_eq!(longest(looks.into_iter()), Some(3));
     }
 
     #[test]
