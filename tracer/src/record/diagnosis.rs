@@ -27,7 +27,8 @@ pub struct Diagnosis {
     /// What was seen of it, for a person, in words around the evidence; no part of the line. `{name}` stands
     /// for the evidence of that name, `{name?}` for nothing where that is true. A part in brackets is left
     /// out where evidence that it names is missing, nothing or false; of several wordings with a bar
-    /// between them the first holds for which all is there. `{asked}` is what the server owed an answer to.
+    /// between them the first holds for which all is there. `{was_asked}` is what the server owed an answer
+    /// to, and whether its kernel was seen to acknowledge that at once.
     #[serde(skip)]
     pub seen: &'static str,
 }

@@ -14,6 +14,8 @@ use crate::record::PhaseName;
 const MAX_STEPS: usize = 256;
 /// Repetitions kept of one login.
 const MAX_REPEATS: usize = 128;
+/// Acknowledgements of the server kept of one login.
+const MAX_ACKNOWLEDGED: usize = 64;
 /// Segments of each side in which the first copy of a repeated one is looked for.
 const MAX_SEGMENTS: usize = 64;
 
@@ -77,6 +79,7 @@ pub(in crate::session) struct Ledger {
     rows: Vec<Row>,
     repeats: Vec<Repeat>,
     sent: Vec<Sent>,
+    acknowledged: Vec<u64>,
 }
 
 impl Ledger {
@@ -137,6 +140,21 @@ impl Ledger {
                 row.complete = false;
             }
         }
+    }
+
+    /// The server has last acknowledged something new at this moment, by whatever packet.
+    pub(in crate::session) fn acknowledged(&mut self, at: u64) {
+        let is_new = self.acknowledged.last().is_none_or(|last| *last < at);
+        if is_new && self.acknowledged.len() < MAX_ACKNOWLEDGED {
+            self.acknowledged.push(at);
+        }
+    }
+
+    /// When the server acknowledged something new first between a question and what ended the wait for its answer,
+    /// where that was seen.
+    pub(in crate::session) fn acknowledged_between(&self, asked: u64, until: u64) -> Option<u64> {
+        let mut all = self.acknowledged.iter().copied();
+        all.find(|at| (asked..until).contains(at))
     }
 
     /// A segment of `side` with payload, which passed for the first time.
@@ -314,6 +332,21 @@ mod tests {
         ledger.sent_again(ToServer, Seq(1), Seq(100), 205);
         assert_eq!(ledger.unanswered_repeats().count(), 0);
         assert_eq!(ledger.repeats().len(), 1);
+    }
+
+    #[test]
+    fn a_question_is_acknowledged_by_what_comes_before_its_answer() {
+        let mut ledger = Ledger::default();
+        for at in [0, 90, 90, 120, 500] {
+            ledger.acknowledged(at);
+        }
+        assert_eq!(ledger.acknowledged_between(100, 500), Some(120));
+        assert_eq!(
+            ledger.acknowledged_between(130, 500),
+            None,
+            "the answer alone does"
+        );
+        assert_eq!(ledger.acknowledged_between(90, 100), Some(90));
     }
 
     #[test]

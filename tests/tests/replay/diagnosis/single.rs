@@ -118,6 +118,24 @@ fn two_that_were_slow_over_one_login_are_both_named_the_slower_first() {
 }
 
 #[test]
+fn that_a_question_was_acknowledged_is_told_only_where_an_acknowledgement_was_seen() {
+    // PRELOGIN, its acknowledgement, and its answer.
+    for (kept, rest, is_told) in [(5, 5, true), (4, 5, false)] {
+        let mut script = Script::after(CLEAR, kept);
+        script.wait(3 * SECOND).goes_on_from(rest);
+        let heard = script.heard();
+        let (login, _) = heard.only().unwrap();
+        assert_eq!(top(login), "server_slow_prelogin", "{login}");
+        let soon = login["diagnosis"][0]["evidence"]["acknowledged_ns"].as_u64();
+        assert_eq!(
+            soon.is_some_and(|soon| soon < MILLISECOND),
+            is_told,
+            "{login}"
+        );
+    }
+}
+
+#[test]
 fn an_answer_to_a_client_that_has_left_is_late_in_the_close() {
     let mut script = Script::after(CLEAR, 4);
     script.wait(3 * SECOND).reset(Client);

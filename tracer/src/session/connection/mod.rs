@@ -110,6 +110,7 @@ impl Connection {
         }
         if let State::Undecided(login) = &mut self.state {
             login.note_positions(event, side);
+            login.ledger.acknowledged(event.server.acked_at);
         }
         match Kind::of(event.kind) {
             Some(Kind::Syn) => self.syn(event, report),

@@ -110,6 +110,9 @@ pub(in crate::session) struct Symptoms<'a> {
     pub(in crate::session) ended: Option<Ended>,
     pub(in crate::session) tcp: Tcp,
     pub(in crate::session) lost: Lost,
+    /// In which phase the server was waited for the longest, and how soon after the question its kernel acknowledged that,
+    /// where it did before there was an answer.
+    pub(in crate::session) acknowledged: Option<(PhaseName, u64)>,
     /// Bytes of the server's answer that never came, though later ones did.
     pub(in crate::session) answer_lacks: Option<u32>,
     /// Of the server's last reply.
@@ -156,6 +159,7 @@ impl Default for Symptoms<'_> {
             ended: None,
             tcp: Tcp::default(),
             lost: Lost::default(),
+            acknowledged: None,
             answer_lacks: None,
             errors: Vec::new(),
             tds: None,
@@ -266,6 +270,11 @@ impl Symptoms<'_> {
         let asked = self.tds.is_some() && self.tcp.bytes.server.0 == 0;
         let dropped = self.ended_as(&[Outcome::Reset, Outcome::Closed]);
         at_once && asked && dropped && self.stopped_at(PhaseName::Prelogin)
+    }
+
+    /// Whether all of it was seen, and the client has sent no byte.
+    pub(super) fn never_speaks(&self) -> bool {
+        !self.partial && self.tcp.bytes.client.0 == 0
     }
 
     pub(super) fn part(&self, name: PhaseName) -> Option<&Part> {

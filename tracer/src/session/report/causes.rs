@@ -103,6 +103,9 @@ impl Report<'_> {
             host,
             lost: lost(&conclusion.ledger, wire.started, at),
             ended: ended(wire, conclusion),
+            acknowledged: me
+                .wait
+                .and_then(|wait| acknowledged(&conclusion.ledger, &wait)),
             answer_lacks: conclusion.answer_lacks,
             at: shared.config.wall(at),
             slow: shared.config.slow,
@@ -247,6 +250,12 @@ fn longest_wait(conclusion: &Conclusion) -> Option<Wait> {
         consider(since, at, false);
     }
     longest
+}
+
+/// How soon the server's kernel acknowledged the question of a wait, where it did before the answer.
+fn acknowledged(ledger: &Ledger, wait: &Wait) -> Option<(PhaseName, u64)> {
+    let at = ledger.acknowledged_between(wait.asked, wait.until)?;
+    Some((wait.phase, at - wait.asked))
 }
 
 /// The longest time for which the client owed a message: from when to when.

@@ -122,9 +122,9 @@ mod tests {
     fn one_sentence_says_what_was_seen_why_how_sure_and_whom_to_call() {
         let evidence = json!({
             "phase": "prelogin", "side": "server", "waited_ns": 14_200_000_000_u64,
-            "stalled_with_it": 63, "released_together": 61,
+            "stalled_with_it": 63, "released_together": 61, "acknowledged_ns": 300_000,
         });
-        let seen = "the server acknowledged {asked} at once and answered {waited_ns} later[, with \
+        let seen = "the server {was_asked} and answered {waited_ns} later[, with \
             {stalled_with_it} other logins waiting][, and {missing} more]";
         let worker = cause(["SQL Server had no free worker", seen], 0.9, &evidence);
         let storm = cause(
@@ -137,6 +137,17 @@ mod tests {
             "why: the server acknowledged PRELOGIN at once and answered 14.2 s later, with 63 other logins \
              waiting: SQL Server had no free worker (0.9), for the database team; perhaps one client logs in \
              many times at once (0.6)"
+        );
+    }
+
+    #[test]
+    fn who_was_not_seen_to_acknowledge_a_question_was_sent_it() {
+        let evidence = json!({"phase": "login", "side": "server", "waited_ns": 3_000_000_000_u64});
+        let seen = "the server {was_asked} and answered {waited_ns} later";
+        let slow = cause(["SQL Server was slow", seen], 0.7, &evidence);
+        assert_eq!(
+            why(&[slow]).expect("text"),
+            "why: the server was sent LOGIN7 and answered 3 s later: SQL Server was slow (0.7), for the database team"
         );
     }
 

@@ -56,8 +56,14 @@ fn told(words: &str, cause: &Diagnosis, may_lack: bool) -> Option<String> {
             evidence(name, cause).filter(|value| **value == Value::Bool(true))?;
             continue;
         }
-        if name == "asked" {
-            text.push_str(asked(cause)?);
+        if name == "was_asked" {
+            let asked = asked(cause)?;
+            // Whose acknowledgement was not seen may have acknowledged nothing.
+            match evidence("acknowledged_ns", cause) {
+                Some(_) => write!(text, "acknowledged {asked} at once"),
+                None => write!(text, "was sent {asked}"),
+            }
+            .ok()?;
             continue;
         }
         let value = evidence(name, cause)?;

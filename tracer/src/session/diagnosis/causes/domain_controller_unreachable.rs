@@ -14,7 +14,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "domain_controller_unreachable",
     whom: Some(Whom::Identity),
     meaning: "the domain controller does not answer",
-    seen: "the client asked domain controllers for {controller_ns} in vain[, with {questions} questions]|the server acknowledged the client's token and did not answer it for {waited_ns}[, with \
+    seen: "the client asked domain controllers for {controller_ns} in vain[, with {questions} questions]|the server {was_asked} and did not answer it for {waited_ns}[, with \
            {stalled_with_it} others waiting][, and reached none of the controllers that its host asked {controllers_unanswered} times]",
     fits,
     page: Page {

@@ -9,7 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "server_silent",
     whom: Some(Whom::Database),
     meaning: "the server never answered",
-    seen: "the server acknowledged {asked} and said nothing for {waited_ns}[, with \
+    seen: "the server {was_asked} and said nothing for {waited_ns}[, with \
            {stalled_with_it} other logins waiting]",
     fits,
     page: Page {

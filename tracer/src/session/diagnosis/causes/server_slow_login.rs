@@ -9,7 +9,7 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "server_slow_login",
     whom: Some(Whom::Database),
     meaning: "SQL Server was slow over the login itself",
-    seen: "the server acknowledged {asked} at once and answered {waited_ns} later[, where it \
+    seen: "the server {was_asked} and answered {waited_ns} later[, where it \
            usually takes {usual_ns}][, with {stalled_with_it} other logins waiting]",
     fits,
     page: Page {
@@ -17,7 +17,7 @@ pub(super) const CAUSE: Cause = Cause {
             trigger, resource governor's classifier, a database that recovers or opens \
             (`AUTO_CLOSE`), the first use of a database.",
         signs: "The server owed its answer for a second or more, or for ten times what it usually takes \
-            there, its kernel had acknowledged the question, and the answer came.",
+            there, its kernel had acknowledged the question (`acknowledged_ns`, where that was seen), and the answer came.",
         against: "Others that stall with it: then it is \
             [`server_threads_exhausted`](#server_threads_exhausted). Packets that were sent again.",
         confirm: "XEvent `process_login_finish` and the ring buffer: *TriggerAndResGovTime*. \

@@ -9,14 +9,14 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "server_slow_tls",
     whom: Some(Whom::Database),
     meaning: "SQL Server was slow to answer TLS",
-    seen: "the server acknowledged {asked} at once and answered {waited_ns} later[, where it \
+    seen: "the server {was_asked} and answered {waited_ns} later[, where it \
            usually takes {usual_ns}][, with {stalled_with_it} other logins waiting]",
     fits,
     page: Page {
         means: "SQL Server took long over its part of the TLS handshake: a private key behind a slow \
             store, a certificate check of its own, a starved host.",
         signs: "The server owed its answer for a second or more, or for ten times what it usually takes \
-            there, its kernel had acknowledged the question, and the answer came.",
+            there, its kernel had acknowledged the question (`acknowledged_ns`, where that was seen), and the answer came.",
         against: "Others that stall with it: then it is \
             [`server_threads_exhausted`](#server_threads_exhausted). Packets that were sent again.",
         confirm: "XEvent `process_login_finish`: `ssl_*` times; in the ring buffer *SslProcessing*, of \

@@ -9,9 +9,9 @@ pub(super) const CAUSE: Cause = Cause {
     slug: "server_threads_exhausted",
     whom: Some(Whom::Database),
     meaning: "SQL Server had no free worker",
-    seen: "the server answered with error {error}|{unanswered?}the server acknowledged {asked} at \
-           once and did not answer for {waited_ns}, with \
-           {stalled_with_it} other logins waiting|the server acknowledged {asked} at once and answered \
+    seen: "the server answered with error {error}|{unanswered?}the server {was_asked} and did not \
+           answer for {waited_ns}, with \
+           {stalled_with_it} other logins waiting|the server {was_asked} and answered \
            {waited_ns} later, with {stalled_with_it} other logins waiting",
     fits,
     page: Page {

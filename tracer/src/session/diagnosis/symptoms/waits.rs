@@ -10,6 +10,10 @@ use crate::{
     session::diagnosis::found::Evidence,
 };
 
+/// A kernel acknowledges what it has received no later than this, nanoseconds: it may delay that for 0.2 s, and the way
+/// takes its time.
+const AT_ONCE: u64 = 400_000_000;
+
 /// Whoever was waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::session) enum Who {
@@ -209,6 +213,14 @@ impl Symptoms<'_> {
                         add(name, value);
                     }
                 }
+            }
+            if stall.who == Who::Server
+                && let Some((phase, soon)) = self.acknowledged
+                && phase == stall.phase
+                && soon <= AT_ONCE
+            {
+                let soon = serde_json::to_value(Nanos(soon));
+                add("acknowledged_ns", soon.unwrap_or_default());
             }
             let is_open = self.part(stall.phase).is_some_and(|part| !part.complete);
             if stall.who == Who::Server && is_open {
