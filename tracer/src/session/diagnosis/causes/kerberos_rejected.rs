@@ -17,7 +17,7 @@ pub(super) const CAUSE: Cause = Cause {
             MS-TDS lets the server close without an ERROR then.",
         signs: "A FIN or RST of the server in answer to LOGIN7 or an SSPI message, Kerberos or SPNEGO, \
             no ERROR token.",
-        against: "A RST that came another way than the server's packets. An ERROR token: then see \
+        against: "A long silence before; a client that has to speak next. A RST that came another way than the server's packets. An ERROR token: then see \
             [`login_rejected`](#login_rejected).",
         confirm: "`setspn -L` and `setspn -X` for `MSSQLSvc/…`; in the error log 17806 with an SSPI code \
             (0x8009030c, 0x80090346 for channel bindings); `klist get MSSQLSvc/host:port` on the \
@@ -44,7 +44,13 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
         AuthKind::Spnego => 0.6,
         _ => return None,
     };
-    (dropped && placed && symptoms.errors.is_empty())
+    // It owed nothing where the client was to speak, and what refuses a ticket does not think for long.
+    let owes = symptoms.owed_by != Some(Side::Client);
+    let sure = match () {
+        () if ended.after >= symptoms.slow => 0.5,
+        () => sure,
+    };
+    (dropped && placed && owes && symptoms.errors.is_empty())
         .then(|| Found::at(sure).took("after_ns", ended.after))
 }
 
@@ -63,9 +69,15 @@ mod tests {
             ..Auth::default()
         };
         let mut closed = ended(Outcome::Closed, PhaseName::Login, Side::Server);
+        closed.ended.as_mut().expect("an end").after = 2_000_000;
         assert!(misses(&CAUSE, &closed), "no ticket");
         closed.auth = Some(&auth);
         assert!(fits(&CAUSE, &closed) >= 0.8);
+        closed.ended.as_mut().expect("an end").after = closed.slow;
+        assert!(fits(&CAUSE, &closed) <= 0.5, "it was silent before");
+        closed.owed_by = Some(Side::Client);
+        assert!(misses(&CAUSE, &closed), "it was the client's turn");
+        closed.owed_by = Some(Side::Server);
         closed.ended = None;
         assert!(misses(&CAUSE, &closed));
     }
