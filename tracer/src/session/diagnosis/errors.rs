@@ -1,5 +1,7 @@
 //! What the numbers and states of refusals mean, and which of them name a cause of their own.
 
+use std::ops::RangeInclusive;
+
 use crate::record::{SqlError, Whom};
 
 /// The login, or its password, is wrong; its state says more where the server tells it.
@@ -79,30 +81,41 @@ const WORKERS: &str = "the limit of workers or sessions is reached";
 const BUSY: &str = "the service is busy or moves the database";
 const FIREWALL: &str = "the server's firewall does not know the client";
 
-/// What the states of 18456 mean, where it is another thing than the password.
-const STATES: &[(u8, &str, Whom)] = &[
-    (2, NO_SUCH_LOGIN, Whom::Identity),
-    (5, NO_SUCH_LOGIN, Whom::Identity),
+/// What the states of 18456 mean, where it is another thing than the password (Microsoft's page of the error,
+/// `MSSQLSERVER_18456`; 13 and 23 by the SQL Protocols team's own list).
+const STATES: &[(RangeInclusive<u8>, &str, Whom)] = &[
+    (2..=2, NO_SUCH_LOGIN, Whom::Identity),
+    (5..=5, NO_SUCH_LOGIN, Whom::Identity),
     (
-        6,
+        6..=6,
         "a Windows login was used with a password",
         Whom::Application,
     ),
-    (7, "the login is disabled", Whom::Identity),
-    (8, "the password is wrong", Whom::Identity),
-    (9, "the password is wrong", Whom::Identity),
-    (11, NO_RIGHT, Whom::Identity),
-    (12, NO_RIGHT, Whom::Identity),
-    (13, "the server is paused", Whom::Database),
-    (18, "the password must be changed", Whom::Identity),
-    (23, "the server is shutting down", Whom::Database),
     (
-        58,
-        "the server takes no logins with a password",
+        7..=7,
+        "the login is disabled, and the password is wrong",
+        Whom::Identity,
+    ),
+    (8..=9, "the password is wrong", Whom::Identity),
+    (11..=12, NO_RIGHT, Whom::Identity),
+    (13..=13, "the server is paused", Whom::Database),
+    (18..=18, "the password must be changed", Whom::Identity),
+    (23..=23, "the server is shutting down", Whom::Database),
+    (
+        58..=58,
+        "the server takes no logins with a password, or SIDs do not match",
         Whom::Database,
     ),
+    (102..=111, NO_ENTRA, Whom::Identity),
+    (
+        122..=124,
+        "user name or password is empty",
+        Whom::Application,
+    ),
+    (132..=133, NO_ENTRA, Whom::Identity),
 ];
 
+const NO_ENTRA: &str = "Microsoft Entra ID did not let it in";
 const NO_SUCH_LOGIN: &str = "there is no such login";
 const NO_RIGHT: &str = "the login may not connect to this server";
 
@@ -125,7 +138,7 @@ pub(super) fn meaning(error: &SqlError) -> Option<(&'static str, Whom)> {
     let by_state = STATES
         .iter()
         .filter(|_| error.number == LOGIN_FAILED)
-        .find(|(state, ..)| *state == error.state)
+        .find(|(states, ..)| states.contains(&error.state))
         .map(|(_, means, whom)| (*means, *whom));
     by_state.or_else(|| {
         let known = MEANINGS.iter().find(|(number, ..)| *number == error.number);
@@ -163,6 +176,8 @@ mod tests {
         assert_eq!(means(1).1, Whom::Identity);
         assert_eq!(means(5), (NO_SUCH_LOGIN, Whom::Identity));
         assert_eq!(means(58).1, Whom::Database);
+        assert_eq!((means(104).0, means(133).0), (NO_ENTRA, NO_ENTRA));
+        assert_eq!(means(123).1, Whom::Application, "an empty password");
         assert_eq!(meaning(&error(50_000, 58)), None, "another number's state");
     }
 
@@ -179,10 +194,9 @@ mod tests {
         let mut numbers: Vec<_> = MEANINGS.iter().map(|(number, ..)| *number).collect();
         numbers.sort_unstable();
         assert!(numbers.windows(2).all(|two| two[0] != two[1]));
-        assert!(
-            STATES
-                .iter()
-                .all(|(state, ..)| !STATES_OF_DATABASE.contains(state))
-        );
+        let states = STATES.iter().flat_map(|(states, ..)| states.clone());
+        let mut states: Vec<_> = states.chain(STATES_OF_DATABASE.iter().copied()).collect();
+        states.sort_unstable();
+        assert!(states.windows(2).all(|two| two[0] != two[1]));
     }
 }
