@@ -23,7 +23,8 @@ pub(in crate::session) struct Around {
     pub(in crate::session) steps: u32,
     /// Of those that were answered while this one waited, those that had asked before it.
     pub(in crate::session) in_order: u32,
-    /// Others that asked after it and were answered before it, or asked before it and were not yet.
+    /// Others that asked after it and were answered before it; or asked before it and were not yet, where the first
+    /// answer was not just before its own.
     pub(in crate::session) out_of_order: u32,
     /// How many the server worked on at once, by the pace of its answers; 0 where too few show it.
     pub(in crate::session) abreast: u32,

@@ -272,6 +272,7 @@ impl Server {
         let past = self.past.iter().filter_map(|past| past.wait);
         let moment = MOMENT.max(wait.took() / 20);
         let mut answered = Vec::new();
+        let mut overtaken = 0;
         let mut shortest = wait.took();
         for other in flying.chain(past).filter(|other| other.phase == wait.phase) {
             let overlaps = other.asked < wait.until && other.until > wait.asked;
@@ -297,7 +298,8 @@ impl Server {
                 let earlier = other.asked < wait.asked;
                 let before = other.answered && other.until <= wait.until;
                 into.in_order += u32::from(earlier && before);
-                into.out_of_order += u32::from(earlier != before);
+                into.out_of_order += u32::from(!earlier && before);
+                overtaken += u32::from(earlier && !before);
             }
         }
         // They went past the one that waits: not with it, and not after a wait of their own.
@@ -309,6 +311,11 @@ impl Server {
         let good = |past: &&Past| past.outcome.is_some_and(Outcome::is_good);
         into.passed = count(self.past.iter().filter(inside).filter(good).count());
         answered.sort_unstable();
+        // Those of a crowd that is let go are answered one after the other too, within a moment.
+        let is_first = answered
+            .first()
+            .is_none_or(|first| wait.until - first <= moment);
+        into.out_of_order += if is_first { 0 } else { overtaken };
         if wait.answered {
             into.shortest = shortest;
             into.abreast = abreast(&answered, wait.until, shortest);

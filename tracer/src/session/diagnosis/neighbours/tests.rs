@@ -84,6 +84,34 @@ fn who_came_at_other_moments_and_is_released_with_it_waited_for_the_same() {
 }
 
 #[test]
+fn the_first_of_a_crowd_that_is_let_go_overtakes_nobody() {
+    let asked: Vec<_> = (0..6).map(|n| n * SECOND).collect();
+    // The last that came is answered first, and the others a little later, or much.
+    for (apart, overtaken) in [(2 * MILLISECOND, [0, 0]), (2 * SECOND, [0, 4])] {
+        let mut neighbours = Neighbours::default();
+        let mut places: Vec<_> = asked
+            .iter()
+            .map(|at| {
+                let mut place = neighbours.enter(SERVER, CLIENT, *at).expect("room");
+                neighbours.stands(&mut place, PhaseName::Login, Some(*at), *at);
+                (place, *at)
+            })
+            .collect();
+        for (turn, overtaken) in (0..).zip(overtaken) {
+            let (mut place, at) = places.pop().expect("one that waits");
+            let until = 20 * SECOND + turn * apart;
+            neighbours.stands(&mut place, PhaseName::Login, None, until);
+            let me = me(Some(wait(PhaseName::Login, at, until, 0)), until);
+            let around = neighbours.around(place, 1433, &me);
+            // Beside the one that came after it and was answered before it.
+            let later = u32::try_from(turn).expect("few");
+            assert_eq!(around.out_of_order, overtaken + later, "{around:?}");
+            neighbours.leave(place, &me, &[]);
+        }
+    }
+}
+
+#[test]
 fn logins_that_are_answered_one_after_the_other_were_released_in_steps() {
     let moments: Vec<_> = (1..=8).map(|n| n * SECOND).collect();
     let told = answered(PhaseName::Auth, &moments);
