@@ -38,6 +38,8 @@ pub struct HostFacts {
     pub client_net: NetFacts,
     /// Of the one that the server is in.
     pub server_net: NetFacts,
+    /// Of all that runs on this host.
+    pub busy: Option<BusyFacts>,
     /// Packets of it that this host's kernel threw away, by whose they were: none where it does not say.
     pub dropped: Vec<DropFacts>,
 }
@@ -72,6 +74,22 @@ pub struct ProcessFacts {
     pub memory_pressure: Option<u64>,
     /// How long it was seen stopped: by a signal, or by who debugs it.
     pub stopped: Option<u64>,
+}
+
+/// Whether a host had processors for all that wanted to run, while a login went on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BusyFacts {
+    /// How long it was looked at.
+    pub span: u64,
+    /// How much of this some task was ready and had no processor (`/proc/pressure/cpu`).
+    pub waited: u64,
+}
+
+impl BusyFacts {
+    /// Whether some task waited for nearly all of the time.
+    pub fn is_short(&self) -> bool {
+        self.span > 0 && self.waited >= self.span / 4 * 3
+    }
 }
 
 /// What a socket holds.

@@ -55,8 +55,8 @@ pub(crate) use diagnosis::every;
 pub use diagnosis::{Words, explain, list, reference, words};
 pub use engine::Engine;
 pub use host::{
-    Conntrack, DropFacts, Hindrance, HostFacts, ListenerFacts, NetFacts, ProcessFacts, Question,
-    SocketFacts, Untried,
+    BusyFacts, Conntrack, DropFacts, Hindrance, HostFacts, ListenerFacts, NetFacts, ProcessFacts,
+    Question, SocketFacts, Untried,
 };
 pub use input::{
     Adjustable, Beside, Carried, Checksum, Config, Datagram, Decided, IncidentLimits, Input,

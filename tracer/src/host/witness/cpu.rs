@@ -203,6 +203,11 @@ fn pressure(text: &str) -> Option<u64> {
     total.trim().parse().ok()
 }
 
+/// How long some task of this host has been ready without a processor, nanoseconds; `None` where the kernel does not say.
+pub(super) fn waited_by_any() -> Option<u64> {
+    Some(pressure(&fs::read_to_string("/proc/pressure/cpu").ok()?)? * MICRO)
+}
+
 fn queued(process: &Process) -> Vec<(i32, u64)> {
     let threads = process.tasks().into_iter().flatten().flatten();
     let threads = threads.take(THREADS);

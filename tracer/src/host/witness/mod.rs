@@ -28,7 +28,7 @@ use self::{
     networks::Network,
 };
 use super::{namespaces::has_the_hosts_pids, now};
-use crate::session::{HostFacts, NetFacts, ProcessFacts, Question, SocketFacts};
+use crate::session::{BusyFacts, HostFacts, NetFacts, ProcessFacts, Question, SocketFacts};
 
 /// Processes, network namespaces and logins followed; those that were seen the longest time ago give way.
 const MAX_CLIENTS: usize = 64;
@@ -66,6 +66,8 @@ pub struct Witness {
     logins: VecDeque<Login>,
     /// Logins that are not decided, by both ends, whose server is in that network namespace.
     served: VecDeque<([SocketAddr; 2], u64)>,
+    /// How long some task of this host has waited for a processor.
+    busy: History<u64>,
     /// When a process that accepts was looked at last, and which network namespace it and a server are in, as found
     /// then: a flood is not to be looked at login by login.
     accepting: HashMap<u32, (u64, Option<u64>)>,
@@ -95,6 +97,7 @@ impl Witness {
             networks: Vec::new(),
             logins: VecDeque::new(),
             served: VecDeque::new(),
+            busy: History::default(),
             accepting: HashMap::new(),
             servers: HashMap::new(),
             refused: None,
@@ -108,6 +111,7 @@ impl Witness {
             return;
         }
         let now = now();
+        self.look_at_host(now);
         if self.logins.len() >= MAX_LOGINS {
             self.logins.pop_front();
         }
@@ -140,6 +144,7 @@ impl Witness {
         if let Some((_, network)) = known.filter(|(at, _)| now.saturating_sub(*at) < REST) {
             return *network;
         }
+        self.look_at_host(now);
         if self.accepting.len() >= MAX_LOGINS {
             self.accepting.clear();
         }
@@ -174,6 +179,7 @@ impl Witness {
         if self.logins.is_empty() && self.served.is_empty() {
             return;
         }
+        self.look_at_host(now);
         for client in &mut self.clients {
             let is_waited_for = |login: &Login| login.client == client.process.pid();
             if self.logins.iter().any(is_waited_for) {
@@ -189,7 +195,11 @@ impl Witness {
     /// What it has to say of a login.
     pub fn says(&mut self, question: &Question<'_>) -> HostFacts {
         let now = now();
-        let mut facts = HostFacts::default();
+        self.look_at_host(now);
+        let mut facts = HostFacts {
+            busy: self.busy_between(question.from, question.to),
+            ..HostFacts::default()
+        };
         if let Some(network) = self.of_server(question.server, now) {
             self.glance(network, now);
             if let Some(network) = self.networks.iter().find(|one| one.id == network) {
@@ -218,6 +228,27 @@ impl Witness {
         }
         facts.socket = self.socket(question);
         facts
+    }
+
+    /// Looks at the whole host unless it did just before.
+    fn look_at_host(&mut self, now: u64) {
+        if self.busy.is_older(now, REST)
+            && let Some(waited) = cpu::waited_by_any()
+        {
+            self.busy.add(now, waited);
+        }
+    }
+
+    /// Whether the host had processors for all that wanted to run, from then to then or in little more.
+    fn busy_between(&self, from: u64, to: u64) -> Option<BusyFacts> {
+        let ((first, then), (last, now)) = self.busy.between(from, to)?;
+        let facts = BusyFacts {
+            span: last.saturating_sub(*first),
+            waited: now.saturating_sub(*then),
+        };
+        // What was measured over a much longer time may have happened at another.
+        let is_close = facts.span <= to.saturating_sub(from).saturating_mul(3);
+        Some(facts).filter(|_| is_close)
     }
 
     /// Whether a client's process could run from one moment to another; nothing of one that is not known.

@@ -23,6 +23,8 @@ pub(in crate::session) struct Found {
     pub(super) whom: Option<Whom>,
     /// It is worth telling of a login that went well too.
     pub(super) is_finding: bool,
+    /// This host itself shows it, however busy it is.
+    pub(super) is_hosts: bool,
     pub(in crate::session) evidence: Evidence,
 }
 
@@ -35,6 +37,7 @@ impl Found {
             confidence: confidence.clamp(0.0, 1.0),
             whom: None,
             is_finding: false,
+            is_hosts: false,
             evidence: Vec::new(),
         }
     }
@@ -74,6 +77,12 @@ impl Found {
     /// Somebody else than usual has to be called.
     pub(super) fn call(mut self, whom: Whom) -> Self {
         self.whom = Some(whom);
+        self
+    }
+
+    /// This host itself shows it, however busy it is.
+    pub(super) fn shown_by_host(mut self) -> Self {
+        self.is_hosts = true;
         self
     }
 

@@ -42,6 +42,9 @@ const MOST: usize = 3;
 const LEAST: f64 = 0.35;
 /// No more is believed of a login that is slow for its server only: another would call it healthy.
 const ONLY_UNUSUAL: f64 = 0.5;
+/// No more is believed of a login that went well and was slow on a host that has no processor free: whoever was waited for
+/// may only have waited for one.
+const WHO_KNOWS: f64 = 0.5;
 /// How sure it is that none of the causes is known.
 const UNKNOWN: f64 = 0.5;
 
@@ -109,10 +112,25 @@ fn fitting(symptoms: &Symptoms<'_>) -> Vec<Ranked> {
         if symptoms.is_only_unusual() && !found.is_finding {
             found.confidence = found.confidence.min(ONLY_UNUSUAL);
         }
+        if let Some(busy) = symptoms.is_short_of_processors()
+            && !found.is_finding
+            && !found.is_hosts
+        {
+            found.confidence = at_most(found.confidence, WHO_KNOWS);
+            found = found.took("host_pressure_ns", busy.waited);
+        }
         let tells = asks || found.is_finding;
         (tells && found.confidence >= LEAST).then(|| Ranked::new(cause, found))
     });
     fitting.collect()
+}
+
+/// A confidence that is no more than so much, and in the order of others that are bounded so.
+fn at_most(confidence: f64, most: f64) -> f64 {
+    if confidence <= LEAST {
+        return confidence;
+    }
+    LEAST + (confidence - LEAST) * (most - LEAST) / (1.0 - LEAST)
 }
 
 /// The causes of a login, with those that only its connection's end shows.

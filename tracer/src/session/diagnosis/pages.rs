@@ -201,7 +201,7 @@ mod tests {
             "waited_ns",
             "ended_by",
             "unanswered",
-            "asked",
+            "was_asked",
             "usual_ns",
             "stalled_with_it",
             "questions",

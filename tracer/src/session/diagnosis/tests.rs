@@ -10,6 +10,7 @@ use crate::record::{
     Alert, Auth, AuthKind, Certificate, Nanos, Outcome, PhaseName, Side, Tls, TlsHello, Waited,
     Whom,
 };
+use crate::session::host::BusyFacts;
 
 const MILLISECOND: u64 = 1_000_000;
 
@@ -196,6 +197,46 @@ fn two_causes_at_once_are_both_told() {
         slugs(&storm)[..2],
         ["server_threads_exhausted", "login_storm"]
     );
+}
+
+#[test]
+fn on_a_host_without_a_free_processor_nobody_is_surely_slow_but_who_was_seen_to_wait_for_one() {
+    let busy = BusyFacts {
+        span: 6 * SECOND,
+        waited: 5 * SECOND,
+    };
+    let mut crowd = slow(PhaseName::Prelogin, Who::Server);
+    (crowd.around.stalled, crowd.around.released) = (40, 40);
+    crowd.around.joined = 30;
+    crowd.around.begun_by_client = 60;
+    let before = slugs(&crowd);
+    crowd.host.busy = Some(busy);
+    assert_eq!(slugs(&crowd), before, "in their order");
+    let told = ranked(&crowd);
+    assert!(told.iter().all(|told| told.confidence <= 0.5), "{told:?}");
+    let evidence = &told[0].evidence;
+    assert!(
+        evidence.iter().any(|(name, _)| *name == "host_pressure_ns"),
+        "{evidence:?}"
+    );
+
+    let mut starved = slow(PhaseName::Tls, Who::Client);
+    starved.host.busy = Some(busy);
+    assert!(ranked(&starved)[0].confidence <= 0.5);
+    starved.host.process.span = 6 * SECOND;
+    starved.host.process.queued = Some(4 * SECOND);
+    let told = ranked(&starved);
+    assert_eq!(told[0].slug(), "client_starved");
+    assert!(told[0].confidence > 0.8, "that was seen: {told:?}");
+
+    let mut failed = ended(Outcome::Timeout, PhaseName::Prelogin, Side::Client);
+    failed.host.busy = Some(busy);
+    assert!(ranked(&failed)[0].confidence > 0.5, "nobody answered it");
+    crowd.host.busy = Some(BusyFacts {
+        waited: SECOND,
+        ..busy
+    });
+    assert!(ranked(&crowd)[0].confidence > 0.8, "it had one mostly");
 }
 
 #[test]

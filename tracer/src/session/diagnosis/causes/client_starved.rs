@@ -50,6 +50,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     Some(
         Found::at(symptoms.slowness_of_wait(starved.confidence))
             .call(starved.whom)
+            .shown_by_host()
             .with("process_state", process.stopped.map(|_| "stopped"))
             .with("stopped_ns", some(process.stopped))
             .with("throttled_ns", some(process.throttled))

@@ -42,6 +42,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     if let Some(listener) = symptoms.dropping_listener().filter(ListenerFacts::is_full) {
         return Some(
             Found::at(0.95)
+                .shown_by_host()
                 .with("syn_retransmits", symptoms.tcp.syn_retransmits)
                 .with("listener_drops", listener.dropped)
                 .with("accept_queue", listener.waiting)
@@ -53,6 +54,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     if let Some(listener) = symptoms.dropping_listener().filter(|_| overflows > 0) {
         return Some(
             Found::at(0.88)
+                .shown_by_host()
                 .with("syn_retransmits", symptoms.tcp.syn_retransmits)
                 .with("listener_drops", listener.dropped)
                 .with("listen_overflows", overflows),
@@ -64,6 +66,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     if let Some(overflowed) = overflowed {
         return Some(
             Found::at(0.93)
+                .shown_by_host()
                 .with("syn_retransmits", symptoms.tcp.syn_retransmits)
                 .with("dropped_packets", overflowed.count)
                 .with("drop_reason", &overflowed.reason),

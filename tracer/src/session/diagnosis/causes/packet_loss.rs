@@ -39,6 +39,7 @@ fn dropped_here(symptoms: &Symptoms<'_>) -> Option<Found> {
     Some(
         Found::at(0.9)
             .call(Whom::Host)
+            .shown_by_host()
             .with("dropped_packets", dropped.count)
             .with("dropped_of", dropped.of)
             .with("drop_reason", &dropped.reason)

@@ -18,8 +18,8 @@ pub(super) const CAUSE: Cause = Cause {
     page: Page {
         means: "The server's host, or whatever answers for it (a proxy, a load balancer, a firewall), \
             answered the SYN late.",
-        signs: "One SYN, and its answer after a second or more, or after ten times the usual round trip. Where the \
-            server is on the agent's host: connections that the kernel had taken waited in the socket that listens, and \
+        signs: "One SYN, and its answer after a second or more; the surer where that is ten times the usual round \
+            trip, or ten times what any later phase waited for the server. Where the server is on the agent's host: connections that the kernel had taken waited in the socket that listens, and \
             nobody accepted them, for as long as PRELOGIN waited (`accept_queue`, `accept_queue_ns`).",
         against: "SYNs that were sent again; a round trip that is long as a rule.",
         confirm: "A capture on the server's host: whether the SYN arrives late or is answered late. \
@@ -39,8 +39,22 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     if !in_handshake || lost {
         return None;
     }
+    // How long the way is, the rest of the login shows too.
+    let later = || {
+        let parts = symptoms.parts.iter();
+        let parts = parts.filter(|part| part.name != PhaseName::Handshake && part.complete);
+        parts.filter_map(|part| part.waited)
+    };
+    if later().any(|waited| waited.network_ns.0 >= stall.took / 2) {
+        return None;
+    }
+    let longest = later()
+        .map(|waited| waited.network_ns.0 + waited.server_ns.0)
+        .max();
     let usual = symptoms.around.usual_round_trip;
-    let odd = usual.is_some_and(|usual| stall.took / 10 > usual);
+    let odd = usual
+        .or(longest)
+        .is_some_and(|usual| stall.took / 10 > usual);
     let confidence = if odd { 0.65 } else { 0.4 };
     Some(Found::at(confidence).with("usual_rtt_ns", usual.map(Nanos)))
 }
@@ -53,6 +67,7 @@ fn waits_to_be_accepted(symptoms: &Symptoms<'_>, took: u64) -> Option<Found> {
     let most_of_it = listener.is_full() || queued.saturating_add(2 * SECOND) >= took;
     Some(
         Found::at(if most_of_it { 0.85 } else { 0.5 })
+            .shown_by_host()
             .with("accept_queue", listener.waiting)
             .with("accept_queue_room", listener.room)
             .took("accept_queue_ns", queued),
@@ -63,7 +78,7 @@ fn waits_to_be_accepted(symptoms: &Symptoms<'_>, took: u64) -> Option<Found> {
 mod tests {
     use super::*;
     use crate::session::{
-        diagnosis::tests::{fits, misses, slow},
+        diagnosis::tests::{fits, misses, part, slow},
         host::ListenerFacts,
     };
 
@@ -91,6 +106,15 @@ mod tests {
         assert!(fits(&CAUSE, &late) < 0.5, "the way may be long");
         late.around.usual_round_trip = Some(500_000);
         assert!(fits(&CAUSE, &late) > 0.6);
+        late.around.usual_round_trip = None;
+        late.parts
+            .push(part(PhaseName::Prelogin, Who::Server, 400_000));
+        assert!(fits(&CAUSE, &late) > 0.6, "its later messages were quick");
+        late.parts
+            .push(part(PhaseName::Login, Who::Network, 5 * SECOND));
+        assert!(misses(&CAUSE, &late), "the way is long");
+        late.parts.truncate(1);
+        late.around.usual_round_trip = Some(500_000);
         late.tcp.syn_retransmits = Some(1);
         assert!(misses(&CAUSE, &late), "a SYN was lost or dropped");
     }

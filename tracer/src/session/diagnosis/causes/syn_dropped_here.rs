@@ -50,6 +50,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     {
         return Some(
             Found::at(0.95)
+                .shown_by_host()
                 .with("dropped_packets", dropped.count)
                 .with("dropped_of", dropped.of)
                 .with("drop_reason", &dropped.reason),

@@ -3,7 +3,7 @@
 use super::{Symptoms, Who};
 use crate::{
     record::{Outcome, Side, Whom},
-    session::host::{DropFacts, ListenerFacts},
+    session::host::{BusyFacts, DropFacts, ListenerFacts},
 };
 
 /// Why a client could not go on.
@@ -64,6 +64,13 @@ impl Symptoms<'_> {
         let process = &self.host.process;
         let (throttled, all) = (process.throttled_periods?, process.periods?);
         (all > 0 && throttled >= all.div_ceil(2)).then_some(0.65)
+    }
+
+    /// How busy this host was, where a login went well that was slow, and the host had no processor free for nearly all
+    /// of its time.
+    pub(in crate::session::diagnosis) fn is_short_of_processors(&self) -> Option<BusyFacts> {
+        let well = self.outcome.is_some_and(Outcome::is_good);
+        self.host.busy.filter(|busy| well && busy.is_short())
     }
 
     /// Whether its SYN was not answered at once: it was sent again, or nothing came of it.
