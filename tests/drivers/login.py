@@ -1,4 +1,4 @@
-"""One login and one query by a client that Python can load."""
+"""One login and one query by a client that Python can load; or several, one after the other."""
 
 import argparse
 import glob
@@ -27,6 +27,7 @@ def arguments():
     parser.add_argument("--check", default="as-ever", choices=["as-ever", "issuer", "name"])
     parser.add_argument("--multi-subnet-failover", action="store_true")
     parser.add_argument("--spn")
+    parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--mars", action="store_true")
     parser.add_argument("--token-from", help="is asked before the login, as who gives a machine its tokens")
     return parser.parse_args()
@@ -184,8 +185,9 @@ def query(connection, sql):
 
 def main():
     o = arguments()
-    rows = {"pymssql": pymssql, "python-tds": python_tds, "odbc": odbc, "freetds-odbc": freetds_odbc}[o.driver](o)
-    print("rows", rows)
+    log_in = {"pymssql": pymssql, "python-tds": python_tds, "odbc": odbc, "freetds-odbc": freetds_odbc}[o.driver]
+    for _ in range(o.times):
+        print("rows", log_in(o))
 
 
 main()

@@ -178,6 +178,8 @@ pub struct Login {
     pub several: bool,
     /// Login timeout in seconds.
     pub timeout: u32,
+    /// How often to log in, one after the other; of the clients in Python only.
+    pub times: u64,
 }
 
 impl Login {
@@ -201,6 +203,7 @@ impl Login {
             mars: false,
             several: false,
             timeout: 10,
+            times: 1,
         }
     }
 
@@ -335,6 +338,7 @@ impl Driver {
                     .args(["--driver", name]);
                 command.args(["--timeout", &login.timeout.to_string()]);
                 command.args(["--spn", kdc::SPN]);
+                command.args(["--times", &login.times.to_string()]);
                 if login.mars {
                     command.arg("--mars");
                 }

@@ -3,11 +3,12 @@
 //! first cause is right, and whether it is as sure as it should be.
 //!
 //! `faults` says what can go wrong, `trial` is one run of it, `site` and `router` are where it happens,
-//! `verdict` compares, `score` and `page` tell.
+//! `verdict` compares, `score` and `page` tell. `healthy` is logins alone that go well, many of them.
 
 mod client;
 mod draw;
 mod faults;
+pub mod healthy;
 pub mod page;
 mod resolver;
 mod router;

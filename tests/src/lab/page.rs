@@ -14,17 +14,30 @@ const MARKS: [&str; 2] = [
     "<!-- written by `cargo xtask lab --write` -->",
     "<!-- up to here -->",
 ];
+/// The same for healthy logins.
+const MARKS_OF_HEALTHY: [&str; 2] = [
+    "<!-- written by `cargo xtask lab --healthy 10000 --write` -->",
+    "<!-- up to here, healthy ones -->",
+];
 
 /// Writes it into a page, where its marks are.
 pub fn write(score: &Score, page: &Path) -> Result<()> {
+    write_between(MARKS, &text(score)?, page)
+}
+
+/// The same of what was told of healthy logins.
+pub fn write_healthy(text: &str, page: &Path) -> Result<()> {
+    write_between(MARKS_OF_HEALTHY, text, page)
+}
+
+fn write_between(marks: [&str; 2], text: &str, page: &Path) -> Result<()> {
     let old = std::fs::read_to_string(page).with_context(|| page.display().to_string())?;
     let missing = || format!("{} has no place for it", page.display());
-    let (before, rest) = old.split_once(MARKS[0]).with_context(missing)?;
-    let (_, after) = rest.split_once(MARKS[1]).with_context(missing)?;
-    let text = text(score)?;
+    let (before, rest) = old.split_once(marks[0]).with_context(missing)?;
+    let (_, after) = rest.split_once(marks[1]).with_context(missing)?;
     std::fs::write(
         page,
-        format!("{before}{}\n\n{text}\n{}{after}", MARKS[0], MARKS[1]),
+        format!("{before}{}\n\n{text}\n{}{after}", marks[0], marks[1]),
     )?;
     Ok(())
 }

@@ -195,7 +195,7 @@ fn some(mut all: Vec<Verdict>, mut draw: Draw) -> Vec<Verdict> {
     all
 }
 
-fn told(line: &Value) -> Vec<Told> {
+pub(super) fn told(line: &Value) -> Vec<Told> {
     let causes = [&line["diagnosis"], &line["attempt"]["diagnosis"]];
     let causes = causes.into_iter().find_map(Value::as_array);
     let causes = causes.map_or(&[][..], Vec::as_slice);
