@@ -33,7 +33,8 @@ use crate::{
         writer::{Place, Writer, Written},
     },
     record::{
-        Body, ConnectionFacts, ConnectionId, LineFormat, Naming, Nanos, Record, RunId, Vantage,
+        Body, ConnectionFacts, ConnectionId, Kubernetes, LineFormat, Naming, Nanos, Process,
+        Record, RunId, Vantage,
     },
 };
 
@@ -388,16 +389,18 @@ fn capture<'a>(
     writer.finish()
 }
 
-/// Which connection, of which process, and how its login went.
+/// Which connection, of which process in which pod and container, and how its login went.
 fn comment(facts: &ConnectionFacts) -> String {
     let process = facts.process.as_ref();
     let name = process.and_then(|process| process.name.as_ref());
-    let container = process.and_then(|process| process.container_id.as_ref());
+    let pod = process.and_then(|process| process.k8s.as_deref());
+    let container = process.and_then(container);
     let outcome = facts.login.outcome;
     let took = facts.login.duration_ns;
     let said: String = [
         process.map(|process| format!(", process {}", process.pid)),
         name.map(|name| format!(" {name}")),
+        pod.map(|pod| format!(", pod {}", self::pod(pod))),
         container.map(|container| format!(", container {container}")),
         outcome.map(|outcome| format!(", {}", outcome.as_str())),
         took.map(|took| format!(" after {:.3} s", took.0 as f64 / 1e9)),
@@ -406,4 +409,23 @@ fn comment(facts: &ConnectionFacts) -> String {
     .flatten()
     .collect();
     format!("connection {}{said}", facts.connection.id)
+}
+
+/// A pod by its namespace and name, where these are known, else by its UID.
+fn pod(pod: &Kubernetes) -> String {
+    let named = pod.namespace.as_ref().zip(pod.pod.as_ref());
+    named.map_or_else(
+        || pod.pod_uid.to_string(),
+        |(namespace, name)| format!("{namespace}/{name}"),
+    )
+}
+
+/// A container by its name in its pod, else as its runtime lists it, and by its id.
+fn container(process: &Process) -> Option<String> {
+    let in_pod = process.k8s.as_ref().and_then(|pod| pod.container.as_ref());
+    let listed = || process.container.as_ref()?.name.as_ref();
+    let name = in_pod.or_else(listed).map(ToString::to_string);
+    let id = process.container_id.as_ref().map(ToString::to_string);
+    let said: Vec<_> = name.into_iter().chain(id).collect();
+    (!said.is_empty()).then(|| said.join(" "))
 }

@@ -2,6 +2,7 @@ use std::{
     fs,
     net::IpAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde_json::Value;
@@ -15,7 +16,7 @@ use crate::{
         tracker::{Sighted, Tracker},
     },
     ports::Ports,
-    record::{Body, Nanos, Record, RunId},
+    record::{Body, Container, Kubernetes, Nanos, Process, Record, RunId},
     session::{Config, Decided, Engine, Listener},
 };
 
@@ -222,6 +223,61 @@ fn memory_is_bounded_and_a_connection_that_is_not_whole_says_so() {
         "{lines}"
     );
     assert!(recorder.due(&[].into(), true).is_none(), "once is enough");
+}
+
+#[test]
+fn packets_say_in_which_pod_their_process_runs() {
+    let capture = captures()
+        .into_iter()
+        .find(|path| path.ends_with("odbc18-lab-loginfailed.pcap"))
+        .unwrap();
+    let comment = |k8s: Option<Kubernetes>, name: Option<&str>| {
+        let mut heard = hear(&capture, None);
+        let login = heard.iter_mut().find_map(|record| match &mut record.body {
+            Body::Login(login) => Some(login),
+            _ => None,
+        });
+        let facts = &mut login.unwrap().facts;
+        facts.process = Some(Process {
+            pid: 7,
+            container_id: Some("4f797c539e6c".into()),
+            container: name.map(|name| {
+                Arc::new(Container {
+                    name: Some(name.into()),
+                    ..Container::default()
+                })
+            }),
+            k8s: k8s.map(Arc::new),
+            ..Process::default()
+        });
+        super::comment(facts)
+    };
+    let pod = Kubernetes {
+        namespace: Some("web".into()),
+        pod: Some("shop-0".into()),
+        pod_uid: "ccf19bc6".into(),
+        container: Some("app".into()),
+        ..Kubernetes::default()
+    };
+    let nameless = Kubernetes {
+        pod_uid: "ccf19bc6".into(),
+        ..Kubernetes::default()
+    };
+    let said = comment(Some(pod), Some("k8s_app_shop-0"));
+    assert!(
+        said.contains(", process 7, pod web/shop-0, container app 4f797c539e6c, failed after"),
+        "{said}"
+    );
+    let said = comment(Some(nameless), None);
+    assert!(
+        said.contains(", pod ccf19bc6, container 4f797c539e6c,"),
+        "{said}"
+    );
+    let said = comment(None, Some("sql1"));
+    assert!(
+        said.contains(", process 7, container sql1 4f797c539e6c,"),
+        "{said}"
+    );
 }
 
 #[test]
