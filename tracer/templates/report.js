@@ -1,49 +1,62 @@
 (() => {
   // Copies what a button stands beside.
-  for (const pre of document.querySelectorAll('pre[data-copy]')) {
+  for (const text of document.querySelectorAll('[data-copy]')) {
     const button = document.createElement('button');
     button.type = 'button';
     button.textContent = 'Copy';
     button.addEventListener('click', () => {
       const range = document.createRange();
-      range.selectNodeContents(pre);
+      range.selectNodeContents(text);
       const selection = getSelection();
       selection.removeAllRanges();
       selection.addRange(range);
-      const copied = navigator.clipboard ? navigator.clipboard.writeText(pre.textContent) : Promise.reject();
+      const copied = navigator.clipboard ? navigator.clipboard.writeText(text.textContent) : Promise.reject();
       copied.then(() => { button.textContent = 'Copied'; }, () => { button.textContent = 'Selected'; });
     });
-    pre.before(button);
+    if (text.tagName === 'PRE') text.before(button); else text.after(' ', button);
   }
-  // Zooms into logins over time: from where the button went down to where it came up; again for all.
+  // Zooms into logins over time, by buttons or by dragging: columns get wider, and times are written anew.
   const chart = document.querySelector('svg.timeline');
   if (!chart) return;
-  const whole = chart.getAttribute('viewBox');
-  const [, , width, height] = whole.split(' ').map(Number);
-  const note = document.getElementById('zoom');
-  const reset = document.createElement('button');
-  reset.type = 'button';
-  reset.hidden = true;
-  reset.textContent = 'All of it';
-  note.hidden = false;
-  note.after(reset);
+  const columns = chart.querySelector('.columns');
+  const clocks = [...chart.querySelectorAll('.clock')];
+  const [begins, lasts, wide] = ['begins', 'lasts', 'wide'].map((name) => Number(chart.dataset[name]));
+  const tools = document.getElementById('zoom');
+  const shown = tools.querySelector('[aria-live]');
+  const texts = clocks.map((clock) => clock.textContent);
+  const least = Math.min(1, 1000 / lasts);
+  let [from, to] = [0, 1];
+  const show = (left, right) => {
+    const span = Math.min(1, Math.max(least, right - left));
+    from = Math.min(Math.max(0, left), 1 - span);
+    to = from + span;
+    const whole = span === 1;
+    columns.setAttribute('transform', `scale(${1 / span} 1) translate(${-from * wide} 0)`);
+    const time = (part) => new Date(begins + (from + part * span) * lasts).toISOString();
+    // Days too where there are several, as it was written; parts of a second where there are few.
+    const [first, last] = span * lasts > 86400000 ? [5, 16] : [11, span * lasts < 10000 ? 23 : 19];
+    clocks.forEach((clock, at) => {
+      clock.textContent = whole ? texts[at] : time(at / (clocks.length - 1)).slice(first, last).replace('T', ' ');
+    });
+    shown.textContent = whole ? '' : `${time(0).slice(11, 19)} to ${time(1).slice(11, 19)}`;
+  };
+  const by = (factor) => show((from + to) / 2 - (to - from) / 2 * factor, (from + to) / 2 + (to - from) / 2 * factor);
+  const move = (part) => show(from + (to - from) * part, to + (to - from) * part);
+  const does = { in: () => by(0.5), out: () => by(2), back: () => move(-0.5), on: () => move(0.5), all: () => show(0, 1) };
+  for (const button of tools.querySelectorAll('button')) button.addEventListener('click', does[button.dataset.zoom]);
   const at = (event) => {
-    const box = chart.getBoundingClientRect();
-    const [left, , wide] = chart.getAttribute('viewBox').split(' ').map(Number);
-    return left + (event.clientX - box.left) / box.width * wide;
+    const box = columns.parentElement.parentElement.getScreenCTM();
+    return Math.min(1, Math.max(0, (event.clientX - box.e) / box.a / wide));
   };
-  const show = (from, to) => {
-    chart.setAttribute('viewBox', from === 0 && to === width ? whole : `${from} 0 ${to - from} ${height}`);
-    chart.setAttribute('preserveAspectRatio', 'none');
-    reset.hidden = from === 0 && to === width;
-  };
-  let from = null;
-  chart.addEventListener('pointerdown', (event) => { from = at(event); });
-  chart.addEventListener('pointerup', (event) => {
-    if (from === null) return;
-    const [left, right] = [from, at(event)].sort((a, b) => a - b);
-    from = null;
-    if (right - left > 4) show(left, right);
+  let pressed = null;
+  chart.addEventListener('pointerdown', (event) => { pressed = at(event); });
+  addEventListener('pointerup', (event) => {
+    if (pressed === null) return;
+    const [left, right] = [pressed, at(event)].sort((a, b) => a - b).map((part) => from + part * (to - from));
+    const few = (to - from) / 100;
+    pressed = null;
+    if (right - left > few) show(left, right);
   });
-  reset.addEventListener('click', () => show(0, width));
+  addEventListener('pointercancel', () => { pressed = null; });
+  tools.hidden = false;
 })();

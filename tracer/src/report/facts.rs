@@ -1,5 +1,7 @@
 //! What a report says, whatever it is written in.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
@@ -7,6 +9,7 @@ use super::{
     gather::{Column, Gathered, Share},
     keys::Keys,
     line::{Incident, Moment},
+    outcomes::{self, OutcomeRow},
     spread::Spread,
     text::{count, number, shown, time, words},
     verdict::{Verdict, meaning},
@@ -15,6 +18,8 @@ use super::{
 
 /// Rows of a table that are shown.
 const ROWS: usize = 15;
+/// Why a connection's times are not known.
+const UNTIMED: &str = "untimed";
 /// What all phases together are called.
 const WHOLE: &str = "whole login";
 /// The phases of a login, in their order.
@@ -30,7 +35,7 @@ pub(super) struct Facts {
     pub(super) phases: Vec<PhaseRow>,
     pub(super) compared: bool,
     pub(super) causes: Vec<CauseRow>,
-    pub(super) errors: Vec<ErrorRow>,
+    pub(super) outcomes: Vec<OutcomeRow>,
     pub(super) tables: Vec<Table>,
     pub(super) unseen: Vec<String>,
     pub(super) version: &'static str,
@@ -74,6 +79,8 @@ pub(super) struct Shown {
     pub(super) start: String,
     pub(super) took: String,
     pub(super) why: String,
+    /// How long its client had been at it before the connection's first packet; nothing where it began with that.
+    pub(super) before: Option<String>,
     pub(super) waterfall: Waterfall,
     pub(super) usual: Option<Waterfall>,
     pub(super) keys: Keys,
@@ -130,14 +137,6 @@ pub(super) struct CauseRow {
     pub(super) confidence: f64,
     pub(super) confirm: &'static str,
     pub(super) mend: &'static str,
-}
-
-/// An error of SQL Server's.
-#[derive(Debug, Serialize)]
-pub(super) struct ErrorRow {
-    pub(super) number: u32,
-    pub(super) state: u8,
-    pub(super) logins: u64,
 }
 
 /// Logins told apart by what they have in common.
@@ -199,7 +198,7 @@ impl Facts {
             phases: phases.collect(),
             compared: before.is_some(),
             causes: causes(gathered),
-            errors: errors(gathered),
+            outcomes: outcomes::rows(gathered),
             tables: tables(gathered),
             unseen: unseen(gathered),
             version: env!("CARGO_PKG_VERSION"),
@@ -286,6 +285,12 @@ fn logins(gathered: &Gathered) -> Vec<Shown> {
                 start: connection.start.to_string(),
                 took: time(kept.took()),
                 why: super::verdict::why(diagnosis.unwrap_or(&facts.diagnosis)),
+                before: attempt
+                    .and_then(|attempt| attempt.start)
+                    .map(|start| connection.start.0.saturating_sub(start.0))
+                    .and_then(|before| u64::try_from(before).ok())
+                    .filter(|before| *before > 0)
+                    .map(time),
                 waterfall: Waterfall::new(facts, attempt),
                 usual: gathered
                     .chosen
@@ -312,20 +317,6 @@ fn causes(gathered: &Gathered) -> Vec<CauseRow> {
             mend: known.map_or("", |words| words.mend),
         }
     });
-    rows.collect()
-}
-
-fn errors(gathered: &Gathered) -> Vec<ErrorRow> {
-    let mut errors: Vec<_> = gathered.errors.iter().collect();
-    errors.sort_by_key(|(_, logins)| std::cmp::Reverse(**logins));
-    let rows = errors
-        .into_iter()
-        .take(ROWS)
-        .map(|(&(number, state), &logins)| ErrorRow {
-            number,
-            state,
-            logins,
-        });
     rows.collect()
 }
 
@@ -360,6 +351,18 @@ fn tables(gathered: &Gathered) -> Vec<Table> {
     columns.collect()
 }
 
+/// Why connections were not seen whole, in brackets.
+fn reasons(reasons: &BTreeMap<String, u64>) -> String {
+    if reasons.is_empty() {
+        return String::new();
+    }
+    let each: Vec<_> = reasons
+        .iter()
+        .map(|(reason, connections)| format!("{} {}", words(reason), count(*connections)))
+        .collect();
+    format!(" By reason: {}.", each.join(", "))
+}
+
 /// What was not seen, or not for sure: each a sentence.
 fn unseen(gathered: &Gathered) -> Vec<String> {
     let unseen = &gathered.unseen;
@@ -391,13 +394,20 @@ fn unseen(gathered: &Gathered) -> Vec<String> {
     }
     if unseen.partial > 0 {
         said.push(format!(
-            "{} not seen whole (`partial`): what is said of those may be less than what happened.",
+            "{} not seen whole (`partial`): what is said of those may be less than what happened.{}",
             if unseen.partial == 1 {
                 "1 connection was".to_owned()
             } else {
                 format!("{} connections were", count(unseen.partial))
-            }
+            },
+            reasons(&unseen.partial_reasons)
         ));
+    }
+    if unseen.partial_reasons.contains_key(UNTIMED) {
+        said.push(
+            "The clock was set back meanwhile, or packets have no time: what depends on time is left out of those."
+                .to_owned(),
+        );
     }
     if unseen.inferred > 0 {
         said.push(format!(

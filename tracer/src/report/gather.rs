@@ -122,11 +122,11 @@ pub(super) struct Gathered {
     pub(super) slow: u64,
     pub(super) first: Option<Moment>,
     pub(super) last: Option<Moment>,
-    pub(super) outcomes: BTreeMap<String, u64>,
+    /// By name, and by number and state of the error where the server refused them.
+    pub(super) outcomes: BTreeMap<(String, Option<(u32, u8)>), u64>,
     pub(super) took: Spread,
     pub(super) phases: BTreeMap<String, Spread>,
     pub(super) columns: BTreeMap<Column, HashMap<String, Share>>,
-    pub(super) errors: BTreeMap<(u32, u8), u64>,
     pub(super) causes: BTreeMap<String, OfCause>,
     pub(super) timeline: Timeline,
     pub(super) chosen: Chosen,
@@ -140,6 +140,7 @@ pub(super) struct Gathered {
 pub(super) struct Unseen {
     pub(super) losses: BTreeMap<String, u64>,
     pub(super) partial: u64,
+    pub(super) partial_reasons: BTreeMap<String, u64>,
     pub(super) inferred: u64,
     pub(super) vantages: BTreeMap<String, u64>,
     /// What works less well than it could, with what that costs.
@@ -206,7 +207,6 @@ impl Gathered {
             took: Spread::default(),
             phases: BTreeMap::new(),
             columns: BTreeMap::new(),
-            errors: BTreeMap::new(),
             causes: BTreeMap::new(),
             timeline: Timeline::default(),
             chosen: Chosen::new(worst),
@@ -271,7 +271,9 @@ impl Gathered {
                 .map_or(line.timestamp, |last| last.max(line.timestamp)),
         );
         let outcome = login.outcome.as_deref().unwrap_or("unknown");
-        *counted(&mut self.outcomes, shown(outcome)) += 1;
+        let error = login.error.filter(|_| failed);
+        let error = error.map(|error| (error.number, error.state));
+        *counted(&mut self.outcomes, (shown(outcome), error)) += 1;
         self.took.add(took);
         for (name, phase) in &facts.phases {
             counted(&mut self.phases, shown(name)).add(phase.duration_ns);
@@ -285,9 +287,6 @@ impl Gathered {
                 share.took.add(took);
             }
         }
-        if let Some(error) = login.error.filter(|_| failed) {
-            *counted(&mut self.errors, (error.number, error.state)) += 1;
-        }
         if let Some(first) = facts.diagnosis.first().filter(|_| failed || slow) {
             let cause = counted(&mut self.causes, shown(&first.cause));
             cause.logins += 1;
@@ -295,6 +294,9 @@ impl Gathered {
             cause.whom.clone_from(&first.whom);
         }
         self.unseen.partial += u64::from(connection.partial);
+        for reason in &connection.partial_reasons {
+            *counted(&mut self.unseen.partial_reasons, shown(reason)) += 1;
+        }
         self.unseen.inferred += u64::from(login.basis.as_deref() == Some("inferred"));
         *counted(&mut self.unseen.vantages, shown(&connection.vantage)) += 1;
         self.timeline.add(line.timestamp, failed, slow);

@@ -105,6 +105,8 @@ pub(crate) struct Connection {
     pub(crate) start: Moment,
     #[serde(default)]
     pub(crate) partial: bool,
+    #[serde(default)]
+    pub(crate) partial_reasons: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

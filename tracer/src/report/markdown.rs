@@ -57,17 +57,16 @@ pub(super) fn markdown(facts: &Facts) -> Result<String, fmt::Error> {
             row.mend.replace('|', "\\|")
         )?;
     }
-    if !facts.errors.is_empty() {
-        text.push_str(
-            "\n## Errors of SQL Server's\n\n| number | state | logins |\n|--:|--:|--:|\n",
-        );
-    }
-    for row in &facts.errors {
+    text.push_str(
+        "\n## How logins ended\n\n| outcome | error | means | logins |\n|---|---|---|--:|\n",
+    );
+    for row in &facts.outcomes {
         writeln!(
             text,
-            "| {} | {} | {} |",
-            row.number,
-            row.state,
+            "| {} | {} | {} | {} |",
+            safe(&row.outcome),
+            row.of_error(),
+            row.means,
             count(row.logins)
         )?;
     }
@@ -128,11 +127,17 @@ fn worst(text: &mut String, facts: &Facts) -> fmt::Result {
     for login in &facts.logins {
         writeln!(
             text,
-            "\n**{}**: {} after {}, begun {}. {}\n",
+            "\n**{}**: {} after {}, begun {}{}. {}\n",
             safe(&login.title),
             safe(&login.outcome),
             login.took,
             login.start,
+            login
+                .before
+                .as_ref()
+                .map_or_else(String::new, |before| format!(
+                    ", {before} of its attempt before that"
+                )),
             safe(&login.why)
         )?;
         for row in &login.waterfall.rows {
@@ -160,11 +165,23 @@ fn worst(text: &mut String, facts: &Facts) -> fmt::Result {
                 }
             )?;
         }
-        if let Some(id) = &login.keys.connection_id {
-            writeln!(text, "\n`connection.id` {}", code(id))?;
+        let keys = &login.keys;
+        let spid = keys.spid.map(|spid| spid.to_string());
+        for (name, key) in [
+            ("connection.id", &keys.connection_id),
+            ("Community ID", &keys.community_id),
+            ("client connection id", &keys.connection_guid),
+            ("SPID", &spid),
+        ] {
+            if let Some(key) = key {
+                writeln!(text, "\n{name}: {}", code(key))?;
+            }
         }
         if let Some(filter) = &login.keys.wireshark {
             writeln!(text, "\nWireshark: `{filter}`")?;
+        }
+        if let Some(sql) = &login.keys.sql {
+            writeln!(text, "\n```sql\n{sql}```")?;
         }
     }
     Ok(())
@@ -173,12 +190,12 @@ fn worst(text: &mut String, facts: &Facts) -> fmt::Result {
 fn phases(text: &mut String, rows: &[PhaseRow], compared: bool) -> fmt::Result {
     text.push_str("\n## How long phases took\n\n| phase | logins | half | 90 % | 99 % | longest |");
     text.push_str(if compared {
-        " half before | 99 % before |\n"
+        " half before | 90 % before | 99 % before | longest before |\n"
     } else {
         "\n"
     });
     text.push_str("|---|--:|--:|--:|--:|--:|");
-    text.push_str(if compared { "--:|--:|\n" } else { "\n" });
+    text.push_str(if compared { "--:|--:|--:|--:|\n" } else { "\n" });
     for row in rows {
         let [half, nine, ninety_nine, longest] = row.now.cells();
         write!(
@@ -189,8 +206,8 @@ fn phases(text: &mut String, rows: &[PhaseRow], compared: bool) -> fmt::Result {
         )?;
         if compared {
             let before = row.before.map(|before| before.cells());
-            let [half, _, ninety_nine, _] = before.unwrap_or_else(|| ["–"; 4].map(str::to_owned));
-            write!(text, " {half} | {ninety_nine} |")?;
+            let before = before.unwrap_or_else(|| ["–"; 4].map(str::to_owned));
+            write!(text, " {} |", before.join(" | "))?;
         }
         text.push('\n');
     }

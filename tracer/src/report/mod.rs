@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `read`, `line` | what it is made of |
 //! | `gather`, `timeline`, `slow_ones`, `spread` | what is kept of it, in bounded memory |
-//! | `facts`, `verdict`, `waterfall`, `keys` | what is said |
+//! | `facts`, `verdict`, `outcomes`, `waterfall`, `keys` | what is said |
 //! | `html`, `draw`, `markdown` | how it is written |
 
 mod draw;
@@ -14,6 +14,7 @@ mod html;
 mod keys;
 pub(crate) mod line;
 mod markdown;
+mod outcomes;
 mod read;
 mod slow_ones;
 mod spread;

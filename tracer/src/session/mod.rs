@@ -52,6 +52,7 @@ mod wire;
 pub use baselines::{Baselines, ServerBaseline, TroubleBaseline, Troubles};
 #[cfg(test)]
 pub(crate) use diagnosis::every;
+pub(crate) use diagnosis::refused_for;
 pub use diagnosis::{Words, explain, list, reference, words};
 pub use engine::Engine;
 pub use host::{

@@ -38,11 +38,16 @@ pub(in crate::report) fn timeline(times: &Times, incidents: &[Card]) -> String {
         .fold((0, 0), |(all, bad), [well, slow, failed]| {
             (all + well + slow + failed, bad + slow + failed)
         });
+    let whole = times.step_ns.saturating_mul(times.steps.len() as u64);
     let mut svg = format!(
-        "<svg class=\"timeline\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"Logins over time: {} in all, {} failed or \
-         slow, at most {} in {}\"><g transform=\"translate({LEFT} {ABOVE})\">",
+        "<svg class=\"timeline\" viewBox=\"0 0 {} {}\" data-begins=\"{}\" data-lasts=\"{}\" data-wide=\"{WIDTH}\" role=\"img\" \
+         aria-label=\"Logins over time: {} in all, {} failed or slow, at most {} in {}\"><g \
+         transform=\"translate({LEFT} {ABOVE})\">",
         LEFT + WIDTH,
         ABOVE + HEIGHT + BELOW,
+        // A script's time and widths: milliseconds.
+        begins.0 / 1_000_000,
+        whole / 1_000_000,
         count(all),
         count(bad),
         count(most),
@@ -63,6 +68,13 @@ pub(in crate::report) fn timeline(times: &Times, incidents: &[Card]) -> String {
         let passed = moment.0.saturating_sub(begins.0) as f64;
         (passed / times.step_ns as f64 * column).clamp(0.0, WIDTH)
     };
+    // What is zoomed out of it is not seen.
+    let tall_in_all = HEIGHT + 16.0;
+    let _in_memory = write!(
+        svg,
+        "<svg y=\"-16\" width=\"{WIDTH}\" height=\"{tall_in_all}\" viewBox=\"0 -16 {WIDTH} {tall_in_all}\"><g \
+         class=\"columns\">"
+    );
     for card in incidents {
         let (from, to) = (at(card.span.0), at(card.span.1));
         let _in_memory = write!(
@@ -94,7 +106,7 @@ pub(in crate::report) fn timeline(times: &Times, incidents: &[Card]) -> String {
             }
         }
     }
-    let whole = times.step_ns.saturating_mul(times.steps.len() as u64);
+    svg.push_str("</g></svg>");
     // Days too, where there are several.
     let clock = if whole > DAY { 5..16 } else { 11..19 };
     let marks = 5;
@@ -110,7 +122,7 @@ pub(in crate::report) fn timeline(times: &Times, incidents: &[Card]) -> String {
         };
         let _in_memory = write!(
             svg,
-            "<text class=\"{class}\" x=\"{:.1}\" y=\"{}\">{clock}</text>",
+            "<text class=\"{class} clock\" x=\"{:.1}\" y=\"{}\">{clock}</text>",
             part * WIDTH,
             HEIGHT + 16.0
         );

@@ -10,8 +10,10 @@ use crate::report::{
 
 const WIDTH: f64 = 640.0;
 const LEFT: f64 = 190.0;
-/// Room for a row's duration behind its bar.
-const RIGHT: f64 = 90.0;
+/// Room for a row's duration and outcome behind its bar.
+const RIGHT: f64 = 140.0;
+/// Outcomes that need no word.
+const WELL: [&str; 3] = ["", "success", "answered"];
 const ROW: f64 = 20.0;
 const ABOVE: f64 = 18.0;
 const WAITED: [&str; 3] = ["client", "network", "server"];
@@ -63,7 +65,7 @@ pub(in crate::report) fn waterfall(shown: &Waterfall, whole_ns: u64, label: &str
             "<text class=\"start\" x=\"{:.1}\" y=\"{:.1}\">{}</text></g>",
             ends + 5.0,
             y + 14.0,
-            time(row.duration_ns)
+            escaped(&behind(row))
         );
     }
     svg.push_str("</g></svg>");
@@ -119,6 +121,18 @@ fn told(row: &Bar) -> String {
         let _in_memory = write!(text, ", {}", row.outcome);
     }
     text
+}
+
+/// What stands behind a bar: how long it took, and what came of it.
+fn behind(row: &Bar) -> String {
+    let took = time(row.duration_ns);
+    if WELL.contains(&row.outcome.as_str()) {
+        return took;
+    }
+    format!(
+        "{took}, {}",
+        row.outcome.chars().take(16).collect::<String>()
+    )
 }
 
 /// What fits before the bars.

@@ -146,6 +146,23 @@ pub(super) fn meaning(error: &SqlError) -> Option<(&'static str, Whom)> {
     })
 }
 
+/// What a refusal means, those that name a cause of their own too; `None` where that is not known.
+pub(crate) fn refused_for(number: u32, state: u8) -> Option<&'static str> {
+    let error = SqlError {
+        number,
+        state,
+        class: 0,
+    };
+    let own = match number {
+        TOO_MANY_CONNECTIONS => Some("as many connections as are allowed are open"),
+        NO_THREAD => Some("no thread could be had for the login"),
+        NOT_AVAILABLE => Some("the database is not there right now"),
+        _ => None,
+    };
+    own.or_else(|| is_of_database(&error).then_some("the database can not be opened"))
+        .or_else(|| meaning(&error).map(|(means, _)| means))
+}
+
 /// Whether an error says that a database can not be opened.
 pub(super) fn is_of_database(error: &SqlError) -> bool {
     let by_state = error.number == LOGIN_FAILED && STATES_OF_DATABASE.contains(&error.state);
@@ -179,6 +196,20 @@ mod tests {
         assert_eq!((means(104).0, means(133).0), (NO_ENTRA, NO_ENTRA));
         assert_eq!(means(123).1, Whom::Application, "an empty password");
         assert_eq!(meaning(&error(50_000, 58)), None, "another number's state");
+    }
+
+    #[test]
+    fn every_error_that_is_known_has_a_meaning() {
+        let known = MEANINGS.iter().map(|(number, ..)| *number);
+        for number in known.chain(DATABASE.iter().copied()) {
+            assert!(refused_for(number, 1).is_some(), "{number}");
+        }
+        for number in [TOO_MANY_CONNECTIONS, NO_THREAD, NOT_AVAILABLE] {
+            assert!(refused_for(number, 1).is_some(), "{number}");
+        }
+        let of_database = refused_for(LOGIN_FAILED, 38);
+        assert_ne!(of_database, refused_for(LOGIN_FAILED, 1));
+        assert_eq!(refused_for(50_000, 1), None);
     }
 
     #[test]

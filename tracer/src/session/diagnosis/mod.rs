@@ -19,6 +19,7 @@ mod whole;
 
 use std::cmp::Ordering;
 
+pub(crate) use self::errors::refused_for;
 use self::found::Found;
 #[cfg(test)]
 use self::neighbours::{Spread, Typical};
