@@ -2,13 +2,14 @@
 //!
 //! | module | |
 //! |---|---|
-//! | `source` | where lines come from |
+//! | `source`, `head` | where lines come from, and which of them are passed over |
 //! | `seen`, `history`, `state`, `filter` | what is known, without a clock or a terminal |
 //! | `view` | what of it is looked at, and what keys change |
 //! | `draw` | the picture |
 
 mod draw;
 mod filter;
+mod head;
 mod history;
 mod seen;
 mod source;
@@ -152,6 +153,7 @@ fn take(state: &mut State, source: &mut Source) {
     let begins = Instant::now();
     source.each(begins + KEYS, |said| match said {
         Said::Line(line) => state.take(*line),
+        Said::Passed(head) => state.number(&head.run, head.line),
         Said::Strange | Said::Ended(_) => state.strange(),
     });
     let left = KEYS.saturating_sub(begins.elapsed());

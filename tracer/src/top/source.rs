@@ -3,32 +3,42 @@
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, IsTerminal, Read},
+    mem,
+    os::fd::AsFd,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel},
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use memchr::{memchr, memrchr};
+use rustix::{
+    pipe::fcntl_setpipe_size,
+    process::{Pid, Signal, kill_process},
+};
 
+use super::head::Head;
 use crate::report::{line::Line, text::shown};
 
 /// Standard input.
 const STDIN: &str = "-";
 /// A line that is longer is none of the agent's.
-const MOST: u64 = 64 * 1024;
-/// Lines that wait to be taken; whoever writes them waits then.
-const WAITING: usize = 2_048;
+const MOST: usize = 64 * 1024;
 /// What an agent is asked to say: what is shown.
 const EVENTS: &str = "login,pending,attempt,incident,loss,agent";
 /// The agent says a line a minute: a stream that is silent for longer is not what it was.
 const SILENT: Duration = Duration::from_secs(75);
-/// What every line has among its first bytes that is not looked at, since there are as many as logins. A host's long name
-/// stands before it.
-const CLOSE: &[u8] = b"\"event\":\"close\"";
-const BEGINNING: usize = 320;
+/// Bytes that are taken at once. Where there were fewer than a part of that, what comes next may wait for so long: being
+/// woken for each line would cost more than the line.
+const AT_ONCE: usize = 256 * 1024;
+const FEW: usize = 32 * 1024;
+const REST: Duration = Duration::from_millis(20);
+/// What a pipe may hold meanwhile, so that nobody who writes into it waits: what the kernel gives without a privilege.
+const HELD: usize = 1024 * 1024;
+/// Blocks of lines that wait to be read; whoever writes them waits then.
+const WAITING: usize = 8;
 
 /// Whether lines come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,13 +62,26 @@ pub(super) enum Origin {
 /// What a source says.
 pub(super) enum Said {
     Line(Box<Line>),
+    /// One of which nothing is shown.
+    Passed(Head),
     Strange,
+    Ended(Option<String>),
+}
+
+/// What the thread hands over that waits for what comes. What it says is read by whoever shows it: memory that one thread
+/// takes and another gives back costs more.
+enum Block {
+    /// Whole lines, but for the last one of all.
+    Lines(Vec<u8>),
     Ended(Option<String>),
 }
 
 /// See the module.
 pub(super) struct Source {
-    said: Receiver<Said>,
+    blocks: Receiver<Block>,
+    /// Lines of which those from `at` on are still to be read.
+    block: Vec<u8>,
+    at: usize,
     agent: Option<Child>,
     /// How it stands for good.
     ended: Option<Standing>,
@@ -81,9 +104,11 @@ impl Source {
     /// # Errors
     /// Where the file can not be read, standard input is a terminal, or no agent can be started.
     pub(super) fn open(origin: Origin) -> anyhow::Result<Self> {
-        let (to, said) = sync_channel(WAITING);
+        let (to, blocks) = sync_channel(WAITING);
         let mut source = Self {
-            said,
+            blocks,
+            block: Vec::new(),
+            at: 0,
             agent: None,
             ended: None,
             last: Instant::now(),
@@ -95,8 +120,7 @@ impl Source {
                 if io::stdin().is_terminal() {
                     bail!("standard input is a terminal: give it lines, or name a file");
                 }
-                thread::Builder::new()
-                    .spawn(move || each(BufReader::new(io::stdin()), &to, None))?;
+                come(io::stdin(), to, None)?;
             }
             Origin::Lines(path, speed) => {
                 let file = File::open(&path).with_context(|| path.display().to_string())?;
@@ -106,7 +130,7 @@ impl Source {
                     begun: None,
                     waits: None,
                 });
-                thread::Builder::new().spawn(move || each(BufReader::new(file), &to, None))?;
+                thread::Builder::new().spawn(move || hand_over(file, &to, None, None))?;
             }
             Origin::Agent(options) => source.agent = Some(agent(&options, to)?),
         }
@@ -157,10 +181,20 @@ impl Source {
         } else {
             until.saturating_duration_since(Instant::now())
         };
-        match self.said.recv_timeout(left) {
-            Ok(said) => Some(said),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => Some(Said::Ended(None)),
+        loop {
+            while let Some(rest) = self.block.get(self.at..).filter(|rest| !rest.is_empty()) {
+                let length = memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+                self.at += length;
+                if let Some(said) = said(&rest[..length]) {
+                    return Some(said);
+                }
+            }
+            match self.blocks.recv_timeout(left) {
+                Ok(Block::Lines(block)) => (self.block, self.at) = (block, 0),
+                Ok(Block::Ended(why)) => return Some(Said::Ended(why)),
+                Err(RecvTimeoutError::Timeout) => return None,
+                Err(RecvTimeoutError::Disconnected) => return Some(Said::Ended(None)),
+            }
         }
     }
 
@@ -229,7 +263,7 @@ impl Drop for Source {
             let _asked = kill_process(id, Signal::TERM);
         }
         // It writes to nobody from here on, and ends by that at the latest.
-        while !matches!(self.said.try_recv(), Err(TryRecvError::Disconnected)) {
+        while !matches!(self.blocks.try_recv(), Err(TryRecvError::Disconnected)) {
             if matches!(agent.try_wait(), Ok(Some(_)) | Err(_)) {
                 break;
             }
@@ -240,7 +274,7 @@ impl Drop for Source {
 }
 
 /// Starts an agent, and hands over what it says.
-fn agent(options: &[String], to: SyncSender<Said>) -> anyhow::Result<Child> {
+fn agent(options: &[String], to: SyncSender<Block>) -> anyhow::Result<Child> {
     let program = std::env::current_exe().context("this program's own file")?;
     let mut child = Command::new(program)
         .args(["run", "--format", "json", "--events", EVENTS])
@@ -255,8 +289,20 @@ fn agent(options: &[String], to: SyncSender<Said>) -> anyhow::Result<Child> {
         bail!("the agent has no output");
     };
     let log = thread::Builder::new().spawn(move || last_line(BufReader::new(errors)))?;
-    thread::Builder::new().spawn(move || each(BufReader::new(lines), &to, Some(log)))?;
+    come(lines, to, Some(log))?;
     Ok(child)
+}
+
+/// Takes what comes as it happens, a few times a second.
+fn come(
+    from: impl Read + AsFd + Send + 'static,
+    to: SyncSender<Block>,
+    log: Option<JoinHandle<Option<String>>>,
+) -> io::Result<()> {
+    // What is no pipe has a bound of its own.
+    let _held = fcntl_setpipe_size(&from, HELD);
+    thread::Builder::new().spawn(move || hand_over(from, &to, log, Some(REST)))?;
+    Ok(())
 }
 
 /// The last line that an agent says of its own work: why it ended.
@@ -265,7 +311,7 @@ fn last_line(mut errors: impl BufRead) -> Option<String> {
     let mut text = Vec::new();
     while errors
         .by_ref()
-        .take(MOST)
+        .take(MOST as u64)
         .read_until(b'\n', &mut text)
         .is_ok_and(|length| length > 0)
     {
@@ -279,36 +325,56 @@ fn last_line(mut errors: impl BufRead) -> Option<String> {
     last
 }
 
-/// Reads lines until there are no more, or nobody takes them.
-fn each(
-    mut from: impl BufRead,
-    to: &SyncSender<Said>,
-    log: Option<thread::JoinHandle<Option<String>>>,
+/// Hands over whole lines until there are no more, or nobody takes them. After it has taken little it `rests`.
+fn hand_over(
+    mut from: impl Read,
+    to: &SyncSender<Block>,
+    log: Option<JoinHandle<Option<String>>>,
+    rests: Option<Duration>,
 ) {
-    let mut text = Vec::new();
+    // The beginning of a line whose end is still to come.
+    let mut begun = Vec::new();
     let why = loop {
-        text.clear();
-        match from.by_ref().take(MOST).read_until(b'\n', &mut text) {
-            Ok(0) => break log.and_then(|log| log.join().ok()).flatten(),
-            Ok(_) => {}
+        let mut block = mem::take(&mut begun);
+        let before = block.len();
+        block.resize(before + AT_ONCE, 0);
+        let length = match from.read(&mut block[before..]) {
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                block.truncate(before);
+                begun = block;
+                continue;
+            }
             Err(error) => break Some(error.to_string()),
-        }
-        let Some(said) = said(&text) else {
-            continue;
         };
-        if to.send(said).is_err() {
+        block.truncate(before + length);
+        match memrchr(b'\n', &block[before..]) {
+            Some(end) => begun = block.split_off(before + end + 1),
+            // The last line has no end; one that is too long is handed over as what it is not.
+            None if length == 0 || block.len() > MOST => {}
+            None => mem::swap(&mut begun, &mut block),
+        }
+        if !block.is_empty() && to.send(Block::Lines(block)).is_err() {
             return;
+        }
+        if length == 0 {
+            break log.and_then(|log| log.join().ok()).flatten();
+        }
+        if let Some(rests) = rests.filter(|_| length < FEW) {
+            thread::sleep(rests);
         }
     };
     // Whoever looked has left.
-    drop(to.send(Said::Ended(why)));
+    drop(to.send(Block::Ended(why)));
 }
 
 fn said(text: &[u8]) -> Option<Said> {
     let text = text.trim_ascii();
-    let beginning = &text[..text.len().min(BEGINNING)];
-    if text.is_empty() || beginning.windows(CLOSE.len()).any(|window| window == CLOSE) {
+    if text.is_empty() {
         return None;
+    }
+    if let Some(head) = Head::of_passed(text) {
+        return Some(Said::Passed(head));
     }
     Some(match serde_json::from_slice(text) {
         Ok(line) => Said::Line(Box::new(line)),

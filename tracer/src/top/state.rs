@@ -190,7 +190,10 @@ impl State {
         let at_ns = u64::try_from(line.timestamp.0).unwrap_or_default();
         self.pass(at_ns);
         self.told_ns = self.told_ns.max(at_ns);
-        self.number(&line);
+        *bounded(&mut self.hosts, shown(&line.host.name), NAMES) += 1;
+        if let (Some(run), Some(number)) = (&line.run_id, line.line) {
+            self.number(run, number);
+        }
         match line.event.as_str() {
             "login" => {
                 if let Some(seen) = Seen::new(line, self.slow_ns) {
@@ -232,17 +235,15 @@ impl State {
         }
     }
 
-    fn number(&mut self, line: &Line) {
-        *bounded(&mut self.hosts, shown(&line.host.name), NAMES) += 1;
-        if let (Some(run), Some(number)) = (&line.run_id, line.line) {
-            let run = shown(run);
-            if let Some(last) = self.runs.get_mut(&run) {
-                self.missing += number.saturating_sub(*last + 1);
-                *last = number.max(*last);
-            } else if self.runs.len() < NAMES {
-                // A stream may begin in the middle of a run.
-                self.runs.insert(run, number);
-            }
+    /// A run has numbered a line: a number that is left out was lost on the way.
+    pub(super) fn number(&mut self, run: &str, number: u64) {
+        let run = shown(run);
+        if let Some(last) = self.runs.get_mut(&run) {
+            self.missing += number.saturating_sub(last.saturating_add(1));
+            *last = number.max(*last);
+        } else if self.runs.len() < NAMES {
+            // A stream may begin in the middle of a run.
+            self.runs.insert(run, number);
         }
     }
 

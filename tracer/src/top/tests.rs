@@ -5,6 +5,7 @@ use ratatui::{
     Terminal,
     backend::TestBackend,
     crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers},
+    style::Color,
 };
 use serde_json::{Value, json};
 
@@ -97,10 +98,39 @@ fn without_colours_nothing_is_told_by_colour_alone() {
             );
         })
         .unwrap();
-    let plain = drawn.buffer.content.iter().all(|cell| {
-        cell.fg == ratatui::style::Color::Reset && cell.bg == ratatui::style::Color::Reset
-    });
+    let cells = &drawn.buffer.content;
+    let plain = cells
+        .iter()
+        .all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset);
     assert!(plain);
+}
+
+#[test]
+fn colours_are_those_that_light_and_dark_terminals_have_chosen_to_be_readable() {
+    for keys in ["", "2", "3", "3\n", "4", "?", "f", "/is:failed"] {
+        let (mut view, mut state) = (View::default(), known());
+        press(&mut view, &mut state, keys);
+        for size in [(80, 24), (200, 50)] {
+            let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).unwrap();
+            let standing = Standing::Ended(Some("why".to_owned()));
+            let drawn = terminal
+                .draw(|frame| draw(frame, &view, &state, &standing, Colours(true)))
+                .unwrap();
+            for cell in &drawn.buffer.content {
+                // Black, white, their greys and yellow are lost on one ground or the other, and so is a ground of one's own.
+                let readable = matches!(
+                    cell.fg,
+                    Color::Reset
+                        | Color::Red
+                        | Color::Green
+                        | Color::Blue
+                        | Color::Magenta
+                        | Color::Cyan
+                );
+                assert!(readable && cell.bg == Color::Reset, "{keys}: {cell:?}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -235,6 +265,31 @@ proptest! {
     }
 }
 
+#[test]
+fn lines_of_which_nothing_is_shown_are_not_missed() {
+    let folder = std::env::temp_dir().join(format!("tds-tracer-passed-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("lines");
+    let login: Value = serde_json::from_str(LINES.lines().next().unwrap()).unwrap();
+    let line = |number: u64, event: &str| {
+        let mut line = login.clone();
+        line["line"] = json!(number);
+        line["event"] = json!(event);
+        line.to_string() + "\n"
+    };
+    let events = ["login", "close", "request", "phase", "lookup", "login"];
+    let lines: String = (1..)
+        .zip(events)
+        .map(|(number, event)| line(number, event))
+        .collect();
+    std::fs::write(&path, &lines).unwrap();
+    let (state, _) = read(&path, None);
+    assert_eq!((state.totals().logins, state.missing), (2, 0));
+    std::fs::write(&path, lines + &line(10, "close")).unwrap();
+    assert_eq!(read(&path, None).0.missing, 3);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 /// Reads all that a file says.
 fn read(path: &std::path::Path, speed: Option<f64>) -> (State, Standing) {
     let mut source = Source::open(Origin::Lines(path.to_owned(), speed)).unwrap();
@@ -246,6 +301,7 @@ fn read(path: &std::path::Path, speed: Option<f64>) -> (State, Standing) {
             Instant::now() + Duration::from_millis(20),
             |said| match said {
                 Said::Line(line) => state.take(*line),
+                Said::Passed(head) => state.number(&head.run, head.line),
                 Said::Strange | Said::Ended(_) => state.strange(),
             },
         );
@@ -262,7 +318,12 @@ fn a_stream_that_ends_leaves_what_it_said_and_says_so() {
     // It dies in the middle of a line, behind one that is none.
     let half = &LINES[..LINES.len() / 2];
     std::fs::write(&path, format!("nothing\n{half}")).unwrap();
-    let whole = half.lines().count() - 1;
+    let several = |line: &&str| line.matches("\"kind\":").count() > 1;
+    let attempts = half
+        .lines()
+        .filter(|line| line.contains("\"event\":\"attempt\""));
+    let passed = attempts.clone().count() - attempts.filter(several).count();
+    let whole = half.lines().count() - 1 - passed;
     let (state, standing) = read(&path, None);
     assert_eq!(
         (state.strange, standing.clone()),

@@ -40,29 +40,27 @@ pub(super) fn draw(
     let history = &state.totals().history;
     let parts = history.parts(seconds, width);
     let per_part = seconds as f64 / parts.len() as f64;
-    // Where there are more columns than seconds, each takes several.
-    let columns = (width / parts.len()).max(1);
     let whole = history.whole(seconds);
     let mut lines = vec![
         counts(
             "logins",
             &parts,
             Moment::logins,
-            (per_part, columns),
+            (per_part, width),
             Style::new(),
         ),
         counts(
             "slow",
             &parts,
             |moment| moment.slow,
-            (per_part, columns),
+            (per_part, width),
             colours.doubtful(),
         ),
         counts(
             "failed",
             &parts,
             |moment| moment.failed,
-            (per_part, columns),
+            (per_part, width),
             colours.bad(),
         ),
     ];
@@ -78,7 +76,7 @@ pub(super) fn draw(
         lines.push(Line::from(vec![
             Span::raw(format!("{name:<NAME$}")),
             Span::raw(figures),
-            Span::raw(spark(&values.collect::<Vec<_>>(), columns)),
+            Span::raw(spark(&values.collect::<Vec<_>>(), width)),
         ]));
     }
     lines.push(waited(whole.waited_us, width, colours));
@@ -90,7 +88,7 @@ fn counts(
     name: &str,
     parts: &[Moment],
     of: impl Fn(&Moment) -> u32,
-    (seconds, columns): (f64, usize),
+    (seconds, width): (f64, usize),
     style: Style,
 ) -> Line<'static> {
     let values: Vec<_> = parts.iter().map(|moment| u64::from(of(moment))).collect();
@@ -99,18 +97,17 @@ fn counts(
     Line::from(vec![
         Span::raw(format!("{name:<NAME$}")),
         Span::raw(figures),
-        Span::styled(spark(&values, columns), style),
+        Span::styled(spark(&values, width), style),
     ])
 }
 
-fn spark(values: &[u64], columns: usize) -> String {
+/// All of the width; where there are more columns than values, each takes several.
+fn spark(values: &[u64], width: usize) -> String {
     let most = values.iter().max().copied().unwrap_or_default().max(1);
     // What is there at all is seen.
     let step = |value: u64| STEPS[(value * 8).div_ceil(most).min(8) as usize];
-    values
-        .iter()
-        .flat_map(|value| std::iter::repeat_n(step(*value), columns))
-        .collect()
+    let of_columns = (0..width).filter_map(|column| values.get(column * values.len() / width));
+    of_columns.map(|value| step(*value)).collect()
 }
 
 /// Whose time it was.

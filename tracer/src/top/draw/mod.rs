@@ -65,7 +65,11 @@ impl Colours {
     }
 
     pub(super) fn selected() -> Style {
-        Style::new().add_modifier(Modifier::REVERSED)
+        // What is dim or coloured would be a spot in it.
+        Style::new()
+            .fg(Color::Reset)
+            .add_modifier(Modifier::REVERSED)
+            .remove_modifier(Modifier::DIM)
     }
 }
 

@@ -50,7 +50,12 @@ pub(super) fn one(frame: &mut Frame<'_>, area: Rect, state: &State, view: &View,
 
 /// All of them, two beside each other.
 pub(super) fn all(frame: &mut Frame<'_>, area: Rect, state: &State, view: &View, colours: Colours) {
-    let rows: [Rect; 2] = Layout::vertical([Constraint::Fill(1); 2])
+    // Servers and processes take what they need, at most half; the rest is for logins and incidents.
+    let totals = state.totals();
+    let many = totals.servers.len().max(totals.processes.len());
+    let needed = u16::try_from(many + 2).unwrap_or(u16::MAX);
+    let above = needed.clamp(4, (area.height / 2).max(4));
+    let rows: [Rect; 2] = Layout::vertical([Constraint::Length(above), Constraint::Fill(1)])
         .spacing(1)
         .areas(area);
     for (row, area) in rows.into_iter().enumerate() {
