@@ -78,6 +78,11 @@ for (const path of pages) {
           const missed = await reached(page);
           if (missed > 0) say(`${missed} elements are not reached by the keyboard`);
         }
+        // A picture of it as it opens, not of where the keyboard went.
+        await page.evaluate(() => {
+          document.activeElement?.blur();
+          scrollTo(0, 0);
+        });
         await page.screenshot({ path: join(folder, `${name}.png`) });
         await page.close();
         looks += 1;

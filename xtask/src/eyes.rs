@@ -1,7 +1,10 @@
 //! Looks at reports in a browser, at two widths, light and dark, with scripts and without: what is wrong there no other test
-//! sees. The browser is large, so continuous integration does without.
+//! sees. Takes pictures of these and of `top`, for people to look at.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
@@ -21,7 +24,16 @@ const REPORTS: [(&str, &str); 3] = [
     ("well", "tests/fixtures/captures/odbc18-lab-tls12.pcap"),
 ];
 /// What looks, and what it needs.
-const SOURCES: [&str; 3] = ["look.mjs", "package.json", "package-lock.json"];
+const SOURCES: [&str; 4] = [
+    "look.mjs",
+    "screens.mjs",
+    "package.json",
+    "package-lock.json",
+];
+/// Debian's.
+const CHROMIUM: &str = "/usr/bin/chromium";
+/// Pictures of `top`: what they are called, and the keys that are pressed before, by tmux's names.
+const SCREENS: [(&str, &str); 3] = [("top", ""), ("top-slowest", "3"), ("top-login", "3,Enter")];
 
 /// Options of `eyes`.
 #[derive(Parser)]
@@ -34,6 +46,22 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     setup::ensure(For::Eyes)?;
     run_it(&mut cargo(["build", "--package", "tracer"]))?;
+    let folder = prepared()?;
+    let pages = args.pages.iter().map(Path::new).map(fs::canonicalize);
+    look(&folder, &REPORTS, &pages.collect::<Result<Vec<_>, _>>()?)?;
+    take_screens(&folder)?;
+    eprintln!("pictures are in {}", folder.display());
+    Ok(())
+}
+
+/// The fullest report alone, with what is built already.
+pub(crate) fn briefly() -> Result<()> {
+    let folder = prepared()?;
+    look(&folder, &REPORTS[..1], &[])
+}
+
+/// The folder with all that looks.
+fn prepared() -> Result<PathBuf> {
     let folder = target().join("eyes");
     fs::create_dir_all(&folder)?;
     for name in SOURCES {
@@ -41,19 +69,38 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         fs::copy(&source, folder.join(name)).with_context(|| source.display().to_string())?;
     }
     install(&folder)?;
-    let mut look = command("node", ["look.mjs", "/usr/bin/chromium", "."]);
-    for (name, of) in REPORTS {
+    Ok(folder)
+}
+
+/// Makes these reports, and looks at them and at other pages.
+fn look(folder: &Path, reports: &[(&str, &str)], others: &[PathBuf]) -> Result<()> {
+    let mut look = command("node", ["look.mjs", CHROMIUM, "."]);
+    for (name, of) in reports {
         let page = folder.join(format!("{name}.html"));
-        let agent = target().join("debug/tds-tracer");
-        let mut report = command(agent, ["report"]);
+        let mut report = command(agent(), ["report"]);
         run_it(report.arg(root().join(of)).arg("--output").arg(&page))?;
         look.arg(page);
     }
-    let pages = args.pages.iter().map(Path::new).map(fs::canonicalize);
-    look.args(pages.collect::<Result<Vec<_>, _>>()?);
-    run_it(look.current_dir(&folder))?;
-    eprintln!("pictures are in {}", folder.display());
+    run_it(look.args(others).current_dir(folder))
+}
+
+/// Takes pictures of `top`, on dark terminals and on light ones.
+fn take_screens(folder: &Path) -> Result<()> {
+    let lines = root().join(REPORTS[0].1);
+    for (name, keys) in SCREENS {
+        let top = format!(
+            "{} top --color always {}",
+            agent().display(),
+            lines.display()
+        );
+        let mut screens = command("node", ["screens.mjs", CHROMIUM, ".", name, keys]);
+        run_it(screens.arg(top).current_dir(folder))?;
+    }
     Ok(())
+}
+
+fn agent() -> PathBuf {
+    target().join("debug/tds-tracer")
 }
 
 /// What looks is installed as it is locked, once.

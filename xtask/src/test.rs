@@ -11,7 +11,7 @@ use clap::Parser;
 use crate::{
     chart, dist,
     ebpf::{self, EbpfToolchain},
-    fuzz, host, lint, peers,
+    eyes, fuzz, host, lint, peers,
     process::{cargo, run as run_it, target},
     setup::{self, For},
     vm,
@@ -44,6 +44,7 @@ const CHECKS: &[(&str, Check)] = &[
 
 /// Those beside which the kernels are tried: nothing in them depends on how busy the machine is.
 const LAST: &[(&str, Check)] = &[
+    ("a report in a browser", eyes::briefly),
     ("fuzz targets", fuzz::briefly),
     ("documentation", documentation),
     ("licences and duplicates", deny),

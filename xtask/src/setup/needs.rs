@@ -36,7 +36,7 @@ const NET: &[For] = &[For::Demo, For::Vm, For::Test];
 const PEERS: &[For] = &[For::Demo, For::Test];
 const VM: &[For] = &[For::Vm, For::Test];
 const TEST: &[For] = &[For::Test];
-const EYES: &[For] = &[For::Eyes];
+const EYES: &[For] = &[For::Eyes, For::Test];
 const DIST: &[For] = &[For::Dist];
 /// Those that install packages somewhere.
 const PACKAGES: &[For] = &[For::Dist, For::Vm, For::Test];
@@ -84,7 +84,7 @@ pub(crate) const ALL: &[Need] = &[
     Need::program("promtool", &["prometheus"], TEST),
     Need::program("curl", &["curl"], TEST),
     Need::program("crun", &["crun"], TEST),
-    Need::program("tmux", &["tmux"], TEST),
+    Need::program("tmux", &["tmux"], EYES),
     Need::program("dnsmasq", &["dnsmasq-base"], TEST),
     Need::program("rsyslogd", &["rsyslog"], TEST),
     Need {
