@@ -2,14 +2,17 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use harness::agent::Agent;
+use harness::capture;
 use harness::drivers::{Driver, Encrypt, Login, PASSWORD};
 use harness::net::Namespace;
 use harness::peer::Peer;
 use harness::replay::events;
+use harness::root::skip;
 use harness::secrets::{self, Needle};
 use harness::{driver_or_skip, root_or_skip};
 use serde_json::Value;
@@ -75,6 +78,29 @@ fn known(login: &Value) -> Value {
     known
 }
 
+/// As Wireshark reads it, as many packets as the counters say.
+fn every_packet_says_whose_it_is(bundle: &Path) {
+    if !capture::available() {
+        skip("tshark", "a bundle in Wireshark");
+        return;
+    }
+    let mut tshark = Command::new("tshark");
+    tshark.arg("-r").arg(bundle.join("packets.pcapng"));
+    let output = tshark
+        .args(["-T", "fields", "-e", "frame.comment"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let comments = String::from_utf8(output.stdout).unwrap();
+    for comment in comments.lines() {
+        let whose = comment.contains("connection ") && comment.contains(", process ");
+        assert!(whose, "{comment}");
+    }
+    let counters = fs::read_to_string(bundle.join("counters.json")).unwrap();
+    let counters: Value = serde_json::from_str(&counters).unwrap();
+    assert_eq!(counters["packets"], comments.lines().count(), "{counters}");
+}
+
 #[test]
 fn the_packets_of_a_login_that_failed_are_written_and_say_the_same() {
     root_or_skip!("the packets of a login that failed are written and say the same");
@@ -114,7 +140,7 @@ fn the_packets_of_a_login_that_failed_are_written_and_say_the_same() {
 
     // All that is held, the login that went well too.
     harness::process::run(
-        std::process::Command::new("kill").args(["-USR1", &agent.pid().to_string()]),
+        Command::new("kill").args(["-USR1", &agent.pid().to_string()]),
         "",
         LIMIT,
     )
@@ -124,11 +150,13 @@ fn the_packets_of_a_login_that_failed_are_written_and_say_the_same() {
     assert!(agent.stop().unwrap().success);
 
     for bundle in folder.bundles(2) {
-        let packets = fs::read(bundle.join("packets.pcapng")).unwrap();
-        let text = String::from_utf8_lossy(&packets).into_owned();
-        assert!(text.contains("process "), "no packet says whose it is");
+        every_packet_says_whose_it_is(&bundle);
         let needles = Needle::of(PASSWORD);
-        assert_eq!(secrets::found(&needles, &packets), [] as [&str; 0]);
+        for file in fs::read_dir(&bundle).unwrap() {
+            let file = file.unwrap().path();
+            let found = secrets::found(&needles, &fs::read(&file).unwrap());
+            assert_eq!(found, [] as [&str; 0], "{}", file.display());
+        }
         let options = fs::read_to_string(bundle.join("options.json")).unwrap();
         assert!(options.contains("recorder-bytes"), "{options}");
         let lines = fs::read_to_string(bundle.join("events.jsonl")).unwrap();

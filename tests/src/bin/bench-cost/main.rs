@@ -6,6 +6,9 @@ mod memory;
 mod rates;
 mod round_trip;
 mod sinks;
+mod top;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
@@ -20,6 +23,9 @@ struct Args {
     /// What to measure
     #[arg(value_enum)]
     what: Vec<What>,
+    /// Another build of the agent, whose `top` is measured in turn with this one's
+    #[arg(long, value_name = "PROGRAM")]
+    beside: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -38,10 +44,12 @@ enum What {
     Memory,
     /// Processor time of the agent for a login, with each kind of sink
     Sinks,
+    /// Processor time of `top` beside a stream of lines
+    Top,
 }
 
 fn main() -> Result<()> {
-    let what = Args::parse().what;
+    let Args { what, beside } = Args::parse();
     for one in What::value_variants() {
         if !what.is_empty() && !what.contains(one) {
             continue;
@@ -54,6 +62,7 @@ fn main() -> Result<()> {
             What::Latency => latency::measure()?,
             What::Memory => memory::measure()?,
             What::Sinks => sinks::measure()?,
+            What::Top => top::measure(beside.as_deref())?,
         }
     }
     Ok(())

@@ -19,31 +19,68 @@ fn top_lives_in_a_terminal_through_keys_pastes_and_sizes_and_leaves_it_as_it_was
     let lines = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/lines/mixed.jsonl");
     let agent = agent().unwrap();
     let (agent, lines) = (agent.display(), lines.display());
-    // The stream dies, and the keys come from the terminal all the same.
-    let line = format!("cat {lines} | {agent} top -; echo status $?; read end");
+    let line = format!("{agent} top {lines}; echo status $?; read end");
     let screen = Screen::start(Command::new("tmux"), "top", (80, 24), &line).unwrap();
     let text = screen
         .wait(LIMIT, |text| {
-            text.contains("ended") && text.contains("22 failed")
+            // Its last row too, and the foot.
+            let whole = text.contains("(MSSQLServe") && text.contains("q quit");
+            whole && text.contains("ended") && text.contains("22 failed")
         })
         .unwrap();
     assert_eq!(text.lines().count(), 24, "{text}");
+    insta::assert_snapshot!("top_in_80_by_24", text);
     screen.press(&["3", "Enter"]).unwrap();
     screen
         .wait(LIMIT, |text| text.contains("syn unanswered (0.60)"))
         .unwrap();
-    screen.paste("q\nqqq\u{1b}").unwrap();
-    for size in [(200, 50), (20, 5), (60, 16), (120, 36)] {
-        screen.resize(size).unwrap();
-    }
-    screen.press(&["Escape"]).unwrap();
+    storm(&screen);
+    screen.press(&["Escape", "1"]).unwrap();
     let large = |text: &str| text.contains("1 servers") && text.contains("began ago");
-    screen.wait(LIMIT, large).unwrap();
+    let whole = |text: &str| {
+        let all = text.contains("36 µs") && text.contains("q quit");
+        large(text) && all && text.lines().count() == 50
+    };
+    insta::assert_snapshot!("top_in_200_by_50", screen.wait(LIMIT, whole).unwrap());
     screen.press(&["q"]).unwrap();
     let after = screen
         .wait(LIMIT, |text| text.contains("status 0"))
         .unwrap();
     assert!(!after.contains("logins/s"), "{after}");
+}
+
+#[test]
+fn a_stream_that_dies_leaves_what_it_said_and_keys_come_from_the_terminal() {
+    if screen::missing() {
+        skip("tmux", "top of a stream");
+        return;
+    }
+    let lines = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/lines/mixed.jsonl");
+    let agent = agent().unwrap();
+    let (agent, lines) = (agent.display(), lines.display());
+    let line = format!("cat {lines} | {agent} top -; echo status $?; read end");
+    let screen = Screen::start(Command::new("tmux"), "dead", (80, 24), &line).unwrap();
+    let died = |text: &str| text.contains("ended") && text.contains("22 failed");
+    screen.wait(LIMIT, died).unwrap();
+    screen.press(&["4"]).unwrap();
+    let incidents = |text: &str| text.contains("connection limit");
+    screen.wait(LIMIT, incidents).unwrap();
+    screen.press(&["q"]).unwrap();
+    screen
+        .wait(LIMIT, |text| text.contains("status 0"))
+        .unwrap();
+}
+
+/// Pastes and sizes, many at once; the last one is large.
+fn storm(screen: &Screen) {
+    let paste = "q\nqqq\u{1b}\u{9b}2J".repeat(500);
+    for round in 0..10_u16 {
+        for size in [(200, 50), (20, 5), (60 + round, 16), (1, 1), (120, 36)] {
+            screen.resize(size).unwrap();
+        }
+        screen.paste(&paste).unwrap();
+    }
+    screen.resize((200, 50)).unwrap();
 }
 
 #[test]
