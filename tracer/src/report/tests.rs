@@ -125,6 +125,45 @@ fn an_attempt_shows_what_came_before_its_first_packet() {
 }
 
 #[test]
+fn how_logins_ended_is_told_with_what_that_means() {
+    let reset = |line: &mut Value| {
+        line["severity"] = json!("error");
+        line["login"]["outcome"] = json!("reset");
+    };
+    let well = (0..3).map(|number| login(number, 8, |_| {}));
+    let facts = facts(well.chain([login(3, 5, failed), login(4, 5, reset)]));
+    let told: Vec<_> = facts
+        .outcomes
+        .iter()
+        .map(|row| (row.outcome.as_str(), row.of_error(), row.logins))
+        .collect();
+    let no_error = String::new;
+    assert_eq!(
+        told,
+        [
+            ("success", no_error(), 3),
+            ("failed", "18456, state 1".to_owned(), 1),
+            ("reset", no_error(), 1)
+        ]
+    );
+    assert!(facts.outcomes[1].means.contains("password"));
+    assert!(markdown(&facts).expect("text").contains("18456, state 1"));
+}
+
+#[test]
+fn a_clock_that_was_set_back_is_told() {
+    let facts = facts([login(1, 8, |line| {
+        line["connection"]["partial"] = json!(true);
+        line["connection"]["partial_reasons"] = json!(["untimed"]);
+    })]);
+    let said = facts.unseen.join("\n");
+    assert!(
+        said.contains("By reason: untimed 1.") && said.contains("clock was set back"),
+        "{said}"
+    );
+}
+
+#[test]
 fn lines_that_are_not_here_are_counted() {
     let numbers = [0, 1, 2, 7, 8];
     let facts = facts(numbers.map(|number| login(number, 8, |_| {})));

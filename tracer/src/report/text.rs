@@ -5,6 +5,11 @@ const MOST: usize = 100;
 
 /// A text without what would rearrange or hide what stands around it, and no longer than is read.
 pub(crate) fn shown(text: &str) -> String {
+    // As nearly all of them are.
+    let plain = |byte: u8| (b' '..=b'~').contains(&byte);
+    if text.len() <= MOST && text.bytes().all(plain) {
+        return text.to_owned();
+    }
     let mut shown: String = text.chars().take(MOST).map(harmless).collect();
     if text.chars().nth(MOST).is_some() {
         shown.push('…');

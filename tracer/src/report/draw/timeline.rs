@@ -107,6 +107,13 @@ pub(in crate::report) fn timeline(times: &Times, incidents: &[Card]) -> String {
         }
     }
     svg.push_str("</g></svg>");
+    clocks(&mut svg, begins, whole);
+    svg.push_str("</g></svg>");
+    svg
+}
+
+/// Times below the columns, of a chart that lasts so many nanoseconds.
+fn clocks(svg: &mut String, begins: Moment, whole: u64) {
     // Days too, where there are several.
     let clock = if whole > DAY { 5..16 } else { 11..19 };
     let marks = 5;
@@ -127,6 +134,4 @@ pub(in crate::report) fn timeline(times: &Times, incidents: &[Card]) -> String {
             HEIGHT + 16.0
         );
     }
-    svg.push_str("</g></svg>");
-    svg
 }
