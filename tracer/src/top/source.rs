@@ -34,7 +34,7 @@ const SILENT: Duration = Duration::from_secs(75);
 /// woken for each line would cost more than the line.
 const AT_ONCE: usize = 256 * 1024;
 const FEW: usize = 32 * 1024;
-const REST: Duration = Duration::from_millis(20);
+const REST: Duration = Duration::from_millis(40);
 /// What a pipe may hold meanwhile, so that nobody who writes into it waits: what the kernel gives without a privilege.
 const HELD: usize = 1024 * 1024;
 /// Blocks of lines that wait to be read; whoever writes them waits then.
@@ -327,27 +327,25 @@ fn last_line(mut errors: impl BufRead) -> Option<String> {
 
 /// Hands over whole lines until there are no more, or nobody takes them. After it has taken little it `rests`.
 fn hand_over(
-    mut from: impl Read,
+    from: impl Read,
     to: &SyncSender<Block>,
     log: Option<JoinHandle<Option<String>>>,
     rests: Option<Duration>,
 ) {
+    let mut from = BufReader::with_capacity(AT_ONCE, from);
     // The beginning of a line whose end is still to come.
     let mut begun = Vec::new();
     let why = loop {
-        let mut block = mem::take(&mut begun);
-        let before = block.len();
-        block.resize(before + AT_ONCE, 0);
-        let length = match from.read(&mut block[before..]) {
-            Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                block.truncate(before);
-                begun = block;
-                continue;
-            }
+        let come = match from.fill_buf() {
+            Ok(come) => come,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => break Some(error.to_string()),
         };
-        block.truncate(before + length);
+        let length = come.len();
+        let mut block = mem::take(&mut begun);
+        let before = block.len();
+        block.extend_from_slice(come);
+        from.consume(length);
         match memrchr(b'\n', &block[before..]) {
             Some(end) => begun = block.split_off(before + end + 1),
             // The last line has no end; one that is too long is handed over as what it is not.
