@@ -134,7 +134,9 @@ fn of_logins(program: &Path, size: (u16, u16)) -> Result<f64> {
         program.display(),
         pipe.display()
     );
-    let screen = Screen::start(Command::new("tmux"), "bench", size, &line)?;
+    // The one before may not be gone yet.
+    let name = format!("bench-{}", jiff::Timestamp::now().as_millisecond());
+    let screen = Screen::start(Command::new("tmux"), &name, size, &line)?;
     let mut stream = File::options().write(true).open(&pipe)?;
     let template = Template::new()?;
     let begun = Instant::now();
