@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::collector::{
     logs::v1::ExportLogsServiceResponse, metrics::v1::ExportMetricsServiceResponse,
     trace::v1::ExportTraceServiceResponse,
 };
-use prost::Message as _;
+use prost::Message;
 
 use super::signal::Signal;
 use crate::sink::deliver::Trouble;
@@ -62,25 +62,69 @@ pub(super) fn of_grpc(
         ));
     };
     let why = format!("it answers with gRPC's status {code}");
+    let retry = word("grpc-status-details-bin").and_then(RetryInfo::of);
     match code {
         // One message, whose length stands before it.
         0 => body
             .get(5..)
             .and_then(|message| refused(signal, message))
             .ok_or_else(|| later("its answer is not OTLP's", None)),
-        1 | 4 | 10 | 11 | 14 | 15 => Err(later(&why, None)),
-        8 if word("grpc-status-details-bin").is_some_and(may_be_tried_again) => {
-            Err(later(&why, None))
-        }
+        1 | 4 | 10 | 11 | 14 | 15 => Err(later(&why, retry.map(RetryInfo::delay))),
+        8 if retry.is_some() => Err(later(&why, retry.map(RetryInfo::delay))),
         _ => Err(Trouble::Never(why)),
     }
 }
 
-/// Whether a status' details say when to try again.
-fn may_be_tried_again(details: &str) -> bool {
-    let decoded = BASE64_STANDARD_NO_PAD.decode(details.trim_end_matches('='));
-    let words = b"google.rpc.RetryInfo";
-    decoded.is_ok_and(|bytes| bytes.windows(words.len()).any(|part| part == words))
+/// A status with its details (`google.rpc.Status`), as far as they say when to try again.
+#[derive(Message)]
+struct Status {
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<Detail>,
+}
+
+/// One of them (`google.protobuf.Any`).
+#[derive(Message)]
+struct Detail {
+    #[prost(string, tag = "1")]
+    kind: String,
+    #[prost(bytes = "vec", tag = "2")]
+    content: Vec<u8>,
+}
+
+/// When to try again (`google.rpc.RetryInfo`).
+#[derive(Clone, Copy, Message)]
+struct RetryInfo {
+    #[prost(message, optional, tag = "1")]
+    after: Option<Span>,
+}
+
+/// A time (`google.protobuf.Duration`).
+#[derive(Clone, Copy, Message)]
+struct Span {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanoseconds: i32,
+}
+
+impl RetryInfo {
+    /// Among a status' details, as they stand in the trailers.
+    fn of(details: &str) -> Option<Self> {
+        let bytes = BASE64_STANDARD_NO_PAD.decode(details.trim_end_matches('='));
+        let status = Status::decode(&bytes.ok()?[..]).ok()?;
+        let mut details = status.details.iter();
+        let info = details.find(|detail| detail.kind.ends_with("/google.rpc.RetryInfo"))?;
+        Self::decode(&info.content[..]).ok()
+    }
+
+    fn delay(self) -> Duration {
+        let Span {
+            seconds,
+            nanoseconds,
+        } = self.after.unwrap_or_default();
+        let nanoseconds = nanoseconds.clamp(0, 999_999_999).unsigned_abs();
+        Duration::new(seconds.max(0).unsigned_abs(), nanoseconds)
+    }
 }
 
 fn later(why: &str, after: Option<Duration>) -> Trouble {
@@ -168,22 +212,44 @@ mod tests {
 
     #[test]
     fn by_grpc_the_status_says_what_may_be_tried_again() {
-        let answer = |code: &'static str, details: Option<&str>| {
+        let answer = |code: &'static str, details: Option<&Status>| {
             let mut trailers = HeaderMap::new();
             trailers.insert("grpc-status", HeaderValue::from_static(code));
             if let Some(details) = details {
-                let details = BASE64_STANDARD_NO_PAD.encode(details);
+                let details = BASE64_STANDARD_NO_PAD.encode(details.encode_to_vec());
                 let details = details.parse().expect("a value");
                 trailers.insert("grpc-status-details-bin", details);
             }
             of_grpc(Signal::Logs, StatusCode::OK, &trailers, &[0; 5])
         };
         assert!(matches!(answer("0", None), Ok(Refused(0))));
-        assert!(matches!(answer("14", None), Err(Trouble::Later(..))));
+        assert!(matches!(answer("14", None), Err(Trouble::Later(_, None))));
         assert!(matches!(answer("16", None), Err(Trouble::Never(_))));
         assert!(matches!(answer("8", None), Err(Trouble::Never(_))));
-        let info = Some("type.googleapis.com/google.rpc.RetryInfo");
-        assert!(matches!(answer("8", info), Err(Trouble::Later(..))));
+        let info = RetryInfo {
+            after: Some(Span {
+                seconds: 2,
+                nanoseconds: 500_000_000,
+            }),
+        };
+        let status = |kind: &str| Status {
+            details: vec![Detail {
+                kind: format!("type.googleapis.com/{kind}"),
+                content: info.encode_to_vec(),
+            }],
+        };
+        let after = Some(Duration::from_millis(2_500));
+        let info = status("google.rpc.RetryInfo");
+        for code in ["8", "14"] {
+            let told = answer(code, Some(&info));
+            assert!(
+                matches!(told, Err(Trouble::Later(_, told)) if told == after),
+                "{code}"
+            );
+        }
+        let other = status("google.rpc.ErrorInfo");
+        assert!(matches!(answer("8", Some(&other)), Err(Trouble::Never(_))));
+        assert!(matches!(answer("16", Some(&info)), Err(Trouble::Never(_))));
         let silent = of_grpc(Signal::Logs, StatusCode::OK, &HeaderMap::new(), b"");
         assert!(matches!(silent, Err(Trouble::Later(..))));
     }
