@@ -1,3 +1,8 @@
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+};
+
 use proptest::prelude::*;
 
 use super::*;
@@ -174,5 +179,100 @@ proptest! {
             let first = read.len() as u64 + 1;
             prop_assert_eq!(rest(&mut store).0, (first..=last).collect::<Vec<_>>());
         }
+    }
+}
+
+/// The folder of a spool in which a child of the test below writes until it is killed, and its first record's number.
+const KILLED: &str = "TDS_TRACER_SPOOL_UNTIL_KILLED";
+const ITSELF: &str =
+    "sink::spool::store::tests::killed_anywhere_all_that_was_written_is_there_and_in_order";
+/// Records that the child reads and acknowledges at once, and how many it writes before it does.
+const TAKEN: usize = 3;
+const EACH: u64 = 5;
+/// So few bytes that a segment has some dozens of records.
+const TIGHT: u64 = 32 << 10;
+
+/// Writes, says so, and takes some of it now and then; says of each how far it came.
+fn write_until_killed(told: &str) {
+    let (folder, first) = told.split_once('|').expect("a folder and a number");
+    let (mut store, _) = Store::open(Path::new(folder), TIGHT).expect("a spool");
+    for number in first.parse().expect("a number").. {
+        write(&mut store, [number]);
+        println!("written {number}");
+        if number % EACH == 0 {
+            while store.unacknowledged() > TIGHT / 2 {
+                let (lines, _) = store.next(TAKEN, 4096).expect("read");
+                store.acknowledge().expect("acknowledged");
+                let last = lines.last().expect("a line").at.0;
+                println!("acknowledged {last}");
+            }
+        }
+    }
+}
+
+#[test]
+fn killed_anywhere_all_that_was_written_is_there_and_in_order() {
+    if let Ok(told) = std::env::var(KILLED) {
+        write_until_killed(&told);
+        return;
+    }
+    let folder = Folder::new("anywhere");
+    let (mut written, mut acknowledged) = (0, 0);
+    for _ in 0..12 {
+        let mut child = Command::new(std::env::current_exe().expect("itself"))
+            .args(["--exact", ITSELF, "--nocapture"])
+            .env(KILLED, format!("{}|{}", folder.0.display(), written + 1))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a child");
+        let mut said = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        // It goes on while it is told to stop: anywhere.
+        let enough = 50 + getrandom::u32().expect("a number") % 1_000;
+        let mut hear = |line: io::Result<String>| {
+            let line = line.expect("a line");
+            let mut words = line.split(' ');
+            let (word, number) = (words.next(), words.next());
+            let number = number.and_then(|number| number.parse().ok());
+            match (word, number) {
+                (Some("written"), Some(number)) => written = number,
+                (Some("acknowledged"), Some(number)) => acknowledged = number,
+                _ => {}
+            }
+        };
+        said.by_ref().take(enough as usize).for_each(&mut hear);
+        child.kill().expect("killed");
+        // The last one may be cut.
+        let rest: Vec<_> = said.collect();
+        let whole = rest.len().saturating_sub(1);
+        rest.into_iter().take(whole).for_each(&mut hear);
+        child.wait().expect("its end");
+        let (mut store, gone) = folder.open(TIGHT);
+        assert!(gone.torn <= 1 && gone.events.is_empty(), "{gone:?}");
+        let (left, torn) = rest_unacknowledged(&mut store);
+        assert_eq!(torn, 0);
+        let (first, last) = (left[0], left[left.len() - 1]);
+        assert_eq!(left, (first..=last).collect::<Vec<_>>());
+        assert!(
+            (acknowledged + 1..=acknowledged + 1 + 2 * TAKEN as u64).contains(&first),
+            "{first} after {acknowledged}"
+        );
+        assert!(
+            (written..=written + 2).contains(&last),
+            "{last}, and {written} was said"
+        );
+        written = last;
+    }
+}
+
+/// Everything that is left, of which nothing is acknowledged.
+fn rest_unacknowledged(store: &mut Store) -> (Vec<u64>, u64) {
+    let (mut numbers, mut torn) = (Vec::new(), 0);
+    loop {
+        let (lines, gone) = store.next(64, 4096).expect("read");
+        torn += gone.torn;
+        if lines.is_empty() {
+            return (numbers, torn);
+        }
+        numbers.extend(lines.iter().map(|line| line.at.0));
     }
 }
