@@ -236,7 +236,11 @@ impl RunArgs {
         let usual = output.settings(Overflow::Drop)?;
         let slow = usual.filter.slow;
         let has_sinks = !sinks.is_empty();
-        let outputs = sinks::outputs(&sinks, usual, output.names_file(), state.as_deref())?;
+        let place = sinks::Place {
+            state: state.as_deref(),
+            node: node.as_deref(),
+        };
+        let outputs = sinks::outputs(&sinks, usual, output.names_file(), place)?;
         Ok(RunOptions {
             ports: Ports::all(ports),
             interfaces: Selection {

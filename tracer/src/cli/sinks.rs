@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     host,
-    record::{Event, Naming, Nanos, Text},
+    record::{Event, Naming, Nanos, RunId, Text},
     sink::{
         Address, Bound, Destination, EventSet, FACILITIES, Filter, Format, JOURNAL, Journald, Otlp,
         Protocol, Receiver, Settings, SocketReceiver, SpoolSettings, Syslog, Tls,
@@ -35,6 +35,15 @@ const KEEP: u32 = 5;
 const INTERVAL: Duration = Duration::from_mins(1);
 /// Where syslog messages are taken on this host.
 const SYSLOG: &str = "unix:/dev/log";
+
+/// What sinks are told of this agent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place<'a> {
+    /// The directory in which it remembers.
+    pub(super) state: Option<&'a Path>,
+    /// What Kubernetes calls this node.
+    pub(super) node: Option<&'a str>,
+}
 
 /// A sink, as typed.
 #[derive(Clone, Debug)]
@@ -166,6 +175,9 @@ fn otlp(pairs: &mut Pairs) -> Result<Otlp, String> {
         metrics: has("metrics").then_some(interval),
         attempts: true,
         host: Text::from(host::name()),
+        // Whose they are is known later.
+        node: None,
+        run: RunId::default(),
     };
     otlp.host().map_err(|error| format!("url: {error}"))?;
     Ok(otlp)
@@ -244,7 +256,7 @@ impl SinkArg {
     }
 
     /// What is not said as the options for the output have it.
-    fn settings(&self, usual: &Settings, state: Option<&Path>) -> anyhow::Result<Settings> {
+    fn settings(&self, usual: &Settings, place: Place<'_>) -> anyhow::Result<Settings> {
         let usual_naming = match usual.format {
             Format::Json(naming) => naming,
             Format::Pretty => Naming::Native,
@@ -257,7 +269,7 @@ impl SinkArg {
             To::File(path, bound) => (Destination::File(path.clone(), *bound), named),
             To::Receiver(receiver) => {
                 let spool = if receiver.is_remote() {
-                    Some(self.spool(state)?)
+                    Some(self.spool(place.state)?)
                 } else {
                     None
                 };
@@ -269,6 +281,8 @@ impl SinkArg {
                 let mut receiver = receiver.clone();
                 if let Receiver::Otlp(otlp) = &mut receiver {
                     otlp.attempts = events.contains(Event::Attempt);
+                    otlp.run = usual.run;
+                    otlp.node = place.node.map(Text::from);
                 }
                 (Destination::Receiver(receiver, spool), format)
             }
@@ -307,7 +321,7 @@ pub(super) fn outputs(
     sinks: &[SinkArg],
     usual: Settings,
     names_file: bool,
-    state: Option<&Path>,
+    place: Place<'_>,
 ) -> anyhow::Result<Vec<Settings>> {
     let mut names = BTreeSet::from([OUTPUT]);
     let mut outputs = Vec::new();
@@ -318,7 +332,7 @@ pub(super) fn outputs(
                 sink.name
             );
         }
-        outputs.push(sink.settings(&usual, state)?);
+        outputs.push(sink.settings(&usual, place)?);
     }
     if names_file || sinks.is_empty() {
         outputs.insert(0, usual);

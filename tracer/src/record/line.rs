@@ -109,7 +109,7 @@ impl LineFormat {
     fn rename(&self, line: Value) -> Value {
         match self.naming {
             Naming::Native => line,
-            Naming::Otel => otel::rename(line),
+            Naming::Otel => otel::rename(&line),
             Naming::Ecs => ecs::rename(line),
         }
     }

@@ -1,6 +1,6 @@
 //! Moving values from one name to another, for the renamings at the edge.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, ops::Deref};
 
 use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::Timestamp;
 
 /// Where SQL Browser is asked, UDP (MC-SQLR 1.5).
-const BROWSER_PORT: u16 = 1434;
+pub(super) const BROWSER_PORT: u16 = 1434;
 
 /// A line being renamed: what is left of the native one, and what became of the rest.
 pub(super) struct Renaming {
@@ -22,8 +22,7 @@ impl Renaming {
 
     /// Reads a native value by its dotted path and leaves it where it is.
     pub(super) fn peek(&self, path: &str) -> Option<&Value> {
-        path.split('.')
-            .try_fold(&self.left, |value, name| value.get(name))
+        peek(&self.left, path)
     }
 
     /// Takes a native value out by its dotted path.
@@ -39,6 +38,21 @@ impl Renaming {
             _ => Map::new(),
         }
     }
+}
+
+/// What is left can be asked as a line can.
+impl Deref for Renaming {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.left
+    }
+}
+
+/// Reads a value by its dotted path.
+pub(super) fn peek<'a>(from: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.')
+        .try_fold(from, |value, name| value.get(name))
 }
 
 /// Takes a value out by its dotted path.
@@ -79,27 +93,27 @@ pub(super) fn transport(event: &str) -> &'static str {
 }
 
 /// Whether the login failed; nothing where there is none, or nobody can say.
-pub(super) fn login_failed(line: &Renaming) -> Option<bool> {
-    match line.peek("login.outcome")?.as_str()? {
+pub(super) fn login_failed(line: &Value) -> Option<bool> {
+    match peek(line, "login.outcome")?.as_str()? {
         "success" | "redirected" => Some(false),
         "unknown" => None,
         // A probe, and a peer that does not speak TDS, has not failed to log in by leaving.
-        "aborted" if line.peek("login.stranger").is_some() => None,
+        "aborted" if peek(line, "login.stranger").is_some() => None,
         // One that lost a race to another of the same attempt has not either.
-        _ if line.peek("login.loser") == Some(&json!(true)) => None,
+        _ if peek(line, "login.loser") == Some(&json!(true)) => None,
         _ => Some(true),
     }
 }
 
 /// Whether the attempt failed; nothing where there is none, or nobody can say.
-pub(super) fn attempt_failed(line: &Renaming) -> Option<bool> {
+pub(super) fn attempt_failed(line: &Value) -> Option<bool> {
     let is_login = |part: &Value| part["kind"] == "login";
-    match line.peek("attempt.outcome")?.as_str()? {
+    match peek(line, "attempt.outcome")?.as_str()? {
         "success" | "redirected" => Some(false),
         "unknown" => None,
         // As of a login: who said nothing of TDS has not failed by leaving.
         "aborted" => {
-            let parts = line.peek("attempt.parts")?.as_array()?;
+            let parts = peek(line, "attempt.parts")?.as_array()?;
             parts.iter().any(is_login).then_some(true)
         }
         _ => Some(true),

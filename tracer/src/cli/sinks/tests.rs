@@ -18,7 +18,11 @@ fn usual() -> Settings {
 fn outputs_of(sinks: &[&str]) -> anyhow::Result<Vec<Settings>> {
     let sinks: Result<Vec<SinkArg>, _> = sinks.iter().map(|sink| sink.parse()).collect();
     let sinks = sinks.map_err(anyhow::Error::msg)?;
-    outputs(&sinks, usual(), false, Some(Path::new("/state")))
+    let place = Place {
+        state: Some(Path::new("/state")),
+        node: None,
+    };
+    outputs(&sinks, usual(), false, place)
 }
 
 #[test]

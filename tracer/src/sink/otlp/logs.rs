@@ -1,46 +1,37 @@
 //! A line as a log record: its name, severity and time, and all else as attributes by the semantic conventions.
 
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
-use serde_json::Value;
 
-use super::{spans::Place, values};
-use crate::{record::otel, sink::Line};
+use super::{described::Described, packed::Items, spans::Place};
+use crate::sink::Line;
 
-/// The record; where its span is known it says so.
-pub(super) fn record(line: &Line, value: Value, place: Option<&Place>) -> LogRecord {
-    let mut renamed = otel::rename(value);
+/// The field of a log record that has its attributes.
+const ATTRIBUTES: u8 = 6;
+
+/// Adds the record; where its span is known it says so.
+pub(super) fn add(line: &Line, described: &Described, place: Option<&Place>, into: &mut Items) {
     let mut record = LogRecord {
         time_unix_nano: line.at.0,
         observed_time_unix_nano: line.at.0,
+        event_name: described.event_name.clone(),
+        severity_number: described.severity_number,
+        severity_text: described.severity_text.clone(),
         ..LogRecord::default()
     };
     if let Some(place) = place {
         record.trace_id = place.trace.to_vec();
         record.span_id = place.span.to_vec();
     }
-    let Some(fields) = renamed.as_object_mut() else {
-        return record;
-    };
-    let mut text = |name: &str| match fields.remove(name) {
-        Some(Value::String(text)) => text,
-        _ => String::new(),
-    };
-    // The resource has the host, and the record its time.
-    drop((text("host.name"), text("timestamp")));
-    record.event_name = text("event_name");
-    record.severity_text = text("severity_text");
-    let number = fields.remove("severity_number");
-    let number = number.and_then(|number| number.as_i64());
-    record.severity_number = number
-        .and_then(|number| number.try_into().ok())
-        .unwrap_or(0);
-    record.attributes = values::attributes(fields);
-    record
+    let attributes = [&described.attributes, &described.parts];
+    into.push_with(&record, ATTRIBUTES, &attributes);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::record;
+    use opentelemetry_proto::tonic::logs::v1::ScopeLogs;
+    use prost::Message as _;
+
+    use super::{Described, Items, add};
     use crate::{
         record::{Event, Severity, Timestamp, samples},
         sink::Line,
@@ -55,7 +46,15 @@ mod tests {
             at: Timestamp(5),
             bytes: Vec::new(),
         };
-        let record = record(&line, value, None);
+        let mut described = Described::default();
+        described.set(&value);
+        let mut items = Items::default();
+        add(&line, &described, None, &mut items);
+        // A scope with nothing but these is these.
+        let scope = ScopeLogs::decode(items.bytes()).expect("records");
+        let [record] = &scope.log_records[..] else {
+            panic!("one record")
+        };
         assert_eq!(record.event_name, "tds_tracer.login");
         assert_eq!(
             (record.severity_number, record.severity_text.as_str()),

@@ -6,15 +6,17 @@
 
 mod answer;
 mod client;
+mod described;
 mod logs;
 mod metrics;
+mod packed;
 mod points;
+mod resource;
 mod signal;
 mod spans;
 mod values;
 
 use std::{
-    collections::BTreeMap,
     fs, io,
     path::PathBuf,
     sync::Arc,
@@ -25,21 +27,17 @@ use hyper::{
     Uri,
     header::{HeaderName, HeaderValue},
 };
-use opentelemetry_proto::tonic::{
-    collector::{
-        logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
-        trace::v1::ExportTraceServiceRequest,
-    },
-    common::v1::InstrumentationScope,
-    logs::v1::{ResourceLogs, ScopeLogs},
-    metrics::v1::{ResourceMetrics, ScopeMetrics},
-    resource::v1::Resource,
-    trace::v1::{ResourceSpans, ScopeSpans},
-};
-use prost::Message as _;
-use serde_json::Value;
+use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 
-use self::{answer::Refused, client::Client, metrics::Meter, signal::Signal, spans::Spans};
+use self::{
+    answer::Refused,
+    client::Client,
+    described::Described,
+    metrics::Meter,
+    packed::{Envelope, Items},
+    signal::Signal,
+    spans::Spans,
+};
 use super::{
     address::Host,
     deliver::{Deliver, Delivered, Trouble},
@@ -47,7 +45,7 @@ use super::{
     line::Line,
     tls::Tls,
 };
-use crate::record::Text;
+use crate::record::{RunId, Text};
 
 /// How long records are gathered for one request.
 const LULL: Duration = Duration::from_millis(500);
@@ -90,6 +88,10 @@ pub struct Otlp {
     pub attempts: bool,
     /// The name of this host.
     pub host: Text,
+    /// What Kubernetes calls it.
+    pub node: Option<Text>,
+    /// The start of the agent.
+    pub run: RunId,
 }
 
 impl Otlp {
@@ -126,29 +128,14 @@ impl Otlp {
         };
         Ok(Box::new(Exporter {
             client: Client::new(self, headers)?,
-            resource: self.resource(),
+            envelope: Envelope::new(&resource::resource(self), &scope()),
+            packed: Packed::default(),
             spans: Spans::new(&self.host, self.attempts),
             logs: self.logs,
             traces: self.traces,
             logs_are_there: false,
             meter: Meter::new(self.metrics),
         }))
-    }
-
-    /// Who says all this (semantic conventions, `service` and `host`).
-    fn resource(&self) -> Resource {
-        let attributes = [
-            ("service.name", "tds-tracer"),
-            ("service.version", env!("CARGO_PKG_VERSION")),
-            ("host.name", self.host.as_str()),
-        ];
-        Resource {
-            attributes: attributes
-                .iter()
-                .map(|(name, value)| values::attribute(name, &Value::from(*value)))
-                .collect(),
-            ..Resource::default()
-        }
     }
 }
 
@@ -170,7 +157,8 @@ fn headers(text: &str) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
 /// See the module.
 struct Exporter {
     client: Client,
-    resource: Resource,
+    envelope: Envelope,
+    packed: Packed,
     spans: Spans,
     logs: bool,
     traces: bool,
@@ -179,56 +167,55 @@ struct Exporter {
     meter: Meter,
 }
 
+/// The lines at hand as they are sent.
+#[derive(Debug, Default)]
+struct Packed {
+    described: Described,
+    logs: Items,
+    spans: Items,
+}
+
+impl Exporter {
+    /// Puts lines together; says how many have spans.
+    fn pack(&mut self, lines: &[Line]) -> u64 {
+        let Packed {
+            described,
+            logs,
+            spans,
+        } = &mut self.packed;
+        logs.clear();
+        spans.clear();
+        let mut with_spans = 0;
+        for line in lines {
+            // What the agent has written is JSON.
+            let Ok(value) = serde_json::from_slice(line.text()) else {
+                continue;
+            };
+            described.set(&value);
+            let place = self.spans.of(&value, described, spans);
+            with_spans += u64::from(place.is_some());
+            logs::add(line, described, place.as_ref(), logs);
+        }
+        with_spans
+    }
+}
+
 impl Deliver for Exporter {
     fn deliver(&mut self, lines: &[Line]) -> Result<Delivered, Trouble> {
-        // What the agent has written is JSON.
-        let lines: Vec<(&Line, Value)> = lines
-            .iter()
-            .filter_map(|line| Some((line, serde_json::from_slice(line.text()).ok()?)))
-            .collect();
-        let mut spans = Vec::new();
-        let mut places = BTreeMap::new();
-        for (index, (_, value)) in lines.iter().enumerate() {
-            if let Some(place) = self.spans.of(value, &mut spans) {
-                places.insert(index, place);
-            }
-        }
+        let with_spans = self.pack(lines);
         let mut refused = 0;
         if self.logs && !self.logs_are_there {
-            let records = lines.into_iter().enumerate();
-            let records =
-                records.map(|(at, (line, value))| logs::record(line, value, places.get(&at)));
-            let request = ExportLogsServiceRequest {
-                resource_logs: vec![ResourceLogs {
-                    resource: Some(self.resource.clone()),
-                    scope_logs: vec![ScopeLogs {
-                        scope: Some(scope()),
-                        log_records: records.collect(),
-                        schema_url: String::new(),
-                    }],
-                    schema_url: String::new(),
-                }],
-            };
-            refused += self.client.send(Signal::Logs, &request.encode_to_vec())?.0;
+            let request = self.envelope.request(&self.packed.logs);
+            refused += self.client.send(Signal::Logs, &request)?.0;
         }
         self.logs_are_there = true;
-        if self.traces && !spans.is_empty() {
-            let request = ExportTraceServiceRequest {
-                resource_spans: vec![ResourceSpans {
-                    resource: Some(self.resource.clone()),
-                    scope_spans: vec![ScopeSpans {
-                        scope: Some(scope()),
-                        spans,
-                        schema_url: String::new(),
-                    }],
-                    schema_url: String::new(),
-                }],
-            };
-            let sent = self.client.send(Signal::Traces, &request.encode_to_vec());
+        if self.traces && !self.packed.spans.is_empty() {
+            let request = self.envelope.request(&self.packed.spans);
+            let sent = self.client.send(Signal::Traces, &request);
             let Refused(count) = match sent {
                 Err(Trouble::Later(why, after)) => return Err(Trouble::Later(why, after)),
                 // The records are there; of each that has spans only those are missing.
-                Err(Trouble::Never(_)) if self.logs => Refused(places.len() as u64),
+                Err(Trouble::Never(_)) if self.logs => Refused(with_spans),
                 sent => {
                     self.logs_are_there = false;
                     sent?
@@ -251,18 +238,12 @@ impl Deliver for Exporter {
     fn tell(&mut self) -> Result<Delivered, Trouble> {
         let mut refused = 0;
         for metrics in self.meter.requests() {
-            let request = ExportMetricsServiceRequest {
-                resource_metrics: vec![ResourceMetrics {
-                    resource: Some(self.resource.clone()),
-                    scope_metrics: vec![ScopeMetrics {
-                        scope: Some(scope()),
-                        metrics,
-                        schema_url: String::new(),
-                    }],
-                    schema_url: String::new(),
-                }],
-            };
-            let sent = self.client.send(Signal::Metrics, &request.encode_to_vec());
+            let mut items = Items::default();
+            for metric in &metrics {
+                items.push(metric);
+            }
+            let request = self.envelope.request(&items);
+            let sent = self.client.send(Signal::Metrics, &request);
             refused += sent?.0;
         }
         Ok(Delivered { refused })

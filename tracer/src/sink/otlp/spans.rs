@@ -15,11 +15,14 @@ use std::collections::BTreeSet;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status, span, status::StatusCode};
 use serde_json::Value;
 
-use super::values;
+use super::{described::Described, packed::Items, values};
 use crate::record::{
-    Text, otel,
+    Text,
     trace::{self, SpanId, TraceId, Traces},
 };
+
+/// The field of a span that has its attributes.
+const ATTRIBUTES: u8 = 9;
 
 /// A login's phases, in their order, with the names of their spans.
 const PHASES: [(&str, &str); 5] = [
@@ -55,15 +58,20 @@ impl Spans {
     }
 
     /// Adds the spans of a line, if it has any; says which of them is its own.
-    pub(super) fn of(&mut self, line: &Value, into: &mut Vec<Span>) -> Option<Place> {
+    pub(super) fn of(
+        &mut self,
+        line: &Value,
+        described: &Described,
+        into: &mut Items,
+    ) -> Option<Place> {
         match text(line, "/event")? {
-            "login" => self.login(line, into),
-            "attempt" => self.attempt(line, into),
+            "login" => self.login(line, described, into),
+            "attempt" => self.attempt(line, described, into),
             _ => None,
         }
     }
 
-    fn login(&mut self, line: &Value, into: &mut Vec<Span>) -> Option<Place> {
+    fn login(&mut self, line: &Value, described: &Described, into: &mut Items) -> Option<Place> {
         let connection = id(line, "/connection/id")?;
         let attempt = id(line, "/attempt/id");
         let guid = text(line, "/tds/connection_guid");
@@ -85,8 +93,7 @@ impl Spans {
         if self.attempts {
             whole.parent_span_id = trace::root(&trace, &self.host).to_vec();
         }
-        describe(&mut whole, line);
-        into.push(whole);
+        add(whole, described, into);
         for (phase, name) in PHASES {
             let Some(told) = line.pointer(&format!("/phases/{phase}")) else {
                 continue;
@@ -112,12 +119,12 @@ impl Spans {
             if told.get("complete") == Some(&Value::Bool(false)) {
                 fail(&mut part, text(line, "/login/outcome"));
             }
-            into.push(part);
+            into.push(&part);
         }
         Some(Place { trace, span: own })
     }
 
-    fn attempt(&mut self, line: &Value, into: &mut Vec<Span>) -> Option<Place> {
+    fn attempt(&mut self, line: &Value, described: &Described, into: &mut Items) -> Option<Place> {
         let attempt = id(line, "/attempt/id")?;
         let parts = line.pointer("/attempt/parts")?.as_array()?;
         let connections = || parts.iter().filter_map(|part| id(part, "/connection_id"));
@@ -146,8 +153,7 @@ impl Spans {
                 ..span::Link::default()
             })
             .collect();
-        describe(&mut whole, line);
-        into.push(whole);
+        add(whole, described, into);
         for (index, part) in parts.iter().enumerate() {
             let connection = id(part, "/connection_id");
             let is_told = connection.is_some_and(|id| self.traces.get(id).is_some());
@@ -167,7 +173,7 @@ impl Spans {
                     ..timed(trace, own, start.saturating_add(from), took)
                 };
                 describe_part(&mut told, part);
-                into.push(told);
+                into.push(&told);
             }
         }
         Some(Place { trace, span: root })
@@ -184,28 +190,15 @@ fn timed(trace: TraceId, id: SpanId, start: u64, duration: u64) -> Span {
     }
 }
 
-/// What is known of it, in the names that its log record has; and whether it failed.
-fn describe(span: &mut Span, line: &Value) {
-    let mut renamed = otel::rename(line.clone());
-    let Some(fields) = renamed.as_object_mut() else {
-        return;
-    };
-    for name in ["host.name", "timestamp", "event_name", "severity_text"] {
-        fields.remove(name);
-    }
-    let severity = fields.remove("severity_number");
-    // The parts are spans of their own.
-    fields.retain(|name, _| {
-        !name.starts_with("tds_tracer.phases.") && name != "tds_tracer.attempt.parts"
-    });
-    if severity.as_ref().and_then(Value::as_i64) >= Some(17) {
-        let error = fields.get("error.type").and_then(Value::as_str);
+/// Adds one with what is known of it, in the names that its log record has; and whether it failed.
+fn add(mut span: Span, described: &Described, into: &mut Items) {
+    if described.has_failed() {
         span.status = Some(Status {
-            message: error.unwrap_or_default().to_owned(),
+            message: described.error.clone().unwrap_or_default(),
             code: StatusCode::Error.into(),
         });
     }
-    span.attributes = values::attributes(fields);
+    into.push_with(&span, ATTRIBUTES, &[&described.attributes]);
 }
 
 fn describe_part(span: &mut Span, part: &Value) {

@@ -15,12 +15,13 @@ pub(super) fn attribute(name: &str, value: &Value) -> KeyValue {
 }
 
 /// All of them.
-pub(super) fn attributes(values: &Map<String, Value>) -> Vec<KeyValue> {
+fn attributes(values: &Map<String, Value>) -> Vec<KeyValue> {
     let values = values.iter();
     values.map(|(name, value)| attribute(name, value)).collect()
 }
 
-fn any(value: &Value) -> Option<AnyValue> {
+/// A value; none of what is none.
+pub(super) fn any(value: &Value) -> Option<AnyValue> {
     use any_value::Value as Any;
     let value = match value {
         Value::Null => return None,

@@ -1,30 +1,46 @@
+use opentelemetry_proto::tonic::trace::v1::ScopeSpans;
+use prost::Message as _;
+
 use super::*;
 use crate::record::samples;
 
+/// The spans of a line, and which of them is its own.
+fn spans(of: &mut Spans, line: &Value) -> (Vec<Span>, Place) {
+    let mut described = Described::default();
+    described.set(line);
+    let mut items = Items::default();
+    let place = of.of(line, &described, &mut items).expect("spans");
+    // A scope with nothing but these is these.
+    let scope = ScopeSpans::decode(items.bytes()).expect("spans");
+    (scope.spans, place)
+}
+
 #[test]
 fn a_login_is_a_span_with_its_phases_below_and_they_fill_it() {
-    let mut spans = Vec::new();
     let mut of = Spans::new(&Text::from("sql1"), true);
     let line = samples::value(&samples::login());
-    let place = of.of(&line, &mut spans).expect("spans");
-    let whole = &spans[0];
+    let (told, place) = spans(&mut of, &line);
+    let whole = &told[0];
     assert_eq!(whole.span_id, place.span);
     assert!(whole.name.starts_with("SQL connection "), "{}", whole.name);
     assert_eq!(
         whole.parent_span_id,
         trace::root(&place.trace, &Text::from("sql1"))
     );
-    assert!(spans.len() > 2);
+    let names: Vec<_> = whole.attributes.iter().map(|one| &one.key).collect();
+    assert!(names.contains(&&"server.address".to_owned()), "{names:?}");
+    let of_parts = |name: &&&String| name.starts_with("tds_tracer.phases.");
+    assert_eq!(names.iter().find(of_parts), None);
+    assert!(told.len() > 2);
     let mut reached = whole.start_time_unix_nano;
-    for part in &spans[1..] {
+    for part in &told[1..] {
         assert_eq!(part.parent_span_id, whole.span_id);
         assert_eq!(part.start_time_unix_nano, reached, "{}", part.name);
         reached = part.end_time_unix_nano;
     }
     assert_eq!(reached, whole.end_time_unix_nano);
-    let mut again = Vec::new();
-    of.of(&line, &mut again);
-    assert_eq!(again, spans, "what comes twice is the same");
+    let (again, _) = spans(&mut of, &line);
+    assert_eq!(again, told, "what comes twice is the same");
 }
 
 #[test]
@@ -39,14 +55,12 @@ fn an_attempt_is_the_root_of_its_logins() {
             part["connection_id"] = connection.clone();
         }
     }
-    let mut spans = Vec::new();
-    let below = of.of(&login, &mut spans).expect("a login");
-    let parent = spans[0].parent_span_id.clone();
-    spans.clear();
-    let root = of.of(&line, &mut spans).expect("an attempt");
+    let (told, below) = spans(&mut of, &login);
+    let parent = &told[0].parent_span_id;
+    let (told, root) = spans(&mut of, &line);
     assert_eq!(root.trace, below.trace);
     assert_eq!(root.span[..], parent[..]);
-    assert!(spans[0].parent_span_id.is_empty());
-    assert!(spans[0].name.starts_with("SQL login "), "{}", spans[0].name);
-    assert!(spans.iter().all(|span| span.name != "socket connect"));
+    assert!(told[0].parent_span_id.is_empty());
+    assert!(told[0].name.starts_with("SQL login "), "{}", told[0].name);
+    assert!(told.iter().all(|span| span.name != "socket connect"));
 }
