@@ -7,7 +7,11 @@ use std::io::Write;
 
 use anyhow::Result;
 use tracer::metrics::{Health, Metrics};
-use tracer::record::{Agent, AgentAction, AgentRecord, Body, IncidentAction, Record, Timestamp};
+use tracer::probe::InKernel;
+use tracer::record::{
+    Agent, AgentAction, AgentRecord, Body, Count, IncidentAction, LossReason, Record, SinkStatus,
+    Timestamp,
+};
 use tracer::session::Standing;
 use tracer::sink::Progress;
 
@@ -54,7 +58,7 @@ impl Measured {
     pub(super) fn minute(&mut self, at: u64) -> Result<()> {
         self.minutes += 1;
         for (agent, metrics) in &mut self.agents {
-            metrics.health(&health(self.minutes));
+            metrics.health(&health(self.minutes, Timestamp(at)));
             let mut text = String::new();
             for family in metrics.figures().families() {
                 for one in &family.metric {
@@ -114,8 +118,24 @@ fn degraded() -> Record {
     }
 }
 
-fn health(minutes: u64) -> Health {
+fn health(minutes: u64, now: Timestamp) -> Health {
+    let sink = SinkStatus {
+        written: Count(30 * minutes),
+        losses: [(LossReason::SpoolFull, Count(minutes))].into(),
+        errors: Some(Count(2 * minutes)),
+        spool_bytes: Some(Count(64 << 10)),
+        spool_since: Some(Timestamp(now.0.saturating_sub(5_000_000_000))),
+        ..SinkStatus::default()
+    };
     Health {
+        now,
+        connections_most: 65_536,
+        sinks: [("otlp".into(), sink)].into(),
+        kernel: InKernel {
+            ring: Some(4096),
+            ring_size: 8 << 20,
+            programs: Vec::new(),
+        },
         connections: Standing {
             seen: 12 * minutes,
             open: 20,

@@ -1,6 +1,7 @@
 //! How the agent itself does.
 
 use std::{
+    collections::BTreeMap,
     sync::atomic::AtomicU64,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -15,26 +16,38 @@ use prometheus_client::{
 };
 
 use super::{
+    advance,
+    kernel::Kernel,
     labels::{OfMetric, OfReason, OfState},
     series::Series,
+    sinks::Sinks,
 };
 use crate::{
-    record::{AgentAction, Body, LossReason},
+    probe::InKernel,
+    record::{AgentAction, Body, LossReason, SinkStatus, Text, Timestamp},
     session::Standing,
     sink::Progress,
 };
 
 /// How the agent does at a moment; what is counted is counted since it started.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Health {
+    /// This moment.
+    pub now: Timestamp,
     /// Connections that it knows of.
     pub connections: Standing,
     /// Records that came from the kernel.
     pub events: u64,
     /// Ports that were learned and are watched; `None` where none are learned.
     pub learned_ports: Option<u64>,
+    /// Connections that it knows of at most.
+    pub connections_most: u64,
     /// What became of what it says.
     pub output: Progress,
+    /// The same at each sink, by its name.
+    pub sinks: BTreeMap<Text, SinkStatus>,
+    /// Its half in the kernel.
+    pub kernel: InKernel,
     /// Memory in use, bytes.
     pub memory: Option<u64>,
     /// Time of processors that it took, seconds.
@@ -57,6 +70,9 @@ pub(super) struct Own {
     memory: Gauge,
     processor: Seconds,
     folded: Series<OfMetric, Counter>,
+    connections_most: Gauge,
+    sinks: Sinks,
+    kernel: Kernel,
 }
 
 impl Own {
@@ -74,6 +90,9 @@ impl Own {
             memory: Gauge::default(),
             processor: Seconds::default(),
             folded: Series::new(Counter::default),
+            connections_most: Gauge::default(),
+            sinks: Sinks::new(registry),
+            kernel: Kernel::new(registry),
         };
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("tds_tracer_build", "The agent's version", version);
@@ -118,6 +137,11 @@ impl Own {
             registry.register(name, help, counter.clone());
         }
         for (name, help, gauge) in [
+            (
+                "tds_tracer_connections_most",
+                "Connections that the agent and its tables in the kernel know of at most",
+                &own.connections_most,
+            ),
             (
                 "tds_tracer_learned_ports",
                 "Ports that were learned and are watched",
@@ -209,6 +233,12 @@ impl Own {
                 .with(OfReason { reason }, |counter| advance(counter, count));
         }
         self.waiting.set(health.output.waiting.cast_signed() as i64);
+        self.connections_most
+            .set(health.connections_most.cast_signed());
+        for (name, status) in &health.sinks {
+            self.sinks.status(name, status, health.now);
+        }
+        self.kernel.set(&health.kernel);
         self.learned_ports
             .set(health.learned_ports.unwrap_or_default().cast_signed());
         self.memory
@@ -225,9 +255,4 @@ impl Own {
                 .with(OfMetric { metric }, |counter| advance(counter, *count));
         }
     }
-}
-
-/// What is counted elsewhere never goes back.
-fn advance(counter: &Counter, to: u64) {
-    counter.inc_by(to.saturating_sub(counter.get()));
 }

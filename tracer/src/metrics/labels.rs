@@ -91,6 +91,12 @@ labels! {
     OfReason { ; reason }
     /// Of a state.
     OfState { ; state }
+    /// Of a sink.
+    OfSink { ; sink }
+    /// Of what a sink lost.
+    OfSinkLoss { ; sink, reason }
+    /// Of a program in the kernel.
+    OfProgram { ; program }
     /// Of the name of a metric.
     OfMetric { ; metric }
 }

@@ -6,10 +6,12 @@
 //! by `series`.
 
 mod health;
+mod kernel;
 mod labels;
 mod logins;
 mod series;
 mod serve;
+mod sinks;
 mod timed;
 mod told;
 
@@ -21,6 +23,8 @@ use std::{
 };
 
 pub use self::{health::Health, serve::Endpoint};
+use prometheus_client::metrics::counter::Counter;
+
 use self::{health::Own, logins::Logins, told::Told};
 use crate::{
     record::{Record, Timestamp},
@@ -86,6 +90,11 @@ impl Metrics {
         let series = self.logins.minute();
         self.own.series(&series);
     }
+}
+
+/// What is counted elsewhere never goes back.
+fn advance(counter: &Counter, to: u64) {
+    counter.inc_by(to.saturating_sub(counter.get()));
 }
 
 #[cfg(test)]

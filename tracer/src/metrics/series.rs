@@ -69,6 +69,11 @@ where
         registry.register_with_unit(name, help, Unit::Seconds, self.family.clone());
     }
 
+    /// The same, of bytes.
+    pub(super) fn register_bytes(&self, registry: &mut Registry, name: &str, help: &str) {
+        registry.register_with_unit(name, help, Unit::Bytes, self.family.clone());
+    }
+
     /// Changes the one with these labels.
     pub(super) fn with<T>(&mut self, labels: L, change: impl FnOnce(&M) -> T) -> T {
         let labels = if self.touched.contains_key(&labels) || self.touched.len() < self.most {

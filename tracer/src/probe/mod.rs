@@ -8,6 +8,7 @@ mod attach;
 mod clock;
 mod drops;
 mod error;
+mod figures;
 mod flows;
 mod iface;
 mod interfaces;
@@ -39,6 +40,7 @@ use tracer_ebpf::{
 pub use attach::Hook;
 pub use drops::{Drops, Loss};
 pub use error::StartError;
+pub use figures::{InKernel, ProgramRun};
 pub use load::{Options, has_ring_buffer};
 pub use notice::Notice;
 pub use ring::Record;
@@ -150,7 +152,7 @@ impl Probe {
     /// Loads the programs and attaches none.
     fn load(options: &Options, source: Source, links: Links) -> Result<Self, StartError> {
         let mut programs = load::load(options, source)?;
-        let ring = Ring::of(&mut programs.ebpf)?;
+        let ring = Ring::of(&mut programs.ebpf, options.ring_bytes)?;
         let losses = Losses::of(&mut programs.ebpf)?;
         let flows = Flows::of(&mut programs.ebpf)?;
         let ports = load::array(&mut programs.ebpf, "PORTS")?;
@@ -244,6 +246,15 @@ impl Probe {
     /// What watched processes have tried since the last call.
     pub fn tries(&mut self) -> Vec<(Try, Tried)> {
         self.tries.as_mut().map(Tries::take).unwrap_or_default()
+    }
+
+    /// What waits in the ring, and what the programs took.
+    pub fn in_kernel(&self) -> InKernel {
+        InKernel {
+            ring: self.ring.waiting(),
+            ring_size: self.ring.size(),
+            programs: figures::programs(&self.programs.ebpf),
+        }
     }
 
     /// What changed about the probe since the last call.

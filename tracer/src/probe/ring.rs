@@ -1,10 +1,13 @@
 //! The ring buffer: from bytes to checked records.
 
-use std::time::{Duration, Instant};
+use std::{
+    os::fd::AsFd as _,
+    time::{Duration, Instant},
+};
 
 use aya::{
     Ebpf,
-    maps::{Array, MapData, RingBuf},
+    maps::{Array, Map, MapData, RingBuf},
 };
 use tokio::io::unix::AsyncFd;
 use tracer_ebpf::{
@@ -13,7 +16,7 @@ use tracer_ebpf::{
     short::{ShortHeader, ShortSyn},
 };
 
-use super::{StartError, load};
+use super::{StartError, figures::Positions, load};
 
 /// What the kernel said.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +70,10 @@ impl<'a> Record<'a> {
 /// The ring buffer.
 pub(super) struct Ring {
     buffer: AsyncFd<RingBuf<MapData>>,
+    /// Where both halves are in it, where the kernel shows that.
+    positions: Option<Positions>,
+    /// Bytes.
+    size: u32,
     /// 1: the programs wake the agent by their next record.
     sleeps: Array<MapData, u32>,
     unreadable: u64,
@@ -83,12 +90,19 @@ const LOOK: Duration = Duration::from_millis(3);
 const IDLE_LOOK: Duration = Duration::from_millis(100);
 
 impl Ring {
-    pub(super) fn of(ebpf: &mut Ebpf) -> Result<Self, StartError> {
-        let buffer = RingBuf::try_from(load::map(ebpf, "EVENTS")?).map_err(StartError::map)?;
+    pub(super) fn of(ebpf: &mut Ebpf, size: u32) -> Result<Self, StartError> {
+        let map = load::map(ebpf, "EVENTS")?;
+        let positions = match &map {
+            Map::RingBuf(data) => Positions::of(data.fd().as_fd()).ok(),
+            _ => None,
+        };
+        let buffer = RingBuf::try_from(map).map_err(StartError::map)?;
         // SAFETY: the buffer owns its descriptor and gives the same one for as long as it lives.
         let buffer = unsafe { AsyncFd::register(buffer) }.map_err(StartError::map)?;
         Ok(Self {
             buffer,
+            positions,
+            size,
             sleeps: load::array(ebpf, "SLEEPS")?,
             unreadable: 0,
             last_record: Instant::now(),
@@ -137,6 +151,16 @@ impl Ring {
             self.asleep = false;
         }
         count
+    }
+
+    /// Bytes that wait to be read.
+    pub(super) fn waiting(&self) -> Option<u64> {
+        self.positions.as_ref().map(Positions::between)
+    }
+
+    /// Bytes that it has.
+    pub(super) fn size(&self) -> u64 {
+        self.size.into()
     }
 
     /// How many records could not be read since the last call.

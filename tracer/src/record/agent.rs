@@ -77,10 +77,17 @@ pub struct SinkStatus {
     pub written: Count,
     /// Records that it lost, each told in a `loss` line of its own.
     pub lost: Count,
+    /// Of these, by reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub losses: BTreeMap<LossReason, Count>,
+    /// Tries to hand something over that failed, whether or not a later one went well.
+    pub errors: Option<Count>,
     /// Records that wait for it in memory.
     pub waiting: Count,
     /// Bytes in its spool that its receiver has not acknowledged; left out where it has none.
     pub spool_bytes: Option<Count>,
+    /// The time of the oldest of these, once it was handed over for the first time.
+    pub spool_since: Option<Timestamp>,
     /// Why it does not go on at this moment.
     pub trouble: Option<Text>,
 }

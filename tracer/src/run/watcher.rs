@@ -316,10 +316,16 @@ impl Watcher {
 
     /// Tells how the agent does to whoever asks for metrics.
     fn measure(&mut self) {
+        let sinks = self.sinks();
+        let now = wall(&mut self.probe);
         let Some(metrics) = &mut self.records.metrics else {
             return;
         };
         metrics.health(&Health {
+            now,
+            sinks,
+            kernel: self.probe.in_kernel(),
+            connections_most: self.options.max_flows.into(),
             connections: self.engine.standing(),
             events: self.records.tally.events_in_all(),
             learned_ports: self.ports.learned(),

@@ -26,7 +26,7 @@ use super::{
     spool::Spooled,
     writer::{LULL, Message, Summary, Writer},
 };
-use crate::record::{Count, LossReason, Record, SinkStatus, Text};
+use crate::record::{Count, LossReason, Record, SinkStatus, Text, Timestamp};
 
 /// Records that wait for the writer: some seconds of a busy server, some megabytes.
 const QUEUE: usize = 4096;
@@ -242,11 +242,16 @@ impl Output {
     /// How it does, as a sink of several.
     pub(super) fn status(&self) -> SinkStatus {
         let spooled = self.shared.spooled.load(Ordering::Relaxed);
+        let oldest = self.shared.oldest.load(Ordering::Relaxed);
+        let losses = self.shared.losses().clone();
         SinkStatus {
             written: Count(self.shared.written.load(Ordering::Relaxed)),
-            lost: Count(self.shared.losses.load(Ordering::Relaxed)),
+            lost: Count(losses.values().map(|count| count.0).sum()),
+            losses,
+            errors: Some(Count(self.shared.errors())),
             waiting: Count(self.holds() as u64),
             spool_bytes: self.is_spooled.then_some(Count(spooled)),
+            spool_since: (oldest > 0).then_some(Timestamp(oldest)),
             trouble: self.trouble().map(Text::from),
         }
     }

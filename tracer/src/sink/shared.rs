@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -15,6 +15,8 @@ use crate::record::{Count, Event, LossReason, Timestamp};
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     lost: Mutex<BTreeMap<LossReason, Lost>>,
+    /// Records lost, reported or not.
+    losses: Mutex<BTreeMap<LossReason, Count>>,
     /// Why the receiver does not get what it should, as long as that is so.
     trouble: Mutex<Option<String>>,
     /// Records handed over and not rendered yet.
@@ -25,10 +27,12 @@ pub(super) struct Shared {
     pub(super) dropped: AtomicU64,
     /// Lines that a full or failing disk did not take, and that are reported.
     pub(super) unwritten: AtomicU64,
-    /// Records lost, these included.
-    pub(super) losses: AtomicU64,
+    /// Tries to hand over that failed.
+    errors: AtomicU64,
     /// Bytes in the spool that nobody has acknowledged.
     pub(super) spooled: AtomicU64,
+    /// The time of the oldest record there, as far as it was read; 0 where there is none.
+    pub(super) oldest: AtomicU64,
     /// Several records are handed over at once.
     pub(super) gathers: AtomicBool,
     pub(super) closed: AtomicBool,
@@ -85,7 +89,7 @@ impl Shared {
         count: u64,
         event: Option<Event>,
     ) {
-        self.losses.fetch_add(count, Ordering::Relaxed);
+        *self.losses().entry(reason).or_default() += count;
         if reason == LossReason::OutputBlocked {
             self.dropped.fetch_add(count, Ordering::Relaxed);
         }
@@ -109,8 +113,19 @@ impl Shared {
         std::mem::take(&mut *self.lost.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// All that was lost, by reason.
+    pub(super) fn losses(&self) -> MutexGuard<'_, BTreeMap<LossReason, Count>> {
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tries to hand over that failed.
+    pub(super) fn errors(&self) -> u64 {
+        self.errors.load(Ordering::Relaxed)
+    }
+
     /// The receiver does not get what it should.
     pub(super) fn trouble(&self, why: &str) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
         *self.troubles() = Some(why.to_owned());
     }
 
@@ -124,7 +139,7 @@ impl Shared {
         self.troubles().clone()
     }
 
-    fn troubles(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+    fn troubles(&self) -> MutexGuard<'_, Option<String>> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -120,7 +120,8 @@ impl Courier {
                     Ok((lines, gone)) => {
                         let last = lines.last().map_or(Timestamp(0), |line| line.at);
                         count(&self.shared, &gone, last);
-                        if !lines.is_empty() {
+                        if let Some(first) = lines.first() {
+                            self.shared.oldest.store(first.at.0, Ordering::Relaxed);
                             return Some(Next::Lines(lines));
                         }
                     }
@@ -192,6 +193,9 @@ impl Courier {
         }
         let left = state.store.unacknowledged();
         self.shared.spooled.store(left, Ordering::Relaxed);
+        if left == 0 {
+            self.shared.oldest.store(0, Ordering::Relaxed);
+        }
         true
     }
 
