@@ -30,8 +30,8 @@ enum What {
     Live(Rest),
     /// What watching takes of a processor, and what it costs those that are watched (root)
     Cost(Rest),
-    /// What each kind of sink takes of a processor (root)
-    Sinks,
+    /// What each kind of sink takes of a processor, and of memory through an outage
+    Sinks(Rest),
     /// Records and logins that the agent takes on one processor, without a kernel
     Engine(Rest),
     /// Connections, records and SYNs that are more than fit: each told or counted (root)
@@ -56,10 +56,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         What::Engine(rest) => ("tds-tracer-tests", "--bin", "bench-engine", rest),
         What::Live(rest) => return of_peers("bench-live", rest),
         What::Cost(rest) => return of_peers("bench-cost", rest),
-        What::Sinks => {
-            let args = vec!["sinks".to_owned()];
-            return of_peers("bench-cost", &Rest { args });
-        }
+        What::Sinks(rest) => return of_peers("bench-sinks", rest),
         What::Loss(rest) => return of_peers("bench-loss", rest),
         What::Accuracy(rest) => return accuracy(rest),
     };

@@ -5,7 +5,6 @@ mod logins;
 mod memory;
 mod rates;
 mod round_trip;
-mod sinks;
 mod top;
 
 use std::path::PathBuf;
@@ -42,8 +41,6 @@ enum What {
     Latency,
     /// The kernel's memory for an open connection
     Memory,
-    /// Processor time of the agent for a login, with each kind of sink
-    Sinks,
     /// Processor time of `top` beside a stream of lines
     Top,
 }
@@ -61,7 +58,6 @@ fn main() -> Result<()> {
             What::Raw => logins::raw()?,
             What::Latency => latency::measure()?,
             What::Memory => memory::measure()?,
-            What::Sinks => sinks::measure()?,
             What::Top => top::measure(beside.as_deref())?,
         }
     }
