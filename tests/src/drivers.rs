@@ -17,8 +17,9 @@ use crate::net::Namespace;
 use crate::peer::{program, workspace};
 use crate::process::run;
 
-/// Packages of the Python clients, and of the strict reader of OTLP, in the versions the tests were written for.
-pub const PYTHON_PACKAGES: [&str; 7] = [
+/// Packages of the Python clients, of the strict reader of OTLP, and of a collector that takes it, in the versions the
+/// tests were written for.
+pub const PYTHON_PACKAGES: [&str; 8] = [
     "mssql-python-odbc==18.6.2.2",
     "pyodbc==5.5.0",
     "pymssql==2.4.6",
@@ -26,6 +27,7 @@ pub const PYTHON_PACKAGES: [&str; 7] = [
     "pyOpenSSL==26.4.0",
     "pyspnego==0.12.4",
     "opentelemetry-proto==1.45.0",
+    "rotel==0.0.1a15",
 ];
 
 /// ClickHouse's engine as a library. What it names beside it is for data frames.

@@ -188,6 +188,111 @@ fn prometheus_asks_and_finds_the_logins() {
     place.stop();
 }
 
+/// Where `VictoriaMetrics` answers.
+const VICTORIA: &str = "127.0.0.1:8428";
+
+#[test]
+fn victoria_metrics_asks_and_finds_the_logins() {
+    const PROMISE: &str = "victoria metrics asks and finds the logins";
+    root_or_skip!(PROMISE);
+    driver_or_skip!(Driver::Tsql);
+    if Command::new("victoria-metrics")
+        .arg("-version")
+        .output()
+        .is_err()
+    {
+        skip("victoria-metrics", PROMISE);
+        return;
+    }
+    let place = Place::new(&[]);
+    let host = &place.network.client;
+    let folder = std::env::temp_dir().join(format!("tds-tracer-victoria-{}", host.name()));
+    fs::create_dir_all(&folder).unwrap();
+    let asked = folder.join("asked.yml");
+    fs::write(&asked, ASKED).unwrap();
+    let mut victoria = host.command("victoria-metrics");
+    victoria
+        .arg(format!("-promscrape.config={}", asked.display()))
+        .arg(format!(
+            "-storageDataPath={}",
+            folder.join("kept").display()
+        ))
+        .arg(format!("-httpListenAddr={VICTORIA}"));
+    let victoria = Running::start(&mut victoria).unwrap();
+    place.log_in(5);
+    // What came a moment ago is held back otherwise.
+    let answer = |query: &str| {
+        let mut curl = host.command("curl");
+        curl.args(["--silent", "--get", "--data", "nocache=1&latency_offset=0s"]);
+        curl.args(["--data-urlencode", &format!("query={query}")]);
+        run(
+            curl.arg(format!("http://{VICTORIA}/api/v1/query")),
+            "",
+            LIMIT,
+        )
+        .unwrap()
+        .1
+    };
+    let until = |query: &str| {
+        let end = Instant::now() + LIMIT;
+        while !answer(query).contains("\"value\":") {
+            assert!(
+                Instant::now() < end,
+                "{} {}",
+                answer(query),
+                victoria.errors()
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    until(&of_server(
+        "sum(tds_logins_total{outcome=\"success\",server=\"SERVER:1433\"}) == 5",
+    ));
+    until("histogram_quantile(0.5, sum by (le) (tds_login_duration_seconds_bucket)) > 0");
+    victoria.stop("TERM").unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+    place.stop();
+}
+
+#[test]
+fn each_sink_says_what_it_wrote_and_keeps_and_the_kernel_how_full_its_ring_is() {
+    root_or_skip!("each sink says what it wrote and keeps and the kernel how full its ring is");
+    driver_or_skip!(Driver::Tsql);
+    let state = std::env::temp_dir().join(format!("tds-tracer-figures-{}", std::process::id()));
+    let folder = state.display().to_string();
+    // Nobody listens there.
+    let away = "kind=otlp,name=away,url=http://127.0.0.1:4318";
+    let place = Place::new(&["--state", &folder, "--sink", "kind=stdout", "--sink", away]);
+    place.log_in(1);
+    let figure = |text: &str, series: &str| -> Option<f64> {
+        let begin = format!("{series} ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&begin))?;
+        line.parse().ok()
+    };
+    let end = Instant::now() + LIMIT;
+    let text = loop {
+        let text = place.ask("/metrics", &[]);
+        let all = [
+            "tds_tracer_sink_records_total{sink=\"stdout\"}",
+            "tds_tracer_sink_errors_total{sink=\"away\"}",
+            "tds_tracer_sink_spool_bytes{sink=\"away\"}",
+            "tds_tracer_sink_spool_age_seconds{sink=\"away\"}",
+            "tds_tracer_ring_size_bytes",
+        ];
+        if all.iter().all(|series| figure(&text, series) > Some(0.0)) {
+            break text;
+        }
+        assert!(Instant::now() < end, "{text}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert!(figure(&text, "tds_tracer_ring_bytes") < figure(&text, "tds_tracer_ring_size_bytes"));
+    assert!(figure(&text, "tds_tracer_connections_most") > Some(0.0));
+    let (good, complaints) = promtool(&place.network.client, &["check", "metrics"], &text);
+    assert!(good && complaints.is_empty(), "{complaints}");
+    place.stop();
+    fs::remove_dir_all(state).unwrap();
+}
+
 #[test]
 fn who_asks_for_its_health_or_badly_is_answered() {
     root_or_skip!("who asks for its health or badly is answered");
@@ -258,4 +363,22 @@ fn alerts_fire_when_they_should_and_only_then() {
     let mut tested = Command::new("promtool");
     let (status, told) = run(tested.args(["test", "rules"]).arg(rules), "", LIMIT).unwrap();
     assert!(status.success(), "{told}");
+}
+
+#[test]
+fn every_alert_has_a_page_that_says_what_to_do() {
+    let read = |file: &str| fs::read_to_string(workspace().join(file)).unwrap();
+    let rules = read("packaging/prometheus/tds-tracer.rules.yaml");
+    let pages = read("docs/alerts.md");
+    let alerts = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "));
+    let alerts: Vec<_> = alerts.collect();
+    assert!(alerts.len() > 5, "{alerts:?}");
+    for alert in alerts {
+        let page = format!("## {alert}");
+        assert!(pages.lines().any(|line| line == page), "{alert}");
+        let runbook = format!("runbook: docs/alerts.md#{}", alert.to_lowercase());
+        assert!(rules.contains(&runbook), "{runbook}");
+    }
 }

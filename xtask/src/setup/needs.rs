@@ -82,6 +82,7 @@ pub(crate) const ALL: &[Need] = &[
     Need::program("kadmin.local", &["krb5-admin-server"], TEST),
     Need::program("kinit", &["krb5-user"], TEST),
     Need::program("promtool", &["prometheus"], TEST),
+    Need::program("victoria-metrics", &["victoria-metrics"], TEST),
     Need::program("curl", &["curl"], TEST),
     Need::program("crun", &["crun"], TEST),
     Need::program("tmux", &["tmux"], EYES),

@@ -1,5 +1,6 @@
 //! Several sinks at once: what each gets through outages, kills and refusals is what another one gets.
 
+mod collector;
 mod identities;
 mod journal;
 mod leaks;

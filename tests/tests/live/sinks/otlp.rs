@@ -16,14 +16,14 @@ use super::place::Place;
 use crate::life::LIMIT;
 
 /// A receiver at its usual port, with these arguments.
-fn receiver(place: &Place, arguments: &[&str]) -> Running {
+pub(super) fn receiver(place: &Place, arguments: &[&str]) -> Running {
     let mut receiver = place.host.command(python());
     receiver.arg(workspace().join("tests/drivers/otlp.py"));
     receiver.arg("4318").args(arguments);
     Running::start(&mut receiver).unwrap()
 }
 
-fn parse(lines: &[String]) -> Vec<Value> {
+pub(super) fn parse(lines: &[String]) -> Vec<Value> {
     lines
         .iter()
         .map(|line| serde_json::from_str(line).unwrap())
