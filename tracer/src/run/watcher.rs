@@ -270,10 +270,8 @@ impl Watcher {
             self.engine.pass_time(now, &mut self.records);
         }
         self.ticks = self.ticks.wrapping_add(1);
-        if self
-            .alive_ticks
-            .is_some_and(|ticks| self.ticks.is_multiple_of(ticks))
-        {
+        let is_due = |ticks| self.ticks.is_multiple_of(ticks);
+        if self.alive_ticks.is_some_and(is_due) {
             service::alive();
         }
         if self.ticks.is_multiple_of(LOSS_TICKS) {
@@ -317,12 +315,11 @@ impl Watcher {
     /// Tells how the agent does to whoever asks for metrics.
     fn measure(&mut self) {
         let sinks = self.sinks();
-        let now = wall(&mut self.probe);
         let Some(metrics) = &mut self.records.metrics else {
             return;
         };
         metrics.health(&Health {
-            now,
+            now: wall(&mut self.probe),
             sinks,
             kernel: self.probe.in_kernel(),
             connections_most: self.options.max_flows.into(),

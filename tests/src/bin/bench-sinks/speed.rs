@@ -33,16 +33,16 @@ pub(crate) fn measure(only: &str) -> Result<()> {
         ),
         ("syslog by TCP", Taker::Tcp, syslog),
         ("OTLP, log records", Taker::Otlp, |port| {
-            Ok(otlp(port, true, false, true)?)
+            otlp(port, true, false, true)
         }),
         ("OTLP, log records without gzip", Taker::Otlp, |port| {
-            Ok(otlp(port, true, false, false)?)
+            otlp(port, true, false, false)
         }),
         ("OTLP, spans", Taker::Otlp, |port| {
-            Ok(otlp(port, false, true, true)?)
+            otlp(port, false, true, true)
         }),
         ("OTLP, log records and spans", Taker::Otlp, |port| {
-            Ok(otlp(port, true, true, true)?)
+            otlp(port, true, true, true)
         }),
     ];
     for (name, taker, receiver) in kinds.into_iter().filter(|kind| kind.0.contains(only)) {
