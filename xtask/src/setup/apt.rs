@@ -55,9 +55,10 @@ pub(crate) fn is_installed(package: &str) -> bool {
     .is_ok_and(|status| status == "installed")
 }
 
-/// `apt-get`, which asks nothing.
+/// `apt-get`, which asks nothing, and waits for another one to end: on a machine that has just started its own is at work.
 fn apt_get(args: &[&str]) -> Command {
-    let mut apt = command("apt-get", args);
+    let mut apt = command("apt-get", ["-oDPkg::Lock::Timeout=600"]);
+    apt.args(args);
     apt.env("DEBIAN_FRONTEND", "noninteractive");
     apt
 }
