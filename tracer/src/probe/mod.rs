@@ -10,6 +10,7 @@ mod drops;
 mod error;
 mod figures;
 mod flows;
+mod held;
 mod iface;
 mod interfaces;
 mod load;
@@ -25,7 +26,7 @@ mod source;
 pub mod trial;
 mod tries;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, thread, time::Duration};
 
 use aya::maps::{Array, HashMap, MapData};
 use tracer_ebpf::{
@@ -201,6 +202,17 @@ impl Probe {
         }
     }
 
+    /// Whether it goes on attaching: to interfaces that come. At sockets all that come later are watched by what is
+    /// attached already.
+    pub fn attaches(&self) -> bool {
+        self.source == Source::Interfaces || self.transit
+    }
+
+    /// A trial whether its maps may be asked by whoever calls it.
+    pub fn may_be_asked(&self) -> impl FnOnce() -> bool + Send {
+        || self.ports.get(&0, 0).is_ok()
+    }
+
     /// Waits until there is something to [`drain`](Self::drain), or to read from
     /// [`notices`](Self::notices). It may be dropped while it waits, and called again.
     pub async fn ready(&mut self) {
@@ -222,6 +234,21 @@ impl Probe {
     pub fn drain(&mut self, limit: usize, tell: impl FnMut(Record<'_>)) -> usize {
         self.programs.flush_log();
         self.ring.drain(limit, tell)
+    }
+
+    /// Does something that takes long, on a thread of its own, and makes room for records meanwhile: they are handed over
+    /// afterwards, by [`drain`](Self::drain). Nothing where that thread panicked.
+    pub fn meanwhile<T: Send>(&mut self, does: impl FnOnce() -> T + Send) -> Option<T> {
+        /// A buffer of the smallest size takes longer to fill.
+        const OFTEN: Duration = Duration::from_millis(5);
+        thread::scope(|scope| {
+            let busy = scope.spawn(does);
+            while !busy.is_finished() {
+                self.ring.hold();
+                thread::sleep(OFTEN);
+            }
+            busy.join().ok()
+        })
     }
 
     /// When a connection was born, and what the client and the server have sent in it up to now, the

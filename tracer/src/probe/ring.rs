@@ -16,7 +16,7 @@ use tracer_ebpf::{
     short::{ShortHeader, ShortSyn},
 };
 
-use super::{StartError, figures::Positions, load};
+use super::{StartError, figures::Positions, held::Held, load};
 
 /// What the kernel said.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +76,8 @@ pub(super) struct Ring {
     size: u32,
     /// 1: the programs wake the agent by their next record.
     sleeps: Array<MapData, u32>,
+    /// What was taken out of the buffer, and is not told yet.
+    held: Held,
     unreadable: u64,
     last_record: Instant,
     /// Nothing has come since it was said that the agent sleeps.
@@ -104,6 +106,7 @@ impl Ring {
             positions,
             size,
             sleeps: load::array(ebpf, "SLEEPS")?,
+            held: Held::default(),
             unreadable: 0,
             last_record: Instant::now(),
             asleep: false,
@@ -135,17 +138,26 @@ impl Ring {
     }
 
     pub(super) fn drain(&mut self, limit: usize, mut tell: impl FnMut(Record<'_>)) -> usize {
-        let buffer = self.buffer.get_mut();
         let mut count = 0;
+        let mut unreadable = 0;
+        let mut hand_over = |bytes: &[u8]| match Record::read(bytes) {
+            Some(record) => tell(record),
+            None => unreadable += 1,
+        };
+        while count < limit
+            && let Some(record) = self.held.next()
+        {
+            count += 1;
+            hand_over(&record);
+        }
+        let buffer = self.buffer.get_mut();
         while count < limit
             && let Some(item) = buffer.next()
         {
             count += 1;
-            match Record::read(&item) {
-                Some(record) => tell(record),
-                None => self.unreadable += 1,
-            }
+            hand_over(&item);
         }
+        self.unreadable += unreadable;
         if count > 0 {
             self.last_record = Instant::now();
             self.asleep = false;
@@ -161,6 +173,16 @@ impl Ring {
     /// Bytes that it has.
     pub(super) fn size(&self) -> u64 {
         self.size.into()
+    }
+
+    /// Takes out of the buffer what is there, and keeps it for [`Self::drain`].
+    pub(super) fn hold(&mut self) {
+        let buffer = self.buffer.get_mut();
+        while self.held.has_room()
+            && let Some(item) = buffer.next()
+        {
+            self.held.keep(&item);
+        }
     }
 
     /// How many records could not be read since the last call.

@@ -57,7 +57,7 @@ pub(super) type SetLogLevel = Box<dyn Fn(LevelFilter)>;
 
 /// The agent at work.
 pub(super) struct Watcher {
-    probe: Probe,
+    pub(super) probe: Probe,
     pub(super) engine: Engine,
     pub(super) owners: Owners,
     pub(super) ports: Watched,
@@ -85,12 +85,17 @@ impl Watcher {
     ) -> Self {
         let now = wall(&mut probe);
         let mut ports = Watched::new(options.ports.clone());
-        // After the hooks are attached, so that no socket falls between.
-        ports.find_servers(probe.now());
         let drops = drops(&ports);
         let mut named = Named::new(options.watched.clone(), options.pending_after.0);
         named.begin(&mut probe);
-        let earlier = Earlier::scan(&ports.all(), processes.groups());
+        // After the hooks are attached, so that no socket falls between.
+        let begun = probe.now();
+        let groups = processes.groups();
+        let looked_through = probe.meanwhile(|| {
+            ports.find_servers(begun);
+            Earlier::scan(&ports.all(), groups)
+        });
+        let earlier = looked_through.unwrap_or_default();
         let wall_offset = probe.wall_offset();
         let config = Config {
             max_connections: options.max_flows as usize,
