@@ -17,7 +17,7 @@ use glob::Pattern;
 use serde::Serialize;
 
 use crate::{
-    confine::{Needs, Step, confine},
+    confine::{Needs, Programs, Step, confine},
     exit::UNUSABLE,
     host::{self, Hierarchy},
     probe::{self, Notice, Probe, Selection, Source},
@@ -358,7 +358,11 @@ async fn trial(groups: Option<Arc<Hierarchy>>) -> Vec<Finding> {
 /// What the agent can give up once it is at work, tried on a thread that then ends.
 fn confinement() -> Vec<Finding> {
     let needs = |processes| Needs {
-        programs: processes,
+        programs: if processes {
+            Programs::Interfaces
+        } else {
+            Programs::None
+        },
         processes,
         reads: processes,
         ..Needs::default()

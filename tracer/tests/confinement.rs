@@ -10,7 +10,10 @@ use std::{
     thread,
 };
 
-use tracer::confine::{Needs, Step, confine};
+use tracer::{
+    confine::{Needs, Programs, Step, confine, without},
+    probe::has_ring_buffer,
+};
 
 /// Set in the process that tries: the folder that it may write in.
 const TRIES: &str = "TDS_TRACER_TEST_TRIES";
@@ -141,7 +144,7 @@ fn who_tells_processes_goes_on_seeing_them() {
     }
     let mut stranger = strangers.spawn().expect("a process");
     let steps = confine(&Needs {
-        programs: true,
+        programs: Programs::Interfaces,
         processes: true,
         reads: true,
         ..Needs::default()
@@ -154,4 +157,34 @@ fn who_tells_processes_goes_on_seeing_them() {
     tries_in_vain(&steps, &account);
     assert!(killed.is_err());
     executable.expect("an executable");
+}
+
+#[test]
+fn who_asks_maps_or_attaches_makes_none_any_more() {
+    if env::var_os(TRIES).is_none() {
+        return alone("who_asks_maps_or_attaches_makes_none_any_more");
+    }
+    if has_ring_buffer() != Some(true) {
+        println!("skipped: no map may be made here");
+        return;
+    }
+    for programs in [Programs::Maps, Programs::Interfaces] {
+        let needs = Needs {
+            programs,
+            ..Needs::default()
+        };
+        let tried = thread::spawn(move || (confine(&needs), has_ring_buffer()));
+        let (steps, made) = tried.join().expect("an end");
+        assert!(is_held(&steps, "seccomp"), "{steps:?}");
+        assert_ne!(made, Some(true), "{programs:?}");
+    }
+}
+
+#[test]
+fn what_is_tried_without_capabilities_takes_none_from_whoever_tries() {
+    let held = || rustix::thread::capabilities(None).expect("capabilities");
+    let before = held();
+    let there = without(|| held().permitted.is_empty());
+    assert_eq!(there, Some(true));
+    assert_eq!(held(), before);
 }

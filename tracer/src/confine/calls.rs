@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use libc::c_long;
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, apply_filter,
+};
 
-use super::Needs;
+use super::{Needs, Programs};
 
 /// Memory, threads, time and ends.
 const PROCESS: &[c_long] = &[
@@ -110,10 +113,9 @@ const FILES: &[c_long] = &[
     libc::SYS_writev,
 ];
 
-/// Sockets, to the kernel and to the service manager; and the kernel programs.
+/// Sockets, to the kernel and to the service manager.
 const KERNEL: &[c_long] = &[
     libc::SYS_bind,
-    libc::SYS_bpf,
     libc::SYS_connect,
     libc::SYS_getpeername,
     libc::SYS_getsockname,
@@ -129,6 +131,14 @@ const KERNEL: &[c_long] = &[
     libc::SYS_socket,
     libc::SYS_socketpair,
 ];
+
+/// Of bpf(2) what looks into maps and changes what is in them: look up, update, delete, next key, look up and delete
+/// (`enum bpf_cmd` of `linux/bpf.h`).
+const MAPS: &[u64] = &[1, 2, 3, 4, 21];
+
+/// Of bpf(2) what attaches programs that are loaded: attach, detach, object's information, query, and a link's making,
+/// change and end.
+const ATTACHING: &[u64] = &[8, 9, 15, 16, 28, 29, 34];
 
 /// Taking connections, where that is asked for.
 const ANSWERS: &[c_long] = &[libc::SYS_accept4];
@@ -160,15 +170,32 @@ const OLDER: &[c_long] = &[];
 pub(super) fn restrict(needs: &Needs) -> Result<String, String> {
     let answers = if needs.answers { ANSWERS } else { &[] };
     let namespaces = if needs.namespaces { NAMESPACES } else { &[] };
+    let (commands, bpf) = match needs.programs {
+        Programs::None => (Vec::new(), ""),
+        Programs::Maps | Programs::GuardedMaps => (MAPS.to_vec(), "; bpf(2) for maps only"),
+        Programs::Interfaces => (
+            [MAPS, ATTACHING].concat(),
+            "; bpf(2) for maps and for attaching only",
+        ),
+    };
     let allowed = [PROCESS, FILES, KERNEL, OLDER, answers, namespaces].concat();
-    let count = allowed.len();
-    let filter = filter(allowed).map_err(|error| error.to_string())?;
+    let count = allowed.len() + usize::from(!commands.is_empty());
+    let filter = filter(allowed, &commands).map_err(|error| error.to_string())?;
     apply_filter(&filter).map_err(|error| error.to_string())?;
-    Ok(format!("{count} system calls, and no other"))
+    Ok(format!("{count} system calls, and no other{bpf}"))
 }
 
-fn filter(allowed: Vec<c_long>) -> Result<BpfProgram, seccompiler::BackendError> {
-    let rules: BTreeMap<_, _> = allowed.into_iter().map(|call| (call, Vec::new())).collect();
+/// Allows these calls, and of bpf(2) these commands.
+fn filter(allowed: Vec<c_long>, commands: &[u64]) -> Result<BpfProgram, seccompiler::BackendError> {
+    let mut rules: BTreeMap<_, _> = allowed.into_iter().map(|call| (call, Vec::new())).collect();
+    if !commands.is_empty() {
+        let is = |&command| {
+            let (first, word, equal) = (0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq);
+            SeccompRule::new(vec![SeccompCondition::new(first, word, equal, command)?])
+        };
+        let commands = commands.iter().map(is).collect::<Result<_, _>>()?;
+        rules.insert(libc::SYS_bpf, commands);
+    }
     SeccompFilter::new(
         rules,
         SeccompAction::Errno(libc::EPERM as u32),

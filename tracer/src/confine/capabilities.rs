@@ -1,6 +1,6 @@
 //! The capabilities that are kept (capabilities(7)).
 
-use std::os::unix::fs::MetadataExt as _;
+use std::{os::unix::fs::MetadataExt as _, thread};
 
 use rustix::{
     process::geteuid,
@@ -10,7 +10,7 @@ use rustix::{
     },
 };
 
-use super::Needs;
+use super::{Needs, Programs};
 
 /// What no program that is started may have again.
 pub(super) fn empty_bounding_set() -> Result<String, String> {
@@ -54,10 +54,25 @@ pub(super) fn keep(needs: &Needs) -> Result<String, String> {
     })
 }
 
+/// What a thread without any capability gets; `None` where there could be no such thread.
+pub fn without<T: Send>(tries: impl FnOnce() -> T + Send) -> Option<T> {
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| set_capabilities(None, none).ok().map(|()| tries()));
+        thread.join().ok().flatten()
+    })
+}
+
 fn wanted(needs: &Needs, held: CapabilitySet) -> CapabilitySet {
     let mut wanted = CapabilitySet::empty();
-    if needs.programs {
+    if needs.programs == Programs::Interfaces {
         wanted |= CapabilitySet::NET_ADMIN;
+    }
+    if matches!(needs.programs, Programs::Interfaces | Programs::GuardedMaps) {
         // The older one stands for it where it is not there.
         wanted |= if held.contains(CapabilitySet::BPF) {
             CapabilitySet::BPF

@@ -9,11 +9,27 @@ mod files;
 
 use std::{path::PathBuf, sync::Once};
 
+pub use capabilities::without;
+
 use rustix::{
     param::page_size,
     process::{DumpableBehavior, set_dumpable_behavior},
     thread::set_no_new_privs,
 };
+
+/// What a thread goes on needing of the kernel programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Programs {
+    /// Nothing.
+    #[default]
+    None,
+    /// Their maps, which this kernel lets everybody read and write who has them open.
+    Maps,
+    /// Their maps, for which this kernel wants `CAP_BPF`: those before Linux 6.0, unless everybody may load programs.
+    GuardedMaps,
+    /// Their maps, and attaching them to interfaces that come.
+    Interfaces,
+}
 
 /// What a thread goes on needing.
 #[expect(
@@ -22,8 +38,8 @@ use rustix::{
 )]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// The kernel programs: their maps, and attaching them to interfaces that come.
-    pub programs: bool,
+    /// The kernel programs.
+    pub programs: Programs,
     /// What `/proc` shows of other users' processes to few: executables, descriptors, namespaces.
     pub processes: bool,
     /// Files anywhere, to be read.

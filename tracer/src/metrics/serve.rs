@@ -26,7 +26,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::told::Told;
 use crate::{
-    confine::{Needs, confine},
+    confine::{Needs, Programs, confine},
     sink::Figures as _,
 };
 
@@ -41,7 +41,7 @@ const ALIVE: Duration = Duration::from_secs(10);
 
 /// What it takes to answer.
 const NEEDS: Needs = Needs {
-    programs: false,
+    programs: Programs::None,
     processes: false,
     reads: false,
     answers: true,

@@ -2,7 +2,7 @@
 
 use super::watcher::Watcher;
 use crate::{
-    confine::{Needs, Step, confine},
+    confine::{Needs, Programs, Step, confine, without},
     metrics::Metrics,
 };
 
@@ -26,8 +26,15 @@ impl Watcher {
         writes.extend(self.options.state.clone());
         let recording = self.options.recording.as_ref();
         writes.extend(recording.map(|recording| recording.folder.clone()));
+        let programs = if self.probe.attaches() {
+            Programs::Interfaces
+        } else if without(self.probe.may_be_asked()) == Some(true) {
+            Programs::Maps
+        } else {
+            Programs::GuardedMaps
+        };
         Needs {
-            programs: true,
+            programs,
             processes: self.options.executables && self.owners.processes.groups().is_some(),
             reads: true,
             writes,

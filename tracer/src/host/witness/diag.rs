@@ -24,11 +24,11 @@ use netlink_packet_sock_diag::{
 use netlink_sys::{Socket, protocols::NETLINK_SOCK_DIAG};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::confine::{Needs, confine};
+use crate::confine::{Needs, Programs, confine};
 
 /// What the thread needs that enters namespaces.
 const NEEDS: Needs = Needs {
-    programs: false,
+    programs: Programs::None,
     processes: false,
     reads: true,
     namespaces: true,
