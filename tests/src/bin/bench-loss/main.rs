@@ -2,6 +2,7 @@
 //! many. Needs root.
 
 mod flood;
+mod start;
 
 use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
@@ -25,6 +26,8 @@ enum What {
     Connections,
     /// SYNs as fast as this machine makes them, and logins among them
     Flood,
+    /// A start on a host with 50,000 processes and 100,000 sockets
+    Start,
 }
 
 fn main() -> Result<()> {
@@ -40,6 +43,9 @@ fn main() -> Result<()> {
     }
     if wanted(What::Flood) {
         flood::measure()?;
+    }
+    if wanted(What::Start) {
+        start::measure()?;
     }
     Ok(())
 }
