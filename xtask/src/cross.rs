@@ -23,15 +23,20 @@ use crate::{
 const COMPILER: &str = "rustc-web";
 const LIBRARY: &str = "libstd-rust-web-dev";
 
-/// `cargo build` of what gives programs for it, with the compiler's `flags`, below `folder`.
-pub(crate) fn build(arch: Arch, flags: &[String], folder: &Path) -> Result<Command> {
+/// cargo's `subcommand`, which builds, of what gives programs for it, with the compiler's `flags`, below `folder`.
+pub(crate) fn build(
+    arch: Arch,
+    subcommand: &[&str],
+    flags: &[String],
+    folder: &Path,
+) -> Result<Command> {
     let mut flags = flags.to_vec();
     let mut build = if arch.is_own() || has_library(arch)? {
-        cargo(["build"])
+        cargo(subcommand)
     } else {
         flags.push(format!("--sysroot={}", library(arch)?.display()));
-        let mut build = command("rustup", ["run", LINKED, "cargo", "build"]);
-        build.current_dir(root());
+        let mut build = command("rustup", ["run", LINKED, "cargo"]);
+        build.args(subcommand).current_dir(root());
         build
     };
     if !arch.is_own() {

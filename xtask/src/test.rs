@@ -37,7 +37,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("clippy, host", clippy_host),
     ("clippy, kernel programs", clippy_ebpf),
     ("build", peers::build_all),
-    ("Debian package", dist::briefly),
+    ("packages", dist::briefly),
     ("Helm chart", chart::check),
     ("tests", tests),
 ];

@@ -16,6 +16,8 @@ use crate::{
 
 /// No longer than this, bytes.
 const MOST: u64 = 12 << 20;
+/// Where `cargo auditable` says which packages are in it, and their versions.
+const PACKAGES: &str = ".dep-v0";
 /// Of a program that only tests load.
 const TRIAL: &[u8] = b"tds_advance";
 
@@ -31,7 +33,7 @@ pub(super) struct Built {
 }
 
 pub(super) fn all(arch: Arch, folder: &Path) -> Result<Built> {
-    let mut build = cross::build(arch, &flags(arch)?, folder)?;
+    let mut build = cross::build(arch, &["auditable", "build"], &flags(arch)?, folder)?;
     build
         .args(["--quiet", "--profile", "dist", "--package", "tracer"])
         .env("CFLAGS", c_flags()?.join(" "));
@@ -144,6 +146,10 @@ fn check(agent: &Path) -> Result<()> {
     let segments = output(command("readelf", ["--program-headers", "--wide"]).arg(agent))?;
     if segments.contains("INTERP") {
         bail!("the agent is not static");
+    }
+    let sections = output(command("readelf", ["--section-headers", "--wide"]).arg(agent))?;
+    if !sections.contains(PACKAGES) {
+        bail!("the agent does not say which packages are in it");
     }
     println!("tds-tracer: {} bytes, static", bytes.len());
     Ok(())

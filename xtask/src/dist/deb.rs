@@ -8,7 +8,9 @@ use std::{
 use anyhow::{Result, bail};
 
 use super::{
-    VERSION, epoch, named,
+    Packed, VERSION, epoch,
+    held::{self, Held},
+    named,
     stage::{CONFIGURATION, Stage, mode},
 };
 use crate::{
@@ -18,34 +20,10 @@ use crate::{
 
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 
-/// What has to be in it, with the bits that it has to have.
-const HELD: &[(&str, &str)] = &[
-    ("./usr/bin/tds-tracer", "-rwxr-xr-x"),
-    ("./etc/tds-tracer/config.toml", "-rw-r--r--"),
-    ("./etc/tds-tracer/conf.d/", "drwxr-xr-x"),
-    ("./usr/lib/systemd/system/tds-tracer.service", "-rw-r--r--"),
-    ("./usr/lib/sysusers.d/tds-tracer.conf", "-rw-r--r--"),
-    ("./usr/share/man/man1/tds-tracer.1.gz", "-rw-r--r--"),
-    (
-        "./usr/share/man/man1/tds-tracer-config-show.1.gz",
-        "-rw-r--r--",
-    ),
-    ("./usr/share/man/man1/tds-tracer-run.1.gz", "-rw-r--r--"),
-    (
-        "./usr/share/bash-completion/completions/tds-tracer",
-        "-rw-r--r--",
-    ),
-    (
-        "./usr/share/zsh/vendor-completions/_tds-tracer",
-        "-rw-r--r--",
-    ),
-    (
-        "./usr/share/fish/vendor_completions.d/tds-tracer.fish",
-        "-rw-r--r--",
-    ),
-];
+/// Where zsh looks there.
+const ZSH: &str = "usr/share/zsh/vendor-completions";
 
-pub(super) fn pack(stage: &Stage, arch: Arch, into: &Path) -> Result<PathBuf> {
+pub(super) fn pack(stage: &Stage, arch: Arch, into: &Path, packed: Packed) -> Result<PathBuf> {
     let control = stage.folder.join("DEBIAN");
     fs::create_dir_all(&control)?;
     fs::write(control.join("control"), about(arch))?;
@@ -57,7 +35,11 @@ pub(super) fn pack(stage: &Stage, arch: Arch, into: &Path) -> Result<PathBuf> {
     }
     stage.settle()?;
     let package = file(arch, into);
-    let mut pack = command("dpkg-deb", ["--build", "--root-owner-group", "-Zxz"]);
+    let mut pack = command("dpkg-deb", ["--build", "--root-owner-group"]);
+    pack.arg(match packed {
+        Packed::Small => "-Zxz",
+        Packed::Soon => "-Znone",
+    });
     pack.arg(&stage.folder).arg(&package);
     output(pack.env("SOURCE_DATE_EPOCH", epoch()?))?;
     fs::remove_dir_all(control)?;
@@ -89,22 +71,11 @@ fn about(arch: Arch) -> String {
     )
 }
 
-/// Fails where something is missing in it, or belongs to somebody else than root.
-pub(super) fn check(package: &Path) -> Result<()> {
+/// Fails where it has not what a package has to have.
+pub(super) fn check(package: &Path, own: &Path) -> Result<()> {
     let list = output(command("dpkg-deb", ["--contents"]).arg(package))?;
-    for (name, bits) in HELD {
-        let line = list
-            .lines()
-            .find(|line| line.ends_with(&format!(" {name}")));
-        match line {
-            Some(line) if line.starts_with(bits) => {}
-            Some(line) => bail!("{name} has to be {bits}: {line}"),
-            None => bail!("{name} is missing in the package:\n{list}"),
-        }
-    }
-    if let Some(line) = list.lines().find(|line| !line.contains(" root/root ")) {
-        bail!("not root's: {line}");
-    }
+    let files: Vec<Held> = list.lines().map(Held::of).collect::<Result<_>>()?;
+    held::check(&files, own, ZSH)?;
     let conffiles = output(
         command("dpkg-deb", ["--info"])
             .arg(package)

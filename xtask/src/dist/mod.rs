@@ -5,6 +5,7 @@
 
 mod build;
 mod deb;
+mod held;
 mod oci;
 mod rpm;
 mod sbom;
@@ -27,13 +28,22 @@ use crate::{
     setup::{self, For},
 };
 
+/// How packages are packed.
+#[derive(Clone, Copy)]
+enum Packed {
+    /// As small as it gets: what is handed out.
+    Small,
+    /// Quickly: what is only looked into.
+    Soon,
+}
+
 /// Options of `dist`.
 #[derive(Parser)]
 pub(crate) struct Args {
     /// For which processor
     #[arg(long, value_enum, default_value_t = Arch::OWN)]
     arch: Arch,
-    /// Only the Debian package of the agent that the tests run with, and what is in it
+    /// Only the packages of the agent that the tests run with, and what is in them
     #[arg(long)]
     brief: bool,
     /// Package this agent, whatever it is, instead of building one
@@ -80,12 +90,14 @@ fn make(built: &Built, into: &Path) -> Result<()> {
     let files = [
         built.keep(into)?,
         built.keep_debug(into)?,
-        deb::pack(&stage, arch, into)?,
-        rpm::pack(&stage, arch, into)?,
+        deb::pack(&stage, arch, into, Packed::Small)?,
+        rpm::pack(&stage, arch, into, Packed::Small)?,
         oci::pack(&built.agent, arch, into)?,
         sbom::write(arch, into)?,
     ];
     fs::remove_dir_all(into.join("stage"))?;
+    deb::check(&deb::file(arch, into), &built.own)?;
+    rpm::check(&rpm::file(arch, into), &built.own)?;
     let mut sums = command(
         "sha256sum",
         files.iter().filter_map(|file| file.file_name()),
@@ -96,15 +108,16 @@ fn make(built: &Built, into: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What `cargo xtask test` has time for: the Debian package of the agent that the tests ran with, and what is in it.
+/// What `cargo xtask test` has time for: the packages of the agent that the tests ran with, and what is in them.
 pub(crate) fn briefly() -> Result<()> {
     let into = brief();
     fresh(&into)?;
     let built = target().join("debug/tds-tracer");
     let agent = build::stripped(&built, Arch::OWN, &into)?;
     let stage = Stage::new(&agent, &agent, &into.join("stage"))?;
-    let package = deb::pack(&stage, Arch::OWN, &into)?;
-    deb::check(&package)?;
+    deb::check(&deb::pack(&stage, Arch::OWN, &into, Packed::Soon)?, &agent)?;
+    let package = rpm::pack(&stage, Arch::OWN, &into, Packed::Soon)?;
+    rpm::check(&package, &agent)?;
     fs::remove_dir_all(into.join("stage"))?;
     Ok(())
 }

@@ -1,14 +1,15 @@
-//! The Debian package, installed where nothing else is: in a root of its own.
+//! The packages, installed where nothing else is: in a root of their own.
 
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 
-use super::{VERSION, deb, fresh};
+use super::{VERSION, deb, fresh, rpm};
 use crate::{
     arch::Arch,
     host,
@@ -34,7 +35,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     host::require_root("a root of its own")?;
     setup::ensure(For::Dist)?;
-    let usual = deb::file(Arch::OWN, &super::made(Arch::OWN));
+    let made = super::made(Arch::OWN);
+    let usual = deb::file(Arch::OWN, &made);
     let package = args.package.clone().unwrap_or(usual);
     if args.vm {
         setup::ensure(For::Vm)?;
@@ -44,16 +46,40 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let place = target().join("install-root");
     fresh(&place)?;
-    let tried = try_in(&place, &package);
+    let tried = try_in(&place, &package, &rpm::file(Arch::OWN, &made));
     fs::remove_dir_all(&place)?;
     tried
 }
 
-fn try_in(place: &Path, package: &Path) -> Result<()> {
+/// Installs and removes each kind of package.
+fn try_in(place: &Path, debian: &Path, fedora: &Path) -> Result<()> {
     let mut bootstrap = command("debootstrap", ["--variant=minbase", "bookworm"]);
     run_it(bootstrap.arg(place))?;
-    fs::copy(package, place.join("package.deb")).context("run `cargo xtask dist` first")?;
+    fs::copy(debian, place.join("package.deb")).context("run `cargo xtask dist` first")?;
     inside(place, &["dpkg", "--install", "/package.deb"])?;
+    answers(place)?;
+    let changed = inside(place, &["dpkg", "--verify", "tds-tracer"])?;
+    ensure!(changed.is_empty(), "not as packaged: {changed}");
+    inside(place, &["dpkg", "--purge", "tds-tracer"])?;
+    nothing_is_left(place)?;
+    println!("the Debian package: installed, asked, verified and purged");
+
+    by_rpm(place, &["--initdb"])?;
+    // What Debian has installed it knows nothing of.
+    let mut install = with_root("rpm", place);
+    install.args(["--force-debian", "--nodeps", "--install"]);
+    output(install.arg(fedora))?;
+    answers(place)?;
+    let changed = by_rpm(place, &["--verify", "--nodeps", "tds-tracer"])?;
+    ensure!(changed.is_empty(), "not as packaged: {changed}");
+    by_rpm(place, &["--force-debian", "--erase", "tds-tracer"])?;
+    nothing_is_left(place)?;
+    println!("the rpm: installed, asked, verified and erased");
+    Ok(())
+}
+
+/// What is installed says what it is, and that its configuration is right.
+fn answers(place: &Path) -> Result<()> {
     for (words, said) in [
         (&["tds-tracer", "--version"][..], VERSION),
         (
@@ -63,26 +89,31 @@ fn try_in(place: &Path, package: &Path) -> Result<()> {
         (&["tds-tracer", "config", "show"], "login-bytes = "),
     ] {
         let text = inside(place, words)?;
-        if !text.contains(said) {
-            bail!("`{}` does not say `{said}`: {text}", words.join(" "));
-        }
+        let line = words.join(" ");
+        ensure!(
+            text.contains(said),
+            "`{line}` does not say `{said}`: {text}"
+        );
     }
-    let changed = inside(place, &["dpkg", "--verify", "tds-tracer"])?;
-    if !changed.is_empty() {
-        bail!("not as packaged: {changed}");
-    }
-    inside(place, &["dpkg", "--purge", "tds-tracer"])?;
-    for left in [
-        "usr/bin/tds-tracer",
-        "etc/tds-tracer",
-        "usr/lib/systemd/system/tds-tracer.service",
-    ] {
-        if place.join(left).exists() {
-            bail!("/{left} is left behind");
-        }
-    }
-    println!("installed, asked, verified and purged");
     Ok(())
+}
+
+/// No file is called as the agent is, but for what package managers note.
+fn nothing_is_left(place: &Path) -> Result<()> {
+    let mut find = command("find", [place]);
+    let left = output(find.args(["-xdev", "-name", "*tds-tracer*"]))?;
+    ensure!(left.is_empty(), "left behind: {left}");
+    Ok(())
+}
+
+fn by_rpm(place: &Path, words: &[&str]) -> Result<String> {
+    output(with_root("rpm", place).args(words))
+}
+
+fn with_root(program: &str, place: &Path) -> Command {
+    let mut command = command(program, ["--root"]);
+    command.arg(place);
+    command
 }
 
 fn inside(place: &Path, words: &[&str]) -> Result<String> {

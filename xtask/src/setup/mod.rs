@@ -73,6 +73,9 @@ pub(crate) fn ensure(purpose: For) -> Result<()> {
         steps += components()?;
         steps += cargo_deny()? + cargo_fuzz()?;
     }
+    if purpose == For::Dist {
+        steps += cargo_auditable()?;
+    }
     if steps == 0 {
         eprintln!("set-up: nothing to install");
     }
@@ -110,6 +113,11 @@ fn components() -> Result<usize> {
 
 fn cargo_deny() -> Result<usize> {
     cargo_tool("deny", "0.20.2", "checks licences and duplicates")
+}
+
+fn cargo_auditable() -> Result<usize> {
+    let purpose = "has a program say which packages are in it";
+    cargo_tool("auditable", "0.7.7", purpose)
 }
 
 /// What `cargo xtask fuzz` runs.

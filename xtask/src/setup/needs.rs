@@ -37,7 +37,6 @@ const PEERS: &[For] = &[For::Demo, For::Test];
 const VM: &[For] = &[For::Vm, For::Test];
 const TEST: &[For] = &[For::Test];
 const EYES: &[For] = &[For::Eyes, For::Test];
-const DIST: &[For] = &[For::Dist];
 /// Those that install packages somewhere.
 const PACKAGES: &[For] = &[For::Dist, For::Vm, For::Test];
 const ARM64: &[For] = &[For::Arm64];
@@ -100,7 +99,7 @@ pub(crate) const ALL: &[Need] = &[
     Need::program("tshark", &["tshark"], TEST),
     Need::program("editcap", &["wireshark-common"], TEST),
     Need::program("zstd", &["zstd"], TEST),
-    Need::program("rpmbuild", &["rpm"], DIST),
+    Need::program("rpmbuild", &["rpm"], PACKAGES),
     Need::program("debootstrap", &["debootstrap"], PACKAGES),
     Need::program("mkfs.ext4", &["e2fsprogs"], PACKAGES),
     Need::program(

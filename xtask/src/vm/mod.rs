@@ -139,7 +139,7 @@ fn programs(args: &Args) -> Result<Programs> {
     } else {
         let folder = target().join("arch");
         let flags = ["-Ctarget-feature=+crt-static".to_owned()];
-        let mut build = cross::build(arch, &flags, &folder)?;
+        let mut build = cross::build(arch, &["build"], &flags, &folder)?;
         build.args(["--package", "xtask", "--bins"]);
         if args.agent.is_none() {
             build.args(["--package", "tracer"]);
