@@ -39,7 +39,7 @@ const SERVERS: &str = "/sys/fs/cgroup/servers";
 /// The state of a listener, as `/proc/net/tcp` says it: `TCP_LISTEN`.
 const LISTEN: &str = "0A";
 /// Emulation is slow, the verifier most of all; nothing waits for this long unless it fails.
-const PATIENCE: Duration = Duration::from_mins(4);
+const PATIENCE: Duration = Duration::from_mins(12);
 
 /// Options of the guest.
 #[derive(Parser)]

@@ -12,8 +12,8 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{arch::Arch, process::command};
 
-/// Emulation is slow and this machine may be busy: a boot with all checks takes a minute or two otherwise.
-const TIMEOUT: Duration = Duration::from_mins(20);
+/// Emulation is slow, and this machine may be busy with much else: a boot with all checks takes minutes otherwise.
+const TIMEOUT: Duration = Duration::from_mins(45);
 
 /// What the guest reported, line by line.
 pub(crate) struct Report {
