@@ -102,7 +102,7 @@ fn at_work_none_of_its_threads_has_what_it_does_not_need() {
     wait_until("every thread to give up", || {
         threads().iter().all(is_confined)
     });
-    // CAP_SYS_PTRACE, CAP_BPF before Linux 6.0; and CAP_SYS_ADMIN where network namespaces are entered.
+    // CAP_SYS_PTRACE, on older kernels CAP_BPF; and CAP_SYS_ADMIN where network namespaces are entered.
     let needed: u64 = 1 << 19 | 1 << 39;
     let names: Vec<_> = threads()
         .iter()
@@ -130,7 +130,7 @@ fn without_executables_it_gives_up_looking_into_processes_and_still_names_them()
     let mut agent = Agent::start(&host, &["--executable", "off"]).unwrap();
     let status = format!("/proc/{}/status", agent.pid());
     wait_until("it to give up", || account(&status, "Seccomp:") == "2");
-    // At most CAP_BPF, before Linux 6.0.
+    // At most CAP_BPF, on older kernels.
     let kept = u64::from_str_radix(&account(&status, "CapPrm:"), 16).unwrap();
     assert_eq!(kept & !(1 << 39), 0, "{kept:x}");
     let mut client = host.command(program("raw-client").unwrap());

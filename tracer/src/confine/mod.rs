@@ -25,7 +25,7 @@ pub enum Programs {
     None,
     /// Their maps, which this kernel lets everybody read and write who has them open.
     Maps,
-    /// Their maps, for which this kernel wants `CAP_BPF`: those before Linux 6.0, unless everybody may load programs.
+    /// Their maps, for which this kernel wants `CAP_BPF`, as older ones do.
     GuardedMaps,
     /// Their maps, and attaching them to interfaces that come.
     Interfaces,

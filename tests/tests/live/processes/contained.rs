@@ -44,7 +44,7 @@ fn with_what_the_manifests_give_it_it_names_a_pod_and_is_well() {
         line.unwrap().trim().to_owned()
     };
     wait_until("it to give up", || account("Seccomp:") == "2");
-    // CAP_SYS_PTRACE, and CAP_BPF before Linux 6.0.
+    // CAP_SYS_PTRACE, and on older kernels CAP_BPF.
     let kept = u64::from_str_radix(&account("CapEff:"), 16).unwrap();
     assert_eq!(kept & !(1 << 39), 1 << 19, "{kept:x}");
     assert_eq!(account("NoNewPrivs:"), "1");
