@@ -18,12 +18,13 @@ pub(crate) const REGISTERS: &str = "--cfg=bpf_target_arch=\"x86_64\"";
 /// What is copied or cleared is so word by word, where it stands: else by a call that goes from byte to byte.
 const IN_PLACE: &str = "-Clink-arg=--disable-expand-memcpy-in-order";
 /// The profile's, said here, since the agent's own may change.
-const PROFILE: [&str; 5] = [
+const PROFILE: [&str; 6] = [
     "lto=\"fat\"",
     "codegen-units=1",
     "debug=2",
     "package.\"*\".opt-level=3",
     "package.\"*\".debug=2",
+    "package.tracer-ebpf.debug=2",
 ];
 
 /// Builds all programs and returns the folder that they are in.
