@@ -125,6 +125,7 @@ fn full() -> Result<()> {
         .stdout(Stdio::null())
         .spawn()?;
     let crowded = until("word of a full table", || {
+        is("MainPID", &before).context("it was killed, as for its memory")?;
         let is_full = |event: &Value| {
             let reason = event["loss"]["reason"].as_str();
             reason.is_some_and(|reason| ["flow_table_full", "connection_evicted"].contains(&reason))
