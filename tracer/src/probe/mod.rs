@@ -210,7 +210,8 @@ impl Probe {
 
     /// A trial whether its maps may be asked by whoever calls it.
     pub fn may_be_asked(&self) -> impl FnOnce() -> bool + Send {
-        || self.ports.get(&0, 0).is_ok()
+        let ports = &self.ports;
+        || ports.get(&0, 0).is_ok()
     }
 
     /// Waits until there is something to [`drain`](Self::drain), or to read from

@@ -176,14 +176,15 @@ fn utf16(text: &str) -> impl Iterator<Item = u8> {
 mod tests {
     use std::{net::TcpListener, thread};
 
-    use super::{answer, login, login7};
+    use super::{End, answer, login, login7};
 
     #[test]
     fn its_client_and_its_server_understand_each_other() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let server = thread::spawn(move || answer(&mut listener.accept().unwrap().0));
-        login(address).unwrap();
+        let device = None;
+        login(&End { address, device }).unwrap();
         server.join().unwrap().unwrap();
     }
 
