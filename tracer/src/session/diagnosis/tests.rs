@@ -220,6 +220,11 @@ fn on_a_host_without_a_free_processor_nobody_is_surely_slow_but_who_was_seen_to_
         "{evidence:?}"
     );
 
+    let mut longer = crowd.clone();
+    let asked = part(PhaseName::Prelogin, Who::Server, 14 * SECOND);
+    longer.parts = vec![asked];
+    assert!(ranked(&longer)[0].confidence > 0.8, "too long for that");
+
     let mut starved = slow(PhaseName::Tls, Who::Client);
     starved.host.busy = Some(busy);
     assert!(ranked(&starved)[0].confidence <= 0.5);

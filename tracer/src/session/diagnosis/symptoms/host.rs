@@ -6,6 +6,10 @@ use crate::{
     session::host::{BusyFacts, DropFacts, ListenerFacts},
 };
 
+/// Who waits for longer, nanoseconds, does not only wait for a processor: with ten tasks for each a turn comes within
+/// tenths of a second, and a wait has few of them.
+const FOR_A_PROCESSOR: u64 = 5_000_000_000;
+
 /// Why a client could not go on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::session::diagnosis) struct Starved {
@@ -66,11 +70,16 @@ impl Symptoms<'_> {
         (all > 0 && throttled >= all.div_ceil(2)).then_some(0.65)
     }
 
-    /// How busy this host was, where a login went well that was slow, and the host had no processor free for nearly all
-    /// of its time.
+    /// How busy this host was, where a login went well that was slow, the host had no processor free for nearly all of
+    /// its time, and no wait was longer than one for a processor is.
     pub(in crate::session::diagnosis) fn is_short_of_processors(&self) -> Option<BusyFacts> {
         let well = self.outcome.is_some_and(Outcome::is_good);
-        self.host.busy.filter(|busy| well && busy.is_short())
+        let long = self
+            .stall()
+            .is_some_and(|stall| stall.took > FOR_A_PROCESSOR);
+        self.host
+            .busy
+            .filter(|busy| well && !long && busy.is_short())
     }
 
     /// Whether its SYN was not answered at once: it was sent again, or nothing came of it.
