@@ -2,6 +2,7 @@
 
 mod confinement;
 mod datagrams;
+mod health;
 mod memory;
 mod named;
 mod opening;

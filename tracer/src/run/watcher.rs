@@ -1,6 +1,6 @@
 //! The agent at work: what it does in turn, and what it says of itself.
 
-use std::{collections::BTreeMap, io, process::ExitCode, time::Duration};
+use std::{io, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
@@ -16,16 +16,16 @@ use super::{
     recording::{Scribe, recorder},
     records::Records,
     service,
-    status::{Moment, Tally, processor, resident},
+    status::Tally,
     told::tell,
 };
 use crate::{
     host::{Earlier, Processes, Witness},
-    metrics::{Health, Metrics},
+    metrics::Metrics,
     probe::{Drops, Notice, Probe},
     record::{
-        Agent, AgentAction, AgentRecord, Body, Event as EventName, LossReason, Record, SinkStatus,
-        Text, Timestamp,
+        Agent, AgentAction, AgentRecord, Body, Event as EventName, LossReason, Record, Text,
+        Timestamp,
     },
     session::{Carried, Config, Engine, Input, Listener as _},
     sink::Outputs,
@@ -295,7 +295,7 @@ impl Watcher {
     }
 
     /// Watches the ports that were learned, and says so.
-    fn learn(&mut self) {
+    pub(super) fn learn(&mut self) {
         let changes = self.ports.changes();
         if changes.is_empty() {
             return;
@@ -315,26 +315,6 @@ impl Watcher {
         if let Err(error) = self.probe.set_ports(&all) {
             self.say(degraded("ports", &error.to_string()));
         }
-    }
-
-    /// Tells how the agent does to whoever asks for metrics.
-    fn measure(&mut self) {
-        let sinks = self.sinks();
-        let Some(metrics) = &mut self.records.metrics else {
-            return;
-        };
-        metrics.health(&Health {
-            now: wall(&mut self.probe),
-            sinks,
-            kernel: self.probe.in_kernel(),
-            connections_most: self.options.max_flows.into(),
-            connections: self.engine.standing(),
-            events: self.records.tally.events_in_all(),
-            learned_ports: self.ports.learned(),
-            output: self.records.output.progress(),
-            memory: resident().map(|bytes| bytes.0),
-            processor: processor(),
-        });
     }
 
     fn losses(&mut self) {
@@ -407,33 +387,6 @@ impl Watcher {
         }
     }
 
-    fn status(&mut self) {
-        let now = self.probe.now();
-        self.ports.age(now, || self.engine.open());
-        self.learn();
-        let moment = Moment {
-            now: wall(&mut self.probe),
-            connections: self.engine.standing(),
-            learned_ports: self.ports.learned(),
-            memory: resident(),
-            sinks: self.sinks(),
-        };
-        if let Some(metrics) = &mut self.records.metrics {
-            metrics.minute();
-        }
-        let status = self.records.tally.status(moment);
-        self.say(status);
-    }
-
-    /// How each sink does, where any is configured.
-    fn sinks(&self) -> BTreeMap<Text, SinkStatus> {
-        if self.options.has_sinks {
-            self.records.output.status()
-        } else {
-            BTreeMap::new()
-        }
-    }
-
     pub(super) fn say(&mut self, agent: Agent) {
         let timestamp = wall(&mut self.probe);
         let body = Body::Agent(AgentRecord { agent });
@@ -499,6 +452,6 @@ fn degraded(what: &str, reason: &str) -> Agent {
 }
 
 /// The probe's clock as the stream tells times.
-fn wall(probe: &mut Probe) -> Timestamp {
+pub(super) fn wall(probe: &mut Probe) -> Timestamp {
     Timestamp::from_nanoseconds(i128::from(probe.now()) + i128::from(probe.wall_offset()))
 }
