@@ -48,15 +48,15 @@ fn happened(gathered: &Gathered) -> String {
             time(gathered.took.longest().unwrap_or_default())
         ),
         (0, slow) => format!(
-            "Of {logins} {when} {} took longer than {limit}; none failed.",
+            "Of {logins} {when}, {} took longer than {limit}; none failed.",
             count(slow)
         ),
         (failed, 0) => format!(
-            "Of {logins} {when} {} failed; no other took longer than {limit}.",
+            "Of {logins} {when}, {} failed; no other took longer than {limit}.",
             count(failed)
         ),
         (failed, slow) => format!(
-            "Of {logins} {when} {} failed, and {} more took longer than {limit}.",
+            "Of {logins} {when}, {} failed, and {} more took longer than {limit}.",
             count(failed),
             count(slow)
         ),
