@@ -162,9 +162,8 @@ fn take(state: &mut State, source: &mut Source) {
     }
     if let Some(now) = source.paced_ns() {
         state.pass(now);
-    } else if source.is_live && state.now_ns > 0 {
+    } else if let Some(quiet) = source.quiet_ns().filter(|_| state.now_ns > 0) {
         // What the lines' clock says now is their last time and what has passed since they came.
-        let quiet = u64::try_from(source.quiet().as_nanos()).unwrap_or_default();
         state.pass_quiet(quiet);
     }
 }

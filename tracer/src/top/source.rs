@@ -88,7 +88,7 @@ pub(super) struct Source {
     last: Instant,
     speed: Option<Speed>,
     /// Whether lines come as what they tell happens.
-    pub(super) is_live: bool,
+    is_live: bool,
 }
 
 /// A file's time, paced.
@@ -234,8 +234,13 @@ impl Source {
             .then(|| first.max(0).unsigned_abs().saturating_add(passed))
     }
 
-    /// How long ago the last line came.
-    pub(super) fn quiet(&self) -> Duration {
+    /// How long ago the last line came, nanoseconds; of lines that come as it happens, while they do.
+    pub(super) fn quiet_ns(&self) -> Option<u64> {
+        let comes = self.is_live && self.ended.is_none();
+        comes.then(|| u64::try_from(self.quiet().as_nanos()).unwrap_or_default())
+    }
+
+    fn quiet(&self) -> Duration {
         self.last.elapsed()
     }
 
