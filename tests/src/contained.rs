@@ -171,6 +171,8 @@ impl Contained {
             let name = variable["name"].as_str().context("no name")?;
             let value = match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
                 Some("spec.nodeName") => "node-1",
+                Some("metadata.name") => "tds-tracer-7k2xq",
+                Some("metadata.namespace") => "monitoring",
                 Some(field) => bail!("what is {field}?"),
                 None => variable["value"].as_str().context("no value")?,
             };

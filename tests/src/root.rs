@@ -1,9 +1,12 @@
 //! What cannot run here says so, and is not skipped unnoticed.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Result, ensure};
 
 static SKIPPED: AtomicUsize = AtomicUsize::new(0);
 
@@ -30,6 +33,21 @@ pub fn skip(lacks: &str, what: &str) {
     // Not by `eprintln`, which the test runner hides of tests that pass.
     let line = format!("SKIPPED (needs {lacks}): {what} [{count} skipped so far]\n");
     std::io::stderr().write_all(line.as_bytes()).ok();
+}
+
+/// Mounts the tracing file system where it belongs, unless somebody has: not every host does when it starts.
+///
+/// # Errors
+/// Where this may not be done.
+pub fn mount_tracing() -> Result<()> {
+    let place = Path::new("/sys/kernel/tracing");
+    if place.join("events").is_dir() {
+        return Ok(());
+    }
+    let mut mount = Command::new("mount");
+    let status = mount.args(["-t", "tracefs", "tracefs"]).arg(place).status();
+    ensure!(status?.success(), "cannot mount {}", place.display());
+    Ok(())
 }
 
 /// Returns from a test, saying so, unless it runs as root.

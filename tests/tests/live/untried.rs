@@ -6,7 +6,7 @@ use harness::agent::{Agent, of};
 use harness::net::{Network, SERVER_V4};
 use harness::peer::{Peer, program};
 use harness::process::{Running, run};
-use harness::root_or_skip;
+use harness::{root, root_or_skip};
 use serde_json::Value;
 
 use crate::run::PORT;
@@ -29,6 +29,7 @@ fn untried(agent: &mut Agent, pid: u32) -> Value {
 #[test]
 fn a_client_without_a_port_left_and_one_without_a_route_are_told_though_they_send_nothing() {
     root_or_skip!("a client without a port left, and one without a route");
+    root::mount_tracing().unwrap();
     let network = Network::new().unwrap();
     let listen = format!("{SERVER_V4}:{PORT}");
     let _server = Peer::scenario(Some(&network.server), &["--listen", &listen]).unwrap();

@@ -31,7 +31,7 @@ use ratatui::{
     crossterm::{
         event::{
             self, DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste,
-            EnableMouseCapture,
+            EnableMouseCapture, Event,
         },
         execute,
     },
@@ -130,7 +130,12 @@ impl Screen {
                 if !event::poll(Duration::ZERO)? {
                     break;
                 }
-                view.on_event(&event::read()?, state);
+                let event = event::read()?;
+                if matches!(event, Event::Resize(..)) {
+                    // What a terminal makes of a picture whose size goes to and fro is not known.
+                    self.terminal.clear()?;
+                }
+                view.on_event(&event, state);
                 changed = true;
             }
             if view.quits {

@@ -38,8 +38,8 @@ fn top_lives_in_a_terminal_through_keys_pastes_and_sizes_and_leaves_it_as_it_was
     screen.press(&["Escape", "1"]).unwrap();
     let large = |text: &str| text.contains("1 servers") && text.contains("began ago");
     let whole = |text: &str| {
-        let all = text.contains("36 µs") && text.contains("q quit");
-        large(text) && all && text.lines().count() == 50
+        let all = text.starts_with("tds-tracer top") && text.trim_end().ends_with("q quit");
+        large(text) && all && text.contains("36 µs") && text.lines().count() == 50
     };
     insta::assert_snapshot!("top_in_200_by_50", screen.wait(LIMIT, whole).unwrap());
     screen.press(&["q"]).unwrap();
