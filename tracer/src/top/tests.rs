@@ -78,6 +78,18 @@ fn a_login_is_shown_with_its_phases_and_its_attempt() {
 }
 
 #[test]
+fn escape_is_heard_though_another_key_follows_at_once() {
+    let (mut view, mut state) = (View::default(), known());
+    press(&mut view, &mut state, "3\n");
+    let opened = picture(&view, &state, &Standing::Comes, (80, 24));
+    let both = KeyEvent::new(KeyCode::Char('1'), KeyModifiers::ALT);
+    view.on_event(&Event::Key(both), &mut state);
+    let left = picture(&view, &state, &Standing::Comes, (80, 24));
+    assert_ne!(opened, left);
+    assert_eq!(left, after("1", (80, 24)));
+}
+
+#[test]
 fn a_terminal_that_is_too_small_says_so() {
     let text = after("", (59, 24));
     assert!(text.contains("needs 60 by 16"), "{text}");

@@ -84,7 +84,12 @@ impl View {
         }
     }
 
-    fn on_key(&mut self, key: KeyEvent, state: &mut State) {
+    fn on_key(&mut self, mut key: KeyEvent, state: &mut State) {
+        // What a terminal sends for Escape and another key soon after it.
+        if key.modifiers.contains(KeyModifiers::ALT) {
+            key.modifiers.remove(KeyModifiers::ALT);
+            self.on_key(KeyCode::Esc.into(), state);
+        }
         if key.modifiers.contains(KeyModifiers::CONTROL) {
             match key.code {
                 KeyCode::Char('c' | 'd') => self.quits = true,

@@ -71,10 +71,10 @@ fn a_stream_that_dies_leaves_what_it_said_and_keys_come_from_the_terminal() {
         .unwrap();
 }
 
-/// A paste, and many sizes at once; the last one is large.
+/// Pastes, and many sizes at once; the last one is large.
 fn storm(screen: &Screen) {
-    screen.paste("q\nqqq\u{1b}").unwrap();
     for round in 0..10_u16 {
+        screen.paste(&"q\nqqq\u{1b}".repeat(200)).unwrap();
         for size in [(200, 50), (20, 5), (60 + round, 16), (1, 1), (120, 36)] {
             screen.resize(size).unwrap();
         }
