@@ -122,6 +122,9 @@ impl Table {
             Some(Slot::Open(connection)) if !connection.is_undecided() => {
                 connection.wire.header(header)
             }
+            // It is told already, or by others.
+            Some(Slot::Over(over)) if over.born as u32 == header.born => return,
+            Some(Slot::Same(same)) if same.born as u32 == header.born => return,
             _ => None,
         };
         match event {

@@ -35,7 +35,7 @@ impl Heard {
             .collect()
     }
 
-    pub(super) fn count(&self, of: impl Fn(&Body) -> bool) -> usize {
+    pub(in crate::session) fn count(&self, of: impl Fn(&Body) -> bool) -> usize {
         self.0.iter().filter(|record| of(&record.body)).count()
     }
 }

@@ -5,10 +5,11 @@ use tracer_ebpf::{
     flow::FlowKey,
     packet::tcp_flag,
     seq::Seq,
+    short::ShortHeader,
 };
 
 use crate::{
-    record::{Outcome, Vantage},
+    record::{Body, Outcome, Vantage},
     session::{Config, Engine, Input, Standing, tests::Heard},
 };
 
@@ -174,4 +175,30 @@ fn a_syn_that_only_interfaces_see_is_told_for_itself() {
 fn of_a_connection_that_was_not_seen_to_begin_interfaces_tell_nothing() {
     let told = Told::of(events(vec![passes(Kind::SynAck, SERVER, 0)])).after(60 * SECOND);
     assert_eq!(told.engine.standing(), Standing::default());
+}
+
+#[test]
+fn a_header_in_short_of_what_others_tell_is_not_missed_and_one_of_a_stranger_is() {
+    for (born, missed) in [(START as u32, 0), (1, 1)] {
+        let order = vec![
+            at_socket(Kind::Syn, SERVER, 5),
+            passes(Kind::Syn, PUBLISHED, 0),
+        ];
+        let mut told = Told::of(events(order).chain([is_told_by(SERVER, PUBLISHED)]));
+        let header = ShortHeader {
+            kind: Kind::ShortHeader as u8,
+            what: Kind::End as u8,
+            direction: Direction::ToClient as u8,
+            time: START + SECOND,
+            key: key(PUBLISHED),
+            born,
+            number: 3,
+            ..ShortHeader::default()
+        };
+        told.engine
+            .on_event(Input::Header(&header), &mut told.heard);
+        let told = told.after(60 * SECOND);
+        let losses = told.heard.count(|body| matches!(body, Body::Loss(_)));
+        assert_eq!(losses, missed, "{:#?}", told.heard.0);
+    }
 }
