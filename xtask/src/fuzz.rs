@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 
 use crate::{
+    beside::{self, Beside},
     ebpf::BOOTSTRAP,
     process::{cargo, command, output, root, run as run_it},
     setup,
@@ -46,6 +47,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Begins to build all targets, idly: the tests leave the processors alone half of the time.
+pub(crate) fn build_beside() -> Result<Beside> {
+    Beside::start("fuzz", &mut beside::idly(&cargo_fuzz(&["build"])))
 }
 
 /// Each target for a few seconds: enough to run all that is kept, and to see that it still builds.

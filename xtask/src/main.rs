@@ -5,6 +5,7 @@
 
 mod arch;
 mod bench;
+mod beside;
 mod chart;
 mod cross;
 mod debian;

@@ -63,10 +63,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         host::require_root("a run that may skip nothing")?;
     }
     let mut ended = vec![timed("set-up", || setup::ensure(For::Test))];
+    let targets = fuzz::build_beside();
     for (name, check) in CHECKS {
         ended.push(timed(name, check));
     }
     let kernels = (!args.no_vm).then(vm::beside);
+    ended.push(timed("fuzz targets build", || targets?.finish()));
     for (name, check) in LAST {
         ended.push(timed(name, check));
     }

@@ -9,18 +9,14 @@ mod qemu;
 mod tds;
 mod userland;
 
-use std::{
-    fs::{self, File},
-    path::PathBuf,
-    process::{Child, Stdio},
-    time::Instant,
-};
+use std::{fs, path::PathBuf, time::Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 
 use crate::{
     arch::Arch,
+    beside::Beside,
     cross,
     process::{cargo, command, run as run_it, target},
     setup::{self, For},
@@ -57,47 +53,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     try_all(args)
 }
 
-/// All kernels, tried by another process of this program.
-pub(crate) struct Beside {
-    process: Child,
-    output: PathBuf,
-}
-
 /// Begins to try all kernels, with the agent that is built already: the part of `cargo xtask test`.
 pub(crate) fn beside() -> Result<Beside> {
-    let place = place_of(Arch::OWN, "");
-    fs::create_dir_all(&place)?;
-    let output = place.join("output.log");
-    let said = File::create(&output)?;
     let mut vm = command(own(), ["vm", "--agent"]);
-    vm.arg(target().join(BUILT))
-        .stdout(said.try_clone()?)
-        .stderr(said)
-        .stdin(Stdio::null());
-    Ok(Beside {
-        process: vm.spawn().context("cannot try the kernels")?,
-        output,
-    })
-}
-
-impl Beside {
-    /// Waits for the last kernel, and repeats what was said.
-    pub(crate) fn finish(mut self) -> Result<()> {
-        let status = self.process.wait()?;
-        print!("{}", fs::read_to_string(&self.output)?);
-        if !status.success() {
-            bail!("the kernels ended with {status}");
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Beside {
-    /// Nobody waits for it any more.
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
+    Beside::start("kernels", vm.arg(target().join(BUILT)))
 }
 
 fn try_all(args: &Args) -> Result<()> {
