@@ -17,13 +17,12 @@ const TARGET: &str = "bpfel-unknown-none";
 pub(crate) const REGISTERS: &str = "--cfg=bpf_target_arch=\"x86_64\"";
 /// What is copied or cleared is so word by word, where it stands: else by a call that goes from byte to byte.
 const IN_PLACE: &str = "-Clink-arg=--disable-expand-memcpy-in-order";
-/// The profile's, said here, since the agent's own may change.
-const PROFILE: [&str; 6] = [
+/// The profile's, said here, since the agent's own may change. What runs while it is compiled is not optimised.
+const PROFILE: [&str; 5] = [
+    "opt-level=3",
     "lto=\"fat\"",
     "codegen-units=1",
     "debug=2",
-    "package.\"*\".opt-level=3",
-    "package.\"*\".debug=2",
     "package.tracer-ebpf.debug=2",
 ];
 
