@@ -5,6 +5,7 @@
 mod agent;
 mod hooks;
 mod installed;
+mod macvlan;
 mod stranger;
 mod vrf;
 
@@ -97,6 +98,7 @@ fn checks() -> Result<()> {
         check("login across routing domains, at sockets", || {
             vrf::login(&agent)
         });
+        check("login over macvlan, at sockets", || macvlan::login(&agent));
         check("nothing lost at sockets", || nothing_lost(&agent));
         agent.stop()
     });
@@ -191,7 +193,7 @@ fn doctor() -> Result<()> {
     Ok(())
 }
 
-/// A namespace behind a veth pair.
+/// A namespace behind two devices that reach each other.
 struct Link {
     namespace: String,
     server: Ipv4Addr,
@@ -199,13 +201,20 @@ struct Link {
 
 impl Link {
     fn new(name: &str, subnet: u8) -> Result<Self> {
+        Self::made(name, subnet, |near, far| {
+            ip(&format!(
+                "link add {near} type veth peer name {far} netns {name}"
+            ))
+        })
+    }
+
+    /// `make` makes the device of this end and that in the namespace.
+    fn made(name: &str, subnet: u8, make: impl FnOnce(&str, &str) -> Result<()>) -> Result<Self> {
         let (near, far) = (format!("{name}0"), format!("{name}1"));
         let client = format!("198.51.100.{}/30", 4 * subnet + 1);
         let server = Ipv4Addr::new(198, 51, 100, 4 * subnet + 2);
         ip(&format!("netns add {name}"))?;
-        ip(&format!(
-            "link add {near} type veth peer name {far} netns {name}"
-        ))?;
+        make(&near, &far)?;
         ip(&format!("address add {client} dev {near}"))?;
         ip(&format!("link set {near} up"))?;
         ip(&format!("-n {name} address add {server}/30 dev {far}"))?;

@@ -26,6 +26,7 @@ const MODULES: &[&str] = &[
     "inet_diag",
     "tcp_diag",
     "vrf",
+    "macvlan",
 ];
 
 /// What a root on a disk takes beside.
