@@ -30,7 +30,7 @@ use crate::{
     bytes::Bytes,
     config::Config,
     event::{Direction, Event, Kind},
-    flow::{Flow, Point, claim},
+    flow::{Flow, Point, claim, usage},
     framing,
     loss::LossReason,
     packet::{Segment, tcp_flag},
@@ -48,6 +48,12 @@ pub trait Sink<B: Bytes + ?Sized> {
     #[inline(always)]
     fn relate(&mut self, told: &Told<'_>, packet: &B, at: u32) {
         self.tell(&told.event(), packet, at);
+    }
+
+    /// The same of an event that is all there is to tell of its packet: see [`lone`].
+    #[inline(always)]
+    fn relate_lone(&mut self, told: &Told<'_>, packet: &B) {
+        self.relate(told, packet, told.segment.payload_at);
     }
 
     /// Tells an event with the bytes of several parts of the packet's payload.
@@ -123,6 +129,9 @@ pub fn packet<B: Bytes + ?Sized, S: Sink<B>>(
 /// Tells what [`account()`] found worth telling.
 #[inline(always)]
 pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Fate {
+    if let Some(kind) = lone(scene.flow, scene.step) {
+        return tell_lone(scene, kind);
+    }
     opening(scene);
     let mut next = scene.step.next;
     if next == Next::Login {
@@ -141,6 +150,42 @@ pub fn tell<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Fate 
         while command::tell(scene) {}
     }
     ending(scene)
+}
+
+/// The event that is all there is to tell of a packet, and has no bytes: a SYN, the answer to it, the ACK of that,
+/// a FIN or a RST. The kernel tells it where it counts the packet.
+#[inline(always)]
+pub fn lone(flow: &Flow, step: &Step) -> Option<Kind> {
+    // Before the end of a connection whose requests are counted, their sums are told.
+    let is_preceded = step.is(found::FIN | found::RST) && flow.usage == usage::COUNTED;
+    if is_preceded { None } else { step.lone() }
+}
+
+/// Tells it.
+#[inline(always)]
+pub fn tell_lone<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>, kind: Kind) -> Fate {
+    let saying = scene.saying(kind);
+    let told = Told {
+        flow: scene.flow,
+        segment: scene.segment,
+        seen: scene.seen,
+        saying,
+    };
+    scene.sink.relate_lone(&told, scene.packet);
+    fate(scene.flow, scene.step)
+}
+
+/// What becomes of a flow once all is told.
+#[inline(always)]
+fn fate(flow: &Flow, step: &Step) -> Fate {
+    let ends_nothing = step.is(found::RST) && flow.has_only_ended();
+    // What crosses a RST on its way is still to come.
+    let is_over = flow.reset == 0 && step.is(found::LAST) && flow.is_closed();
+    if ends_nothing || is_over {
+        Fate::Forget
+    } else {
+        Fate::Keep
+    }
 }
 
 /// Tells what is told before the payload: the handshake, and a repetition.
@@ -363,12 +408,7 @@ pub fn ending<B: Bytes + ?Sized, S: Sink<B>>(scene: &mut Scene<'_, B, S>) -> Fat
     if scene.step.is(found::LAST) && !scene.step.is(found::FIN) {
         scene.tell(Kind::Ack);
     }
-    // What crosses a RST on its way is still to come.
-    if scene.flow.reset == 0 && scene.step.is(found::LAST) && scene.flow.is_closed() {
-        Fate::Forget
-    } else {
-        Fate::Keep
-    }
+    fate(scene.flow, scene.step)
 }
 
 #[cfg(test)]

@@ -60,6 +60,8 @@ pub mod found {
     /// What is told before the payload, and what after it.
     pub(super) const OPENS: u16 = HANDSHAKE | REPEAT | LATE_SYN | LATE_ANSWER;
     pub(super) const ENDS: u16 = FIN | RST | LAST;
+    /// A FIN that acknowledges the peer's.
+    pub(super) const LAST_FIN: u16 = FIN | LAST;
 }
 
 impl Step {
@@ -113,6 +115,21 @@ impl Step {
     #[inline(always)]
     pub const fn ends(&self) -> bool {
         self.is(found::ENDS)
+    }
+
+    /// The one event that is all there is to tell, and has no bytes.
+    #[inline(always)]
+    pub(super) const fn lone(&self) -> Option<Kind> {
+        if !matches!(self.next, Next::Copy | Next::Nothing) {
+            return None;
+        }
+        match self.found & (found::OPENS | found::ENDS) {
+            found::HANDSHAKE => self.handshake,
+            found::FIN | found::LAST_FIN => Some(Kind::Fin),
+            found::RST => Some(Kind::Rst),
+            found::LAST => Some(Kind::Ack),
+            _ => None,
+        }
     }
 
     /// Whether there is nothing to tell.

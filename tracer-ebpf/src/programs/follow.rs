@@ -59,6 +59,9 @@ pub(super) fn follow<H: Hook>(
         scratch.seen = seen;
         scratch.born = born;
         scratch.record.ingress = u32::from(ingress);
-        tell::first(hook, &scratch.step);
+        match observe::lone(flow, &scratch.step) {
+            Some(kind) => tell::lone(hook, flow, scratch, kind),
+            None => tell::first(hook, &scratch.step),
+        }
     }
 }

@@ -34,6 +34,8 @@ pub(super) struct Ring {
     pub(super) record: *mut Record,
     /// Where the connection's requests are counted; null where they are not.
     pub(super) tally: *mut Kept,
+    /// There was no room for a lone event, which is still to be counted.
+    pub(super) is_full: bool,
 }
 
 impl Sink<Skb> for Ring {
@@ -51,6 +53,21 @@ impl Sink<Skb> for Ring {
         if relate(told, packet.skb, self.record, at) < 0 {
             maps::lose(LossReason::RingFull);
         }
+    }
+
+    #[inline(always)]
+    fn relate_lone(&mut self, told: &Told<'_>, _packet: &Skb) {
+        // SAFETY: the record is this processor's scratch memory, and long enough for a short one too.
+        let size = unsafe {
+            if told.is_short_syn() {
+                told.lay_out_syn(&mut *self.record.cast::<ShortSyn>());
+                short::SIZE
+            } else {
+                told.lay_out(&mut (*self.record).event);
+                Event::SIZE
+            }
+        };
+        self.is_full = output(self.record, size as u64) < 0;
     }
 
     #[inline(always)]

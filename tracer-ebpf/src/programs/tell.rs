@@ -3,7 +3,9 @@
 
 use core::ptr;
 
+use aya_ebpf::bindings::__sk_buff;
 use tracer_ebpf::{
+    event::Kind,
     flow::Flow,
     loss::LossReason,
     observe::{
@@ -15,6 +17,60 @@ use tracer_ebpf::{
 use super::{
     hook::Hook, maps, ring::Ring, scratch::Scratch, skb::Skb, stage::Stage, tallies::Kept,
 };
+
+/// The connection is over by a lone event.
+const OVER: u32 = 1;
+/// There was no room for it.
+const FULL: u32 = 2;
+
+/// Tells the event that is all there is to tell of the packet that is in the scratch memory.
+#[inline(always)]
+pub(super) fn lone<H: Hook>(hook: &H, flow: &mut Flow, scratch: &mut Scratch, kind: Kind) {
+    // SAFETY: both are this packet's.
+    let came_of = unsafe { lone_apart(hook.skb(), flow, scratch, kind) };
+    if came_of & FULL != 0 {
+        maps::lose(LossReason::RingFull);
+    }
+    if came_of & OVER != 0 {
+        hook.forget(scratch);
+    }
+}
+
+/// Apart, and calls nothing but the kernel's own: where packets are counted there is little room on the stack.
+///
+/// # Safety
+/// The memory is this packet's, and the flow a map's value that is written nowhere else meanwhile.
+#[inline(never)]
+unsafe fn lone_apart(
+    skb: *mut __sk_buff,
+    flow: *mut Flow,
+    scratch: *mut Scratch,
+    kind: Kind,
+) -> u32 {
+    // SAFETY: by the caller; each part of the memory is borrowed once.
+    let (flow, scratch) = unsafe { (&mut *flow, &mut *scratch) };
+    let mut ring = Ring {
+        record: &raw mut scratch.record,
+        tally: ptr::null_mut(),
+        is_full: false,
+    };
+    let mut scene = Scene {
+        flow,
+        segment: &scratch.segment,
+        packet: &Skb::of(skb),
+        seen: scratch.seen,
+        step: &mut scratch.step,
+        runs: &mut scratch.runs,
+        config: &maps::config(),
+        sink: &mut ring,
+    };
+    let over = match observe::tell_lone(&mut scene, kind) {
+        Fate::Forget => OVER,
+        Fate::Keep => 0,
+    };
+    let full = if ring.is_full { FULL } else { 0 };
+    over | full
+}
 
 /// Goes on with the first part that a step needs. Returns where there is none.
 #[inline(always)]
@@ -157,6 +213,7 @@ fn set<T, H: Hook>(
         sink: &mut Ring {
             record: &raw mut scratch.record,
             tally,
+            is_full: false,
         },
     };
     Some(part(&mut scene))

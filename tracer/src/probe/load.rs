@@ -128,7 +128,7 @@ static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tds-programs"))
 pub(super) struct Programs {
     pub(super) ebpf: Ebpf,
     /// Keeps the stages in their places.
-    _stages: Vec<ProgramArray<MapData>>,
+    pub(super) stages: Vec<ProgramArray<MapData>>,
     log: Option<EbpfLogger<&'static dyn Log>>,
 }
 
@@ -195,11 +195,7 @@ pub(super) fn load(options: &Options, source: Source) -> Result<Programs, StartE
     } else {
         None
     };
-    Ok(Programs {
-        ebpf,
-        _stages: stages,
-        log,
-    })
+    Ok(Programs { ebpf, stages, log })
 }
 
 fn classifiers(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, StartError> {

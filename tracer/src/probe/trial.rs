@@ -96,6 +96,11 @@ impl Trial {
         })
     }
 
+    /// Takes away the programs that go on where a classifier ends: the kernel empties their map with its last user.
+    pub fn take_parts_away(&mut self) {
+        self.programs.stages.clear();
+    }
+
     /// Runs a classifier on a packet, `repeat` times.
     ///
     /// # Errors

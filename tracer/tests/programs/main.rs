@@ -53,6 +53,30 @@ fn a_login_is_told_the_same_below_every_network_header() {
 }
 
 #[test]
+fn how_a_connection_opens_and_ends_is_told_by_the_program_that_counts_its_packets() {
+    let Some(mut trial) = trial() else { return };
+    trial.take_parts_away();
+    let opens = handshake(Below::V4);
+    let acknowledging = |bytes: Vec<u8>, ack: u32| {
+        let mut bytes = bytes;
+        bytes[42..46].copy_from_slice(&ack.to_be_bytes());
+        bytes
+    };
+    let closes = [
+        packet(Below::V4, true, ACK | FIN, 1001, &[]),
+        acknowledging(packet(Below::V4, false, ACK | FIN, 5001, &[]), 1002),
+        acknowledging(packet(Below::V4, true, ACK, 1002, &[]), 5002),
+    ];
+    let told = both_in(&mut trial, &[opens.clone(), closes.to_vec()].concat());
+    let shaken = [Kind::Syn, Kind::SynAck, Kind::Ack];
+    let closed = [Kind::Fin, Kind::Fin, Kind::Ack];
+    assert_eq!(kinds(&told), [shaken, closed].concat());
+    let reset = packet(Below::V4, false, RST, 5001, &[]);
+    let told = both_in(&mut trial, &[opens, vec![reset]].concat());
+    assert_eq!(kinds(&told)[3..], [Kind::Rst]);
+}
+
+#[test]
 fn a_password_never_leaves_the_kernel_wherever_the_segment_is_cut() {
     let Some(mut trial) = trial() else { return };
     let login = login7();
