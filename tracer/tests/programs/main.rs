@@ -69,8 +69,8 @@ fn how_a_connection_opens_and_ends_is_told_by_the_program_that_counts_its_packet
     ];
     let told = both_in(&mut trial, &[opens.clone(), closes.to_vec()].concat());
     let shaken = [Kind::Syn, Kind::SynAck, Kind::Ack];
-    let closed = [Kind::Fin, Kind::Fin, Kind::Ack];
-    assert_eq!(kinds(&told), [shaken, closed].concat());
+    let ended = [Kind::Fin, Kind::Fin, Kind::Ack];
+    assert_eq!(kinds(&told), [shaken, ended].concat());
     let reset = packet(Below::V4, false, RST, 5001, &[]);
     let told = both_in(&mut trial, &[opens, vec![reset]].concat());
     assert_eq!(kinds(&told)[3..], [Kind::Rst]);
