@@ -15,6 +15,7 @@ import time
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 1, 0x1000
 ALL_FRAMES, OUTGOING = socket.htons(3), 4
 ETHERNET, TCP = 14, 6
+IPV4, IPV6 = b"\x08\x00", b"\x86\xdd"
 TAG, SERVICE_TAG = b"\x81\x00\x00\x05", b"\x88\xa8\x00\x07"
 # The port a client connects to, and the one its server listens on.
 OUTSIDE, INSIDE = 2433, 1433
@@ -38,12 +39,14 @@ class Device:
     def read(self):
         """A packet that came in, if it did not go out."""
         if self.tun:
-            return [self.tun.read(65535)]
+            packet = self.tun.read(65535)
+            # As a frame, like all others.
+            return [bytes(12) + (IPV6 if packet[0] >> 4 == 6 else IPV4) + packet]
         packet, address = self.socket.recvfrom(65535)
         return [] if address[2] == OUTGOING else [summed(packet)]
 
     def write(self, packet):
-        self.tun.write(packet) if self.tun else self.socket.send(packet)
+        self.tun.write(packet[ETHERNET:]) if self.tun else self.socket.send(packet)
 
 
 def checksum(data):
@@ -57,9 +60,9 @@ def checksum(data):
 def parts(frame):
     """Ethernet header, network header and TCP segment; nothing where it is none."""
     kind, ip = frame[12:14], frame[ETHERNET:]
-    if kind == b"\x08\x00" and ip[9] == TCP:
+    if kind == IPV4 and ip[9] == TCP:
         header, length = (ip[0] & 15) * 4, int.from_bytes(ip[2:4], "big")
-    elif kind == b"\x86\xdd" and ip[6] == TCP:
+    elif kind == IPV6 and ip[6] == TCP:
         header, length = 40, 40 + int.from_bytes(ip[4:6], "big")
     else:
         return None

@@ -45,6 +45,13 @@ impl Limit {
         format!("echo $$ > {}", processes.display())
     }
 
+    /// Has a process that runs go on in this group.
+    pub fn take(&self, pid: u32) -> Result<()> {
+        let processes = self.directory.join("cgroup.procs");
+        fs::write(&processes, pid.to_string())
+            .with_context(|| format!("cannot write {}", processes.display()))
+    }
+
     /// Leaves its processes a thousandth of a processor.
     pub fn tighten(&self) -> Result<()> {
         self.set(HARDLY_ANY)

@@ -1,5 +1,6 @@
 //! A driver that logs in while the laboratory goes on.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,19 @@ impl Client {
         state.is_ok_and(|state| {
             let after_name = state.rsplit(") ").next();
             after_name.is_some_and(|rest| rest.starts_with('T'))
+        })
+    }
+
+    /// Whether its host has sent a SYN to that address that is not answered yet.
+    pub(crate) fn connects_to(&self, server: Ipv4Addr) -> bool {
+        // `/proc/net/tcp` has addresses as they are in memory, and 02 for SYN_SENT.
+        let wanted = format!("{:08X}:", u32::from_ne_bytes(server.octets()));
+        let sockets = std::fs::read_to_string(format!("/proc/{}/net/tcp", self.pid()));
+        sockets.is_ok_and(|sockets| {
+            let mut lines = sockets.lines().map(str::split_whitespace);
+            lines.any(|mut words| {
+                words.nth(2).is_some_and(|to| to.starts_with(&wanted)) && words.next() == Some("02")
+            })
         })
     }
 

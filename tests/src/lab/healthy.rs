@@ -116,7 +116,7 @@ fn at_place(
     };
     let _far = match place {
         0 => None,
-        _ => Some(site.hold_back(trial.place, FURTHER * u64::from(place))?),
+        _ => Some(site.pass(trial.place, &format!("none={}", FURTHER * u64::from(place)))?),
     };
     let _server = trial.server(&[])?;
     while made.load(Ordering::Relaxed) < count {

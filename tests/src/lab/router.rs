@@ -25,6 +25,10 @@ pub(crate) const TWICE: &str = "twice";
 /// What is longer than 390 bytes vanishes on its way to the server.
 pub(crate) const NARROWER_UP: &str = "narrower_up";
 
+/// What does not begin as a TDS packet of the client's vanishes on its way to the server: of a hello in two segments
+/// the second one.
+pub(crate) const LATER_UP: &str = "later_up";
+
 /// The clients' own host, whose firewall keeps some from answering.
 pub(crate) const OWN_FIREWALL: &str = "table ip own {\nset shut_out { type ipv4_addr; }\n\
     chain input {\ntype filter hook input priority filter; policy accept;\nip saddr @shut_out drop\n}\n}\n";
@@ -72,6 +76,10 @@ pub(crate) fn rules(clients: Ipv4Addr, servers: Ipv4Addr) -> String {
         let long = format!("ip {way} @{set} meta length > {most} {vanish}");
         add(set, vanishing, &[long]);
     }
+    // Behind a header of 32 bytes, with time stamps, the first byte of the payload; 52 bytes have none.
+    let later =
+        format!("ip daddr @{LATER_UP} tcp doff 8 meta length > 52 @th,256,8 != 0x12 {vanish}");
+    add(LATER_UP, vanishing, &[later]);
     let shut = format!("ip saddr @{SHUT} tcp flags & (syn | rst | fin) == 0 tcp window set 0");
     add(SHUT, passing, &[shut]);
     let twice = [("daddr", servers), ("saddr", clients)];

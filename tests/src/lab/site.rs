@@ -277,13 +277,14 @@ impl Site {
         inside(&self.router, "nft", &[&line], "")
     }
 
-    /// Holds back what goes to a run's server for so many milliseconds, as long as what is given lives.
-    pub(crate) fn hold_back(&self, place: Place, late: u64) -> Result<Running> {
+    /// Changes what goes to a run's server as `tests/drivers/relay.py` calls it, such as `none=300`, which holds it back
+    /// for so many milliseconds, as long as what is given lives.
+    pub(crate) fn pass(&self, place: Place, change: &str) -> Result<Running> {
         let name = format!("late{}", place.0);
-        let (device, change) = (format!("tun:{name}"), format!("none={late}"));
+        let device = format!("tun:{name}");
         let mut command = self.router.command("python3");
         command.arg(workspace().join("tests/drivers/relay.py"));
-        let mut relay = Running::start(command.args([&device, &device, &change]))?;
+        let mut relay = Running::start(command.args([&*device, &*device, change]))?;
         if !relay.wait_lines(LIMIT, |lines| lines.iter().any(|line| line == "ready")) {
             bail!("nothing is held back: {}", relay.errors());
         }
@@ -325,6 +326,8 @@ fn join(ends: [(&Namespace, &str, Ipv4Addr); 2]) -> Result<()> {
     cable((one.0.name(), one.1), (other.0.name(), other.1))?;
     for (host, device, address) in ends {
         host.ip(&["addr", "add", &format!("{address}/24"), "dev", device])?;
+        // What is on the way sees packets as a wire has them, one segment each.
+        host.ip(&["link", "set", device, "gso_max_segs", "1"])?;
         host.ip(&["link", "set", device, "up"])?;
     }
     Ok(())

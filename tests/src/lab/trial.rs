@@ -13,7 +13,8 @@ use crate::lab::client::Client;
 use crate::lab::draw::Draw;
 use crate::lab::resolver::Resolver;
 use crate::lab::site::{PORT, Place, Site};
-use crate::peer::Peer;
+use crate::peer::{Peer, workspace};
+use crate::process::Running;
 
 /// How long anything may take that comes by itself.
 pub(crate) const LIMIT: Duration = Duration::from_secs(90);
@@ -170,6 +171,18 @@ impl Trial<'_> {
     /// Another program on the clients' host.
     pub(crate) fn program(&self, name: &str) -> Command {
         self.site.client(Path::new(name), self.resolver())
+    }
+
+    /// Lets the tests' own client do at the server what no driver does, and remembers it.
+    pub(crate) fn own_client(&mut self, arguments: &[&str]) -> Result<()> {
+        let mut client = self.program("python3");
+        client.arg(workspace().join("tests/drivers/certificate.py"));
+        client.args([&self.place.name(), &PORT.to_string()]);
+        let running = Running::start(client.args(arguments))?;
+        let process = running.pid();
+        running.end(LIMIT)?;
+        self.keep(process, "certificate.py", true, "");
+        Ok(())
     }
 
     fn resolver(&self) -> Option<&Path> {

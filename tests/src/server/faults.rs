@@ -20,6 +20,8 @@ pub enum Step {
     Prelogin,
     /// The client's hello is read.
     Tls,
+    /// The client's end of the handshake is read, up to TLS 1.2, where the server's follows.
+    Finished,
     /// The login packet is read.
     Login,
     /// A token that follows the login packet is read, or, where none follows,

@@ -19,8 +19,8 @@ pub struct Socket {
     /// Bytes that were read to see what comes, and are not wrapped.
     unread: Vec<u8>,
     out: Vec<u8>,
-    /// What to do before the first flight of a handshake is answered.
-    handshake_fault: Option<Faults>,
+    /// What to do before a flight of a handshake is answered, and where that is.
+    handshake_fault: Option<(Faults, Step)>,
 }
 
 impl Socket {
@@ -49,7 +49,7 @@ impl Socket {
     /// Starts a handshake: wrapped in packets of type `wrap`, or bare.
     pub fn begin_handshake(&mut self, wrap: Option<u8>, faults: Faults) {
         self.wrap = wrap;
-        self.handshake_fault = Some(faults);
+        self.handshake_fault = Some((faults, Step::Tls));
     }
 
     /// Ends the wrap; records are bare from here on.
@@ -150,8 +150,11 @@ impl Write for Socket {
         if self.out.is_empty() {
             return Ok(());
         }
-        if let Some(faults) = self.handshake_fault.take() {
-            faults.at(Step::Tls, &self.tcp)?;
+        if let Some((faults, step)) = self.handshake_fault.take() {
+            faults.at(step, &self.tcp)?;
+            if step == Step::Tls {
+                self.handshake_fault = Some((faults, Step::Finished));
+            }
         }
         let out = std::mem::take(&mut self.out);
         match self.wrap {

@@ -37,6 +37,9 @@ pub struct Wanted {
     /// Has an authority issue it, instead of signing it itself.
     #[arg(long)]
     pub issued: bool,
+    /// Gives the certificate a serial number below zero, as SQL Server's self-made ones have by chance.
+    #[arg(long)]
+    pub negative_serial: bool,
     /// Writes the certificate, or that of its authority, here, in PEM.
     #[arg(long, value_name = "FILE")]
     pub certificate_out: Option<PathBuf>,
@@ -58,6 +61,7 @@ impl Certificate {
             days,
             long_certificate: false,
             issued: false,
+            negative_serial: false,
             certificate_out: None,
         })
     }
@@ -119,6 +123,7 @@ fn certificate(
 ) -> Result<X509> {
     let mut serial = BigNum::new()?;
     serial.rand(128, MsbOption::MAYBE_ZERO, false)?;
+    serial.set_negative(wanted.negative_serial);
     let mut builder = X509::builder()?;
     builder.set_version(2)?;
     builder.set_serial_number(&*serial.to_asn1_integer()?)?;

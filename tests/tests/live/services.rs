@@ -380,9 +380,9 @@ fn a_host_of_revocation_lists_that_nobody_reaches_is_why_the_client_is_silent() 
         client.args(["--mount", "sh", "-c", bind]).arg(&resolver);
         client
             .arg("python3")
-            .arg(workspace().join("tests/drivers/revocation.py"));
+            .arg(workspace().join("tests/drivers/certificate.py"));
         run(
-            client.args([SERVER_V4, &PORT.to_string(), "crl.lab.test"]),
+            client.args([SERVER_V4, &PORT.to_string(), "asks", "crl.lab.test"]),
             "",
             LIMIT,
         )

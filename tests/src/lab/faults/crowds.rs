@@ -114,6 +114,21 @@ pub(super) fn slow_authenticator(trial: &mut Trial<'_>) -> Result<()> {
     })
 }
 
+/// Each login waits for the same few round trips, however many there are.
+pub(super) fn far_authenticator(trial: &mut Trial<'_>) -> Result<()> {
+    let delay = format!("auth={}", trial.draw.number(1100..=1700));
+    let _server = trial.server(&["--auth", "ntlm", "--delay-at", &delay])?;
+    trial.healthy_by(3, &NTLM, |login| {
+        login.auth = "ntlm";
+        r"LAB\alice".clone_into(&mut login.user);
+    })?;
+    trial.known.clear();
+    let (count, gap) = (trial.draw.number(3..=5), trial.draw.one(&[300, 1500, 3000]));
+    crowd(trial, count, gap, &NTLM, |trial, driver| {
+        patient(trial, driver, "auth")
+    })
+}
+
 pub(super) fn dead_authenticator(trial: &mut Trial<'_>) -> Result<()> {
     let drivers = [Driver::Pymssql, Driver::PythonTds];
     let before = trial.draw.number(0..=2);

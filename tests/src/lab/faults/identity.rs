@@ -7,8 +7,7 @@ use crate::kdc::{Kdc, Key, SPN};
 use crate::lab::router;
 use crate::lab::site::{IMDS, PORT};
 use crate::lab::trial::Trial;
-use crate::peer::{Peer, workspace};
-use crate::process::Running;
+use crate::peer::Peer;
 
 /// A KDC on the server's host, which is asked over somebody who passes its answers on so many milliseconds late,
 /// and a server that takes its tickets.
@@ -19,6 +18,11 @@ struct Domain {
 
 impl Domain {
     fn new(trial: &Trial<'_>, late: u64, services: &[&str]) -> Result<Self> {
+        Self::with(trial, late, services, &[])
+    }
+
+    /// The same with whatever else the server is told.
+    fn with(trial: &Trial<'_>, late: u64, services: &[&str], options: &[&str]) -> Result<Self> {
         let address = trial.place.server();
         let host = trial.site.servers();
         let [own, asked] = [1088, 88].map(|port| format!("{address}:{port}"));
@@ -27,9 +31,9 @@ impl Domain {
         let relay = Peer::slow(host, &arguments)?;
         let kdc = Kdc::start_on(host, (own.parse()?, asked.parse()?), services)?;
         let listen = format!("{address}:{PORT}");
-        let arguments = ["--listen", &listen, "--auth", "kerberos", "--say-steps"];
+        let own = ["--listen", &listen, "--auth", "kerberos", "--say-steps"];
         let key = kdc.server(Key::Current);
-        let server = Peer::scenario_with(Some(host), &arguments, key)?;
+        let server = Peer::scenario_with(Some(host), &[&own[..], options].concat(), key)?;
         Ok(Self {
             kdc,
             _peers: [relay, server],
@@ -57,6 +61,14 @@ pub(super) fn slow_kdc(trial: &mut Trial<'_>) -> Result<()> {
 /// The KDC does not know the server by that name.
 pub(super) fn no_such_name(trial: &mut Trial<'_>) -> Result<()> {
     let domain = Domain::new(trial, 0, &["HTTP/other.lab.test"])?;
+    let (driver, login) = by_ticket(trial, &domain);
+    trial.goes_wrong(driver, &login)
+}
+
+/// The server's security layer can do nothing with the ticket, and leaves.
+pub(super) fn refused_ticket(trial: &mut Trial<'_>) -> Result<()> {
+    let how = trial.draw.one(&["--close-at", "--reset-at"]);
+    let domain = Domain::with(trial, 0, &[SPN], &[how, "login"])?;
     let (driver, login) = by_ticket(trial, &domain);
     trial.goes_wrong(driver, &login)
 }
@@ -108,12 +120,5 @@ pub(super) fn blocked_revocation(trial: &mut Trial<'_>) -> Result<()> {
     let known = format!("{crl}={nowhere}");
     trial.asks_for_names("options timeout:5", &["--host", &known])?;
     let _server = trial.server(&["--encrypt", "on"])?;
-    let mut client = trial.program("python3");
-    client.arg(workspace().join("tests/drivers/revocation.py"));
-    client.args([&trial.place.name(), &PORT.to_string(), &crl]);
-    let running = Running::start(&mut client)?;
-    let process = running.pid();
-    running.end(crate::lab::trial::LIMIT)?;
-    trial.keep(process, "revocation.py", true, "");
-    Ok(())
+    trial.own_client(&["asks", &crl])
 }

@@ -105,6 +105,12 @@ pub(crate) const FAULTS: &[Fault] = &[
     )
     .at_close(),
     Fault::new(
+        "an idle connection forgotten on the way",
+        &["idle_drop"],
+        network::idle_forgotten,
+    )
+    .at_close(),
+    Fault::new(
         "no way for large packets of the client",
         &["path_mtu"],
         network::path_mtu_up,
@@ -134,6 +140,11 @@ pub(crate) const FAULTS: &[Fault] = &[
         "a slow authenticator",
         &["domain_controller_slow"],
         crowds::slow_authenticator,
+    ),
+    Fault::new(
+        "a distant authenticator",
+        &["domain_controller_far"],
+        crowds::far_authenticator,
     ),
     Fault::new(
         "a dead authenticator",
@@ -240,6 +251,11 @@ pub(crate) const FAULTS: &[Fault] = &[
         network::hello_lost,
     ),
     Fault::new(
+        "a hello of which the rest is lost",
+        &["client_hello_lost"],
+        network::rest_of_hello_lost,
+    ),
+    Fault::new(
         "a firewall of the client's own host",
         &["syn_dropped_here"],
         network::own_firewall,
@@ -310,6 +326,11 @@ pub(crate) const FAULTS: &[Fault] = &[
     )
     .of_attempt(),
     Fault::new(
+        "a ticket that the server can not use",
+        &["kerberos_rejected"],
+        identity::refused_ticket,
+    ),
+    Fault::new(
         "a clock that is wrong",
         &["clock_skew"],
         identity::wrong_clock,
@@ -361,6 +382,11 @@ pub(crate) const FAULTS: &[Fault] = &[
         tls::other_name,
     ),
     Fault::new(
+        "a certificate with a serial number below zero",
+        &["certificate_negative_serial"],
+        tls::negative_serial,
+    ),
+    Fault::new(
         "TDS 8.0 to a server without it",
         &["not_strict_server"],
         tls::not_strict,
@@ -376,6 +402,16 @@ pub(crate) const FAULTS: &[Fault] = &[
         client::stopped,
     )
     .quick(),
+    Fault::new(
+        "a client stopped before PRELOGIN",
+        &["client_starved", "client_slow"],
+        client::stopped_before_prelogin,
+    ),
+    Fault::new(
+        "a client whose control group has no time left",
+        &["client_starved"],
+        client::throttled,
+    ),
     Fault::new(
         "a starved client",
         &["client_starved", "client_slow"],
@@ -410,6 +446,12 @@ pub(crate) const HEALTHY: &[Fault] = &[
     Fault::new("healthy logins", &[], server::healthy).quick(),
     Fault::new("sent on to where a server is", &[], server::sent_on),
     Fault::new("packets that come twice", &[], network::twice),
+    Fault::new("packets out of order", &[], network::disordered),
+    Fault::new(
+        "a serial number below zero that nobody minds",
+        &[],
+        tls::negative_serial_taken,
+    ),
 ];
 
 /// One login goes wrong at a server, among healthy ones before and perhaps meanwhile.

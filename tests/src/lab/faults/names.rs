@@ -86,7 +86,13 @@ fn browser(trial: &Trial<'_>, options: &[&str]) -> Result<Peer> {
 
 /// A login by the name of its instance, by a driver that asks for that one.
 fn by_instance(trial: &mut Trial<'_>) -> (Driver, Login) {
-    let driver = trial.driver(&[Driver::Tsql, Driver::FreetdsOdbc, Driver::Odbc]);
+    let driver = trial.driver(&[
+        Driver::Tsql,
+        Driver::FreetdsOdbc,
+        Driver::Odbc,
+        Driver::Tedious,
+        Driver::PythonTds,
+    ]);
     let mut login = trial.login(driver);
     login.instance = Some("LAB".to_owned());
     (driver, login)

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 
 use super::{ALL, PATIENT};
 use crate::drivers::{Driver, Encrypt, Errand};
+use crate::lab::client::Client;
 use crate::lab::router;
 use crate::lab::trial::{Trial, arrives, came, says};
 use crate::peer::Peer;
@@ -126,13 +127,20 @@ pub(super) fn own_firewall_later(trial: &mut Trial<'_>) -> Result<()> {
 
 /// The hello needs two segments, and the way loses the first of them, which is full.
 pub(super) fn hello_lost(trial: &mut Trial<'_>) -> Result<()> {
+    loses_hello(trial, router::NARROWER_UP)
+}
+
+/// The same of the second one.
+pub(super) fn rest_of_hello_lost(trial: &mut Trial<'_>) -> Result<()> {
+    loses_hello(trial, router::LATER_UP)
+}
+
+fn loses_hello(trial: &mut Trial<'_>, set: &str) -> Result<()> {
     let _server = trial.server(&["--encrypt", "on"])?;
     let before = trial.draw.number(0..=1);
     trial.healthy(before)?;
     trial.site.cut_small(trial.place, 400)?;
-    trial
-        .site
-        .treat(router::NARROWER_UP, trial.place.server())?;
+    trial.site.treat(set, trial.place.server())?;
     // Hellos of others are shorter.
     let driver = trial.driver(&[
         Driver::Tiberius,
@@ -202,8 +210,27 @@ pub(super) fn path_mtu_down(trial: &mut Trial<'_>) -> Result<()> {
     trial.goes_wrong(driver, &login)
 }
 
-/// A connection that is in use, is left alone for more than a minute, and is then used again.
+/// A connection that is in use, is left alone for more than a minute, and is then used again: whoever is on the way
+/// says that there is none.
 pub(super) fn idle_drop(trial: &mut Trial<'_>) -> Result<()> {
+    let (process, driver, client) = idle(trial, router::RESET)?;
+    let fared = client.fares_within(Duration::from_secs(150))?;
+    if fared.ok {
+        bail!("the connection was not cut: {}", fared.output);
+    }
+    trial.keep(process, driver, true, &fared.output);
+    Ok(())
+}
+
+/// The same, and nobody says so: the client waits for an answer until it is sent away.
+pub(super) fn idle_forgotten(trial: &mut Trial<'_>) -> Result<()> {
+    let (process, driver, client) = idle(trial, router::BLACK)?;
+    let output = client.ends()?;
+    trial.keep(process, driver, true, &output);
+    Ok(())
+}
+
+fn idle(trial: &mut Trial<'_>, set: &str) -> Result<(u32, Driver, Client)> {
     let drivers = [
         Driver::Pymssql,
         Driver::Odbc,
@@ -218,20 +245,21 @@ pub(super) fn idle_drop(trial: &mut Trial<'_>) -> Result<()> {
     came(&mut server, "past login", 1)?;
     // Drivers that send keep-alives do so every thirty seconds.
     std::thread::sleep(Duration::from_secs(61));
-    trial.site.treat(router::RESET, trial.place.server())?;
-    let process = client.pid();
-    let fared = client.fares_within(Duration::from_secs(150))?;
-    if fared.ok {
-        bail!("the connection was not cut: {}", fared.output);
-    }
-    trial.keep(process, driver, true, &fared.output);
-    Ok(())
+    trial.site.treat(set, trial.place.server())?;
+    Ok((client.pid(), driver, client))
 }
 
 /// Nobody waits for a packet that comes once more.
 pub(super) fn twice(trial: &mut Trial<'_>) -> Result<()> {
     let _server = trial.server(&[])?;
     trial.site.treat(router::TWICE, trial.place.server())?;
+    trial.healthy(2)
+}
+
+/// Nor for one that comes after the one behind it.
+pub(super) fn disordered(trial: &mut Trial<'_>) -> Result<()> {
+    let _server = trial.server(&[])?;
+    let _disorder = trial.site.pass(trial.place, "disordered")?;
     trial.healthy(2)
 }
 
@@ -250,7 +278,7 @@ pub(super) fn slow(trial: &mut Trial<'_>) -> Result<()> {
     let before = trial.draw.one(&[1, 9]);
     trial.healthy_by(before, &[Driver::Tsql, Driver::Pymssql], |_| {})?;
     let late = trial.draw.number(400..=800);
-    let _late = trial.site.hold_back(trial.place, late)?;
+    let _late = trial.site.pass(trial.place, &format!("none={late}"))?;
     let driver = trial.driver(&drivers);
     let mut login = trial.login(driver);
     login.timeout = 60;

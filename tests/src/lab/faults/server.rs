@@ -113,13 +113,16 @@ fn dropped(trial: &mut Trial<'_>, how: &[&str], step: &str) -> Result<()> {
 }
 
 /// Errors by which a login is refused, of the server and of its gateway.
-const REFUSALS: [&str; 8] = [
-    "18456", "18452", "18470", "18487", "18488", "17828", "40615", "10928",
+const REFUSALS: [&str; 10] = [
+    "18456", "18452", "18470", "18487", "18488", "17828", "40615", "10928", "10929", "18461",
 ];
 
+/// The error is another one in each run; a trigger's comes after notices.
 pub(super) fn rejected(trial: &mut Trial<'_>) -> Result<()> {
-    let number = trial.draw.one(&REFUSALS);
-    refused(trial, &["--fail-number", number])
+    match trial.draw.number(0..=REFUSALS.len() as u64) as usize {
+        place if place < REFUSALS.len() => refused(trial, &["--fail-number", REFUSALS[place]]),
+        _ => refused(trial, &["--fail-as", "trigger"]),
+    }
 }
 
 pub(super) fn no_database(trial: &mut Trial<'_>) -> Result<()> {

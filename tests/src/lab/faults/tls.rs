@@ -144,6 +144,19 @@ pub(super) fn other_name(trial: &mut Trial<'_>) -> Result<()> {
     trial.goes_wrong(driver, &login)
 }
 
+/// Nobody on Linux minds but programs in Go: the tests' own client leaves as they do.
+pub(super) fn negative_serial(trial: &mut Trial<'_>) -> Result<()> {
+    let _server = trial.server(&["--negative-serial"])?;
+    let how = trial.draw.one(&[&["refuses"][..], &["refuses", "quietly"]]);
+    trial.own_client(how)
+}
+
+/// Drivers that do not mind it.
+pub(super) fn negative_serial_taken(trial: &mut Trial<'_>) -> Result<()> {
+    let _server = trial.server(&["--negative-serial"])?;
+    trial.healthy_by(2, &ALL, |login| login.encrypt = Encrypt::On)
+}
+
 pub(super) fn not_strict(trial: &mut Trial<'_>) -> Result<()> {
     let driver = trial.driver(&STRICT);
     let authority = Authority::new(trial);

@@ -27,6 +27,7 @@ impl<'a> Identities<'a> {
                 days: 30,
                 long_certificate: false,
                 issued: true,
+                negative_serial: false,
                 certificate_out: None,
             };
             let made = Certificate::make(&wanted).unwrap();

@@ -43,6 +43,11 @@ impl<'a> Question<'a> {
         self.outcome == ServiceOutcome::Unanswered
     }
 
+    /// Whether it had what it asked for.
+    pub(super) fn is_answered(&self) -> bool {
+        self.outcome == ServiceOutcome::Answered
+    }
+
     /// Whether nobody said anything, or nobody was there.
     pub(super) fn is_in_vain(&self) -> bool {
         self.is_silent() || self.outcome == ServiceOutcome::Refused

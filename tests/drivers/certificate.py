@@ -1,13 +1,18 @@
-"""A client that asks, in the middle of its TLS handshake, a host that never answers whether the certificate is
-revoked, gives up, and leaves."""
+"""A client that does in the middle of its TLS handshake what no driver on Linux does.
+
+SERVER PORT asks HOST asks a host that never answers whether the certificate is revoked, gives up, and leaves.
+SERVER PORT refuses has it refuse the certificate, as programs in Go do whose reader can make nothing of it; with
+`quietly` after that it leaves without an alert.
+"""
 
 import socket
 import ssl
 import struct
 import sys
 
-server, port, host = sys.argv[1:]
+server, port, what, *how = sys.argv[1:]
 PRELOGIN = 0x12
+ALERT, FATAL, BAD_CERTIFICATE = 21, 2, 42
 
 
 def packet(body):
@@ -43,8 +48,11 @@ except ssl.SSLWantReadError:
 connection.sendall(packet(outgoing.read()))
 # The certificate is there; it is not looked at before its host has been asked.
 receive(connection)
-try:
-    socket.create_connection((host, 80), 4).close()
-except OSError:
-    pass
+if what == "asks":
+    try:
+        socket.create_connection((how[0], 80), 4).close()
+    except OSError:
+        pass
+elif "quietly" not in how:
+    connection.sendall(packet(struct.pack(">BHHBB", ALERT, 0x0303, 2, FATAL, BAD_CERTIFICATE)))
 connection.close()
