@@ -150,7 +150,8 @@ impl Lookups {
         } else {
             announced(exchange, &answer.told, asker.0, browser)
         };
-        if exchange.question.kind != Kind::Broadcast {
+        // Some clients ask one host as if it were all of them: nobody else answers then.
+        if exchange.question.kind != Kind::Broadcast || exchange.browser == browser {
             exchange.ends(Fate::Answered, time);
             report.lookup(asker, exchange, &announced, time, false);
         }

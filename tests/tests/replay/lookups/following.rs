@@ -139,3 +139,25 @@ fn an_answer_from_another_address_of_a_cluster_announces_both() {
         assert_eq!(logins[0]["server"]["instance"], "INST", "asked {asked}");
     }
 }
+
+#[test]
+fn who_asks_for_all_instances_of_a_host_and_connects_to_one_has_looked_it_up() {
+    let answer = listed(&instance("INST", PORT));
+    // Of all hosts, though only one is asked, and of this one.
+    for question in [[2], [3]] {
+        let lookup = before(SECOND, CLIENT, &question, &answer);
+        let later = [other(last_ns(&handshake()) + 200 * SECOND)];
+        let parts = |packets: &[Packet]| {
+            let attempts = of(&replay(&[packets, &later].concat()), "attempt");
+            let mut own = attempts.into_iter();
+            let own = own.find(|attempt| attempt["client"]["address"] == CLIENT);
+            own.map(|attempt| attempt["attempt"]["parts"].clone())
+        };
+        let followed = parts(&[&lookup[..], &handshake()].concat()).expect("an attempt");
+        assert_eq!(followed[0]["kind"], "lookup", "{followed}");
+        assert_eq!(followed[0]["name"], "INST", "{followed}");
+        assert_eq!(followed[1]["kind"], "connect", "{followed}");
+        // Who has only looked has tried nothing.
+        assert_eq!(parts(&lookup), None);
+    }
+}

@@ -103,6 +103,8 @@ pub(in crate::session) struct LookedUp {
     pub(in crate::session) announced: Vec<Place>,
     /// What was asked to find who knows that.
     pub(in crate::session) resolved: Resolved,
+    /// It was asked which instances there are: it may have nothing to do with a login.
+    pub(in crate::session) only_looked: bool,
 }
 
 /// What name servers were asked for an attempt's sake.
@@ -175,6 +177,7 @@ impl Attempt {
             target,
             announced,
             resolved,
+            only_looked,
         } = lookup;
         let patient = if announced.is_empty() { 0 } else { FOLLOWED };
         let mut attempt = Self {
@@ -182,6 +185,7 @@ impl Attempt {
             until: done.end.saturating_add(patient),
             parts: vec![done],
             expected: announced,
+            is_spare: only_looked,
             ..Self::of(client)
         };
         attempt.resolves(resolved);

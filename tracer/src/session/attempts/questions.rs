@@ -146,7 +146,7 @@ impl Client {
         let again = self.only(|attempt| attempt.may_ask_again(instance, start));
         let mut attempt = Attempt::after(lookup);
         attempt.parts.extend(before);
-        attempt.is_spare = is_spare;
+        attempt.is_spare |= is_spare;
         if let Some(earlier) = again.and_then(|place| self.attempts.get_mut(place)) {
             earlier.absorb(attempt);
             return None;

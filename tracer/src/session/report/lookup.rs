@@ -74,7 +74,7 @@ impl Report<'_> {
         }
     }
 
-    /// Who asks for an instance means to log in there.
+    /// Who asks for an instance means to log in there, and who asks for all of them perhaps.
     fn begins_attempt(
         &mut self,
         (client, port): (IpAddr, u16),
@@ -82,19 +82,28 @@ impl Report<'_> {
         announced: &[Announced],
         (lookup, server): (&Lookup, &AskedServer),
     ) {
-        if !self.shared.config.attempts || !is_one(exchange) {
+        // Who asks which there are may only have looked, unless it connects to what it was told.
+        let only_looked = !is_one(exchange);
+        let told = !announced.is_empty();
+        if !self.shared.config.attempts || (only_looked && !told) {
             return;
         }
         let end = exchange.asked.saturating_add(lookup.duration_ns.0);
         let outcome = PartOutcome::Lookup(lookup.outcome);
         let done = Done {
-            name: lookup.instance.clone(),
+            name: lookup
+                .instance
+                .clone()
+                .or_else(|| server.instance.clone().filter(|_| exchange.instances == 1)),
             heard: lookup.outcome == LookupOutcome::Answered,
             ..Done::new(PartKind::Lookup, (exchange.asked, end), outcome)
         };
         let target = Target {
             name: None,
-            instance: server.instance.clone(),
+            instance: server
+                .instance
+                .clone()
+                .filter(|_| !only_looked || exchange.instances == 1),
             port: server.port,
         };
         let places = announced.iter().map(|announced| announced.server);
@@ -107,6 +116,7 @@ impl Report<'_> {
             port,
             browser: exchange.browser,
             resolved,
+            only_looked,
             done,
             target,
             announced: places
@@ -116,7 +126,7 @@ impl Report<'_> {
     }
 }
 
-/// Whether one instance is asked for: who asks which there are may only have looked.
+/// Whether one instance is asked for.
 fn is_one(exchange: &Exchange) -> bool {
     matches!(exchange.question.kind, Kind::Instance | Kind::Dac)
 }

@@ -184,6 +184,7 @@ impl Lived {
                 ..Target::default()
             },
             resolved: Resolved::default(),
+            only_looked: false,
             announced: places
                 .iter()
                 .map(|(last, port)| (Some(address(*last)), *port))
