@@ -270,3 +270,18 @@ fn each_cause_is_for_somebody_but_those_that_nobody_need_mend() {
         .any(|cause| cause.whom == Some(Whom::Host));
     assert!(of_host);
 }
+
+#[test]
+fn where_nobody_knows_who_was_waited_for_the_longest_phase_is_named() {
+    let mut cut = slow(PhaseName::Tls, Who::Server);
+    cut.parts
+        .push(part(PhaseName::Login, Who::Server, MILLISECOND));
+    for part in &mut cut.parts {
+        part.waited = None;
+    }
+    cut.partial = true;
+    let told = ranked(&cut);
+    assert_eq!(told[0].slug(), "unknown");
+    let phase = told[0].evidence.iter().find(|(name, _)| *name == "phase");
+    assert_eq!(phase.expect("a phase").1, "tls");
+}

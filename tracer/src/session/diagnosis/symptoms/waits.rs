@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use serde_json::Value;
 
-use super::Symptoms;
+use super::{Part, Symptoms};
 use crate::{
     record::{AuthKind, Nanos, PhaseName, Side, Waited},
     session::diagnosis::found::Evidence,
@@ -188,6 +188,14 @@ impl Symptoms<'_> {
         }
     }
 
+    /// The phase in which it ended, or is; of a login that went well the longest one.
+    fn longest_or_last(&self) -> Option<&Part> {
+        if self.stopped_in().is_some() {
+            return self.parts.last();
+        }
+        self.parts.iter().max_by_key(|part| part.duration)
+    }
+
     /// Adds where the time went, or where it ended, to what a cause rests on.
     pub(in crate::session::diagnosis) fn place(&self, evidence: &mut Evidence) {
         let mut add = |name, value: Value| {
@@ -226,8 +234,8 @@ impl Symptoms<'_> {
             if stall.who == Who::Server && is_open {
                 add("unanswered", true.into());
             }
-        } else if let Some(last) = self.parts.last() {
-            add("phase", last.name.as_str().into());
+        } else if let Some(part) = self.longest_or_last() {
+            add("phase", part.name.as_str().into());
             if let Some(ended) = self.ended {
                 let by = match ended.by {
                     Side::Client => "client",
