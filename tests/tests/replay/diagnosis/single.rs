@@ -3,7 +3,10 @@
 use harness::{
     replay::{Replayed, line},
     sweep::{
-        packet::Side::{Client, Server},
+        packet::{
+            ACK, FIN, PSH,
+            Side::{Client, Server},
+        },
         sources::fixture,
     },
 };
@@ -75,6 +78,59 @@ fn an_idle_connection_that_something_on_the_way_resets_was_dropped() {
     let (login, close) = heard.only().unwrap();
     assert!(login.get("diagnosis").is_none(), "{login}");
     assert_eq!(top(close), "idle_drop", "{close}");
+}
+
+/// A batch that asks something, and its packet's header (MS-TDS 2.2.3, 2.2.6.7).
+const BATCH: [u8; 32] = {
+    let mut batch = [0; 32];
+    (batch[0], batch[1], batch[3], batch[8]) = (1, 1, 32, 22);
+    (batch[12], batch[16], batch[18]) = (18, 2, 1);
+    (batch[26], batch[30]) = (1, b'1');
+    batch
+};
+
+/// After so long a pause the client asks something, and sends it again and again, as often as told.
+fn asks_in_vain(pause: u64, copies: u32) -> Script {
+    let mut script = Script::after(CLEAR, 10);
+    script.wait(pause).say(Client, &BATCH);
+    for copy in 0..copies {
+        script.wait((200 * MILLISECOND) << copy);
+        script.send_at(Client, PSH | ACK, BATCH.len() as u32, &BATCH);
+    }
+    script
+}
+
+#[test]
+fn an_idle_connection_that_something_on_the_way_has_forgotten_was_dropped_however_its_client_leaves()
+ {
+    // It is still there when nobody looks any more; its client leaves in order, or not.
+    let ends: [fn(&mut Script); 3] = [
+        |_| {},
+        |script| {
+            script.wait(SECOND).send(Client, FIN | ACK, &[]);
+        },
+        |script| {
+            script.wait(SECOND).reset(Client);
+        },
+    ];
+    for end in ends {
+        let mut script = asks_in_vain(300 * SECOND, 6);
+        end(&mut script);
+        let heard = script.heard();
+        let (login, close) = heard.only().unwrap();
+        assert!(login.get("diagnosis").is_none(), "{login}");
+        assert_eq!(top(close), "idle_drop", "{close}");
+        assert_eq!(close["close"]["class"], "abnormal", "{close}");
+        let evidence = &close["diagnosis"][0]["evidence"];
+        assert_eq!(evidence["copies"], 6, "{close}");
+        assert_eq!(evidence["requests_in_flight"], 1, "{close}");
+    }
+    // A connection that was in use, and one of which nothing was lost.
+    for (pause, copies) in [(SECOND, 6), (300 * SECOND, 0)] {
+        let heard = asks_in_vain(pause, copies).heard();
+        let (_, close) = heard.only().unwrap();
+        assert!(close.get("diagnosis").is_none(), "{close}");
+    }
 }
 
 #[test]

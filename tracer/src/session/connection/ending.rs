@@ -14,6 +14,9 @@ use crate::{
     },
 };
 
+/// Who has sent something so often again, and hears nothing, is heard by nobody: no loss that mends itself.
+const IN_VAIN: u32 = 3;
+
 impl Connection {
     /// A FIN came; one before data that is missing is kept.
     pub(super) fn fin(&mut self, side: Side, event: &Event, report: &mut Report<'_>) {
@@ -148,11 +151,8 @@ impl Connection {
         });
     }
 
-    /// The connection begins to end: how things stood then.
-    pub(super) fn begin_end(&mut self, side: Side, at: u64, acknowledged: Option<Seq>) {
-        if self.wire.ends.began().is_some() {
-            return;
-        }
+    /// How things stand when the connection ends: what was asked and has no answer, and what was sent in vain.
+    fn note_what_is_left(&mut self) {
         self.wire.ends.note_strain(&self.wire.sent);
         let [client, server] = &self.wire.sent;
         let last = [client.last_data, server.last_data];
@@ -166,14 +166,35 @@ impl Connection {
         } else {
             self.usage.in_flight()
         };
-        self.wire.ends.leaves(last, in_flight);
+        self.wire
+            .ends
+            .leaves(last, (in_flight, self.wire.copies_in_vain()));
+    }
+
+    /// Notes the same where nobody ends a connection whose client has asked again and again, and hears nothing;
+    /// whether that is so.
+    pub(super) fn is_forsaken(&mut self) -> bool {
+        let asks = self.wire.copies_in_vain() >= IN_VAIN && self.usage.in_flight() > 0;
+        if !asks || self.wire.ends.began().is_some() || self.is_undecided() {
+            return false;
+        }
+        self.note_what_is_left();
+        self.wire.ends.left_in_flight() > 0
+    }
+
+    /// The connection begins to end: how things stood then.
+    pub(super) fn begin_end(&mut self, side: Side, at: u64, acknowledged: Option<Seq>) {
+        if self.wire.ends.began().is_some() {
+            return;
+        }
+        self.note_what_is_left();
         self.about.ended_in = match &mut self.state {
             State::Undecided(login) => {
                 let phase = login.begin_end(side, at, acknowledged);
                 let known = self.wire.was_seen_to_begin() || login.dialogue.saw_login();
                 known.then_some(phase)
             }
-            State::Settled(_) if in_flight > 0 => Some(PhaseName::Command),
+            State::Settled(_) if self.wire.ends.left_in_flight() > 0 => Some(PhaseName::Command),
             State::Settled(_) => self.about.ended_in,
         };
     }

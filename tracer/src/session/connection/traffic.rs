@@ -287,26 +287,27 @@ impl Connection {
         self.note_unseen_end();
         let stopped = reason.is_some() && !ending && !self.is_unreachable();
         let last = self.wire.ends.last().unwrap_or(self.wire.last_seen);
+        let forsaken = self.is_forsaken();
         let (_, how) = close::closed_by(&self.wire.ends, stopped);
         self.end_usage(last, how, report);
         report.shared.standing.closes(self.wire.joined_late);
         let State::Settled(settled) = self.state else {
             return;
         };
+        let circumstances = (stopped, forsaken);
         let close = describe_close(
             &self.wire,
             &self.about,
             &self.usage,
             settled.outcome,
-            stopped,
+            circumstances,
         );
         let seen = (last, settled.outcome.is_some());
         let mut facts = settled.kept.facts(&self.wire);
         facts.login.late_reply_ns = settled.late_reply();
         facts.login.incident = settled.incident();
         let mut facts = complete(facts, &self.wire, &self.about, &self.usage, seen);
-        let pause = self.wire.ends.pause();
-        diagnose_close(&mut facts, (&close, pause), settled.causes());
+        diagnose_close(&mut facts, (&close, &self.wire.ends), settled.causes());
         if !settled.muted {
             report.close(facts, close, now.min(last));
         }

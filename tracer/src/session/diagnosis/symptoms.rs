@@ -87,6 +87,8 @@ pub(in crate::session) struct Closing {
     pub(in crate::session) idle: u64,
     /// Keep-alive probes without an answer before it.
     pub(in crate::session) probes: u32,
+    /// Segments that the client had sent again by then since it had heard anything.
+    pub(in crate::session) copies: u32,
     /// Requests without an answer then.
     pub(in crate::session) in_flight: u32,
 }

@@ -15,7 +15,7 @@ use crate::{
         input::Side,
         ledger::Ledger,
         services::{Controllers, Services},
-        wire::{End, Wire},
+        wire::{End, Ends, Wire},
     },
 };
 
@@ -142,11 +142,10 @@ fn asked(
     (services.of(handle, hosts, at), controllers)
 }
 
-/// What is told of causes at a connection's end: those of its login, and what the end shows, whose last
-/// requests came after so long a pause.
+/// What is told of causes at a connection's end: those of its login, and what the end shows.
 pub(in crate::session) fn diagnose_close(
     facts: &mut ConnectionFacts,
-    (close, pause): (&Close, u64),
+    (close, ends): (&Close, &Ends),
     known: &[Ranked],
 ) {
     let abnormal = close.class == CloseClass::Abnormal;
@@ -157,7 +156,8 @@ pub(in crate::session) fn diagnose_close(
                 abnormal,
                 reset: close.how == CloseMeans::Rst,
                 foreign: close.middlebox == Some(true),
-                idle: close.idle_ns.unwrap_or_default().0.max(pause),
+                idle: close.idle_ns.unwrap_or_default().0.max(ends.pause()),
+                copies: ends.copies(),
                 probes: close.keep_alive_probes.unwrap_or_default(),
                 in_flight: close.requests_in_flight.unwrap_or_default(),
             }),

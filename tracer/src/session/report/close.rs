@@ -20,7 +20,7 @@ pub(in crate::session) fn describe_close(
     about: &About,
     usage: &Usage,
     outcome: Option<Outcome>,
-    stopped: bool,
+    (stopped, forsaken): (bool, bool),
 ) -> Close {
     let ends = &wire.ends;
     let (by, how) = closed_by(ends, stopped);
@@ -36,6 +36,7 @@ pub(in crate::session) fn describe_close(
         owed_by_server: about.owed_by_server,
         in_flight: ends.left_in_flight(),
         strained: ends.were_strained(),
+        forsaken,
         was_reset: ends.reset().is_some(),
         foreign_reset: wire.is_foreign_reset() == Some(true),
         mars_in_order: usage.mars_in_order(),

@@ -38,6 +38,8 @@ pub(in crate::session) struct Circumstances {
     pub(in crate::session) in_flight: u32,
     /// Something had gone unanswered, or a window was closed, right before.
     pub(in crate::session) strained: bool,
+    /// The client had asked again and again, and nobody has ended it.
+    pub(in crate::session) forsaken: bool,
     /// A RST came, if only after a FIN.
     pub(in crate::session) was_reset: bool,
     /// A middlebox sent it.
@@ -50,7 +52,7 @@ pub(in crate::session) struct Circumstances {
 
 /// What to think of it.
 pub(in crate::session) fn class(how: &Circumstances) -> CloseClass {
-    if how.owed_by_server {
+    if how.owed_by_server || how.forsaken {
         return CloseClass::Abnormal;
     }
     if how.by == ClosedBy::Agent {

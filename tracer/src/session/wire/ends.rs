@@ -41,6 +41,8 @@ struct Seen {
     last: Option<u64>,
     /// Keep-alive probes without an answer before the first of them.
     probes: Option<u32>,
+    /// Segments that the client had sent again since it had heard anything before the first of them.
+    copies: u32,
     /// Payload, or the other side's FIN, passed unseen before it.
     missed_before: bool,
     /// When the last data passed before it.
@@ -121,11 +123,16 @@ impl Ends {
             .any(|side| side.keep_alives > 0 || side.repeats > 0 || side.shut != 0);
     }
 
-    /// Notes when the last data of each side passed before an end, and the requests it leaves without
-    /// answer.
-    pub(in crate::session) fn leaves(&mut self, [client, server]: [u64; 2], in_flight: u32) {
+    /// Notes when the last data of each side passed before an end, the requests it leaves without answer, and what the
+    /// client had sent again in vain.
+    pub(in crate::session) fn leaves(
+        &mut self,
+        [client, server]: [u64; 2],
+        (in_flight, copies): (u32, u32),
+    ) {
         let seen = self.seen();
         (seen.idle_since, seen.in_flight) = (client.max(server), in_flight);
+        seen.copies = copies;
         if in_flight > 0 && server > 0 {
             seen.pause = client.saturating_sub(server);
         }
@@ -180,6 +187,11 @@ impl Ends {
     /// Keep-alive probes without an answer before the end.
     pub(in crate::session) fn probes(&self) -> Option<u32> {
         self.0.as_ref()?.probes
+    }
+
+    /// Segments that the client had sent again since it had heard anything before the end.
+    pub(in crate::session) fn copies(&self) -> u32 {
+        self.0.as_ref().map_or(0, |seen| seen.copies)
     }
 
     /// Whether something had gone unanswered, or a window was closed, right before the end.
@@ -244,10 +256,10 @@ mod tests {
     #[test]
     fn requests_left_without_answer_came_after_a_pause() {
         let mut ends = Ends::default();
-        ends.leaves([500, 100], 1);
+        ends.leaves([500, 100], (1, 0));
         assert_eq!((ends.pause(), ends.idle_since()), (400, 500));
         let mut answered = Ends::default();
-        answered.leaves([500, 510], 0);
+        answered.leaves([500, 510], (0, 0));
         assert_eq!(answered.pause(), 0);
     }
 }

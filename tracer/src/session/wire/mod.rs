@@ -372,6 +372,15 @@ impl Wire {
         self.sent[place].retransmits.max(resent)
     }
 
+    /// Segments that the client has sent again since it has heard anything: those that were told, or what its kernel had
+    /// counted beyond all that was told when its socket closed.
+    pub(in crate::session) fn copies_in_vain(&self) -> u32 {
+        let client = &self.sent[Side::ToServer as usize];
+        let counted = self.retransmits(Side::ToServer);
+        let untold = counted.saturating_sub(client.retransmits);
+        u32::from(client.repeats).max(untold)
+    }
+
     /// One round trip: that of the handshake, else the kernel's estimate.
     pub(in crate::session) fn round_trip(&self) -> Option<u64> {
         self.evidence.round_trip().or(self.smoothed_rtt())

@@ -10,14 +10,15 @@ pub(super) const CAUSE: Cause = Cause {
     whom: Some(Whom::Network),
     meaning: "the connection was dropped on the way while it was idle",
     seen: "the connection was cut after {idle_ns} of silence[, with {keep_alive_probes} keep-alives \
-           unanswered][, with {requests_in_flight} requests under way]",
+           unanswered][, with {requests_in_flight} requests under way][, sent again {copies} times]",
     fits,
     page: Page {
         means: "A device on the way (NAT, load balancer, firewall) forgot the connection while it was \
             idle: Azure's load balancer after 4 minutes, others after 5 to 60. The next request is \
             not answered, or reset.",
         signs: "The connection was idle for a minute or more, and then a RST came from elsewhere, \
-            keep-alive probes were not answered, or the first request was reset. In the `close` line \
+            keep-alive probes were not answered, or the first request was reset, or sent again three times and more without \
+            a word from the server. In the `close` line \
             only.",
         against: "A server that restarted meanwhile resets too, from its own distance.",
         confirm: "`close.idle_ns` of several: the shortest is the device's limit.",
@@ -34,6 +35,9 @@ pub(super) const CAUSE: Cause = Cause {
 /// Devices forget what is idle for a minute at the earliest, nanoseconds.
 pub(super) const LEAST: u64 = 60 * SECOND;
 
+/// So many copies of one segment are no loss that mends itself.
+const IN_VAIN: u32 = 3;
+
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let closing = symptoms.closing.filter(|closing| closing.abnormal)?;
     if closing.idle < LEAST {
@@ -42,6 +46,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let confidence = match () {
         () if closing.foreign => 0.88,
         () if closing.probes >= 3 => 0.8,
+        () if closing.in_flight > 0 && closing.copies >= IN_VAIN => 0.8,
         () if closing.in_flight > 0 && closing.reset => 0.7,
         () => return None,
     };
@@ -49,6 +54,7 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
         Found::at(confidence)
             .took("idle_ns", closing.idle)
             .counted("keep_alive_probes", closing.probes)
+            .counted("copies", closing.copies)
             .counted("requests_in_flight", closing.in_flight)
             .finding(),
     )
@@ -74,6 +80,7 @@ mod tests {
                 foreign: true,
                 idle: 260 * SECOND,
                 probes: 0,
+                copies: 0,
                 in_flight: 1,
             }),
             ..Symptoms::default()

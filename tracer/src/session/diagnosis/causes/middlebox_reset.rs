@@ -93,6 +93,7 @@ mod tests {
             foreign: true,
             idle: SECOND,
             probes: 0,
+            copies: 0,
             in_flight: 1,
         };
         let cut = Symptoms {

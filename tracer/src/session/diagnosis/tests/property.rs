@@ -130,18 +130,18 @@ fn ends() -> impl Strategy<Value = (Option<Ended>, Option<Closing>)> {
         bare,
         after,
     });
-    let closing = (any::<[bool; 3]>(), time(), few(), few());
-    let closing =
-        closing.prop_map(
-            |([abnormal, reset, foreign], idle, probes, in_flight)| Closing {
-                abnormal,
-                reset,
-                foreign,
-                idle,
-                probes,
-                in_flight,
-            },
-        );
+    let closing = (any::<[bool; 3]>(), time(), few(), few(), few());
+    let closing = closing.prop_map(
+        |([abnormal, reset, foreign], idle, probes, copies, in_flight)| Closing {
+            abnormal,
+            reset,
+            foreign,
+            idle,
+            probes,
+            copies,
+            in_flight,
+        },
+    );
     (prop::option::of(ended), prop::option::of(closing))
 }
 
