@@ -20,7 +20,7 @@ use crate::capture::{Capture, Captured};
 use crate::lab::router;
 use crate::net::{INTERFACE, Namespace, cable};
 use crate::peer::{Peer, workspace};
-use crate::process::{Running, run};
+use crate::process::{Running, run, until};
 
 /// SQL Server's port.
 pub(crate) const PORT: u16 = 1433;
@@ -136,6 +136,7 @@ impl Site {
             (&router, "servers0", to_servers),
         ])?;
         inside(&router, "sh", &["-c", FORWARD], "")?;
+        inside(&clients, "sh", &["-c", LET_GO], "")?;
         let nowhere = format!(
             "link add {0} type veth peer name {0}end\nlink set {0}end up\nlink set {0} arp off up\nroute add default dev {0} table {NOWHERE}\n\
              rule add fwmark {1} lookup {NOWHERE}\n",
@@ -271,6 +272,16 @@ impl Site {
         batch(&self.clients, &format!("{way}\n"))
     }
 
+    /// Waits until the clients' host has no connection to a server any more.
+    pub(crate) fn is_left(&self, server: Ipv4Addr) -> Result<()> {
+        let look = ["-Htn", "state", "connected", "dst", &server.to_string()];
+        let is_left = || {
+            let seen = run(self.clients.command("ss").args(look), "", LIMIT);
+            seen.is_ok_and(|(_, output)| output.trim().is_empty())
+        };
+        until(LIMIT, is_left)
+    }
+
     /// Has the router leave that.
     pub(crate) fn leave(&self, set: &str, address: Ipv4Addr) -> Result<()> {
         let line = format!("delete element ip lab {set} {{ {address} }}");
@@ -319,6 +330,9 @@ impl Watch {
 const NOWHERE: u32 = 900;
 const FORWARD: &str = "echo 1 > /proc/sys/net/ipv4/ip_forward; \
                        echo 1 > /proc/sys/net/netfilter/nf_conntrack_acct";
+
+/// What a process has left behind its kernel sends again no more than that, instead of for two minutes.
+const LET_GO: &str = "echo 3 > /proc/sys/net/ipv4/tcp_orphan_retries";
 
 /// A cable between two hosts.
 fn join(ends: [(&Namespace, &str, Ipv4Addr); 2]) -> Result<()> {

@@ -157,6 +157,8 @@ pub(super) fn throttled(trial: &mut Trial<'_>) -> Result<()> {
     caught.in_time()?;
     says(&mut caught.server, &caught.past)?;
     std::thread::sleep(Duration::from_millis(trial.draw.number(2000..=4000)));
+    let enough = caught.client.is_over()?;
+    ensure!(!enough, "what was left to it was enough");
     limit.loosen()?;
     drop(busy);
     let output = caught.client.fares()?.output;

@@ -227,7 +227,9 @@ pub(super) fn idle_forgotten(trial: &mut Trial<'_>) -> Result<()> {
     let (process, driver, client) = idle(trial, router::BLACK)?;
     let output = client.ends()?;
     trial.keep(process, driver, true, &output);
-    Ok(())
+    let server = trial.place.server();
+    // Its kernel goes on for it, for a while.
+    trial.site.is_left(server)
 }
 
 fn idle(trial: &mut Trial<'_>, set: &str) -> Result<(u32, Driver, Client)> {
