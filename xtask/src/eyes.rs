@@ -1,5 +1,5 @@
-//! Looks at reports in a browser, at two widths, light and dark, with scripts and without: what is wrong there no other test
-//! sees. Takes pictures of these and of `top`, for people to look at.
+//! Looks at reports and dashboards in a browser, at two widths, light and dark, with scripts and without: what is wrong
+//! there no other test sees. Takes pictures of these and of `top`, for people to look at.
 
 use std::{
     fs,
@@ -47,8 +47,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     setup::ensure(For::Eyes)?;
     run_it(&mut cargo(["build", "--package", "tracer"]))?;
     let folder = prepared()?;
-    let pages = args.pages.iter().map(Path::new).map(fs::canonicalize);
-    look(&folder, &REPORTS, &pages.collect::<Result<Vec<_>, _>>()?)?;
+    let mut pages = draw_boards(&folder.join("boards"))?;
+    for page in &args.pages {
+        pages.push(fs::canonicalize(page)?);
+    }
+    look(&folder, &REPORTS, &pages)?;
     take_screens(&folder)?;
     eprintln!("pictures are in {}", folder.display());
     Ok(())
@@ -82,6 +85,20 @@ fn look(folder: &Path, reports: &[(&str, &str)], others: &[PathBuf]) -> Result<(
         look.arg(page);
     }
     run_it(look.args(others).current_dir(folder))
+}
+
+/// Draws the dashboards with what ClickHouse and Prometheus say of a fleet that is made up; the pages.
+fn draw_boards(folder: &Path) -> Result<Vec<PathBuf>> {
+    let build = ["build", "--package", "tds-tracer-tests", "--bin", "fleet"];
+    run_it(&mut cargo(build))?;
+    run_it(command(target().join("debug/fleet"), ["boards"]).arg(folder))?;
+    let mut pages = Vec::new();
+    for file in fs::read_dir(folder)? {
+        pages.push(file?.path());
+    }
+    pages.retain(|path| path.extension().is_some_and(|ending| ending == "html"));
+    pages.sort();
+    Ok(pages)
 }
 
 /// Takes pictures of `top`, on dark terminals and on light ones.

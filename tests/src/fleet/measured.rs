@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write;
+use std::time::Duration;
 
 use anyhow::Result;
 use tracer::metrics::{Health, Metrics};
-use tracer::probe::InKernel;
+use tracer::probe::{InKernel, ProgramRun};
 use tracer::record::{
     Agent, AgentAction, AgentRecord, Body, Count, IncidentAction, LossReason, Record, SinkStatus,
     Timestamp,
@@ -132,9 +133,15 @@ fn health(minutes: u64, now: Timestamp) -> Health {
         connections_most: 65_536,
         sinks: [("otlp".into(), sink)].into(),
         kernel: InKernel {
-            ring: Some(4096),
+            ring: Some(4096 * (1 + minutes % 7)),
             ring_size: 8 << 20,
-            programs: Vec::new(),
+            programs: [("tds_socket_in", 900), ("tds_socket_out", 650)]
+                .map(|(name, took)| ProgramRun {
+                    name: name.to_owned(),
+                    runs: 40_000 * minutes,
+                    time: Duration::from_nanos(took * 40_000 * minutes),
+                })
+                .to_vec(),
         },
         connections: Standing {
             seen: 12 * minutes,

@@ -3,6 +3,7 @@
 //! Its lines are those of the project's own records. What truly happened is counted beside them, so
 //! that a question to a database has one right answer.
 
+pub mod boards;
 pub mod cluster;
 pub mod database;
 pub mod measured;

@@ -3,14 +3,16 @@
 use std::{
     fs,
     io::{self, BufWriter, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Instant,
 };
 
 use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 use harness::fleet::{
-    Fleet, Plan, cluster,
+    Fleet, Plan,
+    boards::{answered, clickhouse::ClickHouse, draw, prometheus::Prometheus},
+    cluster,
     database::{Database, handed_out, questions, schema},
 };
 use tracer::record::Timestamp;
@@ -27,6 +29,11 @@ enum Command {
     Generate(Day),
     /// Load a day into a database and time every question of the pack
     Measure(Measure),
+    /// Draw every panel of the dashboards, with an hour's answers of ClickHouse and Prometheus, as pages
+    Boards {
+        /// Where the pages are written
+        folder: PathBuf,
+    },
     /// Print the cluster's schema, or write the checked-in copy
     Cluster {
         /// Write the checked-in copy
@@ -83,6 +90,7 @@ fn main() -> Result<()> {
             eprintln!("{truth:#?}");
         }
         Command::Measure(measure) => time(&measure)?,
+        Command::Boards { folder } => boards(&folder)?,
         Command::Cluster { write } => {
             let made = cluster::schema(&schema()?)?;
             if write {
@@ -163,6 +171,23 @@ fn time(measure: &Measure) -> Result<()> {
         });
         let [hour, all] = seconds;
         println!("{:8.2} {:8.2} {}", hour?, all?, question.name);
+    }
+    Ok(())
+}
+
+/// Draws the dashboards of both engines there.
+fn boards(folder: &Path) -> Result<()> {
+    // Engines begin with nothing.
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    fs::create_dir_all(folder)?;
+    let mut prometheus = Prometheus::with_the_hour(folder)?;
+    let mut boards = answered(&mut prometheus)?;
+    prometheus.stop()?;
+    boards.extend(answered(&mut ClickHouse::with_the_hour(folder)?)?);
+    for page in draw(&boards, folder)? {
+        println!("{}", page.display());
     }
     Ok(())
 }
