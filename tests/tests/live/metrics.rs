@@ -293,6 +293,59 @@ fn each_sink_says_what_it_wrote_and_keeps_and_the_kernel_how_full_its_ring_is() 
     fs::remove_dir_all(state).unwrap();
 }
 
+/// The kernel counts how long its programs run, for as long as this is there.
+struct Counted(String);
+
+impl Counted {
+    const SETTING: &str = "/proc/sys/kernel/bpf_stats_enabled";
+
+    fn on() -> Self {
+        let before = fs::read_to_string(Self::SETTING).unwrap();
+        fs::write(Self::SETTING, "1").unwrap();
+        Self(before)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        fs::write(Self::SETTING, &self.0).ok();
+    }
+}
+
+#[test]
+fn how_often_and_how_long_programs_ran_is_told_while_the_kernel_counts_it() {
+    root_or_skip!("how often and how long programs ran is told while the kernel counts it");
+    driver_or_skip!(Driver::Tsql);
+    let _counted = Counted::on();
+    let place = Place::new(&[]);
+    place.log_in(3);
+    let of = |text: &str, metric: &str| -> f64 {
+        let begin = format!("{metric}{{program=\"");
+        let lines = text.lines().filter(|line| line.starts_with(&begin));
+        let values = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+        values.sum()
+    };
+    let end = Instant::now() + LIMIT;
+    let (runs, seconds) = loop {
+        let text = place.ask("/metrics", &[]);
+        let runs = of(&text, "tds_tracer_program_runs_total");
+        let seconds = of(&text, "tds_tracer_program_run_seconds_total");
+        // Both ends of three logins, of which each is more than ten packets.
+        if runs >= 30.0 {
+            break (runs, seconds);
+        }
+        assert!(Instant::now() < end, "{text}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    // A run takes some hundred nanoseconds; on a busy machine of virtual processors much more, and never a millisecond in
+    // the middle of so many.
+    assert!(
+        seconds > 0.0 && seconds / runs < 1e-3,
+        "{seconds} s in {runs}"
+    );
+    place.stop();
+}
+
 #[test]
 fn who_asks_for_its_health_or_badly_is_answered() {
     root_or_skip!("who asks for its health or badly is answered");

@@ -49,6 +49,7 @@ pub use selection::Selection;
 pub use source::Source;
 
 use attach::Attached;
+use figures::Runs;
 use flows::Flows;
 use iface::{Change, Links};
 use losses::Losses;
@@ -82,6 +83,7 @@ pub struct Probe {
     told_tcx: bool,
     /// Calls of watched processes, where any are watched.
     tries: Option<Tries>,
+    runs: Runs,
     clock: clock::Clock,
 }
 
@@ -144,6 +146,7 @@ impl Probe {
             probe.appeared(interface).await;
         }
         probe.any_attached()?;
+        probe.runs = Runs::of(&probe.programs.ebpf);
         memory::give_back();
         // Last, and at once: no connection is seen by some of the hooks only.
         probe.set_ports(&options.ports)?;
@@ -178,6 +181,7 @@ impl Probe {
             notices: Vec::new(),
             told_tcx: false,
             tries: None,
+            runs: Runs::default(),
             clock: clock::Clock::now(),
         })
     }
@@ -281,7 +285,7 @@ impl Probe {
         InKernel {
             ring: self.ring.waiting(),
             ring_size: self.ring.size(),
-            programs: figures::programs(&self.programs.ebpf),
+            programs: self.runs.so_far(),
         }
     }
 
