@@ -1,9 +1,10 @@
-"""A receiver of OTLP by HTTP, as strict as the official messages are; it prints what it takes.
+"""A receiver of OTLP by HTTP or gRPC, as strict as the official messages are; it prints what it takes.
 
 otlp.py PORT ANSWER,... [CERTIFICATE KEY CLIENTS]: by TLS where a certificate is given, and then only to clients whose
-certificate CLIENTS has issued. The first requests are answered so, all that come then with `ok`. With KEEP in the
-environment, whatever is taken is kept in that file. An answer is a status that may
-be tried again (`503`, `429`), `garbage`, `partial` (one record is refused), or `close` (no answer at all).
+certificate CLIENTS has issued. otlp.py grpc:PORT ANSWER,...: by gRPC. The first requests are answered so, all that come
+then with `ok`. With KEEP in the environment, whatever is taken is kept in that file. An answer is a status (`503`, `429`;
+by gRPC the name of a code, with `+retry` where it says when), `garbage`, `partial` (one record is refused), or `close` (no
+answer at all).
 """
 
 import gzip
@@ -12,7 +13,10 @@ import json
 import os
 import ssl
 import sys
+from concurrent import futures
 
+import grpc
+from google.protobuf import any_pb2
 from google.protobuf.unknown_fields import UnknownFieldSet
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics
@@ -129,6 +133,21 @@ def tell(request):
                 })
 
 
+def next_answer(path, authorization):
+    asked = ANSWERS.pop(0) if ANSWERS else "ok"
+    say({"request": path, "answer": asked, "authorization": authorization})
+    return asked
+
+
+def taken(request, response, asked):
+    """What is answered to a message that is taken."""
+    assert not len(UnknownFieldSet(request)), "fields that nobody knows"
+    tell(request)
+    if asked == "partial" and isinstance(response, logs.ExportLogsServiceResponse):
+        response.partial_success.rejected_log_records = 1
+    return response
+
+
 class Receiver(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -146,8 +165,7 @@ class Receiver(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        asked = ANSWERS.pop(0) if ANSWERS else "ok"
-        say({"request": self.path, "answer": asked, "authorization": self.headers["Authorization"]})
+        asked = next_answer(self.path, self.headers["Authorization"])
         if asked == "close":
             self.close_connection = True
             return
@@ -162,13 +180,9 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         if "KEEP" in os.environ:
             with open(os.environ["KEEP"], "ab") as kept:
                 kept.write(bytes(self.headers) + body)
-        request, response = KINDS[self.path][0](), KINDS[self.path][1]()
+        request, response = (kind() for kind in KINDS[self.path])
         request.ParseFromString(body)
-        assert not len(UnknownFieldSet(request)), "fields that nobody knows"
-        tell(request)
-        if asked == "partial" and self.path == "/v1/logs":
-            response.partial_success.rejected_log_records = 1
-        self.answer(200, response.SerializeToString())
+        self.answer(200, taken(request, response, asked).SerializeToString())
 
 
 def secure(server, certificate, key, clients):
@@ -188,6 +202,41 @@ class Server(http.server.ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
+def retry_info():
+    """A status that says when to try again: at once (google.rpc.Status with google.rpc.RetryInfo)."""
+    info = any_pb2.Any(type_url="type.googleapis.com/google.rpc.RetryInfo", value=b"\x0a\x00").SerializeToString()
+    return b"\x08\x08\x1a" + bytes([len(info)]) + info
+
+
+class ByName(grpc.GenericRpcHandler):
+    """Serves the three services of OTLP, by the names of their methods."""
+
+    METHODS = {
+        f"/opentelemetry.proto.collector.{name}.v1.{name.title()}Service/Export": KINDS["/v1/" + path]
+        for name, path in (("logs", "logs"), ("metrics", "metrics"), ("trace", "traces"))
+    }
+
+    def service(self, details):
+        request, response = self.METHODS[details.method]
+
+        def serve(message, context):
+            asked = next_answer(details.method, dict(context.invocation_metadata()).get("authorization"))
+            code, _, when = asked.partition("+")
+            if code in grpc.StatusCode.__members__:
+                if when:
+                    context.set_trailing_metadata((("grpc-status-details-bin", retry_info()),))
+                context.abort(grpc.StatusCode[code], "not now")
+            return taken(message, response(), asked)
+
+        return grpc.unary_unary_rpc_method_handler(serve, request.FromString, response.SerializeToString)
+
+
+if sys.argv[1].startswith("grpc:"):
+    server = grpc.server(futures.ThreadPoolExecutor(2), handlers=[ByName()])
+    server.add_insecure_port("127.0.0.1:" + sys.argv[1].removeprefix("grpc:"))
+    server.start()
+    say({"ready": True})
+    server.wait_for_termination()
 server = Server(("127.0.0.1", int(sys.argv[1])), Receiver)
 if len(sys.argv) > 3:
     secure(server, *sys.argv[3:])

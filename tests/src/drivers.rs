@@ -19,7 +19,7 @@ use crate::process::run;
 
 /// Packages of the Python clients, of the strict reader of OTLP, and of a collector that takes it, in the versions the
 /// tests were written for.
-pub const PYTHON_PACKAGES: [&str; 8] = [
+pub const PYTHON_PACKAGES: [&str; 9] = [
     "mssql-python-odbc==18.6.2.2",
     "pyodbc==5.5.0",
     "pymssql==2.4.6",
@@ -27,6 +27,7 @@ pub const PYTHON_PACKAGES: [&str; 8] = [
     "pyOpenSSL==26.4.0",
     "pyspnego==0.12.4",
     "opentelemetry-proto==1.45.0",
+    "grpcio==1.85.3",
     "rotel==0.0.1a15",
 ];
 

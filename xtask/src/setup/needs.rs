@@ -95,6 +95,7 @@ pub(crate) const ALL: &[Need] = &[
     Need::program("chromium", &["chromium"], EYES),
     Need::program("npm", &["npm"], EYES),
     Need::program("socat", &["socat"], TEST),
+    Need::program("tinyproxy", &["tinyproxy-bin"], TEST),
     Need::program("tcpdump", &["tcpdump"], TEST),
     Need::program("tshark", &["tshark"], TEST),
     Need::program("editcap", &["wireshark-common"], TEST),

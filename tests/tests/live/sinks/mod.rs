@@ -1,5 +1,6 @@
 //! Several sinks at once: what each gets through outages, kills and refusals is what another one gets.
 
+mod answers;
 mod collector;
 mod identities;
 mod journal;
@@ -7,4 +8,5 @@ mod leaks;
 mod otlp;
 mod outages;
 mod place;
+mod storm;
 mod syslog;

@@ -17,10 +17,16 @@ use crate::life::LIMIT;
 
 /// A receiver at its usual port, with these arguments.
 pub(super) fn receiver(place: &Place, arguments: &[&str]) -> Running {
+    receiver_at(place, "4318", arguments)
+}
+
+/// One at another port, or by gRPC at `grpc:PORT`.
+pub(super) fn receiver_at(place: &Place, port: &str, arguments: &[&str]) -> Running {
     let mut receiver = place.host.command(python());
     receiver.arg(workspace().join("tests/drivers/otlp.py"));
-    receiver.arg("4318").args(arguments);
-    Running::start(&mut receiver).unwrap()
+    let mut receiver = Running::start(receiver.arg(port).args(arguments)).unwrap();
+    receiver.wait_lines(LIMIT, |lines| !lines.is_empty());
+    receiver
 }
 
 pub(super) fn parse(lines: &[String]) -> Vec<Value> {

@@ -54,18 +54,17 @@ impl Place {
 
     /// An agent with these sinks, and one more, standard output, that says what was there to be told.
     pub(super) fn agent(&self, sinks: &[&str]) -> Agent {
+        self.agent_at("1433,1434", sinks, &[])
+    }
+
+    /// The same that watches these ports, with more options.
+    pub(super) fn agent_at(&self, ports: &str, sinks: &[&str], more: &[&str]) -> Agent {
         let state = self.folder.path("state");
-        let mut options = vec![
-            "--port",
-            "1433,1434",
-            "--state",
-            &state,
-            "--sink",
-            "kind=stdout",
-        ];
+        let mut options = vec!["--port", ports, "--state", &state, "--sink", "kind=stdout"];
         for sink in sinks {
             options.extend(["--sink", sink]);
         }
+        options.extend(more);
         Agent::start(&self.host, &options).unwrap()
     }
 
