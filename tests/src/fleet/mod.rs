@@ -7,13 +7,14 @@ pub mod boards;
 pub mod cluster;
 pub mod database;
 pub mod measured;
+pub mod multiplied;
 mod random;
 mod story;
 mod told;
 mod truth;
 pub mod world;
 
-use std::io::Write;
+use std::{collections::BTreeMap, io::Write};
 
 use anyhow::Result;
 use tracer::record::{
@@ -68,6 +69,58 @@ pub struct Plan {
     pub seed: u64,
     /// Nothing goes wrong.
     pub quiet: bool,
+}
+
+/// How much longer than the fastest packet of that way each one of a pair of hosts took there and back, in nanoseconds.
+pub type Ways = BTreeMap<[String; 2], [Vec<u64>; 2]>;
+
+impl Plan {
+    /// When the attempt begins at the earliest.
+    const fn begins(&self, index: u64) -> u64 {
+        let room = self.minutes * MINUTE - NAMES_NS - CLOCKS_NS;
+        index * room / self.logins
+    }
+
+    /// In thousandths of the day; a quiet one stays at its beginning.
+    const fn thousandth(&self, at: u64) -> u64 {
+        if self.quiet {
+            return 0;
+        }
+        at / (self.minutes * MINUTE / 1_000)
+    }
+
+    fn story(&self, index: u64) -> Story {
+        let at = self.begins(index);
+        Story::new(self.seed, index, at + NAMES_NS, self.thousandth(at))
+    }
+
+    /// What truly happened on the way, of each connection whose prelogin both hosts saw to its end: by the names of the
+    /// client's and the server's host.
+    pub fn ways(&self) -> Ways {
+        let mut ways = Ways::new();
+        for story in (0..self.logins).map(|index| self.story(index)) {
+            let connections = match story.outcome {
+                Outcome::Unreachable | Outcome::Timeout => 0,
+                // The second one is at the port that a gateway named.
+                Outcome::Redirected => 2,
+                _ => 1,
+            };
+            let hosts = [client_host(story.host), server_host(story.server)];
+            let [there, back] = ways.entry(hosts).or_default();
+            for _ in 0..connections {
+                there.push(story.there_ns);
+                back.push(story.back_ns);
+            }
+        }
+        for way in ways.values_mut().flatten() {
+            way.sort_unstable();
+            let least = way.first().copied().unwrap_or_default();
+            for took in way {
+                *took -= least;
+            }
+        }
+        ways
+    }
 }
 
 /// An agent's place in its own stream.
@@ -138,12 +191,12 @@ impl<W: Write> Fleet<W> {
         }
         let mut told_minutes = 0;
         for index in 0..logins {
-            let at = self.begins(index);
+            let at = self.plan.begins(index);
             while (told_minutes + 1) * MINUTE <= at {
                 told_minutes += 1;
                 self.minute(told_minutes)?;
             }
-            self.login(index, at)?;
+            self.login(index)?;
         }
         while told_minutes < minutes {
             told_minutes += 1;
@@ -159,8 +212,8 @@ impl<W: Write> Fleet<W> {
         Ok(self.truth)
     }
 
-    fn login(&mut self, index: u64, at: u64) -> Result<()> {
-        let story = Story::new(self.plan.seed, index, at + NAMES_NS, self.thousandth(at));
+    fn login(&mut self, index: u64) -> Result<()> {
+        let story = self.plan.story(index);
         let behind =
             (story.outcome == Outcome::Redirected).then(|| story.behind_gateway(self.plan.seed));
         self.truth.count(&story, behind.as_ref());
@@ -188,7 +241,7 @@ impl<W: Write> Fleet<W> {
     /// What agents say once a minute, and incidents as they open and close.
     fn minute(&mut self, minute: u64) -> Result<()> {
         let at = minute * MINUTE;
-        let thousandth = self.thousandth(at);
+        let thousandth = self.plan.thousandth(at);
         if let Some(measured) = &mut self.measured {
             measured.minute(self.plan.day.0 + at)?;
         }
@@ -255,7 +308,7 @@ impl<W: Write> Fleet<W> {
         let (first, first_host) = busy
             .first()
             .map_or((0, 0), |(index, host, _)| (*index, *host));
-        let start = self.begins(first) + NAMES_NS;
+        let start = self.plan.begins(first) + NAMES_NS;
         let logins = busy.len() as u64;
         let one = IncidentLogin {
             connection_id: tracer::record::ConnectionId(random::number(seed, first)),
@@ -321,20 +374,6 @@ impl<W: Write> Fleet<W> {
             day: self.plan.day,
             seed: self.plan.seed,
         }
-    }
-
-    /// When the attempt begins at the earliest.
-    const fn begins(&self, index: u64) -> u64 {
-        let room = self.plan.minutes * MINUTE - NAMES_NS - CLOCKS_NS;
-        index * room / self.plan.logins
-    }
-
-    /// In thousandths of the day; a quiet one stays at its beginning.
-    const fn thousandth(&self, at: u64) -> u64 {
-        if self.plan.quiet {
-            return 0;
-        }
-        at / (self.plan.minutes * MINUTE / 1_000)
     }
 
     fn append_all(&mut self, agent: usize, records: &[Record]) -> Result<()> {

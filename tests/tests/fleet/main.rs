@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use harness::fleet::{
     Fleet, Plan, Truth, cluster,
     database::{Database, handed_out, questions, schema, statements},
@@ -43,15 +43,19 @@ impl Drop for Folder {
     }
 }
 
-fn write(path: &Path, day: u64, logins: u64, quiet: bool) -> Result<Truth> {
-    let plan = Plan {
+const fn plan(day: u64, logins: u64, quiet: bool) -> Plan {
+    Plan {
         logins,
         minutes: 60,
         day: Timestamp(day * 1_000_000_000),
         seed: day,
         quiet,
-    };
-    Fleet::new(plan, BufWriter::new(File::create(path)?)).write()
+    }
+}
+
+fn write(path: &Path, day: u64, logins: u64, quiet: bool) -> Result<Truth> {
+    let out = BufWriter::new(File::create(path)?);
+    Fleet::new(plan(day, logins, quiet), out).write()
 }
 
 /// All questions with their answers, a dozen lines of each.
@@ -162,24 +166,27 @@ fn every_question_of_the_pack_has_its_one_right_answer() -> Result<()> {
     Ok(())
 }
 
+/// The hour's answer to a question of the pack.
+fn of_the_hour(database: &mut Database, name: &str) -> Result<String> {
+    let question = questions()?.into_iter().find(|one| one.name == name);
+    let question = question.context("no such question")?;
+    let hour = [("from", FROM), ("until", UNTIL)];
+    database.ask(&question.sql, &hour, "TSV")
+}
+
 #[test]
-fn a_servers_clock_is_known_from_connections_that_both_hosts_saw() -> Result<()> {
+fn what_both_hosts_saw_tells_how_their_clocks_differ_and_how_long_each_way_took() -> Result<()> {
     const CLOSE_ENOUGH_MS: f64 = 0.05;
     let folder = Folder::new("clocks")?;
     let day = folder.0.join("day.jsonl");
+    let plan = plan(DAY, 20_000, false);
     write(&day, DAY, 20_000, false)?;
     let mut database = Database::open(&folder.0.join("database"), true)?;
     database.load(&day)?;
-    let question = questions()?
-        .into_iter()
-        .find(|question| question.name == "clocks-of-two-hosts");
-    let Some(question) = question else {
-        unreachable!("the question is in the pack")
-    };
-    let until = [("from", FROM), ("until", UNTIL)];
-    let text = database.ask(&question.sql, &until, "TSV")?;
-    assert_eq!(text.lines().count(), 50);
-    for line in text.lines() {
+
+    let clocks = of_the_hour(&mut database, "clocks-of-two-hosts")?;
+    assert_eq!(clocks.lines().count(), 50);
+    for line in clocks.lines() {
         let [client, server, _, ahead, _] = line.split('\t').collect::<Vec<_>>()[..] else {
             unreachable!("five columns: {line}")
         };
@@ -187,6 +194,36 @@ fn a_servers_clock_is_known_from_connections_that_both_hosts_saw() -> Result<()>
         let right = right as f64 / 1e6;
         let said: f64 = ahead.parse()?;
         assert!((said - right).abs() < CLOSE_ENOUGH_MS, "{line}: {right} ms");
+    }
+
+    // To the nanosecond, whatever their clocks say.
+    let ways = plan.ways();
+    let told = of_the_hour(&mut database, "network-by-direction")?;
+    assert_eq!(told.lines().count(), 50);
+    for line in told.lines() {
+        let mut columns = line.split('\t');
+        let hosts = [(); 2].map(|()| columns.next().unwrap_or_default().to_owned());
+        let [there, back] = &ways[&hosts];
+        let quantile = |way: &[u64], part: usize| way[way.len() * part / 100];
+        let right = [
+            quantile(there, 50),
+            quantile(there, 99),
+            quantile(back, 50),
+            quantile(back, 99),
+        ];
+        assert_eq!(
+            columns.next(),
+            Some(there.len().to_string().as_str()),
+            "{line}"
+        );
+        for (said, right) in columns.zip(right) {
+            let right = right as f64 / 1e3;
+            // Rounded to a tenth of a microsecond.
+            assert!(
+                (said.parse::<f64>()? - right).abs() < 0.051,
+                "{line}: {right} us"
+            );
+        }
     }
     Ok(())
 }
