@@ -80,7 +80,7 @@ CREATE TABLE IF NOT EXISTS tds.logins_here ON CLUSTER '{cluster}'
 )
 ENGINE = ReplicatedReplacingMergeTree
 PARTITION BY toDate(start)
-ORDER BY (server_address, server_port, toStartOfMinute(start), connection_id, host)
+ORDER BY (toStartOfHour(start), server_address, server_port, toStartOfMinute(start), connection_id, host)
 TTL toDateTime(start) + INTERVAL 30 DAY;
 
 CREATE TABLE IF NOT EXISTS tds.logins ON CLUSTER '{cluster}' AS tds.logins_here
@@ -207,7 +207,7 @@ CREATE TABLE IF NOT EXISTS tds.closes_here ON CLUSTER '{cluster}'
 )
 ENGINE = ReplicatedReplacingMergeTree
 PARTITION BY toDate(start)
-ORDER BY (server_address, server_port, toStartOfMinute(start), connection_id, host)
+ORDER BY (toStartOfHour(start), server_address, server_port, toStartOfMinute(start), connection_id, host)
 TTL toDateTime(start) + INTERVAL 30 DAY;
 
 CREATE TABLE IF NOT EXISTS tds.closes ON CLUSTER '{cluster}' AS tds.closes_here
@@ -286,7 +286,7 @@ CREATE TABLE IF NOT EXISTS tds.attempts_here ON CLUSTER '{cluster}'
 )
 ENGINE = ReplicatedReplacingMergeTree
 PARTITION BY toDate(start)
-ORDER BY (target_name, toStartOfMinute(start), attempt_id, host)
+ORDER BY (toStartOfHour(start), target_name, toStartOfMinute(start), attempt_id, host)
 TTL toDateTime(start) + INTERVAL 30 DAY;
 
 CREATE TABLE IF NOT EXISTS tds.attempts ON CLUSTER '{cluster}' AS tds.attempts_here
@@ -406,8 +406,8 @@ CREATE TABLE IF NOT EXISTS tds.agents_here ON CLUSTER '{cluster}'
     lost UInt64
 )
 ENGINE = ReplicatedReplacingMergeTree
-PARTITION BY toYYYYMM(told)
-ORDER BY (host, told, run_id, line)
+PARTITION BY toDate(told)
+ORDER BY (toStartOfHour(told), host, told, run_id, line)
 TTL toDateTime(told) + INTERVAL 90 DAY;
 
 CREATE TABLE IF NOT EXISTS tds.agents ON CLUSTER '{cluster}' AS tds.agents_here

@@ -85,7 +85,7 @@ CREATE TABLE IF NOT EXISTS tds.logins
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toDate(start)
-ORDER BY (server_address, server_port, toStartOfMinute(start), connection_id, host)
+ORDER BY (toStartOfHour(start), server_address, server_port, toStartOfMinute(start), connection_id, host)
 TTL toDateTime(start) + INTERVAL 30 DAY;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS tds.logins_of_lines TO tds.logins AS
@@ -210,7 +210,7 @@ CREATE TABLE IF NOT EXISTS tds.closes
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toDate(start)
-ORDER BY (server_address, server_port, toStartOfMinute(start), connection_id, host)
+ORDER BY (toStartOfHour(start), server_address, server_port, toStartOfMinute(start), connection_id, host)
 TTL toDateTime(start) + INTERVAL 30 DAY;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS tds.closes_of_lines TO tds.closes AS
@@ -287,7 +287,7 @@ CREATE TABLE IF NOT EXISTS tds.attempts
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toDate(start)
-ORDER BY (target_name, toStartOfMinute(start), attempt_id, host)
+ORDER BY (toStartOfHour(start), target_name, toStartOfMinute(start), attempt_id, host)
 TTL toDateTime(start) + INTERVAL 30 DAY;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS tds.attempts_of_lines TO tds.attempts AS
@@ -404,8 +404,8 @@ CREATE TABLE IF NOT EXISTS tds.agents
     lost UInt64
 )
 ENGINE = ReplacingMergeTree
-PARTITION BY toYYYYMM(told)
-ORDER BY (host, told, run_id, line)
+PARTITION BY toDate(told)
+ORDER BY (toStartOfHour(told), host, told, run_id, line)
 TTL toDateTime(told) + INTERVAL 90 DAY;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS tds.agents_of_lines TO tds.agents AS

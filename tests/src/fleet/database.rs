@@ -5,12 +5,13 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-use crate::{drivers, peer::workspace};
+use crate::{bench::processor, drivers, peer::workspace};
 
 /// What a question is asked about.
 pub type Parameters<'a> = &'a [(&'static str, &'a str)];
@@ -80,6 +81,11 @@ impl Database {
             (Value::String(text), _) => Ok(text.clone()),
             (_, error) => bail!("{error}\n{sql}"),
         }
+    }
+
+    /// Processor time that the engine has taken, merges in the background included.
+    pub fn processor(&self) -> Result<Duration> {
+        processor(self.engine.id())
     }
 
     /// Takes in a file of lines.
