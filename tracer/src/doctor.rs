@@ -17,9 +17,9 @@ use glob::Pattern;
 use serde::Serialize;
 
 use crate::{
-    confine::{Needs, Programs, Step, confine},
+    confine::{Needs, Programs, Step, confine, user},
     exit::UNUSABLE,
-    host::{self, Hierarchy},
+    host::{self, Hierarchy, containers::Readable},
     probe::{self, Notice, Probe, Selection, Source},
 };
 
@@ -127,6 +127,7 @@ pub fn doctor(options: &DoctorOptions) -> anyhow::Result<ExitCode> {
         findings.push(runtime.block_on(sockets(groups.clone())));
     }
     findings.extend(runtime.block_on(trial(groups)));
+    findings.push(given_up(as_whom(&options.host_root)));
     findings.extend(confinement());
     let usable = findings
         .iter()
@@ -353,6 +354,18 @@ async fn trial(groups: Option<Arc<Hierarchy>>) -> Vec<Finding> {
     }
     probe.stop().await;
     findings
+}
+
+/// As whom it goes on where nobody says so, and writes no file.
+fn as_whom(host_root: &Path) -> Step {
+    let reached = user::Reached {
+        reads: Readable::read_under(host_root).collect(),
+        writes: Vec::new(),
+    };
+    Step {
+        what: "user",
+        held: user::usual_instead_of_root(&reached),
+    }
 }
 
 /// What the agent can give up once it is at work, tried on a thread that then ends.

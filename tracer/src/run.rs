@@ -36,6 +36,7 @@ use tracing_subscriber::{
 use self::watcher::{SetLogLevel, Watcher};
 pub use self::{named::Wanted, recording::Recording, reload::Reread};
 use crate::{
+    confine::user,
     host::{self, Containers, Hierarchy, Processes},
     metrics::Metrics,
     ports::Ports,
@@ -105,6 +106,10 @@ pub struct RunOptions {
     pub executables: bool,
     /// Whether what is not needed any more is given up once it is at work.
     pub confine: bool,
+    /// As whom the agent goes on where root has started it.
+    pub user: user::Choice,
+    /// The configuration's files, which are read anew when that is asked for.
+    pub files: Vec<PathBuf>,
     /// Each option by its name, as it was said.
     pub said: BTreeMap<String, Vec<OsString>>,
 }
@@ -146,6 +151,8 @@ pub fn run(options: &RunOptions, reread: Reread) -> anyhow::Result<ExitCode> {
         // It fails only where nobody logs any more.
         drop(reloaded.reload(log_filter(level)));
     });
+    // Before there is a second thread.
+    confinement::change_user(options)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

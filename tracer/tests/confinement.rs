@@ -11,7 +11,11 @@ use std::{
 };
 
 use tracer::{
-    confine::{Needs, Programs, Step, confine, without},
+    confine::{
+        Needs, Programs, Step, confine,
+        user::{self, Choice, Reached},
+        without,
+    },
     probe::has_ring_buffer,
 };
 
@@ -122,6 +126,8 @@ fn a_writer_writes_in_its_folder_and_reaches_nothing_else() {
         assert!(elsewhere.is_err_and(|error| error.raw_os_error() == Some(libc::EACCES)));
         assert!(File::open("/etc/passwd").is_err());
         assert!(std::net::TcpListener::bind("127.0.0.1:0").is_err());
+        let connected = std::net::TcpStream::connect("127.0.0.1:1433");
+        assert!(connected.is_err_and(|error| error.raw_os_error() == Some(libc::EACCES)));
     }
 }
 
@@ -157,6 +163,50 @@ fn who_tells_processes_goes_on_seeing_them() {
     tries_in_vain(&steps, &account);
     assert!(killed.is_err());
     executable.expect("an executable");
+}
+
+#[test]
+fn who_was_root_and_goes_on_as_another_opens_none_of_roots_files() {
+    if env::var_os(TRIES).is_none() {
+        return alone("who_was_root_and_goes_on_as_another_opens_none_of_roots_files");
+    }
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: root only can go on as another");
+        return;
+    }
+    // Root's, and ends with what it reads from.
+    let mut roots = Command::new("cat");
+    let mut roots = roots.stdin(Stdio::piped()).spawn().expect("a process");
+    let place = format!("/proc/{}", roots.id());
+    let tried = thread::spawn(move || {
+        let account = Account::open();
+        let open = |path: &str| File::open(path).map_err(|error| error.kind());
+        let memory = format!("{place}/mem");
+        let nobody = Choice::Named("nobody".to_owned());
+        let user = user::change(&nobody, &Reached::default()).expect("another user");
+        // What it starts with is there until it gives it up.
+        let before = open("/etc/shadow").is_ok() && open(&memory).is_ok();
+        let steps = confine(&Needs {
+            processes: true,
+            reads: true,
+            ..Needs::default()
+        });
+        let executable = fs::read_link(format!("{place}/exe"));
+        tries_in_vain(&steps, &account);
+        let ids = account.line("Uid:");
+        assert!(ids.split_whitespace().all(|id| id == "65534"), "{ids}");
+        assert_eq!(account.line("Groups:"), "");
+        executable.expect("root's executable");
+        let after = [open("/etc/shadow"), open(&memory)];
+        (user, before, after.map(Result::err))
+    });
+    let tried = tried.join();
+    drop(roots.stdin.take());
+    roots.wait().expect("its end");
+    let (user, before, after) = tried.expect("an end");
+    assert_eq!(user, Ok("nobody (65534)".to_owned()));
+    assert!(before);
+    assert_eq!(after, [Some(io::ErrorKind::PermissionDenied); 2]);
 }
 
 #[test]

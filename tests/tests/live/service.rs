@@ -146,6 +146,28 @@ fn without_executables_it_gives_up_looking_into_processes_and_still_names_them()
 }
 
 #[test]
+fn as_another_user_than_root_it_tells_what_roots_processes_run() {
+    root_or_skip!("as another user than root it tells what root's processes run");
+    let host = Namespace::new("l").unwrap();
+    let _server = Peer::scenario(Some(&host), &["--listen", ADDRESS]).unwrap();
+    let mut agent = Agent::start(&host, &["--user", "nobody", "--metrics", "9433"]).unwrap();
+    let tasks = fs::read_dir(format!("/proc/{}/task", agent.pid())).unwrap();
+    for thread in tasks {
+        let status = thread.unwrap().path().join("status");
+        let ids = account(&status.display().to_string(), "Uid:");
+        assert!(ids.split_whitespace().all(|id| id == "65534"), "{ids}");
+    }
+    let mut client = host.command(program("raw-client").unwrap());
+    client.args([ADDRESS, "--send", "prelogin", "--read"]);
+    let (status, told) = run(&mut client, "", LIMIT).unwrap();
+    assert!(status.success(), "{told}");
+    let login = agent.wait_for("login", 1, LIMIT).unwrap().remove(0);
+    let executable = login["process"]["executable"].as_str().unwrap_or_default();
+    assert!(executable.ends_with("/raw-client"), "{login:#}");
+    assert!(agent.stop().unwrap().success);
+}
+
+#[test]
 fn at_interfaces_it_keeps_what_attaching_to_those_that_come_takes() {
     root_or_skip!("at interfaces it keeps what attaching to those that come takes");
     let host = Namespace::new("l").unwrap();

@@ -131,6 +131,7 @@ fn run_options() -> anyhow::Result<RunOptions> {
     match typed.cli.command {
         Command::Run(args) => Ok(RunOptions {
             said,
+            files: typed.settings.files,
             ..args.meant()?
         }),
         _ => anyhow::bail!("this process is no `run`"),

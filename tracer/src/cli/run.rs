@@ -14,6 +14,7 @@ use super::{
     values,
 };
 use crate::{
+    confine::user::Choice,
     host,
     ports::Ports,
     probe::{Selection, Source},
@@ -134,6 +135,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "SWITCH", value_enum, default_value = "on")]
     confine: Switch,
 
+    /// Go on as this user, by name or number, where root starts it. `auto`: as `tds-tracer`, which the packages bring,
+    /// where it reaches all that is read and written later; `keep`: as whoever starts it
+    #[arg(long, value_name = "USER", default_value = "auto", value_parser = values::user)]
+    user: Choice,
+
     #[command(flatten)]
     config: ConfigFile,
 }
@@ -230,6 +236,7 @@ impl RunArgs {
             log_level,
             executable,
             confine,
+            user,
             config: _,
         } = self;
         let state = state.or_else(given_by_systemd);
@@ -274,6 +281,8 @@ impl RunArgs {
             log_level,
             executables: executable == Switch::On,
             confine: confine == Switch::On,
+            user,
+            files: Vec::new(),
             said: BTreeMap::new(),
         })
     }

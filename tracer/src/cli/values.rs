@@ -8,6 +8,7 @@ use std::{
 use jiff::SignedDuration;
 
 use crate::{
+    confine::user::Choice,
     record::{ConnectionId, Nanos, Outcome},
     run::Wanted,
 };
@@ -48,6 +49,16 @@ pub(super) fn process(text: &str) -> Result<Wanted, String> {
         Ok(pid) => Ok(Wanted::Id(pid)),
         Err(_) if text.trim().is_empty() => Err("give a process's name or id".to_owned()),
         Err(_) => Ok(Wanted::Name(text.to_owned())),
+    }
+}
+
+/// As whom the agent goes on.
+pub(super) fn user(text: &str) -> Result<Choice, String> {
+    match text {
+        "" => Err("give a user's name or number, `auto` or `keep`".to_owned()),
+        "auto" => Ok(Choice::Auto),
+        "keep" => Ok(Choice::Keep),
+        name => Ok(Choice::Named(name.to_owned())),
     }
 }
 

@@ -6,6 +6,7 @@
 mod calls;
 mod capabilities;
 mod files;
+pub mod user;
 
 use std::{path::PathBuf, sync::Once};
 

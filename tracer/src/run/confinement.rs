@@ -1,10 +1,52 @@
 //! What the agent at work gives up: see [`crate::confine`].
 
-use super::watcher::Watcher;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use super::{RunOptions, watcher::Watcher};
 use crate::{
-    confine::{Needs, Programs, Step, confine, without},
+    confine::{
+        Needs, Programs, Step, confine,
+        user::{self, Choice, Reached},
+        without,
+    },
+    host::containers::Readable,
     metrics::Metrics,
 };
+
+/// Goes on as another user than root, where that is wanted, or may be.
+pub(super) fn change_user(options: &RunOptions) -> anyhow::Result<()> {
+    if options.user == Choice::Auto && !options.confine {
+        return Ok(());
+    }
+    let held = user::change(&options.user, &options.reached()).context("`--user`")?;
+    log(&[Step { what: "user", held }]);
+    Ok(())
+}
+
+impl RunOptions {
+    /// What is reached by its path once the agent is at work.
+    fn reached(&self) -> Reached {
+        let mut reads = self.files.clone();
+        reads.extend(Readable::read_under(&self.host_root));
+        Reached {
+            reads,
+            writes: self.written(),
+        }
+    }
+
+    /// Folders in which files are made.
+    fn written(&self) -> Vec<PathBuf> {
+        let outputs = self.outputs.iter();
+        let recording = self.recording.as_ref();
+        outputs
+            .flat_map(|output| output.needs().writes)
+            .chain(self.state.clone())
+            .chain(recording.map(|recording| recording.folder.clone()))
+            .collect()
+    }
+}
 
 impl Watcher {
     /// Gives up what is not needed any more, on this thread and on those that write. Sinks speak to their receivers from
@@ -20,12 +62,6 @@ impl Watcher {
     }
 
     fn needs(&self) -> Needs {
-        let outputs = self.options.outputs.iter();
-        // Files are opened anew by this thread.
-        let mut writes: Vec<_> = outputs.flat_map(|output| output.needs().writes).collect();
-        writes.extend(self.options.state.clone());
-        let recording = self.options.recording.as_ref();
-        writes.extend(recording.map(|recording| recording.folder.clone()));
         let programs = if self.probe.attaches() {
             Programs::Interfaces
         } else if without(self.probe.may_be_asked()) == Some(true) {
@@ -37,7 +73,8 @@ impl Watcher {
             programs,
             processes: self.options.executables && self.owners.processes.groups().is_some(),
             reads: true,
-            writes,
+            // Files are opened anew by this thread.
+            writes: self.options.written(),
             ..Needs::default()
         }
     }

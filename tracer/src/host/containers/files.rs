@@ -66,6 +66,12 @@ impl Readable {
         });
         there.collect()
     }
+
+    /// Those of them that are read.
+    pub fn read_under(root: &Path) -> impl Iterator<Item = PathBuf> {
+        let read = |readable: Self| readable.refusal.is_none().then_some(readable.place);
+        Self::under(root).into_iter().filter_map(read)
+    }
 }
 
 impl Files {
