@@ -18,6 +18,9 @@ struct Args {
     /// What to try
     #[arg(value_enum)]
     what: Vec<What>,
+    /// Processes that are there at the start; fewer where this machine has no ids for more (`kernel.pid_max`)
+    #[arg(long, default_value_t = 50_000)]
+    processes: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -26,12 +29,12 @@ enum What {
     Connections,
     /// SYNs as fast as this machine makes them, and logins among them
     Flood,
-    /// A start on a host with 50,000 processes and 100,000 sockets
+    /// A start on a host with many processes and 100,000 sockets
     Start,
 }
 
 fn main() -> Result<()> {
-    let what = Args::parse().what;
+    let Args { what, processes } = Args::parse();
     let wanted = |one| what.is_empty() || what.contains(&one);
     if wanted(What::Connections) {
         connections("ring as it is", &[], false)?;
@@ -45,7 +48,7 @@ fn main() -> Result<()> {
         flood::measure()?;
     }
     if wanted(What::Start) {
-        start::measure()?;
+        start::measure(processes)?;
     }
     Ok(())
 }

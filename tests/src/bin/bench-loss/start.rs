@@ -12,8 +12,6 @@ use harness::bench::{Crowd, Watching};
 use harness::net::Namespace;
 use serde_json::Value;
 
-/// Processes that do nothing; fewer where this machine has no more ids.
-const PROCESSES: usize = 50_000;
 /// Ids that others may need.
 const LEFT: usize = 8_000;
 /// Open connections, each with both its sockets here, and how many one process holds.
@@ -52,11 +50,12 @@ impl Drop for Sleepers {
     }
 }
 
-pub(crate) fn measure() -> Result<()> {
+/// Among so many processes that do nothing.
+pub(crate) fn measure(processes: usize) -> Result<()> {
     let most: usize = fs::read_to_string("/proc/sys/kernel/pid_max")?
         .trim()
         .parse()?;
-    let processes = PROCESSES.min(most.saturating_sub(LEFT));
+    let processes = processes.min(most.saturating_sub(LEFT));
     let _sleepers = Sleepers::start(processes)?;
     let host = Namespace::new("start")?;
     let mut open = Vec::new();
