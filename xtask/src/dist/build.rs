@@ -32,20 +32,20 @@ pub(super) struct Built {
     pub(super) arch: Arch,
 }
 
-pub(super) fn all(arch: Arch, folder: &Path) -> Result<Built> {
+pub(super) fn all(arch: Arch, folder: &Path, own: Option<&Path>) -> Result<Built> {
     let mut build = cross::build(arch, &["auditable", "build"], &flags(arch)?, folder)?;
     build
         .args(["--quiet", "--profile", "dist", "--package", "tracer"])
         .env("CFLAGS", c_flags()?.join(" "));
     run(&mut build)?;
     let whole = folder.join(arch.triple()).join("dist/tds-tracer");
-    let taken_apart = given(&whole, arch, folder)?;
+    let taken_apart = given(&whole, arch, folder, own)?;
     check(&taken_apart.agent)?;
     Ok(taken_apart)
 }
 
 /// An agent that was built already, taken apart.
-pub(super) fn given(whole: &Path, arch: Arch, folder: &Path) -> Result<Built> {
+pub(super) fn given(whole: &Path, arch: Arch, folder: &Path, own: Option<&Path>) -> Result<Built> {
     fs::create_dir_all(folder)?;
     let agent = stripped(whole, arch, folder)?;
     let debug = folder.join("tds-tracer.debug");
@@ -58,7 +58,10 @@ pub(super) fn given(whole: &Path, arch: Arch, folder: &Path) -> Result<Built> {
     let link = format!("--add-gnu-debuglink={}", debug.display());
     output(arch.tool("objcopy").arg(link).arg(&agent))?;
     Ok(Built {
-        own: own(&agent, arch)?,
+        own: match own {
+            Some(own) => own.to_owned(),
+            None => build_own(&agent, arch)?,
+        },
         agent,
         debug,
         arch,
@@ -66,7 +69,7 @@ pub(super) fn given(whole: &Path, arch: Arch, folder: &Path) -> Result<Built> {
 }
 
 /// An agent of the same sources that this machine can run.
-fn own(agent: &Path, arch: Arch) -> Result<PathBuf> {
+fn build_own(agent: &Path, arch: Arch) -> Result<PathBuf> {
     if arch.is_own() {
         return Ok(agent.to_owned());
     }

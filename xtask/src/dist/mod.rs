@@ -49,6 +49,10 @@ pub(crate) struct Args {
     /// Package this agent, whatever it is, instead of building one
     #[arg(long, value_name = "PATH", conflicts_with = "twice")]
     agent: Option<PathBuf>,
+    /// Ask this agent of the same sources, which this machine can run, for manual and completions, instead of building one
+    /// for that
+    #[arg(long, value_name = "PATH")]
+    own: Option<PathBuf>,
     /// Do it twice, in two folders, and fail where the two differ
     #[arg(long)]
     twice: bool,
@@ -63,14 +67,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let made = made(args.arch);
     let folder = target().join("dist-build");
     let built = match &args.agent {
-        Some(agent) => build::given(agent, args.arch, &folder)?,
-        None => build::all(args.arch, &folder)?,
+        Some(agent) => build::given(agent, args.arch, &folder, args.own.as_deref())?,
+        None => build::all(args.arch, &folder, args.own.as_deref())?,
     };
     make(&built, &made)?;
     if args.twice {
         let again = target().join("dist-again");
         let folder = target().join("dist-build-again");
-        make(&build::all(args.arch, &folder)?, &again)?;
+        make(
+            &build::all(args.arch, &folder, args.own.as_deref())?,
+            &again,
+        )?;
         same(&made, &again)?;
         println!("both are the same, byte by byte");
     }
