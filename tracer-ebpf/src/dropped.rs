@@ -1,4 +1,4 @@
-//! Packets of watched connections that the kernel threw away: what it keeps of them for the agent.
+//! Packets of watched connections that the kernel threw away, and resets that it sent: what it keeps of them for the agent.
 
 /// How many reasons there may be: those of the kernel itself, without those of its modules.
 pub const REASONS: u32 = 256;
@@ -20,6 +20,19 @@ pub struct Direction {
     pub destination_port: u16,
 }
 
+impl Direction {
+    /// The other way.
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        Self {
+            source: self.destination,
+            destination: self.source,
+            source_port: self.destination_port,
+            destination_port: self.source_port,
+        }
+    }
+}
+
 /// How many, when and why: nanoseconds of `CLOCK_BOOTTIME`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -30,7 +43,7 @@ pub struct Dropped {
     pub last: u64,
     /// How many there were.
     pub count: u32,
-    /// Why the last one was: the kernel's own number (`enum skb_drop_reason`).
+    /// Why the last one was: the kernel's own number (`enum skb_drop_reason`; of a reset `enum sk_rst_reason`).
     pub reason: u32,
 }
 
@@ -44,4 +57,24 @@ pub struct Layout {
     pub network_header: u32,
     /// Its EtherType.
     pub protocol: u32,
+}
+
+/// Where the kernel has what is read of a socket: bytes from the beginning of its `struct inet_sock`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct SocketLayout {
+    /// Its family of addresses.
+    pub family: u32,
+    /// Its own address and its peer's, of IPv4.
+    pub here4: u32,
+    /// See [`Self::here4`].
+    pub there4: u32,
+    /// The same of IPv6.
+    pub here6: u32,
+    /// See [`Self::here6`].
+    pub there6: u32,
+    /// Its own port, network byte order.
+    pub local_port: u32,
+    /// Its peer's.
+    pub remote_port: u32,
 }

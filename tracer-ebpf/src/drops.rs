@@ -1,6 +1,6 @@
-//! The program that sees which packets of watched connections the kernel throws away, and why: an object of its
-//! own, since a kernel may lack what it needs. It is called for every packet that anybody drops: all but those of
-//! reasons that are asked for, and of watched ports, are left after a look or two.
+//! The programs that see which packets of watched connections the kernel throws away, and which it resets, and why: an
+//! object of its own, since a kernel may lack what they need. The first is called for every packet that anybody drops: all
+//! but those of reasons that are asked for, and of watched ports, are left after a look or two.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![cfg_attr(
     target_arch = "bpf",
@@ -17,6 +17,8 @@ mod drops {
         clippy::needless_borrows_for_generic_args,
         reason = "a map's key and value are passed by where they lie, as the kernel takes them"
     )]
+
+    mod resets;
 
     use aya_ebpf::{
         Global,
@@ -64,9 +66,9 @@ mod drops {
         if is_told(reason) {
             let packet: *const u8 = ctx.arg(0);
             if let Some(direction) = direction(packet)
-                && (is_watched(direction.source_port) || is_watched(direction.destination_port))
+                && is_of_watched(&direction)
             {
-                count(&direction, reason);
+                count(&DROPS, &direction, reason);
             }
         }
         0
@@ -82,6 +84,10 @@ mod drops {
             _ => 0,
         };
         bits >> (reason & 63) & 1 == 1
+    }
+
+    fn is_of_watched(direction: &Direction) -> bool {
+        is_watched(direction.source_port) || is_watched(direction.destination_port)
     }
 
     fn is_watched(port: u16) -> bool {
@@ -135,18 +141,19 @@ mod drops {
         })
     }
 
-    fn count(direction: &Direction, reason: u32) {
+    #[inline(always)]
+    fn count(seen: &LruHashMap<Direction, Dropped>, direction: &Direction, reason: u32) {
         // SAFETY: takes no arguments.
         let now = unsafe { bpf_ktime_get_boot_ns() };
         // SAFETY: two that count at a time may lose one of them: it is the number that suffers.
-        let before = unsafe { DROPS.get(direction) };
+        let before = unsafe { seen.get(direction) };
         let dropped = Dropped {
             first: before.map_or(now, |before| before.first),
             last: now,
             count: before.map_or(1, |before| before.count.saturating_add(1)),
             reason,
         };
-        let _ = DROPS.insert(direction, &dropped, 0);
+        let _ = seen.insert(direction, &dropped, 0);
     }
 }
 

@@ -24,6 +24,7 @@ mod ports;
 mod processes;
 mod recorder;
 mod requests;
+mod resets;
 mod resolutions;
 mod rewritten;
 mod run;

@@ -69,9 +69,13 @@ pub(super) fn evidence() -> Finding {
 pub(super) fn drops() -> Finding {
     const WHAT: &str = "drops";
     match Drops::watch(&[]) {
+        Ok(drops) if drops.says_why_it_resets() => Finding::good(
+            WHAT,
+            "the kernel says which packets it throws away, and which connections it resets, and why",
+        ),
         Ok(_) => Finding::good(
             WHAT,
-            "the kernel says which packets it throws away, and why",
+            "the kernel says which packets it throws away, and why; why it resets a connection Linux 6.10 and later do",
         ),
         Err(reason) => Finding::lacking(
             WHAT,

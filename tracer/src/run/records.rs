@@ -14,7 +14,7 @@ use crate::{
     probe::Drops,
     record::{Login, Record, Side, Text},
     recorder::Recorder,
-    session::{Decided, DropFacts, HostFacts, Listener, ProcessFacts, Question},
+    session::{Decided, DropFacts, HostFacts, Listener, ProcessFacts, Question, ResetFacts},
     sink::{Outputs, Sent},
 };
 
@@ -56,6 +56,7 @@ impl Listener for Records {
         let mut facts = self.witness.says(question);
         if let Some(drops) = &self.drops {
             facts.dropped = dropped(drops, question);
+            facts.resets = resets(drops, question);
         }
         facts
     }
@@ -92,14 +93,30 @@ impl Listener for Records {
     }
 }
 
-/// Packets of a login that this host's kernel has thrown away, those of either side.
-fn dropped(drops: &Drops, question: &Question<'_>) -> Vec<DropFacts> {
+/// An end of a connection.
+type End = (IpAddr, u16);
+
+/// Both ways of a login's packets: whose they are, from where and where to.
+fn ways(question: &Question<'_>) -> [(Side, End, End); 2] {
     let (client, server) = (question.client, question.server);
-    let ways = [
+    [
         (Side::Client, client, server),
         (Side::Server, server, client),
-    ];
-    let dropped = ways.into_iter().filter_map(|(of, from, to)| {
+    ]
+}
+
+/// Why this host's kernel has reset a login's connection, for either side.
+fn resets(drops: &Drops, question: &Question<'_>) -> Vec<ResetFacts> {
+    let resets = ways(question).into_iter().filter_map(|(by, from, to)| {
+        let reason = Text::from(drops.reset(from, to, question.from)?);
+        Some(ResetFacts { by, reason })
+    });
+    resets.collect()
+}
+
+/// Packets of a login that this host's kernel has thrown away, those of either side.
+fn dropped(drops: &Drops, question: &Question<'_>) -> Vec<DropFacts> {
+    let dropped = ways(question).into_iter().filter_map(|(of, from, to)| {
         let loss = drops.of(from, to, question.from)?;
         Some(DropFacts {
             of,

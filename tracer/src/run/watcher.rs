@@ -47,8 +47,6 @@ const BATCH: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long the ring is read at the end, nanoseconds.
 const LAST_LOOK: u64 = 1_000_000_000;
-/// The hook that sees which packets the kernel throws away.
-const DROPS: &str = "kfree_skb";
 /// Why the agent stops where nobody reads what it writes.
 const READER_GONE: &str = "reader_gone";
 
@@ -147,7 +145,7 @@ impl Watcher {
     pub(super) fn started(&mut self) {
         let mut start = Agent::new(AgentAction::Start);
         start.version = Some(Text::from(env!("CARGO_PKG_VERSION")));
-        let drops = self.records.drops.as_ref().map(|_| DROPS);
+        let drops = self.records.drops.iter().flat_map(Drops::hooks);
         let hooks = self.probe.hooks().into_iter().chain(drops);
         start.hooks = hooks.map(Text::from).collect();
         self.notices();

@@ -42,6 +42,17 @@ pub struct HostFacts {
     pub busy: Option<BusyFacts>,
     /// Packets of it that this host's kernel threw away, by whose they were: none where it does not say.
     pub dropped: Vec<DropFacts>,
+    /// Why this host's kernel has reset it, by for whom: none where it has not, or does not say.
+    pub resets: Vec<ResetFacts>,
+}
+
+/// A reset that this host's kernel has sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResetFacts {
+    /// Whose socket, or port, it was sent for.
+    pub by: Side,
+    /// Why: the kernel's own name (`enum sk_rst_reason`), without what all of them begin with.
+    pub reason: Text,
 }
 
 /// Packets of one side that this host's kernel threw away while the login went on.

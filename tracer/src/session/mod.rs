@@ -57,7 +57,7 @@ pub use diagnosis::{Words, explain, list, reference, words};
 pub use engine::Engine;
 pub use host::{
     BusyFacts, Conntrack, DropFacts, Hindrance, HostFacts, ListenerFacts, NetFacts, ProcessFacts,
-    Question, SocketFacts, Untried,
+    Question, ResetFacts, SocketFacts, Untried,
 };
 pub use input::{
     Adjustable, Beside, Carried, Checksum, Config, Datagram, Decided, IncidentLimits, Input,

@@ -1,7 +1,9 @@
-//! Which packets of watched connections this kernel threw away, and why: an object of its own, for a kernel that
-//! says so (Linux 5.17) and shows its own types (BTF), since what is read lies elsewhere in each.
+//! Which packets of watched connections this kernel threw away, and which of them it reset, and why: an object of its own,
+//! for a kernel that says so (Linux 5.17; of resets 6.10) and shows its own types (BTF), since what is read lies elsewhere in
+//! each.
 
 mod btf;
+mod resets;
 
 use std::{fs, net::IpAddr};
 
@@ -12,7 +14,7 @@ use aya::{
 };
 use tracer_ebpf::dropped::{Direction, Dropped, REASONS};
 
-use self::btf::Types;
+use self::{btf::Types, resets::Resets};
 use super::{
     load::{self, chain},
     memory,
@@ -106,7 +108,9 @@ pub struct Drops {
     seen: HashMap<MapData, Key, Value>,
     /// The names of reasons, by their numbers.
     reasons: Vec<(u32, String)>,
-    /// Keeps it attached.
+    /// Where the kernel says why it resets a connection.
+    resets: Option<Resets>,
+    /// Keeps them attached.
     _ebpf: Ebpf,
 }
 
@@ -138,10 +142,12 @@ impl Drops {
         for (number, _) in &reasons {
             wanted[(number / 64) as usize] |= 1 << (number & 63);
         }
+        let socket = resets::layout(&types);
         let told = |error: &dyn std::error::Error| error.to_string();
         let mut ebpf = EbpfLoader::new()
             .override_global("LAYOUT", &layout, true)
             .override_global("WANTED", &wanted, true)
+            .override_global("SOCKET", &socket.unwrap_or_default(), true)
             .load(&object)
             .map_err(|error| chain(&error))?;
         let mut own: Array<_, _> =
@@ -149,16 +155,18 @@ impl Drops {
         own.set(0, load::bits(ports), 0)
             .map_err(|error| told(&error))?;
         let seen = load::map(&mut ebpf, "DROPS").map_err(|error| told(&error))?;
-        let program = ebpf.program_mut(PROGRAM);
-        let program: &mut RawTracePoint = program
-            .and_then(|program| program.try_into().ok())
-            .ok_or_else(|| format!("{PROGRAM} is not in the object"))?;
-        let attached = program.load().and_then(|()| program.attach(EVENT));
-        attached.map_err(|error| format!("skb/{EVENT}: {}", chain(&error)))?;
+        attach(&mut ebpf, PROGRAM, EVENT)?;
+        let resets = socket
+            .ok_or_else(|| "the kernel's sockets are not as they are known".to_owned())
+            .and_then(|_| Resets::watch(&mut ebpf, &types));
+        let resets = resets
+            .inspect_err(|reason| tracing::debug!("why resets are sent is not seen: {reason}"))
+            .ok();
         Ok(Self {
             ports: own,
             seen: seen.try_into().map_err(|error| told(&error))?,
             reasons,
+            resets,
             _ebpf: ebpf,
         })
     }
@@ -173,17 +181,7 @@ impl Drops {
     /// What was thrown away, since then, of what one end sent to the other; moments are nanoseconds of
     /// `CLOCK_BOOTTIME`.
     pub fn of(&self, from: (IpAddr, u16), to: (IpAddr, u16), since: u64) -> Option<Loss> {
-        let key = Key(Direction {
-            source: words(from.0),
-            destination: words(to.0),
-            source_port: from.1,
-            destination_port: to.1,
-        });
-        let Value(dropped) = self.seen.get(&key, 0).ok()?;
-        // Of an earlier connection of the same ports all or nothing is counted.
-        if dropped.last < since {
-            return None;
-        }
+        let dropped = seen(&self.seen, from, to, since)?;
         let (_, name) = self.reasons.iter().find(|(of, _)| *of == dropped.reason)?;
         Some(Loss {
             count: if dropped.first < since {
@@ -194,6 +192,53 @@ impl Drops {
             reason: name.clone(),
         })
     }
+
+    /// Why this host's kernel has reset a connection, since then, that the one end has with the other; see [`Self::of`].
+    pub fn reset(&self, from: (IpAddr, u16), to: (IpAddr, u16), since: u64) -> Option<&str> {
+        self.resets.as_ref()?.of(from, to, since)
+    }
+
+    /// Whether [`Self::reset`] can say anything: Linux 6.10.
+    pub const fn says_why_it_resets(&self) -> bool {
+        self.resets.is_some()
+    }
+
+    /// What it is attached to, by the kernel's names.
+    pub fn hooks(&self) -> impl Iterator<Item = &'static str> {
+        [EVENT]
+            .into_iter()
+            .chain(self.resets.as_ref().map(|_| resets::EVENT))
+    }
+}
+
+/// Loads a program, and attaches it to an event of the kernel.
+fn attach(ebpf: &mut Ebpf, name: &str, event: &str) -> Result<(), String> {
+    let program = ebpf.program_mut(name);
+    let program: &mut RawTracePoint = program
+        .and_then(|program| program.try_into().ok())
+        .ok_or_else(|| format!("{name} is not in the object"))?;
+    let attached = program.load().and_then(|()| program.attach(event));
+    attached
+        .map(drop)
+        .map_err(|error| format!("{event}: {}", chain(&error)))
+}
+
+/// What was seen of one direction, since then.
+fn seen(
+    of: &HashMap<MapData, Key, Value>,
+    from: (IpAddr, u16),
+    to: (IpAddr, u16),
+    since: u64,
+) -> Option<Dropped> {
+    let key = Key(Direction {
+        source: words(from.0),
+        destination: words(to.0),
+        source_port: from.1,
+        destination_port: to.1,
+    });
+    let Value(dropped) = of.get(&key, 0).ok()?;
+    // Of an earlier connection of the same ports all or nothing is counted.
+    (dropped.last >= since).then_some(dropped)
 }
 
 /// The reasons that are wanted, as far as this kernel has them.

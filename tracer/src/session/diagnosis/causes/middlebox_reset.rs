@@ -21,7 +21,8 @@ pub(super) const CAUSE: Cause = Cause {
             side's data. Or the RST acknowledges nothing (`knows_nothing`), as of a host that has no such connection, \
             when its side had just answered on it and not ended it.",
         against: "Hosts that send a RST with another initial time to live than data; a path that changed \
-            at that moment.",
+            at that moment. Where the kernel of this host says that it has sent the reset (`reset_reason`, Linux 6.10), it is \
+            not told.",
         confirm: "A capture on both hosts: both receive a RST, none sends it. The log of the device.",
         mend: "A rule for the database's port on that device; no inspection of what it takes for an \
             unknown protocol.",
@@ -30,6 +31,10 @@ pub(super) const CAUSE: Cause = Cause {
 };
 
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
+    // Its own host says that it has sent it.
+    if symptoms.reset_here().is_some() {
+        return None;
+    }
     if symptoms
         .ended
         .is_some_and(|ended| ended.reset && ended.foreign)

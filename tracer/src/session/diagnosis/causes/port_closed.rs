@@ -16,7 +16,7 @@ pub(super) const CAUSE: Cause = Cause {
             port. SQL Server is down, is starting, listens elsewhere, or the client uses a wrong \
             port.",
         signs: "A RST, and nothing else, in answer to a SYN. That is certain; why nothing listens is not \
-            on the wire.",
+            on the wire. On the server's host Linux 6.10 and later says so itself (`reset_reason`: `NO_SOCKET`).",
         against: "Logins to the same address and port that were accepted within the last ten seconds: then \
             a full backlog answers so on Windows, or a device on the way.",
         confirm: "On the server's host: `Get-NetTCPConnection -State Listen` or `ss -ltnp`. SQL Server's \
@@ -28,10 +28,15 @@ pub(super) const CAUSE: Cause = Cause {
     },
 };
 
+/// The kernel's word for a port that nobody has (`enum sk_rst_reason`).
+const NO_SOCKET: &str = "NO_SOCKET";
+
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let refused = symptoms.ended_as(&[Outcome::Refused]);
     let around = &symptoms.around;
     let confidence = match (around.good, around.same_end) {
+        // The server's own kernel says so.
+        _ if symptoms.reset_here() == Some(NO_SOCKET) => 0.95,
         // It was sent there, which says more.
         _ if around.was_sent_here => 0.5,
         (0, _) => 0.95,
@@ -52,10 +57,13 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
 mod tests {
     use super::*;
     use crate::{
-        record::{PhaseName, Side},
-        session::diagnosis::{
-            symptoms::Who,
-            tests::{ended, fits, misses, slow},
+        record::{PhaseName, Side, Text},
+        session::{
+            ResetFacts,
+            diagnosis::{
+                symptoms::Who,
+                tests::{ended, fits, misses, slow},
+            },
         },
     };
 
@@ -68,6 +76,22 @@ mod tests {
         (refused.around.same_end, refused.around.good_between) = (3, 1);
         assert!(fits(&CAUSE, &refused) <= 0.5);
         assert!(misses(&CAUSE, &slow(PhaseName::Handshake, Who::Network)));
+    }
+
+    #[test]
+    fn the_servers_own_kernel_knows_it_best() {
+        let mut refused = ended(Outcome::Refused, PhaseName::Handshake, Side::Server);
+        refused.ended.as_mut().expect("an end").reset = true;
+        (refused.around.good, refused.around.good_between) = (1, 1);
+        assert!(fits(&CAUSE, &refused) <= 0.5);
+        let reset = |by, reason| ResetFacts {
+            by,
+            reason: Text::from(reason),
+        };
+        refused.host.resets = vec![reset(Side::Client, NO_SOCKET)];
+        assert!(fits(&CAUSE, &refused) <= 0.5, "that was another reset");
+        refused.host.resets.push(reset(Side::Server, NO_SOCKET));
+        assert!(fits(&CAUSE, &refused) > 0.9);
     }
 
     #[test]

@@ -99,4 +99,12 @@ impl Symptoms<'_> {
     pub(in crate::session::diagnosis) fn dropped_here(&self, of: Side) -> Option<&DropFacts> {
         self.host.dropped.iter().find(|dropped| dropped.of == of)
     }
+
+    /// Why this host's own kernel has ended it by a reset, where it has.
+    pub(in crate::session::diagnosis) fn reset_here(&self) -> Option<&str> {
+        let ended = self.ended.filter(|ended| ended.reset)?;
+        let mut resets = self.host.resets.iter();
+        let reset = resets.find(|reset| reset.by == ended.by)?;
+        Some(reset.reason.as_str())
+    }
 }

@@ -244,6 +244,9 @@ impl Symptoms<'_> {
                 add("ended_by", by.into());
             }
         }
+        if let Some(reason) = self.reset_here() {
+            add("reset_reason", reason.into());
+        }
     }
 }
 
