@@ -141,7 +141,7 @@ mod drops {
         })
     }
 
-    #[inline(always)]
+    #[inline]
     fn count(seen: &LruHashMap<Direction, Dropped>, direction: &Direction, reason: u32) {
         // SAFETY: takes no arguments.
         let now = unsafe { bpf_ktime_get_boot_ns() };
