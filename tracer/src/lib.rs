@@ -12,6 +12,7 @@ pub mod dns;
 pub mod doctor;
 mod exit;
 pub mod extract;
+mod grpc;
 pub mod host;
 pub mod kerberos;
 pub mod metrics;

@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::collector::{
 use prost::Message;
 
 use super::signal::Signal;
-use crate::sink::deliver::Trouble;
+use crate::{grpc, sink::deliver::Trouble};
 
 /// So many were refused of those that were taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,19 +54,19 @@ pub(super) fn of_grpc(
     trailers: &HeaderMap,
     body: &[u8],
 ) -> Result<Refused, Trouble> {
-    let word = |name: &str| trailers.get(name).and_then(|value| value.to_str().ok());
-    let Some(code) = word("grpc-status").and_then(|code| code.parse::<u32>().ok()) else {
+    let Some(code) = grpc::status(trailers) else {
         return Err(later(
             &format!("it answers {} without gRPC", status.as_u16()),
             None,
         ));
     };
     let why = format!("it answers with gRPC's status {code}");
-    let retry = word("grpc-status-details-bin").and_then(RetryInfo::of);
+    let details = trailers.get("grpc-status-details-bin");
+    let details = details.and_then(|details| details.to_str().ok());
+    let retry = details.and_then(RetryInfo::of);
     match code {
-        // One message, whose length stands before it.
-        0 => body
-            .get(5..)
+        // One message.
+        0 => grpc::message(body)
             .and_then(|message| refused(signal, message))
             .ok_or_else(|| later("its answer is not OTLP's", None)),
         1 | 4 | 10 | 11 | 14 | 15 => Err(later(&why, retry.map(RetryInfo::delay))),

@@ -1,21 +1,20 @@
 //! Carries requests: one connection, opened anew when it has broken.
 
 use std::{
-    error::Error,
     io::{self, Write as _},
     sync::Arc,
     time::Duration,
 };
 
 use flate2::{Compression, write::GzEncoder};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use hyper::{
-    HeaderMap, Request, Response, StatusCode, Uri,
+    Request, Response, Uri,
     body::{Bytes, Incoming},
     client::conn::{http1, http2},
     header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT},
 };
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
@@ -33,7 +32,10 @@ use super::{
     answer::{self, Refused},
     signal::Signal,
 };
-use crate::sink::{Host, deliver::Trouble};
+use crate::{
+    grpc::{self, other, whole},
+    sink::{Host, deliver::Trouble},
+};
 
 /// How long a request may take, the connection included.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -109,7 +111,7 @@ impl Client {
                 _ => open(host, proxy, tls, protocol).await?,
             };
             let response = sender.send(request).await?;
-            let (status, headers, body) = whole(response).await?;
+            let (status, headers, body) = whole(response, ANSWER).await?;
             Ok::<_, io::Error>((sender, status, headers, body))
         };
         let exchanged = self
@@ -138,17 +140,11 @@ impl Client {
         let mut body = packed;
         if self.protocol == Protocol::Grpc {
             let scheme = if self.tls.is_some() { "https" } else { "http" };
-            builder = Request::post(format!("{scheme}://{}{path}", self.host))
-                .header(CONTENT_TYPE, "application/grpc")
-                .header("te", "trailers");
+            builder = grpc::request(&format!("{scheme}://{}{path}", self.host));
             if self.gzip {
                 builder = builder.header("grpc-encoding", "gzip");
             }
-            // Whether it is compressed, and its length.
-            let mut framed = vec![u8::from(self.gzip)];
-            framed.extend((body.len() as u32).to_be_bytes());
-            framed.append(&mut body);
-            body = framed;
+            body = grpc::framed(self.gzip, &body);
         } else {
             builder = builder
                 .header(HOST, self.host.to_string())
@@ -220,10 +216,9 @@ async fn open(
         }
         None => Box::new(stream),
     };
-    let stream = TokioIo::new(stream);
     match protocol {
         Protocol::Http => {
-            let (sender, connection) = http1::handshake(stream)
+            let (sender, connection) = http1::handshake(TokioIo::new(stream))
                 .await
                 .map_err(|error| other(&error))?;
             Ok(Sender {
@@ -232,11 +227,10 @@ async fn open(
             })
         }
         Protocol::Grpc => {
-            let shaken = http2::handshake(TokioExecutor::new(), stream).await;
-            let (sender, connection) = shaken.map_err(|error| other(&error))?;
+            let (sender, carried) = grpc::open(stream).await?;
             Ok(Sender {
                 requests: Requests::Two(sender),
-                carried: tokio::spawn(connection),
+                carried,
             })
         }
     }
@@ -264,28 +258,4 @@ async fn through(stream: &mut TcpStream, host: &Host) -> io::Result<()> {
         .take(3)
         .collect();
     Err(io::Error::other(format!("the proxy answers {status}")))
-}
-
-/// An answer with what is behind it, under its bound. gRPC's status is among the headers where there is no body.
-async fn whole(response: Response<Incoming>) -> io::Result<(StatusCode, HeaderMap, Bytes)> {
-    let (parts, body) = response.into_parts();
-    let collected = Limited::new(body, ANSWER).collect().await;
-    let collected = collected.map_err(io::Error::other)?;
-    let mut headers = parts.headers;
-    if let Some(trailers) = collected.trailers() {
-        headers.extend(trailers.clone());
-    }
-    Ok((parts.status, headers, collected.to_bytes()))
-}
-
-/// An error of hyper's with what is behind it all: `connection error` alone says little.
-fn other(error: &hyper::Error) -> io::Error {
-    let mut cause = error.source();
-    while let Some(behind) = cause.and_then(Error::source) {
-        cause = Some(behind);
-    }
-    io::Error::other(match cause {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    })
 }
