@@ -64,6 +64,8 @@ pub struct RunOptions {
     pub cgroup: Option<PathBuf>,
     /// Where this host's own files are found: containers' names are among them.
     pub host_root: PathBuf,
+    /// The container runtime's socket, where it is asked for names.
+    pub cri_socket: Option<PathBuf>,
     /// What Kubernetes calls this node.
     pub node: Option<String>,
     /// Where packets are seen; the agent's choice where it is not said.
@@ -185,7 +187,12 @@ async fn watch(
     }
     let groups = Hierarchy::choose(options.cgroup.as_deref())?;
     let probe = Probe::start(&probe_options(options, groups.clone())).await?;
-    let containers = Containers::under(options.host_root.clone(), options.node.as_deref());
+    let mut containers = Containers::under(options.host_root.clone(), options.node.as_deref());
+    if let Some(socket) = &options.cri_socket {
+        containers = containers
+            .asking(socket.clone(), options.confine)
+            .context("asking a container runtime")?;
+    }
     let mut processes = Processes::new(groups, containers);
     if !options.executables {
         processes = processes.without_executables();

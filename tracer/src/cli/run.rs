@@ -47,6 +47,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIRECTORY", default_value = "/")]
     host_root: PathBuf,
 
+    /// Ask the container runtime at this socket (CRI) for the names of containers and pods that no file says. Whoever may
+    /// ask there may also make containers, so nobody is asked unless given
+    #[arg(long, value_name = "SOCKET")]
+    cri_socket: Option<PathBuf>,
+
     /// What Kubernetes calls this node, for `k8s.node`
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
@@ -217,6 +222,7 @@ impl RunArgs {
             excluded,
             cgroup,
             host_root,
+            cri_socket,
             node,
             source,
             transit,
@@ -256,6 +262,7 @@ impl RunArgs {
             },
             cgroup,
             host_root,
+            cri_socket,
             node,
             source: source.meant(),
             transit,

@@ -46,7 +46,7 @@ struct User {
 pub struct Reached {
     /// Files and folders that are read.
     pub reads: Vec<PathBuf>,
-    /// Folders in which files are written.
+    /// Folders in which files are written, and sockets.
     pub writes: Vec<PathBuf>,
 }
 

@@ -30,9 +30,11 @@ impl RunOptions {
     fn reached(&self) -> Reached {
         let mut reads = self.files.clone();
         reads.extend(Readable::read_under(&self.host_root));
+        // Whoever opens a socket writes to it.
+        let writes = self.written().into_iter().chain(self.cri_socket.clone());
         Reached {
             reads,
-            writes: self.written(),
+            writes: writes.collect(),
         }
     }
 

@@ -6,12 +6,13 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use harness::agent::Agent;
+use harness::drivers::{Driver, python};
 use harness::net::Namespace;
 use harness::node::Node;
-use harness::peer::{Peer, program};
-use harness::process::run;
-use harness::root_or_skip;
+use harness::peer::{Peer, program, workspace};
+use harness::process::{Running, run};
 use harness::secrets::{self, Needle};
+use harness::{driver_or_skip, root_or_skip};
 use serde_json::{Value, json};
 
 const ADDRESS: &str = "127.0.0.1:1433";
@@ -40,11 +41,18 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
+        Self::asking(None)
+    }
+
+    /// One whose agent asks the runtime at that place of the node.
+    fn asking(socket: Option<&str>) -> Self {
         let host = Namespace::new("l").unwrap();
         let node = Node::new(Path::new(&host.group())).unwrap();
         let server = Peer::scenario(Some(&host), &["--listen", ADDRESS]).unwrap();
         let root = node.root().display().to_string();
-        let options = ["--host-root", &root, "--node", "node-1"];
+        let mut options = vec!["--host-root", &root, "--node", "node-1"];
+        let socket = socket.map(|socket| node.root().join(socket).display().to_string());
+        options.extend(socket.iter().flat_map(|socket| ["--cri-socket", socket]));
         let agent = Agent::start(&host, &options).unwrap();
         Self {
             host,
@@ -74,6 +82,20 @@ impl Place {
         let logins = self.agent.wait_for("login", self.logins, LIMIT).unwrap();
         assert_eq!(logins.len(), self.logins, "{:#?}", self.agent.events());
         logins[self.logins - 1]["process"].clone()
+    }
+
+    /// Connects again until what is told of the client is that.
+    fn connect_until(&mut self, group: &str, is_it: impl Fn(&Value) -> bool) {
+        let end = Instant::now() + LIMIT;
+        loop {
+            self.connect(group);
+            let process = self.told();
+            if is_it(&process) {
+                break;
+            }
+            assert!(Instant::now() < end, "{process:#}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     fn signal(&self, name: &str) {
@@ -200,19 +222,50 @@ fn names_that_are_written_late_are_told_from_then_on() {
     let known_at_once = json!({ "pod_uid": UID, "node": "node-1" });
     assert_eq!(place.told()["k8s"], known_at_once);
     place.node.write(&at(LINK), "").unwrap();
-    let end = Instant::now() + LIMIT;
-    loop {
-        place.connect(&group);
-        let process = place.told();
-        if process["k8s"] == pods(Some("app")) {
-            break;
-        }
-        assert!(Instant::now() < end, "{process:#}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    place.connect_until(&group, |process| process["k8s"] == pods(Some("app")));
     // What is known stays known, with the pod's files gone.
     fs::remove_file(place.node.root().join(at(LINK))).unwrap();
     place.connect(&group);
     assert_eq!(place.told()["k8s"], pods(Some("app")));
     assert!(place.agent.stop().unwrap().success);
+}
+
+#[test]
+fn a_runtime_is_asked_at_its_socket_for_what_no_file_says() {
+    root_or_skip!("a runtime is asked at its socket for what no file says");
+    // Its interpreter is the runtime's too.
+    driver_or_skip!(Driver::PythonTds);
+    let mut place = Place::asking(Some("cri.sock"));
+    let group = at("kubepods.slice/kubepods-podU_D.slice/cri-containerd-ID.scope");
+    // It is not there yet, and nobody waits for it.
+    place.connect(&group);
+    let told = place.told();
+    assert_eq!(told["k8s"], json!({ "pod_uid": UID, "node": "node-1" }));
+    let mut runtime = place.host.command(python());
+    runtime.arg(workspace().join("tests/drivers/cri.py"));
+    runtime.arg(place.node.root().join("cri.sock"));
+    let mut runtime = Running::start(runtime.arg(ID).env("UID", UID)).unwrap();
+    let is_ready = runtime.wait_lines(LIMIT, |lines| !lines.is_empty());
+    assert!(is_ready, "{}", runtime.errors());
+    let app = json!({ "name": "app", "image": "shop:1", "runtime": "containerd" });
+    place.connect_until(&group, |process| {
+        process["container"] == app && process["k8s"] == pods(Some("app"))
+    });
+    // One that it does not know.
+    let other = ID.replace('4', "5");
+    place.connect(&group.replace(ID, &other));
+    let told = place.told();
+    assert_eq!(told["container_id"], other);
+    assert_eq!(told["container"], json!({ "runtime": "containerd" }));
+    let is_asked = runtime.wait_lines(LIMIT, |lines| {
+        lines.iter().any(|line| line.contains(&other))
+    });
+    assert!(is_asked, "{}", runtime.errors());
+    let lines = runtime.lines();
+    let mut asked = lines.iter().skip(1);
+    assert!(asked.all(|line| line.contains("asked")), "{lines:?}");
+    let record = place.agent.stop().unwrap();
+    assert!(record.success, "{}", record.log);
+    let complaints = record.log.matches("names of containers, from").count();
+    assert_eq!(complaints, 1, "{}", record.log);
 }

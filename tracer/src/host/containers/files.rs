@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    InPod, Named, Noted, Place, Pod, of_container_link, of_containerd, of_docker, of_pod_folder,
-    of_storage,
+    Asked, InPod, Named, Noted, Place, Pod, of_container_link, of_containerd, of_docker,
+    of_pod_folder, of_storage,
 };
 use crate::record::{Container, Runtime};
 
@@ -36,6 +36,8 @@ const MOST: usize = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct Files {
     root: PathBuf,
+    /// Who is asked where they say nothing.
+    pub(super) asked: Option<Asked>,
 }
 
 /// A place of names, and whether it can be read.
@@ -76,7 +78,7 @@ impl Readable {
 
 impl Files {
     pub(super) fn under(root: PathBuf) -> Self {
-        Self { root }
+        Self { root, asked: None }
     }
 
     /// All that they say of a container.
@@ -146,7 +148,7 @@ impl Files {
         Some(InPod { container, ..pod })
     }
 
-    /// What its runtime has noted; whoever that may be, where it is not known.
+    /// What its runtime has noted, or says; whoever that may be, where it is not known.
     fn noted(&self, id: &str, runtime: Option<Runtime>) -> Option<Noted> {
         let may_be = |runtimes: &[Runtime]| runtime.is_none_or(|known| runtimes.contains(&known));
         let mut noted = None;
@@ -161,7 +163,7 @@ impl Files {
             let lists = LISTS.map(|list| self.root.join(STORAGE).join(list));
             noted = lists.iter().find_map(|list| of_storage(open(list)?, id));
         }
-        noted
+        noted.or_else(|| self.asked.as_ref()?.about(id))
     }
 
     fn noted_by_containerd(&self, id: &str) -> Option<Noted> {

@@ -1,6 +1,7 @@
 //! Containers and pods by their names: from what their runtimes and the kubelet leave on the node's disk. No
-//! API server, kubelet or runtime is asked.
+//! API server or kubelet is asked, and a runtime only where somebody names its socket.
 
+mod asked;
 mod files;
 mod names;
 mod place;
@@ -8,12 +9,13 @@ mod state;
 
 use std::{
     collections::HashMap,
+    io,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use self::files::Files;
+use self::{asked::Asked, files::Files};
 pub use self::{
     files::Readable,
     names::{InPod, of_container, of_container_link, of_pod_folder},
@@ -63,6 +65,16 @@ impl Containers {
             node: node.map(Text::from),
             known: HashMap::new(),
         }
+    }
+
+    /// Asks the runtime at that socket for what the files do not say, on a thread that gives up all else where it is to be
+    /// confined.
+    ///
+    /// # Errors
+    /// Where there can be no such thread.
+    pub fn asking(mut self, socket: PathBuf, confined: bool) -> io::Result<Self> {
+        self.files.asked = Some(Asked::at(socket, confined)?);
+        Ok(self)
     }
 
     /// Tells of a process in which container and pod it is.
