@@ -21,7 +21,11 @@ pub(super) fn change_user(options: &RunOptions) -> anyhow::Result<()> {
         return Ok(());
     }
     let held = user::change(&options.user, &options.reached()).context("`--user`")?;
-    log(&[Step { what: "user", held }]);
+    match (&options.user, held) {
+        // Nobody has asked for another one, and `doctor` says why there is none.
+        (Choice::Auto, Err(reason)) => tracing::debug!("it goes on as root: {reason}"),
+        (_, held) => log(&[Step { what: "user", held }]),
+    }
     Ok(())
 }
 
