@@ -121,7 +121,7 @@ impl Latitude {
 /// Whether it is a cause, or the evidence of one, that only the host knows.
 fn is_of_the_host((path, value): (&String, &Value)) -> bool {
     const CAUSES: [&str; 3] = ["client_starved", "syn_dropped_here", "conntrack_full"];
-    const EVIDENCE: [&str; 3] = ["accept_queue", "listener_drops", "path_mtu"];
+    const EVIDENCE: [&str; 4] = ["accept_queue", "listener_drops", "path_mtu", "reset_reason"];
     let name = path.rsplit('.').next().unwrap_or_default();
     let is_cause = value.as_str().is_some_and(|value| CAUSES.contains(&value));
     path.starts_with("diagnosis.") && (is_cause || EVIDENCE.contains(&name))
