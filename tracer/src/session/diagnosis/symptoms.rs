@@ -4,8 +4,8 @@ mod host;
 mod tls;
 mod waits;
 
-pub(super) use self::waits::Who;
 pub(in crate::session) use self::waits::Worst;
+pub(super) use self::{host::NO_SOCKET, waits::Who};
 use super::neighbours::Around;
 use crate::{
     record::{

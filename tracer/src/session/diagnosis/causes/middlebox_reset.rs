@@ -2,7 +2,10 @@
 
 use crate::{
     record::Whom,
-    session::diagnosis::{Cause, Found, Page, Symptoms, symptoms::SECOND},
+    session::diagnosis::{
+        Cause, Found, Page, Symptoms,
+        symptoms::{NO_SOCKET, SECOND},
+    },
 };
 
 pub(super) const CAUSE: Cause = Cause {
@@ -21,8 +24,8 @@ pub(super) const CAUSE: Cause = Cause {
             side's data. Or the RST acknowledges nothing (`knows_nothing`), as of a host that has no such connection, \
             when its side had just answered on it and not ended it.",
         against: "Hosts that send a RST with another initial time to live than data; a path that changed \
-            at that moment. Where the kernel of this host says that it has sent the reset (`reset_reason`, Linux 6.10), it is \
-            not told.",
+            at that moment. Where the kernel of this host says that one of its sockets has sent the reset (`reset_reason`, Linux 6.10), it \
+            is not told.",
         confirm: "A capture on both hosts: both receive a RST, none sends it. The log of the device.",
         mend: "A rule for the database's port on that device; no inspection of what it takes for an \
             unknown protocol.",
@@ -31,8 +34,8 @@ pub(super) const CAUSE: Cause = Cause {
 };
 
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
-    // Its own host says that it has sent it.
-    if symptoms.reset_here().is_some() {
+    // A socket of this host has sent it, as its kernel says. What no socket has sent may also follow a reset of another's.
+    if symptoms.reset_here().is_some_and(|why| why != NO_SOCKET) {
         return None;
     }
     if symptoms
@@ -60,12 +63,30 @@ fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
 mod tests {
     use super::*;
     use crate::{
-        record::{Outcome, PhaseName, Side},
-        session::diagnosis::{
-            Closing,
-            tests::{ended, fits, misses},
+        record::{Outcome, PhaseName, Side, Text},
+        session::{
+            ResetFacts,
+            diagnosis::{
+                Closing,
+                tests::{ended, fits, misses},
+            },
         },
     };
+
+    #[test]
+    fn what_a_socket_of_this_host_has_sent_came_from_nowhere_else() {
+        let mut reset = ended(Outcome::Reset, PhaseName::Login, Side::Server);
+        reset.ended.as_mut().expect("an end").foreign = true;
+        assert!(fits(&CAUSE, &reset) > 0.8);
+        let why = |reason| ResetFacts {
+            by: Side::Server,
+            reason: Text::from(reason),
+        };
+        reset.host.resets = vec![why("TCP_STATE")];
+        assert!(misses(&CAUSE, &reset));
+        reset.host.resets = vec![why(NO_SOCKET)];
+        assert!(fits(&CAUSE, &reset) > 0.8, "the answer to what came later");
+    }
 
     #[test]
     fn a_reset_from_another_distance_is_nobodys_of_the_two() {

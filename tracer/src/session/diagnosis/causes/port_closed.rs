@@ -2,7 +2,7 @@
 
 use crate::{
     record::{Outcome, Whom},
-    session::diagnosis::{Cause, Found, Page, Symptoms},
+    session::diagnosis::{Cause, Found, Page, Symptoms, symptoms::NO_SOCKET},
 };
 
 pub(super) const CAUSE: Cause = Cause {
@@ -27,9 +27,6 @@ pub(super) const CAUSE: Cause = Cause {
         reports: &[],
     },
 };
-
-/// The kernel's word for a port that nobody has (`enum sk_rst_reason`).
-const NO_SOCKET: &str = "NO_SOCKET";
 
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let refused = symptoms.ended_as(&[Outcome::Refused]);

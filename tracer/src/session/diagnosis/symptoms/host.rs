@@ -18,6 +18,9 @@ pub(in crate::session::diagnosis) struct Starved {
     pub(in crate::session::diagnosis) whom: Whom,
 }
 
+/// The kernel's word where nobody has a port, or a connection (`enum sk_rst_reason`).
+pub(in crate::session::diagnosis) const NO_SOCKET: &str = "NO_SOCKET";
+
 impl Symptoms<'_> {
     /// Whether the client, which owed for long, could not run, or did not read. The strongest reason counts.
     pub(in crate::session::diagnosis) fn starved(&self) -> Option<Starved> {
