@@ -14,7 +14,7 @@ use aya::{
 };
 use tracer_ebpf::dropped::{Direction, Dropped, REASONS};
 
-use self::{btf::Types, resets::Resets};
+use self::btf::Types;
 use super::{
     load::{self, chain},
     memory,
@@ -102,14 +102,44 @@ pub struct Loss {
     pub reason: String,
 }
 
-/// The program, and what it has seen.
-pub struct Drops {
-    ports: Array<MapData, [u64; 1024]>,
-    seen: HashMap<MapData, Key, Value>,
+/// What a program has seen, by the kernel's reasons.
+struct Seen {
+    map: HashMap<MapData, Key, Value>,
     /// The names of reasons, by their numbers.
     reasons: Vec<(u32, String)>,
+}
+
+impl Seen {
+    fn of_map(ebpf: &mut Ebpf, name: &str, reasons: Vec<(u32, String)>) -> Result<Self, String> {
+        let map = load::map(ebpf, name).map_err(|error| error.to_string())?;
+        let map = HashMap::try_from(map).map_err(|error| error.to_string())?;
+        Ok(Self { map, reasons })
+    }
+
+    /// Of one direction, since then, and why the last one was.
+    fn of(&self, from: (IpAddr, u16), to: (IpAddr, u16), since: u64) -> Option<(Dropped, &str)> {
+        let key = Key(Direction {
+            source: words(from.0),
+            destination: words(to.0),
+            source_port: from.1,
+            destination_port: to.1,
+        });
+        let Value(seen) = self.map.get(&key, 0).ok()?;
+        // Of an earlier connection of the same ports all or nothing is counted.
+        if seen.last < since {
+            return None;
+        }
+        let (_, name) = self.reasons.iter().find(|(of, _)| *of == seen.reason)?;
+        Some((seen, name))
+    }
+}
+
+/// The programs, and what they have seen.
+pub struct Drops {
+    ports: Array<MapData, [u64; 1024]>,
+    drops: Seen,
     /// Where the kernel says why it resets a connection.
-    resets: Option<Resets>,
+    resets: Option<Seen>,
     /// Keeps them attached.
     _ebpf: Ebpf,
 }
@@ -154,18 +184,17 @@ impl Drops {
             load::array(&mut ebpf, "DROP_PORTS").map_err(|error| told(&error))?;
         own.set(0, load::bits(ports), 0)
             .map_err(|error| told(&error))?;
-        let seen = load::map(&mut ebpf, "DROPS").map_err(|error| told(&error))?;
+        let drops = Seen::of_map(&mut ebpf, "DROPS", reasons)?;
         attach(&mut ebpf, PROGRAM, EVENT)?;
         let resets = socket
             .ok_or_else(|| "the kernel's sockets are not as they are known".to_owned())
-            .and_then(|_| Resets::watch(&mut ebpf, &types));
+            .and_then(|_| resets::watch(&mut ebpf, &types));
         let resets = resets
             .inspect_err(|reason| tracing::debug!("why resets are sent is not seen: {reason}"))
             .ok();
         Ok(Self {
             ports: own,
-            seen: seen.try_into().map_err(|error| told(&error))?,
-            reasons,
+            drops,
             resets,
             _ebpf: ebpf,
         })
@@ -181,21 +210,21 @@ impl Drops {
     /// What was thrown away, since then, of what one end sent to the other; moments are nanoseconds of
     /// `CLOCK_BOOTTIME`.
     pub fn of(&self, from: (IpAddr, u16), to: (IpAddr, u16), since: u64) -> Option<Loss> {
-        let dropped = seen(&self.seen, from, to, since)?;
-        let (_, name) = self.reasons.iter().find(|(of, _)| *of == dropped.reason)?;
+        let (dropped, reason) = self.drops.of(from, to, since)?;
         Some(Loss {
             count: if dropped.first < since {
                 1
             } else {
                 dropped.count
             },
-            reason: name.clone(),
+            reason: reason.to_owned(),
         })
     }
 
     /// Why this host's kernel has reset a connection, since then, that the one end has with the other; see [`Self::of`].
     pub fn reset(&self, from: (IpAddr, u16), to: (IpAddr, u16), since: u64) -> Option<&str> {
-        self.resets.as_ref()?.of(from, to, since)
+        let (_, reason) = self.resets.as_ref()?.of(from, to, since)?;
+        Some(reason)
     }
 
     /// Whether [`Self::reset`] can say anything: Linux 6.10.
@@ -221,24 +250,6 @@ fn attach(ebpf: &mut Ebpf, name: &str, event: &str) -> Result<(), String> {
     attached
         .map(drop)
         .map_err(|error| format!("{event}: {}", chain(&error)))
-}
-
-/// What was seen of one direction, since then.
-fn seen(
-    of: &HashMap<MapData, Key, Value>,
-    from: (IpAddr, u16),
-    to: (IpAddr, u16),
-    since: u64,
-) -> Option<Dropped> {
-    let key = Key(Direction {
-        source: words(from.0),
-        destination: words(to.0),
-        source_port: from.1,
-        destination_port: to.1,
-    });
-    let Value(dropped) = of.get(&key, 0).ok()?;
-    // Of an earlier connection of the same ports all or nothing is counted.
-    (dropped.last >= since).then_some(dropped)
 }
 
 /// The reasons that are wanted, as far as this kernel has them.

@@ -1,13 +1,8 @@
 //! Why this kernel resets a connection, where it says so (Linux 6.10).
 
-use std::net::IpAddr;
+use aya::Ebpf;
 
-use aya::{
-    Ebpf,
-    maps::{HashMap, MapData},
-};
-
-use super::{Key, Value, attach, btf::Types, load, seen};
+use super::{Seen, attach, btf::Types};
 
 const PROGRAM: &str = "tds_reset";
 pub(super) const EVENT: &str = "tcp_send_reset";
@@ -28,13 +23,6 @@ const FIELDS: [(&str, &str); 7] = [
     ("sock_common", "skc_dport"),
 ];
 
-/// What the program has seen.
-pub(super) struct Resets {
-    seen: HashMap<MapData, Key, Value>,
-    /// The names of reasons, by their numbers.
-    reasons: Vec<(u32, String)>,
-}
-
 /// Where this kernel has the fields of a socket.
 pub(super) fn layout(types: &Types<'_>) -> Option<[u32; FIELDS.len()]> {
     let mut places = [0; FIELDS.len()];
@@ -44,32 +32,18 @@ pub(super) fn layout(types: &Types<'_>) -> Option<[u32; FIELDS.len()]> {
     Some(places)
 }
 
-impl Resets {
-    /// Loads and attaches the program.
-    pub(super) fn watch(ebpf: &mut Ebpf, types: &Types<'_>) -> Result<Self, String> {
-        let names = types.values("sk_rst_reason").into_iter();
-        let said = names.filter_map(|(number, name)| {
-            let name = name.strip_prefix(PREFIX)?;
-            (name != UNSAID).then(|| (number, name.to_owned()))
-        });
-        let reasons: Vec<_> = said.collect();
-        if reasons.is_empty() {
-            return Err("the kernel does not say why (Linux 6.10 does)".into());
-        }
-        let seen = load::map(ebpf, "RESETS").map_err(|error| error.to_string())?;
-        attach(ebpf, PROGRAM, EVENT)?;
-        Ok(Self {
-            seen: seen
-                .try_into()
-                .map_err(|error: aya::maps::MapError| error.to_string())?,
-            reasons,
-        })
+/// Loads and attaches the program.
+pub(super) fn watch(ebpf: &mut Ebpf, types: &Types<'_>) -> Result<Seen, String> {
+    let names = types.values("sk_rst_reason").into_iter();
+    let said = names.filter_map(|(number, name)| {
+        let name = name.strip_prefix(PREFIX)?;
+        (name != UNSAID).then(|| (number, name.to_owned()))
+    });
+    let reasons: Vec<_> = said.collect();
+    if reasons.is_empty() {
+        return Err("the kernel does not say why (Linux 6.10 does)".into());
     }
-
-    /// See [`super::Drops::reset`].
-    pub(super) fn of(&self, from: (IpAddr, u16), to: (IpAddr, u16), since: u64) -> Option<&str> {
-        let reset = seen(&self.seen, from, to, since)?;
-        let (_, name) = self.reasons.iter().find(|(of, _)| *of == reset.reason)?;
-        Some(name)
-    }
+    let seen = Seen::of_map(ebpf, "RESETS", reasons)?;
+    attach(ebpf, PROGRAM, EVENT)?;
+    Ok(seen)
 }
