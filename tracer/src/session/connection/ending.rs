@@ -7,15 +7,13 @@ use crate::{
     record::{PartialReason, PhaseName},
     session::{
         attempts::{Gone, Who},
+        diagnosis::IN_VAIN,
         input::Side,
         report::Report,
         verdict::outcome::End,
         wire::Reset,
     },
 };
-
-/// Who has sent something so often again, and hears nothing, is heard by nobody: no loss that mends itself.
-const IN_VAIN: u32 = 3;
 
 impl Connection {
     /// A FIN came; one before data that is missing is kept.

@@ -31,7 +31,7 @@ pub(in crate::session) use self::{
     found::Ranked,
     neighbours::{Around, Me, Neighbours, Place, Wait},
     pages::slugs,
-    symptoms::{Closing, Ended, Lost, Part, Symptoms},
+    symptoms::{Closing, Ended, IN_VAIN, Lost, Part, Symptoms},
     untried::ranked_of_untried,
     whole::{Step, Whole},
 };

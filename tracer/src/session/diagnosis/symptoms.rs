@@ -16,6 +16,8 @@ use crate::{
 };
 
 pub(super) const SECOND: u64 = 1_000_000_000;
+/// Who has sent something so often again, and hears nothing, is heard by nobody: no loss that mends itself.
+pub(in crate::session) const IN_VAIN: u32 = 3;
 /// A wait that is so many times a server's usual one is long.
 const UNUSUAL: u64 = 10;
 /// But not below this, nanoseconds: a packet that is lost costs as much.

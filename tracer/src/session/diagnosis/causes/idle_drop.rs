@@ -2,7 +2,7 @@
 
 use crate::{
     record::Whom,
-    session::diagnosis::{Cause, Found, Page, Symptoms, symptoms::SECOND},
+    session::diagnosis::{Cause, Found, IN_VAIN, Page, Symptoms, symptoms::SECOND},
 };
 
 pub(super) const CAUSE: Cause = Cause {
@@ -34,9 +34,6 @@ pub(super) const CAUSE: Cause = Cause {
 
 /// Devices forget what is idle for a minute at the earliest, nanoseconds.
 pub(super) const LEAST: u64 = 60 * SECOND;
-
-/// So many copies of one segment are no loss that mends itself.
-const IN_VAIN: u32 = 3;
 
 fn fits(symptoms: &Symptoms<'_>) -> Option<Found> {
     let closing = symptoms.closing.filter(|closing| closing.abnormal)?;
