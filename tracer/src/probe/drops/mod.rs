@@ -137,7 +137,7 @@ impl Seen {
 /// The programs, and what they have seen.
 pub struct Drops {
     ports: Array<MapData, [u64; 1024]>,
-    drops: Seen,
+    thrown_away: Seen,
     /// Where the kernel says why it resets a connection.
     resets: Option<Seen>,
     /// Keeps them attached.
@@ -184,7 +184,7 @@ impl Drops {
             load::array(&mut ebpf, "DROP_PORTS").map_err(|error| told(&error))?;
         own.set(0, load::bits(ports), 0)
             .map_err(|error| told(&error))?;
-        let drops = Seen::of_map(&mut ebpf, "DROPS", reasons)?;
+        let thrown_away = Seen::of_map(&mut ebpf, "DROPS", reasons)?;
         attach(&mut ebpf, PROGRAM, EVENT)?;
         let resets = socket
             .ok_or_else(|| "the kernel's sockets are not as they are known".to_owned())
@@ -194,7 +194,7 @@ impl Drops {
             .ok();
         Ok(Self {
             ports: own,
-            drops,
+            thrown_away,
             resets,
             _ebpf: ebpf,
         })
@@ -210,7 +210,7 @@ impl Drops {
     /// What was thrown away, since then, of what one end sent to the other; moments are nanoseconds of
     /// `CLOCK_BOOTTIME`.
     pub fn of(&self, from: (IpAddr, u16), to: (IpAddr, u16), since: u64) -> Option<Loss> {
-        let (dropped, reason) = self.drops.of(from, to, since)?;
+        let (dropped, reason) = self.thrown_away.of(from, to, since)?;
         Some(Loss {
             count: if dropped.first < since {
                 1
