@@ -85,15 +85,30 @@ fn write_plain(text: &str, out: &mut Vec<u8>) {
 
 /// Whether JSON has the text as it is.
 fn is_plain(text: &[u8]) -> bool {
-    let is_odd = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-    let Some(last) = text.last_chunk::<8>() else {
-        return !text.iter().any(|byte| is_odd(*byte));
-    };
-    // Eight at a time without a branch between them: the processor looks at them at once. Of the last
-    // eight some may have been looked at before.
-    let (eights, _) = text.as_chunks::<8>();
-    let odd_eight = |eight: &[u8; 8]| eight.iter().fold(false, |odd, byte| odd | is_odd(*byte));
-    !eights.iter().chain([last]).any(odd_eight)
+    // Without a branch between eight bytes and the next; some may be looked at twice.
+    if let Some(last) = text.last_chunk::<8>() {
+        let (eights, _) = text.as_chunks::<8>();
+        eights
+            .iter()
+            .fold(odd(*last), |found, eight| found | odd(*eight))
+            == 0
+    } else if let (Some([a, b, c, d]), Some([e, f, g, h])) = (text.first_chunk(), text.last_chunk())
+    {
+        odd([*a, *b, *c, *d, *e, *f, *g, *h]) == 0
+    } else {
+        !text
+            .iter()
+            .any(|byte| *byte < b' ' || *byte == b'"' || *byte == b'\\')
+    }
+}
+
+/// Not zero where one of eight bytes is a control character, a quote or a backslash.
+fn odd(eight: [u8; 8]) -> u64 {
+    const ONES: u64 = u64::MAX / 0xff;
+    let bytes = u64::from_ne_bytes(eight);
+    let below = |bytes: u64, limit: u64| bytes.wrapping_sub(limit * ONES) & !bytes & (0x80 * ONES);
+    let is = |byte: u8| below(bytes ^ (u64::from(byte) * ONES), 1);
+    below(bytes, 0x20) | is(b'"') | is(b'\\')
 }
 
 /// The digits of integers, all types alike.
@@ -353,8 +368,8 @@ mod tests {
     #[test]
     fn texts_are_escaped_wherever_something_odd_is_in_them() {
         for odd in ["\"", "\\", "\n", "\u{1}", "\u{7f}", "é", "\u{2028}", ""] {
-            for at in 0..20 {
-                let text = format!("{}{odd}{}", "a".repeat(at), "b".repeat(20 - at));
+            for (at, after) in (0..20).flat_map(|at| [(at, 0), (at, 3), (at, 20 - at)]) {
+                let text = format!("{}{odd}{}", "a".repeat(at), "b".repeat(after));
                 let expected = serde_json::to_vec(&text).expect("JSON");
                 assert_eq!(written(&text), expected);
                 let mut named = Value::default();

@@ -104,12 +104,25 @@ pub(in crate::session) fn ranked(symptoms: &Symptoms<'_>) -> Vec<Ranked> {
 /// The causes that fit.
 fn fitting(symptoms: &Symptoms<'_>) -> Vec<Ranked> {
     let asks = symptoms.asks_why();
-    let fitting = causes::ALL.iter().filter_map(|cause| {
+    let among = if asks {
+        causes::ALL
+    } else {
+        causes::OF_GOOD_LOGINS
+    };
+    let fitting = among.iter().filter_map(|cause| {
         // Who speaks another protocol has no other trouble with this one.
         if symptoms.is_strange() && cause.whom.is_some() {
             return None;
         }
         let mut found = (cause.fits)(symptoms)?;
+        debug_assert!(
+            !found.is_finding
+                || causes::OF_GOOD_LOGINS
+                    .iter()
+                    .any(|one| one.slug == cause.slug),
+            "{} is missing among causes of good logins",
+            cause.slug
+        );
         if symptoms.is_only_unusual() && !found.is_finding {
             found.confidence = found.confidence.min(ONLY_UNUSUAL);
         }
@@ -139,7 +152,7 @@ pub(in crate::session) fn ranked_at_close(
     symptoms: &Symptoms<'_>,
     known: &[Ranked],
 ) -> Vec<Ranked> {
-    let fitting = causes::ALL.iter().filter_map(|cause| {
+    let fitting = causes::OF_GOOD_LOGINS.iter().filter_map(|cause| {
         let found = (cause.fits)(symptoms).filter(|found| found.is_finding)?;
         let is_new = known.iter().all(|known| known.slug() != cause.slug);
         (is_new && found.confidence >= LEAST).then(|| Ranked::new(cause, found))

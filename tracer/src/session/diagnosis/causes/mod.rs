@@ -160,6 +160,17 @@ pub(super) const ALL: &[&Cause] = &[
     &no_attempt::CAUSE,
 ];
 
+/// Those that are worth telling of a login that went well too: the only ones that are looked for there.
+pub(super) const OF_GOOD_LOGINS: &[&Cause] = &[
+    &clock_skew::CAUSE,
+    &spn_unknown::CAUSE,
+    &kerberos_fallback::CAUSE,
+    &encryption_downgraded::CAUSE,
+    &late_reply::CAUSE,
+    &middlebox_reset::CAUSE,
+    &idle_drop::CAUSE,
+];
+
 /// How well a cause fits an attempt; `None` where it does not.
 type FitsAttempt = fn(&Whole<'_>) -> Option<Found>;
 
