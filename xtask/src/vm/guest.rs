@@ -81,6 +81,7 @@ fn checks() -> Result<()> {
     let before = Traces::take()?;
     check("doctor", doctor);
     let veth = Link::new("early", 1)?;
+    let domains = vrf::link()?;
     check("agent at sockets", || {
         let agent = Agent::start("sockets", &["sockets"])?;
         check("login over loopback, at sockets", || {
@@ -96,7 +97,7 @@ fn checks() -> Result<()> {
             is_of(&login?, Duration::from_hours(1))
         });
         check("login across routing domains, at sockets", || {
-            vrf::login(&agent)
+            vrf::login(&agent, &domains)
         });
         check("login over macvlan, at sockets", || macvlan::login(&agent));
         check("nothing lost at sockets", || nothing_lost(&agent));
@@ -137,6 +138,9 @@ fn checks() -> Result<()> {
         });
         check("login over veth", || {
             login_is_seen(&agent, &Server::behind(&veth)?)
+        });
+        check("login across routing domains", || {
+            vrf::login(&agent, &domains)
         });
         let late = Link::new("late", 2)?;
         if !hooks::has_tcx(&release)? {
