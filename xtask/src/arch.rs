@@ -1,6 +1,6 @@
 //! The processors that the agent is for, by all the names they have.
 
-use std::process::Command;
+use std::{ffi::OsStr, process::Command};
 
 use clap::ValueEnum;
 
@@ -45,6 +45,16 @@ impl Arch {
             Self::X86_64 => "x86_64",
             Self::Arm64 => "aarch64",
         }
+    }
+
+    /// A program for it, which an emulator runs where this machine cannot.
+    pub(crate) fn program(self, path: impl AsRef<OsStr>) -> Command {
+        if self.is_own() {
+            return Command::new(path);
+        }
+        let mut emulated = Command::new(format!("qemu-{}", self.rpm()));
+        emulated.arg(path);
+        emulated
     }
 
     /// One of the tools that work on programs for it.

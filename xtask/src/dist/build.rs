@@ -11,7 +11,7 @@ use super::{VERSION, named};
 use crate::{
     arch::Arch,
     cross,
-    process::{cargo, command, output, root, run, target},
+    process::{command, output, root, run},
 };
 
 /// No longer than this, bytes.
@@ -27,25 +27,23 @@ pub(super) struct Built {
     pub(super) agent: PathBuf,
     /// What its debugger wants.
     debug: PathBuf,
-    /// An agent that this machine can run, for what it says of itself.
-    pub(super) own: PathBuf,
     pub(super) arch: Arch,
 }
 
-pub(super) fn all(arch: Arch, folder: &Path, own: Option<&Path>) -> Result<Built> {
+pub(super) fn all(arch: Arch, folder: &Path) -> Result<Built> {
     let mut build = cross::build(arch, &["auditable", "build"], &flags(arch)?, folder)?;
     build
         .args(["--quiet", "--profile", "dist", "--package", "tracer"])
         .env("CFLAGS", c_flags()?.join(" "));
     run(&mut build)?;
     let whole = folder.join(arch.triple()).join("dist/tds-tracer");
-    let taken_apart = given(&whole, arch, folder, own)?;
+    let taken_apart = given(&whole, arch, folder)?;
     check(&taken_apart.agent)?;
     Ok(taken_apart)
 }
 
 /// An agent that was built already, taken apart.
-pub(super) fn given(whole: &Path, arch: Arch, folder: &Path, own: Option<&Path>) -> Result<Built> {
+pub(super) fn given(whole: &Path, arch: Arch, folder: &Path) -> Result<Built> {
     fs::create_dir_all(folder)?;
     let agent = stripped(whole, arch, folder)?;
     let debug = folder.join("tds-tracer.debug");
@@ -57,24 +55,7 @@ pub(super) fn given(whole: &Path, arch: Arch, folder: &Path, own: Option<&Path>)
     )?;
     let link = format!("--add-gnu-debuglink={}", debug.display());
     output(arch.tool("objcopy").arg(link).arg(&agent))?;
-    Ok(Built {
-        own: match own {
-            Some(own) => own.to_owned(),
-            None => build_own(&agent, arch)?,
-        },
-        agent,
-        debug,
-        arch,
-    })
-}
-
-/// An agent of the same sources that this machine can run.
-fn build_own(agent: &Path, arch: Arch) -> Result<PathBuf> {
-    if arch.is_own() {
-        return Ok(agent.to_owned());
-    }
-    run(&mut cargo(["build", "--quiet", "--package", "tracer"]))?;
-    Ok(target().join("debug/tds-tracer"))
+    Ok(Built { agent, debug, arch })
 }
 
 /// A copy without what only a debugger wants.

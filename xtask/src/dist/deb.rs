@@ -72,10 +72,10 @@ fn about(arch: Arch) -> String {
 }
 
 /// Fails where it has not what a package has to have.
-pub(super) fn check(package: &Path, own: &Path) -> Result<()> {
+pub(super) fn check(package: &Path, arch: Arch, agent: &Path) -> Result<()> {
     let list = output(command("dpkg-deb", ["--contents"]).arg(package))?;
     let files: Vec<Held> = list.lines().map(Held::of).collect::<Result<_>>()?;
-    held::check(&files, own, ZSH)?;
+    held::check(&files, arch, agent, ZSH)?;
     let conffiles = output(
         command("dpkg-deb", ["--info"])
             .arg(package)

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::process::{command, output};
+use crate::{arch::Arch, process::output};
 
 /// Files, with the bits that they have to have.
 const HELD: &[(&str, &str)] = &[
@@ -42,11 +42,11 @@ impl Held {
     }
 }
 
-/// Fails where something is missing, may be written by others, or belongs to somebody else than root. `own` is an agent that
-/// this machine can run; `zsh` is where that shell looks for completions.
-pub(super) fn check(files: &[Held], own: &Path, zsh: &str) -> Result<()> {
+/// Fails where something is missing, may be written by others, or belongs to somebody else than root. `zsh` is where
+/// that shell looks for completions.
+pub(super) fn check(files: &[Held], arch: Arch, agent: &Path, zsh: &str) -> Result<()> {
     let completion = format!("{zsh}/_tds-tracer");
-    let mut wanted: Vec<(String, &str)> = pages(own)?.map(|page| (page, TEXT)).collect();
+    let mut wanted: Vec<(String, &str)> = pages(arch, agent)?.map(|page| (page, TEXT)).collect();
     wanted.push((completion, TEXT));
     wanted.extend(HELD.iter().map(|&(name, bits)| (name.to_owned(), bits)));
     for (name, bits) in wanted {
@@ -61,12 +61,12 @@ pub(super) fn check(files: &[Held], own: &Path, zsh: &str) -> Result<()> {
 }
 
 /// The manual's pages: the agent's own, and those of all its commands, as its help has them.
-fn pages(own: &Path) -> Result<impl Iterator<Item = String>> {
+fn pages(arch: Arch, agent: &Path) -> Result<impl Iterator<Item = String>> {
     let mut names = vec!["tds-tracer".to_owned()];
     let mut at = 0;
     while let Some(name) = names.get(at).cloned() {
         let words = name.split('-').skip(2).chain(["--help"]);
-        let help = output(&mut command(own, words))?;
+        let help = output(arch.program(agent).args(words))?;
         names.extend(commands(&help).map(|word| format!("{name}-{word}")));
         at += 1;
     }

@@ -49,10 +49,6 @@ pub(crate) struct Args {
     /// Package this agent, whatever it is, instead of building one
     #[arg(long, value_name = "PATH", conflicts_with = "twice")]
     agent: Option<PathBuf>,
-    /// Ask this agent of the same sources, which this machine can run, for manual and completions, instead of building one
-    /// for that
-    #[arg(long, value_name = "PATH")]
-    own: Option<PathBuf>,
     /// Do it twice, in two folders, and fail where the two differ
     #[arg(long)]
     twice: bool,
@@ -67,17 +63,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let made = made(args.arch);
     let folder = target().join("dist-build");
     let built = match &args.agent {
-        Some(agent) => build::given(agent, args.arch, &folder, args.own.as_deref())?,
-        None => build::all(args.arch, &folder, args.own.as_deref())?,
+        Some(agent) => build::given(agent, args.arch, &folder)?,
+        None => build::all(args.arch, &folder)?,
     };
     make(&built, &made)?;
     if args.twice {
         let again = target().join("dist-again");
         let folder = target().join("dist-build-again");
-        make(
-            &build::all(args.arch, &folder, args.own.as_deref())?,
-            &again,
-        )?;
+        make(&build::all(args.arch, &folder)?, &again)?;
         same(&made, &again)?;
         println!("both are the same, byte by byte");
     }
@@ -93,7 +86,7 @@ fn made(arch: Arch) -> PathBuf {
 fn make(built: &Built, into: &Path) -> Result<()> {
     fresh(into)?;
     let arch = built.arch;
-    let stage = Stage::new(&built.agent, &built.own, &into.join("stage"))?;
+    let stage = Stage::new(&built.agent, arch, &into.join("stage"))?;
     let files = [
         built.keep(into)?,
         built.keep_debug(into)?,
@@ -103,8 +96,8 @@ fn make(built: &Built, into: &Path) -> Result<()> {
         sbom::write(arch, into)?,
     ];
     fs::remove_dir_all(into.join("stage"))?;
-    deb::check(&deb::file(arch, into), &built.own)?;
-    rpm::check(&rpm::file(arch, into), &built.own)?;
+    deb::check(&deb::file(arch, into), arch, &built.agent)?;
+    rpm::check(&rpm::file(arch, into), arch, &built.agent)?;
     let mut sums = command(
         "sha256sum",
         files.iter().filter_map(|file| file.file_name()),
@@ -120,11 +113,13 @@ pub(crate) fn briefly() -> Result<()> {
     let into = brief();
     fresh(&into)?;
     let built = target().join("debug/tds-tracer");
-    let agent = build::stripped(&built, Arch::OWN, &into)?;
-    let stage = Stage::new(&agent, &agent, &into.join("stage"))?;
-    deb::check(&deb::pack(&stage, Arch::OWN, &into, Packed::Soon)?, &agent)?;
-    let package = rpm::pack(&stage, Arch::OWN, &into, Packed::Soon)?;
-    rpm::check(&package, &agent)?;
+    let arch = Arch::OWN;
+    let agent = build::stripped(&built, arch, &into)?;
+    let stage = Stage::new(&agent, arch, &into.join("stage"))?;
+    let package = deb::pack(&stage, arch, &into, Packed::Soon)?;
+    deb::check(&package, arch, &agent)?;
+    let package = rpm::pack(&stage, arch, &into, Packed::Soon)?;
+    rpm::check(&package, arch, &agent)?;
     fs::remove_dir_all(into.join("stage"))?;
     Ok(())
 }

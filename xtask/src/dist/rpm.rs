@@ -79,11 +79,11 @@ fn said(package: &Path, question: &[&str]) -> Result<String> {
 }
 
 /// Fails where it has not what a package has to have, or needs what a host may not have.
-pub(super) fn check(package: &Path, own: &Path) -> Result<()> {
+pub(super) fn check(package: &Path, arch: Arch, agent: &Path) -> Result<()> {
     let line = "[%{FILEMODES:perms} %{FILEUSERNAME}/%{FILEGROUPNAME} %{FILENAMES}\\n]";
     let list = said(package, &["--queryformat", line])?;
     let files: Vec<Held> = list.lines().map(Held::of).collect::<Result<_>>()?;
-    held::check(&files, own, ZSH)?;
+    held::check(&files, arch, agent, ZSH)?;
     let configuration = said(package, &["--configfiles"])?;
     ensure!(
         configuration.trim() == format!("/{CONFIGURATION}"),

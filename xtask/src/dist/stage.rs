@@ -9,7 +9,10 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::epoch;
-use crate::process::{command, output, root};
+use crate::{
+    arch::Arch,
+    process::{command, output, root},
+};
 
 /// Files of this repository, and where they go.
 const COPIED: &[(&str, &str)] = &[
@@ -82,8 +85,8 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Lays them out. `own` is an agent that this machine can run.
-    pub(super) fn new(agent: &Path, own: &Path, folder: &Path) -> Result<Self> {
+    /// Lays them out.
+    pub(super) fn new(agent: &Path, arch: Arch, folder: &Path) -> Result<Self> {
         let stage = Self {
             folder: folder.to_owned(),
         };
@@ -93,18 +96,19 @@ impl Stage {
             stage.put(to, &text, 0o644)?;
         }
         for (words, to) in SAID {
-            stage.put(to, output(&mut command(own, *words))?.as_bytes(), 0o644)?;
+            let said = output(arch.program(agent).args(*words))?;
+            stage.put(to, said.as_bytes(), 0o644)?;
         }
         fs::create_dir_all(folder.join("etc/tds-tracer/conf.d"))?;
-        stage.pages(own)?;
+        stage.pages(arch, agent)?;
         Ok(stage)
     }
 
     /// The manual, a page for each command.
-    fn pages(&self, own: &Path) -> Result<()> {
+    fn pages(&self, arch: Arch, agent: &Path) -> Result<()> {
         let folder = self.folder.join(PAGES);
         fs::create_dir_all(&folder)?;
-        output(command(own, ["man"]).arg(&folder))?;
+        output(arch.program(agent).arg("man").arg(&folder))?;
         for page in fs::read_dir(&folder)? {
             let page = page?.path();
             mode(&page, 0o644)?;

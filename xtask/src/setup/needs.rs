@@ -108,6 +108,7 @@ pub(crate) const ALL: &[Need] = &[
         &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
         ARM64,
     ),
+    Need::program("qemu-aarch64", &["qemu-user"], ARM64),
     Need::program("qemu-system-aarch64", &["qemu-system-arm"], ARM64),
     Need::program("time", &["time"], TEST),
     Need::program("bpftool", &["bpftool"], VM),
