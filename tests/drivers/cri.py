@@ -1,4 +1,5 @@
-"""A container runtime as far as Kubernetes' interface asks it for a container's status; it prints what it is asked.
+"""A container runtime as far as Kubernetes' interface asks it for a container's status and for its version; it prints what
+it is asked.
 
 cri.py SOCKET ID: it knows one container, of the pod `shop-0` in the namespace `web`, whose UID is UID in the environment.
 """
@@ -13,7 +14,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 SOCKET, ID = sys.argv[1:]
-METHOD = "/runtime.v1.RuntimeService/ContainerStatus"
+SERVICE = "/runtime.v1.RuntimeService/"
 TEXT, FLAG, COUNT = (descriptor_pb2.FieldDescriptorProto.Type.Value("TYPE_" + kind) for kind in ("STRING", "BOOL", "INT64"))
 # Of `runtime.v1` (k8s.io/cri-api, api.proto) what is asked and answered here, by the numbers that it has there.
 MESSAGES = {
@@ -32,6 +33,13 @@ MESSAGES = {
         "log_path": (15, TEXT),
     },
     "ContainerStatusResponse": {"status": (1, "ContainerStatus")},
+    "VersionRequest": {"version": (1, TEXT)},
+    "VersionResponse": {
+        "version": (1, TEXT),
+        "runtime_name": (2, TEXT),
+        "runtime_version": (3, TEXT),
+        "runtime_api_version": (4, TEXT),
+    },
 }
 
 
@@ -88,13 +96,25 @@ def status(question, context):
     return KINDS["ContainerStatusResponse"](status=answer)
 
 
+def version(question, _context):
+    say({"asked": "version"})
+    assert question.version and not len(UnknownFieldSet(question)), question
+    return KINDS["VersionResponse"](
+        version="0.1.0", runtime_name="containerd", runtime_version="v2.1.4", runtime_api_version="v1"
+    )
+
+
+METHODS = {"ContainerStatus": status, "Version": version}
+
+
 class Runtime(grpc.GenericRpcHandler):
     def service(self, details):
-        if details.method != METHOD:
+        method = details.method.removeprefix(SERVICE)
+        if method not in METHODS:
             say({"wrong": details.method})
             return None
-        request = KINDS["ContainerStatusRequest"].FromString
-        return grpc.unary_unary_rpc_method_handler(status, request, lambda answer: answer.SerializeToString())
+        request = KINDS[method + "Request"].FromString
+        return grpc.unary_unary_rpc_method_handler(METHODS[method], request, lambda answer: answer.SerializeToString())
 
 
 server = grpc.server(futures.ThreadPoolExecutor(2), handlers=[Runtime()])

@@ -99,6 +99,8 @@ pub struct DoctorOptions {
     pub cgroup: Option<PathBuf>,
     /// Where this host's own files are found.
     pub host_root: PathBuf,
+    /// The container runtime's socket, where it is to be asked for names.
+    pub cri_socket: Option<PathBuf>,
 }
 
 /// Says what this host allows; the status is 0 where the agent can run.
@@ -114,11 +116,14 @@ pub fn doctor(options: &DoctorOptions) -> anyhow::Result<ExitCode> {
         cgroup(groups.as_deref()),
         pids(),
         evidence::names(&options.host_root),
+    ];
+    findings.extend(options.cri_socket.as_deref().map(evidence::runtime));
+    findings.extend([
         evidence::evidence(),
         evidence::drops(),
         evidence::calls(),
         btf(),
-    ];
+    ]);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -127,7 +132,7 @@ pub fn doctor(options: &DoctorOptions) -> anyhow::Result<ExitCode> {
         findings.push(runtime.block_on(sockets(groups.clone())));
     }
     findings.extend(runtime.block_on(trial(groups)));
-    findings.push(given_up(as_whom(&options.host_root)));
+    findings.push(given_up(as_whom(options)));
     findings.extend(confinement());
     let usable = findings
         .iter()
@@ -357,10 +362,11 @@ async fn trial(groups: Option<Arc<Hierarchy>>) -> Vec<Finding> {
 }
 
 /// As whom it goes on where nobody says so, and writes no file.
-fn as_whom(host_root: &Path) -> Step {
+fn as_whom(options: &DoctorOptions) -> Step {
     let reached = user::Reached {
-        reads: Readable::read_under(host_root).collect(),
-        writes: Vec::new(),
+        reads: Readable::read_under(&options.host_root).collect(),
+        // Whoever opens a socket writes to it.
+        writes: options.cri_socket.iter().cloned().collect(),
     };
     Step {
         what: "user",

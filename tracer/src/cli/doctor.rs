@@ -26,6 +26,15 @@ pub struct DoctorArgs {
         hide_env = true
     )]
     host_root: PathBuf,
+
+    /// As for `run`: the container runtime's socket, at which its version is asked for
+    #[arg(
+        long,
+        value_name = "SOCKET",
+        env = "TDS_TRACER_CRI_SOCKET",
+        hide_env = true
+    )]
+    cri_socket: Option<PathBuf>,
 }
 
 impl DoctorArgs {
@@ -34,11 +43,13 @@ impl DoctorArgs {
             format,
             cgroup,
             host_root,
+            cri_socket,
         } = self;
         DoctorOptions {
             format,
             cgroup,
             host_root,
+            cri_socket,
         }
     }
 }

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use super::{Finding, Verdict};
 use crate::{
-    host::{Witness, containers::Readable},
+    host::{
+        Witness,
+        containers::{Readable, runtime_version},
+    },
     probe::Drops,
 };
 
@@ -42,6 +45,22 @@ pub(super) fn names(host_root: &Path) -> Finding {
             format!("of containers are read in {}", places.join(", "))
         },
     )
+}
+
+/// The runtime that is asked for names, at its socket.
+pub(super) fn runtime(socket: &Path) -> Finding {
+    const WHAT: &str = "runtime";
+    let place = socket.display();
+    match runtime_version(socket) {
+        Ok(version) => Finding::good(WHAT, format!("{version} answers at {place}")),
+        Err(error) => Finding::lacking(
+            WHAT,
+            Verdict::Degraded,
+            format!("at {place}: {error}"),
+            "what containers and pods are called, where no file says it",
+            "the socket of a runtime with CRI's v1 (containerd 1.6 and later, CRI-O, cri-dockerd), and a user who may write to it",
+        ),
+    }
 }
 
 /// Limits, waits and sockets of processes, and counters.

@@ -230,6 +230,43 @@ fn names_that_are_written_late_are_told_from_then_on() {
     assert!(place.agent.stop().unwrap().success);
 }
 
+/// A runtime that answers at a socket.
+fn runtime(host: &Namespace, socket: &Path) -> Running {
+    let mut runtime = host.command(python());
+    runtime.arg(workspace().join("tests/drivers/cri.py"));
+    let mut runtime = Running::start(runtime.arg(socket).arg(ID).env("UID", UID)).unwrap();
+    let is_ready = runtime.wait_lines(LIMIT, |lines| !lines.is_empty());
+    assert!(is_ready, "{}", runtime.errors());
+    runtime
+}
+
+#[test]
+fn doctor_says_whether_a_runtime_answers_at_its_socket_and_which() {
+    root_or_skip!("doctor says whether a runtime answers at its socket, and which");
+    driver_or_skip!(Driver::PythonTds);
+    let host = Namespace::new("l").unwrap();
+    let node = Node::new(Path::new(&host.group())).unwrap();
+    let socket = node.root().join("cri.sock");
+    let said = || {
+        let mut doctor = host.command(program("tds-tracer").unwrap());
+        doctor.arg("doctor").arg("--cri-socket").arg(&socket);
+        let (_, told) = run(&mut doctor, "", LIMIT).unwrap();
+        let is_it = |line: &&str| {
+            line.get(6..)
+                .is_some_and(|line| line.starts_with("runtime "))
+        };
+        let line = told.lines().find(is_it);
+        line.unwrap_or_else(|| panic!("{told}")).to_owned()
+    };
+    let place = socket.display();
+    let refused = said();
+    assert!(refused.starts_with("less  runtime "), "{refused}");
+    assert!(refused.contains(&format!("at {place}: ")), "{refused}");
+    let _runtime = runtime(&host, &socket);
+    let answers = format!("ok    runtime       containerd v2.1.4 (CRI v1) answers at {place}");
+    assert_eq!(said(), answers);
+}
+
 #[test]
 fn a_runtime_is_asked_at_its_socket_for_what_no_file_says() {
     root_or_skip!("a runtime is asked at its socket for what no file says");
@@ -241,12 +278,7 @@ fn a_runtime_is_asked_at_its_socket_for_what_no_file_says() {
     place.connect(&group);
     let told = place.told();
     assert_eq!(told["k8s"], json!({ "pod_uid": UID, "node": "node-1" }));
-    let mut runtime = place.host.command(python());
-    runtime.arg(workspace().join("tests/drivers/cri.py"));
-    runtime.arg(place.node.root().join("cri.sock"));
-    let mut runtime = Running::start(runtime.arg(ID).env("UID", UID)).unwrap();
-    let is_ready = runtime.wait_lines(LIMIT, |lines| !lines.is_empty());
-    assert!(is_ready, "{}", runtime.errors());
+    let mut runtime = runtime(&place.host, &place.node.root().join("cri.sock"));
     let app = json!({ "name": "app", "image": "shop:1", "runtime": "containerd" });
     place.connect_until(&group, |process| {
         process["container"] == app && process["k8s"] == pods(Some("app"))

@@ -2,6 +2,7 @@
 //! API server or kubelet is asked, and a runtime only where somebody names its socket.
 
 mod asked;
+mod cri;
 mod files;
 mod names;
 mod place;
@@ -17,6 +18,7 @@ use std::{
 
 use self::{asked::Asked, files::Files};
 pub use self::{
+    cri::version as runtime_version,
     files::Readable,
     names::{InPod, of_container, of_container_link, of_pod_folder},
     place::{Place, Pod},

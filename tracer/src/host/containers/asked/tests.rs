@@ -8,33 +8,6 @@ fn socket(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("tds-tracer-cri-{}-{name}", std::process::id()))
 }
 
-fn status(labels: &[(&str, &str)], known_as: &str, asked_for: &str) -> Status {
-    let label = |&(name, value): &(&str, &str)| (format!("io.kubernetes.{name}"), value.to_owned());
-    Status {
-        metadata: Some(Metadata {
-            name: "own".to_owned(),
-        }),
-        image: Some(Image {
-            known_as: known_as.to_owned(),
-            asked_for: asked_for.to_owned(),
-        }),
-        labels: labels.iter().map(label).collect(),
-    }
-}
-
-#[test]
-fn a_container_of_a_pod_is_named_by_the_kubelets_labels_and_any_other_by_its_own_name() {
-    let labels = [("pod.name", "shop-0"), ("container.name", "app")];
-    let noted = status(&labels, "sha256:4f797c", "shop:1").noted();
-    assert_eq!(noted.name.as_deref(), Some("app"));
-    assert_eq!(noted.image.as_deref(), Some("shop:1"));
-    assert_eq!(noted.pod.unwrap().pod.as_deref(), Some("shop-0"));
-    let noted = status(&[("pod.name", "no name")], "shop:1", "").noted();
-    assert_eq!(noted.name.as_deref(), Some("own"));
-    assert_eq!(noted.image.as_deref(), Some("shop:1"));
-    assert_eq!(noted.pod, None);
-}
-
 #[test]
 fn whoever_asks_a_silent_runtime_waits_once_and_asks_for_each_container_once() {
     let socket = socket("silent");
@@ -82,13 +55,4 @@ fn answers_that_nobody_takes_are_bounded_and_a_quick_one_is_waited_for_again() {
     assert!(answers.told().waits.is_late);
     answers.tell(ID.to_owned(), Noted::default(), Duration::ZERO);
     assert!(!answers.told().waits.is_late);
-}
-
-proptest::proptest! {
-    #[test]
-    fn what_a_runtime_says_may_be_anything(bytes: Vec<u8>) {
-        if let Ok(Answer { status: Some(status) }) = Answer::decode(&*bytes) {
-            let _noted = status.noted();
-        }
-    }
 }
