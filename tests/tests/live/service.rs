@@ -1,6 +1,7 @@
 //! The agent as a service: what its manager is told, and what it has given up.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::Command;
@@ -165,6 +166,76 @@ fn as_another_user_than_root_it_tells_what_roots_processes_run() {
     let executable = login["process"]["executable"].as_str().unwrap_or_default();
     assert!(executable.ends_with("/raw-client"), "{login:#}");
     assert!(agent.stop().unwrap().success);
+}
+
+/// The packages' user, whom this host has in a mount namespace only, and a number that nobody else has.
+const USER: u32 = 64_123;
+const WITH_USER: &str = r#"mount --bind "$USERS" /etc/passwd && exec "$@""#;
+
+/// A folder of somebody's, gone with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn of(user: u32, name: &str) -> Self {
+        let name = format!("tdst-{}-{name}", std::process::id());
+        let folder = Self(std::env::temp_dir().join(name));
+        fs::create_dir_all(&folder.0).unwrap();
+        chown(&folder.0, Some(user), Some(user)).unwrap();
+        folder
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+#[test]
+fn started_by_root_it_goes_on_as_the_packages_user_where_that_may_write_what_it_writes() {
+    root_or_skip!(
+        "started by root it goes on as the packages' user where that may write what it writes"
+    );
+    let host = Namespace::new("l").unwrap();
+    let _server = Peer::scenario(Some(&host), &["--listen", ADDRESS]).unwrap();
+    let users = Folder::of(0, "users");
+    let list = users.0.join("passwd");
+    let user = format!("tds-tracer:x:{USER}:{USER}::/nonexistent:/usr/sbin/nologin\n");
+    fs::write(&list, user + &fs::read_to_string("/etc/passwd").unwrap()).unwrap();
+    for (owner, name, expected) in [(USER, "its", USER), (0, "roots", 0)] {
+        let folder = Folder::of(owner, name);
+        let lines = folder.0.join("lines");
+        let mut command = host.command("unshare");
+        command.args(["--mount", "sh", "-c", WITH_USER, "sh"]);
+        command.arg(program("tds-tracer").unwrap());
+        command.args(["run", "--source", "sockets", "--cgroup", &host.group()]);
+        command.args(["--sink", "kind=stdout", "--sink"]);
+        command.arg(format!("kind=file,path={}", lines.display()));
+        command.arg("--state").arg(&folder.0).env("USERS", &list);
+        let mut agent = Agent::start_by(&mut command).unwrap();
+        for thread in fs::read_dir(format!("/proc/{}/task", agent.pid())).unwrap() {
+            let status = thread.unwrap().path().join("status");
+            for ids in ["Uid:", "Gid:"] {
+                let ids = account(&status.display().to_string(), ids);
+                let is_it = |id: &str| id.parse() == Ok(expected);
+                assert!(ids.split_whitespace().all(is_it), "{name}: {ids}");
+            }
+        }
+        let mut client = host.command(program("raw-client").unwrap());
+        client.args([ADDRESS, "--send", "prelogin", "--read"]);
+        let (status, told) = run(&mut client, "", LIMIT).unwrap();
+        assert!(status.success(), "{told}");
+        agent.wait_for("login", 1, LIMIT).unwrap();
+        assert!(agent.stop().unwrap().success);
+        let written = fs::read_to_string(&lines).unwrap();
+        assert!(written.contains(r#""event":"login""#), "{written}");
+        let made: Vec<_> = fs::read_dir(&folder.0).unwrap().flatten().collect();
+        assert!(made.len() > 1, "what is usual is kept too: {made:?}");
+        for file in made {
+            let found = file.metadata().unwrap();
+            assert_eq!((found.uid(), found.gid()), (expected, expected), "{file:?}");
+        }
+    }
 }
 
 #[test]
