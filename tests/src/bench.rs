@@ -103,6 +103,19 @@ impl Watching {
         processor(self.pid())
     }
 
+    /// The same with that of threads that have ended, in ticks of the kernel's (proc(5)).
+    pub fn processor_since_start(&self) -> Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
+        // Its name may have spaces and parentheses.
+        let (_, fields) = stat.rsplit_once(')').context("no name")?;
+        let mut ticks = 0;
+        for field in fields.split_whitespace().skip(11).take(2) {
+            ticks += field.parse::<u64>()?;
+        }
+        let a_second = rustix::param::clock_ticks_per_second();
+        Ok(Duration::from_secs_f64(ticks as f64 / a_second as f64))
+    }
+
     /// Stops it as a service manager would, and gives its lines.
     pub fn stop(mut self) -> Result<Lines> {
         self.signal("TERM")?;

@@ -1,6 +1,7 @@
 //! A start among many processes and open connections: no record is lost while the agent looks through them, and every login
 //! that began meanwhile is told.
 
+use std::fmt;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -21,32 +22,51 @@ const HELD: usize = 12_500;
 const LOGINS: usize = 20_000;
 const RATE: &str = "500";
 
-/// Forks itself so often, and ends with its standard input, as do its children.
-const SLEEPERS: &str = "exec 3<&0; i=0; while [ $i -lt $0 ]; do { read line; } <&3 & i=$((i+1)); done; echo all; read line";
+/// Forks itself so often, and ends with its standard input once its children have, which end with it too.
+const SLEEPERS: &str = "exec 3<&0; i=0; while [ $i -lt $0 ]; do { read line; } <&3 & i=$((i+1)); done; echo all; read line; wait";
+/// So many at a time: each child has a copy of its own of the list of those before it.
+const FORKED: usize = 250;
 
-/// Processes that end with this.
-struct Sleepers(Child);
+/// Processes that end with this: shells, each with the children that it has forked.
+#[derive(Default)]
+struct Sleepers(Vec<Child>);
 
 impl Sleepers {
     fn start(count: usize) -> Result<Self> {
+        let mut sleepers = Self::default();
+        let mut left = count;
+        while left > 0 {
+            let forked = left.saturating_sub(1).min(FORKED);
+            sleepers.fork(forked)?;
+            left -= 1 + forked;
+        }
+        Ok(sleepers)
+    }
+
+    /// Starts a shell, which forks so many.
+    fn fork(&mut self, count: usize) -> Result<()> {
         let mut child = Command::new("sh")
             .args(["-c", SLEEPERS, &count.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
         let output = child.stdout.take().context("no output")?;
-        let sleepers = Self(child);
+        self.0.push(child);
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
         ensure!(line.trim() == "all", "not all processes could be started");
-        Ok(sleepers)
+        Ok(())
     }
 }
 
 impl Drop for Sleepers {
     fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        self.0.wait().ok();
+        for shell in &mut self.0 {
+            drop(shell.stdin.take());
+        }
+        for shell in &mut self.0 {
+            shell.wait().ok();
+        }
     }
 }
 
@@ -56,8 +76,15 @@ pub(crate) fn measure(processes: usize) -> Result<()> {
         .trim()
         .parse()?;
     let processes = processes.min(most.saturating_sub(LEFT));
-    let _sleepers = Sleepers::start(processes)?;
     let host = Namespace::new("start")?;
+    let (agent, alone) = started(&host)?;
+    drop(agent.stop()?);
+    let begun = Instant::now();
+    let _sleepers = Sleepers::start(processes)?;
+    println!(
+        "{processes} processes in {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
     let mut open = Vec::new();
     for index in 0..CONNECTIONS / HELD {
         let address = format!("127.0.1.{}:1433", index + 1);
@@ -72,10 +99,7 @@ pub(crate) fn measure(processes: usize) -> Result<()> {
     let many = LOGINS.to_string();
     let logins = ["connect", address, &many, "--say", "login", "--rate", RATE];
     let mut logins = Crowd::start(&host, &logins)?;
-    let begun = Instant::now();
-    let agent = Watching::start(&host, &["--max-flows", "131072"])?;
-    let took = begun.elapsed();
-    let processor = agent.processor()?;
+    let (agent, among) = started(&host)?;
     logins.line()?;
     logins.release()?;
     // The last close, and what is lost, are told within seconds.
@@ -83,11 +107,9 @@ pub(crate) fn measure(processes: usize) -> Result<()> {
     let [_, most] = agent.resident()?;
     let said = Said::of(&fs::read_to_string(&*agent.stop()?)?)?;
     println!(
-        "started among {processes} processes and {} sockets in {:.2} s ({:.2} s of a processor, at most {} MiB) while {RATE} \
-         logins a second began: {} of them told, {} whole; lost {:?}",
+        "started among {processes} processes and {} sockets in {among} (alone in {alone}), at most {} MiB, while {RATE} logins a \
+         second began: {} of them told, {} whole; lost {:?}",
         2 * CONNECTIONS,
-        took.as_secs_f64(),
-        processor.as_secs_f64(),
         most >> 10,
         said.logins,
         said.whole,
@@ -96,6 +118,28 @@ pub(crate) fn measure(processes: usize) -> Result<()> {
     ensure!(said.losses.is_empty(), "records were lost at the start");
     ensure!(said.whole > 0, "no login was told whole");
     Ok(())
+}
+
+/// How long a start has taken.
+struct Took {
+    clock: Duration,
+    /// Of a processor.
+    processor: Duration,
+}
+
+impl fmt::Display for Took {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (clock, processor) = (self.clock.as_secs_f64(), self.processor.as_secs_f64());
+        write!(f, "{clock:.2} s, {processor:.2} s of a processor")
+    }
+}
+
+fn started(host: &Namespace) -> Result<(Watching, Took)> {
+    let begun = Instant::now();
+    let agent = Watching::start(host, &["--max-flows", "131072"])?;
+    let clock = begun.elapsed();
+    let processor = agent.processor_since_start()?;
+    Ok((agent, Took { clock, processor }))
 }
 
 /// What the agent told.
