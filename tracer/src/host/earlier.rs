@@ -4,21 +4,22 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     fs,
-    io::Read as _,
     net::{IpAddr, SocketAddr},
     os::unix::fs::MetadataExt as _,
 };
 
 use procfs::{
     net::{TcpNetEntry, TcpState},
-    process::{FDTarget, Process},
+    process::Process,
 };
 use tracer_ebpf::{
     event::{Owner, role},
     flow::FlowKey,
 };
 
-use super::{hierarchy::Hierarchy, namespaces::has_the_hosts_pids, now};
+use super::{
+    held::each_socket_of, hierarchy::Hierarchy, namespaces::has_the_hosts_pids, now, own_name,
+};
 
 /// Sockets on watched ports that are older than the agent, with whoever holds them.
 #[derive(Debug, Default)]
@@ -30,8 +31,14 @@ pub struct Earlier {
 #[derive(Clone, Copy, Debug)]
 struct Listener {
     address: SocketAddr,
+    holder: Holder,
+}
+
+/// A process that holds sockets.
+#[derive(Clone, Copy, Debug)]
+struct Holder {
     owner: Owner,
-    /// The id of its process's control group.
+    /// The id of its control group.
     group: Option<u64>,
 }
 
@@ -56,13 +63,15 @@ impl Earlier {
         }
         let mut left = sockets;
         for process in processes() {
+            let mut holder = None;
             // Who holds a socket that several have is the first of them: the one that opened it
             // comes before its children.
-            for inode in held(&process) {
+            each_socket_of(&process, |inode| {
                 if let Some(socket) = left.remove(&inode) {
-                    earlier.add(socket, &process, groups);
+                    let holder = holder.get_or_insert_with(|| Holder::of(&process, groups));
+                    earlier.add(socket, *holder);
                 }
-            }
+            });
             if left.is_empty() {
                 break;
             }
@@ -70,25 +79,19 @@ impl Earlier {
         earlier
     }
 
-    fn add(&mut self, socket: Socket, process: &Process, groups: Option<&Hierarchy>) {
-        let mut owner = owner(process);
+    fn add(&mut self, socket: Socket, mut holder: Holder) {
+        let owner = &mut holder.owner;
         if socket.serves {
             owner.role = role::SERVER;
         }
         let Some(remote) = socket.remote else {
             let address = socket.local;
-            let group = groups.and_then(|groups| group(process, groups));
-            self.listeners.push(Listener {
-                address,
-                owner,
-                group,
-            });
+            self.listeners.push(Listener { address, holder });
             return;
         };
-        let key = key(socket.local, remote);
-        owner.key = key;
-        let owners = self.connections.entry(key).or_default();
-        owners.push(owner);
+        owner.key = key(socket.local, remote);
+        let owners = self.connections.entry(owner.key).or_default();
+        owners.push(*owner);
     }
 
     /// Whether there is nothing to ask for.
@@ -110,8 +113,9 @@ impl Earlier {
             .listeners
             .iter()
             .filter(|listener| sides.iter().any(|side| listener.takes(*side)))
-            .filter(|listener| owner.cgroup == 0 || listener.group == Some(owner.cgroup))
-            .map(|listener| listener.owner);
+            .map(|listener| listener.holder)
+            .filter(|holder| owner.cgroup == 0 || holder.group == Some(owner.cgroup))
+            .map(|holder| holder.owner);
         let Some(holder) = holders.next() else {
             return;
         };
@@ -130,6 +134,15 @@ impl Earlier {
             owner.time = seen;
         }
         owners
+    }
+}
+
+impl Holder {
+    fn of(process: &Process, groups: Option<&Hierarchy>) -> Self {
+        Self {
+            owner: owner(process),
+            group: groups.and_then(|groups| group(process, groups)),
+        }
     }
 }
 
@@ -197,15 +210,6 @@ fn socket(entry: &TcpNetEntry, ports: &BTreeSet<u16>) -> Option<(u64, Socket)> {
     (entry.inode != 0).then_some((entry.inode, socket))
 }
 
-/// The inodes of the sockets that a process holds.
-fn held(process: &Process) -> impl Iterator<Item = u64> {
-    let descriptors = process.fd().into_iter().flatten().flatten();
-    descriptors.filter_map(|descriptor| match descriptor.target {
-        FDTarget::Socket(inode) => Some(inode),
-        _ => None,
-    })
-}
-
 /// The id of a process's control group, by the hierarchy's directories.
 fn group(process: &Process, groups: &Hierarchy) -> Option<u64> {
     let unified = process.cgroups().ok()?.0;
@@ -229,13 +233,10 @@ fn owner(process: &Process) -> Owner {
     }
     owner.pid = process.pid().cast_unsigned();
     owner.uid = process.uid().unwrap_or_default();
-    let mut name = Vec::new();
-    if let Ok(mut file) = process.open_relative("comm") {
-        // One that is gone meanwhile has none.
-        file.read_to_end(&mut name).ok();
-    }
-    for (to, from) in owner.name.iter_mut().zip(name.trim_ascii_end()) {
-        *to = *from;
+    // One that is gone meanwhile has none.
+    let name = own_name(process).unwrap_or_default();
+    for (to, from) in owner.name.iter_mut().zip(name.bytes()) {
+        *to = from;
     }
     owner.held = now();
     owner
@@ -302,11 +303,11 @@ mod tests {
                 pid,
                 ..Owner::default()
             };
-            earlier.listeners.push(Listener {
-                address,
+            let holder = Holder {
                 owner,
                 group: Some(u64::from(pid)),
-            });
+            };
+            earlier.listeners.push(Listener { address, holder });
         }
         let key = key(
             "192.0.2.1:1433".parse().unwrap(),

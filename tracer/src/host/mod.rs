@@ -5,6 +5,7 @@ mod capabilities;
 mod cgroups;
 pub mod containers;
 mod earlier;
+mod held;
 mod hierarchy;
 mod memory;
 mod namespaces;
@@ -23,6 +24,7 @@ pub use hierarchy::{Hierarchy, NoGroup};
 pub use memory::memory_limit;
 pub use namespaces::{has_the_hosts_pids, is_in_a_chosen_network};
 pub use process::Processes;
+pub(crate) use process::own_name;
 pub use servers::{is_sql_server_at, named, sql_servers};
 pub use witness::Witness;
 

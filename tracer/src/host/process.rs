@@ -165,8 +165,8 @@ fn has_thread(process: &process::Process, name: &str) -> bool {
 /// Adds what `/proc` knows; the path that names the container that it is in.
 fn complete(process: &mut Process, listed: &process::Process, executables: bool) -> Option<String> {
     // The hook was told the name of the thread that it interrupted.
-    if let Some(name) = text(listed, "comm") {
-        process.name = Some(Text::from(name.trim_end()));
+    if let Some(name) = own_name(listed) {
+        process.name = Some(Text::from(name));
     }
     if executables && let Ok(path) = listed.exe() {
         process.executable = Some(Text::from(&*path.to_string_lossy()));
@@ -175,6 +175,11 @@ fn complete(process: &mut Process, listed: &process::Process, executables: bool)
     process.cgroup = path(&groups).map(Text::from);
     let inside = paths(&groups).find(|path| Place::of(path).is_some());
     inside.map(str::to_owned)
+}
+
+/// What a process calls itself, unless it is gone.
+pub(crate) fn own_name(listed: &process::Process) -> Option<String> {
+    Some(text(listed, "comm")?.trim_end().to_owned())
 }
 
 fn text(listed: &process::Process, file: &str) -> Option<String> {

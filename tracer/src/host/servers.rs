@@ -8,8 +8,10 @@ use std::{
 
 use procfs::{
     net::TcpState,
-    process::{FDTarget, Process, all_processes},
+    process::{Process, all_processes},
 };
+
+use super::held::each_socket_of;
 
 /// The file name of SQL Server's program.
 const EXECUTABLE: &str = "sqlservr";
@@ -44,13 +46,10 @@ fn is_named(executable: &Path) -> bool {
 }
 
 fn listened(process: &Process) -> Vec<SocketAddr> {
-    let descriptors = process.fd().into_iter().flatten().flatten();
-    let held: HashSet<u64> = descriptors
-        .filter_map(|descriptor| match descriptor.target {
-            FDTarget::Socket(inode) => Some(inode),
-            _ => None,
-        })
-        .collect();
+    let mut held = HashSet::new();
+    each_socket_of(process, |inode| {
+        held.insert(inode);
+    });
     let entries = [process.tcp(), process.tcp6()];
     let entries = entries.into_iter().flatten().flatten();
     entries

@@ -13,7 +13,7 @@ use tracer_ebpf::{
 
 use super::owners::Owners;
 use crate::{
-    host::Witness,
+    host::{self, Witness},
     probe::Probe,
     session::{self, Hindrance, SocketOwner, Untried},
 };
@@ -225,12 +225,11 @@ impl Seen {
     }
 }
 
-/// The processes of a name: their own, or their executable's.
+/// The processes of a name: their own, or their executable's. Of each process of this host no more is read than that takes.
 fn of_name(name: &str) -> Vec<u32> {
     let known = name.get(..NAME).unwrap_or(name);
     let is_it = |process: &Process| {
-        let by_name = process.stat().is_ok_and(|stat| stat.comm == known);
-        by_name
+        host::own_name(process).is_some_and(|own| own == known)
             || process.exe().is_ok_and(|path| {
                 path.file_name()
                     .is_some_and(|file| file.to_string_lossy() == name)
@@ -239,7 +238,7 @@ fn of_name(name: &str) -> Vec<u32> {
     let all = all_processes().into_iter().flatten().flatten();
     // One that has ended, and that nobody has taken note of yet, does nothing any more.
     let lives = |process: &Process| process.is_alive();
-    let all = all.filter(|one| lives(one) && is_it(one)).take(MOST);
+    let all = all.filter(|one| is_it(one) && lives(one)).take(MOST);
     all.map(|process| process.pid().cast_unsigned()).collect()
 }
 
