@@ -202,6 +202,7 @@ async fn watch(
     agent.started();
     agent.confine();
     service::ready();
+    agent.catch_up();
     let reason = agent.until_stopped(options.duration, &mut signals).await;
     service::stopping();
     Box::pin(agent.stop(reason)).await

@@ -18,6 +18,10 @@ impl Held {
         self.bytes < MOST
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
     pub(super) fn keep(&mut self, record: &[u8]) {
         self.bytes += record.len();
         self.records.push_back(record.into());
@@ -42,8 +46,10 @@ mod tests {
     #[test]
     fn they_come_in_order_and_not_without_bound() {
         let mut held = Held::default();
+        assert!(held.is_empty());
         held.keep(b"one");
         held.keep(b"three");
+        assert!(!held.is_empty());
         assert_eq!(held.next().as_deref(), Some(&b"one"[..]));
         held.keep(&vec![0; MOST]);
         assert!(!held.has_room());

@@ -256,6 +256,16 @@ impl Probe {
         })
     }
 
+    /// Makes room for records, which are handed over later, by [`drain`](Self::drain).
+    pub fn hold(&mut self) {
+        self.ring.hold();
+    }
+
+    /// Whether records wait for which room was made.
+    pub fn holds(&self) -> bool {
+        self.ring.holds()
+    }
+
     /// When a connection was born, and what the client and the server have sent in it up to now, the
     /// packets included of which nothing was told; nothing where the kernel does not know it.
     pub fn carried(&self, key: FlowKey) -> impl Iterator<Item = (u64, [Counters; 2])> {

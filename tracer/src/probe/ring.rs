@@ -185,6 +185,11 @@ impl Ring {
         }
     }
 
+    /// Whether any are kept so.
+    pub(super) fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// How many records could not be read since the last call.
     pub(super) fn take_unreadable(&mut self) -> u64 {
         std::mem::take(&mut self.unreadable)

@@ -1,6 +1,6 @@
 //! The agent at work: what it does in turn, and what it says of itself.
 
-use std::{io, process::ExitCode, time::Duration};
+use std::{io, process::ExitCode, thread, time::Duration};
 
 use anyhow::Context;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
@@ -43,6 +43,12 @@ const STATUS: Duration = Duration::from_mins(1);
 const SAVES: u32 = 5;
 /// Records taken from the ring before anything else gets its turn.
 const BATCH: usize = 4096;
+/// As many of those that came while the host was looked through: all their lines find room where writers keep up.
+const HELD_BATCH: usize = 1024;
+/// How long those wait for writers that do not, in all.
+const CATCH_UP: Duration = Duration::from_secs(10);
+/// How long such a writer is left alone.
+const LULL: Duration = Duration::from_millis(2);
 /// How long a reader that does not read is waited for at the end.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long the ring is read at the end, nanoseconds.
@@ -203,7 +209,7 @@ impl Watcher {
                 () = &mut end => return "duration",
             }
             self.notices();
-            self.drain();
+            self.drain(BATCH);
             self.records.output.flush();
             if self.records.closed || self.records.output.is_closed() {
                 return READER_GONE;
@@ -233,8 +239,21 @@ impl Watcher {
         }
     }
 
-    /// Takes what the kernel has told; whether that was all.
-    fn drain(&mut self) -> bool {
+    /// Tells what came while the host was looked through: no faster than it is written, since all of it is there at once.
+    pub(super) fn catch_up(&mut self) {
+        let end = Instant::now() + CATCH_UP;
+        while self.probe.holds() {
+            self.drain(HELD_BATCH);
+            self.records.output.flush();
+            while self.records.output.are_behind() && Instant::now() < end {
+                self.probe.hold();
+                thread::sleep(LULL);
+            }
+        }
+    }
+
+    /// Takes what the kernel has told, of so many records at most; whether that was all.
+    fn drain(&mut self, most: usize) -> bool {
         // Before what is in the ring lets time pass: some of it may not have fitted meanwhile.
         if self.last_drain.elapsed() > LATE {
             self.losses();
@@ -254,7 +273,7 @@ impl Watcher {
         if let Some(recorder) = &mut records.recorder {
             recorder.set_wall_offset(wall_offset);
         }
-        let taken = probe.drain(BATCH, |record| tell(engine, owners, record, records));
+        let taken = probe.drain(most, |record| tell(engine, owners, record, records));
         records.tally.events(taken);
         for decided in records.decided.drain(..) {
             probe.decide(decided.key, decided.born, decided.without_sessions);
@@ -263,13 +282,13 @@ impl Watcher {
             ports.hear(word, now);
         }
         self.learn();
-        taken < BATCH
+        taken < most
     }
 
     fn tick(&mut self) {
         // Read before the ring: what is still in there must not find its time passed.
         let now = self.probe.now();
-        if self.drain() {
+        if self.drain(BATCH) {
             self.engine.pass_time(now, &mut self.records);
         }
         self.ticks = self.ticks.wrapping_add(1);
@@ -395,7 +414,7 @@ impl Watcher {
     pub(super) async fn stop(mut self, reason: &str) -> anyhow::Result<ExitCode> {
         // Under load the ring fills as fast as it is read.
         let enough = self.probe.now().saturating_add(LAST_LOOK);
-        while !self.drain() && self.probe.now() < enough {}
+        while !self.drain(BATCH) && self.probe.now() < enough {}
         self.losses();
         // SYNs that are held back now are told no more.
         self.losses();

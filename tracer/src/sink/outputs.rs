@@ -75,6 +75,11 @@ impl Outputs {
         }
     }
 
+    /// Whether a burst might not find room in one of them.
+    pub fn are_behind(&self) -> bool {
+        self.sinks.iter().any(|sink| sink.output.is_behind())
+    }
+
     /// Nobody is left to write for. One reader that left ends only what was written for it.
     pub fn is_closed(&self) -> bool {
         self.sinks.iter().all(|sink| sink.output.is_closed())

@@ -205,6 +205,11 @@ impl Output {
         self.shared.waiting.load(Ordering::Acquire) + self.gathered.len()
     }
 
+    /// Whether so much waits for the writer that a burst might not find room.
+    pub fn is_behind(&self) -> bool {
+        !self.is_closed() && self.holds() > self.capacity / 4
+    }
+
     fn may_wait(&self) -> bool {
         match self.overflow {
             Overflow::Drop => false,

@@ -87,6 +87,25 @@ fn a_reader_that_never_reads_again_does_not_keep_the_agent_from_stopping() {
 }
 
 #[test]
+fn an_output_is_behind_while_its_reader_is_and_no_longer() {
+    let (mut reader, mut output) = pipe(Overflow::Drop, 8);
+    assert!(!output.is_behind());
+    while output.send(samples::login()) != Sent::Dropped {}
+    assert!(output.is_behind());
+    let reading = std::thread::spawn(move || {
+        let mut text = String::new();
+        reader.read_to_string(&mut text).map(|_| text)
+    });
+    let end = std::time::Instant::now() + PATIENCE;
+    while output.is_behind() {
+        assert!(std::time::Instant::now() < end, "it is behind for ever");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    output.finish(PATIENCE).expect("an end");
+    assert!(reading.join().expect("a reader").is_ok());
+}
+
+#[test]
 fn a_reader_that_left_is_a_clean_end() {
     let (reader, mut output) = pipe(Overflow::Wait, 8);
     drop(reader);
