@@ -10,10 +10,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use harness::fleet::{
-    Fleet, Plan, Truth, cluster,
-    database::{Database, handed_out, questions, schema, statements},
-    world,
+use harness::{
+    fleet::{
+        Fleet, Plan, Truth, cluster,
+        database::{Database, handed_out, questions, schema, statements},
+        world,
+    },
+    peer::workspace,
 };
 use tracer::record::Timestamp;
 
@@ -241,6 +244,26 @@ fn the_clusters_schema_is_made_of_the_one_for_a_single_server_and_can_be_read() 
     let mut database = Database::open(&folder.0.join("database"), false)?;
     for statement in statements(&made) {
         database.run(&format!("EXPLAIN AST {}", without_comments(&statement)))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn what_the_documentation_says_by_http_is_a_statement_that_takes_lines_in() -> Result<()> {
+    let folder = Folder::new("http")?;
+    let day = folder.0.join("day.jsonl");
+    let truth = write(&day, DAY, 2_000, false)?;
+    let mut database = Database::open(&folder.0.join("database"), true)?;
+    let page = std::fs::read_to_string(workspace().join("docs/fleet.md"))?;
+    let (_, said) = page.split_once("/?query=").context("nothing is said")?;
+    let (said, _) = said.split_once('\'').context("it has no end")?;
+    // The interface reads what the address says, and then what was sent.
+    let statement = said.replace('+', " ") + "\n" + &std::fs::read_to_string(&day)?;
+    let connections = "SELECT uniqExact(connection_id) FROM tds.logins FINAL";
+    // A carrier that hears no answer sends all of it again.
+    for _ in 0..2 {
+        database.run(&statement)?;
+        assert_eq!(number(&mut database, connections)?, truth.connections());
     }
     Ok(())
 }
