@@ -487,7 +487,7 @@ CREATE TABLE IF NOT EXISTS tds.logins_by_minute_here ON CLUSTER '{cluster}'
 )
 ENGINE = ReplicatedReplacingMergeTree(counted)
 PARTITION BY toYYYYMM(minute)
-ORDER BY (server_address, server_port, minute, outcome, auth, encryption)
+ORDER BY (toStartOfHour(minute), server_address, server_port, minute, outcome, auth, encryption)
 TTL minute + INTERVAL 400 DAY;
 
 CREATE TABLE IF NOT EXISTS tds.logins_by_minute ON CLUSTER '{cluster}' AS tds.logins_by_minute_here

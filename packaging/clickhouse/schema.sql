@@ -482,7 +482,7 @@ CREATE TABLE IF NOT EXISTS tds.logins_by_minute
 )
 ENGINE = ReplacingMergeTree(counted)
 PARTITION BY toYYYYMM(minute)
-ORDER BY (server_address, server_port, minute, outcome, auth, encryption)
+ORDER BY (toStartOfHour(minute), server_address, server_port, minute, outcome, auth, encryption)
 TTL minute + INTERVAL 400 DAY;
 
 -- Counts anew each minute whose logins came in since three minutes, also those that come hours late.

@@ -91,6 +91,9 @@ const TABLES: &[(&str, &[(&str, Another)])] = &[
     ),
 ];
 
+/// Those of which a partition is a day.
+const BY_DAY: [&str; 4] = ["logins", "closes", "attempts", "agents"];
+
 /// How a value differs in a copy.
 #[derive(Clone, Copy)]
 enum Another {
@@ -126,7 +129,8 @@ impl Another {
     }
 }
 
-/// Makes of what is loaded, a day of one fleet, so many days of so many fleets.
+/// Makes of what is loaded, a day of one fleet, so many days of so many fleets. Each day but the last is one part in the
+/// end, as the engine makes of it in time; the last is left as merges in the background leave it.
 pub fn multiply(database: &mut Database, fleets: u64, days: u64) -> Result<()> {
     // Its minutes are copied as well: counted anew with each copy, all of them would take longer than the copies.
     database.run("SYSTEM STOP VIEW tds.logins_are_counted")?;
@@ -142,15 +146,43 @@ pub fn multiply(database: &mut Database, fleets: u64, days: u64) -> Result<()> {
         ))?;
     }
     for day in 0..days {
+        let is_last = day + 1 == days;
+        // Merged step by step, a day would be written several times.
+        let merges = if is_last { "START" } else { "STOP" };
+        for table in BY_DAY {
+            database.run(&format!("SYSTEM {merges} MERGES tds.{table}"))?;
+        }
         for fleet in 0..fleets {
             if (fleet, day) != (0, 0) {
                 copy(database, Copy { fleet, day })?;
             }
         }
+        if !is_last {
+            merge(database)?;
+        }
         eprintln!("{} of {days} days", day + 1);
     }
     for (table, _) in TABLES {
         database.run(&format!("DROP TABLE tds.first_{table} SYNC"))?;
+    }
+    Ok(())
+}
+
+/// Makes one part of each partition that has several.
+fn merge(database: &mut Database) -> Result<()> {
+    for table in BY_DAY {
+        database.run(&format!("SYSTEM START MERGES tds.{table}"))?;
+        let partitions = database.ask(
+            "SELECT partition_id FROM system.parts WHERE database = 'tds' AND table = {table:String} AND active \
+             GROUP BY partition_id HAVING count() > 1",
+            &[("table", table)],
+            "TSV",
+        )?;
+        for partition in partitions.lines() {
+            database.run(&format!(
+                "OPTIMIZE TABLE tds.{table} PARTITION ID '{partition}' FINAL"
+            ))?;
+        }
     }
     Ok(())
 }

@@ -8,11 +8,14 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use clap::Args;
-use harness::fleet::{
-    Fleet, Plan,
-    database::{Database, Parameters, questions},
-    multiplied::multiply,
+use clap::{Args, ValueEnum};
+use harness::{
+    bench::median,
+    fleet::{
+        Fleet, Plan,
+        database::{Database, Parameters, questions},
+        multiplied::multiply,
+    },
 };
 use tracer::record::Timestamp;
 
@@ -40,9 +43,31 @@ pub(crate) struct Measure {
     /// Only questions whose names have this in them
     #[arg(long, default_value = "")]
     only: String,
+    /// Of which times they are asked
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "hour,day,all"
+    )]
+    of: Vec<Span>,
+    /// So often each: the middle one is told
+    #[arg(long, default_value_t = 1)]
+    trials: usize,
     /// No question is waited for longer, in seconds
     #[arg(long, default_value_t = 60)]
     patience: u64,
+}
+
+/// Of which time a question is asked.
+#[derive(Clone, Copy, ValueEnum)]
+enum Span {
+    /// The last hour that there is
+    Hour,
+    /// The last day
+    Day,
+    /// All that there is
+    All,
 }
 
 impl Measure {
@@ -134,44 +159,59 @@ fn time(measure: &Measure, database: &mut Database) -> Result<()> {
     // Of one query; a fleet's database has other work too.
     database.run("SET max_memory_usage = 8000000000")?;
     database.run(&format!("SET max_execution_time = {}", measure.patience))?;
+    let asked: Vec<_> = measure
+        .of
+        .iter()
+        .map(|span| match span {
+            Span::Hour => hour,
+            Span::Day => day,
+            Span::All => from,
+        })
+        .collect();
     println!(
-        "seconds, and those of processors, for the last hour, the last day, and all of {from} to {until}"
+        "seconds, and those of processors, medians of {}, from {} until {until}",
+        measure.trials,
+        asked.join(", ")
     );
     for question in questions()? {
         if !question.name.contains(&measure.only) {
             continue;
         }
-        let seconds = [hour, day, from].map(|from| {
-            let mut parameters = vec![("from", from), ("until", until)];
+        for from in &asked {
+            let mut parameters = vec![("from", *from), ("until", until)];
             for (name, value) in [("at", hour), ("connection", "0123456789abcdef")] {
                 if question.sql.contains(&format!("{{{name}:")) {
                     parameters.push((name, value));
                 }
             }
-            timed(measure.patience, database, &question.sql, &parameters)
-        });
-        let [hour, day, all] = seconds;
-        println!("{} {} {} {}", hour?, day?, all?, question.name);
+            print!("{} ", timed(measure, database, &question.sql, &parameters)?);
+        }
+        println!("{}", question.name);
     }
     Ok(())
 }
 
 /// Seconds until a question is answered, and of processors for it: the latter say more on a machine that does other things.
 fn timed(
-    patience: u64,
+    measure: &Measure,
     database: &mut Database,
     sql: &str,
     parameters: Parameters<'_>,
 ) -> Result<String> {
-    let (began, before) = (Instant::now(), database.processor()?);
-    let answer = database.ask(sql, parameters, "Null");
-    let why = answer.err().map(|why| why.to_string()).unwrap_or_default();
-    let took = began.elapsed().as_secs_f64();
-    let spent = database.processor()?.saturating_sub(before).as_secs_f64();
-    Ok(match () {
-        () if why.is_empty() => format!("{took:7.2} {spent:6.2}"),
-        () if why.contains("TIMEOUT_EXCEEDED") => format!(">{patience:6} {spent:6.2}"),
-        () if why.contains("MEMORY_LIMIT_EXCEEDED") => format!(" memory {spent:6.2}"),
-        () => bail!("{why}"),
-    })
+    let (mut took, mut spent) = (Vec::new(), Vec::new());
+    for _ in 0..measure.trials {
+        let (began, before) = (Instant::now(), database.processor()?);
+        let answer = database.ask(sql, parameters, "Null");
+        took.push(began.elapsed().as_secs_f64());
+        spent.push(database.processor()?.saturating_sub(before).as_secs_f64());
+        let Err(why) = answer else { continue };
+        let why = why.to_string();
+        let patience = measure.patience;
+        return match () {
+            () if why.contains("TIMEOUT_EXCEEDED") => Ok(format!(">{patience:6}       ")),
+            () if why.contains("MEMORY_LIMIT_EXCEEDED") => Ok(" memory       ".to_owned()),
+            () => bail!("{why}"),
+        };
+    }
+    Ok(format!("{:7.2} {:6.2}", median(&took), median(&spent)))
 }
