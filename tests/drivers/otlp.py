@@ -3,8 +3,8 @@
 otlp.py PORT ANSWER,... [CERTIFICATE KEY CLIENTS]: by TLS where a certificate is given, and then only to clients whose
 certificate CLIENTS has issued. otlp.py grpc:PORT ANSWER,...: by gRPC. The first requests are answered so, all that come
 then with `ok`. With KEEP in the environment, whatever is taken is kept in that file. An answer is a status (`503`, `429`;
-by gRPC the name of a code, with `+retry` where it says when), `garbage`, `partial` (one record is refused), or `close` (no
-answer at all).
+by gRPC the name of a code, with `+retry` where it says when), `garbage`, `partial` (one record is refused), `close` (no
+answer at all, by HTTP), or `silence` (none as long as the other end waits, by gRPC).
 """
 
 import gzip
@@ -13,6 +13,8 @@ import json
 import os
 import ssl
 import sys
+import threading
+import time
 from concurrent import futures
 
 import grpc
@@ -30,10 +32,13 @@ KINDS = {
 }
 
 
+SAYING = threading.Lock()
+
+
 def say(what):
-    # In one piece: connections are served side by side.
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
+    # Connections are served side by side, and a text stream is nobody's alone.
+    with SAYING:
+        print(json.dumps(what), flush=True)
 
 
 def plain(attributes):
@@ -226,9 +231,15 @@ class ByName(grpc.GenericRpcHandler):
                 if when:
                     context.set_trailing_metadata((("grpc-status-details-bin", retry_info()),))
                 context.abort(grpc.StatusCode[code], "not now")
-            return taken(message, response(), asked)
+            if asked == "garbage":
+                return b"<html>who are you?</html>"
+            if asked == "silence":
+                while context.is_active():
+                    time.sleep(0.05)
+                return b""
+            return taken(message, response(), asked).SerializeToString()
 
-        return grpc.unary_unary_rpc_method_handler(serve, request.FromString, response.SerializeToString)
+        return grpc.unary_unary_rpc_method_handler(serve, request.FromString)
 
 
 if sys.argv[1].startswith("grpc:"):

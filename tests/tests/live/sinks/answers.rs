@@ -41,6 +41,8 @@ fn what_a_receiver_by_grpc_puts_off_comes_again_and_what_it_refuses_is_counted()
             "UNAVAILABLE,RESOURCE_EXHAUSTED+retry,DEADLINE_EXCEEDED",
             false,
         ),
+        // The second one until the agent waits no longer.
+        ("garbage,silence", false),
         ("partial", true),
         ("INVALID_ARGUMENT", true),
         ("RESOURCE_EXHAUSTED", true),
@@ -73,6 +75,46 @@ fn what_a_receiver_by_grpc_puts_off_comes_again_and_what_it_refuses_is_counted()
             let all = arrived.len() as u64 + counted;
             assert_eq!(all, newest, "{answers}: {told:?}");
         }
+    }
+}
+
+#[test]
+fn who_speaks_no_grpc_or_hangs_up_has_taken_nothing_and_is_told() {
+    root_or_skip!("who speaks no gRPC or hangs up has taken nothing and is told");
+    driver_or_skip!(Driver::Tsql);
+    for does in ["SYSTEM:echo who are you?", "EXEC:true"] {
+        let place = Place::new("strangers");
+        let listen = "TCP-LISTEN:4318,fork,reuseaddr,bind=127.0.0.1";
+        let mut socat = place.host.command("socat");
+        let stranger = Running::start(socat.args([listen, does])).unwrap();
+        let sink = "kind=otlp,name=far,protocol=grpc,url=http://127.0.0.1:4318,signals=logs";
+        let mut agent = place.agent(&[sink]);
+        place.log_in_until(&mut agent, 2);
+        wait_until("its word of that", || {
+            let events = agent.events().unwrap();
+            let mut agents = of(&events, "agent").into_iter();
+            agents.any(|line| {
+                let detail = line["agent"]["detail"].as_str().unwrap_or_default();
+                // It listened already, or was not there yet.
+                detail.starts_with("far: ") && !detail.contains("refused")
+            })
+        });
+        drop(stranger);
+        let mut receiver = receiver_at(&place, "grpc:4318", &[""]);
+        let all = receiver.wait_lines(LIMIT, |lines| {
+            let closes = parse(lines);
+            let closes = closes
+                .iter()
+                .filter(|line| line["log"] == "tds_tracer.close");
+            closes.count() >= 2
+        });
+        assert!(all, "{does}: {}", receiver.errors());
+        let record = agent.stop().unwrap();
+        assert!(record.success, "{}", record.log);
+        let told = parse(receiver.lines());
+        let arrived = numbers(&told);
+        let newest = arrived.last().copied().unwrap_or_default();
+        assert_eq!((arrived.len() as u64, refused(&told)), (newest, 0));
     }
 }
 
