@@ -1,5 +1,7 @@
 //! What Prometheus is told: a real one asks, and its own checker finds nothing to say.
 
+mod asked;
+
 use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -15,11 +17,6 @@ use harness::{driver_or_skip, root_or_skip};
 const LIMIT: Duration = Duration::from_mins(1);
 /// Where the agent answers.
 const METRICS: &str = "127.0.0.1:9433";
-/// Where Prometheus does.
-const PROMETHEUS: &str = "127.0.0.1:9090";
-/// What Prometheus is told to ask.
-const ASKED: &str = "{global: {scrape_interval: 1s}, scrape_configs: [{job_name: tds, static_configs: \
-                     [{targets: ['127.0.0.1:9433']}]}]}";
 
 /// Two hosts, an agent that answers, and a server.
 struct Place {
@@ -99,12 +96,6 @@ fn promtool(host: &Namespace, arguments: &[&str], input: &str) -> (bool, String)
     (status.success(), told)
 }
 
-/// Whether Prometheus has an answer.
-fn found(host: &Namespace, url: &str, query: &str) -> bool {
-    let (good, told) = promtool(host, &["query", "instant", url, query], "");
-    good && told.contains(" => ")
-}
-
 #[test]
 fn each_login_is_counted_whatever_the_output_leaves_out() {
     root_or_skip!("each login is counted whatever the output leaves out");
@@ -150,108 +141,6 @@ fn each_login_is_counted_whatever_the_output_leaves_out() {
             .all(|login| login["login"]["outcome"] == "refused"),
         "{logins:?}"
     );
-}
-
-#[test]
-fn prometheus_asks_and_finds_the_logins() {
-    root_or_skip!("prometheus asks and finds the logins");
-    driver_or_skip!(Driver::Tsql);
-    let place = Place::new(&[]);
-    let host = &place.network.client;
-    let folder = std::env::temp_dir().join(format!("tds-tracer-prometheus-{}", host.name()));
-    fs::create_dir_all(&folder).unwrap();
-    let asked = folder.join("asked.yml");
-    fs::write(&asked, ASKED).unwrap();
-    let mut prometheus = host.command("prometheus");
-    prometheus
-        .arg(format!("--config.file={}", asked.display()))
-        .arg(format!(
-            "--storage.tsdb.path={}",
-            folder.join("kept").display()
-        ))
-        .arg(format!("--web.listen-address={PROMETHEUS}"))
-        .args(["--log.level=error"]);
-    let prometheus = Running::start(&mut prometheus).unwrap();
-    place.log_in(5);
-    let query =
-        &of_server("sum(tds_logins_total{outcome=\"success\",server=\"SERVER:1433\"}) == 5");
-    let url = format!("http://{PROMETHEUS}");
-    let end = Instant::now() + LIMIT;
-    while !found(host, &url, query) {
-        assert!(Instant::now() < end, "{}", prometheus.errors());
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    let slow = "histogram_quantile(0.5, sum by (le) (tds_login_phase_duration_seconds_bucket{phase=\"login\",side=\"server\"})) > 0";
-    assert!(found(host, &url, slow));
-    prometheus.stop("TERM").unwrap();
-    fs::remove_dir_all(&folder).unwrap();
-    place.stop();
-}
-
-/// Where `VictoriaMetrics` answers.
-const VICTORIA: &str = "127.0.0.1:8428";
-
-#[test]
-fn victoria_metrics_asks_and_finds_the_logins() {
-    const PROMISE: &str = "victoria metrics asks and finds the logins";
-    root_or_skip!(PROMISE);
-    driver_or_skip!(Driver::Tsql);
-    if Command::new("victoria-metrics")
-        .arg("-version")
-        .output()
-        .is_err()
-    {
-        skip("victoria-metrics", PROMISE);
-        return;
-    }
-    let place = Place::new(&[]);
-    let host = &place.network.client;
-    let folder = std::env::temp_dir().join(format!("tds-tracer-victoria-{}", host.name()));
-    fs::create_dir_all(&folder).unwrap();
-    let asked = folder.join("asked.yml");
-    fs::write(&asked, ASKED).unwrap();
-    let mut victoria = host.command("victoria-metrics");
-    victoria
-        .arg(format!("-promscrape.config={}", asked.display()))
-        .arg(format!(
-            "-storageDataPath={}",
-            folder.join("kept").display()
-        ))
-        .arg(format!("-httpListenAddr={VICTORIA}"));
-    let victoria = Running::start(&mut victoria).unwrap();
-    place.log_in(5);
-    // What came a moment ago is held back otherwise.
-    let answer = |query: &str| {
-        let mut curl = host.command("curl");
-        curl.args(["--silent", "--get", "--data", "nocache=1&latency_offset=0s"]);
-        curl.args(["--data-urlencode", &format!("query={query}")]);
-        run(
-            curl.arg(format!("http://{VICTORIA}/api/v1/query")),
-            "",
-            LIMIT,
-        )
-        .unwrap()
-        .1
-    };
-    let until = |query: &str| {
-        let end = Instant::now() + LIMIT;
-        while !answer(query).contains("\"value\":") {
-            assert!(
-                Instant::now() < end,
-                "{} {}",
-                answer(query),
-                victoria.errors()
-            );
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    };
-    until(&of_server(
-        "sum(tds_logins_total{outcome=\"success\",server=\"SERVER:1433\"}) == 5",
-    ));
-    until("histogram_quantile(0.5, sum by (le) (tds_login_duration_seconds_bucket)) > 0");
-    victoria.stop("TERM").unwrap();
-    fs::remove_dir_all(&folder).unwrap();
-    place.stop();
 }
 
 #[test]
