@@ -17,9 +17,14 @@ const TAKES: [(&str, &str); 2] = [("grpc", "127.0.0.1:5317"), ("http", "127.0.0.
 const PROGRAM: &str = "import os, rotel, sys; program = os.path.dirname(rotel.__file__) + '/rotel-agent'; \
                        os.execv(program, [program, *sys.argv[1:]])";
 
-/// The collector.
+/// The collector, which hands on to the strict receiver at its usual port.
 fn collector(place: &Place) -> Running {
-    let [(_, grpc), (_, http)] = TAKES;
+    collector_at(place, TAKES.map(|(_, address)| address), "4318")
+}
+
+/// One that takes what comes by gRPC and by HTTP there, and hands it on to that port.
+pub(super) fn collector_at(place: &Place, takes: [&str; 2], to: &str) -> Running {
+    let [grpc, http] = takes;
     let mut collector = place.host.command(python());
     collector.args([
         "-c",
@@ -30,20 +35,23 @@ fn collector(place: &Place) -> Running {
         "--disable-batching",
     ]);
     collector.args(["--otlp-grpc-endpoint", grpc, "--otlp-http-endpoint", http]);
-    collector.args(["--otlp-exporter-endpoint", "http://127.0.0.1:4318"]);
+    collector.args([
+        "--otlp-exporter-endpoint",
+        &format!("http://127.0.0.1:{to}"),
+    ]);
     collector.args(["--otlp-exporter-protocol", "http"]);
     collector.args([
         "--pid-file",
-        &place.folder.path("pid"),
+        &place.folder.path(&format!("{to}.pid")),
         "--log-file",
-        &place.folder.path("log"),
+        &place.folder.path(&format!("{to}.log")),
     ]);
     let collector = Running::start(&mut collector).unwrap();
     wait_until("the collector", || {
         let mut sockets = place.host.command("ss");
         let listening = sockets.args(["-Hltn"]).output().unwrap();
         let listening = String::from_utf8_lossy(&listening.stdout).into_owned();
-        TAKES.iter().all(|(_, address)| listening.contains(address))
+        takes.iter().all(|address| listening.contains(address))
     });
     collector
 }

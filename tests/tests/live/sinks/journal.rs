@@ -51,7 +51,38 @@ fn the_journal_gets_the_line_and_its_values_as_fields() {
 }
 
 /// The program of systemd's journal.
-const JOURNALD: &str = "/lib/systemd/systemd-journald";
+pub(super) const JOURNALD: &str = "/lib/systemd/systemd-journald";
+/// Where one of a test's own listens, in the test's folder.
+pub(super) const SOCKET: &str = "run/systemd/journal.tds/socket";
+
+/// A journal of its own, whose `/run` is a folder of this test, and which is kept nowhere else. It takes as much as
+/// comes, as it does of the agent's unit.
+pub(super) fn journald(place: &Place) -> Running {
+    let settings = place.folder.path("run/systemd/journald@tds.conf.d");
+    fs::create_dir_all(place.folder.path("run/log/journal")).unwrap();
+    fs::create_dir_all(&settings).unwrap();
+    let volatile = "[Journal]\nStorage=volatile\nRateLimitIntervalSec=0\n";
+    fs::write(format!("{settings}/here.conf"), volatile).unwrap();
+    let mut journald = Command::new("unshare");
+    let script = format!(
+        "mount --bind {} /run && exec {JOURNALD} tds",
+        place.folder.path("run")
+    );
+    journald.args(["--mount", "--propagation", "private", "sh", "-c", &script]);
+    let journald = Running::start(&mut journald).unwrap();
+    wait_until("the journal", || {
+        fs::exists(place.folder.path(SOCKET)).unwrap()
+    });
+    journald
+}
+
+/// What `journalctl` says of that journal.
+pub(super) fn journalctl(place: &Place, arguments: &[&str]) -> String {
+    let mut journalctl = Command::new("journalctl");
+    let files = place.folder.path("run/log/journal/*/*.journal");
+    journalctl.args(["--quiet", "--file", &files]);
+    run(journalctl.args(arguments), "", LIMIT).unwrap().1
+}
 
 #[test]
 fn journalctl_finds_records_by_their_values_and_says_whose_they_are() {
@@ -63,28 +94,12 @@ fn journalctl_finds_records_by_their_values_and_says_whose_they_are() {
         return;
     }
     let place = Place::new("journald");
-    // A journal of its own, whose `/run` is a folder of this test, and which is kept nowhere else.
-    let settings = place.folder.path("run/systemd/journald@tds.conf.d");
-    fs::create_dir_all(place.folder.path("run/log/journal")).unwrap();
-    fs::create_dir_all(&settings).unwrap();
-    let volatile = "[Journal]\nStorage=volatile\n";
-    fs::write(format!("{settings}/here.conf"), volatile).unwrap();
-    let mut journald = Command::new("unshare");
-    let script = format!(
-        "mount --bind {} /run && exec {JOURNALD} tds",
-        place.folder.path("run")
-    );
-    journald.args(["--mount", "--propagation", "private", "sh", "-c", &script]);
-    let _journald = Running::start(&mut journald).unwrap();
-    let socket = place.folder.path("run/systemd/journal.tds/socket");
-    wait_until("the journal", || fs::exists(&socket).unwrap());
+    let _journald = journald(&place);
+    let socket = place.folder.path(SOCKET);
     let agent = place.agent(&[&format!("kind=journald,path={socket},events=login")]);
     place.log_in();
     let found = |field: &str| {
-        let mut journalctl = Command::new("journalctl");
-        let files = place.folder.path("run/log/journal/*/*.journal");
-        journalctl.args(["--quiet", "--output=json", "--file", &files, field]);
-        let (_, text) = run(&mut journalctl, "", LIMIT).unwrap();
+        let text = journalctl(&place, &["--output=json", field]);
         let entries = text.lines().map(serde_json::from_str);
         entries
             .collect::<Result<Vec<Value>, _>>()

@@ -96,7 +96,11 @@ impl Place {
 
 /// The whole lines of a file.
 pub(super) fn lines(file: &str) -> Vec<Value> {
-    let text = fs::read_to_string(file).unwrap_or_default();
+    parse_lines(&fs::read_to_string(file).unwrap_or_default())
+}
+
+/// The whole lines of a text that are JSON.
+pub(super) fn parse_lines(text: &str) -> Vec<Value> {
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
     let lines = whole
         .lines()

@@ -10,11 +10,14 @@ use harness::bench::Crowd;
 use harness::drivers::{Driver, Encrypt, Login};
 use harness::peer::Peer;
 use harness::process::{Running, run, until};
+use harness::root::skip;
 use harness::{driver_or_skip, root_or_skip};
 use serde_json::Value;
 
+use super::collector::collector_at;
+use super::journal::{JOURNALD, SOCKET, journalctl, journald};
 use super::otlp::receiver_at;
-use super::place::{Place, lines};
+use super::place::{Place, lines, parse_lines};
 use crate::life::{LIMIT, wait_until};
 
 /// Logins of each storm.
@@ -37,24 +40,35 @@ struct Kind {
     /// What it answers first after it was killed; `None` of one that may have taken from its kernel what it has not
     /// kept, which a kill would lose.
     answers: Option<&'static str>,
-    /// Its records are lines of a file, not what it prints.
-    in_file: bool,
+    kept: Kept,
 }
 
-const KINDS: [Kind; 5] = [
+/// Where its records are found.
+enum Kept {
+    /// It prints them.
+    Printed,
+    /// They are lines of a file that has its name.
+    InFile,
+    /// `journalctl` has them.
+    InJournal,
+    /// It hands them on to a strict receiver at that port.
+    HandedOn(&'static str),
+}
+
+const KINDS: [Kind; 8] = [
     Kind {
         name: "http",
         sink: "kind=otlp,name=http,url=http://127.0.0.1:4318,signals=logs",
         start: |place, answers| receiver_at(place, "4318", &[answers]),
         answers: Some("503,garbage,close,429"),
-        in_file: false,
+        kept: Kept::Printed,
     },
     Kind {
         name: "grpc",
         sink: "kind=otlp,name=grpc,protocol=grpc,url=http://127.0.0.1:4317,signals=logs",
         start: |place, answers| receiver_at(place, "grpc:4317", &[answers]),
         answers: Some("UNAVAILABLE,RESOURCE_EXHAUSTED+retry,ABORTED"),
-        in_file: false,
+        kept: Kept::Printed,
     },
     Kind {
         name: "lines",
@@ -64,14 +78,14 @@ const KINDS: [Kind; 5] = [
             place.takes(from, &place.folder.path("lines"))
         },
         answers: None,
-        in_file: true,
+        kept: Kept::InFile,
     },
     Kind {
         name: "rsyslog",
         sink: "kind=syslog,name=rsyslog,address=tcp://127.0.0.1:6514",
         start: |place, _| rsyslog(place),
         answers: None,
-        in_file: true,
+        kept: Kept::InFile,
     },
     Kind {
         name: "near",
@@ -85,7 +99,28 @@ const KINDS: [Kind; 5] = [
             near
         },
         answers: None,
-        in_file: true,
+        kept: Kept::InFile,
+    },
+    Kind {
+        name: "journald",
+        sink: "kind=journald,name=journald,path=FOLDER/SOCKET",
+        start: |place, _| journald(place),
+        answers: None,
+        kept: Kept::InJournal,
+    },
+    Kind {
+        name: "rotel-grpc",
+        sink: "kind=otlp,name=rotel-grpc,protocol=grpc,url=http://127.0.0.1:5317,signals=logs",
+        start: |place, _| collector_at(place, ["127.0.0.1:5317", "127.0.0.1:5318"], "5319"),
+        answers: None,
+        kept: Kept::HandedOn("5319"),
+    },
+    Kind {
+        name: "rotel-http",
+        sink: "kind=otlp,name=rotel-http,url=http://127.0.0.1:6318,signals=logs",
+        start: |place, _| collector_at(place, ["127.0.0.1:6317", "127.0.0.1:6318"], "6319"),
+        answers: None,
+        kept: Kept::HandedOn("6319"),
     },
 ];
 
@@ -108,9 +143,24 @@ struct Receiver<'a> {
     kind: &'a Kind,
     running: Option<Running>,
     before: Vec<String>,
+    /// To whom it hands on.
+    behind: Option<Running>,
 }
 
-impl Receiver<'_> {
+impl<'a> Receiver<'a> {
+    fn start(kind: &'a Kind, place: &Place) -> Self {
+        let behind = match kind.kept {
+            Kept::HandedOn(port) => Some(receiver_at(place, port, &[""])),
+            _ => None,
+        };
+        Self {
+            kind,
+            running: Some((kind.start)(place, "")),
+            before: Vec::new(),
+            behind,
+        }
+    }
+
     fn signal(&self, signal: &str) {
         self.running.as_ref().unwrap().signal(signal).unwrap();
     }
@@ -126,15 +176,19 @@ impl Receiver<'_> {
 
     /// The events that arrived, by the numbers of their lines.
     fn arrived(&mut self, place: &Place) -> BTreeMap<u64, String> {
-        if self.kind.in_file {
-            let lines = lines(&place.folder.path(self.kind.name));
+        let lines = match self.kind.kept {
+            Kept::InFile => Some(lines(&place.folder.path(self.kind.name))),
+            Kept::InJournal => Some(parse_lines(&journalctl(place, &["--output=cat"]))),
+            Kept::Printed | Kept::HandedOn(_) => None,
+        };
+        if let Some(lines) = lines {
             let told = lines.iter().filter_map(|line| {
                 let event = line["event"].as_str()?;
                 Some((line["line"].as_u64()?, event.to_owned()))
             });
             return told.collect();
         }
-        let running = self.running.as_mut().unwrap();
+        let running = self.behind.as_mut().or(self.running.as_mut()).unwrap();
         let lines = self.before.iter().chain(running.lines());
         // One that is killed may have printed half a line.
         let lines = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -178,6 +232,10 @@ fn single_ones(place: &Place, agent: &mut Agent, closes: &mut usize) {
 fn every_receiver_gets_each_record_of_a_storm_though_it_is_stopped_killed_and_answers_badly() {
     root_or_skip!("every receiver gets each record of a storm");
     driver_or_skip!(Driver::Tsql);
+    if !fs::exists(JOURNALD).unwrap() {
+        skip(JOURNALD, "every receiver gets each record of a storm");
+        return;
+    }
     let place = Place::new("storm");
     let _slow = Peer::scenario(
         Some(&place.host),
@@ -187,13 +245,12 @@ fn every_receiver_gets_each_record_of_a_storm_though_it_is_stopped_killed_and_an
     let _crowd = Crowd::serve(&place.host, &[CROWD, "--say", "login"]).unwrap();
     let mut receivers: Vec<_> = KINDS
         .iter()
-        .map(|kind| Receiver {
-            kind,
-            running: Some((kind.start)(&place, "")),
-            before: Vec::new(),
-        })
+        .map(|kind| Receiver::start(kind, &place))
         .collect();
-    let sinks = KINDS.map(|kind| kind.sink.replace("FOLDER", &place.folder.path("")));
+    let sinks = KINDS.map(|kind| {
+        let sink = kind.sink.replace("SOCKET", SOCKET);
+        sink.replace("FOLDER", &place.folder.path(""))
+    });
     let sinks: Vec<_> = sinks.iter().map(String::as_str).collect();
     let metrics = ["--metrics", "127.0.0.1:9433"];
     let mut agent = place.agent_at("1433-1436", &sinks, &metrics);
