@@ -1,5 +1,6 @@
 //! What each kind of sink takes of a processor, how fast it goes, and what an outage of an hour takes of memory.
 
+mod figures;
 mod login;
 mod outage;
 mod speed;
@@ -32,6 +33,8 @@ enum What {
     Login,
     /// Logins for a second of a processor, as fast as they go
     Speed,
+    /// Processor time to count logins, and to tell by OTLP what was counted
+    Figures,
     /// Memory while nobody takes what an hour's logins say
     Outage,
 }
@@ -45,6 +48,7 @@ fn main() -> Result<()> {
         match one {
             What::Login => login::measure(&only)?,
             What::Speed => speed::measure(&only)?,
+            What::Figures => figures::measure()?,
             What::Outage => outage::measure()?,
         }
     }

@@ -4,9 +4,13 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::Result;
 
+/// After so many requests somebody who takes OTLP says so, once.
+pub(crate) const MANY: u64 = 200;
+
 /// Says that it has taken whatever is sent by OTLP.
 const ANSWERER: &str = "
-import http.server, sys
+import http.server, itertools, sys
+requests = itertools.count(1)
 class Taker(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
     def log_message(self, *_):
@@ -17,6 +21,8 @@ class Taker(http.server.BaseHTTPRequestHandler):
         self.send_header('Content-Type', 'application/x-protobuf')
         self.send_header('Content-Length', '0')
         self.end_headers()
+        if next(requests) == int(sys.argv[2]):
+            print('many', flush=True)
 http.server.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), Taker).serve_forever()
 ";
 
@@ -44,8 +50,8 @@ impl Taker {
             Self::Tcp => thrown(format!("TCP-LISTEN:{port},fork,reuseaddr,bind=127.0.0.1")),
             Self::Udp => thrown(format!("UDP-RECV:{port},bind=127.0.0.1")),
             Self::Otlp => {
-                let port = port.to_string();
-                let words = ["python3", "-c", ANSWERER, &port];
+                let [port, many] = [port.to_string(), MANY.to_string()];
+                let words = ["python3", "-c", ANSWERER, &port, &many];
                 words.map(str::to_owned).to_vec()
             }
         }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -11,7 +12,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tracer::record::{Body, ConnectionId, Event, Naming, Record, RunId, SinkStatus};
 use tracer::session::{Config, Decided, Engine, Input, Listener};
 use tracer::sink::{
-    Destination, Filter, Format, Outputs, Overflow, Receiver, Settings, SpoolSettings,
+    Destination, Figures, Filter, Format, Outputs, Overflow, Receiver, Settings, SpoolSettings,
 };
 
 use crate::takers::Taker;
@@ -109,6 +110,11 @@ impl Sink {
     /// From now on it hands over.
     pub(crate) fn begin(&self) {
         self.outputs.begin(false, None);
+    }
+
+    /// The same, and what is counted there is told from now on.
+    pub(crate) fn begin_telling(&self, figures: &Arc<dyn Figures>) {
+        self.outputs.begin(false, Some(figures));
     }
 
     /// Ends it; what it wrote is gone with it.
