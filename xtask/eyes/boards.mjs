@@ -31,6 +31,8 @@ const clock = (time) => new Date(time * 1e3).toISOString().slice(11, 16);
 const cell = (value) => {
   if (value === null || value === "") return "–";
   if (typeof value === "number") return `${Number(value.toPrecision(6))}`;
+  // Grafana shows times to the second.
+  if (/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+$/.test(value)) return value.slice(0, 19);
   return typeof value === "object" ? Object.values(value).map(cell).join(" ") : value;
 };
 
@@ -138,7 +140,8 @@ const heatmap = (panel) => {
 
 const stat = (panel) => {
   const numbers = seriesOf(panel).flatMap(({ points }) => points.map(([, value]) => value));
-  const format = UNITS[panel.fieldConfig.defaults.unit] ?? short;
+  const { unit, decimals } = panel.fieldConfig.defaults;
+  const format = decimals === 0 ? (value) => value.toFixed() : (UNITS[unit] ?? short);
   return { marks: numbers.length, html: `<p class="stat">${numbers.map((value) => escaped(format(value))).join(" ")}</p>` };
 };
 
