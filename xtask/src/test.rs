@@ -2,6 +2,8 @@
 
 use std::{
     env,
+    num::NonZero,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -27,6 +29,8 @@ pub(crate) struct Args {
 
 /// Where proptest looks for the seed of its cases.
 const SEED: &str = "PROPTEST_RNG_SEED";
+/// How many tests run at a time.
+const THREADS: &str = "RUST_TEST_THREADS";
 
 type Check = fn() -> Result<()>;
 
@@ -151,6 +155,11 @@ fn tests() -> Result<()> {
     // The same cases in each run: what other seeds find is looked for on purpose, not met by chance.
     if env::var_os(SEED).is_none() {
         test.env(SEED, "1");
+    }
+    // Those of the whole wait for their peers longer than they compute.
+    if env::var_os(THREADS).is_none() {
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        test.env(THREADS, (2 * processors).to_string());
     }
     if host::is_root() {
         test.env("TDS_TRACER_REQUIRE_ROOT", "1");
