@@ -34,7 +34,9 @@ pub(super) fn all(arch: Arch, folder: &Path) -> Result<Built> {
     let mut build = cross::build(arch, &["auditable", "build"], &flags(arch)?, folder)?;
     build
         .args(["--quiet", "--profile", "dist", "--package", "tracer"])
-        .env("CFLAGS", c_flags()?.join(" "));
+        .env("CFLAGS", c_flags()?.join(" "))
+        // The allocator says when it was compiled.
+        .env("SOURCE_DATE_EPOCH", "0");
     run(&mut build)?;
     let whole = folder.join(arch.triple()).join("dist/tds-tracer");
     let taken_apart = given(&whole, arch, folder)?;
