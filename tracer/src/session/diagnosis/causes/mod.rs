@@ -160,7 +160,7 @@ pub(super) const ALL: &[&Cause] = &[
     &no_attempt::CAUSE,
 ];
 
-/// Those that are worth telling of a login that went well too: the only ones that are looked for there.
+/// Those that are worth telling of a login that went well too, in the same order: the only ones that are looked for there.
 pub(super) const OF_GOOD_LOGINS: &[&Cause] = &[
     &clock_skew::CAUSE,
     &spn_unknown::CAUSE,
