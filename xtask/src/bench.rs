@@ -48,33 +48,49 @@ struct Rest {
     args: Vec<String>,
 }
 
+/// Optimised across crates, as the agent that packages carry is.
+const PROFILE: &str = "bench";
+/// Where cargo puts what is built so.
+const BUILT: &str = "release";
+
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let (package, kind, name, rest) = match &args.what {
-        What::Kernel(rest) => ("tracer", "--example", "bench-kernel", rest),
-        What::Sockets(rest) => ("tracer", "--example", "bench-sockets", rest),
-        What::Replay(rest) => ("tds-tracer-tests", "--bin", "bench-replay", rest),
-        What::Engine(rest) => ("tds-tracer-tests", "--bin", "bench-engine", rest),
-        What::Live(rest) => return of_peers("bench-live", rest),
-        What::Cost(rest) => return of_peers("bench-cost", rest),
-        What::Sinks(rest) => return of_peers("bench-sinks", rest),
-        What::Loss(rest) => return of_peers("bench-loss", rest),
-        What::Accuracy(rest) => return accuracy(rest),
-    };
-    if matches!(args.what, What::Kernel(_) | What::Sockets(_)) {
-        host::require_root("this measurement")?;
+    match &args.what {
+        What::Kernel(rest) => example("bench-kernel", rest),
+        What::Sockets(rest) => example("bench-sockets", rest),
+        What::Replay(rest) => program("bench-replay", rest),
+        What::Engine(rest) => program("bench-engine", rest),
+        What::Live(rest) => with_peers("bench-live", rest),
+        What::Cost(rest) => with_peers("bench-cost", rest),
+        What::Sinks(rest) => with_peers("bench-sinks", rest),
+        What::Loss(rest) => with_peers("bench-loss", rest),
+        What::Accuracy(rest) => accuracy(rest),
     }
-    setup::ensure(For::Test)?;
-    run_it(&mut cargo(["build", "--release", "--package", "tracer"]))?;
-    run_it(cargo(["run", "--release", "--package", package, kind, name, "--"]).args(&rest.args))
+}
+
+/// Measures programs in the kernel.
+fn example(name: &str, rest: &Rest) -> Result<()> {
+    host::require_root("this measurement")?;
+    measure(&["--example", name], &format!("examples/{name}"), rest)
+}
+
+/// Measures what needs neither kernel nor peers.
+fn program(name: &str, rest: &Rest) -> Result<()> {
+    measure(&["--bin", name], name, rest)
 }
 
 /// Measures a running agent, with peers of the tests' package.
-fn of_peers(name: &str, rest: &Rest) -> Result<()> {
+fn with_peers(name: &str, rest: &Rest) -> Result<()> {
     host::require_root("this measurement")?;
+    measure(&["--bins"], name, rest)
+}
+
+/// Builds the agent and what measures it, and runs that.
+fn measure(built: &[&str], name: &str, rest: &Rest) -> Result<()> {
     setup::ensure(For::Test)?;
     let packages = ["--package", "tracer", "--package", "tds-tracer-tests"];
-    run_it(cargo(["build", "--release", "--bins"]).args(packages))?;
-    run_it(Command::new(target().join("release").join(name)).args(&rest.args))
+    let mut build = cargo(["build", "--profile", PROFILE, "--bin", "tds-tracer"]);
+    run_it(build.args(packages).args(built))?;
+    run_it(Command::new(target().join(BUILT).join(name)).args(&rest.args))
 }
 
 /// Counts what is right, not how fast: with the peers as the tests build them.

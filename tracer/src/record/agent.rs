@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
 use super::{Count, LossReason, Outcome, Text, Timestamp};
 
 /// `agent`: start, stop, degradation, interface added or removed, and a status once a minute.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AgentRecord {
     /// What happened.
     pub agent: Agent,
@@ -17,7 +17,8 @@ pub struct AgentRecord {
 
 /// Something that happened to the agent.
 #[skip_serializing_none]
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Agent {
     /// What.
     pub action: AgentAction,
@@ -42,7 +43,8 @@ pub struct Agent {
 
 /// How the agent does: a stream that says so and nothing else is quiet, not dead.
 #[skip_serializing_none]
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Status {
     /// The last status, or the start: what is counted happened after it.
     pub since: Timestamp,
@@ -71,7 +73,8 @@ pub struct Status {
 
 /// How a sink does, counted since the agent started.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SinkStatus {
     /// Records that it was given and took: written, handed over, or in its spool.
     pub written: Count,
@@ -110,7 +113,8 @@ impl Agent {
 }
 
 /// What can happen to the agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AgentAction {
     /// It watches from now on.

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
@@ -12,7 +11,8 @@ use super::{
 };
 
 /// `attempt`: an attempt to reach SQL Server is over.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AttemptRecord {
     /// Who made it.
     pub client: AttemptClient,
@@ -25,7 +25,8 @@ pub struct AttemptRecord {
 }
 
 /// Whose attempt it is: each of its parts has a port of its own.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AttemptClient {
     /// IPv4 or IPv6 address; where the two families race, the faster one's. None where no packet was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,7 +36,8 @@ pub struct AttemptClient {
 /// The name's resolution, the lookup, the connections that were opened in parallel, one after the other or by redirect,
 /// and what other services were asked meanwhile.
 #[skip_serializing_none]
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Attempt {
     /// As in the `attempt` of its connections' lines. It follows from `tds.connection_guid` of the connection that
     /// was told first, or is that connection's id where the client gave none: the same from either host.
@@ -76,7 +78,8 @@ impl Attempt {
 }
 
 /// A session whose connection is gone (MS-TDS section 2.2.6.4, SESSIONRECOVERY).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Recovered {
     /// The connection, which the same client had to the same server, and which ended last.
     pub connection_id: ConnectionId,
@@ -86,7 +89,8 @@ pub struct Recovered {
 
 /// What a client meant to reach, as far as it said.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Target {
     /// The name whose address it asked for, or that it asked for in TLS, or said in the login.
     pub name: Option<Text>,
@@ -98,7 +102,8 @@ pub struct Target {
 
 /// One step of an attempt.
 #[skip_serializing_none]
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Part {
     /// What was done.
     pub kind: PartKind,
@@ -131,7 +136,8 @@ pub struct Part {
 }
 
 /// Kinds of steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PartKind {
     /// A name server was asked for the server's addresses, or for the name of one.
@@ -164,7 +170,8 @@ impl PartKind {
 }
 
 /// What came of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum PartOutcome {
     /// Of a connection.
@@ -182,7 +189,8 @@ pub enum PartOutcome {
 }
 
 /// What came of a question to a service that is neither a name server nor SQL Server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ServiceOutcome {
     /// It has said something; what, is not looked at.
@@ -196,7 +204,8 @@ pub enum ServiceOutcome {
 }
 
 /// Why a client's process could not go on; it may have been for several of these at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WaitOutcome {
     /// A limit of its control group kept it from the processors.
@@ -210,7 +219,8 @@ pub enum WaitOutcome {
 }
 
 /// Why no packet was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum UntriedOutcome {
     /// This host's kernel refused to connect, or to make a socket.
@@ -220,7 +230,8 @@ pub enum UntriedOutcome {
 }
 
 /// What came of a question to a name server (RFC 1035 section 4.1.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ResolutionOutcome {
     /// There was something of the kind that was asked for.
@@ -236,7 +247,8 @@ pub enum ResolutionOutcome {
 }
 
 /// What is asked for of a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RecordType {
     /// IPv4 addresses.
@@ -248,7 +260,8 @@ pub enum RecordType {
 }
 
 /// The attempt that a connection is part of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AttemptRef {
     /// As in the `attempt` line.
     pub id: AttemptId,

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
@@ -10,7 +9,8 @@ use super::{ConnectionId, Container, Count, Kubernetes, Nanos, Sides, Text, Time
 
 /// The connection itself, as `login` and `close` carry it.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Connection {
     /// Derived from addresses, ports and both initial sequence numbers.
     pub id: ConnectionId,
@@ -39,7 +39,8 @@ impl Connection {
 
 /// The connection's name alone, for records that are many per connection.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConnectionRef {
     /// As in the connection's `login` record.
     pub id: ConnectionId,
@@ -48,7 +49,8 @@ pub struct ConnectionRef {
 }
 
 /// Where the packets were seen from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Vantage {
     /// On the client's host.
@@ -65,7 +67,8 @@ pub enum Vantage {
 }
 
 /// Why a connection was not seen whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PartialReason {
     /// The first packets were before the agent's time or the capture's start.
@@ -84,7 +87,8 @@ pub enum PartialReason {
 }
 
 /// One end of a connection.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Endpoint {
     /// IPv4 or IPv6 address.
     pub address: IpAddr,
@@ -94,7 +98,8 @@ pub struct Endpoint {
 
 /// Other addresses of a connection on this host: a port that is published, a client that is
 /// masqueraded, a service's address.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Translation {
     /// The connecting end.
     pub client: Endpoint,
@@ -104,7 +109,8 @@ pub struct Translation {
 
 /// The listening end.
 #[skip_serializing_none]
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Server {
     /// IPv4 or IPv6 address.
     pub address: IpAddr,
@@ -116,7 +122,8 @@ pub struct Server {
 
 /// The local side's process.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Process {
     /// Thread group id, as `ps` shows it.
     pub pid: u32,
@@ -138,7 +145,8 @@ pub struct Process {
 
 /// What TCP went through.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Tcp {
     /// One round trip: that of the handshake, else the kernel's estimate when its socket closed.
     pub rtt_ns: Option<Nanos>,

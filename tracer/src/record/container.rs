@@ -1,6 +1,5 @@
 //! In which container a process runs, and in which pod.
 
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
@@ -8,7 +7,8 @@ use super::Text;
 
 /// What the host tells of a process's container.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Container {
     /// Its name, as its runtime lists it.
     pub name: Option<Text>,
@@ -19,7 +19,8 @@ pub struct Container {
 }
 
 /// Who makes containers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Runtime {
     /// Docker, also where Kubernetes asks it.
@@ -35,7 +36,8 @@ pub enum Runtime {
 
 /// The pod that a process runs in.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Kubernetes {
     /// The pod's namespace.
     pub namespace: Option<Text>,

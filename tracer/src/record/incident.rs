@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
@@ -12,7 +11,8 @@ use super::{
 };
 
 /// `incident`: more logins go wrong together than usually do.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct IncidentRecord {
     /// The incident as known by now.
     pub incident: Incident,
@@ -20,7 +20,8 @@ pub struct IncidentRecord {
 
 /// Logins that go wrong for the same cause, at one server, of one client, or anywhere.
 #[skip_serializing_none]
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Incident {
     /// The same in all of its lines, and in the `login` lines of its logins.
     pub id: IncidentId,
@@ -91,7 +92,8 @@ impl Incident {
 }
 
 /// What is new of an incident.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum IncidentAction {
     /// It begins to stand out.
@@ -103,7 +105,8 @@ pub enum IncidentAction {
 }
 
 /// How an incident ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum IncidentOutcome {
     /// Logins like those that went wrong go well again.
@@ -115,7 +118,8 @@ pub enum IncidentOutcome {
 }
 
 /// What the logins of an incident have in common besides the cause.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum IncidentScope {
     /// They go to one server.
@@ -128,7 +132,8 @@ pub enum IncidentScope {
 
 /// Whom an incident hits.
 #[skip_serializing_none]
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Affected<T> {
     /// How many there are.
     pub count: Count,
@@ -139,7 +144,8 @@ pub struct Affected<T> {
 }
 
 /// A client that an incident hits.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AffectedClient {
     /// IPv4 or IPv6 address.
     pub address: IpAddr,
@@ -148,7 +154,8 @@ pub struct AffectedClient {
 }
 
 /// A server that an incident hits.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AffectedServer {
     /// IPv4 or IPv6 address.
     pub address: IpAddr,
@@ -159,7 +166,8 @@ pub struct AffectedServer {
 }
 
 /// A process or application that an incident hits.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AffectedName {
     /// As the host, or the program itself, calls it.
     pub name: Text,
@@ -169,7 +177,8 @@ pub struct AffectedName {
 
 /// A login of an incident.
 #[skip_serializing_none]
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct IncidentLogin {
     /// Whose `login` line tells the rest.
     pub connection_id: ConnectionId,

@@ -2,7 +2,6 @@
 
 use std::{fmt, io};
 
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -124,8 +123,12 @@ impl Record {
 }
 
 /// The line's whole shape: what the JSON Schema is derived from.
-#[derive(Serialize, JsonSchema)]
-#[schemars(title = "A line of tds-tracer's event stream")]
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    schemars(title = "A line of tds-tracer's event stream")
+)]
 pub(super) struct Line<'a> {
     schema_version: SchemaVersion,
     /// How much it matters: `warn` for what was slow, lost or degraded, `error` for what failed.
@@ -164,14 +167,16 @@ impl<'a> Line<'a> {
 }
 
 /// Changes only when a name changes its meaning.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 enum SchemaVersion {
     #[serde(rename = "1")]
     One,
 }
 
 /// The host on which the agent runs, or the capture was read.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Host<'a> {
     name: &'a str,
 }

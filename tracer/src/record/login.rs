@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
@@ -10,7 +9,8 @@ use super::{Basis, Confidence, IncidentId, Nanos, PhaseName, Phases, Side, Text,
 
 /// The login's outcome and what it asked for.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Login {
     /// How it ended; left out while it is not decided.
     pub outcome: Option<Outcome>,
@@ -130,9 +130,8 @@ impl Login {
 }
 
 /// How a login ended; the first that fits, in this order.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Acknowledged with a routing change.
@@ -236,7 +235,8 @@ pub enum OutcomeKind {
 }
 
 /// An ERROR token without its text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SqlError {
     /// Error number, such as 18456.
     pub number: u32,
@@ -248,7 +248,8 @@ pub struct SqlError {
 
 /// ENVCHANGE routing.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Redirect {
     /// Host name or address as the server wrote it.
     pub address: Text,
@@ -259,7 +260,8 @@ pub struct Redirect {
 }
 
 /// Clients that are no TDS 7 clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Stranger {
     /// Connected and sent nothing.

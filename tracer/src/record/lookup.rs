@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
 use super::{Endpoint, Nanos, Process, Text};
 
 /// `lookup`: a SQL Browser exchange ended or timed out.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LookupRecord {
     /// The asking end.
     pub client: Endpoint,
@@ -24,7 +24,8 @@ pub struct LookupRecord {
 
 /// A server that is looked for: asked at UDP 1434, and what it says of itself.
 #[skip_serializing_none]
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AskedServer {
     /// The address that was asked; of a broadcast the one that all hear.
     pub address: IpAddr,
@@ -37,7 +38,8 @@ pub struct AskedServer {
 
 /// One question and what came of it.
 #[skip_serializing_none]
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Lookup {
     /// What was asked.
     pub kind: LookupKind,
@@ -67,7 +69,8 @@ pub struct Lookup {
 }
 
 /// Kinds of questions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LookupKind {
     /// `CLNT_BCAST_EX`: to all hosts.
@@ -81,7 +84,8 @@ pub enum LookupKind {
 }
 
 /// What came of a question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LookupOutcome {
     /// An answer came.
@@ -94,7 +98,8 @@ pub enum LookupOutcome {
 
 /// What SQL Browser answered.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LookupAnswer {
     /// `ServerName`.
     pub server_name: Option<Text>,

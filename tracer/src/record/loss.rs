@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::Serialize;
 
 use serde_with::skip_serializing_none;
@@ -10,7 +9,8 @@ use serde_with::skip_serializing_none;
 use super::{Count, Event, Stranger, Timestamp};
 
 /// `loss`: counters of things not seen have moved.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LossRecord {
     /// What, and how much.
     pub loss: Loss,
@@ -18,7 +18,8 @@ pub struct LossRecord {
 
 /// Things that were not seen, or not said.
 #[skip_serializing_none]
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Loss {
     /// Why.
     pub reason: LossReason,
@@ -37,9 +38,8 @@ pub struct Loss {
 macro_rules! reasons {
     ($($(#[$doc:meta])* $reason:ident = $name:literal,)*) => {
         /// Reasons for not seeing, or not saying.
-        #[derive(
-            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema,
-        )]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum LossReason {
             $($(#[$doc])* #[serde(rename = $name)] $reason,)*
         }

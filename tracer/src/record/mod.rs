@@ -24,6 +24,7 @@ mod rename;
 mod requests;
 #[cfg(test)]
 pub(crate) mod samples;
+#[cfg(feature = "schema")]
 mod schema;
 mod severity;
 mod tds;
@@ -34,10 +35,11 @@ mod written;
 
 use std::sync::Arc;
 
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
+#[cfg(feature = "schema")]
+pub use self::schema::{schema, schema_text};
 pub use self::{
     agent::{Agent, AgentAction, AgentRecord, SinkStatus, Status},
     attempt::{
@@ -65,7 +67,6 @@ pub use self::{
         MarsRecord, MarsSession, MarsSummary, Quantiles, Request, RequestKind, RequestRecord,
         Requests,
     },
-    schema::{schema, schema_text},
     severity::Severity,
     tds::{Auth, AuthKind, Collation, Encryption, EncryptionOption, Entra, Ntlm, Tds, UserAgent},
     tls::{Alert, AlertLevel, Certificate, Tls, TlsHello},
@@ -83,7 +84,8 @@ pub struct Record {
 }
 
 /// What happened, told apart by `event`.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Body {
     /// The outcome of a login is known.
@@ -150,9 +152,8 @@ impl Body {
 macro_rules! events {
     ($($event:ident = $name:literal,)*) => {
         /// The events' names.
-        #[derive(
-            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema,
-        )]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[expect(missing_docs, reason = "each is documented on its Body")]
         pub enum Event {
             $(#[serde(rename = $name)] $event,)*
@@ -187,8 +188,9 @@ events! {
 }
 
 /// `login`: one per connection that was seen to begin or to log in.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-#[schemars(transform = schema::require_outcome)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(transform = schema::require_outcome))]
 pub struct LoginRecord {
     /// What is known of the connection by now.
     #[serde(flatten)]
@@ -196,7 +198,8 @@ pub struct LoginRecord {
 }
 
 /// `pending`: a login has been undecided for long; `owed_by` and the phases say where it stands.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PendingRecord {
     /// What is known of the connection by now.
     #[serde(flatten)]
@@ -204,7 +207,8 @@ pub struct PendingRecord {
 }
 
 /// `close`: one per connection.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CloseRecord {
     /// What is known of the connection by now.
     #[serde(flatten)]
@@ -215,7 +219,8 @@ pub struct CloseRecord {
 
 /// A connection as known by then.
 #[skip_serializing_none]
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConnectionFacts {
     /// Which connection, seen from where.
     pub connection: Connection,

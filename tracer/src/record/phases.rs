@@ -2,14 +2,14 @@
 
 use std::{iter::Sum, ops::Add};
 
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
 use super::{ConnectionRef, Endpoint, Nanos, Server};
 
 /// Names of the phases.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PhaseName {
     /// First SYN to the client's ACK of the SYN-ACK.
@@ -69,7 +69,8 @@ impl PhaseName {
 
 /// The phases that happened.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[expect(missing_docs, reason = "each is documented on its PhaseName")]
 pub struct Phases {
     pub handshake: Option<Phase>,
@@ -139,7 +140,8 @@ impl Phases {
 
 /// One phase.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Phase {
     /// From the connection's start.
     pub start_ns: Nanos,
@@ -155,7 +157,8 @@ pub struct Phase {
 }
 
 /// Who was waited for: the three add up to the phase's duration.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Waited {
     /// The client's share.
     pub client_ns: Nanos,
@@ -184,7 +187,8 @@ impl Sum for Waited {
 }
 
 /// `phase`: a phase ended.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PhaseRecord {
     /// Which connection.
     pub connection: ConnectionRef,
@@ -197,7 +201,8 @@ pub struct PhaseRecord {
 }
 
 /// A phase with its name.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NamedPhase {
     /// Which phase.
     pub name: PhaseName,

@@ -1,6 +1,5 @@
 //! What the connection was used for after the login: requests and MARS sessions.
 
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
@@ -10,7 +9,8 @@ use super::{
 
 /// The connection's requests in sum.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Requests {
     /// All of them.
     pub count: Count,
@@ -29,7 +29,8 @@ pub struct Requests {
 }
 
 /// Quantiles of a set of durations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Quantiles {
     /// The median.
     pub p50: Nanos,
@@ -40,7 +41,8 @@ pub struct Quantiles {
 }
 
 /// `request`: a request's response ended, or never will.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RequestRecord {
     /// Which connection.
     pub connection: ConnectionRef,
@@ -54,7 +56,8 @@ pub struct RequestRecord {
 
 /// One request.
 #[skip_serializing_none]
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Request {
     /// What was asked.
     pub kind: RequestKind,
@@ -79,7 +82,8 @@ pub struct Request {
 }
 
 /// Kinds of requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RequestKind {
     /// SQL batch, packet type 1.
@@ -96,7 +100,8 @@ pub enum RequestKind {
 
 /// The connection's SMP sessions in sum.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MarsSummary {
     /// Sessions opened.
     pub sessions: u32,
@@ -109,7 +114,8 @@ pub struct MarsSummary {
 }
 
 /// `mars`: an SMP session ended.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MarsRecord {
     /// Which connection.
     pub connection: ConnectionRef,
@@ -123,7 +129,8 @@ pub struct MarsRecord {
 
 /// One SMP session.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MarsSession {
     /// SMP session id.
     pub sid: u16,

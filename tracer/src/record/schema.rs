@@ -1,9 +1,20 @@
-//! The JSON Schema of a line, derived from the types that are serialised.
+//! The JSON Schema of a line, derived from the types that are serialised. The agent carries the checked-in copy: this is
+//! built only with the feature `schema`, which the tests ask for.
 
-use schemars::{Schema, generate::SchemaSettings, transform::RecursiveTransform};
+use std::borrow::Cow;
+
+use schemars::{
+    JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema,
+    transform::RecursiveTransform,
+};
 use serde_json::{Value, json};
 
-use super::line::Line;
+use super::{
+    ids::{AttemptId, ConnectionId, IncidentId, RunId},
+    line::Line,
+    values::{Calendar, Confidence, Count, MAX_SAFE_INTEGER, Nanos, Text, Timestamp},
+    written::Written,
+};
 
 /// The JSON Schema (draft 2020-12) of every line in the project's own names.
 pub fn schema() -> Schema {
@@ -49,6 +60,57 @@ pub(super) fn require_outcome(schema: &mut Schema) {
         && let Some(login) = login.as_object_mut()
     {
         login.insert("required".to_owned(), json!(["outcome", "basis"]));
+    }
+}
+
+/// The schema of types that write themselves, each by its own name.
+macro_rules! written_as {
+    ($($name:ident),+ => $schema:tt) => {
+        $(impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        })+
+    };
+}
+
+written_as!(Nanos, Count => {
+    "description": "An integer, or beyond 2^53 its digits as a string.",
+    "anyOf": [
+        { "type": "integer", "minimum": 0, "maximum": MAX_SAFE_INTEGER },
+        { "type": "string", "pattern": "^[0-9]{16,20}$" }
+    ]
+});
+written_as!(Timestamp, Calendar => {
+    "description": "RFC 3339 in UTC, nine digits of a second.",
+    "type": "string",
+    "format": "date-time",
+    "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{9}Z$"
+});
+written_as!(Confidence => { "type": "number", "minimum": 0, "maximum": 1 });
+written_as!(Text => { "type": "string", "maxLength": Text::MAX_CHARS });
+written_as!(AttemptId, ConnectionId, IncidentId, RunId => { "type": "string", "pattern": "^[0-9a-f]{16}$" });
+
+/// That of what is written.
+impl<T: JsonSchema> JsonSchema for Written<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
     }
 }
 

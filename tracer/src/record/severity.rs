@@ -1,6 +1,5 @@
 //! How much a line matters: what pipelines route by.
 
-use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -9,7 +8,8 @@ use super::{
 };
 
 /// How much a line matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// As it should be, or nobody can say.

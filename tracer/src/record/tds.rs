@@ -1,6 +1,5 @@
 //! What was agreed before the login: TDS and the kind of authentication.
 
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
@@ -8,7 +7,8 @@ use super::{Nanos, Text};
 
 /// The TDS session's terms.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Tds {
     /// `7.4`, `8.0`: as the server acknowledged it, else as the client asked.
     pub version: Option<Text>,
@@ -60,7 +60,8 @@ pub struct Tds {
 
 /// What Microsoft's drivers say of themselves and of where they run.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UserAgent {
     /// The driver's name, such as `MS-ODBC`.
     pub driver: Option<Text>,
@@ -75,7 +76,8 @@ pub struct UserAgent {
 }
 
 /// A collation (MS-TDS 2.2.5.1.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Collation {
     /// Windows' locale identifier.
     pub lcid: u32,
@@ -84,7 +86,8 @@ pub struct Collation {
 }
 
 /// What of the connection is encrypted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Encryption {
     /// Nothing.
@@ -100,7 +103,8 @@ pub enum Encryption {
 }
 
 /// PRELOGIN ENCRYPTION values, by their MS-TDS 2.2.6.5 names without `ENCRYPT_`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are the specification's")]
 pub enum EncryptionOption {
@@ -118,7 +122,8 @@ pub enum EncryptionOption {
 
 /// How the client proves who it is.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Auth {
     /// The kind that was used in the end.
     pub kind: AuthKind,
@@ -138,9 +143,8 @@ pub struct Auth {
 }
 
 /// Kinds of authentication.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AuthKind {
     /// User and password in LOGIN7.
@@ -161,7 +165,8 @@ pub enum AuthKind {
 /// What NTLM messages say in clear. Every name is subject to the identity policy; challenges and
 /// responses are never kept.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ntlm {
     /// 1 or 2: the version of the client's response.
     pub version: Option<u8>,
@@ -181,7 +186,8 @@ pub struct Ntlm {
 
 /// What federated authentication says in clear. Tokens are never kept.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Entra {
     /// From the server's FEDAUTHINFO to the client's token: the client fetching it.
     pub token_fetch_ns: Option<Nanos>,

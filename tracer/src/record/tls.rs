@@ -2,7 +2,6 @@
 
 use std::hash::{Hash, Hasher};
 
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
@@ -10,7 +9,8 @@ use super::{Calendar, Side, Text};
 
 /// The TLS session's terms.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Tls {
     /// `1.0` to `1.3`.
     pub version: Option<Text>,
@@ -35,7 +35,8 @@ pub struct Tls {
 /// What a client offers in its `ClientHello`, in the order of its wishes. GREASE values (RFC 8701)
 /// are left out; what IANA has no name for is written as `0x` and four hex digits.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TlsHello {
     /// Length of the TLS records that carried it, headers included.
     pub bytes: u32,
@@ -69,7 +70,8 @@ impl TlsHello {
 
 /// A TLS alert. An encrypted one tells only who sent it.
 #[skip_serializing_none]
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Alert {
     /// Who sent it.
     pub from: Side,
@@ -80,7 +82,8 @@ pub struct Alert {
 }
 
 /// RFC 8446 section 6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are the specification's")]
 pub enum AlertLevel {
@@ -90,7 +93,8 @@ pub enum AlertLevel {
 
 /// Facts of an X.509 certificate.
 #[skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Certificate {
     /// Distinguished name of the subject.
     pub subject: Option<Text>,

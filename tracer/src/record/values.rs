@@ -1,19 +1,17 @@
 //! The scalar values of the stream: times, counts, bounded text.
 
 use std::{
-    borrow::Cow,
     fmt::{self, Write as _},
     hash::{Hash, Hasher},
     ops::{Add, AddAssign, Deref},
 };
 
 use jiff::tz::Offset;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use smol_str::{SmolStr, SmolStrBuilder};
 
 /// The largest integer that every JSON reader keeps whole: beyond it, jq and JavaScript round.
-const MAX_SAFE_INTEGER: u64 = 1 << 53;
+pub(super) const MAX_SAFE_INTEGER: u64 = 1 << 53;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -61,22 +59,6 @@ macro_rules! wide_integer {
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serialize_wide(self.0, serializer)
-            }
-        }
-
-        impl JsonSchema for $name {
-            fn schema_name() -> Cow<'static, str> {
-                stringify!($name).into()
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({
-                    "description": "An integer, or beyond 2^53 its digits as a string.",
-                    "anyOf": [
-                        { "type": "integer", "minimum": 0, "maximum": MAX_SAFE_INTEGER },
-                        { "type": "string", "pattern": "^[0-9]{16,20}$" }
-                    ]
-                })
             }
         }
     };
@@ -148,21 +130,6 @@ impl Serialize for Timestamp {
     }
 }
 
-impl JsonSchema for Timestamp {
-    fn schema_name() -> Cow<'static, str> {
-        "Timestamp".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "RFC 3339 in UTC, nine digits of a second.",
-            "type": "string",
-            "format": "date-time",
-            "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{9}Z$"
-        })
-    }
-}
-
 /// A calendar moment in whole seconds since 1970-01-01 UTC, as certificates state it: unlike
 /// [`Timestamp`] it reaches the year 9999 and back before 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -186,16 +153,6 @@ impl Calendar {
 impl Serialize for Calendar {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{:.9}Z", self.0))
-    }
-}
-
-impl JsonSchema for Calendar {
-    fn schema_name() -> Cow<'static, str> {
-        "Calendar".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Timestamp::json_schema(generator)
     }
 }
 
@@ -227,16 +184,6 @@ impl Serialize for Confidence {
             self.0.clamp(0.0, 1.0)
         };
         serializer.serialize_f64((bounded * 1000.0).round() / 1000.0)
-    }
-}
-
-impl JsonSchema for Confidence {
-    fn schema_name() -> Cow<'static, str> {
-        "Confidence".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "number", "minimum": 0, "maximum": 1 })
     }
 }
 
@@ -317,18 +264,9 @@ impl Serialize for Text {
     }
 }
 
-impl JsonSchema for Text {
-    fn schema_name() -> Cow<'static, str> {
-        "Text".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "maxLength": Self::MAX_CHARS })
-    }
-}
-
 /// One value for each side of a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Sides<T> {
     /// What the client sent, did or asked.
     pub client: T,
@@ -337,7 +275,8 @@ pub struct Sides<T> {
 }
 
 /// One end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
     /// The end that sent the SYN, or that speaks like a client where the SYN was not seen.
@@ -347,7 +286,8 @@ pub enum Side {
 }
 
 /// How something is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Basis {
     /// Read from the wire.

@@ -1,13 +1,11 @@
 //! Values that many records have in common, each with its JSON.
 
 use std::{
-    borrow::Cow,
     hash::{Hash, Hasher},
     ops::Deref,
     sync::OnceLock,
 };
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer, ser::Error as _};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -64,24 +62,6 @@ impl<T: Serialize> Serialize for Written<T> {
         }
         let json = to_raw_value(&self.value).map_err(S::Error::custom)?;
         self.json.get_or_init(|| json).serialize(serializer)
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for Written<T> {
-    fn inline_schema() -> bool {
-        T::inline_schema()
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
-
-    fn schema_id() -> Cow<'static, str> {
-        T::schema_id()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        T::json_schema(generator)
     }
 }
 
