@@ -1,7 +1,7 @@
 //! A runtime that is asked for what it has not left on disk, where somebody names its socket.
 //!
-//! Whoever may ask there may also make containers. So a thread of its own asks, which has nothing else, and asks one
-//! thing only.
+//! Whoever may ask there may also make containers. So a thread of its own asks, which has nothing else, and asks for
+//! containers' statuses and which runtime it is only.
 
 use std::{
     collections::HashMap,
@@ -135,7 +135,7 @@ impl Answers {
 
 /// Asks until nobody has a question any more.
 fn ask(socket: &Path, questions: &Receiver<String>, answers: &Answers) {
-    let mut has_failed = false;
+    let (mut has_failed, mut runtime) = (false, None);
     for id in questions {
         let begun = Instant::now();
         let answered = cri::status(socket, &id);
@@ -145,7 +145,11 @@ fn ask(socket: &Path, questions: &Receiver<String>, answers: &Answers) {
             tracing::warn!("names of containers, from {}: {error}", socket.display());
         }
         has_failed = answered.is_err();
-        let noted = answered.ok().flatten().unwrap_or_default();
+        let mut noted = answered.ok().flatten().unwrap_or_default();
+        if noted != Noted::default() {
+            runtime = runtime.or_else(|| cri::runtime(socket).ok()?);
+            noted.runtime = runtime;
+        }
         answers.tell(id, noted, begun.elapsed());
     }
 }

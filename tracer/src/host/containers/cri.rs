@@ -8,7 +8,10 @@ use prost::Message;
 use tokio::{net::UnixStream, time::timeout};
 
 use super::{InPod, Noted, names::label};
-use crate::{grpc, record::Text};
+use crate::{
+    grpc,
+    record::{self, Text},
+};
 
 /// Where its methods are.
 const SERVICE: &str = "http://localhost/runtime.v1.RuntimeService";
@@ -109,6 +112,17 @@ impl Status {
 }
 
 impl Runtime {
+    /// Which it is of those that lines tell.
+    fn told(&self) -> Option<record::Runtime> {
+        match &*self.name {
+            "containerd" => Some(record::Runtime::Containerd),
+            "cri-o" => Some(record::Runtime::CriO),
+            // As cri-dockerd says.
+            "docker" => Some(record::Runtime::Docker),
+            _ => None,
+        }
+    }
+
     /// For a person: as much of it as can be shown.
     fn said(&self) -> String {
         let shown = |text: &str| -> String {
@@ -145,11 +159,23 @@ pub(super) fn status(socket: &Path, id: &str) -> io::Result<Option<Noted>> {
 /// # Errors
 /// Where no answer comes in time, or another than there may be.
 pub fn version(socket: &Path) -> io::Result<String> {
+    greeted(socket).map(|runtime| runtime.said())
+}
+
+/// Which runtime the one at a socket is; `None` where it is another than those that lines tell.
+///
+/// # Errors
+/// Where no answer comes in time, or another than there may be.
+pub(super) fn runtime(socket: &Path) -> io::Result<Option<record::Runtime>> {
+    greeted(socket).map(|runtime| runtime.told())
+}
+
+fn greeted(socket: &Path) -> io::Result<Runtime> {
     let greeting = Greeting {
         version: ASKER.to_owned(),
     };
     let answered: Result<Runtime, u32> = asked(socket, "Version", &greeting)?;
-    answered.map(|runtime| runtime.said()).map_err(refused)
+    answered.map_err(refused)
 }
 
 fn refused(code: u32) -> io::Error {
@@ -239,6 +265,22 @@ mod tests {
         assert_eq!(runtime.said(), expected);
     }
 
+    #[test]
+    fn a_runtime_is_told_by_the_name_that_it_gives_itself() {
+        for (name, told) in [
+            ("containerd", Some(record::Runtime::Containerd)),
+            ("cri-o", Some(record::Runtime::CriO)),
+            ("docker", Some(record::Runtime::Docker)),
+            ("another", None),
+        ] {
+            let runtime = Runtime {
+                name: name.to_owned(),
+                ..Runtime::default()
+            };
+            assert_eq!(runtime.told(), told, "{name}");
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn what_a_runtime_says_may_be_anything(bytes: Vec<u8>) {
@@ -246,7 +288,7 @@ mod tests {
                 let _noted = status.noted();
             }
             if let Ok(runtime) = Runtime::decode(&*bytes) {
-                let _said = runtime.said();
+                let _said = (runtime.said(), runtime.told());
             }
         }
     }
