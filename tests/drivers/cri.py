@@ -10,59 +10,11 @@ import sys
 from concurrent import futures
 
 import grpc
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.unknown_fields import UnknownFieldSet
 
+from cri_messages import KINDS, RUNTIME, entries
+
 SOCKET, ID = sys.argv[1:]
-SERVICE = "/runtime.v1.RuntimeService/"
-TEXT, FLAG, COUNT = (descriptor_pb2.FieldDescriptorProto.Type.Value("TYPE_" + kind) for kind in ("STRING", "BOOL", "INT64"))
-# Of `runtime.v1` (k8s.io/cri-api, api.proto) what is asked and answered here, by the numbers that it has there.
-MESSAGES = {
-    "ContainerStatusRequest": {"container_id": (1, TEXT), "verbose": (2, FLAG)},
-    "ContainerMetadata": {"name": (1, TEXT), "attempt": (2, COUNT)},
-    "ImageSpec": {"image": (1, TEXT), "user_specified_image": (18, TEXT)},
-    "Entry": {"key": (1, TEXT), "value": (2, TEXT)},
-    "ContainerStatus": {
-        "id": (1, TEXT),
-        "metadata": (2, "ContainerMetadata"),
-        "created_at": (4, COUNT),
-        "image": (8, "ImageSpec"),
-        "image_ref": (9, TEXT),
-        "labels": (12, "*Entry"),
-        "annotations": (13, "*Entry"),
-        "log_path": (15, TEXT),
-    },
-    "ContainerStatusResponse": {"status": (1, "ContainerStatus")},
-    "VersionRequest": {"version": (1, TEXT)},
-    "VersionResponse": {
-        "version": (1, TEXT),
-        "runtime_name": (2, TEXT),
-        "runtime_version": (3, TEXT),
-        "runtime_api_version": (4, TEXT),
-    },
-}
-
-
-def messages():
-    file = descriptor_pb2.FileDescriptorProto(name="cri", package="runtime.v1", syntax="proto3")
-    for name, fields in MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for field, (number, kind) in fields.items():
-            described = message.field.add(name=field, number=number, label="LABEL_OPTIONAL")
-            if isinstance(kind, int):
-                described.type = kind
-                continue
-            # A map is many entries of key and value.
-            if kind.startswith("*"):
-                described.label = "LABEL_REPEATED"
-            described.type = "TYPE_MESSAGE"
-            described.type_name = ".runtime.v1." + kind.removeprefix("*")
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName("runtime.v1." + name)) for name in MESSAGES}
-
-
-KINDS = messages()
 
 
 def say(what):
@@ -82,15 +34,14 @@ def status(question, context):
         "io.kubernetes.container.name": "app",
         "maintainer": "somebody",
     }
-    entries = [KINDS["Entry"](key=key, value=value) for key, value in labels.items()]
     answer = KINDS["ContainerStatus"](
         id=ID,
         metadata=KINDS["ContainerMetadata"](name="app", attempt=2),
         created_at=1,
         image=KINDS["ImageSpec"](image="sha256:" + ID, user_specified_image="shop:1"),
         image_ref="shop@sha256:" + ID,
-        labels=entries,
-        annotations=entries,
+        labels=entries(labels),
+        annotations=entries(labels),
         log_path="/var/log/pods/app/0.log",
     )
     return KINDS["ContainerStatusResponse"](status=answer)
@@ -109,7 +60,7 @@ METHODS = {"ContainerStatus": status, "Version": version}
 
 class Runtime(grpc.GenericRpcHandler):
     def service(self, details):
-        method = details.method.removeprefix(SERVICE)
+        method = details.method.removeprefix(RUNTIME)
         if method not in METHODS:
             say({"wrong": details.method})
             return None

@@ -16,7 +16,7 @@ use crate::peer::{program, workspace};
 
 const MANIFESTS: &str = "packaging/kubernetes/tds-tracer.yaml";
 /// As a node of today has them, whatever this machine has besides.
-const UNIFIED: &str =
+pub(crate) const UNIFIED: &str =
     r#"umount -l -R /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec "$@""#;
 /// What container runtimes hide of `/proc` and `/sys`.
 const MASKED: [&str; 6] = [

@@ -7,6 +7,7 @@ pub mod attempts;
 pub mod bench;
 pub mod capture;
 pub mod contained;
+pub mod containerd;
 pub mod crowd;
 pub mod decoded;
 pub mod drivers;

@@ -60,13 +60,13 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        fs::remove_dir_all(&self.files).ok();
         let end = Instant::now() + LIMIT;
         // Before Linux 5.14 its processes are waited for.
         fs::write(self.groups.join("cgroup.kill"), "1").ok();
         while !remove(&self.groups) && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(5));
         }
+        fs::remove_dir_all(&self.files).ok();
     }
 }
 

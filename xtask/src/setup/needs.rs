@@ -84,6 +84,7 @@ pub(crate) const ALL: &[Need] = &[
     Need::program("victoria-metrics", &["victoria-metrics"], TEST),
     Need::program("curl", &["curl"], TEST),
     Need::program("crun", &["crun"], TEST),
+    Need::program("containerd", &["containerd", "runc"], TEST),
     Need::program("tmux", &["tmux"], EYES),
     Need::program("dnsmasq", &["dnsmasq-base"], TEST),
     Need::program("rsyslogd", &["rsyslog"], TEST),

@@ -1,6 +1,7 @@
 //! Whose connection it is: of a client's socket, of an accepted one, of one among thousands.
 
 mod contained;
+mod containerd;
 mod gone;
 mod namespaces;
 mod pods;

@@ -240,6 +240,19 @@ fn runtime(host: &Namespace, socket: &Path) -> Running {
     runtime
 }
 
+/// What doctor says of the runtime at a socket.
+pub(super) fn doctor_of_runtime(host: &Namespace, socket: &Path) -> String {
+    let mut doctor = host.command(program("tds-tracer").unwrap());
+    doctor.arg("doctor").arg("--cri-socket").arg(socket);
+    let (_, told) = run(&mut doctor, "", LIMIT).unwrap();
+    let is_it = |line: &&str| {
+        line.get(6..)
+            .is_some_and(|line| line.starts_with("runtime "))
+    };
+    let line = told.lines().find(is_it);
+    line.unwrap_or_else(|| panic!("{told}")).to_owned()
+}
+
 #[test]
 fn doctor_says_whether_a_runtime_answers_at_its_socket_and_which() {
     root_or_skip!("doctor says whether a runtime answers at its socket, and which");
@@ -247,17 +260,7 @@ fn doctor_says_whether_a_runtime_answers_at_its_socket_and_which() {
     let host = Namespace::new("l").unwrap();
     let node = Node::new(Path::new(&host.group())).unwrap();
     let socket = node.root().join("cri.sock");
-    let said = || {
-        let mut doctor = host.command(program("tds-tracer").unwrap());
-        doctor.arg("doctor").arg("--cri-socket").arg(&socket);
-        let (_, told) = run(&mut doctor, "", LIMIT).unwrap();
-        let is_it = |line: &&str| {
-            line.get(6..)
-                .is_some_and(|line| line.starts_with("runtime "))
-        };
-        let line = told.lines().find(is_it);
-        line.unwrap_or_else(|| panic!("{told}")).to_owned()
-    };
+    let said = || doctor_of_runtime(&host, &socket);
     let place = socket.display();
     let refused = said();
     assert!(refused.starts_with("less  runtime "), "{refused}");
