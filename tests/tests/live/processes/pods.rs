@@ -31,12 +31,14 @@ fn at(shape: &str) -> String {
 }
 
 /// A host with a server and an agent that reads a node's files.
+///
+/// The groups of the node are in the host's, and gone before it.
 struct Place {
-    host: Namespace,
-    node: Node,
     agent: Agent,
     logins: usize,
     _server: Peer,
+    node: Node,
+    host: Namespace,
 }
 
 impl Place {
@@ -55,11 +57,11 @@ impl Place {
         options.extend(socket.iter().flat_map(|socket| ["--cri-socket", socket]));
         let agent = Agent::start(&host, &options).unwrap();
         Self {
-            host,
-            node,
             agent,
             logins: 0,
             _server: server,
+            node,
+            host,
         }
     }
 
