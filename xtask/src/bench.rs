@@ -85,11 +85,11 @@ fn with_peers(name: &str, rest: &Rest) -> Result<()> {
 }
 
 /// Builds the agent and what measures it, and runs that.
-fn measure(built: &[&str], name: &str, rest: &Rest) -> Result<()> {
+fn measure(program: &[&str], name: &str, rest: &Rest) -> Result<()> {
     setup::ensure(For::Test)?;
     let packages = ["--package", "tracer", "--package", "tds-tracer-tests"];
     let mut build = cargo(["build", "--profile", PROFILE, "--bin", "tds-tracer"]);
-    run_it(build.args(packages).args(built))?;
+    run_it(build.args(packages).args(program))?;
     run_it(Command::new(target().join(BUILT).join(name)).args(&rest.args))
 }
 

@@ -18,12 +18,14 @@ pub(crate) const REGISTERS: &str = "--cfg=bpf_target_arch=\"x86_64\"";
 /// What is copied or cleared is so word by word, where it stands: else by a call that goes from byte to byte.
 const IN_PLACE: &str = "-Clink-arg=--disable-expand-memcpy-in-order";
 /// The profile's, said here, since the agent's own may change. What runs while it is compiled is not optimised.
-const PROFILE: [&str; 5] = [
+const PROFILE: [&str; 7] = [
     "opt-level=3",
     "lto=\"fat\"",
     "codegen-units=1",
     "debug=2",
+    "panic=\"unwind\"",
     "package.tracer-ebpf.debug=2",
+    "package.tracer-ebpf.opt-level=3",
 ];
 
 /// Builds all programs and returns the folder that they are in.
