@@ -37,8 +37,8 @@ pub(crate) struct Measure {
     /// So many days of these, likewise
     #[arg(long, default_value_t = 1)]
     days: u64,
-    /// Nothing is loaded: the database is there from another run
-    #[arg(long)]
+    /// Nothing is loaded or copied: the database is there from another run
+    #[arg(long, conflicts_with_all = ["fleets", "days"])]
     loaded: bool,
     /// Only questions whose names have this in them
     #[arg(long, default_value = "")]
