@@ -32,12 +32,17 @@ MONITORED = {
         "dashboards": {"enabled": True},
     }
 }
+# What waits for one sink has so many bytes unless the sink says so, and what is remembered has some more.
+SPOOL = 256 << 20
+UNITS = {"Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 EVERYTHING = MONITORED | {
     "image": {"repository": "registry.example/tds-tracer", "tag": "9", "pullPolicy": "Always"},
     "imagePullSecrets": [{"name": "registry"}],
     "config": 'slow = "250ms"\nport = [1433]\n',
     "extraArgs": ["--transit"],
     "extraEnv": [{"name": "TDS_TRACER_LOG_LEVEL", "value": "debug"}],
+    "extraVolumes": [{"name": "collector", "secret": {"secretName": "collector", "defaultMode": 0o400}}],
+    "extraVolumeMounts": [{"name": "collector", "mountPath": "/run/secrets/collector", "readOnly": True}],
     "names": {"logs": False, "runtime": "cri-o", "criSocket": "/run/crio/crio.sock"},
     "state": {"hostPath": "/var/lib/tds-tracer"},
     "extraCapabilities": ["SYS_RESOURCE"],
@@ -57,6 +62,9 @@ WRONG = [
     {"metrics": {"port": "9433"}},
     {"metrics": {"port": 70000}},
     {"config": {"slow": "250ms"}},
+    {"state": {"sizeLimit": "512 MB"}},
+    {"extraVolumeMounts": [{"name": "collector"}]},
+    {"extraVolumeMounts": [{"name": "collector", "mountPath": "/etc/tds-tracer/collector"}]},
     {"securityContext": {"privileged": True}},
 ]
 
@@ -78,9 +86,28 @@ def check(documents):
     return kinds
 
 
-def privileges(kinds, more):
-    """What the pod may do on its node, which is to be as little as it needs."""
+def pod_of(kinds):
     (pod,) = [found["spec"]["template"]["spec"] for found in kinds if found["kind"] == "DaemonSet"]
+    return pod
+
+
+def keeps(pod, values):
+    """A full spool evicts no pod, and what is mounted is there."""
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    (container,) = pod["containers"]
+    mounts = [mount["name"] for mount in container["volumeMounts"]]
+    assert len(volumes) == len(pod["volumes"]) and sorted(mounts) == sorted(volumes), (mounts, volumes)
+    for volume in values.get("extraVolumes", []):
+        assert volumes[volume["name"]] == volume, volumes
+    if values.get("state", {}).get("hostPath"):
+        assert "emptyDir" not in volumes["state"], volumes["state"]
+        return
+    limit = volumes["state"]["emptyDir"]["sizeLimit"]
+    assert int(limit[:-2]) * UNITS[limit[-2:]] > SPOOL, limit
+
+
+def privileges(pod, more):
+    """What the pod may do on its node, which is to be as little as it needs."""
     (container,) = pod["containers"]
     context = container["securityContext"]
     needed = ["BPF", "NET_ADMIN", "PERFMON", "SYS_PTRACE"]
@@ -88,6 +115,8 @@ def privileges(kinds, more):
     assert context["privileged"] is False and context["allowPrivilegeEscalation"] is False
     assert context["readOnlyRootFilesystem"] is True
     assert pod["automountServiceAccountToken"] is False
+    # A service called tds-tracer would have the agent refuse TDS_TRACER_PORT.
+    assert pod["enableServiceLinks"] is False
     mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
     for volume in pod["volumes"]:
         if "hostPath" in volume and volume["name"] != "state":
@@ -116,7 +145,8 @@ def main():
     for shape, values in SHAPES.items():
         documents = objects(chart, values)
         kinds = check(documents)
-        places = privileges(kinds, values.get("extraCapabilities", []))
+        keeps(pod_of(kinds), values)
+        places = privileges(pod_of(kinds), values.get("extraCapabilities", []))
         print(f"{shape}: {len(kinds)} objects; of the node: {', '.join(places)}")
         if shape == "monitored":
             with tempfile.NamedTemporaryFile("w", suffix=".yaml") as rules:
