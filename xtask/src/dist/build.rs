@@ -48,7 +48,8 @@ pub(super) fn all(arch: Arch, folder: &Path) -> Result<Built> {
 pub(super) fn given(whole: &Path, arch: Arch, folder: &Path) -> Result<Built> {
     fs::create_dir_all(folder)?;
     let agent = stripped(whole, arch, folder)?;
-    let debug = folder.join("tds-tracer.debug");
+    // The agent says what it is called, by which a debugger looks for it.
+    let debug = named(folder, &handed_out(arch, ".debug"));
     output(
         arch.tool("objcopy")
             .arg("--only-keep-debug")
@@ -141,6 +142,11 @@ fn check(agent: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What a file is called that is handed out as it is.
+fn handed_out(arch: Arch, kind: &str) -> String {
+    format!("tds-tracer-{VERSION}-linux-{}{kind}", arch.debian())
+}
+
 impl Built {
     /// Hands the agent out as it is.
     pub(super) fn keep(&self, into: &Path) -> Result<PathBuf> {
@@ -153,8 +159,7 @@ impl Built {
     }
 
     fn copy(&self, file: &Path, into: &Path, kind: &str) -> Result<PathBuf> {
-        let arch = self.arch.debian();
-        let copy = named(into, &format!("tds-tracer-{VERSION}-linux-{arch}{kind}"));
+        let copy = named(into, &handed_out(self.arch, kind));
         fs::copy(file, &copy)?;
         Ok(copy)
     }

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -60,6 +61,7 @@ fn try_in(place: &Path, debian: &Path, fedora: &Path) -> Result<()> {
     answers(place)?;
     let changed = inside(place, &["dpkg", "--verify", "tds-tracer"])?;
     ensure!(changed.is_empty(), "not as packaged: {changed}");
+    as_enabled(place)?;
     inside(place, &["dpkg", "--purge", "tds-tracer"])?;
     nothing_is_left(place)?;
     println!("the Debian package: installed, asked, verified and purged");
@@ -95,6 +97,20 @@ fn answers(place: &Path) -> Result<()> {
             "`{line}` does not say `{said}`: {text}"
         );
     }
+    Ok(())
+}
+
+/// What is there once somebody has enabled the unit, and added to it.
+fn as_enabled(place: &Path) -> Result<()> {
+    let units = place.join("etc/systemd/system");
+    let wanted = units.join("multi-user.target.wants");
+    let added = units.join("tds-tracer.service.d");
+    fs::create_dir_all(&wanted)?;
+    fs::create_dir_all(&added)?;
+    let unit = "/usr/lib/systemd/system/tds-tracer.service";
+    symlink(unit, wanted.join("tds-tracer.service"))?;
+    let examples = place.join("usr/share/doc/tds-tracer/examples");
+    fs::copy(examples.join("network.conf"), added.join("network.conf"))?;
     Ok(())
 }
 
