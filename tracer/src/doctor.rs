@@ -131,9 +131,10 @@ pub fn doctor(options: &DoctorOptions) -> anyhow::Result<ExitCode> {
     if missing.is_empty() {
         findings.push(runtime.block_on(sockets(groups.clone())));
     }
+    let at_sockets = groups.is_some();
     findings.extend(runtime.block_on(trial(groups)));
     findings.push(given_up(as_whom(options)));
-    findings.extend(confinement());
+    findings.extend(confinement(at_sockets));
     let usable = findings
         .iter()
         .all(|finding| finding.verdict != Verdict::Missing);
@@ -374,13 +375,14 @@ fn as_whom(options: &DoctorOptions) -> Step {
     }
 }
 
-/// What the agent can give up once it is at work, tried on a thread that then ends.
-fn confinement() -> Vec<Finding> {
-    let needs = |processes| Needs {
-        programs: if processes {
-            Programs::Interfaces
-        } else {
-            Programs::None
+/// What the agent can give up once it is at work, tried on a thread that then ends. Whether this kernel wants `CAP_BPF` for
+/// maps is tried by an agent that has some: here it is kept.
+fn confinement(at_sockets: bool) -> Vec<Finding> {
+    let needs = move |processes| Needs {
+        programs: match (processes, at_sockets) {
+            (false, _) => Programs::None,
+            (true, true) => Programs::GuardedMaps,
+            (true, false) => Programs::Interfaces,
         },
         processes,
         reads: processes,
@@ -391,6 +393,12 @@ fn confinement() -> Vec<Finding> {
     let writing = thread::spawn(move || confine(&needs(false))).join();
     let of = |steps: thread::Result<Vec<Step>>| steps.unwrap_or_default().into_iter();
     let files = of(writing).filter(|step| step.what == "landlock");
+    let files = files.map(|step| Step {
+        held: step
+            .held
+            .map(|held| format!("{held} by threads that write")),
+        ..step
+    });
     let others = of(reading).filter(|step| step.what != "landlock");
     others.chain(files).map(given_up).collect()
 }

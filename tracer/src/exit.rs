@@ -5,3 +5,6 @@ pub(crate) const PARTIAL: u8 = 1;
 
 /// Nothing could be done: the request, or this host, does not allow it.
 pub(crate) const UNUSABLE: u8 = 2;
+
+/// Nothing could be done for now: what is in the way may be gone the next time (sysexits(3), `EX_TEMPFAIL`).
+pub(crate) const FOR_NOW: u8 = 75;

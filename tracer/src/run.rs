@@ -89,6 +89,8 @@ pub struct RunOptions {
     pub login_bytes: u32,
     /// Connections watched at once.
     pub max_flows: u32,
+    /// Whether they are fewer than usual, since memory bears no more.
+    pub is_bounded_by_memory: bool,
     /// Size of the ring buffer in bytes, a power of two.
     pub ring_bytes: u32,
     /// Which datagrams beside logins are told, by [`tracer_ebpf::datagram::level`].

@@ -7,6 +7,7 @@ use std::process::Command;
 use harness::agent::{Agent, of};
 use harness::net::Namespace;
 use harness::peer::program;
+use harness::process::run;
 use harness::root_or_skip;
 use serde_json::Value;
 
@@ -104,6 +105,37 @@ fn what_can_change_changes_at_once_and_the_rest_is_named() {
     assert!(hang_up.success());
     let kept = ["refused".to_owned(), format!("{wrong}; all is as it was")];
     assert_eq!(told(&mut agent, 5), kept);
+    assert!(agent.stop().unwrap().success);
+}
+
+#[test]
+fn interfaces_that_are_named_anew_are_watched_and_the_others_no_more() {
+    root_or_skip!("interfaces that are named anew are watched, and the others no more");
+    let host = Namespace::new("l").unwrap();
+    let links = "link add near type veth peer name far\nlink set near up\nlink set far up\n";
+    let mut ip = host.command("ip");
+    let (status, said) = run(ip.args(["-batch", "-"]), links, LIMIT).unwrap();
+    assert!(status.success(), "{said}");
+    let configuration = Configuration::new("interfaces", "source = 'interfaces'\niface = 'near'\n");
+    let mut agent = Agent::start(&host, &["--config", &configuration.file()]).unwrap();
+    configuration.write("source = 'interfaces'\niface = ['f*']\n");
+    let applied = ["applied", "applied: iface"];
+    assert_eq!(reloaded(&configuration, &mut agent, 1), applied);
+    for (action, interface) in [
+        ("interface_added", "near"),
+        ("interface_removed", "near"),
+        ("interface_added", "far"),
+    ] {
+        let is_it = |event: &Value| {
+            event["agent"]["action"] == action && event["agent"]["interface"] == interface
+        };
+        let told = agent.wait(LIMIT, |events| events.iter().any(is_it));
+        assert!(told.unwrap(), "{action} {interface}: {:#?}", agent.events());
+    }
+    // Which of the two sources it is only a start decides.
+    configuration.write("source = 'sockets'\n");
+    let [reason, _] = reloaded(&configuration, &mut agent, 2);
+    assert_eq!(reason, "needs_restart");
     assert!(agent.stop().unwrap().success);
 }
 

@@ -1,6 +1,7 @@
 //! The command line: what was typed, turned into what is meant.
 //!
-//! Exit status: 0 where everything was done, 1 where part of it was, 2 where nothing could be.
+//! Exit status: 0 where everything was done, 1 where part of it was, 2 where nothing could be, 75 where
+//! that may pass.
 
 mod config;
 mod doctor;
@@ -41,7 +42,11 @@ pub use self::{
     run::RunArgs,
     top::TopArgs,
 };
-use crate::{exit::UNUSABLE, run::RunOptions, session};
+use crate::{
+    exit::{FOR_NOW, UNUSABLE},
+    run::RunOptions,
+    session,
+};
 
 /// Says of every SQL Server login how long each phase took, who was waited for, and why.
 #[derive(Debug, Parser)]
@@ -55,7 +60,8 @@ const EXIT_STATUS: &str = "\
 Exit status:
   0  everything was done; also when the output's reader left or a signal asked to stop
   1  part of it was done: a capture of several could not be read
-  2  nothing could be done: the command line or this host does not allow it";
+  2  nothing could be done: the command line or this host does not allow it
+  75 nothing could be done for now: an address is not there yet or in use, a disk is full";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -208,16 +214,29 @@ fn print(bytes: &[u8]) -> anyhow::Result<ExitCode> {
 
 /// One line on standard error; a reader that left is none.
 fn complain(error: &anyhow::Error) -> ExitCode {
-    let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
-        let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
-        kind == Some(io::ErrorKind::BrokenPipe)
-    };
-    if error.chain().any(broken_pipe) {
+    let kinds = error
+        .chain()
+        .filter_map(|cause| Some(cause.downcast_ref::<io::Error>()?.kind()));
+    let kinds: Vec<io::ErrorKind> = kinds.collect();
+    if kinds.contains(&io::ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
     // Nobody is left to tell where standard error is gone too.
     drop(writeln!(io::stderr(), "tds-tracer: {error:#}"));
-    ExitCode::from(UNUSABLE)
+    ExitCode::from(if kinds.iter().any(may_pass) {
+        FOR_NOW
+    } else {
+        UNUSABLE
+    })
+}
+
+/// Whether the same may go well the next time: an address that is not there yet as the host starts, a full disk.
+fn may_pass(kind: &io::ErrorKind) -> bool {
+    use io::ErrorKind::{AddrInUse, AddrNotAvailable, OutOfMemory, QuotaExceeded, StorageFull};
+    matches!(
+        kind,
+        AddrInUse | AddrNotAvailable | OutOfMemory | QuotaExceeded | StorageFull
+    )
 }
 
 /// clap's message without its layout and the reminder of `--help`.

@@ -161,12 +161,16 @@ const FLOWS: u32 = 65_536;
 const FLOW_BYTES: u64 = 6 << 10;
 /// What the agent takes without any, bytes.
 const BASE_BYTES: u64 = 64 << 20;
+/// The ring's part of these.
+const RING_BYTES: u32 = 8 << 20;
 /// However little memory there is, so many are watched.
 const FEWEST: u32 = 1024;
 
-/// As many as the memory is enough for that the control group leaves.
-fn flows_in(memory: Option<u64>) -> u32 {
-    let room = memory.map(|bytes| bytes.saturating_sub(BASE_BYTES) / FLOW_BYTES);
+/// As many as the memory is enough for that the control group leaves, with a ring of that size and so many bytes for
+/// something else.
+fn flows_in(memory: Option<u64>, ring: u32, else_taken: u64) -> u32 {
+    let taken = BASE_BYTES + u64::from(ring.saturating_sub(RING_BYTES)) + else_taken;
+    let room = memory.map(|bytes| bytes.saturating_sub(taken) / FLOW_BYTES);
     let flows = room.map_or(FLOWS, |room| u32::try_from(room).unwrap_or(FLOWS));
     flows.clamp(FEWEST, FLOWS)
 }
@@ -254,6 +258,8 @@ impl RunArgs {
             node: node.as_deref(),
         };
         let outputs = sinks::outputs(&sinks, usual, output.names_file(), place)?;
+        let recorded = recorder.as_ref().map_or(0, |_| recorder_bytes);
+        let bearable = flows_in(host::memory_limit(), ring_bytes, recorded);
         Ok(RunOptions {
             ports: Ports::all(ports),
             interfaces: Selection {
@@ -273,7 +279,8 @@ impl RunArgs {
             pending_after: output.pending(),
             incidents: output.incidents(),
             login_bytes,
-            max_flows: max_flows.unwrap_or_else(|| flows_in(host::memory_limit())),
+            max_flows: max_flows.unwrap_or(bearable),
+            is_bounded_by_memory: max_flows.is_none() && bearable < FLOWS,
             ring_bytes,
             side_traffic: side_traffic.meant(),
             watched,
@@ -297,13 +304,17 @@ impl RunArgs {
 
 #[cfg(test)]
 mod tests {
-    use super::flows_in;
+    use super::{RING_BYTES, flows_in};
 
     #[test]
     fn as_many_connections_are_watched_as_memory_is_enough_for() {
-        assert_eq!(flows_in(None), 65_536);
-        assert_eq!(flows_in(Some(256 << 20)), 32_768);
-        assert_eq!(flows_in(Some(1 << 40)), 65_536);
-        assert_eq!(flows_in(Some(1 << 20)), 1024);
+        let usual = |memory| flows_in(memory, RING_BYTES, 0);
+        assert_eq!(usual(None), 65_536);
+        assert_eq!(usual(Some(256 << 20)), 32_768);
+        assert_eq!(usual(Some(1 << 40)), 65_536);
+        assert_eq!(usual(Some(1 << 20)), 1024);
+        // A larger ring and a recorder take of it.
+        assert_eq!(flows_in(Some(256 << 20), 32 << 20, 0), 28_672);
+        assert_eq!(flows_in(Some(256 << 20), 4096, 96 << 20), 16_384);
     }
 }

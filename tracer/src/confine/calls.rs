@@ -128,9 +128,14 @@ const KERNEL: &[c_long] = &[
     libc::SYS_sendto,
     libc::SYS_setsockopt,
     libc::SYS_shutdown,
-    libc::SYS_socket,
     libc::SYS_socketpair,
 ];
+
+/// Of socket(2) the families of those: to other processes of this host, and to the kernel.
+const HERE: &[u64] = &[libc::AF_UNIX as u64, libc::AF_NETLINK as u64];
+
+/// Those that reach other hosts.
+const ELSEWHERE: &[u64] = &[libc::AF_INET as u64, libc::AF_INET6 as u64];
 
 /// Of bpf(2) what looks into maps and changes what is in them: look up, update, delete, next key, look up and delete
 /// (`enum bpf_cmd` of `linux/bpf.h`).
@@ -178,23 +183,33 @@ pub(super) fn restrict(needs: &Needs) -> Result<String, String> {
             "; bpf(2) for maps and for attaching only",
         ),
     };
+    let (families, sockets) = if needs.resolves || !needs.connects.is_empty() {
+        ([HERE, ELSEWHERE].concat(), "")
+    } else {
+        (HERE.to_vec(), "; no socket to another host")
+    };
     let allowed = [PROCESS, FILES, KERNEL, OLDER, answers, namespaces].concat();
-    let count = allowed.len() + usize::from(!commands.is_empty());
-    let filter = filter(allowed, &commands).map_err(|error| error.to_string())?;
+    let of_some = [(libc::SYS_bpf, commands), (libc::SYS_socket, families)];
+    let filter = filter(&allowed, &of_some).map_err(|error| error.to_string())?;
     apply_filter(&filter).map_err(|error| error.to_string())?;
-    Ok(format!("{count} system calls, and no other{bpf}"))
+    let partly = of_some.iter().filter(|(_, first)| !first.is_empty());
+    let count = allowed.len() + partly.count();
+    Ok(format!("{count} system calls, and no other{bpf}{sockets}"))
 }
 
-/// Allows these calls, and of bpf(2) these commands.
-fn filter(allowed: Vec<c_long>, commands: &[u64]) -> Result<BpfProgram, seccompiler::BackendError> {
-    let mut rules: BTreeMap<_, _> = allowed.into_iter().map(|call| (call, Vec::new())).collect();
-    if !commands.is_empty() {
-        let is = |&command| {
-            let (first, word, equal) = (0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq);
-            SeccompRule::new(vec![SeccompCondition::new(first, word, equal, command)?])
-        };
-        let commands = commands.iter().map(is).collect::<Result<_, _>>()?;
-        rules.insert(libc::SYS_bpf, commands);
+/// Allows these calls, and others with these first arguments.
+fn filter(
+    allowed: &[c_long],
+    of_some: &[(c_long, Vec<u64>)],
+) -> Result<BpfProgram, seccompiler::BackendError> {
+    let mut rules: BTreeMap<_, _> = allowed.iter().map(|call| (*call, Vec::new())).collect();
+    let is = |&argument: &u64| {
+        let (first, word, equal) = (0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq);
+        SeccompRule::new(vec![SeccompCondition::new(first, word, equal, argument)?])
+    };
+    // Without a rule of its own a call is allowed whatever its arguments are.
+    for (call, arguments) in of_some.iter().filter(|(_, some)| !some.is_empty()) {
+        rules.insert(*call, arguments.iter().map(is).collect::<Result<_, _>>()?);
     }
     SeccompFilter::new(
         rules,

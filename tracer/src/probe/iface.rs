@@ -54,6 +54,8 @@ pub(super) enum Change {
     Filters(u32),
     /// Changes came faster than they were read: only a list tells what there is.
     Missed,
+    /// Others are wanted now.
+    Selected,
     /// No change will be told any more.
     Ended,
 }

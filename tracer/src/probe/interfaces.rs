@@ -22,7 +22,7 @@ impl Probe {
                     self.appeared(interface).await;
                 }
             }
-            Some(Change::Missed) => self.list_again().await,
+            Some(Change::Missed | Change::Selected) => self.list_again().await,
             Some(Change::Ended) => self.degraded(
                 INTERFACES,
                 "the kernel no longer tells of them: none that comes from now on is watched".into(),
@@ -107,7 +107,7 @@ impl Probe {
         });
     }
 
-    /// Finds out what changed where it was not told.
+    /// Finds out what changed where it was not told, and which interfaces are wanted.
     async fn list_again(&mut self) {
         let interfaces = match self.links.list().await {
             Ok(interfaces) => interfaces,
@@ -117,8 +117,14 @@ impl Probe {
             }
         };
         let there = |ifindex: &u32| interfaces.iter().any(|known| known.index == *ifindex);
+        let is_wanted = |ifindex: &u32| {
+            let name = self.names.get(ifindex);
+            name.is_some_and(|name| self.selection.select(name))
+        };
         let attached = self.attached.keys().copied();
-        let gone: Vec<u32> = attached.filter(|ifindex| !there(ifindex)).collect();
+        let gone: Vec<u32> = attached
+            .filter(|ifindex| !there(ifindex) || !is_wanted(ifindex))
+            .collect();
         for ifindex in gone {
             self.gone(ifindex).await;
         }

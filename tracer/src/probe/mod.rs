@@ -212,6 +212,13 @@ impl Probe {
         self.source == Source::Interfaces || self.transit
     }
 
+    /// Watches these interfaces from now on: those that are no longer wanted are given up, and others are looked for, by the
+    /// next [`ready`](Self::ready). Only where it [attaches](Self::attaches).
+    pub fn select(&mut self, interfaces: Selection) {
+        self.selection = interfaces;
+        self.change = Some(Change::Selected);
+    }
+
     /// A trial whether its maps may be asked by whoever calls it.
     pub fn may_be_asked(&self) -> impl FnOnce() -> bool + Send {
         let ports = &self.ports;

@@ -182,6 +182,12 @@ impl Recorder {
         self.now = self.now.max(now);
     }
 
+    /// From now on a login is slow that takes longer than this.
+    pub(crate) fn set_slow(&mut self, slow: Option<Nanos>) {
+        self.slow = slow;
+        self.format.slow = slow;
+    }
+
     /// What is said from now on has its times on a wall clock that is so far from the events', nanoseconds.
     pub(crate) fn set_wall_offset(&mut self, offset: i64) {
         self.wall_offset = offset;

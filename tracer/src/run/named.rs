@@ -72,6 +72,11 @@ impl Named {
         }
     }
 
+    /// From now on one may try nothing for so long, nanoseconds.
+    pub(super) fn set_patience(&mut self, patience: u64) {
+        self.patience = patience;
+    }
+
     /// Begins with those that there are.
     pub(super) fn begin(&mut self, probe: &mut Probe) {
         for wanted in &self.wanted {

@@ -92,6 +92,7 @@ impl Watcher {
             // The kernel programs are loaded for one of the two.
             "port" => new.ports.auto != self.options.ports.auto,
             "events" => requests_of(new) != requests_of(&self.options),
+            "iface" | "exclude-iface" => !self.are_attached(new),
             // Threads that write, and what they reach, are there from the start.
             "output" | "sink" => !are_reached(&self.options, new),
             name => !ALIVE.contains(&name),
@@ -101,6 +102,13 @@ impl Watcher {
             .filter(|name| is_waiting(name))
             .cloned()
             .collect()
+    }
+
+    /// Whether other interfaces can be attached to: programs are at interfaces, and would be after a restart too.
+    fn are_attached(&self, new: &RunOptions) -> bool {
+        let old = &self.options;
+        let is_same = old.interfaces.is_limited() == new.interfaces.is_limited();
+        self.probe.attaches() && old.source == new.source && (is_same || old.source.is_some())
     }
 
     fn take(&mut self, mut new: RunOptions, changed: &BTreeSet<String>) {
@@ -114,9 +122,16 @@ impl Watcher {
         }
         self.engine.set(adjusted(&new, changed));
         self.records.output.set(&new.outputs, &host::name());
+        self.records.named.set_patience(new.pending_after.0);
+        if let Some((recorder, output)) = self.records.recorder.as_mut().zip(new.outputs.first()) {
+            recorder.set_slow(output.filter.slow);
+        }
         if changed.contains("port") {
             self.ports.name(new.ports.clone());
             self.watch();
+        }
+        if changed.contains("iface") || changed.contains("exclude-iface") {
+            self.probe.select(new.interfaces.clone());
         }
         if changed.contains("log-level") {
             (self.set_log_level)(new.log_level);
@@ -166,6 +181,7 @@ fn keep(name: &str, old: &RunOptions, new: &mut RunOptions) {
     match name {
         "port" => new.ports = old.ports.clone(),
         "metrics" => new.metrics = old.metrics,
+        "iface" | "exclude-iface" => new.interfaces = old.interfaces.clone(),
         "sink" => new.outputs.clone_from(&old.outputs),
         "output" if old.outputs.len() != new.outputs.len() => {
             new.outputs.clone_from(&old.outputs);

@@ -151,6 +151,11 @@ impl Watcher {
     pub(super) fn started(&mut self) {
         let mut start = Agent::new(AgentAction::Start);
         start.version = Some(Text::from(env!("CARGO_PKG_VERSION")));
+        if self.options.is_bounded_by_memory {
+            let most = self.options.max_flows;
+            let bound = format!("at most {most} connections at a time: memory bears no more");
+            start.detail = Some(Text::from(bound));
+        }
         let drops = self.records.drops.iter().flat_map(Drops::hooks);
         let hooks = self.probe.hooks().into_iter().chain(drops);
         start.hooks = hooks.map(Text::from).collect();
