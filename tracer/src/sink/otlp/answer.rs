@@ -24,7 +24,11 @@ pub(super) fn of_http(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Refused, Trouble> {
-    if status == StatusCode::OK {
+    if status.is_success() {
+        // Many say nothing where they have taken all, as by 204.
+        if body.is_empty() {
+            return Ok(Refused(0));
+        }
         let kind = headers
             .get(CONTENT_TYPE)
             .and_then(|kind| kind.to_str().ok());
@@ -196,6 +200,9 @@ mod tests {
             let told = http(status, &[("retry-after", "7")], b"");
             let after = Some(Duration::from_secs(7));
             assert!(matches!(told, Err(Trouble::Later(_, told)) if told == after));
+            let date = [("retry-after", "Sun, 29 Nov 2026 17:00:00 GMT")];
+            let told = http(status, &date, b"");
+            assert!(matches!(told, Err(Trouble::Later(_, None))), "{status}");
         }
         for status in [400, 401, 404, 413, 500, 501] {
             assert!(matches!(http(status, &[], b""), Err(Trouble::Never(_))));
@@ -203,9 +210,22 @@ mod tests {
     }
 
     #[test]
+    fn whoever_takes_it_and_says_no_more_has_taken_all() {
+        for status in [200, 202, 204] {
+            for kind in ["application/x-protobuf", "text/plain", "text/html"] {
+                let told = http(status, &[("content-type", kind)], b"");
+                assert!(matches!(told, Ok(Refused(0))), "{status} {kind}");
+            }
+            assert!(matches!(http(status, &[], b""), Ok(Refused(0))));
+        }
+        assert!(matches!(http(202, &[], &partial(3)), Ok(Refused(3))));
+    }
+
+    #[test]
     fn garbage_is_no_answer() {
         let page = [("content-type", "text/html")];
-        assert!(matches!(http(200, &page, b""), Err(Trouble::Later(..))));
+        let told = http(200, &page, b"<html>");
+        assert!(matches!(told, Err(Trouble::Later(..))));
         assert!(matches!(http(200, &[], b"<html>"), Err(Trouble::Later(..))));
         assert!(matches!(http(302, &[], b""), Err(Trouble::Later(..))));
     }
