@@ -14,6 +14,8 @@ use crate::record::LossReason;
 const SOON: Duration = Duration::from_millis(100);
 /// How long is waited at most.
 const LATE: Duration = Duration::from_secs(30);
+/// How long is waited at most where the receiver asks for it: one that says a day by mistake is not left for so long.
+const LATEST: Duration = Duration::from_mins(5);
 /// Lines handed over at once, where no spool gathers them.
 const GATHERED: usize = 256;
 
@@ -52,7 +54,7 @@ pub(super) struct Delivered {
 /// Why lines were not handed over.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// It may go well another time: not before this, where the receiver said so.
+    /// It may go well another time: after this, where the receiver said so.
     Later(String, Option<Duration>),
     /// It never will.
     Never(String),
@@ -83,16 +85,14 @@ impl Patience {
         Self { next: SOON }
     }
 
-    /// What is waited now; the receiver's own word goes before it.
+    /// What is waited now: what the receiver asked for, where that is longer and not too long.
     pub(super) fn wait(&mut self, asked: Option<Duration>) -> Duration {
         let now = self.next;
         self.next = (now * 2).min(LATE);
-        if let Some(asked) = asked {
-            return asked.min(LATE * 10);
-        }
         // Between half of it and all of it.
         let share = getrandom::u32().map_or(1.0, |drawn| f64::from(drawn) / f64::from(u32::MAX));
-        now.mul_f64(0.5 + share / 2.0)
+        let own = now.mul_f64(0.5 + share / 2.0);
+        asked.map_or(own, |asked| asked.min(LATEST).max(own))
     }
 }
 
@@ -151,5 +151,31 @@ impl Outlet for Direct {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_that_says_at_once_is_asked_less_often_each_time() {
+        for asked in [None, Some(Duration::ZERO)] {
+            let mut patience = Patience::new();
+            let mut least = SOON / 2;
+            for _ in 0..12 {
+                let wait = patience.wait(asked);
+                assert!(wait >= least && wait <= least * 2, "{wait:?}, {asked:?}");
+                least = (least * 2).min(LATE / 2);
+            }
+        }
+    }
+
+    #[test]
+    fn a_receiver_that_says_when_is_not_asked_before_and_not_forgotten() {
+        let wait = |seconds| Patience::new().wait(Some(Duration::from_secs(seconds)));
+        assert_eq!(wait(7), Duration::from_secs(7));
+        assert_eq!(wait(300), Duration::from_secs(300));
+        assert_eq!(wait(86_400), LATEST);
     }
 }
