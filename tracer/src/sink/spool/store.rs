@@ -125,8 +125,10 @@ impl Store {
             self.rotate()?;
         }
         let mut gone = Gone::default();
-        while self.bytes() + ahead > self.most && self.segments.len() > 1 {
-            self.remove_oldest(&mut gone)?;
+        while self.bytes() + ahead > self.most
+            && let Some(at) = self.least_wanted()
+        {
+            self.remove(at, &mut gone)?;
         }
         let before = self.newest_bytes();
         if let Err(error) = self.newest.write_all(frames) {
@@ -242,19 +244,26 @@ impl Store {
         Ok(())
     }
 
-    /// Removes the oldest segment, whatever the receiver has of it: what it has not, and is not being handed over,
-    /// is counted.
-    fn remove_oldest(&mut self, gone: &mut Gone) -> io::Result<()> {
-        let Some(oldest) = self.segments.pop_front() else {
+    /// The oldest segment but the newest and the one of which something is being handed over: whether the receiver
+    /// gets that is not known yet, and it comes again where it does not.
+    fn least_wanted(&self) -> Option<usize> {
+        let under_way = (self.read > self.acknowledged).then_some(self.read.segment);
+        let mut older = self.segments.iter().take(self.segments.len() - 1);
+        older.position(|segment| Some(segment.number) != under_way)
+    }
+
+    /// Removes a segment, whatever the receiver has of it: what it has not is counted.
+    fn remove(&mut self, at: usize, gone: &mut Gone) -> io::Result<()> {
+        let Some(segment) = self.segments.remove(at) else {
             return Ok(());
         };
-        let path = path(&self.directory, oldest.number);
+        let path = path(&self.directory, segment.number);
         let mut bytes = Vec::new();
         File::open(&path)?.read_to_end(&mut bytes)?;
-        let kept = self.read.max(self.acknowledged);
-        let before = match oldest.number.cmp(&kept.segment) {
-            std::cmp::Ordering::Less => oldest.bytes,
-            std::cmp::Ordering::Equal => kept.offset,
+        // What was read before is acknowledged, or was torn and is counted as that.
+        let before = match segment.number.cmp(&self.read.segment) {
+            std::cmp::Ordering::Less => segment.bytes,
+            std::cmp::Ordering::Equal => self.read.offset,
             std::cmp::Ordering::Greater => 0,
         };
         let mut at = before.max(frame::MAGIC.len() as u64) as usize;

@@ -110,16 +110,33 @@ fn a_full_spool_gives_up_the_oldest_and_counts_them() {
 }
 
 #[test]
-fn what_is_being_handed_over_is_not_counted_as_lost() {
-    let folder = Folder::new("under-way");
-    let (mut store, _) = folder.open(4096);
-    write(&mut store, 1..=5);
-    let (lines, _) = store.next(3, 4096).expect("read");
-    assert_eq!(lines.len(), 3);
-    let gone = write(&mut store, 6..=500);
-    store.acknowledge().expect("acknowledged");
-    let (left, _) = rest(&mut store);
-    assert_eq!(3 + gone.events[&Event::Login] + left.len() as u64, 500);
+fn what_is_being_handed_over_stays_and_is_not_counted_as_lost() {
+    for arrives in [true, false] {
+        let folder = Folder::new("under-way");
+        let (mut store, _) = folder.open(4096);
+        write(&mut store, 1..=5);
+        let (lines, _) = store.next(3, 4096).expect("read");
+        assert_eq!(lines.len(), 3);
+        let gone = write(&mut store, 6..=500);
+        assert!(store.bytes() <= 4096);
+        let lost = gone.events[&Event::Login];
+        if arrives {
+            store.acknowledge().expect("acknowledged");
+        } else {
+            // The agent ends before the receiver has them.
+            drop(store);
+            store = folder.open(4096).0;
+        }
+        let (left, torn) = rest(&mut store);
+        let first = if arrives { 4 } else { 1 };
+        let kept = left.iter().take_while(|number| **number <= 5);
+        assert_eq!(
+            kept.copied().collect::<Vec<_>>(),
+            (first..=5).collect::<Vec<_>>()
+        );
+        assert_eq!(first - 1 + lost + left.len() as u64, 500);
+        assert_eq!(torn, 0);
+    }
 }
 
 #[test]
@@ -179,6 +196,68 @@ proptest! {
             let first = read.len() as u64 + 1;
             prop_assert_eq!(rest(&mut store).0, (first..=last).collect::<Vec<_>>());
         }
+    }
+}
+
+/// What the two threads of a spool do, and an end.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Write(u64),
+    Read,
+    Acknowledge,
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (1..60_u64).prop_map(Step::Write),
+        Just(Step::Read),
+        Just(Step::Acknowledge),
+        Just(Step::Restart),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn whatever_is_under_way_and_whenever_it_ends_each_record_is_taken_once_or_counted_once(
+        steps in proptest::collection::vec(step(), 1..40),
+    ) {
+        let folder = Folder::new("steps");
+        let (mut store, _) = folder.open(2048);
+        let (mut written, mut lost, mut taken) = (0, 0, Vec::new());
+        let mut under_way = Vec::new();
+        for step in steps {
+            match step {
+                Step::Write(count) => {
+                    let gone = write(&mut store, written + 1..=written + count);
+                    written += count;
+                    lost += gone.events.values().sum::<u64>();
+                    prop_assert!(store.bytes() <= 2048);
+                }
+                // The courier reads no more before it has handed over what it read.
+                Step::Read if under_way.is_empty() => {
+                    let (lines, gone) = store.next(7, 4096).expect("read");
+                    prop_assert_eq!(gone, Gone::default());
+                    under_way = lines.iter().map(|line| line.at.0).collect();
+                }
+                Step::Read => {}
+                Step::Acknowledge => {
+                    taken.append(&mut under_way);
+                    store.acknowledge().expect("acknowledged");
+                }
+                Step::Restart => {
+                    under_way.clear();
+                    drop(store);
+                    store = folder.open(2048).0;
+                }
+            }
+        }
+        taken.append(&mut under_way);
+        store.acknowledge().expect("acknowledged");
+        taken.extend(rest(&mut store).0);
+        prop_assert!(taken.is_sorted_by(|one, other| one < other), "{:?}", taken);
+        prop_assert_eq!(taken.len() as u64 + lost, written);
     }
 }
 
