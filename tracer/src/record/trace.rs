@@ -25,20 +25,34 @@ pub struct Known {
     pub trace: TraceId,
     /// The server that a connection goes to, or the first one of an attempt, where that was said.
     pub server: Text,
+    /// The trace is a connection's GUID, which others know too.
+    by_guid: bool,
+}
+
+/// Whose trace it is: an attempt may have the id of its first connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Of {
+    Connection(u64),
+    Attempt(u64),
 }
 
 /// The traces of connections and attempts that were told, by their ids; the oldest are forgotten.
 #[derive(Debug, Default)]
-pub struct Traces(IndexMap<u64, Known, RandomState>);
+pub struct Traces(IndexMap<Of, Known, RandomState>);
 
 impl Traces {
-    /// What is known of a connection or an attempt.
-    pub fn get(&self, id: u64) -> Option<&Known> {
-        self.0.get(&id)
+    /// What is known of a connection.
+    pub fn connection(&self, id: u64) -> Option<&Known> {
+        self.0.get(&Of::Connection(id))
     }
 
-    /// The trace of a login: that of its attempt where one is known, else by the connection's GUID as it is written,
-    /// else one that follows from the attempt or the connection. It is remembered for both.
+    /// What is known of an attempt.
+    pub fn of_attempt(&self, id: u64) -> Option<&Known> {
+        self.0.get(&Of::Attempt(id))
+    }
+
+    /// The trace of a login: that of its attempt where it is a GUID, else by the connection's GUID as it is written,
+    /// else that of its attempt, or one that follows from the attempt or the connection. It is remembered for both.
     pub fn login(
         &mut self,
         connection: u64,
@@ -46,32 +60,49 @@ impl Traces {
         guid: Option<&str>,
         server: &str,
     ) -> TraceId {
-        let known = attempt.and_then(|id| self.get(id));
-        let trace = known
-            .map(|known| known.trace)
-            .or_else(|| guid.and_then(of_guid))
-            .unwrap_or_else(|| of_id(attempt.unwrap_or(connection)));
-        self.remember(connection, trace, server);
-        if let Some(attempt) = attempt.filter(|id| self.get(*id).is_none()) {
-            self.remember(attempt, trace, server);
+        let before = attempt.and_then(|id| self.of_attempt(id));
+        let given = guid.and_then(of_guid);
+        let known = Known {
+            trace: before
+                .filter(|before| before.by_guid || given.is_none())
+                .map(|before| before.trace)
+                .or(given)
+                .unwrap_or_else(|| of_id(attempt.unwrap_or(connection))),
+            server: Text::from(server),
+            by_guid: given.is_some() || before.is_some_and(|before| before.by_guid),
+        };
+        let trace = known.trace;
+        if let Some(attempt) = attempt {
+            let server = before.map_or(&known.server, |before| &before.server);
+            let server = server.clone();
+            self.remember(
+                Of::Attempt(attempt),
+                Known {
+                    server,
+                    ..known.clone()
+                },
+            );
         }
+        self.remember(Of::Connection(connection), known);
         trace
     }
 
-    /// The trace of an attempt: that in which the first of its connections was told, or the attempt itself.
+    /// The trace of an attempt: that in which the first of its connections was told that has a GUID, or else the first
+    /// one, or the attempt itself.
     pub fn attempt(&self, id: u64, connections: impl IntoIterator<Item = u64>) -> TraceId {
-        let mut told = connections.into_iter().filter_map(|id| self.get(id));
-        let known = told.next().or_else(|| self.get(id));
+        let told = connections.into_iter().filter_map(|id| self.connection(id));
+        let known: Vec<_> = told.chain(self.of_attempt(id)).collect();
+        let by_guid = known.iter().find(|known| known.by_guid);
+        let known = by_guid.or(known.first());
         known.map_or_else(|| of_id(id), |known| known.trace)
     }
 
-    fn remember(&mut self, id: u64, trace: TraceId, server: &str) {
-        if self.0.len() >= REMEMBERED && !self.0.contains_key(&id) {
+    fn remember(&mut self, of: Of, known: Known) {
+        if self.0.len() >= REMEMBERED && !self.0.contains_key(&of) {
             // Half at once: one by one would move all that are left each time.
             self.0.drain(..REMEMBERED / 2);
         }
-        let server = Text::from(server);
-        self.0.insert(id, Known { trace, server });
+        self.0.insert(of, known);
     }
 }
 
@@ -140,12 +171,40 @@ mod tests {
     }
 
     #[test]
+    fn both_hosts_tell_a_login_in_the_trace_of_its_guid_also_where_one_has_told_a_lost_race_before()
+    {
+        // A client tells what it gave up, which has sent nothing, before what was faster; its attempt has that one's id.
+        let (mut client, mut server) = (Traces::default(), Traces::default());
+        let lost = client.login(1, Some(1), None, "first");
+        let won = client.login(2, Some(1), Some(GUID), "second");
+        assert_eq!(won, server.login(7, None, Some(GUID), ""));
+        assert_ne!(won, lost);
+        for parts in [[1, 2], [2, 1]] {
+            assert_eq!(client.attempt(1, parts), won);
+        }
+        let told = |id| client.connection(id).map(|known| known.trace);
+        assert_eq!((told(1), told(2)), (Some(lost), Some(won)));
+        let first = client.of_attempt(1).map(|known| known.server.to_string());
+        assert_eq!(first.as_deref(), Some("first"));
+        assert_eq!(client.login(3, Some(1), None, ""), won);
+    }
+
+    #[test]
+    fn where_a_server_redirects_the_first_guid_is_the_trace_of_all() {
+        let mut traces = Traces::default();
+        let first = traces.login(1, Some(9), Some(GUID), "");
+        let other = "0F9619FF-8B86-D011-B42D-00C04FC964FF";
+        assert_eq!(traces.login(2, Some(9), Some(other), ""), first);
+        assert_eq!(traces.attempt(9, [1, 2]), first);
+    }
+
+    #[test]
     fn what_is_remembered_is_bounded() {
         let mut traces = Traces::default();
         for id in 0..3 * REMEMBERED as u64 {
             traces.login(id, None, None, "");
         }
         assert!(traces.0.len() <= REMEMBERED);
-        assert!(traces.get(0).is_none());
+        assert!(traces.connection(0).is_none());
     }
 }

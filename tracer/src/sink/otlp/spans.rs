@@ -129,8 +129,13 @@ impl Spans {
         let parts = line.pointer("/attempt/parts")?.as_array()?;
         let connections = || parts.iter().filter_map(|part| id(part, "/connection_id"));
         let trace = self.traces.attempt(attempt, connections());
-        let told: Vec<_> = connections().filter_map(|id| self.traces.get(id)).collect();
-        let known = told.first().copied().or_else(|| self.traces.get(attempt));
+        let told: Vec<_> = connections()
+            .filter_map(|id| self.traces.connection(id))
+            .collect();
+        let known = told
+            .first()
+            .copied()
+            .or_else(|| self.traces.of_attempt(attempt));
         let target = target_of(line).or_else(|| known.map(|known| known.server.to_string()));
         let start = moment(text(line, "/attempt/start")?)?;
         let duration = number(line, "/attempt/duration_ns")?;
@@ -156,7 +161,7 @@ impl Spans {
         add(whole, described, into);
         for (index, part) in parts.iter().enumerate() {
             let connection = id(part, "/connection_id");
-            let is_told = connection.is_some_and(|id| self.traces.get(id).is_some());
+            let is_told = connection.is_some_and(|id| self.traces.connection(id).is_some());
             let (Some(kind), Some(from), Some(took)) = (
                 text(part, "/kind"),
                 number(part, "/start_ns"),

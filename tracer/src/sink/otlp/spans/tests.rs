@@ -44,6 +44,34 @@ fn a_login_is_a_span_with_its_phases_below_and_they_fill_it() {
 }
 
 #[test]
+fn an_attempt_is_in_the_trace_of_the_guid_and_linked_to_what_was_told_before_it_was_known() {
+    let mut of = Spans::new(&Text::from("app1"), true);
+    let mut attempt = samples::value(&samples::attempt());
+    let id = attempt["attempt"]["id"].clone();
+    let mut won = samples::value(&samples::login());
+    won["attempt"]["id"] = id.clone();
+    won["tds"]["connection_guid"] = "6F9619FF-8B86-D011-B42D-00C04FC964FF".into();
+    won["connection"]["id"] = "00000000000000aa".into();
+    let mut lost = won.clone();
+    lost["connection"]["id"] = id.clone();
+    lost["tds"]["connection_guid"] = Value::Null;
+    for part in attempt["attempt"]["parts"].as_array_mut().expect("parts") {
+        match part["kind"].as_str() {
+            Some("login") => part["connection_id"] = won["connection"]["id"].clone(),
+            Some("connect") => part["connection_id"] = id.clone(),
+            _ => {}
+        }
+    }
+    let (_, lost) = spans(&mut of, &lost);
+    let (_, won) = spans(&mut of, &won);
+    assert_eq!(won.trace[..4], [0x6f, 0x96, 0x19, 0xff]);
+    let (told, root) = spans(&mut of, &attempt);
+    assert_eq!(root.trace, won.trace);
+    let links: Vec<_> = told[0].links.iter().map(|link| &link.trace_id).collect();
+    assert_eq!(links, [&lost.trace.to_vec()]);
+}
+
+#[test]
 fn an_attempt_is_the_root_of_its_logins() {
     let mut of = Spans::new(&Text::from("sql1"), true);
     let mut line = samples::value(&samples::attempt());
