@@ -20,6 +20,10 @@ pub(super) struct Described {
     pub(super) attributes: Attributes,
     /// Those of its parts, which are spans of their own.
     pub(super) parts: Attributes,
+    /// Of those that are said already: what the span of a connect has too.
+    pub(super) connect: Attributes,
+    /// And what that of a TLS handshake has.
+    pub(super) handshake: Attributes,
 }
 
 impl Described {
@@ -27,6 +31,8 @@ impl Described {
     pub(super) fn set(&mut self, line: &Value) {
         self.attributes.clear();
         self.parts.clear();
+        self.connect.clear();
+        self.handshake.clear();
         self.error = None;
         otel::each(line, &mut |name, value| self.put(name, value));
     }
@@ -48,8 +54,16 @@ impl Described {
                 self.parts.put(name, value);
             }
             name => {
-                if name == "error.type" {
-                    self.error = Some(text());
+                match name {
+                    "error.type" => self.error = Some(text()),
+                    "network.peer.address"
+                    | "network.peer.port"
+                    | "network.transport"
+                    | "network.type" => self.connect.put(name, value),
+                    "server.address" | "tls.protocol.name" | "tls.protocol.version" => {
+                        self.handshake.put(name, value);
+                    }
+                    _ => {}
                 }
                 self.attributes.put(name, value);
             }

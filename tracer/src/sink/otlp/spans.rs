@@ -24,6 +24,9 @@ use crate::record::{
 /// The field of a span that has its attributes.
 const ATTRIBUTES: u8 = 9;
 
+/// Why a connection that lost a race to another one of its attempt came to nothing: it has not failed.
+const LOST: &str = "parallel_loser";
+
 /// A login's phases, in their order, with the names of their spans.
 const PHASES: [(&str, &str); 5] = [
     ("handshake", "socket connect"),
@@ -93,6 +96,12 @@ impl Spans {
         if self.attempts {
             whole.parent_span_id = trace::root(&trace, &self.host).to_vec();
         }
+        let ended = if line.pointer("/login/loser") == Some(&Value::Bool(true)) {
+            fail(&mut whole, Some(LOST));
+            Some(LOST)
+        } else {
+            text(line, "/login/outcome")
+        };
         add(whole, described, into);
         for (phase, name) in PHASES {
             let Some(told) = line.pointer(&format!("/phases/{phase}")) else {
@@ -117,9 +126,15 @@ impl Spans {
                 }
             }
             if told.get("complete") == Some(&Value::Bool(false)) {
-                fail(&mut part, text(line, "/login/outcome"));
+                fail(&mut part, ended);
             }
-            into.push(&part);
+            // As .NET's spans of these names have.
+            let known: &[_] = match phase {
+                "handshake" => &[&described.connect],
+                "tls" => &[&described.handshake],
+                _ => &[],
+            };
+            into.push_with(&part, ATTRIBUTES, known);
         }
         Some(Place { trace, span: own })
     }
@@ -223,20 +238,22 @@ fn describe_part(span: &mut Span, part: &Value) {
     }
     let good = ["answered", "success", "redirected", "no_data"];
     let outcome = text(part, "/outcome").filter(|outcome| !good.contains(outcome));
-    if outcome.is_some() {
-        fail(span, outcome);
-    }
     if part.get("loser") == Some(&Value::Bool(true)) {
-        // It was given up since another was faster: nothing went wrong.
-        span.status = None;
+        fail(span, Some(LOST));
+    } else if outcome.is_some() {
+        fail(span, outcome);
     }
 }
 
+/// Says why it ended; nothing where it went well, or nobody knows.
 fn fail(span: &mut Span, why: Option<&str>) {
     let why = why.unwrap_or("_OTHER");
-    if !matches!(why, "success" | "redirected" | "unknown") {
-        span.attributes
-            .push(values::attribute("error.type", &Value::from(why)));
+    if matches!(why, "success" | "redirected" | "unknown") {
+        return;
+    }
+    span.attributes
+        .push(values::attribute("error.type", &Value::from(why)));
+    if why != LOST {
         span.status = Some(Status {
             message: String::new(),
             code: StatusCode::Error.into(),

@@ -92,3 +92,59 @@ fn an_attempt_is_the_root_of_its_logins() {
     assert!(told[0].name.starts_with("SQL login "), "{}", told[0].name);
     assert!(told.iter().all(|span| span.name != "socket connect"));
 }
+
+/// An attribute's value, as text.
+fn value(span: &Span, name: &str) -> Option<String> {
+    use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+    let mut attributes = span.attributes.iter();
+    let attribute = attributes.find(|attribute| attribute.key == name)?;
+    match attribute.value.as_ref()?.value.as_ref()? {
+        Any::StringValue(text) => Some(text.clone()),
+        Any::IntValue(number) => Some(number.to_string()),
+        other => Some(format!("{other:?}")),
+    }
+}
+
+#[test]
+fn a_connect_has_its_peer_and_a_handshake_whose_name_and_which_version() {
+    let line = samples::value(&samples::login());
+    let (told, _) = spans(&mut Spans::new(&Text::from("app1"), true), &line);
+    let named = |name: &str| {
+        let span = told.iter().find(|span| span.name == name);
+        span.unwrap_or_else(|| panic!("no {name}"))
+    };
+    let has = |span: &str, name: &str| value(named(span), name).unwrap_or_default();
+    assert_eq!(has("socket connect", "network.peer.address"), "10.77.0.2");
+    assert_eq!(has("socket connect", "network.peer.port"), "1433");
+    assert_eq!(has("socket connect", "network.transport"), "tcp");
+    assert_eq!(has("socket connect", "network.type"), "ipv4");
+    assert_eq!(has("TLS handshake", "server.address"), "sql1.lab.test");
+    assert_eq!(has("TLS handshake", "tls.protocol.name"), "tls");
+    let version = line["tls"]["version"].as_str().expect("a version");
+    assert_eq!(has("TLS handshake", "tls.protocol.version"), version);
+    assert_eq!(value(named("login"), "network.peer.address"), None);
+}
+
+#[test]
+fn what_lost_a_race_says_so_and_has_not_failed_whether_it_was_told_as_a_login_or_not() {
+    let of = || Spans::new(&Text::from("app1"), true);
+    let mut lost = samples::value(&samples::login());
+    lost["login"]["loser"] = true.into();
+    lost["login"]["outcome"] = "aborted".into();
+    lost["phases"]["prelogin"]["complete"] = false.into();
+    let (told, _) = spans(&mut of(), &lost);
+    let (attempt, _) = spans(&mut of(), &samples::value(&samples::attempt()));
+    let named = |told: &[Span], name: &str| {
+        let span = told.iter().find(|span| span.name.starts_with(name));
+        span.unwrap_or_else(|| panic!("no {name}")).clone()
+    };
+    for span in [
+        named(&told, "SQL connection"),
+        named(&told, "prelogin"),
+        named(&attempt, "socket connect"),
+    ] {
+        let why = value(&span, "error.type");
+        assert_eq!(why.as_deref(), Some("parallel_loser"), "{}", span.name);
+        assert_eq!(span.status, None, "{}", span.name);
+    }
+}
