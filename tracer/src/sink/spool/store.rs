@@ -248,7 +248,8 @@ impl Store {
     /// gets that is not known yet, and it comes again where it does not.
     fn least_wanted(&self) -> Option<usize> {
         let under_way = (self.read > self.acknowledged).then_some(self.read.segment);
-        let mut older = self.segments.iter().take(self.segments.len() - 1);
+        let older = self.segments.len().saturating_sub(1);
+        let mut older = self.segments.iter().take(older);
         older.position(|segment| Some(segment.number) != under_way)
     }
 
