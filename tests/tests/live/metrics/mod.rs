@@ -17,6 +17,7 @@ use harness::{driver_or_skip, root_or_skip};
 const LIMIT: Duration = Duration::from_mins(1);
 /// Where the agent answers.
 const METRICS: &str = "127.0.0.1:9433";
+const RULES: &str = "packaging/prometheus/tds-tracer.rules.yaml";
 
 /// Two hosts, an agent that answers, and a server.
 struct Place {
@@ -310,8 +311,7 @@ fn alerts_fire_when_they_should_and_only_then() {
 
 #[test]
 fn every_alert_has_a_page_that_says_what_to_do() {
-    let read = |file: &str| fs::read_to_string(workspace().join(file)).unwrap();
-    let rules = read("packaging/prometheus/tds-tracer.rules.yaml");
+    let rules = read(RULES);
     let pages = read("docs/alerts.md");
     let alerts = rules
         .lines()
@@ -324,4 +324,34 @@ fn every_alert_has_a_page_that_says_what_to_do() {
         let runbook = format!("runbook: docs/alerts.md#{}", alert.to_lowercase());
         assert!(rules.contains(&runbook), "{runbook}");
     }
+}
+
+#[test]
+fn what_has_not_tried_to_log_in_counts_as_failed_in_no_alert_and_no_panel() {
+    const NO_LOGINS: [&str; 3] = ["probe", "not_sql_server", "parallel_race_lost"];
+    let causes = read("docs/causes.md");
+    for cause in NO_LOGINS {
+        let page = format!("## {cause}");
+        assert!(causes.lines().any(|line| line == page), "{cause}");
+    }
+    let left_out = format!("cause!~\"{}\"", NO_LOGINS.join("|"));
+    for file in [
+        RULES,
+        "packaging/grafana/prometheus/tds-tracer-overview.json",
+        "packaging/grafana/prometheus/tds-tracer-server.json",
+    ] {
+        let text = read(file).replace("\\\"", "\"");
+        let asked = text.split("tds_logins_total{").skip(1);
+        let asked = asked.filter_map(|rest| Some(rest.split_once('}')?.0));
+        let failed: Vec<_> = asked.filter(|of| of.contains("outcome!~")).collect();
+        assert!(!failed.is_empty(), "{file}");
+        for of in failed {
+            assert!(of.contains(&left_out), "{file}: {of}");
+        }
+    }
+}
+
+/// A file of the repository.
+fn read(file: &str) -> String {
+    fs::read_to_string(workspace().join(file)).unwrap()
 }
