@@ -5,7 +5,7 @@ SELECT
     server_address,
     uniqExact(connection_id) AS logins,
     uniqExact(client_address) AS clients,
-    uniqExactIf(connection_id, outcome NOT IN ('success', 'redirected')) AS failed
+    uniqExactIf(connection_id, severity = 'error' AND cause NOT IN ('probe', 'not_sql_server', 'parallel_race_lost')) AS failed
 FROM tds.logins FINAL
 WHERE start >= {from:DateTime} AND start < {until:DateTime} AND vantage != 'server'
 GROUP BY application, process, server_address

@@ -4,7 +4,7 @@ SELECT
     k8s_pod,
     container,
     uniqExact(connection_id) AS logins,
-    uniqExactIf(connection_id, outcome NOT IN ('success', 'redirected')) AS failed,
+    uniqExactIf(connection_id, severity = 'error' AND cause NOT IN ('probe', 'not_sql_server', 'parallel_race_lost')) AS failed,
     round(quantile(0.99)(duration_ns) / 1e6, 2) AS p99_ms
 FROM tds.logins FINAL
 WHERE start >= {from:DateTime} AND start < {until:DateTime} AND k8s_pod != ''
