@@ -9,5 +9,5 @@ SELECT
 FROM tds.logins FINAL
 WHERE start >= {from:DateTime} AND start < {until:DateTime} AND encryption IN ('none', 'login_only', 'refused')
 GROUP BY encryption, server_address, server_port
-ORDER BY encryption, logins DESC, server_address
+ORDER BY encryption, logins DESC, server_address, server_port
 LIMIT 50

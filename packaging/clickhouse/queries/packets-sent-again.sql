@@ -9,5 +9,5 @@ FROM tds.closes FINAL
 WHERE start >= {from:DateTime} AND start < {until:DateTime}
 GROUP BY client_address, server_address
 HAVING by_client + by_server > 0
-ORDER BY by_client + by_server DESC, client_address
+ORDER BY by_client + by_server DESC, client_address, server_address
 LIMIT 50
