@@ -61,7 +61,10 @@ fn write(path: &Path, day: u64, logins: u64, quiet: bool) -> Result<Truth> {
     Fleet::new(plan(day, logins, quiet), out).write()
 }
 
-/// All questions with their answers, a dozen lines of each.
+/// All questions with their answers: how many lines, the beginning of what SHA-256 makes of all of them, and a dozen.
+///
+/// After a change that is meant `INSTA_UPDATE=always cargo test --workspace --features tds-tracer-tests/peers --test fleet
+/// right_answer` writes them anew, and `git diff` shows which are others.
 fn answers(database: &mut Database, connection: &str) -> Result<String> {
     const SHOWN: usize = 12;
     let mut all = String::new();
@@ -74,7 +77,9 @@ fn answers(database: &mut Database, connection: &str) -> Result<String> {
         }
         let text = database.ask(&question.sql, &parameters, "TSVWithNames")?;
         let lines = text.lines().count().saturating_sub(1);
-        writeln!(all, "== {}: {lines}", question.name)?;
+        let [a, b, c, d, ..] = openssl::sha::sha256(text.as_bytes());
+        let whole = u32::from_be_bytes([a, b, c, d]);
+        writeln!(all, "== {}: {lines}, {whole:08x}", question.name)?;
         for line in text.lines().take(SHOWN) {
             all.push_str(line);
             all.push('\n');
