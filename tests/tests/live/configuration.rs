@@ -134,6 +134,15 @@ fn interfaces_that_are_named_anew_are_watched_and_the_others_no_more() {
         let told = agent.wait(LIMIT, |events| events.iter().any(is_it));
         assert!(told.unwrap(), "{action} {interface}: {:#?}", agent.events());
     }
+
+    configuration.write("iface = ['nowhere']\n");
+    assert_eq!(reloaded(&configuration, &mut agent, 2), applied);
+    let is_said = |event: &Value| {
+        let detail = event["agent"]["detail"].as_str().unwrap_or_default();
+        event["agent"]["action"] == "degraded" && detail.contains("nowhere")
+    };
+    let said = agent.wait(LIMIT, |events| events.iter().any(is_said));
+    assert!(said.unwrap(), "{:#?}", agent.events());
     assert!(agent.stop().unwrap().success);
 }
 

@@ -116,6 +116,12 @@ impl Probe {
                 return;
             }
         };
+        // Refused at a start; here what was watched may be left for it.
+        if let Some(Change::Selected) = self.change
+            && let Err(error) = self.selection.all_found(&interfaces)
+        {
+            self.degraded(INTERFACES, error.to_string());
+        }
         let there = |ifindex: &u32| interfaces.iter().any(|known| known.index == *ifindex);
         let is_wanted = |ifindex: &u32| {
             let name = self.names.get(ifindex);
