@@ -4,6 +4,7 @@ use std::{
     env, fs,
     fs::File,
     io::{self, Read as _, Seek as _},
+    net::{TcpListener, TcpStream},
     os::unix::process::CommandExt as _,
     path::PathBuf,
     process::{Command, Stdio},
@@ -151,7 +152,27 @@ fn a_writer_writes_in_its_folder_and_reaches_nothing_else() {
         assert!(elsewhere.is_err_and(|error| error.raw_os_error() == Some(libc::EACCES)));
         assert!(File::open("/etc/passwd").is_err());
     }
-    assert!(std::net::TcpListener::bind("127.0.0.1:0").is_err());
+    assert!(TcpListener::bind("127.0.0.1:0").is_err());
+}
+
+#[test]
+fn who_sends_to_one_port_connects_to_no_other() {
+    if env::var_os(TRIES).is_none() {
+        return alone("who_sends_to_one_port_connects_to_no_other");
+    }
+    let listen = || TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let [receiver, stranger] = [listen(), listen()];
+    let place = |of: &TcpListener| of.local_addr().expect("an address");
+    let steps = confine(&Needs {
+        connects: vec![place(&receiver).port()],
+        ..Needs::default()
+    });
+    assert!(is_held(&steps, "seccomp"), "{steps:?}");
+    TcpStream::connect(place(&receiver)).expect("the receiver");
+    if is_held(&steps, "landlock") {
+        let connected = TcpStream::connect(place(&stranger));
+        assert!(connected.is_err_and(|error| error.raw_os_error() == Some(libc::EACCES)));
+    }
 }
 
 #[test]
